@@ -1,0 +1,359 @@
+"""Accepts writes into the journal and answers, drains them in the background, settles them."""
+
+import asyncio
+import contextlib
+import logging
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from accepting import Acceptor, Limits, NotAcceptedError, Refusal, first_id_of
+from background import BackgroundLoop
+from database.journal import Journal, KeyUse
+from database.ledger import Ledger
+from database.schema import StoreError
+from database.writer import CatalogueWriter, SettledBatch
+from writes import Write, WriteRequest, WriteStatus
+
+__all__ = ["NotAcceptedError", "QueueLimits", "QueueState", "QueueStatus", "Refusal", "WriteQueue"]
+
+_log = logging.getLogger("afterwrite.queue")
+
+_INDEX_BATCH = 1_000
+_INDEX_LAG_MAX = 2_000  # a tail that is scanned in about a millisecond
+_FIRST_PAUSE_SECONDS = 0.05
+_LONGEST_PAUSE_SECONDS = 2.0
+_QUIET_SECONDS = 1.0
+_RATE_SECONDS = 10
+_HOUSEKEEPING_SECONDS = 60
+_KEYS_PRUNED_AT_ONCE = 1_000
+
+
+class QueueState(StrEnum):
+    """What the queue does now."""
+
+    IDLE = "IDLE"
+    DRAINING = "DRAINING"
+    FULL = "FULL"
+    RETRYING = "RETRYING"
+    STOPPING = "STOPPING"
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLimits:
+    """The queue's limits; times in seconds."""
+
+    max_writes: int
+    max_bytes: int
+    batch_size: int
+    max_waiters: int
+    stop_seconds: float
+    idempotency_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStatus:
+    """The queue at one moment; totals count since the catalogue was made."""
+
+    depth: int
+    size_bytes: int
+    oldest_age_ms: int
+    applied_total: int
+    failed_total: int
+    writes_per_second: float
+    state: QueueState
+    trouble: str | None
+
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    event: threading.Event
+    write: Write | None = None
+
+
+class WriteQueue:
+    """The way of every write: ``accept`` answers when it is journaled, the drain applies it afterwards.
+
+    Every method may be called from any thread. ``on_settled`` is called on the background loop with each
+    batch and must not block.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        ledger: Ledger,
+        writer: CatalogueWriter,
+        background: BackgroundLoop,
+        limits: QueueLimits,
+        last_product_id: int,
+        on_settled: Callable[[Sequence[Write]], None] = lambda _: None,
+    ) -> None:
+        last_write_id, last_settled_product_id = ledger.last_ids()
+        self._journal, self._ledger, self._writer = journal, ledger, writer
+        self._background, self._limits, self._on_settled = background, limits, on_settled
+        self._acceptor = Acceptor(
+            journal,
+            Limits(limits.max_writes, limits.max_bytes),
+            last_write_id,
+            max(last_product_id, last_settled_product_id),
+        )
+        self._totals = ledger.totals()
+        self._lock = threading.Lock()
+        self._waiters: dict[int, list[_Waiter]] = {}
+        oldest = journal.after(0, 1)
+        self._settled_through = oldest[0].id - 1 if oldest else self._acceptor.last_write_id
+        self._rate: deque[tuple[int, int]] = deque(maxlen=_RATE_SECONDS + 1)
+        self._index_lag = _INDEX_LAG_MAX  # unknown at the start: look at once
+        self._trouble: str | None = None
+        self._idle = False
+        self._stopping = False
+        self._housekeeping_due = 0.0
+
+    # -- accept ---------------------------------------------------------------------------------------------
+
+    def accept(self, requests: Sequence[WriteRequest], idempotency_key: str | None = None) -> list[Write]:
+        """Accept the writes, all or none, in their order; when this returns they are on disk.
+
+        The same key with the same requests returns the receipts of the first time, as they are now.
+        Raises NotAcceptedError: full, shutting down, the key was used for something else, or the journal
+        cannot be written.
+        """
+        accepted = self._acceptor.accept(requests, idempotency_key)
+        if isinstance(accepted, KeyUse):
+            return self._receipts(accepted.first_write_id, accepted.writes)
+        if self._idle:  # a plain read: the drain looks into the journal once more after setting it
+            self._idle = False
+            self._background.loop.call_soon_threadsafe(self._wake.set)
+        return accepted
+
+    # -- receipts -------------------------------------------------------------------------------------------
+
+    def find(self, write_id: int) -> Write | None:
+        """The receipt of a write, or None when there was never such a write."""
+        waiting = self._journal.find(write_id)  # before the ledger: a write moves from here to there
+        return self._ledger.find(write_id) or waiting
+
+    def newest(self, status: WriteStatus | None, before: int | None, limit: int) -> list[Write]:
+        """The newest ``limit`` receipts with an id below ``before``, newest first."""
+        end = 2**63 - 1 if before is None else before
+        waiting: list[Write] = []
+        if status in (None, WriteStatus.QUEUED):
+            waiting = self._journal.newest(end, self._settled_through, limit)
+        if status is WriteStatus.QUEUED:
+            return waiting
+        settled = self._ledger.newest(end, limit, status)
+        known = {write.id for write in settled}
+        merged = [write for write in waiting if write.id not in known] + settled
+        return sorted(merged, key=lambda write: -write.id)[:limit]
+
+    def knows(self, write_id: int) -> bool:
+        """Whether an id can be that of an accepted write."""
+        return 0 < write_id <= self._acceptor.last_write_id
+
+    def is_settled(self, write_id: int) -> bool:
+        """Whether every write up to this id is settled: they settle in the order of their ids."""
+        return write_id <= self._settled_through
+
+    def wait(self, write_id: int, timeout_seconds: float, *, counted: bool = True) -> Write | None:
+        """Wait until a write is settled and return it; None when the time is over first.
+
+        With ``counted`` no more than ``max_waiters`` callers wait at once; one more gets None at once, so that
+        waiting never takes all threads.
+        """
+        with self._lock:
+            waiter = None
+            if write_id > self._settled_through:
+                if counted and sum(map(len, self._waiters.values())) >= self._limits.max_waiters:
+                    return None
+                waiter = _Waiter(threading.Event())
+                self._waiters.setdefault(write_id, []).append(waiter)
+        if waiter is None:
+            return self._ledger.find(write_id)
+        if not waiter.event.wait(timeout_seconds):
+            self._leave(write_id, waiter)
+        return waiter.write
+
+    def status(self) -> QueueStatus:
+        """The queue now."""
+        depth, size = self._acceptor.depth, self._acceptor.size
+        oldest = self._journal.after(self._settled_through, 1) if depth else []
+        age_us = time.time_ns() // 1000 - oldest[0].accepted_at_us if oldest else 0
+        now = int(time.monotonic())
+        recent = sum(count for second, count in list(self._rate) if now - _RATE_SECONDS <= second < now)
+        return QueueStatus(
+            depth=depth,
+            size_bytes=size,
+            oldest_age_ms=max(0, age_us // 1000),
+            applied_total=self._totals[WriteStatus.APPLIED],
+            failed_total=self._totals[WriteStatus.FAILED],
+            writes_per_second=recent / _RATE_SECONDS,
+            state=self._state(depth, size),
+            trouble=self._trouble,
+        )
+
+    # -- start and stop -------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the drain, which first replays what the journal holds."""
+        self._wake = asyncio.Event()
+        self._stop_asked = asyncio.Event()
+        self._draining = self._background.submit(self._drain())
+        if self._acceptor.depth:
+            _log.info("replaying %d writes from the journal", self._acceptor.depth)
+
+    def stop(self) -> None:
+        """Accept no more, drain for ``stop_seconds`` at the most; what is left waits in the journal."""
+        if self._stopping:
+            return
+        self._acceptor.close()
+        self._stopping = True
+        loop = self._background.loop
+        loop.call_soon_threadsafe(self._wake.set)
+        loop.call_soon_threadsafe(self._stop_asked.set)
+        self._background.submit(self._finish()).result()
+        left = self._acceptor.depth
+        _log.info("drained" if not left else f"{left} writes wait in the journal for the next start")
+
+    async def _finish(self) -> None:
+        drain = asyncio.wrap_future(self._draining)
+        await asyncio.wait([drain], timeout=self._limits.stop_seconds)
+        self._draining.cancel()
+        await asyncio.wait([drain])
+        await self._writer.close()
+
+    # -- drain ----------------------------------------------------------------------------------------------
+
+    async def _drain(self) -> None:
+        """Take what the journal holds, oldest first, until a stop; a failure is logged, shown and tried again."""
+        pause = _FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                worked = await self._drain_once()
+                await self._recover()
+                pause = _FIRST_PAUSE_SECONDS
+            except Exception as error:  # noqa: BLE001 - the one place where the loop's failures are met
+                self._report(error)
+                await self._pause(pause * random.uniform(0.5, 1))  # noqa: S311 - it spreads retries
+                pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+                continue
+            if not worked:
+                if self._stopping:
+                    return
+                await self._rest()
+
+    async def _drain_once(self) -> bool:
+        """Settle the next batch and keep the search index near; whether there was a batch."""
+        batch = await self._next_batch()
+        if batch:
+            self._publish(await self._writer.settle(batch))
+        if self._index_lag >= _INDEX_LAG_MAX and not self._stopping:
+            await self._follow_index()
+        return bool(batch)
+
+    async def _next_batch(self) -> list[Write]:
+        return await asyncio.to_thread(self._journal.after, self._settled_through, self._limits.batch_size)
+
+    async def _follow_index(self) -> None:
+        followed = await self._writer.index_some(_INDEX_BATCH)
+        self._index_lag = max(1, self._index_lag - followed) if followed == _INDEX_BATCH else 0
+
+    async def _rest(self) -> None:
+        """Tidy up, then wait for the next write; in a quiet moment let the search index catch up."""
+        await asyncio.to_thread(self._acceptor.forget_settled)
+        await self._keep_house()
+        self._wake.clear()
+        self._idle = True
+        if await self._next_batch() or self._stopping:  # accepted before the flag was up
+            self._idle = False
+            return
+        try:
+            await asyncio.wait_for(self._wake.wait(), _QUIET_SECONDS if self._index_lag else None)
+        except TimeoutError:
+            await self._follow_index()
+
+    async def _keep_house(self) -> None:
+        if time.monotonic() < self._housekeeping_due:
+            return
+        kept_since = time.time_ns() // 1000 - int(self._limits.idempotency_seconds * 1_000_000)
+        pruned = await asyncio.to_thread(
+            self._journal.prune_keys, first_id_of(kept_since), _KEYS_PRUNED_AT_ONCE
+        )
+        if pruned < _KEYS_PRUNED_AT_ONCE:
+            self._housekeeping_due = time.monotonic() + _HOUSEKEEPING_SECONDS
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stop_asked.wait(), seconds)
+            await asyncio.sleep(seconds)  # a stop goes on trying, at the same pace, until its time is over
+
+    # -- settle ---------------------------------------------------------------------------------------------
+
+    def _publish(self, batch: SettledBatch) -> None:
+        """Let the world know that writes are settled; they are on disk in the ledger."""
+        self._acceptor.settled(batch.writes)
+        for write in batch.fresh:
+            self._totals[write.status] += 1
+        self._index_lag += len(batch.fresh)
+        self._rate_count(len(batch.fresh))
+        self._release(batch.writes)
+        self._on_settled(batch.fresh)
+
+    def _release(self, settled: Sequence[Write]) -> None:
+        with self._lock:
+            self._settled_through = settled[-1].id
+            passed = [write_id for write_id in self._waiters if write_id <= self._settled_through]
+            waiters = [(write_id, self._waiters.pop(write_id)) for write_id in passed]
+        by_id = {write.id: write for write in settled} if waiters else {}
+        for write_id, waiting in waiters:
+            for waiter in waiting:
+                waiter.write = by_id.get(write_id)
+                waiter.event.set()
+
+    def _rate_count(self, count: int) -> None:
+        second = int(time.monotonic())
+        if self._rate and self._rate[-1][0] == second:
+            self._rate[-1] = (second, self._rate[-1][1] + count)
+        else:
+            self._rate.append((second, count))
+
+    def _leave(self, write_id: int, waiter: _Waiter) -> None:
+        with self._lock:
+            waiters = self._waiters.get(write_id, [])
+            if waiter in waiters:
+                waiters.remove(waiter)
+            if not waiters:
+                self._waiters.pop(write_id, None)
+
+    def _receipts(self, first: int, count: int) -> list[Write]:
+        waiting = {write.id: write for write in self._journal.find_range(first, count)}
+        settled = {write.id: write for write in self._ledger.find_range(first, count)}
+        return [(waiting | settled)[write_id] for write_id in range(first, first + count)]
+
+    # -- trouble --------------------------------------------------------------------------------------------
+
+    def _report(self, error: Exception) -> None:
+        message = str(error)
+        if message != self._trouble:  # once for each trouble, not for each try
+            expected = isinstance(error, StoreError)
+            _log.error("%s", message, exc_info=error if not expected else (error.__cause__ or error))
+        self._trouble = message
+
+    async def _recover(self) -> None:
+        if self._trouble is not None:
+            # A commit may have been done although it was reported as failed.
+            self._totals = await asyncio.to_thread(self._ledger.totals)
+            self._trouble = None
+            _log.info("the product database can be written again")
+
+    def _state(self, depth: int, size: int) -> QueueState:
+        if self._stopping:
+            return QueueState.STOPPING
+        if self._trouble is not None:
+            return QueueState.RETRYING
+        if depth >= self._limits.max_writes or size >= self._limits.max_bytes:
+            return QueueState.FULL
+        return QueueState.DRAINING if depth else QueueState.IDLE

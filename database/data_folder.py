@@ -1,0 +1,61 @@
+"""Opens a data folder: takes its journal, checks that the product database belongs to it, brings both up to date."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from database.journal import Journal
+from database.schema import StoreError, catalogue_name, migrate_products
+
+
+def open_data_folder(products_path: Path, journal_path: Path, sync: str = "full") -> Journal:
+    """Own the data folder until the returned journal is closed; both databases have the newest schema then.
+
+    Raises StoreError with one line that says what to do: another process owns the folder, a file is damaged or
+    cannot be written, or the product database is missing or another one than the journal belongs to.
+    """
+    try:
+        journal_path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"The data folder {journal_path.parent} cannot be made: {error.strerror}. Set DATA_DIR to another one"
+        ) from error
+    journal = Journal.open(journal_path, sync)
+    try:
+        _check_belongs(journal, products_path, _prepare_products(journal, products_path))
+    except BaseException:
+        journal.close()
+        raise
+    return journal
+
+
+def _prepare_products(journal: Journal, path: Path) -> str:
+    known = journal.catalogue()
+    if known is not None and not path.exists():
+        raise StoreError(
+            f"The product database {path} is missing, and the journal beside it belongs to it "
+            f"({journal.backlog().writes} writes wait there): put the file back, or move {journal.path.name} away "
+            "too to start with an empty catalogue"
+        )
+    try:
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                connection.execute("PRAGMA journal_mode = WAL")
+            migrate_products(connection)
+            return catalogue_name(connection)
+    except sqlite3.Error as error:
+        raise StoreError(
+            f"The product database {path} cannot be opened: {error}. "
+            f"{journal.backlog().writes} accepted writes are safe in {journal.path.name} and are applied after "
+            "the next start: check the rights and the free space, or put back a backup of the file"
+        ) from error
+
+
+def _check_belongs(journal: Journal, path: Path, name: str) -> None:
+    bound = journal.bind_catalogue(name)
+    if bound != name:
+        raise StoreError(
+            f"The journal {journal.path} belongs to another catalogue ({bound}) than {path} ({name}): put the "
+            f"right files together, or move {journal.path.name} away to give up its "
+            f"{journal.backlog().writes} waiting writes"
+        )

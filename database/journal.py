@@ -1,0 +1,220 @@
+"""Keeps accepted writes on disk until they are settled; its connection is exclusive, so it has one owner."""
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from database.schema import StoreError, migrate_journal
+from writes import Write
+
+ROW_OVERHEAD_BYTES = 64
+_COLUMNS = "id, operation, product_id, arguments, accepted_at_us, retry_of"
+
+
+class JournalOwned(StoreError):
+    """Another process owns the journal (promise P6)."""
+
+
+class JournalUnreadable(StoreError):
+    """The journal is damaged; it is never skipped, because it may hold accepted writes."""
+
+
+class JournalUnwritable(StoreError):
+    """The journal could not be written (disk full, I/O error): nothing of the attempt was accepted."""
+
+
+class KeyUse(NamedTuple):
+    """What an idempotency key was used for: ``writes`` writes with consecutive ids from ``first_write_id``."""
+
+    key: str
+    fingerprint: str
+    first_write_id: int
+    writes: int
+
+
+class Backlog(NamedTuple):
+    """What waits in the journal."""
+
+    writes: int
+    size_bytes: int
+    last_id: int
+    last_product_id: int
+
+
+def size_bytes(arguments: str) -> int:
+    """What a write counts for in the backlog's limit in bytes."""
+    return len(arguments) + ROW_OVERHEAD_BYTES
+
+
+class Journal:
+    """The journal of one data folder. Every method may be called from any thread; calls take turns."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+        self.path = path
+
+    @classmethod
+    def open(cls, path: Path, sync: str = "full") -> "Journal":
+        """Open or create the journal and own it until ``close``.
+
+        ``sync`` is ``full`` (a commit is on disk when it returns) or ``normal`` (it survives a killed process,
+        but not a power cut). Raises JournalOwned, JournalUnreadable, or JournalUnwritable.
+        """
+        try:
+            connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
+        except sqlite3.Error as error:
+            raise JournalUnwritable(
+                f"The journal {path} cannot be opened: {error}. Check the folder's rights"
+            ) from error
+        try:
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA synchronous = {'FULL' if sync == 'full' else 'NORMAL'}")
+            migrate_journal(connection)
+            connection.execute("BEGIN IMMEDIATE")  # takes the exclusive lock now, not at the first write
+            connection.execute("COMMIT")
+            _check_readable(connection, path)
+        except sqlite3.Error as error:
+            connection.close()
+            raise _opening_error(path, error) from error
+        except StoreError:
+            connection.close()
+            raise
+        return cls(connection, path)
+
+    def close(self) -> None:
+        """Give the journal up; may be called twice."""
+        with self._lock:
+            self._connection.close()
+
+    def bind_catalogue(self, name: str) -> str:
+        """Remember the catalogue this journal belongs to; returns the one it already belonged to, if any."""
+        with self._lock:
+            self._connection.execute(
+                "INSERT OR IGNORE INTO meta (name, value) VALUES ('catalogue', ?)", (name,)
+            )
+            row = self._connection.execute("SELECT value FROM meta WHERE name = 'catalogue'").fetchone()
+            return str(row[0])
+
+    def catalogue(self) -> str | None:
+        """The catalogue this journal belongs to, or None for a new journal."""
+        rows = self._read("SELECT value FROM meta WHERE name = 'catalogue'")
+        return str(rows[0][0]) if rows else None
+
+    def append(self, writes: Sequence[Write], keys: Iterable[KeyUse], forget_through: int) -> None:
+        """Put writes and keys on disk in one commit, and drop the writes up to id ``forget_through``.
+
+        Raises JournalUnwritable, and then nothing of it is in the journal.
+        """
+        with self._lock:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                self._connection.executemany(
+                    f"INSERT INTO writes ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608 - a constant
+                    [write[:6] for write in writes],
+                )
+                self._connection.executemany(
+                    "INSERT INTO idempotency_keys (key, fingerprint, first_write_id, writes) VALUES (?, ?, ?, ?)",
+                    keys,
+                )
+                if forget_through:
+                    self._connection.execute("DELETE FROM writes WHERE id <= ?", (forget_through,))
+                self._connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                self._roll_back()
+                raise JournalUnwritable(
+                    f"The journal {self.path} cannot be written: {error}. "
+                    "Nothing of this request was accepted; free space or repair the disk, then send it again"
+                ) from error
+
+    def forget(self, through: int) -> None:
+        """Drop the writes up to id ``through``: they are settled and on disk in the ledger."""
+        self.append([], [], through)
+
+    def after(self, write_id: int, limit: int) -> list[Write]:
+        """The oldest ``limit`` writes whose id is greater than ``write_id``, in the order of acceptance."""
+        return self._writes("WHERE id > ? ORDER BY id LIMIT ?", write_id, limit)
+
+    def newest(self, before: int, after: int, limit: int) -> list[Write]:
+        """The newest ``limit`` writes with ``after < id < before``, newest first."""
+        return self._writes("WHERE id < ? AND id > ? ORDER BY id DESC LIMIT ?", before, after, limit)
+
+    def find(self, write_id: int) -> Write | None:
+        """A write that may still wait: the ledger has the last word."""
+        found = self._writes("WHERE id = ?", write_id)
+        return found[0] if found else None
+
+    def find_range(self, first: int, count: int) -> list[Write]:
+        """Those of ``count`` consecutive writes from id ``first`` that may still wait."""
+        return self._writes("WHERE id >= ? AND id < ? ORDER BY id", first, first + count)
+
+    def key_use(self, key: str) -> KeyUse | None:
+        """What an idempotency key was used for, or None."""
+        rows = self._read(
+            "SELECT key, fingerprint, first_write_id, writes FROM idempotency_keys WHERE key = ?", key
+        )
+        return KeyUse._make(rows[0]) if rows else None
+
+    def prune_keys(self, before: int, limit: int) -> int:
+        """Drop up to ``limit`` keys of writes with an id below ``before``; returns how many."""
+        with self._lock:
+            return self._connection.execute(
+                "DELETE FROM idempotency_keys WHERE key IN "
+                "(SELECT key FROM idempotency_keys WHERE first_write_id < ? LIMIT ?)",
+                (before, limit),
+            ).rowcount
+
+    def backlog(self) -> Backlog:
+        """Count what waits; reads the whole journal."""
+        rows = self._read(
+            "SELECT count(*), coalesce(sum(length(arguments)), 0) + count(*) * ?, coalesce(max(id), 0), "
+            "coalesce(max(product_id), 0) FROM writes",
+            ROW_OVERHEAD_BYTES,
+        )
+        return Backlog._make(rows[0])
+
+    def _writes(self, where: str, *values: int) -> list[Write]:
+        return [Write(*row) for row in self._read(f"SELECT {_COLUMNS} FROM writes {where}", *values)]  # noqa: S608
+
+    def _read(self, statement: str, *values: int | str) -> list[Any]:
+        with self._lock:
+            try:
+                return self._connection.execute(statement, values).fetchall()
+            except sqlite3.Error as error:
+                raise JournalUnreadable(_unreadable(self.path, str(error))) from error
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+
+def _check_readable(connection: sqlite3.Connection, path: Path) -> None:
+    for table in ("meta", "writes"):
+        verdict = connection.execute(f"PRAGMA quick_check({table})").fetchone()[0]
+        if verdict != "ok":
+            raise JournalUnreadable(_unreadable(path, verdict))
+
+
+def _opening_error(path: Path, error: sqlite3.Error) -> StoreError:
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return JournalOwned(
+            f"Another Afterwrite process owns the data folder {path.parent} (its journal {path.name} is locked): "
+            "stop that process, or give this one another DATA_DIR"
+        )
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return JournalUnreadable(_unreadable(path, str(error)))
+    return JournalUnwritable(
+        f"The journal {path} cannot be used: {error}. Check the rights and the free space of its folder"
+    )
+
+
+def _unreadable(path: Path, reason: str) -> str:
+    return (
+        f"The journal {path} cannot be read: {reason}. It may hold accepted writes, so it is not skipped: "
+        f"restore it from a backup, or save what can be read with `sqlite3 {path.name} .recover`, "
+        "or move it away to start without those writes"
+    )

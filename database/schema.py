@@ -1,0 +1,74 @@
+"""Brings a SQLite file to the newest schema: numbered SQL files, each applied once, in one transaction."""
+
+import sqlite3
+from pathlib import Path
+
+_SQL = Path(__file__).parent / "sql"
+_LEAST_SQLITE = (3, 37, 0)  # STRICT tables; FTS5's trigram came in 3.34
+
+
+class StoreError(Exception):
+    """A database file that cannot be used; the text names the file and what to do."""
+
+
+def migrate_products(connection: sqlite3.Connection) -> None:
+    """Bring the product database to the newest schema; safe to run twice and by two processes at once."""
+    _migrate(connection, "products")
+
+
+def migrate_journal(connection: sqlite3.Connection) -> None:
+    """Bring the journal to the newest schema."""
+    _migrate(connection, "journal")
+
+
+def catalogue_name(connection: sqlite3.Connection) -> str:
+    """The random name that a product database got when it was made."""
+    row = connection.execute("SELECT value FROM meta WHERE name = 'catalogue'").fetchone()
+    return str(row[0])
+
+
+def _migrate(connection: sqlite3.Connection, name: str) -> None:
+    """``connection`` must be in autocommit mode (``isolation_level=None``)."""
+    _check_sqlite()
+    steps = sorted(_SQL.glob(f"{name}_*.sql"))
+    newest = int(steps[-1].stem.rpartition("_")[2])
+    if _version(connection) == newest:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        present = _version(connection)  # another process may have been faster
+        if present > newest:
+            raise StoreError(
+                f"The {name} database has schema version {present}, this program knows {newest}: "
+                "start a newer version of the program, or use another DATA_DIR"
+            )
+        for step in steps[present:]:
+            _run_script(connection, step.read_text(encoding="utf-8"))
+        connection.execute(f"PRAGMA user_version = {newest}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _run_script(connection: sqlite3.Connection, script: str) -> None:
+    """Run each statement in the open transaction; ``executescript`` would commit it first."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            connection.execute(statement)
+            statement = ""
+
+
+def _check_sqlite() -> None:
+    if sqlite3.sqlite_version_info < _LEAST_SQLITE:
+        least = ".".join(map(str, _LEAST_SQLITE))
+        raise StoreError(
+            f"This Python has SQLite {sqlite3.sqlite_version}; {least} or later is needed: use a newer Python build"
+        )

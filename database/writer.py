@@ -1,0 +1,229 @@
+"""Applies batches of writes to the product database, each with its ledger rows in one transaction."""
+
+import asyncio
+import contextlib
+import sqlite3
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import aiosqlite
+
+from database import search_index
+from database.schema import StoreError
+from product import Product
+from writes import Write, WriteError, WriteErrorCode, WriteStatus, apply_write
+
+_PRODUCT_COLUMNS = (*Product._fields, "search_text")
+_UPSERT = (
+    f"INSERT INTO products ({', '.join(_PRODUCT_COLUMNS)}) "  # noqa: S608 - constants
+    f"VALUES ({', '.join('?' * len(_PRODUCT_COLUMNS))}) ON CONFLICT (id) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in _PRODUCT_COLUMNS[1:])
+)
+_LEDGER = f"INSERT INTO ledger ({', '.join(Write._fields)}) VALUES ({', '.join('?' * len(Write._fields))})"  # noqa: S608
+_MOST_VALUES = 500  # in one IN list; SQLite allows some thousands
+# What says that one write is bad, and not that the database is away.
+_OF_ONE_WRITE = (
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+    OverflowError,
+    TypeError,
+    ValueError,
+)
+_BUSY_MILLISECONDS = 250  # short: a wait that is longer shows in /health as a retry
+
+
+T = TypeVar("T")
+
+
+class StoreAway(StoreError):
+    """The product database cannot be written now (locked, full, read-only, damaged, gone): nothing was applied.
+
+    The batch is to be tried again; ``reason`` is the driver's word.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"The product database {path} cannot be written: {reason}. Accepted writes wait in the journal "
+            "and are applied when it can be written again"
+        )
+        self.reason = reason
+
+
+class SettledBatch(NamedTuple):
+    """A batch after it was settled: all its writes, and those of them that were not settled before."""
+
+    writes: list[Write]
+    fresh: list[Write]
+
+
+class CatalogueWriter:
+    """The one connection that writes the product database; to be used by one coroutine at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._connection: aiosqlite.Connection | None = None
+        self._file: tuple[int, int] | None = None
+
+    async def settle(self, batch: Sequence[Write]) -> SettledBatch:
+        """Apply the writes in their order and record them in the ledger, all on disk when this returns.
+
+        A write that the ledger has already is returned as it was settled then, and
+        changes nothing again. A write that can never be applied is settled as FAILED and takes no other with it.
+        Raises StoreAway, and then nothing of the batch was applied.
+        """
+        return await self._in_transaction(lambda db: self._settle(db, batch))
+
+    async def index_some(self, limit: int) -> int:
+        """Let the search index follow by ``limit`` products at the most; returns how many it took."""
+        return await self._in_transaction(lambda db: search_index.follow(db, limit))
+
+    async def close(self) -> None:
+        """Close the connection; may be called twice, and the next call opens it again."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    async def _in_transaction(self, work: Callable[[aiosqlite.Connection], Awaitable[T]]) -> T:
+        try:
+            connection = await self._open()
+            await connection.execute("BEGIN IMMEDIATE")
+            result = await work(connection)
+            self._check_file()
+            await connection.execute("COMMIT")
+        except (sqlite3.Error, OSError, StoreError) as error:
+            await self._give_up()
+            raise StoreAway(self.path, str(error)) from error
+        except BaseException:
+            await self._give_up()
+            raise
+        return result
+
+    async def _give_up(self) -> None:
+        """Close the connection, which rolls back: after an error its state is not worth knowing."""
+        with contextlib.suppress(sqlite3.Error):  # the error that led here is the one to report
+            await self.close()
+
+    async def _open(self) -> aiosqlite.Connection:
+        if self._connection is None:
+            raw = await asyncio.to_thread(_connect, self.path)
+            # Opened before, because a thread whose connect failed may outlive the loop and complain.
+            connection = self._connection = await aiosqlite.Connection(lambda: raw, iter_chunk_size=64)
+            await connection.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
+            # The journal forgets a write after this commit, so the commit must survive a power cut.
+            await connection.execute("PRAGMA synchronous = FULL")
+            self._file = self._identity()
+        self._check_file()
+        return self._connection
+
+    def _identity(self) -> tuple[int, int]:
+        status = self.path.stat()
+        return status.st_dev, status.st_ino
+
+    def _check_file(self) -> None:
+        # A file that was deleted or replaced under its name would take commits that nobody can read.
+        if self._identity() != self._file:
+            raise StoreError("the file was replaced while it was open")
+
+    async def _settle(self, db: aiosqlite.Connection, batch: Sequence[Write]) -> SettledBatch:
+        known = {write.id: write for write in await _settled_before(db, batch)}
+        fresh = [write for write in batch if write.id not in known]
+        await db.execute("SAVEPOINT batch")
+        try:
+            settled = await _apply(db, fresh)
+        except _OF_ONE_WRITE:
+            await db.execute("ROLLBACK TO batch")
+            settled = await _apply_one_by_one(db, fresh)
+        await db.execute("RELEASE batch")
+        await _count(db, settled)
+        known.update((write.id, write) for write in settled)
+        return SettledBatch([known[write.id] for write in batch], settled)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    uri = f"{path.resolve().as_uri()}?mode=rw"  # never creates the file
+    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+
+
+async def _settled_before(db: aiosqlite.Connection, batch: Sequence[Write]) -> list[Write]:
+    rows = await db.execute_fetchall(
+        f"SELECT {', '.join(Write._fields)} FROM ledger WHERE id BETWEEN ? AND ?",  # noqa: S608 - constants
+        (batch[0].id, batch[-1].id),
+    )
+    return [Write(*row) for row in rows]
+
+
+async def _apply(db: aiosqlite.Connection, writes: Sequence[Write]) -> list[Write]:
+    """Work the batch out in memory, then store what it comes to in a few statements over many rows."""
+    before = await _load(db, {write.product_id for write in writes})
+    after: dict[int, Product | None] = dict(before)
+    settled = [_work_out(write, after) for write in writes]
+    changed = {key: product for key, product in after.items() if before.get(key) is not product}
+    stored = [(*product, product.search_text) for product in changed.values() if product is not None]
+    deleted = [(key,) for key, product in changed.items() if product is None]
+    await search_index.leave_behind(db, changed)
+    if stored:
+        await db.executemany(_UPSERT, stored)
+    if deleted:
+        await db.executemany("DELETE FROM products WHERE id = ?", deleted)
+    if settled:
+        await db.executemany(_LEDGER, settled)
+    return settled
+
+
+async def _apply_one_by_one(db: aiosqlite.Connection, writes: Sequence[Write]) -> list[Write]:
+    """The safe path: a savepoint for each write, so that only the bad one fails."""
+    settled = []
+    for write in writes:
+        await db.execute("SAVEPOINT one")
+        try:
+            settled += await _apply(db, [write])
+        except _OF_ONE_WRITE as error:
+            await db.execute("ROLLBACK TO one")
+            failed = _failed(write, WriteErrorCode.CONSTRAINT_VIOLATED, f"The database refused it: {error}")
+            await db.execute(_LEDGER, failed)
+            settled.append(failed)
+        await db.execute("RELEASE one")
+    return settled
+
+
+async def _load(db: aiosqlite.Connection, product_ids: set[int]) -> dict[int, Product]:
+    found: dict[int, Product] = {}
+    ids = sorted(product_ids)
+    for start in range(0, len(ids), _MOST_VALUES):
+        some = ids[start : start + _MOST_VALUES]
+        rows = await db.execute_fetchall(
+            f"SELECT {', '.join(Product._fields)} FROM products "  # noqa: S608 - constants and marks
+            f"WHERE id IN ({', '.join('?' * len(some))})",
+            some,
+        )
+        found.update((row[0], Product(*row)) for row in rows)
+    return found
+
+
+def _work_out(write: Write, products: dict[int, Product | None]) -> Write:
+    try:
+        products[write.product_id] = apply_write(write, products.get(write.product_id))
+    except WriteError as error:
+        return _failed(write, error.code, error.message)
+    return write._replace(status=WriteStatus.APPLIED.value, settled_at_us=time.time_ns() // 1000)
+
+
+def _failed(write: Write, code: WriteErrorCode, message: str) -> Write:
+    return write._replace(
+        status=WriteStatus.FAILED.value,
+        error_code=code.value,
+        error_message=message,
+        settled_at_us=time.time_ns() // 1000,
+    )
+
+
+async def _count(db: aiosqlite.Connection, settled: Sequence[Write]) -> None:
+    applied = sum(write.status == WriteStatus.APPLIED for write in settled)
+    await db.execute(
+        "UPDATE ledger_totals SET writes = writes + CASE status WHEN 'APPLIED' THEN ? ELSE ? END",
+        (applied, len(settled) - applied),
+    )

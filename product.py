@@ -1,0 +1,277 @@
+"""Says what a product is: its fields, their limits, and which values are refused."""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+TITLE_MAX = 300
+DESCRIPTION_MAX = 10_000
+CATEGORY_MAX = 100
+IMAGE_MAX = 2_000
+PRICE_MAX_MINOR = 10**13  # 100 thousand million: a Float on the wire still tells every cent apart
+COUNT_MAX = 2**31 - 1
+PRODUCT_ID_MAX = 2**63 - 1
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Control characters end in no index and PostgreSQL refuses NUL; lone surrogates cannot be encoded.
+_UNUSABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_SEPARATOR = "\x1f"  # refused in every field, so no search term can match over two of them
+
+
+class FieldProblem(StrEnum):
+    """Why a value is refused."""
+
+    REQUIRED = "REQUIRED"
+    WRONG_TYPE = "WRONG_TYPE"
+    TOO_LONG = "TOO_LONG"
+    OUT_OF_RANGE = "OUT_OF_RANGE"
+    NOT_FINITE = "NOT_FINITE"
+    TOO_MANY_DECIMALS = "TOO_MANY_DECIMALS"
+    INVALID_TEXT = "INVALID_TEXT"
+    INVALID_URL = "INVALID_URL"
+
+
+class FieldError(ValueError):
+    """A value that is refused: the field, why, and ``detail`` that says the value and the limit."""
+
+    def __init__(self, field: str, problem: FieldProblem, detail: str) -> None:
+        super().__init__(f"{field} {detail}")
+        self.field, self.problem, self.detail = field, problem, detail
+
+
+class Product(NamedTuple):
+    """A product as it is stored; money in minor units, times in microseconds since 1970 in UTC."""
+
+    id: int
+    title: str
+    price_minor: int
+    description: str | None
+    category: str | None
+    image: str | None
+    rating_rate: float | None
+    rating_count: int | None
+    created_at_us: int
+    updated_at_us: int
+    version: int
+
+    @property
+    def price(self) -> float:
+        """The price in major units: the float nearest to it, which prints with two decimals at the most."""
+        return self.price_minor / 100
+
+    @property
+    def rating(self) -> dict[str, float | int | None] | None:
+        """``{"rate": 4.8, "count": 342}``, or None when neither is known."""
+        if self.rating_rate is None and self.rating_count is None:
+            return None
+        return {"rate": self.rating_rate, "count": self.rating_count}
+
+    @property
+    def created_at(self) -> datetime:
+        """When its create was accepted."""
+        return from_microseconds(self.created_at_us)
+
+    @property
+    def updated_at(self) -> datetime:
+        """When the last applied write on it was accepted."""
+        return from_microseconds(self.updated_at_us)
+
+    @property
+    def search_text(self) -> str:
+        """What a search looks in."""
+        return search_text(self.title, self.description, self.category)
+
+
+def from_microseconds(value: int) -> datetime:
+    """Microseconds since 1970 as a time in UTC, exactly."""
+    return _EPOCH + timedelta(microseconds=value)
+
+
+def search_text(title: str, description: str | None, category: str | None) -> str:
+    """Title, description and category, case-folded; a search is a substring of this."""
+    return f"{title}{_SEPARATOR}{description or ''}{_SEPARATOR}{category or ''}".casefold()
+
+
+def unusable_character(text: str) -> str | None:
+    """The first character that no text of ours may have, or None."""
+    found = _UNUSABLE.search(text)
+    return None if found is None else found[0]
+
+
+def check_fields(values: Mapping[str, Any], *, creating: bool) -> tuple[dict[str, Any], list[FieldError]]:
+    """Check the given fields of a product and bring them into the stored form.
+
+    ``values`` maps title, price, description, category, image, rating_rate and rating_count to what a client
+    sent; a field that is absent is left alone, None sets an optional one to null. Returns the stored form
+    (``price`` becomes ``price_minor``) and every refusal, in the order of the fields. With ``creating``
+    title and price must be there.
+    """
+    checked: dict[str, Any] = {}
+    refused: list[FieldError] = []
+    for name, (stored_name, required, check) in _FIELDS.items():
+        value = values.get(name)
+        if value is None:
+            if required and (creating or name in values):
+                refused.append(FieldError(name, FieldProblem.REQUIRED, "is required and cannot be null"))
+            elif not required and (creating or name in values):
+                checked[stored_name] = None
+            continue
+        try:
+            checked[stored_name] = check(name, value)
+        except FieldError as error:
+            refused.append(error)
+    return checked, refused
+
+
+def check_title(field: str, value: Any) -> str:
+    """A text that is not blank, of TITLE_MAX characters at the most."""
+    text = _check_text(field, value, TITLE_MAX)
+    if not text or text.isspace():
+        raise FieldError(
+            field, FieldProblem.REQUIRED, f"is empty: give a text of 1 to {TITLE_MAX} characters"
+        )
+    return text
+
+
+def check_price(field: str, value: Any) -> int:
+    """A number or its decimal text as minor units, exactly; two decimals at the most, nothing is rounded."""
+    if isinstance(value, float):
+        return _price_of_float(field, value)
+    if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
+        raise _wrong_type(field, value, "a number")
+    try:
+        price = Decimal(value.strip()) if isinstance(value, str) else Decimal(value)
+    except InvalidOperation:
+        raise _wrong_type(field, value, "a number") from None
+    if not price.is_finite():
+        raise FieldError(field, FieldProblem.NOT_FINITE, f"is {value}: give a finite number")
+    _check_price_range(field, price, value)
+    minor = price * 100
+    if minor != minor.to_integral_value():
+        raise _too_many_decimals(field, value)
+    return int(minor)
+
+
+def check_rating_rate(field: str, value: Any) -> float:
+    """A number from 0 to 5."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _wrong_type(field, value, "a number from 0 to 5")
+    if not 0 <= value <= 5:  # also false for NaN
+        raise FieldError(field, FieldProblem.OUT_OF_RANGE, f"is {value}: give a number from 0 to 5")
+    return float(value)
+
+
+def check_rating_count(field: str, value: Any) -> int:
+    """A whole number from 0 to COUNT_MAX."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise _wrong_type(field, value, "a whole number")
+    if not 0 <= value <= COUNT_MAX:
+        raise FieldError(
+            field, FieldProblem.OUT_OF_RANGE, f"is {value}: give a whole number from 0 to {COUNT_MAX}"
+        )
+    return value
+
+
+def check_image(field: str, value: Any) -> str:
+    """An absolute http or https URL with a host."""
+    text = _check_text(field, value, IMAGE_MAX)
+    if not _is_plain_url(text) and not _is_url(text):
+        raise FieldError(
+            field,
+            FieldProblem.INVALID_URL,
+            f"is {_shorten(text)!r}: give an absolute URL that starts with http:// or https://",
+        )
+    return text
+
+
+def _check_description(field: str, value: Any) -> str:
+    return _check_text(field, value, DESCRIPTION_MAX)
+
+
+def _check_category(field: str, value: Any) -> str:
+    return _check_text(field, value, CATEGORY_MAX)
+
+
+def _check_text(field: str, value: Any, longest: int) -> str:
+    if not isinstance(value, str):
+        raise _wrong_type(field, value, "a text")
+    if len(value) > longest:
+        raise FieldError(
+            field, FieldProblem.TOO_LONG, f"has {len(value):,} characters: {longest:,} are the limit"
+        )
+    if not value.isprintable() and (found := _UNUSABLE.search(value)):  # almost every text is printable
+        raise FieldError(
+            field,
+            FieldProblem.INVALID_TEXT,
+            f"has the character U+{ord(found[0]):04X} at position {found.start()}: remove it",
+        )
+    return value
+
+
+def _is_plain_url(text: str) -> bool:
+    """Whether it is a URL as most images have it: certain without taking it apart, which loads would feel."""
+    if not text.startswith(("http://", "https://")) or not text.isascii():
+        return False
+    host = text.split("/", 3)[2]
+    return host.replace(".", "").replace("-", "").isalnum() and text.isprintable() and " " not in text
+
+
+def _is_url(text: str) -> bool:
+    if not text.startswith(("http://", "https://")) or any(map(str.isspace, text)):
+        return False
+    try:
+        return bool(urlsplit(text).hostname)
+    except ValueError:
+        return False
+
+
+def _price_of_float(field: str, value: float) -> int:
+    if not math.isfinite(value):
+        raise FieldError(field, FieldProblem.NOT_FINITE, f"is {value}: give a finite number")
+    _check_price_range(field, value, value)
+    minor = round(value * 100)
+    # The division is correctly rounded, so it gives the very float only if that had two decimals at the most.
+    if minor / 100 != value:
+        raise _too_many_decimals(field, value)
+    return minor
+
+
+def _check_price_range(field: str, price: float | Decimal, value: Any) -> None:
+    if not 0 <= price <= PRICE_MAX_MINOR // 100:
+        raise FieldError(
+            field,
+            FieldProblem.OUT_OF_RANGE,
+            f"is {_shorten(str(value))}: give a number from 0 to {PRICE_MAX_MINOR // 100}",
+        )
+
+
+def _too_many_decimals(field: str, value: Any) -> FieldError:
+    return FieldError(
+        field,
+        FieldProblem.TOO_MANY_DECIMALS,
+        f"is {_shorten(str(value))}: give two decimals at the most",
+    )
+
+
+def _wrong_type(field: str, value: Any, wanted: str) -> FieldError:
+    return FieldError(field, FieldProblem.WRONG_TYPE, f"is {_shorten(repr(value))}: give {wanted}")
+
+
+def _shorten(text: str, longest: int = 80) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+_FIELDS: dict[str, tuple[str, bool, Callable[[str, Any], Any]]] = {
+    "title": ("title", True, check_title),
+    "price": ("price_minor", True, check_price),
+    "description": ("description", False, _check_description),
+    "category": ("category", False, _check_category),
+    "image": ("image", False, check_image),
+    "rating_rate": ("rating_rate", False, check_rating_rate),
+    "rating_count": ("rating_count", False, check_rating_count),
+}

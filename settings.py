@@ -1,0 +1,115 @@
+"""Reads the settings: one frozen dataclass, and the only reader of the environment.
+
+Standard library only, so that ``dev.py`` can read the same settings before anything is installed.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+VERSION = "0.1.0"
+
+
+class SettingsError(Exception):
+    """An environment variable has a value that cannot be used; the text names it, the value and what fits."""
+
+
+def _setting(default: Any, text: str, *, choices: tuple[str, ...] = (), least: int | None = None) -> Any:
+    return field(default=default, metadata={"help": text, "choices": choices, "least": least})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting with its default and one line of help; the environment variable is the name in capitals."""
+
+    host: str = _setting("127.0.0.1", "address to listen on")
+    port: int = _setting(5000, "port to listen on", least=0)
+    data_dir: Path = _setting(Path("data"), "folder of products.db, journal.db and the log")
+    server: str = _setting(
+        "granian", "HTTP server that runs the application", choices=("granian", "gunicorn")
+    )
+    threads: int = _setting(32, "threads that answer requests", least=2)
+    log_level: str = _setting(
+        "info", "least severe event that is logged", choices=("debug", "info", "warning", "error")
+    )
+    log_format: str = _setting("text", "one line per event, as text or as JSON", choices=("text", "json"))
+    log_file: str = _setting(
+        "", "file that gets the log beside standard error; empty: afterwrite.log in DATA_DIR; `off`: none"
+    )
+    journal_sync: str = _setting(
+        "full",
+        "`full` survives a power cut; `normal` is faster, survives a killed process but not a power cut",
+        choices=("full", "normal"),
+    )
+    queue_max_writes: int = _setting(1_000_000, "writes that may wait before QUEUE_FULL is answered", least=1)
+    queue_max_bytes: int = _setting(1 << 30, "bytes of waiting writes before QUEUE_FULL is answered", least=1)
+    batch_size: int = _setting(500, "writes applied in one transaction at the most", least=1)
+    wait_seconds: int = _setting(
+        10, "longest wait of createProductSync and afterWrite before WRITE_PENDING", least=0
+    )
+    max_waiters: int = _setting(16, "requests that may wait for a write at the same time", least=1)
+    stop_seconds: int = _setting(20, "longest drain at a stop; what is left waits in the journal", least=0)
+    idempotency_hours: int = _setting(168, "hours for which an idempotency key is remembered", least=1)
+    max_streams: int = _setting(8, "event streams open at the same time", least=1)
+    introspection: str = _setting(
+        "on", "`off` turns introspection, suggestions and GraphiQL off", choices=("on", "off")
+    )
+    max_body_bytes: int = _setting(4 << 20, "bytes of a request body", least=1)
+    max_tokens: int = _setting(10_000, "tokens of a GraphQL document", least=1)
+    max_depth: int = _setting(16, "levels of nested fields", least=1)
+    max_aliases: int = _setting(30, "aliases in a document", least=0)
+    max_root_fields: int = _setting(20, "root fields of an operation", least=1)
+    max_directives: int = _setting(50, "directives in a document", least=0)
+    max_errors: int = _setting(20, "validation errors that are reported", least=1)
+    max_cost: int = _setting(20_000, "fields that a query may ask for, page sizes multiplied", least=1)
+    document_cache_size: int = _setting(1_000, "valid documents kept parsed", least=1)
+
+    @property
+    def products_path(self) -> Path:
+        """The product database: products and ledger."""
+        return self.data_dir / "products.db"
+
+    @property
+    def journal_path(self) -> Path:
+        """The journal: accepted writes that wait."""
+        return self.data_dir / "journal.db"
+
+    @property
+    def log_path(self) -> Path | None:
+        """The file that gets the log, or None."""
+        if self.log_file == "off":
+            return None
+        return Path(self.log_file) if self.log_file else self.data_dir / "afterwrite.log"
+
+
+def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings from the environment; an empty variable counts as not set.
+
+    Raises SettingsError for the first value that cannot be used.
+    """
+    source = os.environ if environ is None else environ
+    given = {item.name: source.get(item.name.upper(), "").strip() for item in fields(Settings)}
+    settings = Settings(
+        **{item.name: _read(item, given[item.name]) for item in fields(Settings) if given[item.name]}
+    )
+    if settings.max_waiters + settings.max_streams >= settings.threads:
+        raise SettingsError(
+            f"THREADS={settings.threads} leaves no thread for queries beside MAX_WAITERS={settings.max_waiters} "
+            f"and MAX_STREAMS={settings.max_streams}: raise THREADS above their sum or lower them"
+        )
+    return settings
+
+
+def _read(item: Field[Any], text: str) -> Any:
+    name, choices, least = item.name.upper(), item.metadata["choices"], item.metadata["least"]
+    if choices:
+        if text.lower() not in choices:
+            raise SettingsError(f"{name}={text!r} is not known: use one of {', '.join(choices)}")
+        return text.lower()
+    if isinstance(item.default, int):
+        if not text.isascii() or not text.isdigit() or int(text) < least:
+            raise SettingsError(f"{name}={text!r} is not usable: give a whole number of at least {least}")
+        return int(text)
+    return type(item.default)(text) if item.name != "data_dir" else Path(text)

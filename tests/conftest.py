@@ -1,0 +1,173 @@
+"""Gives the tests a real server process and a real HTTP client."""
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+READY_SECONDS = 30
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 on which nothing listens."""
+    with contextlib.closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class ServerProcess:
+    """``python app.py`` in a process group of its own, on a free port, over one data folder."""
+
+    def __init__(self, data_dir: Path, **environment: str) -> None:
+        self.data_dir = data_dir
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.environment = environment
+        self.process: subprocess.Popen[str] | None = None
+
+    @property
+    def log(self) -> str:
+        """All that the server logged in this data folder."""
+        path = self.data_dir / "afterwrite.log"
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+
+    def launch(self, **options: Any) -> subprocess.Popen[str]:
+        """Start the process and return at once."""
+        environment = os.environ | {"DATA_DIR": str(self.data_dir), "PORT": str(self.port)} | self.environment
+        self.process = subprocess.Popen(
+            [sys.executable, str(ROOT / "app.py")],
+            env=environment,
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE if options.pop("keep_errors", False) else subprocess.DEVNULL,
+            start_new_session=True,
+            text=True,
+            **options,
+        )
+        return self.process
+
+    def start(self, **options: Any) -> "ServerProcess":
+        """Return when /ready answers."""
+        process = self.launch(**options)
+        deadline = time.monotonic() + READY_SECONDS
+        while not self._ready():
+            if process.poll() is not None:
+                raise AssertionError(f"the server ended with {process.returncode}:\n{self.log[-3000:]}")
+            if time.monotonic() > deadline:
+                raise AssertionError(f"the server was not ready in {READY_SECONDS} s:\n{self.log[-3000:]}")
+            time.sleep(0.02)  # between two tries of a condition that has no event to wait for
+        return self
+
+    def kill(self) -> None:
+        """SIGKILL the whole process group, as a power cut would end it."""
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            self._close_pipe()
+            self.process = None
+
+    def stop(self, timeout: float = 60) -> int:
+        """SIGTERM, and wait for the drain; returns the exit code."""
+        assert self.process is not None
+        self.process.terminate()
+        code = self.process.wait(timeout)
+        self._close_pipe()
+        self.process = None
+        return code
+
+    def client(self) -> "Client":
+        """A new keep-alive client."""
+        return Client(self.port)
+
+    def query(self, document: str, variables: dict[str, Any] | None = None) -> Any:
+        """The data of a document that must have no errors."""
+        with contextlib.closing(self.client()) as client:
+            return client.query(document, variables)
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        """The status and the body of a GET."""
+        with contextlib.closing(self.client()) as client:
+            return client.request("GET", path)
+
+    def _ready(self) -> bool:
+        try:
+            return self.get("/ready")[0] == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def _close_pipe(self) -> None:
+        if self.process is not None and self.process.stderr is not None:
+            self.process.stderr.close()
+
+
+class Client:
+    """One keep-alive connection."""
+
+    def __init__(self, port: int) -> None:
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+
+    def request(
+        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, bytes]:
+        """The status and the body of an answer."""
+        self.connection.request(method, path, body, headers or {})
+        answer = self.connection.getresponse()
+        return answer.status, answer.read()
+
+    def execute(self, document: str, variables: dict[str, Any] | None = None) -> Any:
+        """The whole answer, errors included."""
+        body = json.dumps({"query": document, "variables": variables or {}}).encode()
+        _status, answer = self.request("POST", "/graphql", body, {"Content-Type": "application/json"})
+        return json.loads(answer)
+
+    def query(self, document: str, variables: dict[str, Any] | None = None) -> Any:
+        """The data of a document that must have no errors."""
+        answer = self.execute(document, variables)
+        assert "errors" not in answer, answer
+        return answer["data"]
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.connection.close()
+
+
+def wait_until(condition: Callable[[], Any], timeout: float = 30) -> Any:
+    """Ask until the condition holds, with a time limit; for conditions of another process."""
+    deadline = time.monotonic() + timeout
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"not reached in {timeout} s"
+        time.sleep(0.02)
+    return found
+
+
+@pytest.fixture
+def make_server(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
+    """Makes servers over data folders; every one that still runs is killed at the end."""
+    made: list[ServerProcess] = []
+
+    def make(data_dir: Path | None = None, **environment: str) -> ServerProcess:
+        made.append(ServerProcess(data_dir or tmp_path / "data", **environment))
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.kill()
+
+
+@pytest.fixture
+def server(make_server: Callable[..., ServerProcess]) -> ServerProcess:
+    """A running server over an empty data folder."""
+    return make_server().start()

@@ -1,0 +1,1 @@
+"""The benchmark: `python -m bench` measures Afterwrite beside a plain version and prints one table."""

@@ -1,0 +1,34 @@
+"""How long and where the benchmark runs."""
+
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`seconds` of load for each figure and round, `rounds` in turns, and the run's temporary folder.
+
+    `search_products` is the size of the big catalogue for searches.
+    """
+
+    seconds: float
+    rounds: int
+    search_products: int
+    folder: Path
+
+    def new_folder(self) -> Path:
+        """Return a new empty folder inside the run's folder."""
+        return Path(tempfile.mkdtemp(dir=self.folder))
+
+    def copy_of(self, home: Path) -> Path:
+        """Return a fresh copy of a prepared data folder."""
+        folder = self.new_folder()
+        shutil.copytree(home, folder, dirs_exist_ok=True)
+        return folder
+
+    def say(self, text: str) -> None:
+        """Tell a waiting person what is going on, beside the table."""
+        print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,159 @@
+"""Starts the servers that are measured, each a fresh process on a free port, and stops them."""
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).parent.parent
+THREADS = 32
+START_SECONDS = 60
+STOP_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that answers: its port, its data folder, and how long it took from start to ready."""
+
+    port: int
+    folder: Path
+    process: "subprocess.Popen[bytes]"
+    ready_seconds: float
+
+    def ask(self, document: str, **variables: Any) -> dict[str, Any]:
+        """Return the `data` of one GraphQL answer; RuntimeError if it has errors."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            body = json.dumps({"query": document, "variables": variables})
+            connection.request("POST", "/graphql", body, {"Content-Type": "application/json"})
+            answer = json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
+        if answer.get("errors"):
+            raise RuntimeError(f"{document} was answered with errors: {answer['errors']}")
+        data: dict[str, Any] = answer["data"]
+        return data
+
+    def stop(self) -> float:
+        """Send SIGTERM, wait for the exit, and return the seconds it took; killed after STOP_SECONDS."""
+        begin = time.perf_counter()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        return time.perf_counter() - begin
+
+
+@contextlib.contextmanager
+def afterwrite(folder: Path) -> Iterator[Server]:
+    """Run `app.py` under Granian on `folder`, ready when /ready answers 200."""
+    settings = {"DATA_DIR": str(folder), "SERVER": "granian", "THREADS": str(THREADS), "LOG_LEVEL": "warning"}
+    with _running([sys.executable, "app.py"], folder, settings, "/ready") as server:
+        yield server
+
+
+@contextlib.contextmanager
+def plain(folder: Path) -> Iterator[Server]:
+    """Run the plain version under the same Granian, with the same number of threads."""
+    settings = {"PLAIN_DATABASE": str(folder / "products.db")}
+    with _running(_granian("bench.plain_app:create_app"), folder, settings, "/graphql") as server:
+        yield server
+
+
+@contextlib.contextmanager
+def hello(folder: Path) -> Iterator[Server]:
+    """Run the smallest Flask app under the same Granian, with the same number of threads."""
+    with _running(_granian("bench.hello_app:create_app"), folder, {}, "/") as server:
+        yield server
+
+
+def load_file(folder: Path, file: Path) -> float:
+    """Load `file` into the data folder with init_db.py in a fresh process; return the seconds it took."""
+    begin = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "init_db.py", str(file)],
+        cwd=PROJECT,
+        env=os.environ | {"DATA_DIR": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(
+            f"init_db.py stopped with {done.returncode}: {(done.stdout + done.stderr)[-2000:]}"
+        )
+    return time.perf_counter() - begin
+
+
+def _granian(target: str) -> list[str]:
+    options = ["--factory", "--interface", "wsgi", "--workers", "1", "--blocking-threads", str(THREADS)]
+    return [sys.executable, "-m", "granian", *options, "--no-ws", "--log-level", "warning", target]
+
+
+@contextlib.contextmanager
+def _running(command: list[str], folder: Path, settings: dict[str, str], path: str) -> Iterator[Server]:
+    folder.mkdir(parents=True, exist_ok=True)
+    port = _free_port()
+    address = {"HOST": "127.0.0.1", "PORT": str(port), "GRANIAN_HOST": "127.0.0.1", "GRANIAN_PORT": str(port)}
+    output = folder / "server.out"
+    begin = time.perf_counter()
+    with output.open("wb") as out:
+        process = subprocess.Popen(
+            command, cwd=PROJECT, env=os.environ | address | settings, stdout=out, stderr=subprocess.STDOUT
+        )
+    try:
+        _wait_until_ready(process, port, path, output)
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    server = Server(port, folder, process, time.perf_counter() - begin)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int, path: str, output: Path) -> None:
+    until = time.perf_counter() + START_SECONDS
+    while time.perf_counter() < until:
+        if process.poll() is not None:
+            raise RuntimeError(f"{process.args!r} stopped with {process.returncode}: {_end_of(output)}")
+        if _answers(port, path):
+            return
+        time.sleep(0.01)
+    raise RuntimeError(f"{process.args!r} did not answer on {path} in {START_SECONDS} s: {_end_of(output)}")
+
+
+def _answers(port: int, path: str) -> bool:
+    """A 405 counts too: the plain version serves only POST, and needs no route for this."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status in (200, 405)
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _end_of(output: Path) -> str:
+    return output.read_text(errors="replace")[-2000:]

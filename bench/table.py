@@ -1,0 +1,59 @@
+"""The table: one row a figure, beside what it is compared with and what it has to reach."""
+
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+HEADINGS = ("measured", "Afterwrite", "beside it", "ratio", "to reach", "reached")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table, ready to print; `reached` is None where there is no goal."""
+
+    measured: str
+    ours: str
+    beside: str = ""
+    ratio: str = ""
+    goal: str = ""
+    reached: bool | None = None
+
+    def cells(self) -> tuple[str, ...]:
+        """Return the texts of the row in the order of HEADINGS."""
+        verdict = {True: "yes", False: "NO", None: ""}[self.reached]
+        return (self.measured, self.ours, self.beside, self.ratio, self.goal, verdict)
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Return the rows as aligned text under HEADINGS."""
+    lines = [HEADINGS, *(row.cells() for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    texts = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
+    rule = "  ".join("-" * width for width in widths)
+    return "\n".join(text.rstrip() for text in (texts[0], rule, *texts[1:]))
+
+
+def median(values: Iterable[float]) -> float:
+    """Return the median; the figure of several rounds."""
+    return statistics.median(values)
+
+
+def percentile(values: Iterable[float], percent: float) -> float:
+    """Return the value under which `percent` of the values lie."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
+
+
+def whole(value: float) -> str:
+    """Write a rate: 12,345."""
+    return f"{value:,.0f}"
+
+
+def ms(value: float) -> str:
+    """Write a time in milliseconds with three digits that matter."""
+    return f"{value:.2f} ms" if value < 10 else f"{value:.1f} ms"
+
+
+def times(ratio: float) -> str:
+    """Write a ratio: 4.2 x."""
+    return f"{ratio:.1f} x"

@@ -1,0 +1,141 @@
+"""The requests that the load sends: one document each, other variables every time."""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from bench.catalogue import CATEGORIES, MAKERS, THINGS, TRAITS
+
+ROWS_PER_REQUEST = 1_000
+FIELDS = "id title price description category image rating"
+CREATE = """mutation CreateProduct($title: String!, $price: Float!, $description: String, $category: String,
+  $image: String, $ratingRate: Float, $ratingCount: Int) {
+  createProduct(title: $title, price: $price, description: $description, category: $category, image: $image,
+    ratingRate: $ratingRate, ratingCount: $ratingCount) { success message %s} }"""
+MARK = "~number~"
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One kind of request.
+
+    `body` is JSON with MARK where the number of the request goes (the empty string: a GET of /). `value`
+    turns that number into what is written there. An answer is good if `proof` is found in it `proofs` times
+    and it holds no `"errors"`.
+    """
+
+    name: str
+    body: str
+    proof: str
+    proofs: int = 1
+    value: Callable[[int], str] = "{:09d}".format
+
+    def pieces(self) -> list[bytes]:
+        """Return the body cut at every MARK."""
+        return self.body.encode().split(MARK.encode())
+
+    def is_good(self) -> Callable[[bytes], bool]:
+        """Return the check for the body of an answer."""
+        pattern = re.compile(self.proof.encode())
+        proofs = self.proofs
+        return lambda answer: len(pattern.findall(answer)) == proofs and b'"errors":[{' not in answer
+
+
+def _body(document: str, **variables: Any) -> str:
+    return json.dumps({"query": document, "variables": variables})
+
+
+def create_title(number: str) -> str:
+    """Return the title of the created product number `number`, as it is stored."""
+    return f"Bench product {number}"
+
+
+def _product_fields() -> dict[str, Any]:
+    return {
+        "title": create_title(MARK),
+        "price": 379.99,
+        "description": "Over-ear headphones with a replaceable battery and a woven cable.",
+        "category": "Audio",
+        "image": "https://example.com/headphones.jpg",
+        "ratingRate": 4.6,
+        "ratingCount": 218,
+    }
+
+
+def workload(name: str, catalogue_size: int = 1) -> Workload:
+    """Return the workload of that name; `catalogue_size` bounds the product ids that are asked for."""
+    return _WORKLOADS[name](catalogue_size)
+
+
+def _hello(_: int) -> Workload:
+    return Workload("hello", "", "hello")
+
+
+def _product(size: int) -> Workload:
+    document = f"query Product($id: ID!) {{ product(productId: $id) {{ {FIELDS} }} }}"
+    # A stride that shares no factor with the usual sizes visits the catalogue in a scattered order.
+    return Workload(
+        "product", _body(document, id=MARK), r'"title":', value=lambda number: str(number * 7919 % size + 1)
+    )
+
+
+def _all_products(size: int) -> Workload:
+    document = f"query Page($skip: Int) {{ allProducts(first: 10, skip: $skip) {{ {FIELDS} }} }}"
+    body = _body(document, skip=MARK).replace(f'"{MARK}"', MARK)
+    return Workload("allProducts", body, r'"title":', 10, lambda number: str(number % min(size - 10, 100)))
+
+
+def _search_miss(_: int) -> Workload:
+    document = f"query Search($term: String) {{ allProducts(search: $term, first: 10) {{ {FIELDS} }} }}"
+    return Workload("searchMiss", _body(document, term=f"absent {MARK}"), r'"allProducts":\s*\[\]')
+
+
+def _search_near_miss(_: int) -> Workload:
+    """A term whose every part is in the catalogue, often in one product, but never in this order."""
+    document = f"query Search($term: String) {{ allProducts(search: $term, first: 10) {{ {FIELDS} }} }}"
+    body = _body(document, term=MARK)
+    return Workload("searchNearMiss", body, r'"allProducts":\s*\[\]', value=_scrambled_phrase)
+
+
+def _scrambled_phrase(number: int) -> str:
+    maker, thing, trait = (words[number // 10**at % 10] for at, words in enumerate((MAKERS, THINGS, TRAITS)))
+    return f"{thing} by {maker} {trait}"
+
+
+def _create(_: int) -> Workload:
+    return Workload("createProduct", _body(CREATE % "", **_product_fields()), r'"success":\s*true')
+
+
+def _create_receipt(_: int) -> Workload:
+    body = _body(CREATE % "write { id } ", **_product_fields())
+    return Workload("createReceipt", body, r'"success":\s*true')
+
+
+def _create_many(_: int) -> Workload:
+    document = (
+        "mutation Many($products: [ProductInput!]!) { createProducts(products: $products) { success } }"
+    )
+    rows = [
+        {
+            "title": f"Bench product {MARK}-{row:04d}",
+            "price": row + 0.5,
+            "description": "One of a thousand in the same request.",
+            "category": CATEGORIES[row % len(CATEGORIES)],
+        }
+        for row in range(ROWS_PER_REQUEST)
+    ]
+    return Workload("createProducts", _body(document, products=rows), r'"success":\s*true')
+
+
+_WORKLOADS: dict[str, Callable[[int], Workload]] = {
+    "hello": _hello,
+    "product": _product,
+    "allProducts": _all_products,
+    "searchMiss": _search_miss,
+    "searchNearMiss": _search_near_miss,
+    "createProduct": _create,
+    "createReceipt": _create_receipt,
+    "createProducts": _create_many,
+}

@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from flask import Flask, Request, Response, jsonify, request
+from flask import Flask, Request, Response, jsonify, redirect, request
 from werkzeug.exceptions import HTTPException
 
 from async_db import QueueLimits, QueueState, WriteQueue
@@ -84,6 +84,7 @@ def create_app(service: Service) -> Flask:
         examples=[path.read_text(encoding="utf-8") for path in sorted(_EXAMPLES.glob("*.graphql"))],
     )
     app.add_url_rule("/graphql", view_func=view)
+    app.add_url_rule("/", view_func=lambda: redirect("/graphql"), endpoint="root")
     _add_operations(app, service)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected_error)
@@ -98,7 +99,9 @@ def create_app(service: Service) -> Flask:
 
 
 def _context(service: Service, asked: Request) -> Context:
-    return Context(service.products, service.queue, service.settings.wait_seconds, asked.host_url.rstrip("/"))
+    return Context(
+        service.products, service.queue, service.settings.wait_seconds, lambda: asked.host_url.rstrip("/")
+    )
 
 
 def _add_operations(app: Flask, service: Service) -> None:

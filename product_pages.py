@@ -25,17 +25,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a resolver works with; ``base_url`` makes the paths of our own pictures absolute."""
+    """What a resolver works with; ``base_url`` tells where the client finds our own pictures."""
 
     products: Products
     queue: WriteQueue
     wait_seconds: float
-    base_url: str
+    base_url: Callable[[], str]
 
     def shown(self, product: Product) -> Product:
         """The product as a client sees it."""
         if product.image and product.image[0] == "/":
-            return product._replace(image=self.base_url + product.image)
+            return product._replace(image=self.base_url() + product.image)
         return product
 
 

@@ -1,0 +1,105 @@
+"""Compiles how a scalar or an enum is serialised, with a short way for values of the expected Python type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from graphql import GraphQLEnumType, GraphQLLeafType, Undefined
+from graphql.pyutils import inspect
+from graphql.type.scalars import (
+    GRAPHQL_MAX_INT,
+    GRAPHQL_MIN_INT,
+    serialize_boolean,
+    serialize_float,
+    serialize_id,
+    serialize_int,
+    serialize_string,
+)
+
+CompleteLeaf = Callable[[Any], Any]
+"""Serialises a value; None stays None. Raises what the type's `serialize` raises."""
+
+INFINITY = float("inf")
+
+
+class NoType:
+    """A type that no value has: for leaves of which no value may pass as it is."""
+
+
+def compile_leaf(leaf_type: GraphQLLeafType) -> tuple[CompleteLeaf, type]:
+    """Returns how to complete a value of `leaf_type`, and the Python type whose values need no completing."""
+    complete = _serializing(leaf_type)
+    serialize = leaf_type.serialize
+    if serialize is serialize_string:
+        return complete, str
+    if serialize is serialize_boolean:
+        return complete, bool
+    if serialize is serialize_id:
+        return _complete_id(complete), str
+    if serialize is serialize_int:
+        return _complete_int(complete), NoType
+    if serialize is serialize_float:
+        return _complete_float(complete), NoType
+    if isinstance(leaf_type, GraphQLEnumType):
+        return _complete_enum(complete), NoType
+    return complete, NoType
+
+
+def _serializing(leaf_type: GraphQLLeafType) -> CompleteLeaf:
+    serialize = leaf_type.serialize
+
+    def complete(value: Any) -> Any:
+        if value is None:
+            return None
+        if isinstance(value, Exception):
+            raise value
+        serialized = serialize(value)
+        if serialized is None or serialized is Undefined:
+            raise TypeError(
+                f"Expected `{inspect(leaf_type)}.serialize({inspect(value)})`"
+                f" to return non-nullable value, returned: {inspect(serialized)}"
+            )
+        return serialized
+
+    return complete
+
+
+def _complete_id(otherwise: CompleteLeaf) -> CompleteLeaf:
+    def complete(value: Any) -> Any:
+        return str(value) if type(value) is int else otherwise(value)
+
+    return complete
+
+
+def _complete_int(otherwise: CompleteLeaf) -> CompleteLeaf:
+    def complete(value: Any) -> Any:
+        if type(value) is int and GRAPHQL_MIN_INT <= value <= GRAPHQL_MAX_INT:
+            return value
+        return otherwise(value)
+
+    return complete
+
+
+def _complete_float(otherwise: CompleteLeaf) -> CompleteLeaf:
+    def complete(value: Any) -> Any:
+        if type(value) is float and -INFINITY < value < INFINITY:
+            return value
+        return otherwise(value)
+
+    return complete
+
+
+def _complete_enum(otherwise: CompleteLeaf) -> CompleteLeaf:
+    """Remembers the names of values that are strings: Graphene looks through its enum for each of them."""
+    names: dict[str, Any] = {}
+
+    def complete(value: Any) -> Any:
+        if type(value) is not str:
+            return otherwise(value)
+        name = names.get(value)
+        if name is None:
+            name = names[value] = otherwise(value)
+        return name
+
+    return complete

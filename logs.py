@@ -14,9 +14,11 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 
 def set_up_logs(settings: Settings) -> None:
-    """Send every event of the process to standard error and, unless LOG_FILE=off, to the log file."""
+    """Send every event of the process to standard error and to the log file, as far as they are on."""
     formatter = _JsonFormatter() if settings.log_format == "json" else _TextFormatter()
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    handlers: list[logging.Handler] = []
+    if settings.log_stderr == "on":
+        handlers.append(logging.StreamHandler(sys.stderr))
     if settings.log_path is not None:
         settings.log_path.parent.mkdir(parents=True, exist_ok=True)
         handlers.append(

@@ -22,7 +22,7 @@ def _setting(default: Any, text: str, *, choices: tuple[str, ...] = (), least: i
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Every setting with its default and one line of help; the environment variable is the name in capitals."""
+    """Every setting with default and help; its environment variable is the name in capitals."""
 
     host: str = _setting("127.0.0.1", "address to listen on")
     port: int = _setting(5000, "port to listen on", least=0)
@@ -38,6 +38,7 @@ class Settings:
     log_file: str = _setting(
         "", "file that gets the log beside standard error; empty: afterwrite.log in DATA_DIR; `off`: none"
     )
+    log_stderr: str = _setting("on", "`off` keeps the log from standard error", choices=("on", "off"))
     journal_sync: str = _setting(
         "full",
         "`full` survives a power cut; `normal` is faster, survives a killed process but not a power cut",
@@ -96,8 +97,9 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
     )
     if settings.max_waiters + settings.max_streams >= settings.threads:
         raise SettingsError(
-            f"THREADS={settings.threads} leaves no thread for queries beside MAX_WAITERS={settings.max_waiters} "
-            f"and MAX_STREAMS={settings.max_streams}: raise THREADS above their sum or lower them"
+            f"THREADS={settings.threads} leaves no thread for queries beside "
+            f"MAX_WAITERS={settings.max_waiters} and MAX_STREAMS={settings.max_streams}: "
+            "raise THREADS above their sum or lower them"
         )
     return settings
 
@@ -112,4 +114,4 @@ def _read(item: Field[Any], text: str) -> Any:
         if not text.isascii() or not text.isdigit() or int(text) < least:
             raise SettingsError(f"{name}={text!r} is not usable: give a whole number of at least {least}")
         return int(text)
-    return type(item.default)(text) if item.name != "data_dir" else Path(text)
+    return Path(text) if isinstance(item.default, Path) else text

@@ -1,0 +1,82 @@
+"""Sends a GraphQL document to the running server, as ``python -m devkit.ask DOCUMENT [--variables JSON]``."""
+
+import argparse
+import http.client
+import json
+import sys
+
+from devkit.errors import CommandError
+from devkit.place import Place, place_from_environment
+
+
+def ask(place: Place, document: str, variables: dict[str, object] | None = None) -> tuple[bool, str]:
+    """Return whether the answer is free of errors, and the answer as readable JSON.
+
+    Raises CommandError if no server answers, or if what answers is no GraphQL server.
+    """
+    body = json.dumps({"query": document, "variables": variables or {}})
+    headers = {"Content-Type": "application/json", "Accept": "application/json"}
+    connection = http.client.HTTPConnection(place.local_host, place.port, timeout=60)
+    try:
+        connection.request("POST", "/graphql", body.encode(), headers)
+        text = connection.getresponse().read().decode("utf-8", "replace")
+    except (OSError, http.client.HTTPException) as error:
+        raise CommandError(
+            f"no server answers at {place.url} ({error}): start one with `start` or `up`"
+        ) from error
+    finally:
+        connection.close()
+    try:
+        answer = json.loads(text)
+    except ValueError as error:
+        raise CommandError(f"{place.url}/graphql answered no JSON, but: {text[:200]!r}") from error
+    fine = isinstance(answer, dict) and not answer.get("errors")
+    return fine, json.dumps(answer, indent=2, ensure_ascii=False)
+
+
+def parser(program: str) -> argparse.ArgumentParser:
+    """Return the reader of the command's arguments; DOCUMENT is optional, `-` reads standard input."""
+    found = argparse.ArgumentParser(
+        prog=program, description="Send a GraphQL document to the running server."
+    )
+    found.add_argument(
+        "document", nargs="?", metavar="DOCUMENT", help="the document, or - for standard input"
+    )
+    found.add_argument(
+        "--variables", type=_object, default={}, metavar="JSON", help="its variables, a JSON object"
+    )
+    return found
+
+
+def send(place: Place, options: argparse.Namespace) -> int:
+    """Send what the arguments say, print the answer, and return 0 if it is free of errors."""
+    document = sys.stdin.read() if options.document == "-" else options.document
+    fine, text = ask(place, document, options.variables)
+    sys.stdout.write(text + "\n")
+    return 0 if fine else 1
+
+
+def _object(text: str) -> dict[str, object]:
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise argparse.ArgumentTypeError(f"not a JSON object: {text}")
+    return found
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command inside a container."""
+    reader = parser("python -m devkit.ask")
+    options = reader.parse_args(arguments)
+    if options.document is None:
+        reader.error("DOCUMENT is missing, for example '{ queue { depth } }'")
+    try:
+        return send(place_from_environment(), options)
+    except CommandError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

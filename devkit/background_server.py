@@ -1,0 +1,162 @@
+"""Starts, finds and stops the server that runs on a data folder."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from devkit.errors import CommandError
+from devkit.health import PAUSE_SECONDS, wait_until_healthy
+from devkit.log_lines import last_lines
+from devkit.place import ROOT, Place, port_is_free
+from devkit.process_identity import lifetime
+
+START_SECONDS = 60.0
+STOP_MARGIN_SECONDS = 15.0
+LEFT_BEHIND_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server process; `lifetime` tells it from a later process that got the same pid."""
+
+    pid: int
+    lifetime: str
+    host: str
+    port: int
+    in_background: bool
+
+
+def place_of(server: Running, place: Place) -> Place:
+    """Return `place` with the server's own address: PORT may differ between two calls."""
+    return replace(place, host=server.host, port=server.port)
+
+
+def running(place: Place) -> Running | None:
+    """Return the server that runs on the data folder, or None; the record of an ended process is none."""
+    try:
+        found = Running(**json.loads(place.record_path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+    return found if lifetime(found.pid) == found.lifetime else None
+
+
+def record(place: Place, pid: int, *, in_background: bool) -> Running | None:
+    """Write down that process `pid` serves this place; None if it has ended already."""
+    born = lifetime(pid)
+    if born is None:
+        return None
+    server = Running(pid, born, place.host, place.port, in_background)
+    place.data_dir.mkdir(parents=True, exist_ok=True)
+    unfinished = place.record_path.with_suffix(".new")
+    unfinished.write_text(json.dumps(asdict(server)), encoding="utf-8")
+    unfinished.replace(place.record_path)
+    return server
+
+
+def require_free_port(place: Place) -> None:
+    """Raise CommandError if something listens at the address already: it would answer in our place."""
+    # A record is left when the server was killed; what it started lets go of the port a moment later.
+    until = time.monotonic() + (LEFT_BEHIND_SECONDS if place.record_path.exists() else 0)
+    while not port_is_free(place.host, place.port):
+        if time.monotonic() >= until:
+            raise CommandError(
+                f"cannot listen on {place.host}:{place.port}: another program does, or the address is "
+                f"not this machine's. Stop that program, or choose a port, for example PORT={place.port + 1}"
+            )
+        time.sleep(PAUSE_SECONDS)
+
+
+def start(
+    place: Place, python: Path, limit_seconds: float = START_SECONDS, program: Sequence[str] = ("app.py",)
+) -> Running:
+    """Start the server in the background and return when /health answers.
+
+    Raises CommandError with the last lines of its output if it dies, or if the time is up. In the second case
+    it is left running: a long journal may still be replayed.
+    """
+    require_free_port(place)
+    place.data_dir.mkdir(parents=True, exist_ok=True)
+    process = _spawn(place, python, program)
+    server = record(place, process.pid, in_background=True)
+    healthy = wait_until_healthy(place, limit_seconds, alive=lambda: process.poll() is None)
+    code = process.poll()
+    if code is None:
+        process.returncode = 0  # it outlives this program, so nobody waits for its end
+    if healthy and server:
+        return server
+    raise _not_started(place, process.pid, code, limit_seconds)
+
+
+def stop(place: Place, server: Running) -> float:
+    """Ask the server to stop, wait until it has drained and ended, and return how many seconds that took."""
+    began = time.monotonic()
+    limit = place.stop_seconds + STOP_MARGIN_SECONDS
+    _ask_to_stop(server.pid)
+    while lifetime(server.pid) == server.lifetime:
+        if time.monotonic() - began > limit:
+            raise CommandError(
+                f"the server (pid {server.pid}) still runs {limit:g} s after it was asked to stop. Try "
+                f"again, or end it by its pid: what it has answered is in the journal and is not lost"
+            )
+        time.sleep(PAUSE_SECONDS)
+    place.record_path.unlink(missing_ok=True)
+    return time.monotonic() - began
+
+
+def _not_started(place: Place, pid: int, code: int | None, limit_seconds: float) -> CommandError:
+    lines = "\n".join(f"    {line}" for line in last_lines(place.output_path, 20))
+    end = f"The end of {place.output_path}:\n{lines}"
+    if code is None:
+        return CommandError(
+            f"the server (pid {pid}) is not ready after {limit_seconds:g} s and goes on starting. "
+            f"`logs` follows it, `stop` ends it. {end}"
+        )
+    place.record_path.unlink(missing_ok=True)
+    return CommandError(f"the server ended with exit code {code} while it started. {end}")
+
+
+def _spawn(place: Place, python: Path, program: Sequence[str]) -> subprocess.Popen[bytes]:
+    with place.output_path.open("wb") as output:
+        return subprocess.Popen(
+            [str(python), *program],
+            cwd=ROOT,
+            env=place.environment() | {"LOG_STDERR": "off"},  # the log has a file of its own
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            **_detached(),
+        )
+
+
+if sys.platform == "win32":
+
+    def _detached() -> dict[str, Any]:
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+
+    def _ask_to_stop(pid: int) -> None:
+        # A console event reaches only processes of the caller's own console, so a short-lived
+        # process joins the server's console and sends the event from there.
+        code = (
+            "import ctypes; k = ctypes.WinDLL('kernel32'); k.FreeConsole(); "
+            f"raise SystemExit(not (k.AttachConsole({pid}) and k.GenerateConsoleCtrlEvent(1, {pid})))"
+        )
+        if subprocess.call([sys.executable, "-c", code]) != 0:
+            os.kill(pid, signal.SIGTERM)  # ends it at once; the journal keeps what was answered
+
+else:
+
+    def _detached() -> dict[str, Any]:
+        return {"start_new_session": True}  # so that Ctrl-C in this terminal does not reach it
+
+    def _ask_to_stop(pid: int) -> None:
+        try:
+            os.kill(pid, signal.SIGTERM)
+        except ProcessLookupError:
+            return  # it ended by itself just now

@@ -1,0 +1,116 @@
+"""Reads the command line of dev.py: one verb, then its arguments."""
+
+import argparse
+import difflib
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from devkit import ask, verbs
+from devkit.errors import CommandError
+
+
+def _nothing(parser: ArgumentParser) -> None:
+    """Take no argument."""
+
+
+def _yes(parser: ArgumentParser) -> None:
+    parser.add_argument("--yes", action="store_true", help="do not ask before removing")
+
+
+def _file(parser: ArgumentParser) -> None:
+    parser.add_argument("file", nargs="?", metavar="FILE", help="a JSON, JSONL or CSV file of products")
+    parser.add_argument("--report", metavar="FILE", help="write every refused row to this file")
+
+
+def _no_follow(parser: ArgumentParser) -> None:
+    parser.add_argument("--no-follow", action="store_true", help="print the last lines and end")
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A verb whose arguments this program reads."""
+
+    act: Callable[[Namespace], int]
+    summary: str
+    usage: str = ""
+    declare: Callable[[ArgumentParser], None] = _nothing
+
+
+@dataclass(frozen=True)
+class Passing:
+    """A verb whose arguments go on to another program as they are."""
+
+    act: Callable[[list[str]], int]
+    summary: str
+    usage: str = "[ARGUMENT...]"
+
+
+VERBS: dict[str, Verb | Passing] = {
+    "up": Verb(verbs.up, "set up, load the sample catalogue if empty, serve in the foreground"),
+    "start": Verb(verbs.start, "the same in the background; returns when the server is ready"),
+    "stop": Verb(verbs.stop, "stop the server; waits until every write it holds is applied"),
+    "restart": Verb(verbs.restart, "stop, then start"),
+    "test": Passing(verbs.test, "set up and run all tests; arguments go to pytest"),
+    "test-verbose": Passing(verbs.test_verbose, "test over HTTP, showing each request and response"),
+    "test-debug": Passing(verbs.test_debug, "the same, and the end of the server's log"),
+    "build": Verb(verbs.build, "complete the environment (kept if it is whole) and compile all sources"),
+    "clean": Verb(verbs.clean, "stop and remove data, environment and caches", "[--yes]", _yes),
+    "fresh": Verb(verbs.fresh, "clean, then up", "[--yes]", _yes),
+    "shell": Verb(verbs.shell, "Python prompt with settings, engine and schema at hand"),
+    "init-db": Verb(
+        verbs.init_db,
+        "load the sample catalogue or a JSON, JSONL or CSV file",
+        "[FILE] [--report FILE]",
+        _file,
+    ),
+    "logs": Verb(verbs.logs, "last 50 lines of the log, then what follows", "[--no-follow]", _no_follow),
+    "graphql": Verb(
+        verbs.graphql, "send a document; without one, open GraphiQL", "[DOCUMENT] [--variables JSON]"
+    ),
+    "demo": Verb(verbs.demo, "start, test with full output, keep the server running"),
+    "setup": Verb(verbs.setup, "make the environment .venv from the pinned requirements"),
+    "check": Verb(verbs.check, "check format, lint and types"),
+    "bench": Passing(verbs.bench, "measure the speed and print one table"),
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Run one verb and return its exit code: 0 fine, 1 failed, 2 not understood, 130 ended by Ctrl-C."""
+    if not arguments or arguments[0] in ("help", "-h", "--help"):
+        sys.stdout.write(help_text())
+        return 0
+    name, rest = arguments[0], arguments[1:]
+    if name not in VERBS:
+        close = difflib.get_close_matches(name, VERBS, n=1)
+        hint = f"did you mean {close[0]}?" if close else "without a verb, dev.py prints all of them"
+        sys.stderr.write(f"dev.py: there is no verb {name!r}; {hint}\n")
+        return 2
+    try:
+        return _run(name, rest)
+    except CommandError as error:
+        sys.stderr.write(f"dev.py {name}: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 0 if name == "logs" else 130
+
+
+def help_text() -> str:
+    """Return the list of verbs."""
+    lines = ["usage: python3 dev.py VERB [ARGUMENT...]", ""]
+    lines += [f"  {f'{name} {verb.usage}':<42} {verb.summary}" for name, verb in VERBS.items()]
+    lines += ["", "HOST, PORT, DATA_DIR and the other settings are read from the environment."]
+    return "\n".join(lines) + "\n"
+
+
+def _run(name: str, rest: list[str]) -> int:
+    verb = VERBS[name]
+    if isinstance(verb, Passing):
+        return verb.act(rest)
+    if name == "graphql":
+        parser = ask.parser("dev.py graphql")
+    else:
+        parser = argparse.ArgumentParser(prog=f"dev.py {name}", description=verb.summary)
+        verb.declare(parser)
+    return verb.act(parser.parse_args(rest))

@@ -1,0 +1,141 @@
+"""Makes the virtual environment from the pinned requirements; a stamp makes a second call instant."""
+
+import hashlib
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+import venv
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from pathlib import Path
+
+from devkit.errors import CommandError
+
+TO_RUN = "requirements.txt"
+TO_DEVELOP = "requirements-dev.txt"
+STAMP = "afterwrite-stamp.json"
+
+Say = Callable[[str], None]
+
+
+def ready_python(root: Path, requirements: str, say: Say) -> Path:
+    """Return a Python that has every package of the file `requirements`, pinned versions and all.
+
+    The virtual environment from which this program was started is used as it is if it has them; otherwise
+    `.venv` in the project is made, completed or, if it is broken or half made, made again.
+    """
+    folder = root / ".venv"
+    if has_all_in_active_environment(root / requirements, folder):
+        return Path(sys.executable)
+    digest = digest_of(root / requirements)
+    stamps = read_stamps(folder)
+    if not stamps or not works(folder):
+        make(folder, say)
+        stamps = {}
+    if stamps.get(requirements) != digest:
+        _install(folder, root / requirements, say)
+        both = {TO_RUN: digest_of(root / TO_RUN)} if requirements == TO_DEVELOP else {}
+        (folder / STAMP).write_text(json.dumps({**both, requirements: digest}))
+    return python_of(folder)
+
+
+def has_all_in_active_environment(requirements: Path, own_folder: Path) -> bool:
+    """Tell whether this program runs in an environment, not `own_folder`, with all of `requirements`."""
+    inside = sys.prefix != sys.base_prefix and Path(sys.prefix).resolve() != own_folder.resolve()
+    return inside and not missing_packages(requirements)
+
+
+def missing_packages(requirements: Path) -> list[str]:
+    """Return the pins of `requirements` that the running Python does not have in just that version."""
+    return [f"{name}=={version}" for name, version in pins(requirements) if _installed(name) != version]
+
+
+def pins(requirements: Path) -> Iterator[tuple[str, str]]:
+    """Yield name and version of each pinned package that this platform needs, included files' too."""
+    for line in requirements.read_text(encoding="utf-8").splitlines():
+        text, _, marker = (part.strip() for part in line.partition("#")[0].partition(";"))
+        if text.startswith("-r"):
+            yield from pins(requirements.parent / text[2:].strip())
+        elif text and _applies(marker):
+            name, _, version = text.partition("==")
+            yield name.strip(), version.strip()
+
+
+def digest_of(requirements: Path) -> str:
+    """Return a text that changes whenever `requirements` or a file that it includes does."""
+    content = requirements.read_bytes()
+    included = re.findall(r"^-r\s*(\S+)", content.decode("utf-8"), re.MULTILINE)
+    inner = "".join(digest_of(requirements.parent / name) for name in included)
+    return hashlib.sha256(content + inner.encode()).hexdigest()
+
+
+def read_stamps(folder: Path) -> dict[str, str]:
+    """Return the digests of the requirement files that were installed to the end; empty if none was."""
+    try:
+        stamps = json.loads((folder / STAMP).read_text())
+    except (OSError, ValueError):
+        return {}
+    return stamps if isinstance(stamps, dict) else {}
+
+
+def works(folder: Path) -> bool:
+    """Tell whether the environment's Python starts and finds its packages.
+
+    It does not after its base Python was removed or replaced by another version.
+    """
+    try:
+        probe = subprocess.run([python_of(folder), "-c", "import pip"], capture_output=True, check=False)
+    except OSError:
+        return False
+    return probe.returncode == 0
+
+
+def make(folder: Path, say: Say) -> None:
+    """Make an empty virtual environment of the running Python, in place of what `folder` holds."""
+    if not importlib.util.find_spec("ensurepip"):
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        raise CommandError(
+            f"this Python ({sys.executable}) has no venv module. On Debian and Ubuntu it is a package of its "
+            f"own: apt-get install python{version}-venv (or python3-venv), then run this again"
+        )
+    again = " again: it was unfinished or broken" if folder.exists() else ""
+    say(f"Making {folder}{again}")
+    builder = venv.EnvBuilder(with_pip=True, clear=True, symlinks=os.name == "posix")
+    try:
+        builder.create(folder)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise CommandError(f"cannot make the virtual environment {folder}: {error}") from error
+
+
+def python_of(folder: Path) -> Path:
+    """Return the path of the environment's Python."""
+    return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def _install(folder: Path, requirements: Path, say: Say) -> None:
+    say(f"Installing {requirements.name}")
+    (folder / STAMP).unlink(missing_ok=True)  # from here to the end the environment is half made
+    quiet = ["-qq", "--disable-pip-version-check", "--no-input"]
+    command = [str(python_of(folder)), "-m", "pip", "install", *quiet, "-r", str(requirements)]
+    code = subprocess.call(command, cwd=requirements.parent)
+    if code != 0:
+        raise CommandError(
+            f"pip could not install {requirements.name} (exit code {code}): see its lines above"
+        )
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _applies(marker: str) -> bool:
+    found = re.fullmatch(r"sys_platform\s*(==|!=)\s*[\"'](\w+)[\"']", marker)
+    if not found:
+        return True
+    return (sys.platform == found[2]) == (found[1] == "==")

@@ -1,0 +1,59 @@
+"""Tells one process from a later one that got the same pid."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+if sys.platform == "win32":
+    import ctypes
+    from ctypes import wintypes
+
+    def lifetime(pid: int) -> str | None:
+        """Return a text that only this very process has, or None if no such process runs."""
+        kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
+        kernel32.OpenProcess.restype = wintypes.HANDLE
+        kernel32.OpenProcess.argtypes = [wintypes.DWORD, wintypes.BOOL, wintypes.DWORD]
+        handle = wintypes.HANDLE(kernel32.OpenProcess(0x1000, False, pid))  # only to ask, not to change
+        if not handle:
+            return None
+        try:
+            created, *others = (wintypes.FILETIME() for _ in range(4))
+            code = wintypes.DWORD()
+            known = kernel32.GetProcessTimes(handle, ctypes.byref(created), *map(ctypes.byref, others))
+            runs = (
+                kernel32.GetExitCodeProcess(handle, ctypes.byref(code)) and code.value == 259
+            )  # STILL_ACTIVE
+        finally:
+            kernel32.CloseHandle(handle)
+        return f"{created.dwHighDateTime}:{created.dwLowDateTime}" if known and runs else None
+
+else:
+
+    def lifetime(pid: int) -> str | None:
+        """Return a text that only this very process has, or None if no such process runs.
+
+        A process that has ended but was not collected by its parent yet (a zombie) counts as ended.
+        """
+        return _from_proc(pid) if Path("/proc/self/stat").exists() else from_ps(pid)
+
+    def from_ps(pid: int) -> str | None:
+        """Do the same where there is no /proc, as on macOS: ask ``ps`` for state and start."""
+        answer = subprocess.run(
+            ["ps", "-o", "stat=,lstart=", "-p", str(pid)],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={"LC_ALL": "C", "PATH": "/bin:/usr/bin"},
+        )
+        state, _, started = answer.stdout.strip().partition(" ")
+        return started.strip() if started and not state.startswith("Z") else None
+
+    def _from_proc(pid: int) -> str | None:
+        try:
+            line = Path(f"/proc/{pid}/stat").read_text()
+            boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        fields = line.rpartition(")")[2].split()  # a program's name may hold spaces and brackets
+        state, started = fields[0], fields[19]
+        return None if state in "ZX" else f"{boot}:{started}"

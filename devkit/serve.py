@@ -1,0 +1,48 @@
+"""Loads the catalogue, then becomes the server: ``python -m devkit.serve`` is what a container runs."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from devkit.errors import CommandError
+from devkit.place import ROOT, Place, place_from_environment
+
+
+def load(place: Place, python: Path, arguments: Sequence[str] = ()) -> None:
+    """Create the schema and load the sample catalogue or the file in `arguments`; else raise CommandError."""
+    code = subprocess.call([python, "init_db.py", *arguments], cwd=ROOT, env=place.environment())
+    if code != 0:
+        raise CommandError(f"init_db.py ended with exit code {code}: see its lines above")
+
+
+def become_server(place: Place, python: Path) -> int:
+    """Run the server in the foreground, in this very process where the system can do that.
+
+    So signals and Ctrl-C reach the server once, with nobody in between. It returns only on Windows.
+    """
+    sys.stdout.flush()
+    command = [str(python), "app.py"]
+    if os.name == "posix":
+        os.chdir(ROOT)
+        os.execve(python, command, place.environment())  # noqa: S606
+    with subprocess.Popen(command, cwd=ROOT, env=place.environment()) as server:
+        # Ctrl-C reaches every program of the console: the server drains, and this one waits for it.
+        signal.signal(signal.SIGINT, lambda *_: None)
+        return server.wait()
+
+
+def main() -> int:
+    """Load and serve with the running Python."""
+    try:
+        place = place_from_environment()
+        load(place, Path(sys.executable))
+    except CommandError as error:
+        sys.exit(str(error))
+    return become_server(place, Path(sys.executable))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

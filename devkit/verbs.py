@@ -1,0 +1,287 @@
+"""Carries out each verb of dev.py."""
+
+import compileall
+import os
+import subprocess
+import sys
+import tempfile
+import webbrowser
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from devkit import ask, background_server, log_lines, removal, serve
+from devkit.background_server import Running
+from devkit.environment import TO_DEVELOP, TO_RUN, ready_python
+from devkit.errors import CommandError
+from devkit.health import health
+from devkit.place import ROOT, Place, place_from_environment, temporary_place
+
+
+def say(text: str) -> None:
+    """Print one line now, before any line of a program that is started next."""
+    print(text, flush=True)  # noqa: T201
+
+
+def setup(_: Namespace) -> int:
+    """Make the environment with everything: to run, to test, to check."""
+    python = ready_python(ROOT, TO_DEVELOP, say)
+    say(f"Ready: {python}")
+    return 0
+
+
+def up(_: Namespace) -> int:
+    """Set up, load the catalogue if it is empty, and serve in the foreground until Ctrl-C."""
+    place = place_from_environment()
+    if server := background_server.running(place):
+        say(_runs_already(server, place))
+        return 0
+    python = ready_python(ROOT, TO_RUN, say)
+    background_server.require_free_port(place)
+    serve.load(place, python)
+    say(f"Serving on {place.url} (GraphiQL: {place.url}/graphql), data in {place.data_dir}; Ctrl-C stops")
+    background_server.record(place, os.getpid(), in_background=False)
+    return serve.become_server(place, python)
+
+
+def start(_: Namespace) -> int:
+    """Set up, load the catalogue if it is empty, and serve in the background."""
+    place = place_from_environment()
+    if server := background_server.running(place):
+        say(_runs_already(server, place))
+        return 0
+    _load_and_start(place)
+    return 0
+
+
+def stop(_: Namespace) -> int:
+    """Stop the server and wait for its drain."""
+    place = place_from_environment()
+    server = background_server.running(place)
+    if server is None:
+        say(f"No server runs on {place.data_dir}")
+        return 0
+    _stop(place, server)
+    return 0
+
+
+def restart(_: Namespace) -> int:
+    """Stop the server if it runs, and start it in the background."""
+    place = place_from_environment()
+    if server := background_server.running(place):
+        _stop(place, server)
+    _load_and_start(place)
+    return 0
+
+
+def test(arguments: list[str]) -> int:
+    """Set up and run pytest with the arguments given."""
+    return subprocess.call([ready_python(ROOT, TO_DEVELOP, say), "-m", "pytest", *arguments], cwd=ROOT)
+
+
+def test_verbose(arguments: list[str]) -> int:
+    """Run the integration tests and show each request and response."""
+    return _integration_test(["--verbose", *arguments])
+
+
+def test_debug(arguments: list[str]) -> int:
+    """Run the integration tests and show the server's log too."""
+    return _integration_test(["--debug", *arguments])
+
+
+def build(_: Namespace) -> int:
+    """Set up and compile every source; an environment that is complete already is kept."""
+    ready_python(ROOT, TO_RUN, say)
+    sources = [*ROOT.glob("*.py")]
+    packages = [path.parent for path in ROOT.glob("*/__init__.py")]
+    faulty = [path for path in sources if not compileall.compile_file(path, quiet=1)]
+    faulty += [path for path in packages if not compileall.compile_dir(path, quiet=1)]
+    if faulty:
+        raise CommandError(
+            f"does not compile: {', '.join(str(path) for path in faulty)}: see the lines above"
+        )
+    say(f"Compiled {len(sources)} modules and {len(packages)} packages")
+    return 0
+
+
+def clean(options: Namespace) -> int:
+    """Stop the server and remove the data folder, the environment and the caches."""
+    place = place_from_environment()
+    folders = removal.made_here(place.data_dir)
+    if not folders:
+        say("Nothing to remove")
+        return 0
+    for folder in folders:
+        if folder.name != "__pycache__":
+            say(f"  {folder}")
+    say(f"  and {sum(folder.name == '__pycache__' for folder in folders)} folders of compiled Python")
+    if not options.yes and not _confirmed("Remove all of this, every product included?"):
+        say("Nothing was removed")
+        return 1
+    if server := background_server.running(place):
+        _stop(place, server)
+    removal.remove(folders)
+    say("Removed")
+    return 0
+
+
+def fresh(options: Namespace) -> int:
+    """Clean, then up."""
+    return clean(options) or up(options)
+
+
+def shell(_: Namespace) -> int:
+    """Open a Python prompt with settings, engine and schema at hand."""
+    place = place_from_environment()
+    python = ready_python(ROOT, TO_RUN, say)
+    if not place.data_dir.joinpath("products.db").exists():
+        serve.load(place, python)
+    return subprocess.call([python, "-i", "-m", "devkit.shell_names"], cwd=ROOT, env=place.environment())
+
+
+def init_db(options: Namespace) -> int:
+    """Create the schema and load the sample catalogue or a file; a background server is stopped meanwhile."""
+    place = place_from_environment()
+    arguments = [str(Path(options.file).resolve())] if options.file else []
+    if arguments and not Path(arguments[0]).is_file():
+        raise CommandError(f"there is no file {arguments[0]}")
+    arguments += ["--report", str(Path(options.report).resolve())] if options.report else []
+    server = background_server.running(place)
+    if server and not server.in_background:
+        raise CommandError(
+            f"a server runs in the foreground (pid {server.pid}): stop it with Ctrl-C or `stop` first"
+        )
+    python = ready_python(ROOT, TO_RUN, say)
+    if server is None:
+        serve.load(place, python, arguments)
+        return 0
+    place = background_server.place_of(server, place)
+    _stop(place, server)
+    try:
+        serve.load(place, python, arguments)
+    finally:
+        _start(place, python)
+    return 0
+
+
+def logs(options: Namespace) -> int:
+    """Print the last 50 lines of the log, then follow it until Ctrl-C."""
+    place = place_from_environment()
+    if not place.log_path.exists():
+        raise CommandError(f"there is no log at {place.log_path} yet: `start` makes it")
+    if options.no_follow:
+        sys.stdout.writelines(f"{line}\n" for line in log_lines.last_lines(place.log_path, 50))
+        return 0
+    for text in log_lines.follow(place.log_path, 50):
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    return 0
+
+
+def graphql(options: Namespace) -> int:
+    """Send a document to the server and print the answer; without one, open GraphiQL in the browser."""
+    place = _place_of_running_server(place_from_environment())
+    if options.document is not None:
+        return ask.send(place, options)
+    say(f"{place.url}/graphql")
+    if health(place) is None:
+        raise CommandError(f"no server answers at {place.url}: start one with `start` or `up`")
+    if _has_display():
+        webbrowser.open(f"{place.url}/graphql")
+    return 0
+
+
+def demo(_: Namespace) -> int:
+    """Start the server, run the integration tests with full output, and keep the server running."""
+    place = place_from_environment()
+    server = background_server.running(place)
+    place = background_server.place_of(server, place) if server else place
+    if server is None:
+        _load_and_start(place)
+    code = _run_integration_test(place, ["--verbose"])
+    say(f"The server keeps running at {place.url} (GraphiQL: {place.url}/graphql); `stop` ends it")
+    return code
+
+
+def check(_: Namespace) -> int:
+    """Check format, lint and types; all three run even if one finds something."""
+    python = ready_python(ROOT, TO_DEVELOP, say)
+    failed = []
+    for command in (["ruff", "format", "--check", "."], ["ruff", "check", "."], ["mypy"]):
+        say("$ " + " ".join(command))
+        if subprocess.call([python, "-m", *command], cwd=ROOT) != 0:
+            failed.append(" ".join(command))
+    say("Failed: " + "; ".join(failed) if failed else "Format, lint and types are fine")
+    return 1 if failed else 0
+
+
+def bench(arguments: list[str]) -> int:
+    """Measure the speed and print one table; the arguments go to the benchmark."""
+    return subprocess.call([ready_python(ROOT, TO_DEVELOP, say), "-m", "bench", *arguments], cwd=ROOT)
+
+
+def _load_and_start(place: Place) -> None:
+    python = ready_python(ROOT, TO_RUN, say)
+    background_server.require_free_port(place)
+    serve.load(place, python)
+    _start(place, python)
+
+
+def _start(place: Place, python: Path) -> None:
+    server = background_server.start(place, python)
+    say(f"Started: {place.url} (pid {server.pid}), data in {place.data_dir}")
+
+
+def _stop(place: Place, server: Running) -> None:
+    say(f"Stopping the server (pid {server.pid})")
+    say(f"Stopped after {background_server.stop(place, server):.1f} s")
+
+
+def _runs_already(server: Running, place: Place) -> str:
+    where = "background" if server.in_background else "foreground"
+    url = background_server.place_of(server, place).url
+    return f"A server runs already: {url} (pid {server.pid}, in the {where})"
+
+
+def _place_of_running_server(place: Place) -> Place:
+    server = background_server.running(place)
+    return background_server.place_of(server, place) if server else place
+
+
+def _integration_test(arguments: list[str]) -> int:
+    place = _place_of_running_server(place_from_environment())
+    if health(place) is not None:
+        return _run_integration_test(place, arguments)
+    with _throw_away_server() as place:
+        return _run_integration_test(place, arguments)
+
+
+@contextmanager
+def _throw_away_server() -> Iterator[Place]:
+    with tempfile.TemporaryDirectory(prefix="afterwrite-") as folder:
+        place = temporary_place(Path(folder))
+        _load_and_start(place)
+        try:
+            yield place
+        finally:
+            if server := background_server.running(place):
+                _stop(place, server)
+
+
+def _run_integration_test(place: Place, arguments: list[str]) -> int:
+    command = [str(ready_python(ROOT, TO_RUN, say)), "integration_test.py"]
+    command += ["--url", place.url, "--log-file", str(place.log_path), *arguments]
+    return subprocess.call(command, cwd=ROOT, env=place.environment())
+
+
+def _confirmed(question: str) -> bool:
+    if not sys.stdin.isatty():
+        raise CommandError("nobody can be asked here whether to remove this: add --yes")
+    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+
+
+def _has_display() -> bool:
+    if sys.platform in ("win32", "darwin"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

@@ -1,0 +1,8 @@
+"""GraphQL over HTTP for Flask: one view, with limits, a document cache, GraphiQL and event streams."""
+
+from graphql_http.errors import RequestError
+from graphql_http.limits import Limits
+from graphql_http.streams import KEEP_ALIVE
+from graphql_http.view import GraphQLView
+
+__all__ = ["KEEP_ALIVE", "GraphQLView", "Limits", "RequestError"]

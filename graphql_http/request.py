@@ -1,0 +1,203 @@
+"""Reads the parameters of a GraphQL request from an HTTP request, or refuses it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isinf
+from typing import Any, Protocol
+from urllib.parse import parse_qsl
+
+from graphql_http.errors import HttpRefusal
+
+MAX_JSON_DEPTH = 100
+MAX_URL_PARAMETERS = 20
+_JSON_CONTENT_TYPES = frozenset({"application/json", "application/json; charset=utf-8"})
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What a well-formed request asks for. Nothing here is checked against a schema."""
+
+    query: str
+    variables: dict[str, Any]
+    operation_name: str | None
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+def read_post(environ: Mapping[str, Any], max_body_bytes: int) -> Parameters:
+    """Returns the parameters in the JSON body of a POST request; reads no more than `max_body_bytes` of it.
+
+    Raises:
+        HttpRefusal: 415 if it is no JSON by its headers, 413 if it is too long, 400 for anything else.
+    """
+    _check_content_type(environ.get("CONTENT_TYPE", ""))
+    encoding = environ.get("HTTP_CONTENT_ENCODING", "identity")
+    if encoding.strip().lower() != "identity":
+        raise HttpRefusal(
+            415, f"A body in Content-Encoding '{encoding[:100]}' is not read. Send it as it is."
+        )
+    body = _read_body(environ, max_body_bytes)
+    if not body:
+        raise HttpRefusal(400, 'The body is empty. Send JSON such as {"query": "{ __typename }"}.')
+    try:
+        text = str(body, "utf-8")
+    except UnicodeDecodeError as error:
+        raise HttpRefusal(400, f"The body is not UTF-8: {error.reason} at byte {error.start}.") from None
+    return _parameters(_parse_json(text, "The body"))
+
+
+def read_get(environ: Mapping[str, Any]) -> Parameters:
+    """Returns the parameters in the URL of a GET request.
+
+    Raises:
+        HttpRefusal: 400 if they cannot be understood.
+    """
+    try:
+        text = environ.get("QUERY_STRING", "").encode("latin-1").decode("utf-8")
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_URL_PARAMETERS)
+    except ValueError as error:  # UnicodeDecodeError is one, too many parameters are one
+        raise HttpRefusal(400, f"The parameters in the URL cannot be read: {error}.") from None
+    parameters: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in parameters:
+            raise HttpRefusal(400, f"The URL has the parameter '{name[:100]}' twice. Send it once.")
+        parameters[name] = value
+    for name in ("variables", "extensions"):
+        value = parameters.get(name)
+        if value is not None:
+            parameters[name] = _parse_json(value, f"The parameter '{name}'") if value else None
+    return _parameters(parameters)
+
+
+def _check_content_type(header: str) -> None:
+    if header in _JSON_CONTENT_TYPES:
+        return
+    name, *parameters = header.lower().split(";")
+    if name.strip() != "application/json":
+        found = f"'{header[:100]}'" if header else "missing"
+        raise HttpRefusal(415, f"The Content-Type is {found}; send application/json.")
+    for parameter in parameters:
+        key, _, value = parameter.partition("=")
+        if key.strip() == "charset" and value.strip(' "') not in ("utf-8", "utf8"):
+            raise HttpRefusal(415, f"JSON in the charset '{value[:100]}' is not read; send UTF-8.")
+
+
+def _read_body(environ: Mapping[str, Any], max_bytes: int) -> bytes:
+    header = environ.get("CONTENT_LENGTH") or ""
+    stream: _Readable = environ["wsgi.input"]
+    if header:
+        if not (header.isascii() and header.isdigit() and len(header) < 20):
+            raise HttpRefusal(400, f"The Content-Length '{header[:100]}' is not a number.")
+        length = int(header)
+        if length > max_bytes:
+            raise _too_long(f"{length} bytes", max_bytes)
+        body = _read_up_to(stream, length)
+        if len(body) < length:
+            raise HttpRefusal(400, f"The body ended after {len(body)} of {length} bytes.")
+        return body
+    if environ.get("wsgi.input_terminated") or environ.get("HTTP_TRANSFER_ENCODING"):
+        body = _read_up_to(stream, max_bytes + 1)
+        if len(body) > max_bytes:
+            raise _too_long(f"more than {max_bytes} bytes", max_bytes)
+        return body
+    return b""
+
+
+def _read_up_to(stream: _Readable, length: int) -> bytes:
+    try:
+        body = stream.read(length)
+        if len(body) == length or not body:
+            return body
+        parts = bytearray(body)
+        while len(parts) < length and (more := stream.read(length - len(parts))):
+            parts += more
+    except OSError as error:  # a client that went away, or whose chunks are broken
+        raise HttpRefusal(400, f"The body could not be read: {error}.") from error
+    return bytes(parts)
+
+
+def _too_long(found: str, max_bytes: int) -> HttpRefusal:
+    message = f"The body has {found}; the limit is {max_bytes} bytes (max_body_bytes). Send it in parts."
+    return HttpRefusal(413, message, limit="max_body_bytes", maximum=max_bytes)
+
+
+def _parse_json(text: str, what: str) -> Any:
+    try:
+        value = _decoder.decode(text)
+        # Only an escaped surrogate can be a lone one, and most texts have none: look before looking closely.
+        if "\\ud" in text or "\\uD" in text:
+            json.dumps(value, ensure_ascii=False).encode()
+    except RecursionError:
+        raise _too_deep(what) from None
+    except UnicodeEncodeError:
+        raise HttpRefusal(400, f"{what} has half of a surrogate pair, which is no character.") from None
+    except ValueError as error:  # JSONDecodeError is one, so is a number that is too long
+        raise HttpRefusal(400, f"{what} is not valid JSON: {error}.") from None
+    if text.count("[") + text.count("{") > MAX_JSON_DEPTH and _is_deep(value):
+        raise _too_deep(what)
+    return value
+
+
+def _too_deep(what: str) -> HttpRefusal:
+    return HttpRefusal(400, f"{what} nests lists or objects more than {MAX_JSON_DEPTH} deep.")
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value] if isinstance(value, (dict, list)) else []
+    for _ in range(MAX_JSON_DEPTH):
+        level = [
+            child
+            for node in level
+            for child in (node.values() if isinstance(node, dict) else node)
+            if isinstance(child, (dict, list))
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if isinf(number):
+        raise ValueError(f"the number {text[:100]} is too large")
+    return number
+
+
+_decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
+
+
+def _parameters(value: Any) -> Parameters:
+    if type(value) is not dict:
+        if type(value) is list:
+            raise HttpRefusal(400, "The body is a list; batches are not run. Send one request at a time.")
+        raise HttpRefusal(400, f"The body is {_kind(value)}; send a JSON object.")
+    query = value.get("query")
+    variables = value.get("variables")
+    operation_name = value.get("operationName")
+    extensions = value.get("extensions")
+    if type(query) is not str:
+        if query is None:
+            raise HttpRefusal(400, "The parameter 'query' is missing. Send the text of a GraphQL document.")
+        raise HttpRefusal(400, f"The parameter 'query' is {_kind(query)}; send a string.")
+    if variables is not None and type(variables) is not dict:
+        raise HttpRefusal(400, f"The parameter 'variables' is {_kind(variables)}; send an object or null.")
+    if operation_name is not None and type(operation_name) is not str:
+        found = _kind(operation_name)
+        raise HttpRefusal(400, f"The parameter 'operationName' is {found}; send a string or null.")
+    if extensions is not None and type(extensions) is not dict:
+        raise HttpRefusal(400, f"The parameter 'extensions' is {_kind(extensions)}; send an object or null.")
+    return Parameters(query, variables or {}, operation_name or None)
+
+
+def _kind(value: Any) -> str:
+    kinds = {bool: "a boolean", str: "a string", list: "a list", dict: "an object", type(None): "null"}
+    return kinds.get(type(value), "a number")

@@ -24,6 +24,7 @@ from product_types import build_schema
 from settings import VERSION, Settings, SettingsError, from_environment
 
 _log = logging.getLogger("afterwrite.app")
+_ASSET_SECONDS = 7 * 24 * 3600  # the pages put a version into the URLs of their assets
 _EXAMPLES = Path(__file__).parent / "static" / "graphiql" / "examples"
 
 
@@ -72,6 +73,7 @@ class Service:
 def create_app(service: Service) -> Flask:
     """The Flask application over a service."""
     app = Flask(__name__)
+    app.config["SEND_FILE_MAX_AGE_DEFAULT"] = _ASSET_SECONDS
     settings = service.settings
     view = GraphQLView.as_view(
         "graphql",
@@ -201,7 +203,8 @@ def main() -> int:
         settings = from_environment()
         # Opened once here, so that what is wrong is said in one line before any process is started.
         open_data_folder(settings.products_path, settings.journal_path, settings.journal_sync).close()
-    except (SettingsError, StoreError) as error:
+        serving.check_address(settings)
+    except (SettingsError, StoreError, serving.CannotListen) as error:
         sys.stderr.write(f"afterwrite: {error}\n")
         return 1
     serving.serve(settings)

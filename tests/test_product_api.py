@@ -259,8 +259,8 @@ def test_the_same_key_gives_the_same_receipt_and_other_arguments_are_refused(api
         False,
         [{"field": None, "code": "IDEMPOTENCY_KEY_REUSED"}],
     )
-    many = """mutation ($key: String) { createProducts(products: [{title: "A", price: 1}, {title: "B", price: 2}],
-        idempotencyKey: $key) { success writes { id } } }"""
+    many = """mutation ($key: String) { createProducts(idempotencyKey: $key,
+        products: [{title: "A", price: 1}, {title: "B", price: 2}]) { success writes { id } } }"""
     first, again = (api.query(many, {"key": "key-2"})["createProducts"] for _ in range(2))
     assert first == again
     assert len(first["writes"]) == 2

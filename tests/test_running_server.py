@@ -1,0 +1,54 @@
+"""The running server as protocol auditors and browsers see it."""
+
+import contextlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from browser import find_chromium, visiting
+from conftest import ServerProcess
+from graphql_http_audits import failed_audits, missing
+from other_process import write_lock
+
+RESULT = "document.querySelector('.result-window .CodeMirror')"
+# GraphiQL takes no notice of a click before all its editors are there: click again while nothing runs.
+RUN = "document.querySelector('.graphiql-execute-button[aria-label^=Execute]')?.click()"
+
+
+def test_every_audit_of_graphql_over_http_passes(server: ServerProcess) -> None:
+    assert failed_audits(f"{server.url}/graphql") == []
+
+
+def test_graphiql_runs_an_example_and_asks_no_other_host(server: ServerProcess, tmp_path: Path) -> None:
+    chromium = find_chromium() or missing("no Chromium is installed")
+    server.query('mutation { createProductSync(title: "Laptop", price: 1) { success } }')
+    with visiting(chromium, tmp_path / "profile") as visit:
+        visit.page.goto(server.url)
+        visit.page.wait_for_function(f"{RESULT}?.textContent.includes('Laptop') || ({RUN}, false)")
+        assert visit.page.locator(".graphiql-tab").count() == 4
+    assert visit.complaints == []
+    hosts = {urlsplit(asked).netloc for asked in visit.requests if not asked.startswith(("data:", "blob:"))}
+    assert hosts == {urlsplit(server.url).netloc}
+
+
+@pytest.mark.parametrize("server_name", ["granian", "gunicorn"])
+def test_open_streams_leave_threads_for_queries(
+    make_server: Callable[..., ServerProcess], server_name: str
+) -> None:
+    if server_name == "gunicorn" and os.name == "nt":
+        pytest.skip("gunicorn does not run on Windows")
+    server = make_server(SERVER=server_name, MAX_STREAMS="2", STOP_SECONDS="1").start()
+    with contextlib.ExitStack() as open_streams, write_lock(server.data_dir / "products.db"):
+        write = server.query('mutation { createProduct(title: "Late", price: 1) { write { id } } }')
+        number = write["createProduct"]["write"]["id"]
+        path = f"/graphql?query=subscription%7BwriteSettled(id:{number})%7Bstatus%7D%7D"
+        for _ in range(2):
+            client = open_streams.enter_context(contextlib.closing(server.client()))
+            client.connection.request("GET", path, headers={"Accept": "text/event-stream"})
+            assert client.connection.getresponse().status == 200
+        with contextlib.closing(server.client()) as client:
+            status, body = client.request("GET", path, headers={"Accept": "text/event-stream"})
+        assert (status, b"TOO_MANY_STREAMS" in body) == (503, True)
+        assert server.query("{ queue { depth } }") == {"queue": {"depth": 1}}

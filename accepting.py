@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from database.journal import Journal, JournalUnwritable, KeyUse, size_bytes
+from database.journal import Journal, KeyUse, size_bytes
 from database.schema import StoreError
 from writes import Operation, Write, WriteRequest
 
@@ -113,8 +113,13 @@ class Acceptor:
         """Drop settled writes from the journal now; for times when no commit comes along."""
         with self._lock:
             through = self._take_forgotten()
-            if through:
+            if not through:
+                return
+            try:
                 self._journal.forget(through)
+            except StoreError:
+                self._forget_later(through)
+                raise
 
     def _take_arrived(self) -> list[_Ticket]:
         tickets = []
@@ -134,13 +139,15 @@ class Acceptor:
         writes = [write for ticket in tickets for write in ticket.writes]
         if not writes:
             return
+        through = self._take_forgotten()
         try:
-            self._journal.append(writes, keys.values(), self._take_forgotten())
-        except JournalUnwritable as error:
+            self._journal.append(writes, keys.values(), through)
+        except Exception as error:  # noqa: BLE001 - every request of this commit is told, whatever it was
+            self._forget_later(through)
             for ticket in tickets:
                 # A replay of a key that is on disk already stands; one of this very commit does not.
                 if ticket.writes or (ticket.replayed and ticket.replayed.key in keys):
-                    ticket.error = _refused(error)
+                    ticket.error = _refused(error) if isinstance(error, StoreError) else error
             self._count(-len(writes), -sum(ticket.size for ticket in tickets if ticket.writes))
 
     def _admit(self, ticket: _Ticket, keys: dict[str, KeyUse]) -> None:
@@ -203,6 +210,10 @@ class Acceptor:
         with self._depth_lock:
             through, self._forget_through = self._forget_through, 0
         return through
+
+    def _forget_later(self, through: int) -> None:
+        with self._depth_lock:
+            self._forget_through = max(self._forget_through, through)
 
 
 def _refused(error: StoreError) -> NotAcceptedError:

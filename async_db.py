@@ -110,6 +110,7 @@ class WriteQueue:
         self._index_lag = _INDEX_LAG_MAX  # unknown at the start: look at once
         self._trouble: str | None = None
         self._idle = False
+        self._quiet = False
         self._stopping = False
         self._housekeeping_due = 0.0
 
@@ -215,6 +216,10 @@ class WriteQueue:
         loop.call_soon_threadsafe(self._wake.set)
         loop.call_soon_threadsafe(self._stop_asked.set)
         self._background.submit(self._finish()).result()
+        try:
+            self._acceptor.forget_settled()
+        except StoreError as error:  # the next start finds them in the ledger
+            self._report(error)
         left = self._acceptor.depth
         _log.info("drained" if not left else f"{left} writes wait in the journal for the next start")
 
@@ -234,23 +239,26 @@ class WriteQueue:
             try:
                 worked = await self._drain_once()
                 await self._recover()
+                if not worked and self._stopping:
+                    return
+                if not worked and not self._quiet:
+                    await self._rest()
                 pause = _FIRST_PAUSE_SECONDS
             except Exception as error:  # noqa: BLE001 - the one place where the loop's failures are met
                 self._report(error)
                 await self._pause(pause * random.uniform(0.5, 1))  # noqa: S311 - it spreads retries
                 pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
-                continue
-            if not worked:
-                if self._stopping:
-                    return
-                await self._rest()
 
     async def _drain_once(self) -> bool:
-        """Settle the next batch and keep the search index near; whether there was a batch."""
+        """Settle the next batch, or else tidy up; keep the search index near; whether there was a batch."""
         batch = await self._next_batch()
         if batch:
+            self._quiet = False
             self._publish(await self._writer.settle(batch))
-        if self._index_lag >= _INDEX_LAG_MAX and not self._stopping:
+        elif not self._stopping:
+            await asyncio.to_thread(self._acceptor.forget_settled)
+            await self._keep_house()
+        if (self._quiet or self._index_lag >= _INDEX_LAG_MAX) and not self._stopping:
             await self._follow_index()
         return bool(batch)
 
@@ -259,12 +267,13 @@ class WriteQueue:
 
     async def _follow_index(self) -> None:
         followed = await self._writer.index_some(_INDEX_BATCH)
-        self._index_lag = max(1, self._index_lag - followed) if followed == _INDEX_BATCH else 0
+        if followed == _INDEX_BATCH:
+            self._index_lag = max(1, self._index_lag - followed)  # as far as is known: there may be more
+        else:
+            self._index_lag, self._quiet = 0, False
 
     async def _rest(self) -> None:
-        """Tidy up, then wait for the next write; in a quiet moment let the search index catch up."""
-        await asyncio.to_thread(self._acceptor.forget_settled)
-        await self._keep_house()
+        """Wait for the next write; in a quiet moment the search index may catch up."""
         self._wake.clear()
         self._idle = True
         if await self._next_batch() or self._stopping:  # accepted before the flag was up
@@ -273,7 +282,7 @@ class WriteQueue:
         try:
             await asyncio.wait_for(self._wake.wait(), _QUIET_SECONDS if self._index_lag else None)
         except TimeoutError:
-            await self._follow_index()
+            self._quiet = True
 
     async def _keep_house(self) -> None:
         if time.monotonic() < self._housekeeping_due:

@@ -31,7 +31,7 @@ class Metrics:
 
     def watch(self, status: Callable[[], QueueStatus]) -> None:
         """Read the queue's own figures whenever they are asked for."""
-        self._registry.register(_QueueFigures(status))  # type: ignore[arg-type]
+        self._registry.register(_QueueFigures(status))
 
     def count_request(self, route: str, status: int) -> None:
         """Count an answered request."""

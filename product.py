@@ -14,6 +14,7 @@ DESCRIPTION_MAX = 10_000
 CATEGORY_MAX = 100
 IMAGE_MAX = 2_000
 PRICE_MAX_MINOR = 10**13  # 100 thousand million: a Float on the wire still tells every cent apart
+_PRICE_MAX = PRICE_MAX_MINOR // 100
 COUNT_MAX = 2**31 - 1
 PRODUCT_ID_MAX = 2**63 - 1
 
@@ -111,6 +112,8 @@ def check_fields(values: Mapping[str, Any], *, creating: bool) -> tuple[dict[str
     (``price`` becomes ``price_minor``) and every refusal, in the order of the fields. With ``creating``
     title and price must be there.
     """
+    if creating and (usual := _stored_if_usual(values)) is not None:
+        return usual, []
     checked: dict[str, Any] = {}
     refused: list[FieldError] = []
     for name, (stored_name, required, check) in _FIELDS.items():
@@ -126,6 +129,42 @@ def check_fields(values: Mapping[str, Any], *, creating: bool) -> tuple[dict[str
         except FieldError as error:
             refused.append(error)
     return checked, refused
+
+
+def _stored_if_usual(values: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What the loop in ``check_fields`` gives for a new product of the usual kind, in a third of its time.
+
+    None says nothing: the product may be right or wrong. A test holds the two together.
+    """
+    title, price, description, category, image, rate, count = map(values.get, _FIELDS)
+    if (
+        (type(title) is str and 0 < len(title) <= TITLE_MAX and title.isprintable() and not title.isspace())
+        and (type(price) is float and 0 <= price <= _PRICE_MAX)
+        and (minor := round(price * 100)) / 100 == price
+        and (
+            description is None
+            or (
+                type(description) is str and len(description) <= DESCRIPTION_MAX and description.isprintable()
+            )
+        )
+        and (
+            category is None
+            or (type(category) is str and len(category) <= CATEGORY_MAX and category.isprintable())
+        )
+        and (image is None or (type(image) is str and len(image) <= IMAGE_MAX and _is_plain_url(image)))
+        and (rate is None or (type(rate) is float and 0 <= rate <= 5))
+        and (count is None or (type(count) is int and 0 <= count <= COUNT_MAX))
+    ):
+        return {
+            "title": title,
+            "price_minor": minor,
+            "description": description,
+            "category": category,
+            "image": image,
+            "rating_rate": rate,
+            "rating_count": count,
+        }
+    return None
 
 
 def check_title(field: str, value: Any) -> str:
@@ -242,11 +281,11 @@ def _price_of_float(field: str, value: float) -> int:
 
 
 def _check_price_range(field: str, price: float | Decimal, value: Any) -> None:
-    if not 0 <= price <= PRICE_MAX_MINOR // 100:
+    if not 0 <= price <= _PRICE_MAX:
         raise FieldError(
             field,
             FieldProblem.OUT_OF_RANGE,
-            f"is {_shorten(str(value))}: give a number from 0 to {PRICE_MAX_MINOR // 100}",
+            f"is {_shorten(str(value))}: give a number from 0 to {_PRICE_MAX}",
         )
 
 

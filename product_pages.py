@@ -258,7 +258,8 @@ def _position(name: str, cursor: str, order: ProductOrder) -> Position:
         sound, order_name = False, order.name
     if order_name != order.name:
         raise RequestError(
-            f"The cursor in {name} belongs to the order {order_name!r}, not {order.name}: start without a cursor"
+            f"The cursor in {name} belongs to the order {order_name!r}, not {order.name}: "
+            "start without a cursor"
         )
     if not sound or not _storable(value, product_id):
         raise RequestError(f"{name} is {_shorten(cursor)!r}: give a cursor that the API answered")

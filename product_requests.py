@@ -30,7 +30,7 @@ class RequestProblem(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class UserError:
-    """What a client can mend: the path of the argument (None: the request as a whole), why, and what to do."""
+    """What a client can mend: the path of the argument (None: all of the request), why, what to do."""
 
     field: list[str] | None
     message: str
@@ -202,7 +202,7 @@ def _checked(fields: Mapping[str, Any], path: list[str], *, creating: bool) -> d
         raise _Refused(
             [
                 UserError(
-                    [*path, _shown(error.field)], f"{_shown(error.field)} {error.detail}", error.problem
+                    [*path, _shown(error.field)], f"{_shown(error.field)} {error.detail}", error.problem.value
                 )
                 for error in refused
             ]

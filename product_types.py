@@ -1,4 +1,4 @@
-"""GraphQL types, queries, mutations and subscriptions of products and receipts: translates, decides nothing."""
+"""Declares the GraphQL types, queries, mutations and subscriptions of products; decides nothing."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -3,6 +3,7 @@
 import logging
 import multiprocessing
 import os
+import socket
 import sys
 import threading
 from multiprocessing.connection import wait
@@ -14,6 +15,29 @@ from settings import Settings
 _log = logging.getLogger("afterwrite.server")
 _ROOT = Path(__file__).parent
 _BACKLOG = 1024
+
+
+class CannotListen(Exception):
+    """The address cannot be listened on; the text names it and says what to do."""
+
+
+def check_address(settings: Settings) -> None:
+    """Raise CannotListen when HOST and PORT are taken or not ours to take.
+
+    Granian's workers share their port (SO_REUSEPORT): without this a second server would start on the port of
+    the first, and each would get some of the requests.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        if os.name == "posix":  # what is left of closed connections is no hindrance there
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise CannotListen(
+                f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}. "
+                "Stop the program that listens there, or set HOST or PORT to another one"
+            ) from error
 
 
 def serve(settings: Settings) -> None:
@@ -80,5 +104,6 @@ def _serve_with_gunicorn(settings: Settings) -> None:
     command = [sys.executable, "-m", "gunicorn", "--config", str(_ROOT / "gunicorn.conf.py"), "app:wsgi()"]
     if sys.platform == "win32":
         raise SystemExit("SERVER=gunicorn does not run on Windows: use SERVER=granian")
-    os.chdir(_ROOT)
-    os.execv(sys.executable, command)  # gunicorn's main process takes this one's place, and its signals
+    # By path and not by folder: a relative DATA_DIR keeps its meaning.
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(_ROOT), os.environ.get("PYTHONPATH", "")])}
+    os.execve(sys.executable, command, environment)  # noqa: S606 - it takes this one's place, and its signals

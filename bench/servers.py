@@ -79,11 +79,11 @@ def hello(folder: Path) -> Iterator[Server]:
         yield server
 
 
-def load_file(folder: Path, file: Path) -> float:
+def load_file(folder: Path, file: Path, *options: str) -> float:
     """Load `file` into the data folder with init_db.py in a fresh process; return the seconds it took."""
     begin = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "init_db.py", str(file)],
+        [sys.executable, "init_db.py", str(file), *options],
         cwd=PROJECT,
         env=os.environ | {"DATA_DIR": str(folder)},
         capture_output=True,

@@ -3,21 +3,19 @@
 import itertools
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from database.journal import Journal
-from database.schema import migrate_products
+from database.schema import StoreError
 from product import search_text
 
-BATCH_ROWS = 1_000
 _CACHE_KIB = 64 * 1024
+_BUSY_SECONDS = 5
 _STORED = ("title", "price_minor", "description", "category", "image", "rating_rate", "rating_count")
-_stored_values = itemgetter(*_STORED)
-_searched_values = itemgetter("title", "description", "category")
 _INSERT = (
     f"INSERT INTO products (id, {', '.join(_STORED)}, created_at_us, updated_at_us, version, search_text) "  # noqa: S608
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?)"
@@ -25,21 +23,22 @@ _INSERT = (
 # Below this, keeping the secondary indexes row by row costs less than building them again.
 _LEAST_ROWS_TO_REBUILD = 5_000
 
+StoredValues = tuple[Any, ...]
+# Takes them from the stored form of a new product, as ``product.check_fields`` gives it.
+stored_values: Callable[[Mapping[str, Any]], StoredValues] = itemgetter(*_STORED)
 
-def open_catalogue(path: Path) -> sqlite3.Connection:
-    """Open or create the product database at the newest schema, for writing that is on disk at each commit.
 
-    Raises StoreError or sqlite3.Error when it cannot be used. The caller closes it.
+def open_for_loading(path: Path) -> sqlite3.Connection:
+    """A connection to a product database that is there, whose commits are on disk when they return.
+
+    Raises StoreError when it cannot be used. The caller closes it.
     """
-    connection = sqlite3.connect(path, isolation_level=None, timeout=5)
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
+        connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_SECONDS)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-        migrate_products(connection)
-    except BaseException:
-        connection.close()
-        raise
+    except sqlite3.Error as error:
+        raise _unusable(error, path) from error
     return connection
 
 
@@ -54,7 +53,8 @@ def next_product_id(connection: sqlite3.Connection, journal: Journal) -> int:
     It stays free while the caller owns ``journal``.
     """
     stored, settled = connection.execute(
-        "SELECT (SELECT max(id) FROM products), (SELECT max(product_id) FROM ledger)"
+        "SELECT (SELECT max(id) FROM products), "
+        "(SELECT max(product_id) FROM ledger WHERE operation = 'CREATE' OR status = 'APPLIED')"
     ).fetchone()
     return max(stored or 0, settled or 0, journal.backlog().last_product_id) + 1
 
@@ -69,23 +69,18 @@ class BulkLoad:
         self._present: int = connection.execute("SELECT count(*) FROM products").fetchone()[0]
         self._dropped: list[str] = []
 
-    def insert(self, products: Sequence[Mapping[str, Any]]) -> None:
-        """Insert products given in stored form, as ``product.check_fields`` returns them, in this order.
-
-        Memory follows the length of ``products``: give about BATCH_ROWS at a time.
-        """
+    def insert(self, products: Sequence[StoredValues]) -> None:
+        """Insert products given as ``stored_values``, in this order; best about a thousand at a time."""
         if not self._dropped and self.inserted > max(_LEAST_ROWS_TO_REBUILD, self._present // 2):
             self._dropped = _drop_indexes(self._connection)
         now_us = time.time_ns() // 1_000
-        rows = zip(
-            itertools.count(self._first_id + self.inserted),
-            map(_stored_values, products),
-            itertools.starmap(search_text, map(_searched_values, products)),
-            strict=False,
-        )
+        ids = itertools.count(self._first_id + self.inserted)
         self._connection.executemany(
             _INSERT,
-            [(product_id, *values, now_us, now_us, found_by) for product_id, values, found_by in rows],
+            [
+                (product_id, *values, now_us, now_us, search_text(values[0], values[2], values[3]))
+                for product_id, values in zip(ids, products, strict=False)
+            ],
         )
         self.inserted += len(products)
 
@@ -101,25 +96,46 @@ def bulk_load(connection: sqlite3.Connection, first_id: int) -> Iterator[BulkLoa
 
     An exception in the block, an interruption or a killed process leaves the catalogue as it was: the rows
     and the rebuilding of the secondary indexes are one transaction. They are not in the ledger, and the
-    search index follows later: until then a search scans them.
+    search index follows later: until then a search scans them. Raises StoreError.
     """
-    connection.execute("BEGIN IMMEDIATE")
     try:
+        # It writes each new page once; a write-ahead log would write it twice and grow as large as the load.
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.execute("BEGIN IMMEDIATE")
         load = BulkLoad(connection, first_id)
         yield load
         load.finish()
         connection.execute("COMMIT")
-    except BaseException:
+    except sqlite3.Error as error:
+        raise _unusable(error) from error
+    finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-        raise
+        connection.execute("PRAGMA journal_mode = WAL")
 
 
 def _drop_indexes(connection: sqlite3.Connection) -> list[str]:
     """Drop the secondary indexes of the products; returns the statements that build them again."""
     indexes = connection.execute(
-        "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'products' AND sql IS NOT NULL"
+        "SELECT name, sql FROM sqlite_schema "
+        "WHERE type = 'index' AND tbl_name = 'products' AND sql IS NOT NULL"
     ).fetchall()
     for name, _ in indexes:
         connection.execute(f'DROP INDEX "{name}"')
     return [statement for _, statement in indexes]
+
+
+_REMEDIES = {
+    sqlite3.SQLITE_BUSY: "another program holds it: stop that one and try again",
+    sqlite3.SQLITE_FULL: "free space on its disk and try again",
+    sqlite3.SQLITE_READONLY: "check the rights of the file and its folder",
+    sqlite3.SQLITE_CANTOPEN: "check the rights of the file and its folder",
+    sqlite3.SQLITE_NOTADB: "it is no SQLite file: move it away or use another DATA_DIR",
+    sqlite3.SQLITE_CORRUPT: "it is damaged: restore it from a backup",
+}
+
+
+def _unusable(error: sqlite3.Error, path: Path | str = "") -> StoreError:
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    remedy = _REMEDIES.get(code, "check the disk")
+    return StoreError(f"The product database {path}{' ' if path else ''}cannot be written: {error}: {remedy}")

@@ -1,11 +1,12 @@
 """Opens a data folder: takes its journal, checks that the product database belongs to it, brings both up to date."""
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 from database.journal import Journal
-from database.schema import StoreError, catalogue_name, migrate_products
+from database.schema import StoreError, can_be_database, catalogue_name, migrate_products
 
 
 def open_data_folder(products_path: Path, journal_path: Path, sync: str = "full") -> Journal:
@@ -37,6 +38,10 @@ def _prepare_products(journal: Journal, path: Path) -> str:
             f"({journal.backlog().writes} writes wait there): put the file back, or move {journal.path.name} away "
             "too to start with an empty catalogue"
         )
+    if not can_be_database(path):
+        raise _cannot_be_opened(journal, path, "it is not a database")
+    if path.exists() and not os.access(path, os.W_OK):  # SQLite would make its side files read-only too
+        raise _cannot_be_opened(journal, path, "it is read-only")
     try:
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
             if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
@@ -44,18 +49,22 @@ def _prepare_products(journal: Journal, path: Path) -> str:
             migrate_products(connection)
             return catalogue_name(connection)
     except sqlite3.Error as error:
-        raise StoreError(
-            f"The product database {path} cannot be opened: {error}. "
-            f"{journal.backlog().writes} accepted writes are safe in {journal.path.name} and are applied after "
-            "the next start: check the rights and the free space, or put back a backup of the file"
-        ) from error
+        raise _cannot_be_opened(journal, path, str(error)) from error
+
+
+def _cannot_be_opened(journal: Journal, path: Path, reason: str) -> StoreError:
+    return StoreError(
+        f"The product database {path} cannot be opened: {reason}. "
+        f"{journal.backlog().writes} accepted writes are safe in {journal.path.name} and are applied "
+        "after the next start: check the rights and the free space, or put back a backup of the file"
+    )
 
 
 def _check_belongs(journal: Journal, path: Path, name: str) -> None:
     bound = journal.bind_catalogue(name)
     if bound != name:
         raise StoreError(
-            f"The journal {journal.path} belongs to another catalogue ({bound}) than {path} ({name}): put the "
-            f"right files together, or move {journal.path.name} away to give up its "
+            f"The journal {journal.path} belongs to another catalogue ({bound}) than {path} ({name}): put "
+            f"the right files together, or move {journal.path.name} away to give up its "
             f"{journal.backlog().writes} waiting writes"
         )

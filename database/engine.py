@@ -39,10 +39,10 @@ def open_reader(path: Path, threads: int) -> Engine:
     @event.listens_for(engine, "handle_error")
     def _translate(context: ExceptionContext) -> None:
         if isinstance(context.original_exception, sqlite3.Error):
-            context.chained_exception = StoreUnavailable(
+            raise StoreUnavailable(
                 f"The product database {path} cannot be read: {context.original_exception}. "
                 "Accepted writes are safe in the journal; see /health"
-            )
+            ) from context.original_exception
 
     return engine
 

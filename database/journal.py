@@ -1,12 +1,14 @@
 """Keeps accepted writes on disk until they are settled; its connection is exclusive, so it has one owner."""
 
+import contextlib
+import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from database.schema import StoreError, migrate_journal
+from database.schema import StoreError, can_be_database, migrate_journal
 from writes import Write
 
 ROW_OVERHEAD_BYTES = 64
@@ -35,7 +37,7 @@ class KeyUse(NamedTuple):
 
 
 class Backlog(NamedTuple):
-    """What waits in the journal."""
+    """What waits in the journal; ``last_product_id`` is the greatest one promised to a create, or 0."""
 
     writes: int
     size_bytes: int
@@ -63,6 +65,10 @@ class Journal:
         ``sync`` is ``full`` (a commit is on disk when it returns) or ``normal`` (it survives a killed process,
         but not a power cut). Raises JournalOwned, JournalUnreadable, or JournalUnwritable.
         """
+        if not can_be_database(path):
+            raise JournalUnreadable(_unreadable(path, "it is not a database"))
+        if path.exists() and not os.access(path, os.W_OK):
+            raise JournalUnwritable(f"The journal {path} is read-only. Check the rights of the file")
         try:
             connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
         except sqlite3.Error as error:
@@ -93,10 +99,13 @@ class Journal:
     def bind_catalogue(self, name: str) -> str:
         """Remember the catalogue this journal belongs to; returns the one it already belonged to, if any."""
         with self._lock:
-            self._connection.execute(
-                "INSERT OR IGNORE INTO meta (name, value) VALUES ('catalogue', ?)", (name,)
-            )
-            row = self._connection.execute("SELECT value FROM meta WHERE name = 'catalogue'").fetchone()
+            try:
+                self._connection.execute(
+                    "INSERT OR IGNORE INTO meta (name, value) VALUES ('catalogue', ?)", (name,)
+                )
+                row = self._connection.execute("SELECT value FROM meta WHERE name = 'catalogue'").fetchone()
+            except sqlite3.Error as error:
+                raise _opening_error(self.path, error) from error
             return str(row[0])
 
     def catalogue(self) -> str | None:
@@ -124,11 +133,9 @@ class Journal:
                     self._connection.execute("DELETE FROM writes WHERE id <= ?", (forget_through,))
                 self._connection.execute("COMMIT")
             except sqlite3.Error as error:
-                self._roll_back()
-                raise JournalUnwritable(
-                    f"The journal {self.path} cannot be written: {error}. "
-                    "Nothing of this request was accepted; free space or repair the disk, then send it again"
-                ) from error
+                raise JournalUnwritable(_unwritable(self.path, error)) from error
+            finally:
+                self._roll_back()  # whatever went wrong, the next request finds no open transaction
 
     def forget(self, through: int) -> None:
         """Drop the writes up to id ``through``: they are settled and on disk in the ledger."""
@@ -161,17 +168,20 @@ class Journal:
     def prune_keys(self, before: int, limit: int) -> int:
         """Drop up to ``limit`` keys of writes with an id below ``before``; returns how many."""
         with self._lock:
-            return self._connection.execute(
-                "DELETE FROM idempotency_keys WHERE key IN "
-                "(SELECT key FROM idempotency_keys WHERE first_write_id < ? LIMIT ?)",
-                (before, limit),
-            ).rowcount
+            try:
+                return self._connection.execute(
+                    "DELETE FROM idempotency_keys WHERE key IN "
+                    "(SELECT key FROM idempotency_keys WHERE first_write_id < ? LIMIT ?)",
+                    (before, limit),
+                ).rowcount
+            except sqlite3.Error as error:
+                raise JournalUnwritable(_unwritable(self.path, error)) from error
 
     def backlog(self) -> Backlog:
         """Count what waits; reads the whole journal."""
         rows = self._read(
             "SELECT count(*), coalesce(sum(length(arguments)), 0) + count(*) * ?, coalesce(max(id), 0), "
-            "coalesce(max(product_id), 0) FROM writes",
+            "coalesce(max(product_id) FILTER (WHERE operation = 'CREATE'), 0) FROM writes",
             ROW_OVERHEAD_BYTES,
         )
         return Backlog._make(rows[0])
@@ -187,8 +197,9 @@ class Journal:
                 raise JournalUnreadable(_unreadable(self.path, str(error))) from error
 
     def _roll_back(self) -> None:
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
+        with contextlib.suppress(sqlite3.Error):  # the error that led here is the one to report
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
 
 
 def _check_readable(connection: sqlite3.Connection, path: Path) -> None:
@@ -209,6 +220,13 @@ def _opening_error(path: Path, error: sqlite3.Error) -> StoreError:
         return JournalUnreadable(_unreadable(path, str(error)))
     return JournalUnwritable(
         f"The journal {path} cannot be used: {error}. Check the rights and the free space of its folder"
+    )
+
+
+def _unwritable(path: Path, error: sqlite3.Error) -> str:
+    return (
+        f"The journal {path} cannot be written: {error}. Nothing of this request was accepted; "
+        "free space or repair the disk, then send it again"
     )
 
 

@@ -1,8 +1,8 @@
 """Reads the ledger: the settled writes, kept for good beside the products they changed."""
 
-from sqlalchemy import BigInteger, Column, Engine, MetaData, String, Table, bindparam, func, select
+from sqlalchemy import BigInteger, Column, Engine, MetaData, String, Table, bindparam, func, or_, select
 
-from writes import Write, WriteStatus
+from writes import Operation, Write, WriteStatus
 
 ledger = Table(
     "ledger",
@@ -32,6 +32,10 @@ _newest_by_status = {
     status: _newest.where(ledger.c.status == status.value)
     for status in (WriteStatus.APPLIED, WriteStatus.FAILED)
 }
+# A client may name any number in an update that fails: that gives out no id.
+_last_product = select(func.max(ledger.c.product_id)).where(
+    or_(ledger.c.operation == Operation.CREATE.value, ledger.c.status == WriteStatus.APPLIED.value)
+)
 
 
 class Ledger:
@@ -65,8 +69,8 @@ class Ledger:
             return {row.status: row.writes for row in connection.execute(select(ledger_totals))}
 
     def last_ids(self) -> tuple[int, int]:
-        """The greatest write id and the greatest product id of any settled write; 0 where there is none."""
+        """The greatest settled write id, and the greatest product id that was ever given out; 0 for none."""
         with self._engine.connect() as connection:
             last_write = connection.execute(select(func.max(ledger.c.id))).scalar()
-            last_product = connection.execute(select(func.max(ledger.c.product_id))).scalar()
+            last_product = connection.execute(_last_product).scalar()
         return last_write or 0, last_product or 0

@@ -157,7 +157,7 @@ class Products:
 
     def _products(self, statement: Select[Any], values: dict[str, Any]) -> list[Product]:
         with self._engine.connect() as connection:
-            return [Product._make(row) for row in connection.execute(statement, values)]
+            return [Product._make(row) for row in connection.execute(statement, values).all()]
 
 
 def _of(source: Table | Subquery) -> list[ColumnElement[Any]]:

@@ -4,6 +4,7 @@ import sqlite3
 from pathlib import Path
 
 _SQL = Path(__file__).parent / "sql"
+_MAGIC = b"SQLite format 3\0"
 _LEAST_SQLITE = (3, 37, 0)  # STRICT tables; FTS5's trigram came in 3.34
 
 
@@ -19,6 +20,19 @@ def migrate_products(connection: sqlite3.Connection) -> None:
 def migrate_journal(connection: sqlite3.Connection) -> None:
     """Bring the journal to the newest schema."""
     _migrate(connection, "journal")
+
+
+def can_be_database(path: Path) -> bool:
+    """Whether a file is missing, empty or begins like a SQLite database.
+
+    To be asked before this process opens it: SQLite puts the WAL of a database into whatever lies in its
+    place, and POSIX drops a process's locks on a file when it closes any handle of it.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_MAGIC)) in (b"", _MAGIC)
+    except OSError:
+        return True  # opening it says why
 
 
 def catalogue_name(connection: sqlite3.Connection) -> str:
@@ -70,5 +84,6 @@ def _check_sqlite() -> None:
     if sqlite3.sqlite_version_info < _LEAST_SQLITE:
         least = ".".join(map(str, _LEAST_SQLITE))
         raise StoreError(
-            f"This Python has SQLite {sqlite3.sqlite_version}; {least} or later is needed: use a newer Python build"
+            f"This Python has SQLite {sqlite3.sqlite_version}; {least} or later is needed: "
+            "use a newer build of Python"
         )

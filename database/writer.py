@@ -109,13 +109,14 @@ class CatalogueWriter:
 
     async def _open(self) -> aiosqlite.Connection:
         if self._connection is None:
+            self._check_file()  # before it is opened: SQLite would put the WAL that lies there into any file
             raw = await asyncio.to_thread(_connect, self.path)
             # Opened before, because a thread whose connect failed may outlive the loop and complain.
             connection = self._connection = await aiosqlite.Connection(lambda: raw, iter_chunk_size=64)
             await connection.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
             # The journal forgets a write after this commit, so the commit must survive a power cut.
             await connection.execute("PRAGMA synchronous = FULL")
-            self._file = self._identity()
+            self._file = self._file or self._identity()
         self._check_file()
         return self._connection
 
@@ -124,9 +125,10 @@ class CatalogueWriter:
         return status.st_dev, status.st_ino
 
     def _check_file(self) -> None:
-        # A file that was deleted or replaced under its name would take commits that nobody can read.
-        if self._identity() != self._file:
-            raise StoreError("the file was replaced while it was open")
+        # A file that was deleted or replaced under its name would take commits that nobody can read, and
+        # this process still reads the one that it opened first.
+        if self._file is not None and self._identity() != self._file:
+            raise StoreError("the file was replaced: put the first one back, or restart to use this one")
 
     async def _settle(self, db: aiosqlite.Connection, batch: Sequence[Write]) -> SettledBatch:
         known = {write.id: write for write in await _settled_before(db, batch)}

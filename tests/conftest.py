@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -43,11 +44,11 @@ class ServerProcess:
         path = self.data_dir / "afterwrite.log"
         return path.read_text(encoding="utf-8") if path.exists() else ""
 
-    def launch(self, **options: Any) -> subprocess.Popen[str]:
-        """Start the process and return at once."""
+    def launch(self, *before: str, **options: Any) -> subprocess.Popen[str]:
+        """Start the process, ``before`` put in front of its command line, and return at once."""
         environment = os.environ | {"DATA_DIR": str(self.data_dir), "PORT": str(self.port)} | self.environment
         self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / "app.py")],
+            [*before, sys.executable, str(ROOT / "app.py")],
             env=environment,
             cwd=ROOT,
             stdout=subprocess.DEVNULL,
@@ -58,11 +59,11 @@ class ServerProcess:
         )
         return self.process
 
-    def start(self, **options: Any) -> "ServerProcess":
+    def start(self, *before: str, **options: Any) -> "ServerProcess":
         """Return when /ready answers."""
-        process = self.launch(**options)
+        process = self.launch(*before, **options)
         deadline = time.monotonic() + READY_SECONDS
-        while not self._ready():
+        while not self.ready():
             if process.poll() is not None:
                 raise AssertionError(f"the server ended with {process.returncode}:\n{self.log[-3000:]}")
             if time.monotonic() > deadline:
@@ -73,8 +74,13 @@ class ServerProcess:
     def kill(self) -> None:
         """SIGKILL the whole process group, as a power cut would end it."""
         if self.process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
+            if sys.platform == "win32":
+                self.process.kill()
+            else:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self.process.pid, signal.SIGKILL)
+            with watched(process_group(self.process.pid)) as ended:
+                ended(READY_SECONDS)  # a worker that is not quite dead would still own the journal
             self.process.wait()
             self._close_pipe()
             self.process = None
@@ -102,15 +108,63 @@ class ServerProcess:
         with contextlib.closing(self.client()) as client:
             return client.request("GET", path)
 
-    def _ready(self) -> bool:
+    def ready(self) -> bool:
+        """Whether /ready answers 200."""
         try:
             return self.get("/ready")[0] == 200
         except (OSError, http.client.HTTPException):
             return False
 
+    def worker(self) -> int:
+        """The process of this server that has the journal open; 0 while there is none. Linux only."""
+        assert self.process is not None
+        journal = self.data_dir / "journal.db"
+        owners = [pid for pid in process_group(self.process.pid) if journal in _open_files(pid)]
+        assert len(owners) <= 1
+        return owners[0] if owners else 0
+
     def _close_pipe(self) -> None:
         if self.process is not None and self.process.stderr is not None:
             self.process.stderr.close()
+
+
+def process_group(leader: int) -> list[int]:
+    """The processes of a process group (from /proc; none where there is no /proc)."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            fields = status.read_text().rpartition(")")[2].split()
+            if int(fields[2]) == leader:
+                found.append(int(status.parent.name))
+    return found
+
+
+def _open_files(pid: int) -> set[Path]:
+    found = set()
+    with contextlib.suppress(OSError):  # it ended meanwhile
+        for handle in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                found.add(handle.readlink())
+    return found
+
+
+@contextlib.contextmanager
+def watched(pids: list[int]) -> Iterator[Callable[[float], None]]:
+    """Gives a function that waits until all of these processes have ended; they need not be our children."""
+    with contextlib.ExitStack() as stack:
+        handles = []
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                handles.append(os.pidfd_open(pid))
+                stack.callback(os.close, handles[-1])
+
+        def ended(timeout: float) -> None:
+            deadline = time.monotonic() + timeout
+            for handle in handles:  # readable once the process has ended, with all its threads
+                left = max(0, deadline - time.monotonic())
+                assert select.select([handle], [], [], left)[0], f"a process has not ended in {timeout} s"
+
+        yield ended
 
 
 class Client:

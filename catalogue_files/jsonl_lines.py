@@ -1,0 +1,53 @@
+"""Reads JSONL: one product a line, each line for itself."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from catalogue_files.feed_fields import product_fields
+from catalogue_files.json_elements import LONGEST_VALUE
+from catalogue_files.rows import CatalogueFileError, Row, UnreadableRow, no_object
+
+_decode = json.JSONDecoder().raw_decode
+
+
+def jsonl_rows(path: Path, blocks: Iterator[str]) -> Iterator[Row]:
+    """The row of every line; empty lines give none."""
+    for first, lines in line_blocks(path, blocks):
+        for number, line in enumerate(lines, first):
+            text = line.strip()
+            if text:
+                yield number, _row_of_line(text)
+
+
+def line_blocks(path: Path, blocks: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
+    """The lines of a text that comes in pieces, many at a time, with the number of the first of them.
+
+    Raises CatalogueFileError for a line that is too long to hold.
+    """
+    number = 1
+    rest = ""
+    for block in blocks:
+        lines = (rest + block).split("\n")
+        rest = lines.pop()
+        yield number, lines
+        number += len(lines)
+        if len(rest) > LONGEST_VALUE:
+            raise CatalogueFileError(
+                f"{path}, line {number} is longer than {LONGEST_VALUE:,} characters: write one product a line"
+            )
+    if rest:
+        yield number, [rest]
+
+
+def _row_of_line(text: str) -> dict[str, Any] | UnreadableRow:
+    try:
+        item, end = _decode(text)
+    except json.JSONDecodeError as error:
+        return UnreadableRow(f"not valid JSON: {error.msg} at column {error.colno}")
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, or nested too deeply
+        return UnreadableRow(f"not readable: {error}")
+    if end != len(text):
+        return UnreadableRow(f"not valid JSON: more text after the value at column {end + 1}")
+    return product_fields(item) if isinstance(item, dict) else no_object(item)

@@ -1,0 +1,112 @@
+"""Reads a product file (a JSON array, JSONL or CSV) as a stream of rows, in bounded memory."""
+
+import json
+from collections.abc import Iterator
+from enum import StrEnum
+from itertools import chain
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from catalogue_files.csv_rows import csv_rows
+from catalogue_files.feed_fields import product_fields
+from catalogue_files.json_elements import JsonSyntaxError, elements
+from catalogue_files.jsonl_lines import jsonl_rows
+from catalogue_files.rows import CatalogueFileError, Row, no_object
+from catalogue_files.text_blocks import TextFile
+
+
+class Format(StrEnum):
+    """How a product file is written."""
+
+    JSON = "JSON"
+    JSONL = "JSONL"
+    CSV = "CSV"
+
+
+class CatalogueFile:
+    """One product file, read once from start to end.
+
+    The format follows the content, and the extension where the content allows two: .csv and .tsv are CSV,
+    a file that starts with ``[`` is a JSON array, one that starts with a whole object on its first line is
+    JSONL (except ``{"products": [...]}``), any other one with ``{`` in front is an object with that array.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the file; raises TextFileError."""
+        self.path = path
+        self._source = TextFile(path)
+        self._blocks = self._source.blocks()
+        try:
+            first = next(self._blocks, "")
+        except BaseException:
+            self.close()
+            raise
+        self.format = _format_of(path, first)
+        self._blocks = chain((first,), self._blocks)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; may be called twice."""
+        self._source.close()
+
+    @property
+    def size_bytes(self) -> int:
+        """The length of the file when it was opened."""
+        return self._source.size_bytes
+
+    @property
+    def bytes_read(self) -> int:
+        """How far reading has come."""
+        return self._source.bytes_read
+
+    def rows(self) -> Iterator[Row]:
+        """Every row with the line it starts on and its fields as ``product.check_fields`` takes them.
+
+        A row that is no product comes as an UnreadableRow. Raises TextFileError where the rest cannot be
+        told apart into rows: wrong encoding, a syntax error in a JSON array, an open quote in CSV.
+        """
+        if self.format is Format.JSON:
+            return _array_rows(self.path, self._blocks)
+        if self.format is Format.CSV:
+            return csv_rows(self.path, self._blocks)
+        return jsonl_rows(self.path, self._blocks)
+
+
+def _array_rows(path: Path, blocks: Iterator[str]) -> Iterator[Row]:
+    try:
+        for line, item in elements(blocks, "products"):
+            yield line, product_fields(item) if isinstance(item, dict) else no_object(item)
+    except JsonSyntaxError as error:
+        raise CatalogueFileError(
+            f"{path} is not a JSON array of products: {error}: correct the file"
+        ) from error
+
+
+def _format_of(path: Path, text: str) -> Format:
+    extension = path.suffix.lower()
+    start = text.lstrip()[:1]
+    if extension in (".csv", ".tsv"):
+        return Format.CSV
+    if start == "[":
+        return Format.JSON
+    if extension in (".jsonl", ".ndjson") or not start:
+        return Format.JSONL
+    if start == "{":
+        return Format.JSONL if _starts_with_product_line(text) else Format.JSON
+    return Format.JSON if extension == ".json" else Format.CSV
+
+
+def _starts_with_product_line(text: str) -> bool:
+    try:
+        first = json.loads(text.lstrip().split("\n", 1)[0])
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(first, dict) and not isinstance(first.get("products"), list)

@@ -1,0 +1,71 @@
+"""Reads a UTF-8 file as text in blocks, and says where it is not UTF-8."""
+
+import codecs
+from collections.abc import Iterator
+from pathlib import Path
+
+_BLOCK_BYTES = 256 * 1024
+_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+class TextFileError(Exception):
+    """A file that cannot be read as text; the text names the file, the place and what to do."""
+
+
+class TextFile:
+    """A UTF-8 file, with or without a byte order mark, that is read once from start to end."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file; raises TextFileError."""
+        try:
+            self._file = path.open("rb", buffering=0)
+            self.size_bytes = path.stat().st_size
+        except OSError as error:
+            raise TextFileError(
+                f"{path} cannot be opened: {error.strerror}: check the name and the rights"
+            ) from error
+        self.path = path
+        self.bytes_read = 0
+        self._line = 1
+
+    def close(self) -> None:
+        """Close the file; may be called twice."""
+        self._file.close()
+
+    def blocks(self) -> Iterator[str]:
+        """The text in pieces that are never empty, without the byte order mark; raises TextFileError."""
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        block = self._read().removeprefix(codecs.BOM_UTF8)
+        if block.startswith(_UTF16_MARKS):
+            raise TextFileError(f"{self.path} is UTF-16 (it starts with {block[:2]!r}): save it as UTF-8")
+        while True:
+            waiting = len(decoder.getstate()[0])
+            try:
+                text = decoder.decode(block, final=not block)
+            except UnicodeDecodeError as error:
+                raise self._not_utf8(error, block, waiting) from error
+            self._line += text.count("\n")
+            if text:
+                yield text
+            if not block:
+                return
+            block = self._read()
+
+    def _read(self) -> bytes:
+        try:
+            block = self._file.read(_BLOCK_BYTES) or b""
+        except OSError as error:
+            raise TextFileError(
+                f"{self.path} cannot be read at byte {self.bytes_read:,}: {error.strerror}: check the disk"
+            ) from error
+        self.bytes_read += len(block)
+        return block
+
+    def _not_utf8(self, error: UnicodeDecodeError, block: bytes, waiting: int) -> TextFileError:
+        """``waiting`` bytes of the block before were not decoded yet."""
+        position = self.bytes_read - len(block) - waiting + error.start
+        line = self._line + error.object[: error.start].count(b"\n")
+        return TextFileError(
+            f"{self.path} is not UTF-8: byte 0x{error.object[error.start]:02X} at position {position:,} "
+            f"(line {line}): save the file as UTF-8"
+        )

@@ -1,0 +1,65 @@
+"""Loads a product file into the catalogue: all of its good rows, or after an error none."""
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from typing import TextIO
+
+from catalogue_files import TextFileError
+from checked_rows import CheckedRows, RefusedRow
+from database.bulk import BulkLoad, bulk_load
+from database.schema import StoreError
+
+SHOWN_REFUSALS = 20
+
+
+class LoadFailed(Exception):
+    """The load stopped and nothing of it is stored; the text says why, ``__cause__`` is the error."""
+
+
+class RefusedRows:
+    """The refused rows of a load: their number, the first as text, and all of them in ``report`` as JSONL."""
+
+    def __init__(self, report: TextIO | None = None) -> None:
+        self.count = 0
+        self.shown: list[str] = []
+        self._report = report
+
+    def add(self, row: RefusedRow) -> None:
+        """Note one more."""
+        self.count += 1
+        if len(self.shown) < SHOWN_REFUSALS:
+            place = f"line {row.line}" if row.element is None else f"element {row.element} (line {row.line})"
+            self.shown.append(f"{place}: {'; '.join(error.message for error in row.errors)}")
+        if self._report is not None:
+            place_fields = (
+                {"line": row.line} if row.element is None else {"line": row.line, "element": row.element}
+            )
+            errors = [error._asdict() for error in row.errors]
+            self._report.write(json.dumps({**place_fields, "errors": errors}, ensure_ascii=False) + "\n")
+
+
+def load_products(
+    connection: sqlite3.Connection,
+    first_id: int,
+    batches: Iterator[CheckedRows],
+    refused: RefusedRows,
+    progress: Callable[[int], None] = lambda rows: None,
+) -> int:
+    """Store the products of all batches, with ids from ``first_id`` on; returns how many.
+
+    They are on disk together when this returns; ``refused`` gets the refused rows. ``progress`` is called
+    with the number of rows inserted so far. Raises LoadFailed.
+    """
+    load: BulkLoad | None = None
+    try:
+        with bulk_load(connection, first_id) as load:
+            for batch in batches:
+                load.insert(batch.products)
+                for row in batch.refused:
+                    refused.add(row)
+                progress(load.inserted)
+    except (StoreError, TextFileError, OSError) as error:
+        rows = (load.inserted if load else 0) + refused.count
+        raise LoadFailed(f"{error}. The load stopped after {rows:,} rows; nothing of it is stored") from error
+    return load.inserted

@@ -1,0 +1,183 @@
+"""Creates the schema and loads products: the sample catalogue into an empty one, or a file."""
+
+import argparse
+import contextlib
+import gc
+import sqlite3
+import sys
+import time
+from pathlib import Path
+from typing import TextIO
+
+import catalogue_files
+from catalogue_files import CatalogueFile, TextFileError
+from catalogue_load import LoadFailed, RefusedRows, load_products
+from checked_rows import check_row, check_sample_row, checked_batches
+from database.bulk import holds_products, next_product_id, open_for_loading
+from database.data_folder import open_data_folder
+from database.schema import StoreError
+from settings import Settings, SettingsError, from_environment
+
+SAMPLE = Path(__file__).parent / "sample_catalogue.json"
+_INDEX_ROWS = 10_000
+_BAR_WIDTH = 30
+_BAR_SECONDS = 0.1
+
+_DESCRIPTION = f"""\
+Creates the product database in DATA_DIR where it is missing, then loads products. Safe to run twice.
+
+Without FILE it loads the sample catalogue, if the catalogue is empty. With FILE it adds the products of that
+file, at every run: a JSON array, an object with an array "products", JSONL (one object a line), or CSV with a
+header row (comma, semicolon or tab), in UTF-8. The fields and the names they may have:
+
+{catalogue_files.NAMES}
+In CSV an empty cell is null, and rating, images and category may hold JSON.
+
+A row that breaks a rule of the API is refused and reported; the others are loaded together, in one
+transaction: a load that fails or is interrupted leaves the catalogue as it was. Stop the server before."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns 0 if products were loaded or there was nothing to do, 1 otherwise."""
+    options = _parser().parse_args(arguments)
+    try:
+        return _initialise(from_environment(), options)
+    except (SettingsError, StoreError, TextFileError, LoadFailed) as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        print("init_db: interrupted; a load that had not ended left the catalogue as it was", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="init_db.py", description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("file", metavar="FILE", nargs="?", type=Path, help="products to add")
+    parser.add_argument(
+        "--report", metavar="FILE", type=Path, help="write every refused row to this file as JSONL"
+    )
+    parser.add_argument(
+        "--index-later",
+        action="store_true",
+        help="leave the search index to the server: searches are exact at once, fast when it is built",
+    )
+    return parser
+
+
+def _initialise(settings: Settings, options: argparse.Namespace) -> int:
+    with contextlib.ExitStack() as stack:
+        report = stack.enter_context(_open_report(options.report, options.file)) if options.report else None
+        source = stack.enter_context(CatalogueFile(options.file or SAMPLE))
+        journal = open_data_folder(settings.products_path, settings.journal_path, settings.journal_sync)
+        stack.enter_context(contextlib.closing(journal))
+        connection = stack.enter_context(contextlib.closing(open_for_loading(settings.products_path)))
+        if options.file is None and holds_products(connection):
+            print(f"The catalogue {settings.products_path} has products already: nothing to load")
+            return 0
+        refused = RefusedRows(report)
+        loaded = _load(connection, next_product_id(connection, journal), source, refused)
+        _tell_refused(refused, options.report)
+        if loaded and not options.index_later:
+            _build_search_index(settings.products_path)
+        return 1 if refused.count and not loaded else 0
+
+
+def _open_report(report: Path, file: Path | None) -> TextIO:
+    if file is not None and report.exists() and file.exists() and report.samefile(file):
+        raise TextFileError(f"--report {report} is the file to load: give the report another name")
+    try:
+        return report.open("w", encoding="utf-8")
+    except OSError as error:
+        raise TextFileError(
+            f"The report {report} cannot be written: {error.strerror}: check its folder and the rights"
+        ) from error
+
+
+def _load(connection: sqlite3.Connection, first_id: int, source: CatalogueFile, refused: RefusedRows) -> int:
+    begin = time.perf_counter()
+    bar = ProgressBar(source, sys.stderr)
+    check = check_sample_row if source.path.resolve() == SAMPLE.resolve() else check_row
+    try:
+        loaded = load_products(connection, first_id, checked_batches(source, check), refused, bar.show)
+    finally:
+        bar.clear()
+    seconds = time.perf_counter() - begin
+    print(
+        f"Loaded {loaded:,} products from {source.path} in {seconds:.2f} s ({loaded / seconds:,.0f} a second)"
+    )
+    return loaded
+
+
+def _tell_refused(refused: RefusedRows, report: Path | None) -> None:
+    if not refused.count:
+        return
+    for line in refused.shown:
+        print(f"refused: {line}", file=sys.stderr)
+    hidden = refused.count - len(refused.shown)
+    more = f", {hidden:,} more than shown" if hidden else ""
+    where = f"all of them are in {report}" if report else "--report FILE writes all of them to a file"
+    print(f"{refused.count:,} rows were refused{more}: {where}", file=sys.stderr)
+
+
+def _build_search_index(path: Path) -> None:
+    """Let the search index catch up, so that searches are fast at once; they are exact without it too."""
+    import asyncio  # here, because a start that loads nothing needs neither
+
+    from database.writer import CatalogueWriter
+
+    async def follow() -> int:
+        writer, indexed = CatalogueWriter(path), 0
+        try:
+            while more := await writer.index_some(_INDEX_ROWS):
+                indexed += more
+        finally:
+            await writer.close()
+        return indexed
+
+    begin = time.perf_counter()
+    try:
+        indexed = asyncio.run(follow())
+    except StoreError as error:
+        print(f"init_db: the search index was left to the server: {error}", file=sys.stderr)
+        return
+    print(f"Indexed {indexed:,} products for search in {time.perf_counter() - begin:.2f} s")
+
+
+def _fail(message: str) -> int:
+    print(f"init_db: {message}", file=sys.stderr)
+    return 1
+
+
+class ProgressBar:
+    """One line on a terminal that shows how far a file is read; silent anywhere else."""
+
+    def __init__(self, source: CatalogueFile, stream: TextIO) -> None:
+        self._source = source
+        self._stream = stream
+        self._on = stream.isatty()
+        self._begin = self._shown = time.monotonic()
+
+    def show(self, rows: int) -> None:
+        """Draw the bar again, ten times a second at the most."""
+        now = time.monotonic()
+        if not self._on or now - self._shown < _BAR_SECONDS:
+            return
+        self._shown = now
+        share = min(1.0, self._source.bytes_read / max(1, self._source.size_bytes))
+        filled = round(share * _BAR_WIDTH)
+        bar = "#" * filled + "." * (_BAR_WIDTH - filled)
+        speed = rows / max(now - self._begin, _BAR_SECONDS)
+        self._stream.write(f"\r[{bar}] {share:4.0%} {rows:,} products, {speed:,.0f} a second\x1b[K")
+        self._stream.flush()
+
+    def clear(self) -> None:
+        """Take the bar away."""
+        if self._on:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+
+
+if __name__ == "__main__":
+    gc.disable()  # a load makes no cycles, only millions of objects to look through
+    sys.exit(main())

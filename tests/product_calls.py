@@ -1,0 +1,79 @@
+"""Calls the product API as a client does."""
+
+import contextlib
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from conftest import ServerProcess, wait_until
+
+_CREATE = """mutation ($title: String!, $description: String, $key: String) {
+  createProduct(title: $title, price: 1, description: $description, idempotencyKey: $key) {
+    success message write { id productId status } errors { code message } } }"""
+_CREATE_MANY = """mutation ($products: [ProductInput!]!) { createProducts(products: $products) {
+    success message writes { id productId } errors { code message } } }"""
+_UPDATE = """mutation ($id: ID!, $title: String!) { updateProduct(productId: $id, title: $title) {
+    success message write { id status } errors { code message } } }"""
+
+
+def create(server: ServerProcess, title: str, **fields: str) -> dict[str, Any]:
+    """The answer of createProduct."""
+    answer: dict[str, Any] = server.query(_CREATE, {"title": title, **fields})["createProduct"]
+    return answer
+
+
+def create_many(server: ServerProcess, titles: list[str], **fields: str) -> dict[str, Any]:
+    """The answer of createProducts."""
+    products = [{"title": title, "price": 1, **fields} for title in titles]
+    answer: dict[str, Any] = server.query(_CREATE_MANY, {"products": products})["createProducts"]
+    return answer
+
+
+def update(server: ServerProcess, product_id: str, title: str) -> dict[str, Any]:
+    """The answer of updateProduct."""
+    answer: dict[str, Any] = server.query(_UPDATE, {"id": product_id, "title": title})["updateProduct"]
+    return answer
+
+
+def codes(answer: dict[str, Any]) -> list[str]:
+    """The codes of the errors of a mutation that did not succeed."""
+    assert answer["success"] is False
+    return [error["code"] for error in answer["errors"]]
+
+
+def health(server: ServerProcess) -> dict[str, Any]:
+    """What /health says."""
+    status, body = server.get("/health")
+    assert status == 200
+    found: dict[str, Any] = json.loads(body)
+    return found
+
+
+def wait_degraded(server: ServerProcess) -> str:
+    """Wait until /health says degraded and the queue tries again; returns the trouble."""
+    wait_until(lambda: health(server)["status"] == "degraded" and queue_state(server) == "RETRYING")
+    return str(health(server)["database"]["trouble"])
+
+
+def wait_applied(server: ServerProcess) -> None:
+    """Wait until nothing waits any more and all is well."""
+    wait_until(lambda: health(server)["queue"]["depth"] == 0 and health(server)["status"] == "ok")
+
+
+def queue_state(server: ServerProcess) -> str:
+    """The state of the queue."""
+    return str(server.query("{ queue { state } }")["queue"]["state"])
+
+
+def stored_titles(data_dir: Path) -> list[str]:
+    """The titles of all products, read from the file, in the order of their ids."""
+    with contextlib.closing(sqlite3.connect(data_dir / "products.db")) as database:
+        return [row[0] for row in database.execute("SELECT title FROM products ORDER BY id")]
+
+
+def waiting_titles(data_dir: Path) -> list[str]:
+    """The titles in the journal of a stopped server, in the order of acceptance."""
+    with contextlib.closing(sqlite3.connect(data_dir / "journal.db")) as journal:
+        rows = journal.execute("SELECT arguments FROM writes ORDER BY id").fetchall()
+    return [json.loads(row[0])["title"] for row in rows]

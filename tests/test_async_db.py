@@ -1,0 +1,177 @@
+"""The write queue: shared commits, numbers that only rise, limits, waiting, and what it says of itself."""
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from in_process import LIMITS, WAIT_SECONDS, Catalogue, create, delete, update
+
+from async_db import NotAcceptedError, QueueState, Refusal
+from writes import WriteRequest, WriteStatus
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Iterator[Catalogue]:
+    """An empty catalogue with its queue running."""
+    opened = Catalogue(tmp_path / "data")
+    yield opened
+    opened.stop()
+
+
+def test_concurrent_callers_share_commits_and_keep_their_own_order(catalogue: Catalogue) -> None:
+    commits: list[str] = []
+    catalogue.journal._connection.set_trace_callback(
+        lambda statement: commits.append(statement) if statement == "COMMIT" else None
+    )
+    start = threading.Barrier(16)
+
+    def send(number: int) -> list[int]:
+        start.wait()
+        return [catalogue.queue.accept([create(f"{number}-{step}")])[0].id for step in range(25)]
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(send, range(16)))
+    catalogue.settle()
+    catalogue.journal._connection.set_trace_callback(None)
+    assert all(ids == sorted(ids) for ids in answers)
+    assert len(set(sum(answers, []))) == 400
+    assert len(commits) < 400
+    titles = [product.title for product in catalogue.products.page("", 500, 0)]
+    for number in range(16):
+        mine = [title for title in titles if title.startswith(f"{number}-")]
+        assert mine == [f"{number}-{step}" for step in range(25)]
+
+
+def test_numbers_rise_when_the_clock_steps_back_and_after_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue = Catalogue(tmp_path / "data")
+    first = catalogue.write(create("before"))[0]
+    an_hour_ago = time.time_ns() - 3600 * 10**9
+    monkeypatch.setattr(time, "time_ns", lambda: an_hour_ago)
+    second = catalogue.write(create("stepped back"))[0]
+    catalogue.write(delete(second.product_id))
+    catalogue.stop()
+    again = Catalogue(tmp_path / "data")
+    third = again.write(create("restarted"))[0]
+    again.stop()
+    assert first.id < second.id < third.id
+    assert third.product_id == second.product_id + 1  # an id is not used again, though its product is gone
+
+
+@pytest.mark.parametrize(
+    ("limits", "fits"),
+    [
+        (replace(LIMITS, max_writes=3), [create("a"), create("b")]),
+        (replace(LIMITS, max_bytes=500), [create("a")]),
+    ],
+)
+def test_past_its_limit_the_queue_is_full_and_nothing_is_half_accepted(
+    tmp_path: Path, limits: object, fits: list[WriteRequest]
+) -> None:
+    catalogue = Catalogue(tmp_path / "data", limits, held=True)  # type: ignore[arg-type]
+    try:
+        catalogue.queue.accept(fits)
+        before = catalogue.queue.status()
+        with pytest.raises(NotAcceptedError) as refused:
+            catalogue.queue.accept([create("x" * 300), create("y")])
+        assert refused.value.refusal is Refusal.QUEUE_FULL
+        after = catalogue.queue.status()
+        assert (after.depth, after.size_bytes) == (before.depth, before.size_bytes)
+        assert len(catalogue.journal.after(0, 10)) == len(fits)
+        catalogue.settle()
+        assert catalogue.queue.status().depth == 0
+        catalogue.write(create("room again"))
+    finally:
+        catalogue.stop()
+
+
+def test_a_full_queue_says_so(tmp_path: Path) -> None:
+    catalogue = Catalogue(tmp_path / "data", replace(LIMITS, max_writes=1), held=True)
+    try:
+        assert catalogue.queue.status().state is QueueState.IDLE
+        catalogue.queue.accept([create("a")])
+        status = catalogue.queue.status()
+        assert (status.state, status.depth) == (QueueState.FULL, 1)
+        assert status.size_bytes > 0
+    finally:
+        catalogue.stop()
+
+
+def test_a_stopped_queue_accepts_nothing(tmp_path: Path) -> None:
+    catalogue = Catalogue(tmp_path / "data")
+    catalogue.stop()
+    with pytest.raises(NotAcceptedError) as refused:
+        catalogue.queue.accept([create("late")])
+    assert refused.value.refusal is Refusal.SHUTTING_DOWN
+
+
+def test_a_waiter_gets_its_write_when_it_is_settled(catalogue: Catalogue) -> None:
+    catalogue.hold()
+    applied, failed = catalogue.queue.accept([create("a"), update(99, title="b")])
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(catalogue.queue.wait, write.id, WAIT_SECONDS) for write in (applied, failed)]
+        catalogue.release()
+        settled = [waiter.result(WAIT_SECONDS) for waiter in waiting]
+    assert [write.status if write else None for write in settled] == [WriteStatus.APPLIED, WriteStatus.FAILED]
+    assert catalogue.queue.is_settled(failed.id)
+    assert catalogue.queue.wait(applied.id, 0) is not None
+
+
+def test_no_more_than_the_limit_wait_at_once(tmp_path: Path) -> None:
+    catalogue = Catalogue(tmp_path / "data", replace(LIMITS, max_waiters=1), held=True)
+    try:
+        write = catalogue.queue.accept([create("a")])[0]
+        with ThreadPoolExecutor(1) as pool:
+            first = pool.submit(catalogue.queue.wait, write.id, WAIT_SECONDS)
+            while not catalogue.queue._waiters:
+                assert not first.done()
+            assert catalogue.queue.wait(write.id, WAIT_SECONDS) is None
+            catalogue.release()
+            assert first.result(WAIT_SECONDS) is not None
+    finally:
+        catalogue.stop()
+
+
+def test_a_wait_that_is_over_leaves_nothing_behind(catalogue: Catalogue) -> None:
+    catalogue.hold()
+    write = catalogue.queue.accept([create("a")])[0]
+    assert catalogue.queue.wait(write.id, 0) is None
+    assert catalogue.queue._waiters == {}
+
+
+def test_the_journal_forgets_what_is_settled(catalogue: Catalogue) -> None:
+    catalogue.write(*(create(str(number)) for number in range(120)))
+    catalogue.settle()
+    assert catalogue.journal.backlog().writes == 0
+    status = catalogue.queue.status()
+    assert (status.depth, status.size_bytes, status.applied_total) == (0, 0, 120)
+
+
+def test_totals_survive_a_restart(tmp_path: Path) -> None:
+    catalogue = Catalogue(tmp_path / "data")
+    catalogue.write(create("a"), delete(9), create("b"))
+    catalogue.stop()
+    again = Catalogue(tmp_path / "data")
+    status = again.queue.status()
+    again.stop()
+    assert (status.applied_total, status.failed_total) == (2, 1)
+
+
+def test_a_quiet_queue_lets_the_index_catch_up_whatever_its_length(tmp_path: Path) -> None:
+    catalogue = Catalogue(tmp_path / "data")
+    try:
+        for _ in range(5):
+            catalogue.write(*(create("x") for _ in range(500)))
+        deadline = time.monotonic() + WAIT_SECONDS
+        while catalogue.queue._index_lag:
+            assert time.monotonic() < deadline
+            threading.Event().wait(0.02)
+        catalogue.settle()
+        assert catalogue.follow_index(1) == 0
+    finally:
+        catalogue.stop()

@@ -1,0 +1,266 @@
+"""Product files of every format are read row by row; what cannot be read is named by its place."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from catalogue_files import CatalogueFile, Format, Row, TextFileError, UnreadableRow
+from catalogue_files.json_elements import JsonSyntaxError, elements
+
+LAMP = {"title": "Lamp", "price": 5.5}
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def read(path: Path, content: str | bytes) -> tuple[Format, list[Row]]:
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    with CatalogueFile(path) as source:
+        return source.format, list(source.rows())
+
+
+def fields(path: Path, content: str | bytes) -> list[dict[str, Any]]:
+    rows = [row for _, row in read(path, content)[1]]
+    assert not any(isinstance(row, UnreadableRow) for row in rows), rows
+    return [{name: value for name, value in row.items() if value is not None} for row in rows]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("a.json", "[]", Format.JSON),
+        ("a.json", '\n [{"title": "Lamp"}]', Format.JSON),
+        ("a.json", '{"products": [{"title": "Lamp"}]}', Format.JSON),
+        ("a.json", '{\n"total": 0, "products": []}', Format.JSON),
+        ("a.json", '{"title": "Lamp"}\n{"title": "Desk"}', Format.JSONL),
+        ("a.txt", '{"title": "Lamp"}', Format.JSONL),
+        ("a.jsonl", "nonsense", Format.JSONL),
+        ("a.jsonl", '[{"title": "Lamp"}]', Format.JSON),
+        ("a.csv", "title,price\n[,1", Format.CSV),
+        ("a.tsv", "title\tprice\nLamp\t1", Format.CSV),
+        ("export", "title,price\nLamp,1", Format.CSV),
+        ("a.jsonl", "", Format.JSONL),
+    ],
+)
+def test_the_format_follows_content_and_extension(
+    tmp_path: Path, name: str, content: str, expected: Format
+) -> None:
+    assert read(tmp_path / name, content)[0] is expected
+
+
+@pytest.mark.parametrize(
+    ("item", "expected"),
+    [
+        ({"name": "Lamp", "price": "5.50"}, {"title": "Lamp", "price": "5.50"}),
+        ({"title": "Lamp", "name": "lamp-1"}, {"title": "Lamp"}),
+        ({"thumbnail": "https://x.org/a"}, {"image": "https://x.org/a"}),
+        ({"image": "", "images": ["https://x.org/a", "https://x.org/b"]}, {"image": "https://x.org/a"}),
+        ({"image_url": "https://x.org/a"}, {"image": "https://x.org/a"}),
+        ({"image": "https://x.org/a", "thumbnail": "https://x.org/b"}, {"image": "https://x.org/a"}),
+        ({"images": []}, {}),
+        ({"rating": 4.5}, {"rating_rate": 4.5}),
+        ({"rating": "4.5"}, {"rating_rate": 4.5}),
+        ({"rating": {"rate": 3.9, "count": 120}}, {"rating_rate": 3.9, "rating_count": 120}),
+        ({"rating": 4, "ratingCount": 12.0}, {"rating_rate": 4, "rating_count": 12}),
+        ({"rating_rate": 4.5, "rating_count": "7"}, {"rating_rate": 4.5, "rating_count": 7}),
+        ({"ratingRate": 4.5, "ratingCount": 7}, {"rating_rate": 4.5, "rating_count": 7}),
+        ({"category": {"id": 4, "name": "Lights"}}, {"category": "Lights"}),
+        ({"id": 4, "stock": 3, "tags": ["a"]}, {}),
+        # What fits nowhere stays as it is, so that the refusal can show it.
+        ({"rating": [1], "ratingCount": 1.5}, {"rating_rate": [1], "rating_count": 1.5}),
+    ],
+)
+def test_field_names_of_feeds_become_ours(
+    tmp_path: Path, item: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    assert fields(tmp_path / "a.jsonl", json.dumps(item)) == [expected]
+
+
+def test_a_line_that_is_no_product_does_not_stop_the_lines_after_it(tmp_path: Path) -> None:
+    deep = "[" * 200_000
+    lines = [
+        json.dumps(LAMP),
+        "",
+        '{"title": ',
+        "3",
+        f"{json.dumps(LAMP)} {{}}",
+        deep,
+        f"[{'9' * 5000}]",
+        "  {}\r",
+    ]
+    _, rows = read(tmp_path / "a.jsonl", "\n".join(lines))
+    assert [line for line, _ in rows] == [1, 3, 4, 5, 6, 7, 8]
+    reasons = [row.reason for _, row in rows if isinstance(row, UnreadableRow)]
+    assert reasons[0] == "not valid JSON: Expecting value at column 10"
+    assert reasons[1] == "a number: give an object with at least title and price"
+    assert "more text after the value at column 32" in reasons[2]
+    assert len(reasons) == 5
+
+
+def test_lines_that_cross_the_blocks_are_read_whole(tmp_path: Path) -> None:
+    items = [{"title": f"Lämp 💡 {number}", "price": number} for number in range(30_000)]
+    content = "\n".join(json.dumps(item, ensure_ascii=False) for item in items)
+    _, rows = read(tmp_path / "a.jsonl", content)
+    assert [line for line, _ in rows] == list(range(1, 30_001))
+    assert fields(tmp_path / "a.jsonl", content) == items
+
+
+def test_an_array_gives_each_element_with_its_line(tmp_path: Path) -> None:
+    content = '[\n  {"title": "Lamp",\n   "price": 1},\n\n 7, {"title": "Desk"}\n]\n'
+    _, rows = read(tmp_path / "a.json", content)
+    assert [line for line, _ in rows] == [2, 5, 5]
+    assert rows[1][1] == UnreadableRow("a number: give an object with at least title and price")
+
+
+def test_an_object_gives_its_array_of_products(tmp_path: Path) -> None:
+    content = '{"total": 1, "page": {"products": [1]}, "products": [{"title": "Lamp"}], "limit": 30}'
+    assert fields(tmp_path / "a.json", content) == [{"title": "Lamp"}]
+
+
+@given(st.lists(JSON_VALUES, max_size=5), st.integers(1, 40), st.sampled_from([None, 1]), st.booleans())
+def test_elements_are_the_same_however_the_text_is_cut(
+    values: list[Any], size: int, indent: int | None, wrapped: bool
+) -> None:
+    text = json.dumps({"a": {}, "products": values, "b": -1.5e3} if wrapped else values, indent=indent)
+    blocks = (text[start : start + size] for start in range(0, len(text), size))
+    assert [value for _, value in elements(blocks, "products")] == values
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ('[\n{"title": "Lamp"},\n{"title" "Desk"}]', "Expecting ':' delimiter at line 3, column 10"),
+        ('[{"title": "Lamp"}', "Expected ',' or ']', found the end of the file at line 1, column 19"),
+        ('[{"title": "Lamp}]', "Unterminated string starting at at line 1, column 12"),
+        ("[{}] []", "Text after the end of the JSON value at line 1, column 6"),
+        ('{\n"items": []}', 'The object has no array "products" at line 2, column 13'),
+        ("[{},]", "Expecting value at line 1, column 5"),
+        ("[" + '{"a":' * 100_000, "A value cannot be read (maximum recursion depth"),
+    ],
+)
+def test_a_syntax_error_in_an_array_names_its_place(tmp_path: Path, content: str, problem: str) -> None:
+    with pytest.raises(TextFileError) as caught:
+        read(tmp_path / "a.json", content)
+    assert problem in str(caught.value)
+    assert "correct the file" in str(caught.value)
+
+
+def test_a_value_without_an_end_is_given_up_before_memory_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("catalogue_files.json_elements.LONGEST_VALUE", 10_000)
+    given_blocks = 0
+
+    def endless() -> Any:
+        nonlocal given_blocks
+        yield '["'
+        while True:
+            given_blocks += 1
+            yield "x" * 1_000
+
+    with pytest.raises(JsonSyntaxError, match="longer than 10,000"):
+        list(elements(endless(), "products"))
+    assert given_blocks < 30
+
+
+def test_a_line_without_an_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("catalogue_files.jsonl_lines.LONGEST_VALUE", 1_000)
+    with pytest.raises(TextFileError, match="line 2 is longer than 1,000 characters"):
+        read(tmp_path / "a.jsonl", "{}\n" + "x" * 600_000)
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_csv_of_any_spreadsheet_is_read(tmp_path: Path, mark: bytes, separator: str, line_end: str) -> None:
+    rows = [
+        ["Title", "price", "description", "rating_rate", "ratingCount", "color"],
+        ["Lamp", "5.50", '"a ""warm""\nlight"', "4.5", "12", "red"],
+        [],
+        ["Desk", "12", "", "", "", ""],
+    ]
+    content = mark + "".join(separator.join(row) + line_end for row in rows).encode()
+    path = tmp_path / "a.csv"
+    path.write_bytes(content)
+    assert [line for line, _ in read(path, content)[1]] == [2, 5]
+    assert fields(path, content) == [
+        {
+            "title": "Lamp",
+            "price": "5.50",
+            "description": 'a "warm"\nlight',
+            "rating_rate": 4.5,
+            "rating_count": 12,
+        },
+        {"title": "Desk", "price": "12"},
+    ]
+
+
+def test_csv_cells_may_hold_json(tmp_path: Path) -> None:
+    content = (
+        "name,price,rating,images\n"
+        """Lamp,1,"{""rate"": 4.5, ""count"": 3}","[""https://x.org/a""]"\n"""
+        "Desk,2,3.5,https://x.org/b\n"
+        "Chair,3,{broken,\n"
+    )
+    assert fields(tmp_path / "a.csv", content) == [
+        {"title": "Lamp", "price": "1", "rating_rate": 4.5, "rating_count": 3, "image": "https://x.org/a"},
+        {"title": "Desk", "price": "2", "rating_rate": 3.5, "image": "https://x.org/b"},
+        {"title": "Chair", "price": "3", "rating_rate": "{broken"},
+    ]
+
+
+def test_flat_csv_columns_of_nested_fields_are_known(tmp_path: Path) -> None:
+    content = "title,price,rating.rate,rating.count,images.0\nLamp,1,4.5,3,https://x.org/a\n"
+    assert fields(tmp_path / "a.csv", content) == [
+        {"title": "Lamp", "price": "1", "rating_rate": 4.5, "rating_count": 3, "image": "https://x.org/a"}
+    ]
+
+
+def test_a_csv_row_with_too_few_fields_is_refused_alone(tmp_path: Path) -> None:
+    _, rows = read(tmp_path / "a.csv", "title,price\nLamp\nDesk,2\n")
+    assert rows[0] == (2, UnreadableRow("1 fields, but the header has 2"))
+    assert rows[1][0] == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("Lamp,5\nDesk,6\n", "has no column title (or name) and price in its first line 'Lamp,5'"),
+        ("", "has no column title"),
+        ('title,price\nLamp,1\n"Desk,2\nChair,3\n', "cannot be read from line 3 on: unexpected end of data"),
+        ('title,price\n"La"mp,1\n', "cannot be read from line 2 on: ',' expected after"),
+    ],
+)
+def test_csv_that_cannot_be_told_apart_is_refused_with_its_line(
+    tmp_path: Path, content: str, problem: str
+) -> None:
+    with pytest.raises(TextFileError) as caught:
+        read(tmp_path / "a.csv", content)
+    assert problem in str(caught.value)
+
+
+@pytest.mark.parametrize("before", [0, 300_000])
+def test_a_wrong_encoding_is_named_with_byte_and_position(tmp_path: Path, before: int) -> None:
+    filling = '{"title": "äöü"}\n' * (before // 20)
+    content = filling.encode() + '{"title": "Café"}'.encode("latin-1")
+    position = len(filling.encode()) + 14
+    with pytest.raises(TextFileError) as caught:
+        read(tmp_path / "a.jsonl", content)
+    assert f"byte 0xE9 at position {position:,} (line {before // 20 + 1}): save the file as UTF-8" in str(
+        caught.value
+    )
+
+
+def test_utf_16_is_recognised(tmp_path: Path) -> None:
+    with pytest.raises(TextFileError, match="is UTF-16"):
+        read(tmp_path / "a.csv", "title,price\n".encode("utf-16"))
+
+
+@pytest.mark.parametrize("name", ["missing.json", "."])
+def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(TextFileError, match=r"cannot be opened: .*: check the name and the rights"):
+        CatalogueFile(tmp_path / name)

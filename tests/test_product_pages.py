@@ -1,0 +1,169 @@
+"""Pages keep their place while rows come and go."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from in_process import Catalogue, create, delete, update
+from sqlalchemy import event
+
+from database.products import ProductFilter, ProductOrder
+from graphql_http import RequestError
+from product import Product
+from product_pages import Page, products_page, receipts_page
+from writes import WriteStatus
+
+EVERYTHING = ProductFilter()
+TITLES = st.sampled_from(["apple", "Apple", "banana", "Cherry", "cherry", "éclair", "_x"])
+CHANGES = st.lists(
+    st.one_of(
+        st.tuples(st.just("create"), TITLES, st.integers(0, 3)),
+        st.tuples(st.just("delete"), st.integers(1, 12), st.just(0)),
+        st.tuples(st.just("update"), st.integers(1, 12), st.integers(0, 3)),
+    ),
+    max_size=3,
+)
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Iterator[Catalogue]:
+    """An empty catalogue with its queue running."""
+    opened = Catalogue(tmp_path / "data")
+    yield opened
+    opened.stop()
+
+
+def key(product: Product, order: ProductOrder) -> tuple[object, int]:
+    """What an order compares: ASCII letters in any case, then the id."""
+    value = getattr(product, order.field)
+    if isinstance(value, str):
+        value = "".join(char.lower() if char.isascii() else char for char in value)
+    return value, product.id
+
+
+def in_order(catalogue: Catalogue, order: ProductOrder) -> list[Product]:
+    """All products in an order, worked out here."""
+    everything = catalogue.products.page("", 500, 0)
+    return sorted(everything, key=lambda product: key(product, order), reverse=order.descending)
+
+
+def nodes(page: Page) -> list[int]:
+    """The ids of a page."""
+    return [edge.node.id for edge in page.edges]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    titles=st.lists(st.tuples(TITLES, st.integers(0, 3)), min_size=1, max_size=9),
+    order=st.sampled_from(ProductOrder),
+    size=st.integers(1, 4),
+    backwards=st.booleans(),
+    changes=st.lists(CHANGES, max_size=4),
+)
+def test_paging_on_meets_every_product_that_stayed_exactly_once(
+    catalogue: Catalogue,
+    titles: list[tuple[str, int]],
+    order: ProductOrder,
+    size: int,
+    backwards: bool,
+    changes: list[list[tuple[str, object, int]]],
+) -> None:
+    catalogue.write(*(create(title, price) for title, price in titles))
+    base = catalogue.products.last_id() - len(titles)
+    touched: set[int] = set()
+    met: list[int] = []
+    cursor, more, steps = None, True, iter(changes)
+    while more:
+        page = (
+            products_page(catalogue.context, EVERYTHING, order, None, None, size, cursor)
+            if backwards
+            else products_page(catalogue.context, EVERYTHING, order, size, cursor, None, None)
+        )
+        met += reversed(nodes(page)) if backwards else nodes(page)
+        more = page.page_info.has_previous_page if backwards else page.page_info.has_next_page
+        cursor = page.page_info.start_cursor if backwards else page.page_info.end_cursor
+        for change, what, price in next(steps, []):
+            touched.add(apply(catalogue, change, what, price, base))
+    stayed = [product.id for product in in_order(catalogue, order) if product.id not in touched]
+    if backwards:
+        stayed.reverse()
+    assert [number for number in met if number not in touched] == stayed
+    catalogue.write(*(delete(product.id) for product in catalogue.products.page("", 500, 0)), create("last"))
+
+
+def apply(catalogue: Catalogue, change: str, what: object, price: int, base: int) -> int:
+    """Change one product, and return its id."""
+    if change == "create":
+        return catalogue.write(create(str(what), price))[0].product_id
+    assert isinstance(what, int)
+    request = delete(base + what) if change == "delete" else update(base + what, price_minor=price)
+    return catalogue.write(request)[0].product_id
+
+
+@pytest.mark.parametrize("order", ProductOrder)
+def test_a_page_tells_what_lies_on_both_sides(catalogue: Catalogue, order: ProductOrder) -> None:
+    catalogue.write(*(create(title, number // 2) for number, title in enumerate("abcde")))
+    expected = [product.id for product in in_order(catalogue, order)]
+    context = catalogue.context
+    first = products_page(context, EVERYTHING, order, 2, None, None, None)
+    second = products_page(context, EVERYTHING, order, 2, first.page_info.end_cursor, None, None)
+    third = products_page(context, EVERYTHING, order, 2, second.page_info.end_cursor, None, None)
+    assert nodes(first) + nodes(second) + nodes(third) == expected
+    sides = [
+        (page.page_info.has_previous_page, page.page_info.has_next_page) for page in (first, second, third)
+    ]
+    assert sides == [(False, True), (True, True), (True, False)]
+    back = products_page(context, EVERYTHING, order, None, None, 2, third.page_info.start_cursor)
+    assert (nodes(back), back.page_info) == (nodes(second), second.page_info)
+
+
+def test_no_page_of_the_connection_uses_an_offset(catalogue: Catalogue) -> None:
+    catalogue.write(*(create(title) for title in "abc"))
+    offsets: list[int] = []
+
+    def note(_c: object, _cur: object, statement: str, values: tuple[int, ...], *_rest: object) -> None:
+        if "OFFSET" in statement:  # SQLAlchemy's SQLite writes it with every LIMIT
+            assert statement.endswith("OFFSET ?")
+            offsets.append(values[-1])
+
+    event.listen(catalogue.engine, "before_cursor_execute", note)
+    for order in ProductOrder:
+        page = products_page(catalogue.context, ProductFilter(search="a"), order, 1, None, None, None)
+        products_page(catalogue.context, EVERYTHING, order, 1, page.page_info.end_cursor, None, None)
+    event.remove(catalogue.engine, "before_cursor_execute", note)
+    assert set(offsets) == {0}
+
+
+def test_a_cursor_of_another_order_is_refused(catalogue: Catalogue) -> None:
+    catalogue.write(create("a"), create("b"))
+    page = products_page(catalogue.context, EVERYTHING, ProductOrder.ID_ASC, 1, None, None, None)
+    with pytest.raises(RequestError, match="belongs to the order 'ID_ASC', not PRICE_ASC"):
+        products_page(
+            catalogue.context, EVERYTHING, ProductOrder.PRICE_ASC, 1, page.page_info.end_cursor, None, None
+        )
+
+
+@given(cursor=st.text(max_size=30) | st.binary(max_size=30).map(lambda raw: raw.hex()))
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_text_as_a_cursor_is_refused_and_breaks_nothing(catalogue: Catalogue, cursor: str) -> None:
+    with pytest.raises(RequestError):
+        products_page(catalogue.context, EVERYTHING, ProductOrder.TITLE_ASC, 1, cursor, None, None)
+
+
+def test_receipts_page_over_journal_and_ledger_newest_first(catalogue: Catalogue) -> None:
+    settled = catalogue.write(create("a"), delete(99), create("b"))
+    catalogue.hold()
+    waiting = catalogue.queue.accept([create("c"), create("d")])
+    expected = [write.id for write in [*settled, *waiting]][::-1]
+    first = receipts_page(catalogue.context, None, 3, None)
+    assert [edge.node.write.id for edge in first.edges] == expected[:3]
+    assert [edge.node.write.status for edge in first.edges] == ["QUEUED", "QUEUED", "APPLIED"]
+    catalogue.settle()  # what was met as waiting settles between the pages
+    second = receipts_page(catalogue.context, None, 3, first.page_info.end_cursor)
+    assert [edge.node.write.id for edge in second.edges] == expected[3:]
+    assert not second.page_info.has_next_page
+    failed = receipts_page(catalogue.context, WriteStatus.FAILED, 3, None)
+    assert [edge.node.write.id for edge in failed.edges] == [settled[1].id]
+    assert receipts_page(catalogue.context, WriteStatus.QUEUED, 3, None).edges == []

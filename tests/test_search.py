@@ -1,0 +1,140 @@
+"""A search is exact, whatever the index holds, and does not read more than it must."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from in_process import Catalogue, create, delete, update
+from oracle import found_by
+from sqlalchemy import event
+
+from database.products import ProductFilter, ProductOrder
+from product import Product
+
+LETTERS = "aAbß ßsS\"'%_*?[]-İıÉé日本😀x"
+TEXTS = st.text(alphabet=LETTERS, min_size=1, max_size=12).filter(lambda text: not text.isspace())
+TERMS = st.one_of(st.text(alphabet=LETTERS, min_size=1, max_size=5), TEXTS)
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Iterator[Catalogue]:
+    """An empty catalogue with its queue running."""
+    opened = Catalogue(tmp_path / "data")
+    yield opened
+    opened.stop()
+
+
+def ids(products: list[Product]) -> list[int]:
+    """Their ids."""
+    return [product.id for product in products]
+
+
+def everything(catalogue: Catalogue) -> list[Product]:
+    """All products, by id."""
+    return catalogue.products.page("", 500, 0)
+
+
+def assert_exact(catalogue: Catalogue, term: str) -> None:
+    """Compare a search with a plain look at every product."""
+    expected = [product.id for product in everything(catalogue) if found_by(term, product._asdict())]
+    assert ids(catalogue.products.page(term, 500, 0)) == expected
+    assert catalogue.products.count(ProductFilter(search=term)) == len(expected)
+    for order in ProductOrder:
+        assert sorted(ids(catalogue.products.after(ProductFilter(search=term), order, None, 500))) == expected
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    texts=st.lists(st.tuples(TEXTS, st.none() | TEXTS, st.none() | TEXTS), min_size=1, max_size=4), term=TERMS
+)
+def test_a_search_finds_what_a_plain_look_finds(
+    catalogue: Catalogue, texts: list[tuple[str, str | None, str | None]], term: str
+) -> None:
+    catalogue.write(*(create(title, description=text, category=kind) for title, text, kind in texts))
+    for wanted in (term, texts[0][0], texts[-1][0][-3:]):
+        assert_exact(catalogue, wanted)
+    catalogue.settle()
+    catalogue.follow_index(2)
+    assert_exact(catalogue, term)
+    while catalogue.follow_index(3):
+        assert_exact(catalogue, term)
+    catalogue.write(*(delete(product.id) for product in everything(catalogue)))
+
+
+@pytest.mark.parametrize(
+    "term", ["wool", "WOOL", "oo", "w", "blanket, wo", '"', "100%", "a_b", "[", "*", "?", "]x"]
+)
+def test_a_search_is_exact_before_while_and_after_the_index_follows(catalogue: Catalogue, term: str) -> None:
+    titles = ["Wool blanket", 'Quote " mark', "100% wool", "a_b", "aXb", "[x]x", "star*", "why?", "plain"]
+    catalogue.write(*(create(title, description="blanket, wooden") for title in titles))
+    assert_exact(catalogue, term)
+    catalogue.settle()
+    while catalogue.follow_index(2):
+        assert_exact(catalogue, term)
+    first = everything(catalogue)[0].id
+    catalogue.write(
+        update(first, title="Linen"),
+        update(first + 1, title="Wool " + term),
+        delete(first + 2),
+        create("Late wool"),
+    )
+    assert_exact(catalogue, term)
+    catalogue.settle()
+    while catalogue.follow_index(1):
+        assert_exact(catalogue, term)
+
+
+def test_a_match_never_reaches_over_two_fields(catalogue: Catalogue) -> None:
+    catalogue.write(create("red", description="lamp", category="shop"))
+    for term in ("redlamp", "red lamp", "red\nlamp", "lampshop", "dl"):
+        assert catalogue.products.page(term, 10, 0) == []
+
+
+def test_a_long_term_is_found(catalogue: Catalogue) -> None:
+    text = "".join(chr(ord("a") + number % 26) + str(number) for number in range(60))[:200]
+    catalogue.write(
+        create("long", description=f"before {text} after"), create("other", description=text[:-1])
+    )
+    assert ids(catalogue.products.page(text, 10, 0)) == [1]
+
+
+def test_the_filters_hold_beside_a_search(catalogue: Catalogue) -> None:
+    catalogue.write(
+        create("lamp one", 100, category="Home"),
+        create("lamp two", 200, category="Home"),
+        create("lamp", 150),
+    )
+    wanted = ProductFilter(search="LAMP", category="Home", min_price_minor=150, max_price_minor=200)
+    assert ids(catalogue.products.after(wanted, ProductOrder.PRICE_ASC, None, 10)) == [2]
+    assert catalogue.products.count(wanted) == 1
+
+
+def test_a_page_by_id_reads_the_index_in_order_and_sorts_nothing(catalogue: Catalogue) -> None:
+    catalogue.write(*(create(f"common {number}") for number in range(50)))
+    catalogue.settle()
+    catalogue.follow_index(1000)
+    plan = explain(catalogue, "common")
+    assert "SCAN products_fts VIRTUAL TABLE" in plan
+    assert "TEMP B-TREE" not in plan
+    assert "SCAN products\n" not in plan + "\n"
+
+
+def explain(catalogue: Catalogue, term: str) -> str:
+    """SQLite's plan for the first page by id of a search."""
+    statements: list[tuple[str, object]] = []
+
+    def note(_c: object, _cur: object, statement: str, values: object, *_rest: object) -> None:
+        statements.append((statement, values))
+
+    event.listen(catalogue.engine, "before_cursor_execute", note)
+    catalogue.products.page(term, 10, 0)
+    event.remove(catalogue.engine, "before_cursor_execute", note)
+    [(statement, values)] = statements
+    with closing(sqlite3.connect(catalogue.path)) as connection:
+        assert isinstance(values, tuple)
+        rows = connection.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()
+    return "\n".join(row[3] for row in rows)

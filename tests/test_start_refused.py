@@ -1,0 +1,212 @@
+"""Starts the server where it must not run: it says why in one line and leaves everything as it was."""
+
+import contextlib
+import socket
+import sqlite3
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, ServerProcess
+from other_process import write_lock
+from product_calls import create, create_many, stored_titles, wait_applied, wait_degraded, waiting_titles
+
+MakeServer = Callable[..., ServerProcess]
+SERVERS = pytest.mark.parametrize("kind", ["granian", "gunicorn"])
+START_SECONDS = 30
+WITHOUT_POWER_OVER_MODES = (sys.executable, str(ROOT / "tests" / "confined.py"), "file-modes")
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="sends SIGTERM")
+
+
+@pytest.mark.parametrize("ended", ["stopped", "killed"])
+def test_a_damaged_journal_stops_the_start_and_is_left_as_it_is(make_server: MakeServer, ended: str) -> None:
+    server = _with_waiting_writes(make_server(), killed=ended == "killed")
+    journal = server.data_dir / "journal.db"
+    good = journal.read_bytes()
+    with journal.open("r+b") as file:
+        file.write(b"This is no database any more. " * 4)
+    before = _files(server.data_dir)
+    said = _refusal(server)
+    assert str(journal) in said
+    assert "cannot be read" in said
+    assert "restore it from a backup" in said
+    assert _files(server.data_dir) == before
+    journal.write_bytes(good)
+    _assert_all_is_applied(server)
+
+
+def test_a_journal_with_damaged_pages_stops_the_start_and_is_left_as_it_is(make_server: MakeServer) -> None:
+    server = _with_waiting_writes(make_server(), writes=1_000)
+    journal = server.data_dir / "journal.db"
+    with journal.open("r+b") as file:
+        file.seek(20_000)
+        file.write(b"\xa5" * 30_000)
+    before = _files(server.data_dir)
+    said = _refusal(server)
+    assert str(journal) in said
+    assert "it is not skipped" in said
+    assert _files(server.data_dir) == before
+
+
+def test_a_missing_product_database_stops_the_start_and_putting_it_back_applies_all(
+    make_server: MakeServer,
+) -> None:
+    server = _with_waiting_writes(make_server())
+    products = server.data_dir / "products.db"
+    products.rename(server.data_dir / "elsewhere")
+    said = _refusal(server)
+    assert str(products) in said
+    assert "is missing" in said
+    assert "10 writes wait" in said
+    assert not products.exists()
+    (server.data_dir / "elsewhere").rename(products)
+    _assert_all_is_applied(server)
+
+
+def test_a_damaged_product_database_stops_the_start_and_a_backup_lets_all_be_applied(
+    make_server: MakeServer,
+) -> None:
+    server = _with_waiting_writes(make_server())
+    products = server.data_dir / "products.db"
+    backup = products.read_bytes()
+    products.write_bytes(b"\0" * 100 + backup[100:])
+    before = _files(server.data_dir)
+    said = _refusal(server)
+    assert _files(server.data_dir) == before
+    assert str(products) in said
+    assert "put back a backup" in said
+    assert "10 accepted writes are safe" in said
+    products.write_bytes(backup)
+    _assert_all_is_applied(server)
+
+
+def test_the_journal_of_another_catalogue_stops_the_start(make_server: MakeServer, tmp_path: Path) -> None:
+    server = _with_waiting_writes(make_server())
+    other = make_server(tmp_path / "other").start()
+    other.stop()
+    own, foreign = server.data_dir / "journal.db", other.data_dir / "journal.db"
+    own.rename(tmp_path / "kept")
+    foreign.rename(own)
+    said = _refusal(server)
+    assert "belongs to another catalogue" in said
+    assert str(own) in said
+    own.unlink()
+    (tmp_path / "kept").rename(own)
+    _assert_all_is_applied(server)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="takes a capability of Linux from root")
+@pytest.mark.parametrize("name", ["products", "journal"])
+def test_a_read_only_database_stops_the_start(make_server: MakeServer, name: str) -> None:
+    server = _with_waiting_writes(make_server())
+    path = server.data_dir / f"{name}.db"
+    path.chmod(0o444)
+    before = _files(server.data_dir)
+    said = _refusal(server, *WITHOUT_POWER_OVER_MODES)
+    assert str(path) in said
+    assert "read-only" in said.replace("readonly", "read-only")
+    assert "heck the rights" in said
+    assert _files(server.data_dir) == before
+    path.chmod(0o644)
+    _assert_all_is_applied(server)
+
+
+@pytest.mark.parametrize("name", ["products", "journal"])
+def test_a_schema_newer_than_the_program_stops_the_start(make_server: MakeServer, name: str) -> None:
+    server = _with_waiting_writes(make_server())
+    with contextlib.closing(sqlite3.connect(server.data_dir / f"{name}.db")) as database:
+        database.execute("PRAGMA user_version = 900")
+    said = _refusal(server)
+    assert "has schema version 900" in said
+    assert "start a newer version of the program" in said
+    assert waiting_titles(server.data_dir) == [f"waits {number}" for number in range(10)]
+
+
+@SERVERS
+def test_a_second_server_on_the_same_folder_stops_and_does_not_disturb_the_first(
+    make_server: MakeServer, kind: str
+) -> None:
+    first = make_server(SERVER=kind).start()
+    said = _refusal(make_server(first.data_dir, SERVER=kind))
+    assert f"Another Afterwrite process owns the data folder {first.data_dir}" in said
+    assert "DATA_DIR" in said
+    assert create(first, "still there")["success"]
+    wait_applied(first)
+
+
+@SERVERS
+def test_a_port_in_use_stops_the_start(make_server: MakeServer, tmp_path: Path, kind: str) -> None:
+    first = make_server(tmp_path / "first", SERVER=kind).start()
+    second = make_server(tmp_path / "second", SERVER=kind)
+    second.port = first.port
+    said = _refusal(second)
+    assert f"127.0.0.1:{first.port}" in said
+    assert "PORT" in said
+    assert create(first, "still there")["success"]
+
+
+def test_a_port_that_another_program_listens_on_stops_the_start(make_server: MakeServer) -> None:
+    server = make_server()
+    with socket.create_server(("127.0.0.1", server.port)):
+        assert f"Cannot listen on 127.0.0.1:{server.port}" in _refusal(server)
+    server.start()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SERVER", "apache"),
+        ("THREADS", "many"),
+        ("QUEUE_MAX_WRITES", "0"),
+        ("JOURNAL_SYNC", "off"),
+        ("THREADS", "4"),
+        ("HOST", "203.0.113.7"),
+        ("DATA_DIR", "/proc/nowhere"),
+    ],
+)
+def test_a_bad_setting_stops_the_start(make_server: MakeServer, name: str, value: str) -> None:
+    server = make_server(**{name: value})
+    said = _refusal(server)
+    assert name in said
+    assert value in said
+
+
+def _refusal(server: ServerProcess, *before: str) -> str:
+    """Start the server, which must end at once with exit code 1 and one line; returns that line."""
+    process = server.launch(*before, keep_errors=True)
+    _out, said = process.communicate(timeout=START_SECONDS)
+    assert process.returncode == 1, said
+    assert said.startswith("afterwrite: ")
+    assert said.count("\n") == 1, said
+    assert len(said) > 40
+    return said
+
+
+def _with_waiting_writes(server: ServerProcess, writes: int = 10, *, killed: bool = False) -> ServerProcess:
+    """The same server, stopped or killed, with one product applied and ten that wait in the journal."""
+    server.environment["STOP_SECONDS"] = "0"
+    server.start()
+    create(server, "applied")
+    wait_applied(server)
+    with write_lock(server.data_dir / "products.db"):
+        create_many(server, [f"waits {number}" for number in range(writes)])
+        wait_degraded(server)
+        if killed:
+            server.kill()
+        else:
+            assert server.stop() == 0
+    del server.environment["STOP_SECONDS"]
+    return server
+
+
+def _assert_all_is_applied(server: ServerProcess) -> None:
+    server.start()
+    wait_applied(server)
+    assert stored_titles(server.data_dir) == ["applied", *(f"waits {number}" for number in range(10))]
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    """The databases in a folder, byte by byte."""
+    return {path.name: path.read_bytes() for path in folder.glob("*.db*") if not path.name.endswith("-shm")}

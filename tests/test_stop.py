@@ -1,0 +1,112 @@
+"""Stops the server in the middle of its work: it drains, answers what is in flight, loses nothing."""
+
+import contextlib
+import http.client
+import random
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from conftest import ServerProcess, wait_until
+from other_process import write_lock
+from product_calls import (
+    create,
+    create_many,
+    health,
+    stored_titles,
+    wait_applied,
+    wait_degraded,
+    waiting_titles,
+)
+from promises_kept import check_promises
+from write_load import load, open_shop
+
+MakeServer = Callable[..., ServerProcess]
+SERVERS = pytest.mark.parametrize("kind", ["granian", "gunicorn"])
+CLIENTS = 8
+STOPS = 4
+SEED = 7
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="sends SIGTERM")
+_SYNC = """mutation { createProductSync(title: "in flight", price: 1) {
+  success product { title } write { status } errors { code } } }"""
+
+
+@SERVERS
+def test_a_stop_applies_all_that_was_accepted_before_it_ends(make_server: MakeServer, kind: str) -> None:
+    server = make_server(SERVER=kind).start()
+    for number in range(10):
+        assert create_many(server, [f"product {number} {item}" for item in range(1_000)])["success"]
+    assert server.stop() == 0
+    assert len(stored_titles(server.data_dir)) == 10_000
+    assert waiting_titles(server.data_dir) == []
+    assert "drained" in server.log
+
+
+@SERVERS
+def test_a_stop_with_a_locked_database_leaves_the_writes_to_the_next_start(
+    make_server: MakeServer, kind: str
+) -> None:
+    server = make_server(SERVER=kind, STOP_SECONDS="1").start()
+    with write_lock(server.data_dir / "products.db"):
+        assert create(server, "waits")["success"]
+        wait_degraded(server)
+        started = time.monotonic()
+        assert server.stop() == 0
+        took = time.monotonic() - started
+        assert waiting_titles(server.data_dir) == ["waits"]
+        assert stored_titles(server.data_dir) == []
+    assert 1 <= took < 15
+    assert "1 writes wait in the journal for the next start" in server.log
+    server.start()
+    wait_applied(server)
+    assert stored_titles(server.data_dir) == ["waits"]
+
+
+@SERVERS
+def test_a_request_that_waits_for_its_write_is_answered_during_a_stop(
+    make_server: MakeServer, kind: str
+) -> None:
+    server = make_server(SERVER=kind, WAIT_SECONDS="30").start()
+    with ThreadPoolExecutor(1) as pool:
+        with write_lock(server.data_dir / "products.db"):
+            answer = pool.submit(server.query, _SYNC)
+            wait_until(lambda: health(server)["queue"]["depth"] == 1)
+            assert server.process is not None
+            server.process.terminate()
+            wait_until(lambda: _is_stopping(server))
+            assert not answer.done()
+        assert answer.result(30)["createProductSync"] == {
+            "success": True,
+            "product": {"title": "in flight"},
+            "write": {"status": "APPLIED"},
+            "errors": [],
+        }
+    assert server.stop() == 0
+    assert stored_titles(server.data_dir) == ["in flight"]
+
+
+@SERVERS
+def test_writes_in_the_moment_of_a_stop_are_applied_or_refused(make_server: MakeServer, kind: str) -> None:
+    chance = random.Random(f"{SEED} {kind}")
+    server = make_server(SERVER=kind)
+    shop = open_shop(CLIENTS, SEED)
+    for _ in range(STOPS):
+        server.start()
+        with load(server, shop, chance.randint(50, 300)):
+            assert server.stop() == 0
+        check_promises(server.data_dir, shop)
+    refusals = {write.refused for keeper in shop for write in keeper.sent}
+    assert refusals <= {None, "SHUTTING_DOWN"}
+
+
+def _is_stopping(server: ServerProcess) -> bool:
+    """Whether a new request is refused, or left alone for half a second."""
+    with contextlib.closing(server.client()) as client:
+        client.connection.timeout = 0.5
+        try:
+            return client.request("GET", "/ready")[0] == 503
+        except (OSError, http.client.HTTPException):
+            return True

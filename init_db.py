@@ -9,13 +9,13 @@ import time
 from pathlib import Path
 from typing import TextIO
 
-import catalogue_files
-from catalogue_files import CatalogueFile, TextFileError
-from catalogue_load import LoadFailed, RefusedRows, load_products
-from checked_rows import check_row, check_sample_row, checked_batches
+import loading
 from database.bulk import holds_products, next_product_id, open_for_loading
 from database.data_folder import open_data_folder
 from database.schema import StoreError
+from loading import CatalogueFile, TextFileError
+from loading.checked_rows import check_row, check_sample_row, checked_batches
+from loading.load import LoadFailed, RefusedRows, load_products
 from settings import Settings, SettingsError, from_environment
 
 SAMPLE = Path(__file__).parent / "sample_catalogue.json"
@@ -30,7 +30,7 @@ Without FILE it loads the sample catalogue, if the catalogue is empty. With FILE
 file, at every run: a JSON array, an object with an array "products", JSONL (one object a line), or CSV with a
 header row (comma, semicolon or tab), in UTF-8. The fields and the names they may have:
 
-{catalogue_files.NAMES}
+{loading.NAMES}
 In CSV an empty cell is null, and rating, images and category may hold JSON.
 
 A row that breaks a rule of the API is refused and reported; the others are loaded together, in one

@@ -13,7 +13,7 @@ from database.journal import Journal
 from database.schema import StoreError
 from product import search_text
 
-_CACHE_KIB = 64 * 1024
+_CACHE_KIB = 32 * 1024
 _BUSY_SECONDS = 5
 _STORED = ("title", "price_minor", "description", "category", "image", "rating_rate", "rating_count")
 _INSERT = (

@@ -4,7 +4,19 @@ The index (FTS5, trigram, no positions) names candidates; the case-folded ``sear
 does not hold yet (``search_behind`` and every id above ``search_state.indexed_through``) is scanned.
 """
 
-from sqlalchemy import BigInteger, Column, Float, MetaData, Subquery, Table, Text, bindparam, func, select, text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    MetaData,
+    Subquery,
+    Table,
+    Text,
+    bindparam,
+    func,
+    select,
+    text,
+)
 
 products = Table(
     "products",

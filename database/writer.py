@@ -33,6 +33,7 @@ _OF_ONE_WRITE = (
     TypeError,
     ValueError,
 )
+_UNKNOWN = 2**63  # greater than every id
 _BUSY_MILLISECONDS = 250  # short: a wait that is longer shows in /health as a retry
 
 
@@ -67,6 +68,7 @@ class CatalogueWriter:
         self.path = path
         self._connection: aiosqlite.Connection | None = None
         self._file: tuple[int, int] | None = None
+        self._settled_through = _UNKNOWN  # no write above it is in the ledger
 
     async def settle(self, batch: Sequence[Write]) -> SettledBatch:
         """Apply the writes in their order and record them in the ledger, all on disk when this returns.
@@ -75,7 +77,9 @@ class CatalogueWriter:
         changes nothing again. A write that can never be applied is settled as FAILED and takes no other with it.
         Raises StoreAway, and then nothing of the batch was applied.
         """
-        return await self._in_transaction(lambda db: self._settle(db, batch))
+        settled = await self._in_transaction(lambda db: self._settle(db, batch))
+        self._settled_through = batch[-1].id
+        return settled
 
     async def index_some(self, limit: int) -> int:
         """Let the search index follow by ``limit`` products at the most; returns how many it took."""
@@ -104,6 +108,7 @@ class CatalogueWriter:
 
     async def _give_up(self) -> None:
         """Close the connection, which rolls back: after an error its state is not worth knowing."""
+        self._settled_through = _UNKNOWN
         with contextlib.suppress(sqlite3.Error):  # the error that led here is the one to report
             await self.close()
 
@@ -131,15 +136,15 @@ class CatalogueWriter:
             raise StoreError("the file was replaced: put the first one back, or restart to use this one")
 
     async def _settle(self, db: aiosqlite.Connection, batch: Sequence[Write]) -> SettledBatch:
-        known = {write.id: write for write in await _settled_before(db, batch)}
+        # Each statement is a trip to the driver's thread and back, so there is none that can be spared.
+        known = {} if batch[0].id > self._settled_through else await _settled_before(db, batch)
         fresh = [write for write in batch if write.id not in known]
-        await db.execute("SAVEPOINT batch")
         try:
             settled = await _apply(db, fresh)
         except _OF_ONE_WRITE:
-            await db.execute("ROLLBACK TO batch")
+            await db.execute("ROLLBACK")
+            await db.execute("BEGIN IMMEDIATE")
             settled = await _apply_one_by_one(db, fresh)
-        await db.execute("RELEASE batch")
         await _count(db, settled)
         known.update((write.id, write) for write in settled)
         return SettledBatch([known[write.id] for write in batch], settled)
@@ -150,12 +155,12 @@ def _connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
 
 
-async def _settled_before(db: aiosqlite.Connection, batch: Sequence[Write]) -> list[Write]:
+async def _settled_before(db: aiosqlite.Connection, batch: Sequence[Write]) -> dict[int, Write]:
     rows = await db.execute_fetchall(
         f"SELECT {', '.join(Write._fields)} FROM ledger WHERE id BETWEEN ? AND ?",  # noqa: S608 - constants
         (batch[0].id, batch[-1].id),
     )
-    return [Write(*row) for row in rows]
+    return {row[0]: Write(*row) for row in rows}
 
 
 async def _apply(db: aiosqlite.Connection, writes: Sequence[Write]) -> list[Write]:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
-from async_db import WriteQueue
 from crash_points import CrashPoints
 from in_process import WAIT_SECONDS
+
+from async_db import WriteQueue
 from writes import Write, WriteRequest
 
 

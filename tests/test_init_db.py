@@ -17,11 +17,11 @@ import pytest
 from conftest import ROOT, ServerProcess
 
 import init_db
-from catalogue_files import CatalogueFile
-from checked_rows import check_sample_row, checked_batches
 from database.engine import open_reader
 from database.journal import Journal
 from database.products import Products
+from loading import CatalogueFile
+from loading.checked_rows import check_sample_row, checked_batches
 from writes import Operation, Write
 
 DUMMYJSON = ROOT.parent / "shared" / "data" / "dummyjson-products.json"

@@ -12,9 +12,9 @@ from conftest import ROOT
 FLOORS = (
     {"app", "serving", "gunicorn.conf"},
     {"product_types", "init_db"},
-    {"product_requests", "catalogue_load", "metrics", "logs"},
-    {"product_pages", "checked_rows"},
-    {"async_db", "catalogue_files"},
+    {"product_requests", "loading", "metrics", "logs"},
+    {"product_pages"},
+    {"async_db"},
     {"accepting"},
     {"database"},
     {"writes", "background", "graphql_http", "settings"},

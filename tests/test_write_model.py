@@ -16,11 +16,22 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from in_process import create, delete, update
 from write_model import WriteModel
-from writes import WriteRequest
 
 import async_db
+from writes import WriteRequest
 
-TEXTS = ("Red lamp", "LAMP", "ß-Straße", "İstanbul", "50% off", "a_b*c?[d]", 'the "x"', "红灯笼", "😀😀😀", "la")
+TEXTS = (
+    "Red lamp",
+    "LAMP",
+    "ß-Straße",
+    "İstanbul",
+    "50% off",
+    "a_b*c?[d]",
+    'the "x"',
+    "红灯笼",
+    "😀😀😀",
+    "la",
+)
 KEYS = ("one", "two", "three")
 
 _OF_THE_WRITER = [CrashPoint(work, harm) for work in (Work.SETTLE, Work.INDEX) for harm in Harm]
@@ -152,7 +163,9 @@ def test_any_course_of_events_agrees_with_the_oracle(points: CrashPoints, tmp_pa
     )
 
 
-@pytest.mark.parametrize("point", _BY_MIGRATING + _BY_OPENING, ids=lambda point: f"{point[0].name}-{point[1].value}")
+@pytest.mark.parametrize(
+    "point", _BY_MIGRATING + _BY_OPENING, ids=lambda point: f"{point[0].name}-{point[1].value}"
+)
 def test_a_harm_at_the_first_open_leaves_a_usable_folder(
     point: CrashPoint, points: CrashPoints, tmp_path: Path
 ) -> None:
@@ -165,7 +178,9 @@ def test_a_harm_at_the_first_open_leaves_a_usable_folder(
 
 
 @pytest.mark.parametrize(
-    "point", _BY_APPENDING + _OF_THE_WRITER + _BY_FORGETTING, ids=lambda point: f"{point[0].name}-{point[1].value}"
+    "point",
+    _BY_APPENDING + _OF_THE_WRITER + _BY_FORGETTING,
+    ids=lambda point: f"{point[0].name}-{point[1].value}",
 )
 def test_a_harm_at_a_commit_loses_and_doubles_nothing(
     point: CrashPoint, points: CrashPoints, tmp_path: Path

@@ -6,17 +6,32 @@ from dataclasses import replace
 from pathlib import Path
 
 from accept_together import Ticket, accept_together
-from async_db import NotAcceptedError, Refusal
 from crash_points import CRASHES, CrashPoint, CrashPoints
-from database.journal import size_bytes
-from database.schema import StoreError
 from in_process import LIMITS, Catalogue, create
 from oracle import Oracle
+
+from async_db import NotAcceptedError, Refusal
+from database.journal import size_bytes
+from database.schema import StoreError
 from writes import Operation, Write, WriteErrorCode, WriteRequest, WriteStatus
 
 MODEL_LIMITS = replace(LIMITS, max_writes=14, batch_size=3)
 EVERYTHING = 1_000_000
-SEARCHES = ("lamp", "LAMP", "la", "p", "straße", "i̇st", "50%", "a_b*c?[d]", '"x"', "红灯笼", "灯", "😀😀😀", "zzz")
+SEARCHES = (
+    "lamp",
+    "LAMP",
+    "la",
+    "p",
+    "straße",
+    "i̇st",
+    "50%",
+    "a_b*c?[d]",
+    '"x"',
+    "红灯笼",
+    "灯",
+    "😀😀😀",
+    "zzz",
+)
 
 # The second: the key was taken by a request of the same commit, which failed then.
 _OF_A_FAILED_COMMIT = (Refusal.JOURNAL_UNWRITABLE, Refusal.IDEMPOTENCY_KEY_REUSED, Refusal.QUEUE_FULL)

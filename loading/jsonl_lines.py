@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from catalogue_files.feed_fields import product_fields
-from catalogue_files.json_elements import LONGEST_VALUE
-from catalogue_files.rows import CatalogueFileError, Row, UnreadableRow, no_object
+from loading.feed_fields import product_fields
+from loading.json_elements import LONGEST_VALUE
+from loading.rows import CatalogueFileError, Row, UnreadableRow, no_object
 
 _decode = json.JSONDecoder().raw_decode
 

@@ -10,11 +10,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import product
-from catalogue_files import CatalogueFile
-from catalogue_load import LoadFailed, RefusedRows, load_products
-from checked_rows import check_row, checked_batches
 from database.bulk import open_for_loading
 from database.data_folder import open_data_folder
+from loading import CatalogueFile
+from loading.checked_rows import check_row, checked_batches
+from loading.load import LoadFailed, RefusedRows, load_products
 
 TEXTS = st.text(max_size=12) | st.sampled_from(
     ["", " ", "\t", "\x00", "a\x1fb", "\ud800", "x" * 301, "é" * 10_001]

@@ -5,10 +5,10 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from typing import TextIO
 
-from catalogue_files import TextFileError
-from checked_rows import CheckedRows, RefusedRow
 from database.bulk import BulkLoad, bulk_load
 from database.schema import StoreError
+from loading import TextFileError
+from loading.checked_rows import CheckedRows, RefusedRow
 
 SHOWN_REFUSALS = 20
 

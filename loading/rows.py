@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from catalogue_files.text_blocks import TextFileError
+from loading.text_blocks import TextFileError
 
 
 class CatalogueFileError(TextFileError):

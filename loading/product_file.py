@@ -8,12 +8,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from catalogue_files.csv_rows import csv_rows
-from catalogue_files.feed_fields import product_fields
-from catalogue_files.json_elements import JsonSyntaxError, elements
-from catalogue_files.jsonl_lines import jsonl_rows
-from catalogue_files.rows import CatalogueFileError, Row, no_object
-from catalogue_files.text_blocks import TextFile
+from loading.csv_rows import csv_rows
+from loading.feed_fields import product_fields
+from loading.json_elements import JsonSyntaxError, elements
+from loading.jsonl_lines import jsonl_rows
+from loading.rows import CatalogueFileError, Row, no_object
+from loading.text_blocks import TextFile
 
 
 class Format(StrEnum):

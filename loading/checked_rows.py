@@ -5,8 +5,8 @@ from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 
-from catalogue_files import CatalogueFile, Format, Row
 from database.bulk import StoredValues, stored_values
+from loading import CatalogueFile, Format, Row
 from product import FieldError, check_fields
 
 BATCH_ROWS = 500  # few enough to stay in a processor's cache between the steps

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalogue_files import CatalogueFile, Format, Row, TextFileError, UnreadableRow
-from catalogue_files.json_elements import JsonSyntaxError, elements
+from loading import CatalogueFile, Format, Row, TextFileError, UnreadableRow
+from loading.json_elements import JsonSyntaxError, elements
 
 LAMP = {"title": "Lamp", "price": 5.5}
 JSON_VALUES = st.recursive(
@@ -152,7 +152,7 @@ def test_a_syntax_error_in_an_array_names_its_place(tmp_path: Path, content: str
 
 
 def test_a_value_without_an_end_is_given_up_before_memory_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("catalogue_files.json_elements.LONGEST_VALUE", 10_000)
+    monkeypatch.setattr("loading.json_elements.LONGEST_VALUE", 10_000)
     given_blocks = 0
 
     def endless() -> Any:
@@ -168,7 +168,7 @@ def test_a_value_without_an_end_is_given_up_before_memory_is(monkeypatch: pytest
 
 
 def test_a_line_without_an_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("catalogue_files.jsonl_lines.LONGEST_VALUE", 1_000)
+    monkeypatch.setattr("loading.jsonl_lines.LONGEST_VALUE", 1_000)
     with pytest.raises(TextFileError, match="line 2 is longer than 1,000 characters"):
         read(tmp_path / "a.jsonl", "{}\n" + "x" * 600_000)
 

@@ -6,9 +6,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from catalogue_files.feed_fields import cell_value, column_name, product_fields
-from catalogue_files.jsonl_lines import line_blocks
-from catalogue_files.rows import CatalogueFileError, Row, UnreadableRow
+from loading.feed_fields import cell_value, column_name, product_fields
+from loading.jsonl_lines import line_blocks
+from loading.rows import CatalogueFileError, Row, UnreadableRow
 
 
 def csv_rows(path: Path, blocks: Iterator[str]) -> Iterator[Row]:

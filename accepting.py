@@ -12,6 +12,7 @@ from database.journal import Journal, KeyUse, size_bytes
 from database.schema import StoreError
 from writes import Operation, Write, WriteRequest
 
+_BATCHES_FORGOTTEN_AT_ONCE = 4
 _COUNTER_BITS = 20  # a write id is the millisecond of its acceptance and a counter: 63 bits last until 2248
 
 
@@ -70,7 +71,8 @@ class Acceptor:
         self._lock = threading.Lock()
         self._depth_lock = threading.Lock()
         self._closed = False
-        self._forget_through = 0
+        self._settled: deque[int] = deque()  # the last id of each settled batch that is still in the journal
+        self.trouble: str | None = None  # why the last commit failed
         self.depth = backlog.writes
         self.size = backlog.size_bytes
         self.last_write_id = max(last_write_id, backlog.last_id)
@@ -101,25 +103,25 @@ class Acceptor:
         with self._lock:
             self._closed = True
 
-    def settled(self, writes: Iterable[Write]) -> None:
-        """Take settled writes out of the count; the journal drops them with its next commit."""
+    def settled(self, writes: Sequence[Write]) -> None:
+        """Take a settled batch out of the count; the journal drops it with one of its next commits."""
         with self._depth_lock:
-            for write in writes:
-                self.depth -= 1
-                self.size -= size_bytes(write.arguments)
-                self._forget_through = max(self._forget_through, write.id)
+            self.depth -= len(writes)
+            self.size -= sum(size_bytes(write.arguments) for write in writes)
+        self._settled.append(writes[-1].id)
+
+    @property
+    def has_much_to_forget(self) -> bool:
+        """Whether settled writes wait to be dropped that would hold up a commit."""
+        return len(self._settled) > _BATCHES_FORGOTTEN_AT_ONCE
 
     def forget_settled(self) -> None:
-        """Drop settled writes from the journal now; for times when no commit comes along."""
-        with self._lock:
-            through = self._take_forgotten()
-            if not through:
-                return
-            try:
-                self._journal.forget(through)
-            except StoreError:
-                self._forget_later(through)
-                raise
+        """Drop settled writes from the journal now; for times when no commit comes along. Raises StoreError."""
+        while self._settled:
+            with self._lock:  # for one part at a time: requests come in between
+                forgotten = self._take_forgotten()
+                if forgotten:
+                    self._append([], [], forgotten)
 
     def _take_arrived(self) -> list[_Ticket]:
         tickets = []
@@ -139,11 +141,9 @@ class Acceptor:
         writes = [write for ticket in tickets for write in ticket.writes]
         if not writes:
             return
-        through = self._take_forgotten()
         try:
-            self._journal.append(writes, keys.values(), through)
+            self._append(writes, keys.values(), self._take_forgotten())
         except Exception as error:  # noqa: BLE001 - every request of this commit is told, whatever it was
-            self._forget_later(through)
             for ticket in tickets:
                 # A replay of a key that is on disk already stands; one of this very commit does not.
                 if ticket.writes or (ticket.replayed and ticket.replayed.key in keys):
@@ -206,14 +206,19 @@ class Acceptor:
             self.depth += writes
             self.size += size
 
-    def _take_forgotten(self) -> int:
-        with self._depth_lock:
-            through, self._forget_through = self._forget_through, 0
-        return through
+    def _append(self, writes: Sequence[Write], keys: Iterable[KeyUse], forgotten: Sequence[int]) -> None:
+        try:
+            self._journal.append(writes, keys, forgotten[-1] if forgotten else 0)
+        except Exception as error:
+            self._settled.extendleft(reversed(forgotten))  # for the next commit
+            self.trouble = str(error)
+            raise
+        self.trouble = None
 
-    def _forget_later(self, through: int) -> None:
-        with self._depth_lock:
-            self._forget_through = max(self._forget_through, through)
+    def _take_forgotten(self) -> list[int]:
+        """The oldest batches to drop: no more than a commit does in passing, or it would hold up all others."""
+        count = min(len(self._settled), _BATCHES_FORGOTTEN_AT_ONCE)
+        return [self._settled.popleft() for _ in range(count)]
 
 
 def _refused(error: StoreError) -> NotAcceptedError:

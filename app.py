@@ -17,7 +17,7 @@ from database.products import Products
 from database.schema import StoreError
 from database.writer import CatalogueWriter
 from graphql_http import GraphQLView, Limits
-from logs import set_up_logs
+from logs import check_log_file, set_up_logs
 from metrics import Metrics
 from product_pages import Context
 from product_types import build_schema
@@ -101,9 +101,8 @@ def create_app(service: Service) -> Flask:
 
 
 def _context(service: Service, asked: Request) -> Context:
-    return Context(
-        service.products, service.queue, service.settings.wait_seconds, lambda: asked.host_url.rstrip("/")
-    )
+    wait_until = time.monotonic() + service.settings.wait_seconds
+    return Context(service.products, service.queue, wait_until, lambda: asked.host_url.rstrip("/"))
 
 
 def _add_operations(app: Flask, service: Service) -> None:
@@ -112,7 +111,7 @@ def _add_operations(app: Flask, service: Service) -> None:
         status = service.queue.status()
         trouble = status.trouble or service.products.trouble()
         return jsonify(
-            status="degraded" if trouble else "ok",
+            status="degraded" if trouble or status.journal_trouble else "ok",
             version=VERSION,
             queue={
                 "depth": status.depth,
@@ -121,7 +120,11 @@ def _add_operations(app: Flask, service: Service) -> None:
                 "state": status.state,
             },
             database={"status": "degraded" if trouble else "ok", "trouble": trouble},
-            journal={"status": "ok", "sync": service.settings.journal_sync},
+            journal={
+                "status": "degraded" if status.journal_trouble else "ok",
+                "trouble": status.journal_trouble,
+                "sync": service.settings.journal_sync,
+            },
         )
 
     @app.get("/ready")
@@ -189,6 +192,12 @@ def wsgi() -> Flask:
     return create_app(service)
 
 
+def announce_stop() -> None:
+    """Let the event streams of this process end: what an HTTP server calls when it is told to stop."""
+    for service in _running:
+        service.queue.announce_stop()
+
+
 def stop() -> None:
     """Stop the service of this process: what an HTTP server calls after its last request."""
     while _running:
@@ -203,6 +212,7 @@ def main() -> int:
         settings = from_environment()
         # Opened once here, so that what is wrong is said in one line before any process is started.
         open_data_folder(settings.products_path, settings.journal_path, settings.journal_sync).close()
+        check_log_file(settings)
         serving.check_address(settings)
     except (SettingsError, StoreError, serving.CannotListen) as error:
         sys.stderr.write(f"afterwrite: {error}\n")

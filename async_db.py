@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import logging
 import random
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ from database.journal import Journal, KeyUse
 from database.ledger import Ledger
 from database.schema import StoreError
 from database.writer import CatalogueWriter, SettledBatch
+from waiting import Waiters
 from writes import Write, WriteRequest, WriteStatus
 
 __all__ = ["NotAcceptedError", "QueueLimits", "QueueState", "QueueStatus", "Refusal", "WriteQueue"]
@@ -57,7 +57,10 @@ class QueueLimits:
 
 @dataclass(frozen=True, slots=True)
 class QueueStatus:
-    """The queue at one moment; totals count since the catalogue was made."""
+    """The queue at one moment; totals count since the catalogue was made.
+
+    ``trouble`` says why writes cannot be applied now, ``journal_trouble`` why none are accepted.
+    """
 
     depth: int
     size_bytes: int
@@ -67,12 +70,7 @@ class QueueStatus:
     writes_per_second: float
     state: QueueState
     trouble: str | None
-
-
-@dataclass(slots=True, eq=False)
-class _Waiter:
-    event: threading.Event
-    write: Write | None = None
+    journal_trouble: str | None
 
 
 class WriteQueue:
@@ -95,6 +93,9 @@ class WriteQueue:
         last_write_id, last_settled_product_id = ledger.last_ids()
         self._journal, self._ledger, self._writer = journal, ledger, writer
         self._background, self._limits, self._on_settled = background, limits, on_settled
+        leftover = journal.after(0, 1)
+        if leftover and leftover[0].id <= last_write_id:  # settled, and not dropped before a crash
+            journal.forget(last_write_id)
         self._acceptor = Acceptor(
             journal,
             Limits(limits.max_writes, limits.max_bytes),
@@ -102,15 +103,14 @@ class WriteQueue:
             max(last_product_id, last_settled_product_id),
         )
         self._totals = ledger.totals()
-        self._lock = threading.Lock()
-        self._waiters: dict[int, list[_Waiter]] = {}
         oldest = journal.after(0, 1)
-        self._settled_through = oldest[0].id - 1 if oldest else self._acceptor.last_write_id
+        settled_through = oldest[0].id - 1 if oldest else self._acceptor.last_write_id
+        self._waiters = Waiters(settled_through, limits.max_waiters)
         self._rate: deque[tuple[int, int]] = deque(maxlen=_RATE_SECONDS + 1)
         self._index_lag = _INDEX_LAG_MAX  # unknown at the start: look at once
         self._trouble: str | None = None
         self._idle = False
-        self._quiet = False
+        self.stop_announced = False
         self._stopping = False
         self._housekeeping_due = 0.0
 
@@ -136,14 +136,16 @@ class WriteQueue:
     def find(self, write_id: int) -> Write | None:
         """The receipt of a write, or None when there was never such a write."""
         waiting = self._journal.find(write_id)  # before the ledger: a write moves from here to there
-        return self._ledger.find(write_id) or waiting
+        if waiting is not None and not self.is_settled(write_id):
+            return waiting  # also while the ledger cannot be read
+        return self._ledger.find(write_id)
 
     def newest(self, status: WriteStatus | None, before: int | None, limit: int) -> list[Write]:
         """The newest ``limit`` receipts with an id below ``before``, newest first."""
         end = 2**63 - 1 if before is None else before
         waiting: list[Write] = []
         if status in (None, WriteStatus.QUEUED):
-            waiting = self._journal.newest(end, self._settled_through, limit)
+            waiting = self._journal.newest(end, self._waiters.settled_through, limit)
         if status is WriteStatus.QUEUED:
             return waiting
         settled = self._ledger.newest(end, limit, status)
@@ -157,7 +159,7 @@ class WriteQueue:
 
     def is_settled(self, write_id: int) -> bool:
         """Whether every write up to this id is settled: they settle in the order of their ids."""
-        return write_id <= self._settled_through
+        return write_id <= self._waiters.settled_through
 
     def wait(self, write_id: int, timeout_seconds: float, *, counted: bool = True) -> Write | None:
         """Wait until a write is settled and return it; None when the time is over first.
@@ -165,23 +167,20 @@ class WriteQueue:
         With ``counted`` no more than ``max_waiters`` callers wait at once; one more gets None at once, so that
         waiting never takes all threads.
         """
-        with self._lock:
-            waiter = None
-            if write_id > self._settled_through:
-                if counted and sum(map(len, self._waiters.values())) >= self._limits.max_waiters:
-                    return None
-                waiter = _Waiter(threading.Event())
-                self._waiters.setdefault(write_id, []).append(waiter)
-        if waiter is None:
-            return self._ledger.find(write_id)
-        if not waiter.event.wait(timeout_seconds):
-            self._leave(write_id, waiter)
-        return waiter.write
+        if not self.is_settled(write_id):
+            settled = self._waiters.wait(write_id, timeout_seconds, counted=counted)
+            if settled is not None or not self.is_settled(write_id):
+                return settled
+        return self._ledger.find(write_id)
 
     def status(self) -> QueueStatus:
-        """The queue now."""
+        """The queue now; answered whatever state the files are in."""
         depth, size = self._acceptor.depth, self._acceptor.size
-        oldest = self._journal.after(self._settled_through, 1) if depth else []
+        trouble = self._acceptor.trouble
+        try:
+            oldest = self._journal.after(self._waiters.settled_through, 1) if depth else []
+        except StoreError as error:
+            oldest, trouble = [], str(error)
         age_us = time.time_ns() // 1000 - oldest[0].accepted_at_us if oldest else 0
         now = int(time.monotonic())
         recent = sum(count for second, count in list(self._rate) if now - _RATE_SECONDS <= second < now)
@@ -194,6 +193,7 @@ class WriteQueue:
             writes_per_second=recent / _RATE_SECONDS,
             state=self._state(depth, size),
             trouble=self._trouble,
+            journal_trouble=trouble,
         )
 
     # -- start and stop -------------------------------------------------------------------------------------
@@ -206,10 +206,16 @@ class WriteQueue:
         if self._acceptor.depth:
             _log.info("replaying %d writes from the journal", self._acceptor.depth)
 
+    def announce_stop(self) -> None:
+        """Let event streams end: the server waits for them before it stops, and nothing else ends them."""
+        self.stop_announced = True
+        self._waiters.wake_uncounted()
+
     def stop(self) -> None:
         """Accept no more, drain for ``stop_seconds`` at the most; what is left waits in the journal."""
         if self._stopping:
             return
+        self.announce_stop()
         self._acceptor.close()
         self._stopping = True
         loop = self._background.loop
@@ -241,7 +247,7 @@ class WriteQueue:
                 await self._recover()
                 if not worked and self._stopping:
                     return
-                if not worked and not self._quiet:
+                if not worked and self._index_lag < _INDEX_LAG_MAX:
                     await self._rest()
                 pause = _FIRST_PAUSE_SECONDS
             except Exception as error:  # noqa: BLE001 - the one place where the loop's failures are met
@@ -253,24 +259,25 @@ class WriteQueue:
         """Settle the next batch, or else tidy up; keep the search index near; whether there was a batch."""
         batch = await self._next_batch()
         if batch:
-            self._quiet = False
             self._publish(await self._writer.settle(batch))
+            if self._acceptor.has_much_to_forget:  # no commit came along to do it
+                await asyncio.to_thread(self._acceptor.forget_settled)
         elif not self._stopping:
             await asyncio.to_thread(self._acceptor.forget_settled)
             await self._keep_house()
-        if (self._quiet or self._index_lag >= _INDEX_LAG_MAX) and not self._stopping:
+        if self._index_lag >= _INDEX_LAG_MAX and not self._stopping:
             await self._follow_index()
         return bool(batch)
 
     async def _next_batch(self) -> list[Write]:
-        return await asyncio.to_thread(self._journal.after, self._settled_through, self._limits.batch_size)
+        return await asyncio.to_thread(
+            self._journal.after, self._waiters.settled_through, self._limits.batch_size
+        )
 
     async def _follow_index(self) -> None:
         followed = await self._writer.index_some(_INDEX_BATCH)
-        if followed == _INDEX_BATCH:
-            self._index_lag = max(1, self._index_lag - followed)  # as far as is known: there may be more
-        else:
-            self._index_lag, self._quiet = 0, False
+        # A full batch says that there is more: go on with it, a batch between two batches of writes.
+        self._index_lag = _INDEX_LAG_MAX if followed == _INDEX_BATCH else 0
 
     async def _rest(self) -> None:
         """Wait for the next write; in a quiet moment the search index may catch up."""
@@ -282,7 +289,7 @@ class WriteQueue:
         try:
             await asyncio.wait_for(self._wake.wait(), _QUIET_SECONDS if self._index_lag else None)
         except TimeoutError:
-            self._quiet = True
+            self._index_lag = _INDEX_LAG_MAX
 
     async def _keep_house(self) -> None:
         if time.monotonic() < self._housekeeping_due:
@@ -308,19 +315,8 @@ class WriteQueue:
             self._totals[write.status] += 1
         self._index_lag += len(batch.fresh)
         self._rate_count(len(batch.fresh))
-        self._release(batch.writes)
+        self._waiters.release(batch.writes)
         self._on_settled(batch.fresh)
-
-    def _release(self, settled: Sequence[Write]) -> None:
-        with self._lock:
-            self._settled_through = settled[-1].id
-            passed = [write_id for write_id in self._waiters if write_id <= self._settled_through]
-            waiters = [(write_id, self._waiters.pop(write_id)) for write_id in passed]
-        by_id = {write.id: write for write in settled} if waiters else {}
-        for write_id, waiting in waiters:
-            for waiter in waiting:
-                waiter.write = by_id.get(write_id)
-                waiter.event.set()
 
     def _rate_count(self, count: int) -> None:
         second = int(time.monotonic())
@@ -329,18 +325,17 @@ class WriteQueue:
         else:
             self._rate.append((second, count))
 
-    def _leave(self, write_id: int, waiter: _Waiter) -> None:
-        with self._lock:
-            waiters = self._waiters.get(write_id, [])
-            if waiter in waiters:
-                waiters.remove(waiter)
-            if not waiters:
-                self._waiters.pop(write_id, None)
-
     def _receipts(self, first: int, count: int) -> list[Write]:
-        waiting = {write.id: write for write in self._journal.find_range(first, count)}
-        settled = {write.id: write for write in self._ledger.find_range(first, count)}
-        return [(waiting | settled)[write_id] for write_id in range(first, first + count)]
+        receipts = {write.id: write for write in self._journal.find_range(first, count)}
+        if self.is_settled(first) or len(receipts) < count:
+            receipts |= {write.id: write for write in self._ledger.find_range(first, count)}
+        missing = [write_id for write_id in range(first, first + count) if write_id not in receipts]
+        if missing:
+            raise StoreError(
+                f"Write {missing[0]} was accepted with this idempotency key, and the ledger does not have it: "
+                "the product database is not the one that it was applied to"
+            )
+        return [receipts[write_id] for write_id in range(first, first + count)]
 
     # -- trouble --------------------------------------------------------------------------------------------
 

@@ -1,8 +1,13 @@
 """Sets gunicorn up for one owner of the journal: one process, many threads."""
 
+import json
 import os
 import signal
+import socket
 import threading
+from types import FrameType
+
+import gunicorn.util
 
 import app
 from settings import from_environment
@@ -34,6 +39,27 @@ def post_fork(_server: object, _worker: object) -> None:
 def _stop_with_main_process() -> None:
     os.read(_main_process[0], 1)
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def post_worker_init(_worker: object) -> None:
+    """Let event streams end at SIGTERM: gunicorn waits for them, and answer bad HTTP in JSON as the rest does."""
+    handler = signal.getsignal(signal.SIGTERM)
+
+    def announce_and_stop(number: int, frame: FrameType | None) -> None:
+        app.announce_stop()
+        if callable(handler):
+            handler(number, frame)
+
+    signal.signal(signal.SIGTERM, announce_and_stop)
+    gunicorn.util.write_error = _write_error
+
+
+def _write_error(client: socket.socket, status: int, reason: str, message: str) -> None:
+    """What gunicorn itself refuses, as one of our errors."""
+    error = {"message": f"{reason}: {message}"[:500], "extensions": {"code": "BAD_REQUEST"}}
+    body = json.dumps({"errors": [error]})
+    head = f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    client.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode("latin-1", "replace"))
 
 
 def worker_exit(_server: object, _worker: object) -> None:

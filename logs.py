@@ -6,7 +6,7 @@ import sys
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 
-from settings import Settings
+from settings import Settings, SettingsError
 
 _FILE_BYTES = 10 << 20
 _FILES_KEPT = 3
@@ -20,7 +20,6 @@ def set_up_logs(settings: Settings) -> None:
     if settings.log_stderr == "on":
         handlers.append(logging.StreamHandler(sys.stderr))
     if settings.log_path is not None:
-        settings.log_path.parent.mkdir(parents=True, exist_ok=True)
         handlers.append(
             RotatingFileHandler(
                 settings.log_path, maxBytes=_FILE_BYTES, backupCount=_FILES_KEPT, encoding="utf-8", delay=True
@@ -33,6 +32,20 @@ def set_up_logs(settings: Settings) -> None:
     logging.captureWarnings(capture=True)
 
 
+def check_log_file(settings: Settings) -> None:
+    """Raise SettingsError when the log file cannot be written."""
+    path = settings.log_path
+    if path is None:
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("a").close()
+    except OSError as error:
+        raise SettingsError(
+            f"The log file {path} cannot be written: {error.strerror}. Set LOG_FILE to another one, or to off"
+        ) from error
+
+
 class _TextFormatter(logging.Formatter):
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -41,7 +54,7 @@ class _TextFormatter(logging.Formatter):
         return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
 
     def format(self, record: logging.LogRecord) -> str:
-        return super().format(record).replace("\n", " | ")  # a traceback stays in the line of its event
+        return " | ".join(super().format(record).splitlines())  # a traceback stays in the line of its event
 
 
 class _JsonFormatter(logging.Formatter):

@@ -18,6 +18,7 @@ _PRICE_MAX = PRICE_MAX_MINOR // 100
 COUNT_MAX = 2**31 - 1
 PRODUCT_ID_MAX = 2**63 - 1
 
+_CENT = Decimal("0.01")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Control characters end in no index and PostgreSQL refuses NUL; lone surrogates cannot be encoded.
 _UNUSABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
@@ -190,10 +191,10 @@ def check_price(field: str, value: Any) -> int:
     if not price.is_finite():
         raise FieldError(field, FieldProblem.NOT_FINITE, f"is {value}: give a finite number")
     _check_price_range(field, price, value)
-    minor = price * 100
-    if minor != minor.to_integral_value():
+    cents = price.quantize(_CENT)
+    if cents != price:  # compared exactly, whatever the number of digits
         raise _too_many_decimals(field, value)
-    return int(minor)
+    return int(cents.scaleb(2))
 
 
 def check_rating_rate(field: str, value: Any) -> float:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
@@ -25,12 +26,21 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a resolver works with; ``base_url`` tells where the client finds our own pictures."""
+    """What the resolvers of one request work with.
+
+    ``wait_until`` (monotonic seconds) bounds all waits of the request together; ``base_url`` tells where the
+    client finds our own pictures.
+    """
 
     products: Products
     queue: WriteQueue
-    wait_seconds: float
+    wait_until: float
     base_url: Callable[[], str]
+
+    @property
+    def wait_seconds(self) -> float:
+        """How long the request may still wait."""
+        return max(0.0, self.wait_until - time.monotonic())
 
     def shown(self, product: Product) -> Product:
         """The product as a client sees it."""
@@ -239,7 +249,8 @@ def _has_other_side(
     if position is None:
         return False
     at_cursor = context.products.get(position.product_id)
-    if at_cursor is not None and getattr(at_cursor, order.field) == position.value:
+    unmoved = at_cursor is not None and getattr(at_cursor, order.field) == position.value
+    if at_cursor is not None and unmoved and wanted.lets_through(at_cursor):
         return True
     beyond = context.products.after if backwards else context.products.before
     return bool(beyond(wanted, order, position, 1))
@@ -258,7 +269,7 @@ def _position(name: str, cursor: str, order: ProductOrder) -> Position:
         sound, order_name = False, order.name
     if order_name != order.name:
         raise RequestError(
-            f"The cursor in {name} belongs to the order {order_name!r}, not {order.name}: "
+            f"The cursor in {name} belongs to the order {_shorten(repr(order_name))}, not {order.name}: "
             "start without a cursor"
         )
     if not sound or not _storable(value, product_id):

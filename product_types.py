@@ -353,6 +353,7 @@ class CreateProduct(_OneWrite, graphene.Mutation):
         """See ProductInput."""
 
     @staticmethod
+    @reading
     def mutate(
         _root: None, info: graphene.ResolveInfo, idempotency_key: str | None = None, **fields: Any
     ) -> Answer:
@@ -388,6 +389,7 @@ class CreateProducts(_Answered, graphene.Mutation):
     writes = graphene.List(graphene.NonNull(Write), required=True, description="One receipt for each product")
 
     @staticmethod
+    @reading
     def mutate(
         _root: None,
         info: graphene.ResolveInfo,
@@ -414,6 +416,7 @@ class UpdateProduct(_OneWrite, graphene.Mutation):
         rating_count = graphene.Int()
 
     @staticmethod
+    @reading
     def mutate(
         _root: None,
         info: graphene.ResolveInfo,
@@ -434,6 +437,7 @@ class DeleteProduct(_OneWrite, graphene.Mutation):
         product_id = graphene.ID(required=True)
 
     @staticmethod
+    @reading
     def mutate(
         _root: None, info: graphene.ResolveInfo, product_id: str, idempotency_key: str | None = None
     ) -> Answer:
@@ -495,6 +499,8 @@ class Subscription(graphene.ObjectType):
 
 def _until_settled(context: Context, write_id: int) -> Iterator[Any]:
     while (settled := context.queue.wait(write_id, _KEEP_ALIVE_SECONDS, counted=False)) is None:
+        if context.queue.stop_announced:
+            raise RequestError("The server is stopping: watch this write again shortly", code="SHUTTING_DOWN")
         yield KEEP_ALIVE
     yield Receipt(settled, Shelf(context, [settled]))
 

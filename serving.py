@@ -3,9 +3,11 @@
 import logging
 import multiprocessing
 import os
+import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from settings import Settings
 _log = logging.getLogger("afterwrite.server")
 _ROOT = Path(__file__).parent
 _BACKLOG = 1024
+_WAKE = getattr(signal, "SIGURG", 0)  # ignored by whoever has no handler for it
 
 
 class CannotListen(Exception):
@@ -75,6 +78,7 @@ def _granian_worker(*arguments: Any, **options: Any) -> None:
     from granian.server.mp import MPServer
 
     _stop_with_parent()
+    wake_main_thread_on_signals(_announce_stop)
     try:
         MPServer._spawn_wsgi_worker(*arguments, **options)
     finally:
@@ -98,6 +102,39 @@ def _stop_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
+def _announce_stop() -> None:
+    """Tell the application at once: Granian waits for open streams before it stops, and only they can end."""
+    import app
+
+    app.announce_stop()
+
+
+def wake_main_thread_on_signals(then: Callable[[], None] = lambda: None) -> None:
+    """Let a SIGTERM that the kernel gives to another thread end the wait of the main thread all the same.
+
+    Python runs signal handlers in the main thread only, and does not wake it. A thread that starts another one
+    at the wrong moment takes a signal that was meant for the main thread: this process would not stop.
+    ``then`` is called after each signal, in a thread of its own.
+    """
+    if sys.platform == "win32":
+        return
+    heard, told = socket.socketpair()
+    told.setblocking(False)
+    signal.signal(_WAKE, lambda *_: None)  # a handler, so that it interrupts a system call
+    signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
+    main_thread = threading.main_thread().ident
+    assert main_thread is not None
+
+    def wake() -> None:
+        with told:  # it lives as long as this thread, which is as long as the process
+            while number := heard.recv(1):
+                if number[0] != _WAKE:
+                    signal.pthread_kill(main_thread, _WAKE)
+                    then()
+
+    threading.Thread(target=wake, name="signal-wake", daemon=True).start()
 
 
 def _serve_with_gunicorn(settings: Settings) -> None:

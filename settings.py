@@ -16,8 +16,13 @@ class SettingsError(Exception):
     """An environment variable has a value that cannot be used; the text names it, the value and what fits."""
 
 
-def _setting(default: Any, text: str, *, choices: tuple[str, ...] = (), least: int | None = None) -> Any:
-    return field(default=default, metadata={"help": text, "choices": choices, "least": least})
+_DIGITS = 18  # of a number: more is a slip of the hand, and slow to read
+
+
+def _setting(
+    default: Any, text: str, *, choices: tuple[str, ...] = (), least: int = 0, most: int = 2**31 - 1
+) -> Any:
+    return field(default=default, metadata={"help": text, "choices": choices, "least": least, "most": most})
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +30,12 @@ class Settings:
     """Every setting with default and help; its environment variable is the name in capitals."""
 
     host: str = _setting("127.0.0.1", "address to listen on")
-    port: int = _setting(5000, "port to listen on", least=0)
+    port: int = _setting(5000, "port to listen on", least=0, most=65_535)
     data_dir: Path = _setting(Path("data"), "folder of products.db, journal.db and the log")
     server: str = _setting(
         "granian", "HTTP server that runs the application", choices=("granian", "gunicorn")
     )
-    threads: int = _setting(32, "threads that answer requests", least=2)
+    threads: int = _setting(32, "threads that answer requests", least=2, most=1_000)
     log_level: str = _setting(
         "info", "least severe event that is logged", choices=("debug", "info", "warning", "error")
     )
@@ -45,14 +50,20 @@ class Settings:
         choices=("full", "normal"),
     )
     queue_max_writes: int = _setting(1_000_000, "writes that may wait before QUEUE_FULL is answered", least=1)
-    queue_max_bytes: int = _setting(1 << 30, "bytes of waiting writes before QUEUE_FULL is answered", least=1)
+    queue_max_bytes: int = _setting(
+        1 << 30, "bytes of waiting writes before QUEUE_FULL is answered", least=1, most=1 << 50
+    )
     batch_size: int = _setting(500, "writes applied in one transaction at the most", least=1)
     wait_seconds: int = _setting(
-        10, "longest wait of createProductSync and afterWrite before WRITE_PENDING", least=0
+        10, "longest wait of createProductSync and afterWrite before WRITE_PENDING", least=0, most=3600
     )
     max_waiters: int = _setting(16, "requests that may wait for a write at the same time", least=1)
-    stop_seconds: int = _setting(20, "longest drain at a stop; what is left waits in the journal", least=0)
-    idempotency_hours: int = _setting(168, "hours for which an idempotency key is remembered", least=1)
+    stop_seconds: int = _setting(
+        20, "longest drain at a stop; what is left waits in the journal", least=0, most=3600
+    )
+    idempotency_hours: int = _setting(
+        168, "hours for which an idempotency key is remembered", least=1, most=100_000
+    )
     max_streams: int = _setting(8, "event streams open at the same time", least=1)
     introspection: str = _setting(
         "on", "`off` turns introspection, suggestions and GraphiQL off", choices=("on", "off")
@@ -105,13 +116,17 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
 
 
 def _read(item: Field[Any], text: str) -> Any:
-    name, choices, least = item.name.upper(), item.metadata["choices"], item.metadata["least"]
+    name, choices = item.name.upper(), item.metadata["choices"]
     if choices:
         if text.lower() not in choices:
             raise SettingsError(f"{name}={text!r} is not known: use one of {', '.join(choices)}")
         return text.lower()
     if isinstance(item.default, int):
-        if not text.isascii() or not text.isdigit() or int(text) < least:
-            raise SettingsError(f"{name}={text!r} is not usable: give a whole number of at least {least}")
+        least, most = item.metadata["least"], item.metadata["most"]
+        plain = text.isascii() and text.isdigit() and len(text) <= _DIGITS
+        if not plain or not least <= int(text) <= most:
+            raise SettingsError(
+                f"{name}={text!r} is not usable: give a whole number of at least {least} and at most {most}"
+            )
         return int(text)
     return Path(text) if isinstance(item.default, Path) else text

@@ -47,16 +47,30 @@ def _prepare_products(journal: Journal, path: Path) -> str:
             if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
                 connection.execute("PRAGMA journal_mode = WAL")
             migrate_products(connection)
+            _check_not_older(journal, path, connection)
             return catalogue_name(connection)
     except sqlite3.Error as error:
         raise _cannot_be_opened(journal, path, str(error)) from error
+
+
+def _check_not_older(journal: Journal, path: Path, connection: sqlite3.Connection) -> None:
+    """What the journal has dropped must be in the ledger, or applied writes would be missing without a word."""
+    forgotten = journal.forgotten_through()
+    settled = connection.execute("SELECT max(id) FROM ledger").fetchone()[0] or 0
+    if settled < forgotten:
+        raise StoreError(
+            f"The product database {path} is older than the journal beside it: its last write is {settled}, and "
+            f"writes up to {forgotten} were applied. Put the newer file back, or move {journal.path.name} away to go "
+            f"on from the older one without those and the {journal.backlog().writes} that wait"
+        )
 
 
 def _cannot_be_opened(journal: Journal, path: Path, reason: str) -> StoreError:
     return StoreError(
         f"The product database {path} cannot be opened: {reason}. "
         f"{journal.backlog().writes} accepted writes are safe in {journal.path.name} and are applied "
-        "after the next start: check the rights and the free space, or put back a backup of the file"
+        f"after the next start: check the rights and the free space, or put back a backup of the file, without "
+        f"the {path.name}-wal and {path.name}-shm that lie beside this one"
     )
 
 

@@ -47,7 +47,7 @@ class Backlog(NamedTuple):
 
 def size_bytes(arguments: str) -> int:
     """What a write counts for in the backlog's limit in bytes."""
-    return len(arguments) + ROW_OVERHEAD_BYTES
+    return len(arguments.encode()) + ROW_OVERHEAD_BYTES
 
 
 class Journal:
@@ -131,6 +131,11 @@ class Journal:
                 )
                 if forget_through:
                     self._connection.execute("DELETE FROM writes WHERE id <= ?", (forget_through,))
+                    self._connection.execute(
+                        "INSERT INTO meta (name, value) VALUES ('forgotten_through', ?) "
+                        "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                        (str(forget_through),),
+                    )
                 self._connection.execute("COMMIT")
             except sqlite3.Error as error:
                 raise JournalUnwritable(_unwritable(self.path, error)) from error
@@ -140,6 +145,11 @@ class Journal:
     def forget(self, through: int) -> None:
         """Drop the writes up to id ``through``: they are settled and on disk in the ledger."""
         self.append([], [], through)
+
+    def forgotten_through(self) -> int:
+        """The greatest id of a write that was dropped because the ledger has it; 0 when there was none."""
+        rows = self._read("SELECT value FROM meta WHERE name = 'forgotten_through'")
+        return int(rows[0][0]) if rows else 0
 
     def after(self, write_id: int, limit: int) -> list[Write]:
         """The oldest ``limit`` writes whose id is greater than ``write_id``, in the order of acceptance."""
@@ -180,7 +190,7 @@ class Journal:
     def backlog(self) -> Backlog:
         """Count what waits; reads the whole journal."""
         rows = self._read(
-            "SELECT count(*), coalesce(sum(length(arguments)), 0) + count(*) * ?, coalesce(max(id), 0), "
+            "SELECT count(*), coalesce(sum(length(CAST(arguments AS BLOB))), 0) + count(*) * ?, coalesce(max(id), 0), "
             "coalesce(max(product_id) FILTER (WHERE operation = 'CREATE'), 0) FROM writes",
             ROW_OVERHEAD_BYTES,
         )

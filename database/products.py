@@ -1,6 +1,6 @@
 """Reads products: one, a page by offset, a page by keyset, how many, and the categories."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NamedTuple
@@ -64,6 +64,15 @@ class ProductFilter:
     min_price_minor: int | None = None
     max_price_minor: int | None = None
 
+    def lets_through(self, product: Product) -> bool:
+        """Whether a product passes, as the database would say."""
+        return (
+            self.search.casefold() in product.search_text
+            and self.category in (None, product.category)
+            and (self.min_price_minor is None or self.min_price_minor <= product.price_minor)
+            and (self.max_price_minor is None or product.price_minor <= self.max_price_minor)
+        )
+
 
 class Position(NamedTuple):
     """A place between products: just at the product with this value of the ordering field and this id."""
@@ -94,9 +103,9 @@ class Products:
         """``first`` products in the order of their ids after the first ``skip`` that the search finds."""
         if not search:
             return self._products(_page, {"first": first, "skip": skip})
-        source = matching(search)
+        source, values = matching(search)
         statement = select(*_of(source)).order_by(source.c.id).limit(first).offset(skip)
-        return self._products(statement, {})
+        return self._products(statement, values)
 
     def after(
         self, wanted: ProductFilter, order: ProductOrder, position: Position | None, limit: int
@@ -112,10 +121,10 @@ class Products:
 
     def count(self, wanted: ProductFilter) -> int:
         """How many products the filter lets through."""
-        source = matching(wanted.search)
+        source, values = matching(wanted.search)
         with self._engine.connect() as connection:
             statement = select(func.count()).select_from(source).where(*_conditions(source, wanted))
-            return connection.execute(statement).scalar_one()
+            return connection.execute(statement, values).scalar_one()
 
     def categories(self) -> list[tuple[str, int]]:
         """Every category with its number of products, by name."""
@@ -144,18 +153,18 @@ class Products:
         *,
         backwards: bool,
     ) -> list[Product]:
-        source = matching(wanted.search)
+        source, values = matching(wanted.search)
         descending = order.descending is not backwards
         keys = _keys(source, order)
         statement = select(*_of(source)).where(*_conditions(source, wanted)).limit(limit)
         statement = statement.order_by(*(key.desc() if descending else key for key in keys))
         if position is not None:
             place = tuple_(*keys)
-            values = position if len(keys) == 2 else (position.product_id,)
-            statement = statement.where(place < values if descending else place > values)
-        return self._products(statement, {})
+            there = position if len(keys) == 2 else (position.product_id,)
+            statement = statement.where(place < there if descending else place > there)
+        return self._products(statement, values)
 
-    def _products(self, statement: Select[Any], values: dict[str, Any]) -> list[Product]:
+    def _products(self, statement: Select[Any], values: Mapping[str, Any]) -> list[Product]:
         with self._engine.connect() as connection:
             return [Product._make(row) for row in connection.execute(statement, values).all()]
 

@@ -4,6 +4,8 @@ The index (FTS5, trigram, no positions) names candidates; the case-folded ``sear
 does not hold yet (``search_behind`` and every id above ``search_state.indexed_through``) is scanned.
 """
 
+from typing import NamedTuple
+
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -56,17 +58,25 @@ _FOUND = f"""
     FROM products NOT INDEXED
     WHERE products.id > (SELECT indexed_through FROM search_state) AND instr(products.search_text, :term)
 """  # noqa: S608 - names of our own columns
-_found = text(_FOUND).columns(*products.c)
+_found = text(_FOUND).columns(*products.c).subquery("found")
+_scanned = select(products).where(func.instr(products.c.search_text, bindparam("term")) > 0).subquery("found")
 
 
-def matching(term: str) -> Table | Subquery:
+class Found(NamedTuple):
+    """The products that a search finds, to be selected from, and the values that go with it."""
+
+    source: Table | Subquery
+    values: dict[str, str]
+
+
+def matching(term: str) -> Found:
     """The products that a search finds: the table itself for an empty term, else a subquery of its columns."""
     folded = term.casefold()
     if not folded:
-        return products
+        return Found(products, {})
     if len(folded) < _GRAM:  # no trigram to look up
-        return select(products).where(func.instr(products.c.search_text, folded) > 0).subquery("found")
-    return _found.bindparams(bindparam("grams", _grams(folded)), bindparam("term", folded)).subquery("found")
+        return Found(_scanned, {"term": folded})
+    return Found(_found, {"grams": _grams(folded), "term": folded})
 
 
 def _grams(folded: str) -> str:

@@ -1,6 +1,5 @@
 """Applies batches of writes to the product database, each with its ledger rows in one transaction."""
 
-import asyncio
 import contextlib
 import sqlite3
 import time
@@ -115,9 +114,7 @@ class CatalogueWriter:
     async def _open(self) -> aiosqlite.Connection:
         if self._connection is None:
             self._check_file()  # before it is opened: SQLite would put the WAL that lies there into any file
-            raw = await asyncio.to_thread(_connect, self.path)
-            # Opened before, because a thread whose connect failed may outlive the loop and complain.
-            connection = self._connection = await aiosqlite.Connection(lambda: raw, iter_chunk_size=64)
+            connection = self._connection = await _connect(self.path)
             await connection.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
             # The journal forgets a write after this commit, so the commit must survive a power cut.
             await connection.execute("PRAGMA synchronous = FULL")
@@ -150,9 +147,15 @@ class CatalogueWriter:
         return SettledBatch([known[write.id] for write in batch], settled)
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+async def _connect(path: Path) -> aiosqlite.Connection:
     uri = f"{path.resolve().as_uri()}?mode=rw"  # never creates the file
-    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+    # Opened here: a thread of the driver whose connect failed may outlive the loop and complain.
+    raw = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+    try:
+        return await aiosqlite.Connection(lambda: raw, iter_chunk_size=64)
+    except BaseException:  # a stop at this moment: nobody else knows of it
+        raw.close()
+        raise
 
 
 async def _settled_before(db: aiosqlite.Connection, batch: Sequence[Write]) -> dict[int, Write]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from loading.feed_fields import cell_value, column_name, product_fields
+from loading.json_elements import LONGEST_VALUE
 from loading.jsonl_lines import line_blocks
 from loading.rows import CatalogueFileError, Row, UnreadableRow
 
@@ -19,6 +20,9 @@ def csv_rows(path: Path, blocks: Iterator[str]) -> Iterator[Row]:
     """
     texts = (line + "\n" for _, lines in line_blocks(path, blocks) for line in lines)
     header = next(texts, "")
+    csv.field_size_limit(
+        LONGEST_VALUE
+    )  # a long cell is for the rules of a product to refuse, not for the reader
     # Strict, so that an open quote is an error and does not swallow the rest of the file.
     reader = csv.reader(chain((header,), texts), delimiter=max(",;\t", key=header.count), strict=True)
     line = 1
@@ -32,7 +36,8 @@ def csv_rows(path: Path, blocks: Iterator[str]) -> Iterator[Row]:
             line = reader.line_num + 1
     except csv.Error as error:
         raise CatalogueFileError(
-            f"{path} cannot be read from line {line} on: {error}: look for an open quote"
+            f"{path} cannot be read from line {line} on: {error}: look for an open quote or a cell of over "
+            f"{LONGEST_VALUE:,} characters"
         ) from error
 
 

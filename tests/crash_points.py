@@ -71,7 +71,8 @@ class CrashPoints:
         self.reached: set[tuple[Work, Harm]] = set()
         self.commits: dict[Work, int] = dict.fromkeys(Work, 0)
         self.journal_begins: Callable[[], None] = lambda: None
-        self._real_connect = sqlite3.connect
+        self.catalogue_begins: Callable[[], None] = lambda: None
+        self._watched: type[_Watched] = type("_WatchedHere", (_Watched,), {"points": self})
         self._folder, self._numbers = folder, itertools.count()
         self._lock = threading.Lock()
         self._armed: CrashPoint | None = None
@@ -79,7 +80,7 @@ class CrashPoints:
 
     def connect(self, database: Any, *args: Any, **options: Any) -> sqlite3.Connection:
         """To be put in the place of ``sqlite3.connect``."""
-        return self._real_connect(database, *args, **options, factory=partial(_Watched, points=self))
+        return self._watched(database, *args, **options)
 
     def arm(self, point: CrashPoint | None) -> None:
         """Do this harm next, and forget the wreck of the last crash."""
@@ -109,9 +110,10 @@ class CrashPoints:
 
 
 class _Watched(sqlite3.Connection):
-    def __init__(self, database: Any, *args: Any, points: CrashPoints, **options: Any) -> None:
-        super().__init__(database, *args, **options)
-        self._points = points
+    points: CrashPoints
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
         self._work = Work.NOTHING
         row = super().execute("PRAGMA database_list").fetchone()
         self._file = Path(row[2])
@@ -119,8 +121,8 @@ class _Watched(sqlite3.Connection):
     def execute(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor:
         if sql.startswith("BEGIN"):
             self._work = Work.NOTHING
-            if self._file.name == "journal.db":
-                self._points.journal_begins()
+            points = self.points
+            (points.journal_begins if self._file.name == "journal.db" else points.catalogue_begins)()
         if sql == "COMMIT":
             return self._commit()
         return self._run(sql, partial(super().execute, sql, parameters), rows=True)
@@ -134,7 +136,7 @@ class _Watched(sqlite3.Connection):
         if not told or (told[0] is Work.FORGET and self._work is Work.APPEND):
             return run()
         self._work = told[0]
-        if self._points.take(self._work, Harm.ERROR_INSIDE) is None:
+        if self.points.take(self._work, Harm.ERROR_INSIDE) is None:
             return run()
         self.set_progress_handler(lambda: 1, 1)  # SQLite itself stops the statement: "interrupted"
         try:
@@ -143,7 +145,7 @@ class _Watched(sqlite3.Connection):
             self.set_progress_handler(None, 0)
 
     def _commit(self) -> sqlite3.Cursor:
-        points, work = self._points, self._work
+        points, work = self.points, self._work
         if points.take(work, Harm.ERROR_BEFORE_COMMIT):
             raise sqlite3.OperationalError("disk I/O error")
         if points.take(work, Harm.CRASH_BEFORE_COMMIT):

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ class Catalogue:
     @property
     def context(self) -> Context:
         """What a resolver works with."""
-        return Context(self.products, self.queue, WAIT_SECONDS, lambda: "http://shop.test")
+        return Context(self.products, self.queue, time.monotonic() + WAIT_SECONDS, lambda: "http://shop.test")
 
     def hold(self) -> None:
         """Let the background loop stand still: what is accepted now waits in the journal."""

@@ -1,16 +1,20 @@
 """The write queue: shared commits, numbers that only rise, limits, waiting, and what it says of itself."""
 
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from in_process import LIMITS, WAIT_SECONDS, Catalogue, create, delete, update
 
 from async_db import NotAcceptedError, QueueState, Refusal
+from database.schema import StoreError
 from writes import WriteRequest, WriteStatus
 
 
@@ -128,7 +132,7 @@ def test_no_more_than_the_limit_wait_at_once(tmp_path: Path) -> None:
         write = catalogue.queue.accept([create("a")])[0]
         with ThreadPoolExecutor(1) as pool:
             first = pool.submit(catalogue.queue.wait, write.id, WAIT_SECONDS)
-            while not catalogue.queue._waiters:
+            while not len(catalogue.queue._waiters):
                 assert not first.done()
             assert catalogue.queue.wait(write.id, WAIT_SECONDS) is None
             catalogue.release()
@@ -141,7 +145,7 @@ def test_a_wait_that_is_over_leaves_nothing_behind(catalogue: Catalogue) -> None
     catalogue.hold()
     write = catalogue.queue.accept([create("a")])[0]
     assert catalogue.queue.wait(write.id, 0) is None
-    assert catalogue.queue._waiters == {}
+    assert len(catalogue.queue._waiters) == 0
 
 
 def test_the_journal_forgets_what_is_settled(catalogue: Catalogue) -> None:
@@ -170,8 +174,103 @@ def test_a_quiet_queue_lets_the_index_catch_up_whatever_its_length(tmp_path: Pat
         deadline = time.monotonic() + WAIT_SECONDS
         while catalogue.queue._index_lag:
             assert time.monotonic() < deadline
-            threading.Event().wait(0.02)
+            threading.Event().wait(0.02)  # between two looks at what has no event to wait for
         catalogue.settle()
         assert catalogue.follow_index(1) == 0
     finally:
         catalogue.stop()
+
+
+def test_those_who_watch_without_a_limit_take_no_place_from_those_who_wait(tmp_path: Path) -> None:
+    catalogue = Catalogue(tmp_path / "data", replace(LIMITS, max_waiters=1), held=True)
+    try:
+        write = catalogue.queue.accept([create("a")])[0]
+        with ThreadPoolExecutor(3) as pool:
+            watching = [
+                pool.submit(catalogue.queue.wait, write.id, WAIT_SECONDS, counted=False) for _ in range(2)
+            ]
+            while len(catalogue.queue._waiters) < 2:
+                assert not any(watcher.done() for watcher in watching)
+            waiting = pool.submit(catalogue.queue.wait, write.id, WAIT_SECONDS)
+            while len(catalogue.queue._waiters) < 3:
+                assert not waiting.done()
+            catalogue.release()
+            assert waiting.result(WAIT_SECONDS) is not None
+    finally:
+        catalogue.stop()
+
+
+def test_a_stop_that_is_announced_wakes_those_who_watch(catalogue: Catalogue) -> None:
+    catalogue.hold()
+    write = catalogue.queue.accept([create("a")])[0]
+    with ThreadPoolExecutor(1) as pool:
+        watching = pool.submit(catalogue.queue.wait, write.id, WAIT_SECONDS, counted=False)
+        while not len(catalogue.queue._waiters):
+            assert not watching.done()
+        catalogue.queue.announce_stop()
+        assert watching.result(WAIT_SECONDS) is None
+
+
+def test_settled_writes_are_dropped_a_few_batches_at_a_time(tmp_path: Path) -> None:
+    catalogue = Catalogue(tmp_path / "data", replace(LIMITS, batch_size=10), held=True)
+    try:
+        for _ in range(30):
+            catalogue.queue.accept([create(str(number)) for number in range(10)])
+        dropped: list[int] = []
+        forget = catalogue.journal.append
+
+        def count_dropped(writes: Any, keys: Any, forget_through: int) -> None:
+            before = catalogue.journal.backlog().writes
+            forget(writes, keys, forget_through)
+            dropped.append(before - catalogue.journal.backlog().writes)
+
+        catalogue.journal.append = count_dropped  # type: ignore[method-assign]
+        catalogue.settle()
+        assert sum(dropped) == 300
+        assert max(dropped) <= 40
+    finally:
+        catalogue.stop()
+
+
+def test_a_journal_that_cannot_be_written_shows_and_the_figures_still_come(catalogue: Catalogue) -> None:
+    catalogue.hold()
+    catalogue.queue.accept([create("a")])
+    catalogue.journal._connection.execute(
+        "PRAGMA query_only = ON"
+    )  # as a full disk: it reads, and takes nothing
+    with pytest.raises(NotAcceptedError) as refused:
+        catalogue.queue.accept([create("b")])
+    assert refused.value.refusal is Refusal.JOURNAL_UNWRITABLE
+    assert "cannot be written" in (catalogue.queue.status().journal_trouble or "")
+    catalogue.journal._connection.execute("PRAGMA query_only = OFF")
+    catalogue.queue.accept([create("c")])
+    assert catalogue.queue.status().journal_trouble is None
+
+
+def test_a_receipt_that_the_ledger_lost_is_named(catalogue: Catalogue) -> None:
+    [write] = catalogue.queue.accept([create("a")], "key")
+    catalogue.settle()
+    with closing(sqlite3.connect(catalogue.path, isolation_level=None)) as connection:
+        connection.execute("DELETE FROM ledger")
+    with pytest.raises(StoreError, match=f"Write {write.id} was accepted .* the ledger does not have it"):
+        catalogue.queue.accept([create("a")], "key")
+
+
+def test_the_index_catches_up_while_writes_keep_coming(tmp_path: Path) -> None:
+    catalogue = Catalogue(tmp_path / "data", held=True)
+    try:
+        for _ in range(10):
+            catalogue.queue.accept([create("x") for _ in range(500)])
+        catalogue.settle()
+        deadline = time.monotonic() + WAIT_SECONDS
+        while indexed_through(catalogue) < 5_000:
+            catalogue.write(create("one more"))  # never a quiet moment
+            assert time.monotonic() < deadline
+    finally:
+        catalogue.stop()
+
+
+def indexed_through(catalogue: Catalogue) -> int:
+    """The greatest product id that the search index has reached."""
+    with closing(sqlite3.connect(catalogue.path)) as connection:
+        return int(connection.execute("SELECT indexed_through FROM search_state").fetchone()[0])

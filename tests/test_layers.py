@@ -15,7 +15,7 @@ FLOORS = (
     {"product_requests", "loading", "metrics", "logs"},
     {"product_pages"},
     {"async_db"},
-    {"accepting"},
+    {"accepting", "waiting"},
     {"database"},
     {"writes", "background", "graphql_http", "settings"},
     {"product"},

@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import os
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -269,6 +271,20 @@ def test_the_same_key_gives_the_same_receipt_and_other_arguments_are_refused(api
         assert answer["errors"] == [{"field": ["idempotencyKey"], "code": "INVALID_KEY"}]
 
 
+def test_a_key_keeps_a_sync_create_and_a_retry_from_being_done_twice(api: ServerProcess) -> None:
+    document = """mutation { createProductSync(title: "Keyed sync", price: 1, idempotencyKey: "sync") {
+        success product { id } write { id status } } }"""
+    first, again = (api.query(document)["createProductSync"] for _ in range(2))
+    assert first == again
+    assert (first["success"], first["write"]["status"]) == (True, "APPLIED")
+    failed = api.query("mutation { deleteProduct(productId: 987654) { write { id } } }")["deleteProduct"]
+    number = failed["write"]["id"]
+    api.query(f"{{ product(productId: 1, afterWrite: {number}) {{ id }} }}")
+    retry = f'mutation {{ retryWrite(id: {number}, idempotencyKey: "retry") {{ write {{ id }} }} }}'
+    first, again = (api.query(retry)["retryWrite"] for _ in range(2))
+    assert first == again
+
+
 @pytest.mark.parametrize(
     ("document", "part"),
     [
@@ -398,5 +414,20 @@ def test_a_sync_create_that_takes_too_long_keeps_its_receipt(tmp_path: Path) -> 
             {"title": "Late"},
             {"title": "Later"},
         ]
+    finally:
+        server.kill()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="gunicorn does not run on Windows")
+def test_what_gunicorn_refuses_itself_is_json_too(tmp_path: Path) -> None:
+    server = ServerProcess(tmp_path / "data", SERVER="gunicorn").start()
+    try:
+        for request in (b"nonsense\r\n\r\n", b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n"):
+            with socket.create_connection(("127.0.0.1", server.port), timeout=30) as raw:
+                raw.sendall(request)
+                answer = b"".join(iter(lambda: raw.recv(65536), b""))
+            head, _, body = answer.partition(b"\r\n\r\n")
+            assert b"application/json" in head
+            assert json.loads(body)["errors"][0]["extensions"]["code"] == "BAD_REQUEST"
     finally:
         server.kill()

@@ -82,6 +82,26 @@ def test_a_damaged_product_database_stops_the_start_and_a_backup_lets_all_be_app
     _assert_all_is_applied(server)
 
 
+def test_an_older_product_database_stops_the_start_and_the_newer_one_goes_on(make_server: MakeServer) -> None:
+    server = make_server().start()
+    server.query('mutation { createProductSync(title: "old", price: 1) { success } }')
+    server.stop()
+    products = server.data_dir / "products.db"
+    older = products.read_bytes()
+    server.start().query('mutation { createProductSync(title: "new", price: 1) { success } }')
+    server.stop()
+    newer = products.read_bytes()
+    products.write_bytes(older)
+    said = _refusal(server)
+    assert f"{products} is older than the journal" in said
+    assert "move journal.db away" in said
+    products.write_bytes(newer)
+    assert server.start().query("{ allProducts { title } }")["allProducts"] == [
+        {"title": "old"},
+        {"title": "new"},
+    ]
+
+
 def test_the_journal_of_another_catalogue_stops_the_start(make_server: MakeServer, tmp_path: Path) -> None:
     server = _with_waiting_writes(make_server())
     other = make_server(tmp_path / "other").start()

@@ -3,13 +3,14 @@
 import contextlib
 import http.client
 import random
+import subprocess
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import ServerProcess, wait_until
+from conftest import ROOT, ServerProcess, wait_until
 from other_process import write_lock
 from product_calls import (
     create,
@@ -28,6 +29,15 @@ SERVERS = pytest.mark.parametrize("kind", ["granian", "gunicorn"])
 CLIENTS = 8
 STOPS = 4
 SEED = 7
+_TAKEN_BY_A_THREAD = """
+import signal, threading, serving
+stop = threading.Event()
+serving.wake_main_thread_on_signals()
+signal.signal(signal.SIGTERM, lambda *_: stop.set())
+take = lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+threading.Timer(0.2, take).start()
+stop.wait()
+"""
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="sends SIGTERM")
 _SYNC = """mutation { createProductSync(title: "in flight", price: 1) {
@@ -100,6 +110,39 @@ def test_writes_in_the_moment_of_a_stop_are_applied_or_refused(make_server: Make
         check_promises(server.data_dir, shop)
     refusals = {write.refused for keeper in shop for write in keeper.sent}
     assert refusals <= {None, "SHUTTING_DOWN"}
+
+
+@SERVERS
+def test_an_open_stream_ends_at_a_stop_and_holds_up_nothing(make_server: MakeServer, kind: str) -> None:
+    server = make_server(SERVER=kind, STOP_SECONDS="1").start()
+    with write_lock(server.data_dir / "products.db"), contextlib.closing(server.client()) as client:
+        write = server.query('mutation { createProduct(title: "waits", price: 1) { write { id } } }')
+        path = (
+            f"/graphql?query=subscription{{writeSettled(id:{write['createProduct']['write']['id']}){{id}}}}"
+        )
+        client.connection.request("GET", path, headers={"Accept": "text/event-stream"})
+        stream = client.connection.getresponse()
+        assert server.stop() == 0
+        assert b"SHUTTING_DOWN" in stream.read()
+    assert "1 writes wait in the journal for the next start" in server.log
+
+
+def test_the_waits_of_one_request_do_not_add_up(make_server: MakeServer) -> None:
+    server = make_server(WAIT_SECONDS="1").start()
+    many = " ".join(
+        f'w{at}: createProductSync(title: "{at}", price: 1) {{ errors {{ code }} }}' for at in range(20)
+    )
+    with write_lock(server.data_dir / "products.db"):
+        started = time.monotonic()
+        answers = server.query(f"mutation {{ {many} }}")
+        took = time.monotonic() - started
+    assert {answer["errors"][0]["code"] for answer in answers.values()} == {"WRITE_PENDING"}
+    assert took < 10  # and not 20
+
+
+def test_a_signal_that_the_system_gives_to_another_thread_wakes_the_main_thread() -> None:
+    done = subprocess.run([sys.executable, "-c", _TAKEN_BY_A_THREAD], cwd=ROOT, timeout=30, check=False)
+    assert done.returncode == 0
 
 
 def _is_stopping(server: ServerProcess) -> bool:

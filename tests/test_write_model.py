@@ -4,7 +4,6 @@ import itertools
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +73,12 @@ def _points(points: list[CrashPoint]) -> st.SearchStrategy[CrashPoint | None]:
 class WriteMachine(RuleBasedStateMachine):
     """Hypothesis chooses what happens to a ``WriteModel``."""
 
-    def __init__(self, points: CrashPoints, folders: Iterator[Path]) -> None:
+    points: CrashPoints
+    folders: Iterator[Path]
+
+    def __init__(self) -> None:
         super().__init__()
-        self.points, self.folder = points, next(folders)
+        self.folder = next(self.folders)
 
     @initialize(point=_points(_BY_MIGRATING + _BY_OPENING))
     def open(self, point: CrashPoint | None) -> None:
@@ -100,6 +102,13 @@ class WriteMachine(RuleBasedStateMachine):
     def settle(self, point: CrashPoint | None) -> None:
         """Drain."""
         self.model.settle(point)
+
+    @rule(asked=_tickets, killed=st.booleans())
+    def accept_between_batches(
+        self, asked: tuple[list[WriteRequest | int], str | None], killed: bool
+    ) -> None:
+        """One request while the drain is at work, and perhaps the end of the process."""
+        self.model.accept_between_batches(self._ticket(asked), killed=killed)
 
     @rule(point=_points(_OF_THE_WRITER + _BY_FORGETTING))
     def settle_beside_a_bad_one(self, point: CrashPoint | None) -> None:
@@ -149,9 +158,13 @@ def points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CrashPoints:
 
 
 def test_any_course_of_events_agrees_with_the_oracle(points: CrashPoints, tmp_path: Path) -> None:
-    folders = (tmp_path / f"data-{number}" for number in itertools.count())
+    class Machine(WriteMachine):
+        """Hypothesis makes one without arguments."""
+
+    Machine.points = points
+    Machine.folders = (tmp_path / f"data-{number}" for number in itertools.count())
     run_state_machine_as_test(
-        partial(WriteMachine, points, folders),
+        Machine,
         settings=settings(
             max_examples=30,
             stateful_step_count=25,

@@ -1,5 +1,6 @@
 """Drives the real queue beside an oracle, through errors, crashes and restarts, and compares the two."""
 
+import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -7,7 +8,7 @@ from pathlib import Path
 
 from accept_together import Ticket, accept_together
 from crash_points import CRASHES, CrashPoint, CrashPoints
-from in_process import LIMITS, Catalogue, create
+from in_process import LIMITS, WAIT_SECONDS, Catalogue, create
 from oracle import Oracle
 
 from async_db import NotAcceptedError, Refusal
@@ -51,6 +52,7 @@ class WriteModel:
 
     def __init__(self, points: CrashPoints, folder: Path, first: CrashPoint | None = None) -> None:
         self.points, self.oracle = points, Oracle()
+        self._first_begin = False
         self._stale: list[Write] = []  # in the journal after a crash although they are settled
         self.catalogue = self._open(folder, first)
 
@@ -106,6 +108,33 @@ class WriteModel:
             self._reopen(self.points.wreck)
         else:
             self.catalogue.hold()
+
+    def accept_between_batches(self, ticket: Ticket, *, killed: bool) -> None:
+        """One request while the drain stands between two batches, of which the journal forgets the first."""
+        self.settle()
+        self.accept(Ticket([create("la") for _ in range(MODEL_LIMITS.batch_size + 2)]))
+        go, begins = threading.Event(), threading.Semaphore(0)
+
+        def begin() -> None:
+            begins.release()
+            assert self._first_begin or go.wait(WAIT_SECONDS)
+            self._first_begin = False
+
+        self._first_begin, self.points.catalogue_begins = True, begin
+        self.catalogue.release()
+        try:
+            assert begins.acquire(timeout=WAIT_SECONDS)
+            assert begins.acquire(timeout=WAIT_SECONDS)
+            self.oracle.settle(MODEL_LIMITS.batch_size)
+            self.accept(ticket)
+            wreck = self.points.copy_files(self.catalogue.folder) if killed else None
+        finally:
+            self.points.catalogue_begins = lambda: None
+            go.set()
+        if wreck:
+            self._reopen(wreck)
+        else:
+            self.settle()
 
     def settle_beside_a_bad_one(self, point: CrashPoint | None = None) -> None:
         """Settle a batch in which one write breaks a constraint of the table, as no checked request does.

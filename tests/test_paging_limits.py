@@ -1,0 +1,209 @@
+"""Tests what pages say of their sides and limits, and what the queue says of itself."""
+
+import base64
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from in_process import Catalogue, create, delete, update
+
+import product_pages as pages
+from async_db import QueueState
+from database.products import ProductFilter, ProductOrder
+from graphql_http import RequestError
+from product import Product
+from writes import WriteStatus
+
+EVERYTHING = ProductFilter()
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Iterator[Catalogue]:
+    """An empty catalogue with its queue running."""
+    opened = Catalogue(tmp_path / "data")
+    yield opened
+    opened.stop()
+
+
+def place(item: Product, order: ProductOrder) -> tuple[bytes | int, int]:
+    """What an order compares, worked out beside SQLite: ASCII letters in any case, then the id."""
+    value = getattr(item, order.field)
+    if isinstance(value, str):
+        return bytes(value.encode().lower()), item.id
+    return value, item.id
+
+
+FILTERS = st.builds(
+    ProductFilter,
+    search=st.sampled_from(["", "amp", "A", "zz"]),
+    category=st.sampled_from([None, "Home", "Shop"]),
+    min_price_minor=st.sampled_from([None, 1, 2]),
+    max_price_minor=st.sampled_from([None, 1, 3]),
+)
+ROWS = st.tuples(
+    st.sampled_from(["Lamp", "lamp", "Åamp", "amp_", "table"]),
+    st.integers(0, 3),
+    st.sampled_from([None, "Home", "Shop"]),
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=st.lists(ROWS, min_size=1, max_size=8),
+    changed=st.lists(st.tuples(st.integers(0, 7), ROWS | st.none()), max_size=4),
+    wanted=FILTERS,
+    order=st.sampled_from(ProductOrder),
+    backwards=st.booleans(),
+    size=st.integers(1, 4),
+    at=st.integers(0, 7),
+)
+def test_a_page_after_any_change_is_what_a_sorted_list_gives(
+    catalogue: Catalogue,
+    rows: list[tuple[str, int, str | None]],
+    changed: list[tuple[int, tuple[str, int, str | None] | None]],
+    wanted: ProductFilter,
+    order: ProductOrder,
+    backwards: bool,
+    size: int,
+    at: int,
+) -> None:
+    catalogue.write(*(create(title, price, category=kind) for title, price, kind in rows))
+    old = catalogue.products.page("", 500, 0)
+    cursor_at = old[at % len(old)]
+    cursor = pages._cursor(cursor_at, order)
+    for number, row in changed:
+        key = old[number % len(old)].id
+        fields = row and {"title": row[0], "price_minor": row[1], "category": row[2]}
+        catalogue.write(delete(key) if fields is None else update(key, **fields))
+    kept = [item for item in catalogue.products.page("", 500, 0) if passes(item, wanted)]
+    kept.sort(key=lambda item: place(item, order), reverse=order.descending)
+    here = place(cursor_at, order)
+    above = [item for item in kept if place(item, order) > here]
+    beneath = [item for item in kept if place(item, order) < here]
+    following, preceding = (beneath, above) if order.descending else (above, beneath)
+    ahead = preceding[::-1] if backwards else following
+    behind = len(kept) - len(ahead)  # the product at the cursor too, when it is still there
+    sides = (size, cursor, None, None) if not backwards else (None, None, size, cursor)
+    page = pages.products_page(catalogue.context, wanted, order, *sides)
+    assert page.nodes == (ahead[:size][::-1] if backwards else ahead[:size])
+    flags = (page.page_info.has_next_page, page.page_info.has_previous_page)
+    assert flags == ((behind > 0, len(ahead) > size) if backwards else (len(ahead) > size, behind > 0))
+    assert page.count is not None
+    assert page.count() == len(kept)
+    catalogue.write(*(delete(item.id) for item in old))
+
+
+def passes(item: Product, wanted: ProductFilter) -> bool:
+    """Whether a filter lets a product through, worked out here."""
+    return (
+        any(wanted.search.casefold() in (text or "").casefold() for text in (item.title, item.category))
+        and (wanted.category is None or item.category == wanted.category)
+        and (wanted.min_price_minor is None or item.price_minor >= wanted.min_price_minor)
+        and (wanted.max_price_minor is None or item.price_minor <= wanted.max_price_minor)
+    )
+
+
+@pytest.mark.parametrize(
+    ("ask", "says"),
+    [
+        (lambda context: pages.all_products(context, None, 501, 0), "first is 501: give 1 to 500"),
+        (lambda context: pages.all_products(context, None, 0, 0), "first is 0: give 1 to 500"),
+        (lambda context: pages.all_products(context, None, 1, -1), "skip is -1: give 0 or more"),
+        (lambda context: pages.all_products(context, "x" * 201, 1, 0), "search has 201 characters: 200 are"),
+        (lambda context: pages.all_products(context, "a\x1fb", 1, 0), r"search has the character U\+001F"),
+        (lambda context: connection(context, 501, None, None, None), "first is 501: give 1 to 500"),
+        (lambda context: connection(context, 0, None, None, None), "first is 0: give 1 to 500"),
+        (lambda context: connection(context, None, None, 501, None), "last is 501: give 1 to 500"),
+        (lambda context: connection(context, 1, None, 1, None), "first and after, or last and before"),
+        (lambda context: pages.receipts_page(context, None, 501, None), "first is 501: give 1 to 500"),
+        (lambda context: pages.receipts_page(context, None, 1, "x"), "after is 'x': give a whole number"),
+        (lambda context: pages.check_price_bound("minPrice", 1.001), "minPrice is 1.001: give two decimals"),
+    ],
+)
+def test_what_is_asked_past_a_limit_is_refused_with_the_limit(
+    catalogue: Catalogue, ask: Callable[[pages.Context], object], says: str
+) -> None:
+    with pytest.raises(RequestError, match=says):
+        ask(catalogue.context)
+
+
+def connection(
+    context: pages.Context, first: int | None, after: str | None, last: int | None, before: str | None
+) -> pages.Page:
+    """A page of everything by id."""
+    return pages.products_page(context, EVERYTHING, ProductOrder.ID_ASC, first, after, last, before)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        ["ID_ASC", 1, 2**63],
+        ["ID_ASC", 1, 2**63 - 1],
+        ["ID_ASC", -(2**63), -(2**63)],
+        ["ID_ASC", 1, "1"],
+        ["ID_ASC", 1],
+        {"ID_ASC": 1},
+        ["x" * 100_000, 1, 1],
+        [["ID_ASC"] * 1_000, 1, 1],
+    ],
+)
+def test_a_cursor_of_any_content_is_refused_shortly_or_a_place(catalogue: Catalogue, content: object) -> None:
+    catalogue.write(create("lamp"))
+    cursor = base64.urlsafe_b64encode(json.dumps(content).encode()).decode()
+    try:
+        assert len(connection(catalogue.context, 1, cursor, None, None).edges) <= 1
+    except RequestError as refused:
+        assert len(str(refused)) < 250
+
+
+def test_the_connection_and_all_products_have_a_default_page(catalogue: Catalogue) -> None:
+    catalogue.write(*(create(str(number)) for number in range(60)))
+    page = connection(catalogue.context, None, None, None, None)
+    assert (len(page.edges), page.page_info.has_next_page) == (50, True)
+    assert page.count is not None
+    assert page.count() == 60
+    back = connection(catalogue.context, None, None, 500, None)
+    assert (len(back.edges), back.page_info.has_previous_page) == (60, False)
+    assert [item.id for item in pages.all_products(catalogue.context, None, 50, 55)] == [56, 57, 58, 59, 60]
+
+
+def test_receipts_are_met_once_each_however_many_settle_between_the_pages(catalogue: Catalogue) -> None:
+    expected = [write.id for write in catalogue.write(*(create(str(number)) for number in range(5)))]
+    catalogue.settle()
+    met: list[int] = []
+    cursor = None
+    for number in range(6):
+        catalogue.hold()
+        accepted = catalogue.queue.accept([create(f"late {number}"), delete(999)])
+        if cursor is None:
+            expected += [write.id for write in accepted]
+        page = pages.receipts_page(catalogue.context, None, 2, cursor)
+        met += [edge.node.write.id for edge in page.edges]
+        cursor = page.page_info.end_cursor or cursor
+        catalogue.settle()
+    assert met == expected[::-1]
+    failed = pages.receipts_page(catalogue.context, WriteStatus.FAILED, 500, None)
+    assert len(failed.edges) == 6
+
+
+def test_the_queue_tells_its_figures(catalogue: Catalogue) -> None:
+    catalogue.settle()
+    assert catalogue.queue.status().state is QueueState.IDLE
+    catalogue.hold()
+    writes = catalogue.queue.accept([create("lamp"), delete(99)])
+    waiting = catalogue.queue.status()
+    assert (waiting.state, waiting.depth) == (QueueState.DRAINING, 2)
+    assert waiting.size_bytes == sum(len(write.arguments) + 64 for write in writes)
+    assert waiting.oldest_age_ms >= 0
+    catalogue.settle()
+    settled = catalogue.queue.status()
+    assert (settled.state, settled.depth, settled.size_bytes, settled.oldest_age_ms) == (
+        QueueState.IDLE,
+        0,
+        0,
+        0,
+    )
+    assert (settled.applied_total, settled.failed_total) == (1, 1)

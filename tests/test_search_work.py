@@ -1,0 +1,100 @@
+"""Tests that the work of a search follows what it shows, not the size of the catalogue."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from in_process import LIMITS, Catalogue, create, delete, update
+
+from database.engine import open_reader
+from database.products import Position, ProductFilter, ProductOrder, Products
+
+PRODUCTS = 8_000
+MANY, NONE = "lamp", "quartz"
+Read = Callable[[Products], Any]
+
+READS: dict[str, Read] = {
+    "a miss": lambda products: products.page(NONE, 50, 0),
+    "a long miss": lambda products: products.page(NONE * 30, 50, 0),
+    "a miss, counted": lambda products: products.count(ProductFilter(NONE)),
+    "a miss in a category": lambda products: ids(products, ProductFilter(NONE, "Home")),
+    "a miss by price": lambda products: by(products, ProductFilter(NONE, None, 1), ProductOrder.PRICE_ASC),
+    "a miss by title": lambda products: by(products, ProductFilter(NONE), ProductOrder.TITLE_DESC),
+    "many hits": lambda products: products.page(MANY, 10, 0),
+    "many hits of one letter": lambda products: products.page("l", 10, 0),
+    "many hits by id": lambda products: ids(products, ProductFilter(MANY)),
+    "many hits by id downwards": lambda products: by(products, ProductFilter(MANY), ProductOrder.ID_DESC),
+    "many hits in a category": lambda products: ids(products, ProductFilter(MANY, "Home")),
+    "many hits in a price range": lambda products: ids(products, ProductFilter(MANY, "Home", 1, 900)),
+    "many hits after a cursor": lambda products: products.after(
+        ProductFilter(MANY), ProductOrder.ID_ASC, Position(0, PRODUCTS // 2), 10
+    ),
+    "many hits before a cursor": lambda products: products.before(
+        ProductFilter(MANY), ProductOrder.ID_ASC, Position(0, PRODUCTS // 2), 10
+    ),
+}
+
+
+def ids(products: Products, wanted: ProductFilter) -> Any:
+    """A page by id."""
+    return by(products, wanted, ProductOrder.ID_ASC)
+
+
+def by(products: Products, wanted: ProductFilter, order: ProductOrder) -> Any:
+    """The first page in an order."""
+    return products.after(wanted, order, None, 10)
+
+
+@pytest.fixture(scope="module")
+def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalogue]:
+    """Many products that are all alike, the index behind by one changed, one deleted and one new."""
+    opened = Catalogue(tmp_path_factory.mktemp("search-work"), replace(LIMITS, batch_size=1_000))
+    numbers = range(PRODUCTS)
+    opened.write(*(create(f"Lamp {number}", 1 + number % 1_000, category="Home") for number in numbers))
+    opened.settle()
+    while opened.follow_index(PRODUCTS):
+        pass
+    opened.write(update(1, title="Lamp, changed"), delete(2), create("Lamp, new", category="Home"))
+    yield opened
+    opened.stop()
+
+
+def steps(catalogue: Catalogue, read: Read) -> int:
+    """The steps that SQLite's machine takes for a read: its work, in a figure that no load changes."""
+    taken = 0
+
+    def count() -> int:
+        nonlocal taken
+        taken += 1
+        return 0
+
+    engine = open_reader(catalogue.path, 1)
+    try:
+        with engine.connect() as only_one:
+            connection: Any = only_one.connection.driver_connection
+        connection.set_progress_handler(count, 1)
+        assert read(Products(engine)) is not None
+    finally:
+        engine.dispose()
+    return taken
+
+
+@pytest.mark.parametrize("name", READS)
+def test_a_search_takes_far_fewer_steps_than_there_are_products(catalogue: Catalogue, name: str) -> None:
+    assert 0 < steps(catalogue, READS[name]) < PRODUCTS // 2  # a look at every product takes four for each
+
+
+def test_characters_that_sqlite_takes_for_one_another_are_told_apart(tmp_path: Path) -> None:
+    catalogue = Catalogue(tmp_path / "data")
+    try:
+        catalogue.write(create("x\ufffey"), create("x\ufffdy"), create("x\uffffy"))
+        catalogue.settle()
+        for _ in range(2):  # before and after the index follows
+            for place, term in enumerate(("\ufffe", "\ufffd", "\uffff"), start=1):
+                for wanted in (term, f"x{term}y"):
+                    assert [item.id for item in catalogue.products.page(wanted, 9, 0)] == [place]
+            catalogue.follow_index(9)
+    finally:
+        catalogue.stop()

@@ -318,16 +318,21 @@ class _OneWrite(_Answered):
     write = graphene.Field(Write, description="The receipt; null when nothing was accepted")
 
 
-class ProductInput(graphene.InputObjectType):
-    """The fields of a product to create."""
-
+class _RequiredFields:
     title = graphene.String(required=True)
-    price = graphene.Float(required=True)
+    price = graphene.Float(required=True, description="Two decimals at the most")
+
+
+class _OptionalFields:
     description = graphene.String()
     category = graphene.String()
-    image = graphene.String()
-    rating_rate = graphene.Float()
+    image = graphene.String(description="An absolute http or https URL")
+    rating_rate = graphene.Float(description="From 0 to 5")
     rating_count = graphene.Int()
+
+
+class ProductInput(_RequiredFields, _OptionalFields, graphene.InputObjectType):
+    """The fields of a product to create."""
 
 
 class _Key:
@@ -336,14 +341,8 @@ class _Key:
     )
 
 
-class _NewProduct(_Key):
-    title = graphene.String(required=True)
-    price = graphene.Float(required=True)
-    description = graphene.String()
-    category = graphene.String()
-    image = graphene.String()
-    rating_rate = graphene.Float()
-    rating_count = graphene.Int()
+class _NewProduct(_RequiredFields, _OptionalFields, _Key):
+    pass
 
 
 class CreateProduct(_OneWrite, graphene.Mutation):
@@ -403,17 +402,12 @@ class CreateProducts(_Answered, graphene.Mutation):
 class UpdateProduct(_OneWrite, graphene.Mutation):
     """Queue an update of the fields that are given; null empties an optional one."""
 
-    class Arguments(_Key):
+    class Arguments(_OptionalFields, _Key):
         """The product, and what to change."""
 
         product_id = graphene.ID(required=True)
         title = graphene.String()
-        price = graphene.Float()
-        description = graphene.String()
-        category = graphene.String()
-        image = graphene.String()
-        rating_rate = graphene.Float()
-        rating_count = graphene.Int()
+        price = graphene.Float(description="Two decimals at the most")
 
     @staticmethod
     @reading

@@ -139,7 +139,7 @@ echo usage: docker.bat VERB [ARGUMENT...]
 echo.
 echo   up                    build the image, start the server, wait until it is ready
 echo   start                 start the server, wait until it is ready
-echo   stop                  stop the server; waits until every write it holds is applied
+echo   stop                  stop the server; applies what waits, for STOP_SECONDS at most
 echo   restart               stop, then start
 echo   test                  test over HTTP, one line a test
 echo   test-verbose          the same, showing each request and response

@@ -10,7 +10,7 @@ usage: docker.sh VERB [ARGUMENT...]
 
   up                    build the image, start the server, wait until it is ready
   start                 start the server, wait until it is ready
-  stop                  stop the server; waits until every write it holds is applied
+  stop                  stop the server; applies what waits, for STOP_SECONDS at most
   restart               stop, then start
   test                  test over HTTP, one line a test
   test-verbose          the same, showing each request and response

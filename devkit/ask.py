@@ -3,10 +3,15 @@
 import argparse
 import http.client
 import json
+import re
 import sys
+from collections.abc import Iterator
+from http import HTTPStatus
 
 from devkit.errors import CommandError
 from devkit.place import Place, place_from_environment
+
+_SUBSCRIPTION = re.compile(r"(\s|#[^\n]*)*subscription\b")
 
 
 def ask(place: Place, document: str, variables: dict[str, object] | None = None) -> tuple[bool, str]:
@@ -34,6 +39,32 @@ def ask(place: Place, document: str, variables: dict[str, object] | None = None)
     return fine, json.dumps(answer, indent=2, ensure_ascii=False)
 
 
+def watch(place: Place, document: str, variables: dict[str, object]) -> Iterator[tuple[bool, str]]:
+    """Send a subscription and give each event as it comes, as ``ask`` gives an answer; ends with the stream.
+
+    The answer is read as graphql-sse says (distinct connections mode). Raises CommandError.
+    """
+    body = json.dumps({"query": document, "variables": variables})
+    headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
+    connection = http.client.HTTPConnection(place.local_host, place.port)  # an event may take its time
+    try:
+        connection.request("POST", "/graphql", body.encode(), headers)
+        answer = connection.getresponse()
+        if answer.status != HTTPStatus.OK:
+            raise CommandError(f"{place.url}/graphql answered {answer.status}: {answer.read(500).decode()}")
+        for line in answer:
+            data = line.removeprefix(b"data:").strip()
+            if data != line.strip() and data:
+                event = json.loads(data)
+                yield not event.get("errors"), json.dumps(event, indent=2, ensure_ascii=False)
+    except (OSError, http.client.HTTPException) as error:
+        raise CommandError(
+            f"no server answers at {place.url} ({error}): start one with `start` or `up`"
+        ) from error
+    finally:
+        connection.close()
+
+
 def parser(program: str) -> argparse.ArgumentParser:
     """Return the reader of the command's arguments; DOCUMENT is optional, `-` reads standard input."""
     found = argparse.ArgumentParser(
@@ -49,8 +80,15 @@ def parser(program: str) -> argparse.ArgumentParser:
 
 
 def send(place: Place, options: argparse.Namespace) -> int:
-    """Send what the arguments say, print the answer, and return 0 if it is free of errors."""
+    """Send what the arguments say, print the answer or each event, and return 0 if all is free of errors."""
     document = sys.stdin.read() if options.document == "-" else options.document
+    if _SUBSCRIPTION.match(document):
+        all_fine = True
+        for fine, text in watch(place, document, options.variables):
+            sys.stdout.write(text + "\n")
+            sys.stdout.flush()
+            all_fine = all_fine and fine
+        return 0 if all_fine else 1
     fine, text = ask(place, document, options.variables)
     sys.stdout.write(text + "\n")
     return 0 if fine else 1

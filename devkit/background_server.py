@@ -84,8 +84,14 @@ def start(
     require_free_port(place)
     place.data_dir.mkdir(parents=True, exist_ok=True)
     process = _spawn(place, python, program)
-    server = record(place, process.pid, in_background=True)
-    healthy = wait_until_healthy(place, limit_seconds, alive=lambda: process.poll() is None)
+    try:
+        server = record(place, process.pid, in_background=True)
+        healthy = wait_until_healthy(place, limit_seconds, alive=lambda: process.poll() is None)
+    except KeyboardInterrupt:  # who gives up waiting does not want it
+        _ask_to_stop(process.pid)
+        process.wait()
+        place.record_path.unlink(missing_ok=True)
+        raise
     code = process.poll()
     if code is None:
         process.returncode = 0  # it outlives this program, so nobody waits for its end

@@ -50,7 +50,7 @@ class Passing:
 VERBS: dict[str, Verb | Passing] = {
     "up": Verb(verbs.up, "set up, load the sample catalogue if empty, serve in the foreground"),
     "start": Verb(verbs.start, "the same in the background; returns when the server is ready"),
-    "stop": Verb(verbs.stop, "stop the server; waits until every write it holds is applied"),
+    "stop": Verb(verbs.stop, "stop the server; applies what waits, for STOP_SECONDS at most"),
     "restart": Verb(verbs.restart, "stop, then start"),
     "test": Passing(verbs.test, "set up and run all tests; arguments go to pytest"),
     "test-verbose": Passing(verbs.test_verbose, "test over HTTP, showing each request and response"),
@@ -61,7 +61,7 @@ VERBS: dict[str, Verb | Passing] = {
     "shell": Verb(verbs.shell, "Python prompt with settings, engine and schema at hand"),
     "init-db": Verb(
         verbs.init_db,
-        "load the sample catalogue or a JSON, JSONL or CSV file",
+        "add the products of a JSON, JSONL or CSV file",
         "[FILE] [--report FILE]",
         _file,
     ),

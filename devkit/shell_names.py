@@ -1,6 +1,8 @@
 """Puts names at hand for ``dev.py shell``, which runs ``python -i -m devkit.shell_names``."""
 
 import sys
+from types import SimpleNamespace
+from typing import Any
 
 from sqlalchemy import text
 
@@ -13,6 +15,16 @@ settings = from_environment()
 engine = open_reader(settings.products_path, threads=2)
 products = Products(engine)
 schema = build_schema()
+# Nothing waits here, and nothing is written: the server that owns the journal does that.
+_context = SimpleNamespace(products=products, shown=lambda product: product)
+
+
+def query(document: str) -> Any:
+    """Return the data of a query of products, read from the product database."""
+    answer = schema.execute(document, context_value=_context)
+    if answer.errors:
+        raise answer.errors[0]
+    return answer.data
 
 
 def sql(statement: str) -> list[tuple[object, ...]]:
@@ -22,6 +34,6 @@ def sql(statement: str) -> list[tuple[object, ...]]:
 
 
 sys.stdout.write(
-    "settings, engine (read-only), products, schema, sql(statement); for example:\n"
-    "  sql('SELECT count(*) FROM products')\n  products.get(1)\n  print(schema)\n"
+    "settings, engine (read-only), products, schema, query(document), sql(statement); for example:\n"
+    "  sql('SELECT count(*) FROM products')\n  products.get(1)\n  query('{ categories { name count } }')\n"
 )

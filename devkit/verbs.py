@@ -71,6 +71,8 @@ def restart(_: Namespace) -> int:
     place = place_from_environment()
     if server := background_server.running(place):
         _stop(place, server)
+        if not os.environ.get("PORT"):  # where it was, unless another one is asked for
+            place = background_server.place_of(server, place)
     _load_and_start(place)
     return 0
 
@@ -116,7 +118,7 @@ def clean(options: Namespace) -> int:
         if folder.name != "__pycache__":
             say(f"  {folder}")
     say(f"  and {sum(folder.name == '__pycache__' for folder in folders)} folders of compiled Python")
-    if not options.yes and not _confirmed("Remove all of this, every product included?"):
+    if not options.yes and not _confirmed("Stop the server and remove all of this, every product included?"):
         say("Nothing was removed")
         return 1
     if server := background_server.running(place):
@@ -145,7 +147,8 @@ def init_db(options: Namespace) -> int:
     place = place_from_environment()
     arguments = [str(Path(options.file).resolve())] if options.file else []
     if arguments and not Path(arguments[0]).is_file():
-        raise CommandError(f"there is no file {arguments[0]}")
+        what = "is a folder" if Path(arguments[0]).is_dir() else "does not exist"
+        raise CommandError(f"{arguments[0]} {what}: name a JSON, JSONL or CSV file of products")
     arguments += ["--report", str(Path(options.report).resolve())] if options.report else []
     server = background_server.running(place)
     if server and not server.in_background:

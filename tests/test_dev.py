@@ -283,7 +283,7 @@ def test_a_restart_keeps_the_port_unless_another_one_is_asked_for(here: Place) -
     assert dev(here, "start").returncode == 0
     environment = here.environment()
     del environment["PORT"]
-    command = [sys.executable, ROOT / "dev.py", "restart"]
+    command = [sys.executable, str(ROOT / "dev.py"), "restart"]
     again = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert f"Started: {here.url} (pid " in again.stdout, again.stderr
     assert dev(here, "stop").returncode == 0

@@ -1,5 +1,6 @@
 """Reads products: one, a page by offset, a page by keyset, how many, and the categories."""
 
+import contextlib
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -106,11 +107,9 @@ class Products:
 
     def page(self, search: str, first: int, skip: int) -> list[Product]:
         """``first`` products in the order of their ids after the first ``skip`` that the search finds."""
-        if not search and skip <= _SHORT_SKIP:
-            with self._turn:
-                return self._products(_page, {"first": first, "skip": skip})
         if not search:
-            return self._products(_page, {"first": first, "skip": skip})
+            with self._turn if skip <= _SHORT_SKIP else contextlib.nullcontext():
+                return self._products(_page, {"first": first, "skip": skip})
         source, values = matching(search)
         statement = select(*_of(source)).order_by(source.c.id).limit(first).offset(skip)
         return self._products(statement, values)

@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 
 from devkit.errors import CommandError
@@ -19,18 +20,8 @@ def ask(place: Place, document: str, variables: dict[str, object] | None = None)
 
     Raises CommandError if no server answers, or if what answers is no GraphQL server.
     """
-    body = json.dumps({"query": document, "variables": variables or {}})
-    headers = {"Content-Type": "application/json", "Accept": "application/json"}
-    connection = http.client.HTTPConnection(place.local_host, place.port, timeout=60)
-    try:
-        connection.request("POST", "/graphql", body.encode(), headers)
-        text = connection.getresponse().read().decode("utf-8", "replace")
-    except (OSError, http.client.HTTPException) as error:
-        raise CommandError(
-            f"no server answers at {place.url} ({error}): start one with `start` or `up`"
-        ) from error
-    finally:
-        connection.close()
+    with _sent(place, document, variables or {}, "application/json", timeout_seconds=60) as response:
+        text = response.read().decode("utf-8", "replace")
     try:
         answer = json.loads(text)
     except ValueError as error:
@@ -44,19 +35,29 @@ def watch(place: Place, document: str, variables: dict[str, object]) -> Iterator
 
     The answer is read as graphql-sse says (distinct connections mode). Raises CommandError.
     """
-    body = json.dumps({"query": document, "variables": variables})
-    headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
-    connection = http.client.HTTPConnection(place.local_host, place.port)  # an event may take its time
-    try:
-        connection.request("POST", "/graphql", body.encode(), headers)
-        answer = connection.getresponse()
-        if answer.status != HTTPStatus.OK:
-            raise CommandError(f"{place.url}/graphql answered {answer.status}: {answer.read(500).decode()}")
-        for line in answer:
+    # No time limit: an event comes when it comes.
+    with _sent(place, document, variables, "text/event-stream", timeout_seconds=None) as response:
+        if response.status != HTTPStatus.OK:
+            raise CommandError(
+                f"{place.url}/graphql answered {response.status}: {response.read(500).decode()}"
+            )
+        for line in response:
             data = line.removeprefix(b"data:").strip()
-            if data != line.strip() and data:
+            if line.startswith(b"data:") and data:
                 event = json.loads(data)
                 yield not event.get("errors"), json.dumps(event, indent=2, ensure_ascii=False)
+
+
+@contextmanager
+def _sent(
+    place: Place, document: str, variables: dict[str, object], accept: str, *, timeout_seconds: float | None
+) -> Iterator[http.client.HTTPResponse]:
+    body = json.dumps({"query": document, "variables": variables})
+    headers = {"Content-Type": "application/json", "Accept": accept}
+    connection = http.client.HTTPConnection(place.local_host, place.port, timeout=timeout_seconds)
+    try:
+        connection.request("POST", "/graphql", body.encode(), headers)
+        yield connection.getresponse()
     except (OSError, http.client.HTTPException) as error:
         raise CommandError(
             f"no server answers at {place.url} ({error}): start one with `start` or `up`"

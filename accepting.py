@@ -10,10 +10,10 @@ from enum import StrEnum
 
 from database.journal import Journal, KeyUse, size_bytes
 from database.schema import StoreError
+from time_ordered import first_id_of
 from writes import Operation, Write, WriteRequest
 
 _BATCHES_FORGOTTEN_AT_ONCE = 4
-_COUNTER_BITS = 20  # a write id is the millisecond of its acceptance and a counter: 63 bits last until 2248
 
 
 class Refusal(StrEnum):
@@ -53,11 +53,6 @@ class _Ticket:
     writes: list[Write] = field(default_factory=list)
     replayed: KeyUse | None = None
     error: Exception | None = None
-
-
-def first_id_of(microseconds: int) -> int:
-    """The smallest write id that can be accepted at this time (microseconds since 1970)."""
-    return microseconds // 1000 << _COUNTER_BITS
 
 
 class Acceptor:

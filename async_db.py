@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from accepting import Acceptor, Limits, NotAcceptedError, Refusal, first_id_of
+from accepting import Acceptor, Limits, NotAcceptedError, Refusal
 from background import BackgroundLoop
 from database.journal import Journal, KeyUse
 from database.ledger import Ledger
 from database.schema import StoreError
 from database.writer import CatalogueWriter, SettledBatch
+from time_ordered import first_id_of
 from waiting import Waiters
 from writes import Write, WriteRequest, WriteStatus
 

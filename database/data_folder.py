@@ -31,7 +31,7 @@ def open_data_folder(products_path: Path, journal_path: Path, sync: str = "full"
 
 
 def _prepare_products(journal: Journal, path: Path) -> str:
-    known = journal.catalogue()
+    known = journal.remembered("catalogue")
     if known is not None and not path.exists():
         raise StoreError(
             f"The product database {path} is missing, and the journal beside it belongs to it "
@@ -75,7 +75,7 @@ def _cannot_be_opened(journal: Journal, path: Path, reason: str) -> StoreError:
 
 
 def _check_belongs(journal: Journal, path: Path, name: str) -> None:
-    bound = journal.bind_catalogue(name)
+    bound = journal.remember("catalogue", name)
     if bound != name:
         raise StoreError(
             f"The journal {journal.path} belongs to another catalogue ({bound}) than {path} ({name}): put "

@@ -1,23 +1,27 @@
-"""Opens the SQLAlchemy engine that answers reads."""
+"""Opens the SQLAlchemy engines: one kind answers reads, the other writes."""
 
 import sqlite3
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.pool import StaticPool
 
 from database.schema import StoreError
 
 _CACHE_KIB = 4 * 1024
+_BUSY_SECONDS = 5
+# What says that a statement or a value is wrong, and not that the database cannot be used.
+_OF_OUR_OWN = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
 
 
 class StoreUnavailable(StoreError):
-    """The product database cannot be read at the moment."""
+    """A database cannot be used at the moment; nothing of the attempt was done."""
 
 
 def open_reader(path: Path, threads: int) -> Engine:
-    """An engine for reading the product database from ``threads`` threads.
+    """An engine for reading a database from ``threads`` threads.
 
     Its connections cannot write (``query_only``), never create the file, and run in autocommit, so each
     statement sees the newest commit and no read holds a snapshot open.
@@ -36,15 +40,44 @@ def open_reader(path: Path, threads: int) -> Engine:
         connection.execute("PRAGMA query_only = ON")
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
 
+    _translate_errors(engine, f"The database {path} cannot be read")
+    return engine
+
+
+def open_writer(path: Path, sync: str = "full") -> Engine:
+    """An engine of one connection that writes a database; its transactions begin with the write lock.
+
+    To be used by one thread at a time. ``sync`` is ``full`` (a commit survives a power cut) or ``normal`` (it
+    survives a killed process). Raises StoreUnavailable where the driver raises.
+    """
+    engine = create_engine(
+        f"sqlite:///file:{_escaped(path)}?mode=rw&uri=true",
+        poolclass=StaticPool,
+        pool_reset_on_return=None,
+        connect_args={"check_same_thread": False, "timeout": _BUSY_SECONDS, "isolation_level": None},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: Any) -> None:
+        connection.execute(f"PRAGMA synchronous = {'FULL' if sync == 'full' else 'NORMAL'}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    _translate_errors(engine, f"The database {path} cannot be written")
+    return engine
+
+
+def _translate_errors(engine: Engine, what: str) -> None:
     @event.listens_for(engine, "handle_error")
     def _translate(context: ExceptionContext) -> None:
-        if isinstance(context.original_exception, sqlite3.Error):
+        if isinstance(context.original_exception, sqlite3.Error) and not isinstance(
+            context.original_exception, _OF_OUR_OWN
+        ):
             raise StoreUnavailable(
-                f"The product database {path} cannot be read: {context.original_exception}. "
-                "Accepted writes are safe in the journal; see /health"
+                f"{what}: {context.original_exception}. What was accepted is safe; see /health"
             ) from context.original_exception
-
-    return engine
 
 
 def _escaped(path: Path) -> str:

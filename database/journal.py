@@ -96,21 +96,21 @@ class Journal:
         with self._lock:
             self._connection.close()
 
-    def bind_catalogue(self, name: str) -> str:
-        """Remember the catalogue this journal belongs to; returns the one it already belonged to, if any."""
+    def remember(self, name: str, value: str) -> str:
+        """Remember a value under a name for ever; returns the one that was remembered before, if any."""
         with self._lock:
             try:
                 self._connection.execute(
-                    "INSERT OR IGNORE INTO meta (name, value) VALUES ('catalogue', ?)", (name,)
+                    "INSERT OR IGNORE INTO meta (name, value) VALUES (?, ?)", (name, value)
                 )
-                row = self._connection.execute("SELECT value FROM meta WHERE name = 'catalogue'").fetchone()
+                row = self._connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
             except sqlite3.Error as error:
                 raise _opening_error(self.path, error) from error
             return str(row[0])
 
-    def catalogue(self) -> str | None:
-        """The catalogue this journal belongs to, or None for a new journal."""
-        rows = self._read("SELECT value FROM meta WHERE name = 'catalogue'")
+    def remembered(self, name: str) -> str | None:
+        """What is remembered under a name, or None."""
+        rows = self._read("SELECT value FROM meta WHERE name = ?", name)
         return str(rows[0][0]) if rows else None
 
     def append(self, writes: Sequence[Write], keys: Iterable[KeyUse], forget_through: int) -> None:
@@ -148,8 +148,7 @@ class Journal:
 
     def forgotten_through(self) -> int:
         """The greatest id of a write that was dropped because the ledger has it; 0 when there was none."""
-        rows = self._read("SELECT value FROM meta WHERE name = 'forgotten_through'")
-        return int(rows[0][0]) if rows else 0
+        return int(self.remembered("forgotten_through") or 0)
 
     def after(self, write_id: int, limit: int) -> list[Write]:
         """The oldest ``limit`` writes whose id is greater than ``write_id``, in the order of acceptance."""

@@ -22,6 +22,11 @@ def migrate_journal(connection: sqlite3.Connection) -> None:
     _migrate(connection, "journal")
 
 
+def migrate_tasks(connection: sqlite3.Connection) -> None:
+    """Bring the task database to the newest schema."""
+    _migrate(connection, "tasks")
+
+
 def can_be_database(path: Path) -> bool:
     """Whether a file is missing, empty or begins like a SQLite database.
 

@@ -1,0 +1,125 @@
+"""Reads tasks: one, a page, how many, and the figures of each type."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Engine, Select, func, select
+
+from tasks.statements import COLUMNS, paused_types, tasks
+from tasks.task import Task, TaskStatus
+
+_DURATIONS = 1_000  # of the last completed tasks of a type
+_ESCAPE = "\\"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFilter:
+    """Which tasks a page is made of; ``statuses`` empty: every one. ``search`` finds a substring in any case."""
+
+    statuses: frozenset[TaskStatus] = frozenset()
+    type: str | None = None
+    stage: str | None = None
+    search: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TypeReport:
+    """A type of tasks; durations from the first claim to the end of the last 1,000 completed ones."""
+
+    type: str
+    counts: Mapping[TaskStatus, int]
+    paused: bool
+    concurrency: int
+    running: int
+    duration_p50_ms: float | None
+    duration_p95_ms: float | None
+
+
+class TaskListing:
+    """Reads over one engine; every method may be called from any thread. Raises StoreError."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def find(self, task_id: int) -> Task | None:
+        """One task, or None."""
+        return next(iter(self._tasks(_some.where(tasks.c.id == task_id))), None)
+
+    def find_many(self, task_ids: Sequence[int]) -> list[Task]:
+        """Those of the tasks that exist, oldest first."""
+        return self._tasks(_some.where(tasks.c.id.in_(task_ids)).order_by(tasks.c.id))
+
+    def find_correlated(self, correlation_id: str, task_type: str | None = None) -> Task | None:
+        """The newest task (of a type) with a correlation id, or None."""
+        of_it = _some.where(tasks.c.correlation_id.is_not(None), tasks.c.correlation_id == correlation_id)
+        of_it = of_it if task_type is None else of_it.where(tasks.c.type == task_type)
+        return next(iter(self._tasks(of_it.order_by(tasks.c.id.desc()).limit(1))), None)
+
+    def newest(self, wanted: TaskFilter, before: int | None, limit: int) -> list[Task]:
+        """The newest ``limit`` tasks with an id below ``before``, newest first."""
+        page = _some.where(*_conditions(wanted)).order_by(tasks.c.id.desc()).limit(limit)
+        return self._tasks(page if before is None else page.where(tasks.c.id < before))
+
+    def page(self, wanted: TaskFilter, limit: int, offset: int) -> list[Task]:
+        """``limit`` tasks after the first ``offset``, newest first."""
+        page = _some.where(*_conditions(wanted)).order_by(tasks.c.id.desc())
+        return self._tasks(page.limit(limit).offset(offset))
+
+    def count(self, wanted: TaskFilter) -> int:
+        """How many tasks the filter lets through."""
+        with self._engine.connect() as connection:
+            counting = select(func.count()).select_from(tasks).where(*_conditions(wanted))
+            return connection.execute(counting).scalar_one()
+
+    def counts(self) -> dict[str, dict[TaskStatus, int]]:
+        """How many tasks of each type have each status."""
+        by_both = select(tasks.c.type, tasks.c.status, func.count()).group_by(tasks.c.type, tasks.c.status)
+        found: dict[str, dict[TaskStatus, int]] = {}
+        with self._engine.connect() as connection:
+            for task_type, status, count in connection.execute(by_both):
+                found.setdefault(task_type, {})[TaskStatus(status)] = count
+        return found
+
+    def paused(self) -> set[str]:
+        """The types that are paused."""
+        with self._engine.connect() as connection:
+            return {task_type for (task_type,) in connection.execute(select(paused_types.c.type))}
+
+    def durations_ms(self, task_type: str) -> list[float]:
+        """How long the last completed tasks of a type took, shortest first."""
+        lasting = (
+            select(tasks.c.finished_at_us - tasks.c.started_at_us)
+            .where(tasks.c.type == task_type, tasks.c.status == TaskStatus.COMPLETED.value)
+            .where(tasks.c.started_at_us.is_not(None))
+            .order_by(tasks.c.id.desc())
+            .limit(_DURATIONS)
+        )
+        with self._engine.connect() as connection:
+            return sorted(microseconds / 1_000 for (microseconds,) in connection.execute(lasting))
+
+    def _tasks(self, statement: Select[tuple[object, ...]]) -> list[Task]:
+        with self._engine.connect() as connection:
+            return [Task._make(row) for row in connection.execute(statement).all()]
+
+
+_some = select(*COLUMNS)
+
+
+def _conditions(wanted: TaskFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.statuses:
+        conditions.append(tasks.c.status.in_(sorted(status.value for status in wanted.statuses)))
+    if wanted.type is not None:
+        conditions.append(tasks.c.type == wanted.type)
+    if wanted.stage is not None:
+        conditions.append(tasks.c.stage == wanted.stage)
+    if wanted.search:
+        conditions.append(tasks.c.search_text.like(_pattern(wanted.search), escape=_ESCAPE))
+    return conditions
+
+
+def _pattern(search: str) -> str:
+    text = search.casefold()
+    for special in (_ESCAPE, "%", "_"):
+        text = text.replace(special, _ESCAPE + special)
+    return f"%{text}%"

@@ -1,0 +1,306 @@
+"""Starts, watches and stops workers: claims tasks for them, runs them on the background loop, records outcomes."""
+
+import asyncio
+import concurrent.futures
+import logging
+import os
+import random
+import secrets
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from background import BackgroundLoop
+from database.schema import StoreError
+from tasks.execution import unrecordable
+from tasks.registry import Registry
+from tasks.running import Report, Running
+from tasks.store import TaskStore, Turn
+from tasks.task import Task, TaskStatus
+from tasks.upkeep import Upkeep
+
+_log = logging.getLogger("afterwrite.tasks")
+
+T = TypeVar("T")
+_FIRST_PAUSE_SECONDS = 0.05
+_LONGEST_PAUSE_SECONDS = 2.0
+_PACE_SECONDS = 0.003
+
+
+@dataclass(frozen=True, slots=True)
+class ManagerLimits:
+    """Times in seconds; ``code_threads`` is how many threads run the blocking code of workers."""
+
+    lock_seconds: float
+    stop_seconds: float
+    retention_seconds: float
+    result_max_bytes: int
+    code_threads: int
+
+
+@dataclass(frozen=True, slots=True)
+class ManagerStatus:
+    """The workers at one moment; totals count since the start of the process. ``trouble``: why nothing is claimed."""
+
+    name: str
+    running: Mapping[str, int]
+    ended: Mapping[tuple[str, str], int]
+    retried: int
+    lost: int
+    trouble: str | None
+    integrations: Mapping[str, Mapping[str, Any]]
+
+
+class WorkerManager:
+    """Runs the tasks of one store with the workers of one registry, on the background loop.
+
+    One coroutine takes turns with the store: each turn records what has ended since the last one and claims as
+    many tasks as there are free places. A task that is added starts at once, because the store says so; polling
+    only finds what nobody said: locks that expired, and what another process added.
+    ``on_recorded`` is called on a thread with tasks after their outcome is on disk; it must not block.
+    """
+
+    def __init__(
+        self,
+        store: TaskStore,
+        registry: Registry,
+        background: BackgroundLoop,
+        limits: ManagerLimits,
+        on_recorded: Callable[[Sequence[Task]], None] = lambda _: None,
+    ) -> None:
+        self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
+        self._store, self._registry, self._background, self._limits = store, registry, background, limits
+        self._on_recorded = on_recorded
+        self._hungry = set(registry.types)  # types of which a task may be ready
+        self._due_us: int | None = 0  # when the next scheduled task's time comes; 0: look
+        self._trouble: str | None = None
+        self._stopping = self._finished = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._wake = asyncio.Event()
+        self._jobs: list[concurrent.futures.Future[None]] = []
+        self._store_thread = ThreadPoolExecutor(1, "task-store")
+        self._code_threads = ThreadPoolExecutor(limits.code_threads, "task-code")
+        self._running = Running(
+            registry, store.name, self._code_threads, limits.result_max_bytes, self._has_report
+        )
+        self._upkeep = Upkeep(store, registry, self._running, self._tried, self.name, limits.lock_seconds)
+        store.on_change.append(self._changed)
+
+    # -- from any thread ------------------------------------------------------------------------------------
+
+    def start(self, *, alone: bool) -> None:
+        """Start to claim. ``alone`` says that no other process has this store: then no lock in it is alive."""
+        self._background.submit(self._prepare(alone)).result()
+        self._jobs = [
+            self._background.submit(job)
+            for job in (
+                self._turns(),
+                self._upkeep.heartbeats(),
+                self._upkeep.polls(self._look),
+                self._upkeep.retention(self._limits.retention_seconds),
+            )
+        ]
+
+    def announce_stop(self) -> None:
+        """Claim no more tasks; those that run go on."""
+        self._stopping = True
+
+    def stop(self) -> None:
+        """Let running tasks finish for ``stop_seconds``, then release their locks; may be called twice."""
+        self._stopping = True
+        if self._finished or not self._jobs:
+            return
+        self._finished = True
+        self._background.submit(self._finish()).result()
+        self._code_threads.shutdown(wait=False, cancel_futures=True)
+        self._store_thread.shutdown()
+
+    def resumed(self, task_type: str) -> None:
+        """Claim tasks of a type that was paused."""
+        self._call(self._feed, {task_type}, None)
+
+    def running(self, task_type: str) -> int:
+        """How many tasks of a type run in this process."""
+        return self._running.busy[task_type]
+
+    def status(self) -> ManagerStatus:
+        """The workers now."""
+        healths = {worker.service: worker.health() for worker in self._registry.workers if worker.service}
+        return ManagerStatus(
+            name=self.name,
+            running={name: count for name, count in dict(self._running.busy).items() if count},
+            ended=dict(self._running.totals.ended),
+            retried=self._running.totals.retried,
+            lost=self._running.totals.lost,
+            trouble=self._trouble,
+            integrations={name: health for name, health in healths.items() if health is not None},
+        )
+
+    def _changed(self, tasks: Sequence[Task]) -> None:
+        """Hear from the store what changed: what may be claimed, what is due when, what is to be cancelled."""
+        ready = {task.type for task in tasks if task.ready}
+        waiting = [task.run_at_us for task in tasks if task.status == TaskStatus.PENDING and not task.ready]
+        cancelled = [task.id for task in tasks if task.cancel_asked and task.locked_by == self.name]
+        # A turn that is about to begin comes after this commit: it needs no telling.
+        told = self._wake.is_set() and ready <= self._hungry
+        if (ready and not told) or waiting:
+            self._call(self._feed, ready, min(waiting, default=None))
+        for task_id in cancelled:
+            self._call(self._running.cancel, task_id)
+
+    def _call(self, function: Callable[..., None], *arguments: Any) -> None:
+        if not self._finished and self._jobs:
+            self._background.loop.call_soon_threadsafe(function, *arguments)
+
+    # -- on the loop ----------------------------------------------------------------------------------------
+
+    async def _prepare(self, alone: bool) -> None:
+        self._wake.set()  # whatever is in the store already
+        if alone:
+            expired = 1
+            while expired:  # their workers died with the process before
+                expired = await self._in_store(self._store.expire, 0.0, self._upkeep.lost)
+
+    def _feed(self, types: set[str], due_us: int | None) -> None:
+        self._hungry |= types
+        if due_us is not None and (self._due_us is None or due_us < self._due_us):
+            self._due_us = due_us
+            self._set_timer()
+        if types:
+            self._wake.set()
+
+    def _look(self) -> None:
+        """Claim and look for what is due, although nobody told of it."""
+        self._due_us = 0
+        self._feed(set(self._registry.types), None)
+
+    def _has_report(self, task: Task) -> None:
+        self._hungry.add(task.type)
+        self._wake.set()
+
+    async def _turns(self) -> None:
+        """Take turns with the store until the stop; a failure is logged, shown and tried again."""
+        loop, turned, pause = asyncio.get_running_loop(), 0.0, _FIRST_PAUSE_SECONDS
+        while not (self._finished and self._running.is_empty):
+            await self._wake.wait()
+            # Turns that follow each other closely would each pay for a commit, and hold up those who add tasks.
+            await asyncio.sleep(max(0.0, turned + _PACE_SECONDS - loop.time()))
+            self._wake.clear()
+            turned = loop.time()
+            try:
+                await self._turn()
+                self._recover()
+                pause = _FIRST_PAUSE_SECONDS
+            except Exception as error:  # noqa: BLE001 - the one place where the loop's failures are met
+                self._report_trouble(error)
+                self._wake.set()
+                await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - it spreads retries
+                pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+
+    async def _turn(self) -> None:
+        if self._due_us is not None and self._due_us <= time.time_ns() // 1000:
+            await self._look_for_due()
+        reports, slots = self._running.take_reports(), self._free_slots()
+        if not reports and not slots:
+            return
+        self._hungry -= set(slots)
+        try:
+            turn = await self._claim_and_record(reports, slots)
+        except BaseException as error:
+            self._running.put_back(reports)
+            self._hungry |= set(slots)
+            if isinstance(error, StoreError) or not reports:
+                raise
+            await self._record_one_by_one()
+            return
+        self._running.settle(reports, turn)
+        for task in turn.claimed:
+            self._running.begin(task)
+        claimed = Counter(task.type for task in turn.claimed)
+        self._hungry |= {name for name, free in slots.items() if claimed[name] == free}  # there may be more
+        if self._running.has_reports or self._free_slots():
+            self._wake.set()
+        if turn.recorded:
+            self._on_recorded(turn.recorded)
+
+    async def _claim_and_record(self, reports: Sequence[Report], slots: Mapping[str, int]) -> Turn:
+        outcomes = [(report.run.task, report.outcome) for report in reports]
+        return await self._in_store(self._store.claim_and_record, self.name, outcomes, slots)
+
+    async def _record_one_by_one(self) -> None:
+        """The safe path: an outcome that the database does not take fails its task and holds up no other one."""
+        self._wake.set()
+        for report in (reports := self._running.take_reports()):
+            try:
+                turn = await self._claim_and_record([report], {})
+            except StoreError:
+                self._running.put_back(reports[reports.index(report) :])
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with it
+                report.outcome = unrecordable(report.run.task, error)
+                turn = await self._claim_and_record([report], {})
+            self._running.settle([report], turn)
+
+    async def _look_for_due(self) -> None:
+        _, self._due_us = await self._in_store(self._store.make_due_ready)
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._due_us is not None:
+            delay = max(0.0, self._due_us / 1e6 - time.time())
+            self._timer = asyncio.get_running_loop().call_later(delay + 0.0005, self._wake.set)
+
+    def _free_slots(self) -> dict[str, int]:
+        if self._stopping:
+            return {}
+        places = {}
+        for task_type in self._hungry:
+            worker = self._registry.worker(task_type)
+            free = 0 if worker is None else worker.concurrency - self._running.busy[task_type]
+            if free > 0:
+                places[task_type] = free
+        return places
+
+    # -- stop -----------------------------------------------------------------------------------------------
+
+    async def _finish(self) -> None:
+        self._wake.set()
+        await self._running.finish(self._limits.stop_seconds)
+        turns, *others = [asyncio.wrap_future(job) for job in self._jobs]
+        for job in others:
+            job.cancel()
+        await asyncio.wait([turns], timeout=5.0)  # records what has ended just now
+        turns.cancel()
+        for worker in self._registry.workers:
+            await worker.close()
+
+    # -- the store ------------------------------------------------------------------------------------------
+
+    async def _in_store(self, function: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._store_thread, function, *arguments)
+
+    async def _tried(self, function: Callable[..., T], *arguments: Any) -> T | None:
+        try:
+            return await self._in_store(function, *arguments)
+        except StoreError as error:
+            self._report_trouble(error)
+            return None
+
+    def _report_trouble(self, error: Exception) -> None:
+        message = str(error)
+        if message != self._trouble:  # once for each trouble, not for each try
+            expected = isinstance(error, StoreError)
+            _log.error("%s", message, exc_info=error if not expected else (error.__cause__ or error))
+        self._trouble = message
+
+    def _recover(self) -> None:
+        if self._trouble is not None:
+            self._trouble = None
+            _log.info("the task database can be used again")

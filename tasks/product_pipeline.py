@@ -1,0 +1,170 @@
+"""Checks, enriches and sums up a list of products: the stages of ``process_products`` as pure functions."""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+from product import FieldError, check_fields
+from tasks.product_words import category_name, keywords, tidy, unique_slugs
+
+Stored = Mapping[str, Any]  # a product as check_fields gives it
+Json = dict[str, Any]
+
+_LIST_SHARE = 4  # refusals may take a quarter of the room, and so may the categories
+_ENDING_BYTES = 100  # for what the last stage adds
+
+
+class Checked(NamedTuple):
+    """What became of a list: the good products, and why the others are refused; both by their index."""
+
+    products: dict[int, Stored]
+    refusals: list[Json]
+
+
+class Enriched(NamedTuple):
+    """The good products with what was found out about them, and the figures of the whole list."""
+
+    products: list[Json]
+    figures: Json
+    categories: list[Json]
+
+
+def validate(items: Sequence[Mapping[str, Any]]) -> Checked:
+    """Check every item by the rules of a new product.
+
+    A rating may be a number or ``{"rate", "count"}``, as the API gives it, or the two fields of ``check_fields``.
+    A refusal is ``{"index", "errors": [{"field", "code", "message"}]}``.
+    """
+    products: dict[int, Stored] = {}
+    refusals = []
+    for index, item in enumerate(items):
+        checked, refused = check_fields(_with_plain_rating(item), creating=True)
+        if refused:
+            refusals.append({"index": index, "errors": [_error(problem) for problem in refused]})
+        else:
+            products[index] = checked
+    return Checked(products, refusals)
+
+
+def transform(products: Mapping[int, Stored]) -> Enriched:
+    """Enrich every product, and count the figures of all and of each category; at least one product.
+
+    A product becomes ``{"index", "title", "slug", "category", "price", "priceBand", "keywords", "rating"}``.
+    Figures are ``{"count", "total", "min", "max", "mean", "median"}``; money is decimal text, summed up in minor
+    units, so no cent is lost; mean and median are rounded half to even. The categories come largest first.
+    """
+    names = {index: category_name(product["category"]) for index, product in products.items()}
+    prices: dict[str | None, list[int]] = defaultdict(list)
+    for index, product in products.items():
+        prices[names[index]].append(product["price_minor"])
+    ordered = {name: sorted(found) for name, found in prices.items()}
+    titles = [tidy(product["title"]) for product in products.values()]
+    enriched = [
+        _enriched(index, products[index], names[index], title, slug, ordered[names[index]])
+        for index, title, slug in zip(products, titles, unique_slugs(titles), strict=True)
+    ]
+    largest_first = sorted(ordered, key=lambda name: (-len(ordered[name]), name or ""))
+    categories = [{"category": name} | _figures(ordered[name]) for name in largest_first]
+    return Enriched(
+        enriched, _figures(sorted(price for found in ordered.values() for price in found)), categories
+    )
+
+
+def verdict(checked: Checked, max_bytes: int) -> Json:
+    """What the first stage leaves: the counts, and as many refusals as a quarter of ``max_bytes`` holds."""
+    refusals, left_out = _first_that_fit(checked.refusals, max_bytes // _LIST_SHARE)
+    return {
+        "received": len(checked.products) + len(checked.refusals),
+        "accepted": len(checked.products),
+        "refused": len(checked.refusals),
+        "refusals": refusals,
+        "refusalsLeftOut": left_out,
+    }
+
+
+def with_products(report: Json, enriched: Enriched, max_bytes: int) -> Json:
+    """The verdict with the statistics and as many products as there is room for in ``max_bytes`` of JSON."""
+    categories, categories_left_out = _first_that_fit(enriched.categories, max_bytes // _LIST_SHARE)
+    statistics = enriched.figures | {"categories": categories, "categoriesLeftOut": categories_left_out}
+    found = report | {"statistics": statistics, "products": [], "productsLeftOut": len(enriched.products)}
+    room = max_bytes - len(json.dumps(found)) - _ENDING_BYTES
+    products, left_out = _first_that_fit(enriched.products, room)
+    return found | {"products": products, "productsLeftOut": left_out}
+
+
+def adds_up(report: Json, received: int) -> bool:
+    """Whether a report has come through the second stage and accounts for every product that was received."""
+    if "products" not in report:
+        return False
+    listed = len(report["products"]) + report["productsLeftOut"]
+    return bool(received == report["received"] == listed + report["refused"] and listed == report["accepted"])
+
+
+def price_band(price: int, prices: Sequence[int]) -> str:
+    """LOW below the lower quartile of the ``prices`` (rising), HIGH above the upper one, MIDDLE between."""
+    quarter = (len(prices) - 1) // 4
+    if price < prices[quarter]:
+        return "LOW"
+    return "HIGH" if price > prices[-1 - quarter] else "MIDDLE"
+
+
+def _with_plain_rating(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    rating = item.get("rating")
+    if rating is None:
+        return item
+    given = (rating.get("rate"), rating.get("count")) if isinstance(rating, dict) else (rating, None)
+    return {**item, **{name: value for name, value in zip(_RATING, given, strict=True) if value is not None}}
+
+
+_RATING = ("rating_rate", "rating_count")
+
+
+def _error(refused: FieldError) -> Json:
+    return {"field": refused.field, "code": refused.problem.value, "message": str(refused)}
+
+
+def _enriched(
+    index: int, product: Stored, category: str | None, title: str, slug: str, prices: Sequence[int]
+) -> Json:
+    rate, count = product["rating_rate"], product["rating_count"]
+    return {
+        "index": index,
+        "title": title,
+        "slug": slug,
+        "category": category,
+        "price": _money(product["price_minor"]),
+        "priceBand": price_band(product["price_minor"], prices),
+        "keywords": keywords(title, category),
+        "rating": None if rate is None and count is None else {"rate": rate, "count": count},
+    }
+
+
+def _figures(prices: Sequence[int]) -> Json:
+    count, total = len(prices), sum(prices)
+    middle = Fraction(prices[(count - 1) // 2] + prices[count // 2], 2)
+    return {
+        "count": count,
+        "total": _money(total),
+        "min": _money(prices[0]),
+        "max": _money(prices[-1]),
+        "mean": _money(round(Fraction(total, count))),
+        "median": _money(round(middle)),
+    }
+
+
+def _money(minor: int) -> str:
+    return f"{minor // 100}.{minor % 100:02}"
+
+
+def _first_that_fit(rows: Sequence[Json], max_bytes: int) -> tuple[list[Json], int]:
+    """The first rows whose JSON fits, and how many are left out."""
+    kept: list[Json] = []
+    for row in rows:
+        # Counted in its longest form: every character that is not ASCII as an escape.
+        max_bytes -= len(json.dumps(row)) + len(", ")
+        if max_bytes < 0:
+            break
+        kept.append(row)
+    return kept, len(rows) - len(kept)

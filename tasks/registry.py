@@ -1,0 +1,185 @@
+"""Knows the workers: which one runs a task, and whether a new task fits its type."""
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError, best_match
+from jsonschema.validators import validator_for
+
+from tasks.retry import RetryPolicy
+from tasks.store import Prepared
+from tasks.task import NewTask, Task
+from tasks.worker import BaseWorker
+
+PRIORITY_MAX = 1_000
+ATTEMPTS_MAX = 100
+TEXT_MAX = 255
+URL_MAX = 2_000
+_SEARCH_TEXT_MAX = 2_000
+_RUN_AT_MAX_US = 253_402_300_799_000_000  # the end of the year 9999: later is no datetime
+_UNUSABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_ESCAPED_NUL = re.compile(
+    r"(?<!\\)(?:\\\\)*\\u0000"
+)  # as JSON writes it, and no backslash that was one before
+
+
+class Refusal(StrEnum):
+    """Why a request about a task was refused."""
+
+    UNKNOWN_TASK_TYPE = "UNKNOWN_TASK_TYPE"
+    INVALID_PAYLOAD = "INVALID_PAYLOAD"
+    INVALID_ARGUMENT = "INVALID_ARGUMENT"
+    IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
+    TASK_NOT_FOUND = "TASK_NOT_FOUND"
+    TASK_NOT_CANCELLABLE = "TASK_NOT_CANCELLABLE"
+    TASK_NOT_RETRYABLE = "TASK_NOT_RETRYABLE"
+    MOVE_NOT_ALLOWED = "MOVE_NOT_ALLOWED"
+    TASK_LOCKED = "TASK_LOCKED"
+    QUEUE_FULL = "QUEUE_FULL"
+    SHUTTING_DOWN = "SHUTTING_DOWN"
+
+
+class TaskRefused(Exception):
+    """A request that changed nothing: why, a message that says what to do, and the argument (None: all of it)."""
+
+    def __init__(self, refusal: Refusal, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.refusal, self.message, self.field = refusal, message, field
+
+
+class Registry:
+    """The workers of this process by the types of tasks that they run."""
+
+    def __init__(self, workers: Sequence[BaseWorker], payload_max_bytes: int) -> None:
+        """Raises ValueError when two workers name one type, or a schema is none."""
+        self.workers, self.payload_max_bytes = tuple(workers), payload_max_bytes
+        self._of_type: dict[str, BaseWorker] = {}
+        self._validators: dict[str, Any] = {}
+        for worker in workers:
+            for task_type, schema in worker.types.items():
+                if task_type in self._of_type:
+                    raise ValueError(
+                        f"The type {task_type!r} has two workers: {self._of_type[task_type]!r}, {worker!r}"
+                    )
+                validator_for(schema, default=Draft202012Validator).check_schema(dict(schema))
+                self._of_type[task_type] = worker
+                self._validators[task_type] = Draft202012Validator(schema)
+
+    @property
+    def types(self) -> list[str]:
+        """Every type that has a worker, by name."""
+        return sorted(self._of_type)
+
+    @property
+    def _offered(self) -> list[str]:
+        return [name for name in self.types if not self._of_type[name].internal]
+
+    def worker(self, task_type: str) -> BaseWorker | None:
+        """The worker that names a type, or None."""
+        return self._of_type.get(task_type)
+
+    def worker_for(self, task: Task) -> BaseWorker | None:
+        """The worker that runs a task, or None."""
+        named = self._of_type.get(task.type)
+        if named is not None and named.can_handle_task(task):
+            return named
+        return next((worker for worker in self.workers if worker.can_handle_task(task)), None)
+
+    def policy(self, task_type: str) -> RetryPolicy:
+        """How attempts of a type are repeated."""
+        worker = self._of_type.get(task_type)
+        return RetryPolicy() if worker is None else worker.retry
+
+    def prepare(self, new: NewTask) -> Prepared:
+        """Check a new task against its type. Raises TaskRefused."""
+        worker = self._of_type.get(new.type)
+        if worker is None:
+            raise TaskRefused(
+                Refusal.UNKNOWN_TASK_TYPE,
+                f"There is no worker for tasks of the type {new.type[:TEXT_MAX]!r}; there is one for "
+                f"{', '.join(self._offered)}",
+                "type",
+            )
+        if worker.internal:
+            message = f"Tasks of the type {new.type!r} are made by the server itself, and by nobody else"
+            raise TaskRefused(Refusal.UNKNOWN_TASK_TYPE, message, "type")
+        _check_arguments(new)
+        return self._prepared(new, worker, self._payload(new))
+
+    def prepare_own(self, new: NewTask) -> Prepared:
+        """Prepare a task that the server itself adds, for a type that has a worker: it is not checked."""
+        text = json.dumps(new.payload, separators=(",", ":"), ensure_ascii=False)
+        return self._prepared(new, self._of_type[new.type], text)
+
+    @staticmethod
+    def _prepared(new: NewTask, worker: BaseWorker, payload_json: str) -> Prepared:
+        search_text = " ".join([new.correlation_id or "", worker.search_text(new.payload)])
+        return Prepared(
+            new,
+            payload_json,
+            worker.retry.max_attempts if new.max_attempts is None else new.max_attempts,
+            worker.first_stage(new.type) if new.stage is None else new.stage,
+            search_text.casefold()[:_SEARCH_TEXT_MAX],
+            _fingerprint(new, payload_json) if new.idempotency_key else "",
+        )
+
+    def _payload(self, new: NewTask) -> str:
+        try:
+            text = json.dumps(new.payload, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise _bad_payload("payload", f"is no JSON value: {error}") from error
+        if _SURROGATE.search(text) or _ESCAPED_NUL.search(text):
+            raise _bad_payload("payload", "holds a NUL or half of a surrogate pair: remove it")
+        size = len(text.encode())
+        if size > self.payload_max_bytes:
+            raise _bad_payload("payload", f"has {size:,} bytes: {self.payload_max_bytes:,} are the limit")
+        problem = best_match(self._validators[new.type].iter_errors(new.payload))
+        if problem is not None:
+            raise _bad_payload(_path(problem), _shortened(problem.message))
+        return text
+
+
+def _check_arguments(new: NewTask) -> None:
+    texts = {
+        "idempotencyKey": (new.idempotency_key, TEXT_MAX),
+        "correlationId": (new.correlation_id, TEXT_MAX),
+    }
+    texts["callbackUrl"] = (new.callback_url, URL_MAX)
+    for name, (text, most) in texts.items():
+        if text is not None and (not 1 <= len(text) <= most or _UNUSABLE.search(text)):
+            raise _bad(name, f"has {len(text)} characters: give 1 to {most} printable ones")
+    if not -PRIORITY_MAX <= new.priority <= PRIORITY_MAX:
+        raise _bad(
+            "priority", f"is {new.priority}: give {-PRIORITY_MAX} to {PRIORITY_MAX}, the greatest goes first"
+        )
+    if new.max_attempts is not None and not 1 <= new.max_attempts <= ATTEMPTS_MAX:
+        raise _bad("maxAttempts", f"is {new.max_attempts}: give 1 to {ATTEMPTS_MAX}")
+    if new.run_at_us is not None and not 0 <= new.run_at_us <= _RUN_AT_MAX_US:
+        raise _bad("runAt", "is not between 1970 and 9999")
+
+
+def _bad(name: str, detail: str) -> TaskRefused:
+    return TaskRefused(Refusal.INVALID_ARGUMENT, f"{name} {detail}", name)
+
+
+def _bad_payload(path: str, detail: str) -> TaskRefused:
+    return TaskRefused(Refusal.INVALID_PAYLOAD, f"{path}: {detail}", path)
+
+
+def _path(problem: ValidationError) -> str:
+    return ".".join(["payload", *map(str, problem.absolute_path)])
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 300 else f"{text[:299]}…"
+
+
+def _fingerprint(new: NewTask, payload_json: str) -> str:
+    parts = [new.type, payload_json, new.priority, new.run_at_us, new.correlation_id, new.callback_url]
+    return hashlib.sha256(json.dumps([*parts, new.max_attempts]).encode()).hexdigest()

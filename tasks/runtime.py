@@ -1,0 +1,92 @@
+"""Puts the parts of the tasks together over one database: store, listing, workers, queue."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from background import BackgroundLoop
+from database.commits import Commits
+from database.engine import open_reader, open_writer
+from tasks.listing import TaskListing
+from tasks.manager import ManagerLimits, WorkerManager
+from tasks.queue import TaskLimits, TaskQueue
+from tasks.registry import Registry
+from tasks.store import Prepared, TaskStore
+from tasks.task import Task
+from tasks.worker import BaseWorker
+from tasks.workers.webhook_delivery import delivery_of
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeLimits:
+    """Limits of the tasks; times in seconds."""
+
+    max_waiting: int
+    payload_max_bytes: int
+    lock_seconds: float
+    stop_seconds: float
+    retention_seconds: float
+    code_threads: int
+
+
+class TaskRuntime:
+    """The tasks of one database and the workers that run them; opened by the constructor."""
+
+    def __init__(
+        self,
+        path: Path,
+        sync: str,
+        readers: int,
+        workers: Sequence[BaseWorker],
+        background: BackgroundLoop,
+        limits: RuntimeLimits,
+        on_recorded: Callable[[Sequence[Task]], None] = lambda _: None,
+    ) -> None:
+        """``readers`` is how many threads may read at once. Raises StoreError, and ValueError for wrong workers."""
+        self.registry = Registry(workers, limits.payload_max_bytes)
+        self.reader = open_reader(path, readers)
+        self.commits = Commits(open_writer(path, sync))
+        try:
+            self.store = store = TaskStore(self.commits, self._delivery)
+        except BaseException:
+            self.close()
+            raise
+        self._manager = WorkerManager(
+            store,
+            self.registry,
+            background,
+            ManagerLimits(
+                lock_seconds=limits.lock_seconds,
+                stop_seconds=limits.stop_seconds,
+                retention_seconds=limits.retention_seconds,
+                result_max_bytes=limits.payload_max_bytes,
+                code_threads=limits.code_threads,
+            ),
+            on_recorded,
+        )
+        self.queue = TaskQueue(
+            store,
+            TaskListing(self.reader),
+            self.registry,
+            self._manager,
+            TaskLimits(limits.max_waiting, limits.lock_seconds),
+        )
+
+    def start(self, *, alone: bool) -> None:
+        """Let the workers begin; ``alone`` says that no other process has this database."""
+        self._manager.start(alone=alone)
+
+    def stop(self) -> None:
+        """Let running tasks finish for ``stop_seconds``, release the others; may be called twice."""
+        self.queue.announce_stop()
+        self._manager.stop()
+
+    def close(self) -> None:
+        """Close the database, after ``stop``."""
+        self.commits.close()
+        self.reader.dispose()
+
+    def _delivery(self, task: Task) -> Prepared | None:
+        """The delivery of an ended task's outcome to its callback URL, if it has one."""
+        new = delivery_of(task)
+        return None if new is None else self.registry.prepare_own(new)

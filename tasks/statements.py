@@ -1,0 +1,118 @@
+"""The statements of the task store, for every database that SQLAlchemy knows."""
+
+from sqlalchemy import (
+    Column,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
+
+from tasks.task import Task, TaskStatus
+
+_WHOLE = {name for name, kind in Task.__annotations__.items() if kind in (int, int | None)}
+tasks = Table(
+    "tasks",
+    MetaData(),
+    *(Column(name, Integer if name in _WHOLE else String, primary_key=name == "id") for name in Task._fields),
+    Column("search_text", String),
+    Column("fingerprint", String),
+)
+paused_types = Table("paused_task_types", MetaData(), Column("type", String, primary_key=True))
+meta = Table("meta", MetaData(), Column("name", String), Column("value", String))
+
+COLUMNS = [tasks.c[name] for name in Task._fields]
+# What the indexes are made for is written as it stands there; a bound value would not be recognised.
+PENDING = tasks.c.status == literal_column("'PENDING'")
+READY = tasks.c.ready == literal_column("1")
+SCHEDULED = tasks.c.ready == literal_column("0")
+_GIVEN_ONCE = {"id", "type", "payload_json", "max_attempts", "priority", "correlation_id", "callback_url"}
+_GIVEN_ONCE |= {"idempotency_key", "created_at_us", "started_at_us"}
+CHANGED = [name for name in Task._fields if name not in _GIVEN_ONCE]
+
+INSERT = insert(tasks)
+BY_ID = select(*COLUMNS).where(tasks.c.id == bindparam("id")).with_for_update()
+BY_KEY = select(*COLUMNS, tasks.c.fingerprint).where(tasks.c.idempotency_key == bindparam("key"))
+# The row is as it was when the new one was worked out, or nothing is changed.
+SAVE = (
+    update(tasks)
+    .where(
+        tasks.c.id == bindparam("of_id"),
+        tasks.c.claim == bindparam("of_claim"),
+        tasks.c.status == bindparam("of_status"),
+    )
+    .values({name: bindparam(f"new_{name}") for name in CHANGED})
+)
+HELD = (
+    select(tasks.c.id, tasks.c.claim, tasks.c.cancel_asked)
+    .where(
+        tasks.c.id.in_(bindparam("ids", expanding=True)),
+        tasks.c.locked_by == bindparam("worker"),
+        tasks.c.status == TaskStatus.PROCESSING.value,
+    )
+    .with_for_update()
+)
+# In the claim itself: when a pause is answered, nothing is claimed any more, by whichever process.
+_paused = exists().where(paused_types.c.type == bindparam("type_"))
+_NEXT = (
+    select(tasks.c.id)
+    .where(READY, tasks.c.type == bindparam("type_"), ~_paused)
+    .order_by(tasks.c.priority.desc(), tasks.c.run_at_us, tasks.c.id)
+    .limit(bindparam("slots"))
+    .with_for_update(skip_locked=True)
+)
+CLAIM = (
+    update(tasks)
+    .where(tasks.c.id.in_(_NEXT.scalar_subquery()), READY)
+    .values(
+        status=TaskStatus.PROCESSING.value,
+        ready=0,
+        claim=tasks.c.claim + 1,
+        attempt=tasks.c.attempt + 1,
+        locked_by=bindparam("worker"),
+        locked_at_us=bindparam("now"),
+        started_at_us=func.coalesce(tasks.c.started_at_us, bindparam("now")),
+        updated_at_us=bindparam("now"),
+    )
+    .returning(*COLUMNS)
+)
+RENEW = (
+    update(tasks)
+    .where(
+        tasks.c.id.in_(bindparam("ids", expanding=True)),
+        tasks.c.locked_by == bindparam("worker"),
+        tasks.c.status == TaskStatus.PROCESSING.value,
+    )
+    .values(locked_at_us=bindparam("now"))
+    .returning(tasks.c.id, tasks.c.claim, tasks.c.cancel_asked)
+)
+DUE = (
+    select(*COLUMNS)
+    .where(PENDING, SCHEDULED, tasks.c.run_at_us <= bindparam("now"))
+    .order_by(tasks.c.run_at_us)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
+MAKE_READY = update(tasks).where(tasks.c.id == bindparam("of_id"), PENDING).values(ready=1)
+NEXT_DUE = select(func.min(tasks.c.run_at_us)).where(PENDING, SCHEDULED)
+EXPIRED = (
+    select(*COLUMNS)
+    .where(tasks.c.locked_by.is_not(None), tasks.c.locked_at_us <= bindparam("before"))
+    .order_by(tasks.c.locked_at_us)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
+_OLD = (
+    select(tasks.c.id)
+    .where(tasks.c.finished_at_us.is_not(None), tasks.c.finished_at_us < bindparam("before"))
+    .limit(bindparam("most"))
+)
+PRUNE = delete(tasks).where(tasks.c.id.in_(_OLD.scalar_subquery()))

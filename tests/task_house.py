@@ -1,0 +1,142 @@
+"""Opens the real task database, queue and workers in the test's own process."""
+
+import asyncio
+import dataclasses
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from background import BackgroundLoop
+from database.schema import migrate_tasks
+from tasks.retry import RetryPolicy
+from tasks.runtime import RuntimeLimits, TaskRuntime
+from tasks.task import NewTask, Task
+from tasks.worker import BaseWorker, TaskContext
+
+WAIT_SECONDS = 30.0
+LIMITS = RuntimeLimits(
+    max_waiting=10_000,
+    payload_max_bytes=1 << 16,
+    lock_seconds=120,
+    stop_seconds=WAIT_SECONDS,
+    retention_seconds=3600,
+    code_threads=4,
+)
+AT_ONCE = RetryPolicy(max_attempts=3, first_seconds=0, longest_seconds=0)
+
+Work = Callable[[Task, TaskContext], Any]
+
+
+class CalledWorker(BaseWorker):
+    """Runs tasks of the type ``called`` with a coroutine function of the test; keeps what it was given."""
+
+    types = {"called": {"type": "object"}}
+    concurrency = 8
+    retry = AT_ONCE
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self.began: list[Task] = []
+        self.begun = threading.Semaphore(0)
+        self.closed = False
+
+    async def execute_task(self, task: Task, context: TaskContext) -> Any:
+        """Do what the test wants."""
+        self.began.append(task)
+        self.begun.release()
+        return await self._work(task, context)
+
+    async def close(self) -> None:
+        """Take note."""
+        self.closed = True
+
+    def wait_begun(self, count: int = 1) -> None:
+        """Wait until so many more runs have begun."""
+        for _ in range(count):
+            assert self.begun.acquire(timeout=WAIT_SECONDS), "the worker was not called"
+
+
+class Gate:
+    """Lets coroutines on another loop wait until the test opens it."""
+
+    def __init__(self) -> None:
+        self._opened = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def wait(self) -> None:
+        """Wait for ``open``."""
+        self._loop = asyncio.get_running_loop()
+        await self._opened.wait()
+
+    def open(self) -> None:
+        """Let all go on."""
+        if self._loop is None:
+            self._opened.set()
+        else:
+            self._loop.call_soon_threadsafe(self._opened.set)
+
+
+def make_task_database(path: Path) -> None:
+    """A task database that belongs to no journal."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        migrate_tasks(connection)
+
+
+class TaskHouse:
+    """The tasks of one folder; a second one on the same folder stands for another process."""
+
+    def __init__(self, folder: Path, *workers: BaseWorker, **limits: Any) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / "tasks.db"
+        make_task_database(self.path)
+        self.background = BackgroundLoop()
+        self.background.start()
+        self.runtime = TaskRuntime(
+            self.path, "full", 8, workers, self.background, dataclasses.replace(LIMITS, **limits)
+        )
+        self.queue, self.store = self.runtime.queue, self.runtime.store
+
+    def start(self, *, alone: bool = False) -> "TaskHouse":
+        """Let the workers begin."""
+        self.runtime.start(alone=alone)
+        return self
+
+    def create(self, task_type: str = "called", **fields: Any) -> Task:
+        """Create a task."""
+        return self.queue.create(NewTask(task_type, fields.pop("payload", {}), **fields))
+
+    def get(self, task: Task) -> Task:
+        """The task as it is now."""
+        found = self.queue.find(task.id)
+        assert found is not None
+        return found
+
+    def wait(self, task: Task, holds: Callable[[Task], Any] = lambda task: task.has_ended) -> Task:
+        """Wait until something holds of a task, which is that it has ended."""
+        watch = self.queue.watch(task_id=task.id)
+        now = self.get(task)
+        while not holds(now):
+            changed = watch.next(WAIT_SECONDS)
+            assert changed, f"nothing happens any more to {now}"
+            now = changed[0]
+        watch.close()
+        return now
+
+    def wait_all(self, tasks: Sequence[Task]) -> list[Task]:
+        """Wait until all of the tasks have ended."""
+        return [self.wait(task) for task in tasks]
+
+    def rows(self, statement: str, *values: object) -> list[Any]:
+        """What a statement finds in the database."""
+        with closing(sqlite3.connect(self.path)) as connection, connection:
+            return connection.execute(statement, values).fetchall()
+
+    def stop(self) -> None:
+        """Stop the workers and let go of everything."""
+        self.runtime.stop()
+        self.background.stop()
+        self.runtime.close()

@@ -1,0 +1,13 @@
+"""Gives ids that grow with time: 63-bit numbers of a millisecond and a counter."""
+
+_COUNTER_BITS = 20  # 63 bits last until 2248
+
+
+def first_id_of(microseconds: int) -> int:
+    """The smallest id that can be given at this time (microseconds since 1970)."""
+    return microseconds // 1000 << _COUNTER_BITS
+
+
+def next_id(last_id: int, microseconds: int) -> int:
+    """An id greater than ``last_id``, also when the clock steps back."""
+    return max(last_id + 1, first_id_of(microseconds))

@@ -1,0 +1,96 @@
+"""Runs the product pipeline: validates, enriches and sums up a list of products, and keeps what came of it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from tasks.product_pipeline import Checked, Json, adds_up, transform, validate, verdict, with_products
+from tasks.task import StageDone, Task
+from tasks.worker import BaseWorker, TaskContext, TaskFailed, next_stage
+
+PROCESS_PRODUCTS = "process_products"
+PRODUCTS_MAX = 10_000
+RESULT_MAX_BYTES = 256 * 1024
+COMPLETED = "COMPLETED"
+# The stages in their order, each with the progress of a task that is at it.
+PROGRESS = {"VALIDATING": 25, "TRANSFORMING": 50, "STORING": 75}
+
+_NAMED_REFUSALS = 3
+_REASON_MAX = 200
+
+
+class ProcessProductsWorker(BaseWorker):
+    """Brings a list of products by VALIDATING, TRANSFORMING and STORING to one result.
+
+    Each stage leaves its part of the result for the next one. The products themselves stay in the payload:
+    to check them again costs less than to store them twice. The result, at most ``result_max_bytes`` of JSON, has
+    ``received accepted refused refusals refusalsLeftOut statistics products productsLeftOut completedAt``; see
+    ``tasks.product_pipeline`` for their shapes.
+    """
+
+    types = {
+        PROCESS_PRODUCTS: {
+            "type": "object",
+            "required": ["products"],
+            "properties": {
+                "products": {
+                    "type": "array",
+                    "minItems": 1,
+                    "maxItems": PRODUCTS_MAX,
+                    "items": {"type": "object"},
+                }
+            },
+        }
+    }
+    concurrency = 2  # it works on the processor, which it shares with the requests
+
+    def __init__(self, result_max_bytes: int = RESULT_MAX_BYTES) -> None:
+        self._max_bytes = result_max_bytes
+
+    def first_stage(self, task_type: str) -> str:
+        """VALIDATING."""
+        return "VALIDATING"
+
+    async def execute_task(self, task: Task, context: TaskContext) -> Any:
+        """Do one stage. Raises TaskFailed when no product is valid, or the stage before left nothing."""
+        items = task.payload["products"]
+        if task.stage == "VALIDATING":
+            await context.progress(PROGRESS["VALIDATING"])
+            return await context.in_thread(_validating, items, self._max_bytes)
+        report = task.result
+        if task.stage == "TRANSFORMING" and report:
+            return await context.in_thread(_transforming, items, report, self._max_bytes)
+        if task.stage in ("STORING", COMPLETED) and report and adds_up(report, len(items)):
+            await context.progress(100, COMPLETED)
+            return report | {"completedAt": datetime.now(UTC).isoformat()}
+        raise TaskFailed(
+            "BROKEN_STAGE",
+            f"The stage before {task.stage} left nothing that accounts for the {len(items):,} products: "
+            "create the task anew",
+            final=True,
+        )
+
+
+def _validating(items: Sequence[Mapping[str, Any]], max_bytes: int) -> StageDone:
+    return next_stage("TRANSFORMING", PROGRESS["TRANSFORMING"], verdict(_checked(items), max_bytes))
+
+
+def _transforming(items: Sequence[Mapping[str, Any]], report: Json, max_bytes: int) -> StageDone:
+    found = with_products(report, transform(_checked(items).products), max_bytes)
+    return next_stage("STORING", PROGRESS["STORING"], found)
+
+
+def _checked(items: Sequence[Mapping[str, Any]]) -> Checked:
+    checked = validate(items)
+    if not checked.products:
+        raise TaskFailed("NO_VALID_PRODUCT", _all_refused(checked.refusals), final=True)
+    return checked
+
+
+def _all_refused(refusals: Sequence[Json]) -> str:
+    count, first = len(refusals), refusals[:_NAMED_REFUSALS]
+    reasons = "; ".join(
+        f"product {refusal['index']}: {refusal['errors'][0]['message'][:_REASON_MAX]}" for refusal in first
+    )
+    more = f"; and {count - len(first):,} more" if count > len(first) else ""
+    return f"None of the {count:,} products is valid ({reasons}{more}): mend them and send them again"

@@ -2,51 +2,26 @@
 
 import base64
 import json
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import wraps
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import product as rules
-from async_db import WriteQueue
-from database.products import Position, ProductFilter, ProductOrder, Products
-from database.schema import StoreError
+from connections import (
+    PAGE_DEFAULT,
+    Edge,
+    Page,
+    PageInfo,
+    check_page_size,
+    check_search,
+    newest_first,
+    parse_id,
+    shorten,
+)
+from database.products import Position, ProductFilter, ProductOrder
 from graphql_http import RequestError
 from product import Product
+from request_context import Context
 from writes import Write, WriteStatus
-
-PAGE_DEFAULT = 50
-PAGE_MAX = 500
-SEARCH_MAX = 200
-SKIP_MAX = 2**31 - 1
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What the resolvers of one request work with.
-
-    ``wait_until`` (monotonic seconds) bounds all waits of the request together; ``base_url`` tells where the
-    client finds our own pictures.
-    """
-
-    products: Products
-    queue: WriteQueue
-    wait_until: float
-    base_url: Callable[[], str]
-
-    @property
-    def wait_seconds(self) -> float:
-        """How long the request may still wait."""
-        return max(0.0, self.wait_until - time.monotonic())
-
-    def shown(self, product: Product) -> Product:
-        """The product as a client sees it."""
-        if product.image and product.image[0] == "/":
-            return product._replace(image=self.base_url() + product.image)
-        return product
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,67 +48,6 @@ class Shelf:
         return None if found is None else self._context.shown(found)
 
 
-@dataclass(frozen=True, slots=True)
-class PageInfo:
-    """Where a page lies, as the Relay connection specification says."""
-
-    has_next_page: bool
-    has_previous_page: bool
-    start_cursor: str | None
-    end_cursor: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Edge:
-    """One item of a page and its place."""
-
-    cursor: str
-    node: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A page of a Relay connection; ``count`` is called only when the total is asked for."""
-
-    edges: list[Edge]
-    page_info: PageInfo
-    count: Callable[[], int] | None = field(default=None)
-
-    @property
-    def nodes(self) -> list[Any]:
-        """The items without their places."""
-        return [edge.node for edge in self.edges]
-
-
-def reading(resolve: Callable[..., T]) -> Callable[..., T]:
-    """Tell the client when the database cannot be read, instead of masking it as an internal error."""
-
-    @wraps(resolve)
-    def resolved(*args: Any, **kwargs: Any) -> T:
-        try:
-            return resolve(*args, **kwargs)
-        except StoreError as error:
-            raise RequestError(str(error), code="DATABASE_UNAVAILABLE") from error
-
-    return resolved
-
-
-def parse_id(name: str, text: str) -> int:
-    """The number in an ID argument. Raises RequestError."""
-    number = id_or_none(text)
-    if number is None:
-        raise RequestError(f"{name} is {_shorten(text)!r}: give a whole number, as the API answered it")
-    return number
-
-
-def id_or_none(text: str) -> int | None:
-    """The number in an ID argument, or None when there cannot be one."""
-    if not (text.isascii() and text.isdigit() and len(text) <= 19):
-        return None
-    number = int(text)
-    return number if 0 < number <= rules.PRODUCT_ID_MAX else None
-
-
 def await_write(context: Context, after_write: str | None) -> None:
     """Let a read see an own write: wait until that write is settled, for the wait's limit at the most."""
     if after_write is None:
@@ -154,10 +68,10 @@ def await_write(context: Context, after_write: str | None) -> None:
 
 def all_products(context: Context, search: str | None, first: int, skip: int) -> list[Product]:
     """A page by offset, in the order of ids."""
-    _check_page_size("first", first)
+    check_page_size("first", first)
     if skip < 0:
         raise RequestError(f"skip is {skip}: give 0 or more")
-    return [context.shown(item) for item in context.products.page(_check_search(search), first, skip)]
+    return [context.shown(item) for item in context.products.page(check_search(search), first, skip)]
 
 
 def products_page(
@@ -170,14 +84,14 @@ def products_page(
     before: str | None,
 ) -> Page:
     """A page of the Relay connection: ``first`` after a cursor, or ``last`` before one."""
-    _check_search(wanted.search)
+    check_search(wanted.search)
     backwards = last is not None or (before is not None and first is None)
     if backwards and (first is not None or after is not None):
         raise RequestError("Give first and after, or last and before, not both pairs")
     if not backwards and before is not None:
         raise RequestError("before goes with last: give last and before, or first and after")
     size = (last if backwards else first) or (PAGE_DEFAULT if last is None and first is None else 0)
-    _check_page_size("last" if backwards else "first", size)
+    check_page_size("last" if backwards else "first", size)
     cursor = before if backwards else after
     position = None if cursor is None else _position("before" if backwards else "after", cursor, order)
     follow = context.products.before if backwards else context.products.after
@@ -198,19 +112,11 @@ def products_page(
 
 def receipts_page(context: Context, status: WriteStatus | None, first: int, after: str | None) -> Page:
     """Receipts, newest first."""
-    _check_page_size("first", first)
+    check_page_size("first", first)
     before = None if after is None else parse_id("after", after)
     writes = context.queue.newest(status, before, first + 1)
-    shown = writes[:first]
-    shelf = Shelf(context, shown)
-    edges = [Edge(str(write.id), Receipt(write, shelf)) for write in shown]
-    info = PageInfo(
-        has_next_page=len(writes) > first,
-        has_previous_page=after is not None,
-        start_cursor=edges[0].cursor if edges else None,
-        end_cursor=edges[-1].cursor if edges else None,
-    )
-    return Page(edges, info)
+    shelf = Shelf(context, writes[:first])
+    return newest_first(writes, first, after, lambda write: Edge(str(write.id), Receipt(write, shelf)))
 
 
 def check_price_bound(name: str, value: float | None) -> int | None:
@@ -221,20 +127,6 @@ def check_price_bound(name: str, value: float | None) -> int | None:
         return rules.check_price(name, value)
     except rules.FieldError as error:
         raise RequestError(str(error), field=name) from error
-
-
-def _check_page_size(name: str, size: int) -> None:
-    if not 1 <= size <= PAGE_MAX:
-        raise RequestError(f"{name} is {size}: give 1 to {PAGE_MAX}, and page on for more")
-
-
-def _check_search(search: str | None) -> str:
-    text = search or ""
-    if len(text) > SEARCH_MAX:
-        raise RequestError(f"search has {len(text)} characters: {SEARCH_MAX} are the limit")
-    if found := rules.unusable_character(text):
-        raise RequestError(f"search has the character U+{ord(found):04X}: remove it")
-    return text
 
 
 def _has_other_side(
@@ -269,11 +161,11 @@ def _position(name: str, cursor: str, order: ProductOrder) -> Position:
         sound, order_name = False, order.name
     if order_name != order.name:
         raise RequestError(
-            f"The cursor in {name} belongs to the order {_shorten(repr(order_name))}, not {order.name}: "
+            f"The cursor in {name} belongs to the order {shorten(repr(order_name))}, not {order.name}: "
             "start without a cursor"
         )
     if not sound or not _storable(value, product_id):
-        raise RequestError(f"{name} is {_shorten(cursor)!r}: give a cursor that the API answered")
+        raise RequestError(f"{name} is {shorten(cursor)!r}: give a cursor that the API answered")
     return Position(value, product_id)
 
 
@@ -282,7 +174,3 @@ def _storable(value: str | int, product_id: int) -> bool:
     return all(-(2**63) <= number < 2**63 for number in whole) and not (
         isinstance(value, str) and rules.unusable_character(value)
     )
-
-
-def _shorten(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:59]}…"

@@ -7,8 +7,10 @@ from typing import Any
 
 import product as rules
 from accepting import NotAcceptedError, Refusal
+from connections import id_or_none
 from product import FieldProblem, Product
-from product_pages import Context, Receipt, Shelf, id_or_none
+from product_pages import Receipt, Shelf
+from request_context import Context
 from writes import Operation, Write, WriteRequest, WriteStatus, request_write
 
 PRODUCTS_AT_ONCE_MAX = 1_000

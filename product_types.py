@@ -8,11 +8,14 @@ import graphene
 import product_pages as pages
 import product_requests as requests
 from async_db import QueueState, QueueStatus
+from connections import PAGE_DEFAULT, PAGE_MAX, Page, parse_id
 from database.products import ProductFilter, ProductOrder
 from graphql_http import KEEP_ALIVE, RequestError
+from graphql_scalars import JSON, PageInfo
 from product import Product as StoredProduct
-from product_pages import Context, Page, Receipt, Shelf, reading
+from product_pages import Receipt, Shelf
 from product_requests import Answer
+from request_context import Context, reading
 from writes import Operation, WriteErrorCode, WriteFailure, WriteStatus
 
 _KEEP_ALIVE_SECONDS = 5.0
@@ -23,15 +26,6 @@ WriteErrorEnum = graphene.Enum.from_enum(WriteErrorCode, name="WriteErrorCode")
 QueueStateEnum = graphene.Enum.from_enum(QueueState, name="QueueState")
 OrderEnum = graphene.Enum.from_enum(ProductOrder, name="ProductOrder")
 UserErrorEnum = graphene.Enum("UserErrorCode", list(requests.USER_ERROR_CODES.items()))
-
-
-class JSON(graphene.Scalar):
-    """Any JSON value, as it is."""
-
-    @staticmethod
-    def serialize(value: Any) -> Any:
-        """The value itself: the answer is JSON anyway."""
-        return value
 
 
 class Product(graphene.ObjectType):
@@ -112,15 +106,6 @@ class Write(graphene.ObjectType):
         return root.write.retry_of
 
 
-class PageInfo(graphene.ObjectType):
-    """Where a page lies."""
-
-    has_next_page = graphene.Boolean(required=True)
-    has_previous_page = graphene.Boolean(required=True)
-    start_cursor = graphene.String()
-    end_cursor = graphene.String()
-
-
 class ProductEdge(graphene.ObjectType):
     """A product and its place."""
 
@@ -187,7 +172,7 @@ class Query(graphene.ObjectType):
         graphene.NonNull(Product),
         required=True,
         search=graphene.String(description="Substring of title, description or category, in any case"),
-        first=graphene.Int(default_value=pages.PAGE_DEFAULT, description=f"At most {pages.PAGE_MAX}"),
+        first=graphene.Int(default_value=PAGE_DEFAULT, description=f"At most {PAGE_MAX}"),
         skip=graphene.Int(default_value=0),
         after_write=graphene.ID(description="Wait until this write is settled"),
     )
@@ -200,9 +185,9 @@ class Query(graphene.ObjectType):
         min_price=graphene.Float(),
         max_price=graphene.Float(),
         order_by=graphene.Argument(OrderEnum, default_value=ProductOrder.ID_ASC),
-        first=graphene.Int(description=f"Products after a cursor: 1 to {pages.PAGE_MAX}"),
+        first=graphene.Int(description=f"Products after a cursor: 1 to {PAGE_MAX}"),
         after=graphene.String(),
-        last=graphene.Int(description=f"Products before a cursor: 1 to {pages.PAGE_MAX}"),
+        last=graphene.Int(description=f"Products before a cursor: 1 to {PAGE_MAX}"),
         before=graphene.String(),
         after_write=graphene.ID(),
     )
@@ -212,7 +197,7 @@ class Query(graphene.ObjectType):
         WriteConnection,
         required=True,
         status=StatusEnum(),
-        first=graphene.Int(default_value=pages.PAGE_DEFAULT),
+        first=graphene.Int(default_value=PAGE_DEFAULT),
         after=graphene.String(),
         description="Receipts, newest first",
     )
@@ -230,7 +215,7 @@ class Query(graphene.ObjectType):
     ) -> list[StoredProduct]:
         context: Context = info.context
         pages.await_write(context, after_write)
-        return pages.all_products(context, search, pages.PAGE_DEFAULT if first is None else first, skip or 0)
+        return pages.all_products(context, search, PAGE_DEFAULT if first is None else first, skip or 0)
 
     @staticmethod
     @reading
@@ -239,7 +224,7 @@ class Query(graphene.ObjectType):
     ) -> StoredProduct | None:
         context: Context = info.context
         pages.await_write(context, after_write)
-        found = context.products.get(pages.parse_id("productId", product_id))
+        found = context.products.get(parse_id("productId", product_id))
         return None if found is None else context.shown(found)
 
     @staticmethod
@@ -277,7 +262,7 @@ class Query(graphene.ObjectType):
     @staticmethod
     @reading
     def resolve_write(_root: None, info: graphene.ResolveInfo, id: str) -> Receipt | None:  # noqa: A002
-        found = info.context.queue.find(pages.parse_id("id", id))
+        found = info.context.queue.find(parse_id("id", id))
         return None if found is None else Receipt(found, Shelf(info.context, [found]))
 
     @staticmethod
@@ -289,9 +274,7 @@ class Query(graphene.ObjectType):
         status: WriteStatus | None = None,
         after: str | None = None,
     ) -> Page:
-        return pages.receipts_page(
-            info.context, status, pages.PAGE_DEFAULT if first is None else first, after
-        )
+        return pages.receipts_page(info.context, status, PAGE_DEFAULT if first is None else first, after)
 
     @staticmethod
     @reading
@@ -481,7 +464,7 @@ class Subscription(graphene.ObjectType):
     @reading
     def subscribe_write_settled(_root: None, info: graphene.ResolveInfo, id: str) -> Iterator[Any]:  # noqa: A002
         """Check now, so that a wrong id is an answer and not a broken stream; then wait."""
-        write_id = pages.parse_id("id", id)
+        write_id = parse_id("id", id)
         if info.context.queue.find(write_id) is None:
             raise RequestError(f"id is {id!r}: there is no such write")
         return _until_settled(info.context, write_id)
@@ -497,8 +480,3 @@ def _until_settled(context: Context, write_id: int) -> Iterator[Any]:
             raise RequestError("The server is stopping: watch this write again shortly", code="SHUTTING_DOWN")
         yield KEEP_ALIVE
     yield Receipt(settled, Shelf(context, [settled]))
-
-
-def build_schema() -> graphene.Schema:
-    """The schema of products and receipts."""
-    return graphene.Schema(query=Query, mutation=Mutation, subscription=Subscription)

@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from task_house import make_task_database
+
 from async_db import QueueLimits, WriteQueue
 from background import BackgroundLoop
 from database.data_folder import open_data_folder
@@ -13,7 +15,8 @@ from database.engine import open_reader
 from database.ledger import Ledger
 from database.products import Products
 from database.writer import CatalogueWriter
-from product_pages import Context
+from request_context import Context
+from tasks.runtime import RuntimeLimits, TaskRuntime
 from writes import Operation, Write, WriteRequest, request_write
 
 WAIT_SECONDS = 30.0
@@ -24,6 +27,14 @@ LIMITS = QueueLimits(
     max_waiters=16,
     stop_seconds=WAIT_SECONDS,
     idempotency_seconds=3600,
+)
+TASK_LIMITS = RuntimeLimits(
+    max_waiting=10_000,
+    payload_max_bytes=1 << 18,
+    lock_seconds=120,
+    stop_seconds=WAIT_SECONDS,
+    retention_seconds=3600,
+    code_threads=4,
 )
 _EMPTY = dict.fromkeys(("description", "category", "image", "rating_rate", "rating_count"))
 
@@ -66,6 +77,8 @@ class Catalogue:
             self.engine.dispose()
             self.journal.close()
             raise
+        make_task_database(folder / "tasks.db")
+        self.tasks = TaskRuntime(folder / "tasks.db", "full", 4, [], self.background, TASK_LIMITS)
         self.background.start()
         if held:
             self.hold()
@@ -74,7 +87,13 @@ class Catalogue:
     @property
     def context(self) -> Context:
         """What a resolver works with."""
-        return Context(self.products, self.queue, time.monotonic() + WAIT_SECONDS, lambda: "http://shop.test")
+        return Context(
+            self.products,
+            self.queue,
+            self.tasks.queue,
+            time.monotonic() + WAIT_SECONDS,
+            lambda: "http://shop.test",
+        )
 
     def hold(self) -> None:
         """Let the background loop stand still: what is accepted now waits in the journal."""
@@ -120,5 +139,6 @@ class Catalogue:
         self.release()
         self.queue.stop()
         self.background.stop()
+        self.tasks.close()
         self.journal.close()
         self.engine.dispose()

@@ -12,9 +12,11 @@ from in_process import Catalogue, create, delete, update
 
 import product_pages as pages
 from async_db import QueueState
+from connections import Page
 from database.products import ProductFilter, ProductOrder
 from graphql_http import RequestError
 from product import Product
+from request_context import Context
 from writes import WriteStatus
 
 EVERYTHING = ProductFilter()
@@ -124,15 +126,15 @@ def passes(item: Product, wanted: ProductFilter) -> bool:
     ],
 )
 def test_what_is_asked_past_a_limit_is_refused_with_the_limit(
-    catalogue: Catalogue, ask: Callable[[pages.Context], object], says: str
+    catalogue: Catalogue, ask: Callable[[Context], object], says: str
 ) -> None:
     with pytest.raises(RequestError, match=says):
         ask(catalogue.context)
 
 
 def connection(
-    context: pages.Context, first: int | None, after: str | None, last: int | None, before: str | None
-) -> pages.Page:
+    context: Context, first: int | None, after: str | None, last: int | None, before: str | None
+) -> Page:
     """A page of everything by id."""
     return pages.products_page(context, EVERYTHING, ProductOrder.ID_ASC, first, after, last, before)
 

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from in_process import Catalogue, create, delete, update
 from sqlalchemy import event
 
+from connections import Page
 from database.products import ProductFilter, ProductOrder
 from graphql_http import RequestError
 from product import Product
-from product_pages import Page, products_page, receipts_page
+from product_pages import products_page, receipts_page
 from writes import WriteStatus
 
 EVERYTHING = ProductFilter()

@@ -1,0 +1,65 @@
+"""Puts the REST routes together, and answers everything that goes wrong below them with a problem."""
+
+from flask import Blueprint, Response, request
+from werkzeug.exceptions import MethodNotAllowed, NotFound
+
+from rest_api.entry_routes import add_entry_routes
+from rest_api.openapi import openapi_document
+from rest_api.problems import Problem, json_answer, problem_of
+from rest_api.process_routes import add_process_routes
+from rest_api.webhook_routes import add_webhook_routes
+from tasks.queue import TaskQueue
+from webhooks.receiver import Receiver
+
+_PLACES = ("/api", "/webhook", "/openapi.json")
+
+
+def rest_api(
+    queue: TaskQueue, receiver: Receiver, *, max_body_bytes: int, private_callbacks: bool
+) -> Blueprint:
+    """The blueprint of ``/api/entries``, ``/api/process``, ``/webhook`` and ``/openapi.json``.
+
+    ``private_callbacks`` lets a callback URL lead into a private network.
+    """
+    blueprint = Blueprint("rest_api", __name__)
+    add_entry_routes(blueprint, queue, max_body_bytes)
+    add_process_routes(blueprint, queue, max_body_bytes, private_callbacks=private_callbacks)
+    add_webhook_routes(blueprint, receiver, max_body_bytes)
+    document = json_answer(openapi_document()).get_data()
+
+    @blueprint.get("/openapi.json")
+    def openapi() -> Response:
+        return Response(document, content_type="application/json")
+
+    blueprint.register_error_handler(Exception, _answer_problem)
+    blueprint.before_app_request(_answer_wrong_route)
+    blueprint.after_request(_add_headers)
+    return blueprint
+
+
+def _answer_problem(error: Exception) -> Response:
+    return problem_of(error).answer()
+
+
+def _answer_wrong_route() -> Response | None:
+    """Where no route fits there is no blueprint either, so the application would answer in its own form."""
+    path, error = request.path, request.routing_exception
+    if error is None or not any(path == place or path.startswith(f"{place}/") for place in _PLACES):
+        return None
+    match error:
+        case NotFound():
+            detail = f"There is nothing at {path[:200]}: /openapi.json lists the routes"
+            problem = Problem(404, "NOT_FOUND", detail)
+        case MethodNotAllowed(valid_methods=allowed):
+            methods = ", ".join(sorted(allowed or ()))
+            detail = f"{request.method[:20]} is not answered at {path[:200]}: use {methods}"
+            problem = Problem(405, "METHOD_NOT_ALLOWED", detail, headers=[("Allow", methods)])
+        case _:
+            return None
+    return _add_headers(problem.answer())
+
+
+def _add_headers(answer: Response) -> Response:
+    answer.headers["Cache-Control"] = "no-store"
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+    return answer

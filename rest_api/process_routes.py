@@ -1,0 +1,67 @@
+"""Answers the REST routes of processes."""
+
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from rest_api import schemas
+from rest_api.checking import BodyCheck
+from rest_api.problems import Problem, json_answer, refusal
+from rest_api.reading import idempotency_key, json_body
+from task_requests import create_process, find_process
+from tasks.queue import TaskQueue
+from tasks.registry import TaskRefused
+from tasks.task import Task
+
+_POINTERS = {"payload": "#/payload", "callbackUrl": "#/callback_url"}
+
+
+def add_process_routes(
+    blueprint: Blueprint, queue: TaskQueue, max_body_bytes: int, *, private_callbacks: bool
+) -> None:
+    """Add ``/api/process`` and what is below it."""
+    new_process = BodyCheck(schemas.NEW_PROCESS)
+
+    @blueprint.post("/api/process")
+    def start_process() -> Response:
+        body = json_body(request, max_body_bytes)
+        new_process.check(body)
+        try:
+            task = create_process(
+                queue,
+                body["payload"],
+                body.get("callback_url"),
+                idempotency_key(request),
+                private_callbacks=private_callbacks,
+            )
+        except TaskRefused as error:
+            raise refusal(error, _POINTERS) from error
+        path = f"/api/process/{task.correlation_id}"
+        url = request.host_url.rstrip("/") + path if request.host else path
+        answer = json_answer(
+            {"correlation_id": task.correlation_id, "status_url": url, "status": task.status}, 202
+        )
+        answer.headers["Location"] = path
+        return answer
+
+    @blueprint.get("/api/process/<correlation_id>")
+    def get_process(correlation_id: str) -> Response:
+        task = find_process(queue, correlation_id)
+        if task is None:
+            detail = f"There is no process {correlation_id[:60]}: give the correlation_id that was answered"
+            raise Problem(404, "TASK_NOT_FOUND", detail)
+        return json_answer(_shown(task))
+
+
+def _shown(task: Task) -> dict[str, Any]:
+    error = task.error
+    return {
+        "correlation_id": task.correlation_id,
+        "status": task.status,
+        "stage": task.stage,
+        "progress": task.progress,
+        "result": task.result,
+        "error": None if error is None else {"code": error.code, "message": error.message},
+        "created_at": task.created_at.isoformat(),
+        "finished_at": None if task.finished_at is None else task.finished_at.isoformat(),
+    }

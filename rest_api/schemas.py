@@ -1,0 +1,212 @@
+"""Says what the REST routes take and answer, as JSON Schemas; the OpenAPI document shows these very ones."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from connections import PAGE_DEFAULT, PAGE_MAX, SEARCH_MAX
+from database.received import KEPT
+from entries import EntryStatus
+from tasks.registry import TEXT_MAX, URL_MAX
+from tasks.task import TaskStatus
+from tasks.workers.entry import ENTRY, EntryWorker
+from tasks.workers.process_products import PROCESS_PRODUCTS, ProcessProductsWorker
+from webhooks.signing import Verdict
+
+Schema = Mapping[str, Any]
+OFFSET_MAX = 10**9
+ERROR_MAX = 1_000
+
+# -- what is taken ---------------------------------------------------------------------------------------------
+
+NEW_ENTRY: Schema = EntryWorker.types[ENTRY]
+
+_MOVES = [
+    EntryStatus.CREATED,
+    EntryStatus.STAGE_1,
+    EntryStatus.STAGE_2,
+    EntryStatus.COMPLETED,
+    EntryStatus.FAILED,
+]
+ENTRY_CHANGE: Schema = {
+    "type": "object",
+    "properties": {
+        "status": {"enum": [status.value for status in _MOVES], "description": "The present one: it stays"},
+        "progress": {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": 100,
+            "description": "Must not fall; what the status stands for if left out",
+        },
+        "lockedBy": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": TEXT_MAX,
+            "description": "Who asks; the holder of the lock may change an entry that is locked",
+        },
+        "error": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": ERROR_MAX,
+            "description": "Why it FAILED; only with that status",
+        },
+    },
+    "anyOf": [{"required": ["status"]}, {"required": ["progress"]}],
+    "if": {"properties": {"status": {"const": EntryStatus.COMPLETED.value}}, "required": ["status"]},
+    "then": {"properties": {"progress": {"const": 100}}},
+    "dependentSchemas": {
+        "error": {"properties": {"status": {"const": EntryStatus.FAILED.value}}, "required": ["status"]}
+    },
+    "additionalProperties": False,
+}
+
+NEW_PROCESS: Schema = {
+    "type": "object",
+    "required": ["payload"],
+    "properties": {
+        "payload": ProcessProductsWorker.types[PROCESS_PRODUCTS],
+        "callback_url": {
+            "type": ["string", "null"],
+            "maxLength": URL_MAX,
+            "description": "An http or https URL of a public host; the outcome is posted there",
+        },
+    },
+    "additionalProperties": False,
+}
+
+ENTRY_PARAMETERS: Mapping[str, Schema] = {
+    "limit": {"type": "integer", "minimum": 1, "maximum": PAGE_MAX, "default": PAGE_DEFAULT},
+    "offset": {"type": "integer", "minimum": 0, "maximum": OFFSET_MAX, "default": 0},
+    "status": {"type": "string", "enum": [status.value for status in EntryStatus]},
+    "search": {
+        "type": "string",
+        "maxLength": SEARCH_MAX,
+        "description": "Substring of the title, in any case",
+    },
+}
+
+# -- what is answered ------------------------------------------------------------------------------------------
+
+
+def _whole(properties: Mapping[str, Any]) -> Schema:
+    """An object that has all of these members."""
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def _or_null(schema: Schema) -> Schema:
+    return {**schema, "type": [schema["type"], "null"]}
+
+
+_TEXT: Schema = {"type": "string"}
+_COUNT: Schema = {"type": "integer", "minimum": 0}
+_ID: Schema = {
+    "type": "string",
+    "pattern": "^[0-9]+$",
+    "description": "A whole number of up to 63 bits, as text",
+}
+_TIME: Schema = {"type": "string", "format": "date-time"}
+_PROGRESS: Schema = {"type": "integer", "minimum": 0, "maximum": 100}
+_STATUS: Schema = {"enum": [status.value for status in TaskStatus]}
+_TROUBLE: Schema = _whole({"status": {"enum": ["ok", "degraded"]}, "trouble": _or_null(_TEXT)})
+
+ENTRY_ANSWER = _whole(
+    {
+        "id": _ID,
+        "title": _TEXT,
+        "status": {"enum": [status.value for status in EntryStatus]},
+        "progress": _PROGRESS,
+        "result": {
+            "type": ["object", "null"],
+            "properties": {
+                "completedAt": _or_null(_TIME),
+                "stages": {"type": "array", "items": {"type": "object"}},
+                "error": _whole({"code": _TEXT, "message": _TEXT}),
+            },
+        },
+        "lockedBy": _or_null(_TEXT),
+        "lockedAt": _or_null(_TIME),
+        "createdAt": _TIME,
+        "updatedAt": _TIME,
+    }
+)
+ENTRY_PAGE = _whole(
+    {
+        "entries": {"type": "array", "items": {"$ref": "#/components/schemas/Entry"}},
+        "total": {**_COUNT, "description": "Entries that the filters let through"},
+        "limit": _COUNT,
+        "offset": _COUNT,
+    }
+)
+PROCESS_ACCEPTED = _whole(
+    {"correlation_id": {"type": "string", "format": "uuid"}, "status_url": _TEXT, "status": _STATUS}
+)
+PROCESS_ANSWER = _whole(
+    {
+        "correlation_id": _TEXT,
+        "status": _STATUS,
+        "stage": _or_null(_TEXT),
+        "progress": _PROGRESS,
+        "result": {"description": "What has come of it so far; any JSON"},
+        "error": _or_null(_whole({"code": _TEXT, "message": _TEXT})),
+        "created_at": _TIME,
+        "finished_at": _or_null(_TIME),
+    }
+)
+RECEIVED = _whole(
+    {
+        "id": _ID,
+        "received_at": _TIME,
+        "event_id": _or_null(_TEXT),
+        "correlation_id": _or_null(_TEXT),
+        "timestamp": {
+            "type": ["integer", "null"],
+            "description": "What the sender says, in seconds since 1970",
+        },
+        "verdict": {"enum": [verdict.value for verdict in Verdict]},
+        "body": {"type": "string", "description": "The first 64 KiB"},
+    }
+)
+RECEIVED_PAGE = _whole(
+    {"received": {"type": "array", "maxItems": KEPT, "items": {"$ref": "#/components/schemas/Received"}}}
+)
+PROBLEM: Schema = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "code"],
+    "properties": {
+        "type": {"type": "string", "format": "uri-reference"},
+        "title": _TEXT,
+        "status": {"type": "integer", "minimum": 400, "maximum": 599},
+        "detail": {"type": "string", "description": "What happened, the value, what to do"},
+        "code": {"type": "string", "description": "For programs, such as INVALID_REQUEST"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["detail"],
+                "properties": {
+                    "pointer": {
+                        "type": "string",
+                        "description": "JSON Pointer into the body, such as #/title",
+                    },
+                    "parameter": _TEXT,
+                    "header": _TEXT,
+                    "detail": _TEXT,
+                },
+            },
+        },
+        "incident": {"type": "string", "description": "Leads to the reason in the log"},
+    },
+}
+HEALTH: Schema = {
+    "type": "object",
+    "required": ["status", "version", "queue", "database", "journal"],
+    "properties": {
+        "status": {"enum": ["ok", "degraded"]},
+        "version": _TEXT,
+        "queue": {"type": "object"},
+        "database": _TROUBLE,
+        "journal": _TROUBLE,
+        "tasks": _TROUBLE,
+        "integrations": {"type": "object", "description": "The services behind the workers"},
+    },
+}
+READY = _whole({"ready": {"type": "boolean"}})

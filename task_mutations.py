@@ -1,0 +1,184 @@
+"""Declares the GraphQL mutations of tasks; each answers the task as it was accepted, or as it is now."""
+
+from typing import Any
+
+import graphene
+
+import task_requests as requests
+from connections import parse_id
+from entries import Entry as StoredEntry
+from entries import entry_of
+from graphql_scalars import JSON
+from request_context import Context
+from task_requests import answering
+from task_types import Entry, Task, TaskType
+from tasks.listing import TypeReport
+from tasks.task import Task as StoredTask
+from tasks.workers.entry import ENTRY
+from tasks.workers.stripe_payments import CREATE_CUSTOMER, CREATE_PAYMENT, REFUND_PAYMENT
+
+
+def _options() -> dict[str, Any]:
+    """What every task takes beside its payload; the names are those of TaskOptions."""
+    return {
+        "priority": graphene.Int(description="-1000 to 1000, the greatest goes first; 0 if left out"),
+        "run_at": graphene.DateTime(description="Not before this time, with its time zone"),
+        "max_attempts": graphene.Int(description="1 to 100; what the type says if left out"),
+        "correlation_id": graphene.String(description="A name of yours, told in callbacks too"),
+        "callback_url": graphene.String(description="The outcome is posted there when the task ends"),
+        "idempotency_key": graphene.String(
+            description="The same key and arguments give the same task, however often they are sent"
+        ),
+    }
+
+
+class Mutation(graphene.ObjectType):
+    """Tasks are stored when they are answered, and run afterwards."""
+
+    create_task = graphene.Field(
+        Task,
+        type=graphene.String(required=True, description="taskTypes lists them"),
+        payload=JSON(required=True, description="What the task works on"),
+        **_options(),
+        description="A task of any type",
+    )
+    create_stripe_customer_task = graphene.Field(
+        Task,
+        email=graphene.String(required=True),
+        name=graphene.String(required=True),
+        **_options(),
+        description="Create a customer at Stripe",
+    )
+    create_stripe_payment_task = graphene.Field(
+        Task,
+        args={
+            "amount": graphene.Int(required=True, description="In minor units, such as cents"),
+            "currency": graphene.String(required=True, description="Three letters, such as eur"),
+            "customer_id": graphene.String(
+                required=True, description="cus_…, from the result of a customer's task"
+            ),
+            "payment_method": graphene.String(description="pm_…; Stripe's test card if left out"),
+            "description": graphene.String(),
+            **_options(),
+        },
+        description="Take a card payment at Stripe",
+    )
+    create_stripe_refund_task = graphene.Field(
+        Task,
+        payment_intent_id=graphene.String(
+            required=True, description="pi_…, from the result of a payment's task"
+        ),
+        amount=graphene.Int(description="In minor units; all of it if left out"),
+        **_options(),
+        description="Refund a payment at Stripe",
+    )
+    create_entry = graphene.Field(
+        Entry,
+        title=graphene.String(required=True),
+        **_options(),
+        description="An entry, which goes by its stages after the answer",
+    )
+    create_process = graphene.Field(
+        Task,
+        payload=JSON(required=True, description='{products: [{title: "Lamp", price: 12.5}]}'),
+        callback_url=graphene.String(),
+        idempotency_key=graphene.String(),
+        description="Check, enrich and sum up a list of products; process(correlationId) finds it",
+    )
+    cancel_task = graphene.Field(
+        Task,
+        id=graphene.ID(required=True),
+        description="End a task: at once while it waits; while it runs, its worker is told",
+    )
+    retry_task = graphene.Field(
+        Task,
+        id=graphene.ID(required=True),
+        description="Put a FAILED or CANCELLED task in line again, with all its attempts",
+    )
+    pause_task_type = graphene.Field(
+        TaskType,
+        type=graphene.String(required=True),
+        description="Start no more tasks of a type; those that run go on",
+    )
+    resume_task_type = graphene.Field(
+        TaskType, type=graphene.String(required=True), description="Start tasks of a type again"
+    )
+
+    @staticmethod
+    @answering
+    def resolve_create_task(
+        _root: None,
+        info: graphene.ResolveInfo,
+        type: str,  # noqa: A002
+        payload: Any,
+        **options: Any,
+    ) -> StoredTask:
+        return requests.create(info.context, type, payload, options)
+
+    @staticmethod
+    @answering
+    def resolve_create_stripe_customer_task(
+        _root: None, info: graphene.ResolveInfo, **arguments: Any
+    ) -> StoredTask:
+        return requests.create_of_arguments(info.context, CREATE_CUSTOMER, arguments)
+
+    @staticmethod
+    @answering
+    def resolve_create_stripe_payment_task(
+        _root: None, info: graphene.ResolveInfo, **arguments: Any
+    ) -> StoredTask:
+        return requests.create_of_arguments(info.context, CREATE_PAYMENT, arguments)
+
+    @staticmethod
+    @answering
+    def resolve_create_stripe_refund_task(
+        _root: None, info: graphene.ResolveInfo, **arguments: Any
+    ) -> StoredTask:
+        return requests.create_of_arguments(info.context, REFUND_PAYMENT, arguments)
+
+    @staticmethod
+    @answering
+    def resolve_create_entry(_root: None, info: graphene.ResolveInfo, **arguments: Any) -> StoredEntry:
+        return entry_of(requests.create_of_arguments(info.context, ENTRY, arguments))
+
+    @staticmethod
+    @answering
+    def resolve_create_process(
+        _root: None,
+        info: graphene.ResolveInfo,
+        payload: Any,
+        callback_url: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> StoredTask:
+        context: Context = info.context
+        return requests.create_process(
+            context.tasks,
+            payload,
+            callback_url,
+            idempotency_key,
+            private_callbacks=context.private_callbacks,
+        )
+
+    @staticmethod
+    @answering
+    def resolve_cancel_task(_root: None, info: graphene.ResolveInfo, id: str) -> StoredTask:  # noqa: A002
+        task: StoredTask = info.context.tasks.cancel(parse_id("id", id))
+        return task
+
+    @staticmethod
+    @answering
+    def resolve_retry_task(_root: None, info: graphene.ResolveInfo, id: str) -> StoredTask:  # noqa: A002
+        task: StoredTask = info.context.tasks.retry(parse_id("id", id))
+        return task
+
+    @staticmethod
+    @answering
+    def resolve_pause_task_type(_root: None, info: graphene.ResolveInfo, type: str) -> TypeReport:  # noqa: A002
+        report: TypeReport = info.context.tasks.pause(type)
+        return report
+
+    @staticmethod
+    @answering
+    def resolve_resume_task_type(_root: None, info: graphene.ResolveInfo, type: str) -> TypeReport:  # noqa: A002
+        report: TypeReport = info.context.tasks.resume(type)
+        return report

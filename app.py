@@ -12,16 +12,24 @@ from async_db import QueueLimits, QueueState, WriteQueue
 from background import BackgroundLoop
 from database.data_folder import open_data_folder
 from database.engine import open_reader
+from database.journal import Journal
 from database.ledger import Ledger
 from database.products import Products
+from database.received import ReceivedWebhooks
 from database.schema import StoreError
+from database.task_database import prepare_task_database
 from database.writer import CatalogueWriter
 from graphql_http import GraphQLView, Limits
 from logs import check_log_file, set_up_logs
 from metrics import Metrics
-from product_pages import Context
-from product_types import build_schema
+from request_context import Context
+from rest_api import rest_api
+from schema import build_schema
 from settings import VERSION, Settings, SettingsError, from_environment
+from tasks.runtime import RuntimeLimits, TaskRuntime
+from tasks.workers import build_workers
+from webhooks.receiver import Receiver
+from webhooks.secret_file import secret_of
 
 _log = logging.getLogger("afterwrite.app")
 _ASSET_SECONDS = 7 * 24 * 3600  # the pages put a version into the URLs of their assets
@@ -32,11 +40,14 @@ class Service:
     """Everything behind the routes: opened by the constructor, running between ``start`` and ``stop``."""
 
     def __init__(self, settings: Settings) -> None:
-        """Open the data folder and what works on it. Raises StoreError with one line that says what to do."""
+        """Open the data folder and what works on it.
+
+        Raises StoreError or SettingsError with one line that says what to do.
+        """
         self.settings = settings
         self.metrics = Metrics()
         self.background = BackgroundLoop()
-        self._journal = open_data_folder(settings.products_path, settings.journal_path, settings.journal_sync)
+        self._journal = _open_folder(settings)
         self._engine = open_reader(settings.products_path, settings.threads + 2)
         self.products = Products(self._engine)
         self.queue = WriteQueue(
@@ -48,23 +59,44 @@ class Service:
             self.products.last_id(),
             self.metrics.count_settled,
         )
-        self.metrics.watch(self.queue.status)
+        webhook_secret = settings.webhook_secret or secret_of(settings.data_dir)
+        self._tasks = TaskRuntime(
+            settings.tasks_path,
+            settings.journal_sync,
+            settings.threads + 4,
+            build_workers(settings, webhook_secret),
+            self.background,
+            _task_limits(settings),
+            self.metrics.count_tasks,
+        )
+        self.tasks = self._tasks.queue
+        self.receiver = Receiver(webhook_secret, ReceivedWebhooks(self._tasks.commits, self._tasks.reader))
+        self.metrics.watch(self.queue.status, self.tasks.status)
         self.accepting = False
 
     def start(self) -> None:
-        """Start the background loop and the drain; requests may come when this returns."""
+        """Start the background loop, the drain and the workers; requests may come when this returns."""
         self.background.start()
         self.queue.start()
+        self._tasks.start(alone=True)  # the journal has one owner, and the task database is beside it
         self.accepting = True
 
+    def announce_stop(self) -> None:
+        """Let event streams end, and start no more tasks."""
+        self.queue.announce_stop()
+        self.tasks.announce_stop()
+
     def stop(self) -> None:
-        """Drain, then let go of everything; may be called twice."""
+        """Let running tasks end, drain, then let go of everything; may be called twice."""
         if not self.accepting:
             return
         self.accepting = False
         started = time.monotonic()
+        self.announce_stop()
+        self._tasks.stop()
         self.queue.stop()
         self.background.stop()
+        self._tasks.close()
         self._journal.close()
         self._engine.dispose()
         _log.info("stopped after %.1f s", time.monotonic() - started)
@@ -87,6 +119,14 @@ def create_app(service: Service) -> Flask:
     )
     app.add_url_rule("/graphql", view_func=view)
     app.add_url_rule("/", view_func=lambda: redirect("/graphql"), endpoint="root")
+    app.register_blueprint(
+        rest_api(
+            service.tasks,
+            service.receiver,
+            max_body_bytes=settings.max_body_bytes,
+            private_callbacks=settings.webhook_allow_private == "on",
+        )
+    )
     _add_operations(app, service)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected_error)
@@ -102,16 +142,23 @@ def create_app(service: Service) -> Flask:
 
 def _context(service: Service, asked: Request) -> Context:
     wait_until = time.monotonic() + service.settings.wait_seconds
-    return Context(service.products, service.queue, wait_until, lambda: asked.host_url.rstrip("/"))
+    return Context(
+        service.products,
+        service.queue,
+        service.tasks,
+        wait_until,
+        lambda: asked.host_url.rstrip("/"),
+        private_callbacks=service.settings.webhook_allow_private == "on",
+    )
 
 
 def _add_operations(app: Flask, service: Service) -> None:
     @app.get("/health")
     def health() -> Response:
-        status = service.queue.status()
+        status, tasks = service.queue.status(), service.tasks.status()
         trouble = status.trouble or service.products.trouble()
         return jsonify(
-            status="degraded" if trouble or status.journal_trouble else "ok",
+            status="degraded" if trouble or status.journal_trouble or tasks.trouble else "ok",
             version=VERSION,
             queue={
                 "depth": status.depth,
@@ -125,6 +172,13 @@ def _add_operations(app: Flask, service: Service) -> None:
                 "trouble": status.journal_trouble,
                 "sync": service.settings.journal_sync,
             },
+            tasks={
+                "status": "degraded" if tasks.trouble else "ok",
+                "trouble": tasks.trouble,
+                "worker": tasks.name,
+                "running": tasks.running,
+            },
+            integrations=tasks.integrations,
         )
 
     @app.get("/ready")
@@ -164,6 +218,27 @@ def _queue_limits(settings: Settings) -> QueueLimits:
     )
 
 
+def _open_folder(settings: Settings) -> Journal:
+    journal = open_data_folder(settings.products_path, settings.journal_path, settings.journal_sync)
+    try:
+        prepare_task_database(journal, settings.tasks_path)
+    except BaseException:
+        journal.close()
+        raise
+    return journal
+
+
+def _task_limits(settings: Settings) -> RuntimeLimits:
+    return RuntimeLimits(
+        max_waiting=settings.tasks_max,
+        payload_max_bytes=settings.task_payload_max_bytes,
+        lock_seconds=settings.task_lock_seconds,
+        stop_seconds=settings.task_stop_seconds,
+        retention_seconds=settings.task_retention_days * 24 * 3600,
+        code_threads=settings.task_threads,
+    )
+
+
 def _graphql_limits(settings: Settings) -> Limits:
     return Limits(
         max_body_bytes=settings.max_body_bytes,
@@ -195,7 +270,7 @@ def wsgi() -> Flask:
 def announce_stop() -> None:
     """Let the event streams of this process end: what an HTTP server calls when it is told to stop."""
     for service in _running:
-        service.queue.announce_stop()
+        service.announce_stop()
 
 
 def stop() -> None:
@@ -211,7 +286,8 @@ def main() -> int:
     try:
         settings = from_environment()
         # Opened once here, so that what is wrong is said in one line before any process is started.
-        open_data_folder(settings.products_path, settings.journal_path, settings.journal_sync).close()
+        _open_folder(settings).close()
+        build_workers(settings, settings.webhook_secret or secret_of(settings.data_dir))
         check_log_file(settings)
         serving.check_address(settings)
     except (SettingsError, StoreError, serving.CannotListen) as error:

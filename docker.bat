@@ -113,6 +113,7 @@ docker.exe build --tag afterwrite . || exit /b 1
 %COMPOSE% up --detach || exit /b 1
 call :wait_ready || exit /b 1
 %COMPOSE% exec -T app python integration_test.py --verbose || set "CODE=1"
+%COMPOSE% exec -T app python -m devkit.task_demo || set "CODE=1"
 echo The server keeps running; docker.bat stop ends it
 exit /b %CODE%
 

@@ -149,6 +149,7 @@ case "$verb" in
         compose up --detach
         wait_ready
         compose exec -T app python integration_test.py --verbose || code=$?
+        compose exec -T app python -m devkit.task_demo || code=$?
         echo "The server keeps running; docker.sh stop ends it"
         exit "$code"
         ;;

@@ -6,6 +6,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from async_db import QueueState, QueueStatus
+from tasks.manager import ManagerStatus
+from tasks.task import Task
 from writes import Write
 
 _DELAY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
@@ -28,10 +30,18 @@ class Metrics:
             buckets=_DELAY_BUCKETS,
             registry=self._registry,
         )
+        self._duration = Histogram(
+            "afterwrite_task_duration_seconds",
+            "Time from the first start of a task to its end",
+            ["type"],
+            buckets=_DELAY_BUCKETS,
+            registry=self._registry,
+        )
 
-    def watch(self, status: Callable[[], QueueStatus]) -> None:
-        """Read the queue's own figures whenever they are asked for."""
-        self._registry.register(_QueueFigures(status))
+    def watch(self, queue: Callable[[], QueueStatus], tasks: Callable[[], ManagerStatus]) -> None:
+        """Read the figures of the queue and of the workers whenever they are asked for."""
+        self._registry.register(_QueueFigures(queue))
+        self._registry.register(_TaskFigures(tasks))
 
     def count_request(self, route: str, status: int) -> None:
         """Count an answered request."""
@@ -42,6 +52,12 @@ class Metrics:
         for write in writes:
             if write.settled_at_us is not None:
                 self._delay.observe((write.settled_at_us - write.accepted_at_us) / 1e6)
+
+    def count_tasks(self, tasks: Sequence[Task]) -> None:
+        """Count how long tasks that have ended took."""
+        for task in tasks:
+            if task.finished_at_us is not None and task.started_at_us is not None:
+                self._duration.labels(task.type).observe((task.finished_at_us - task.started_at_us) / 1e6)
 
     def exposition(self) -> bytes:
         """All figures in the text format of Prometheus."""
@@ -76,3 +92,30 @@ class _QueueFigures:
         for name in QueueState:
             state.add_metric([name], float(name is status.state))
         yield state
+
+
+class _TaskFigures:
+    def __init__(self, status: Callable[[], ManagerStatus]) -> None:
+        self._status = status
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: registering must not ask the workers."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """The figures now."""
+        status = self._status()
+        running = GaugeMetricFamily("afterwrite_tasks_running", "Tasks that run", labels=["type"])
+        for task_type, count in status.running.items():
+            running.add_metric([task_type], count)
+        yield running
+        ended = CounterMetricFamily("afterwrite_tasks_ended", "Tasks that ended", labels=["type", "status"])
+        for (task_type, name), count in status.ended.items():
+            ended.add_metric([task_type, name], count)
+        yield ended
+        yield CounterMetricFamily(
+            "afterwrite_task_retries", "Attempts that failed and are repeated", status.retried
+        )
+        yield CounterMetricFamily(
+            "afterwrite_task_locks_lost", "Outcomes dropped with their lock", status.lost
+        )

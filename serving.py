@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -17,6 +18,8 @@ from settings import Settings
 _log = logging.getLogger("afterwrite.server")
 _ROOT = Path(__file__).parent
 _BACKLOG = 1024
+_FAILURES_MAX = 5
+_STEADY_SECONDS = 60.0  # a server that ran so long is no hopeless one
 _WAKE = getattr(signal, "SIGURG", 0)  # ignored by whoever has no handler for it
 
 
@@ -52,10 +55,30 @@ def serve(settings: Settings) -> None:
 
 
 def _serve_with_granian(settings: Settings) -> None:
+    """Serve, and start anew when Granian gives up: it does so when its worker dies twice in a few seconds.
+
+    A task that ends its process would otherwise end the server too. Raises SystemExit when that does not help.
+    """
+    failures = 0
+    while True:
+        started = time.monotonic()
+        try:
+            _granian(settings).serve(spawn_target=_granian_worker)
+        except SystemExit:
+            failures = failures + 1 if time.monotonic() - started < _STEADY_SECONDS else 1
+            if failures == _FAILURES_MAX:
+                raise
+            _log.error("the server's process died twice in a few seconds: starting anew in %d s", failures)
+            time.sleep(failures)
+        else:
+            return
+
+
+def _granian(settings: Settings) -> Any:
     from granian.constants import Interfaces
     from granian.server import Server
 
-    server = Server(
+    return Server(
         "app:wsgi",
         factory=True,
         address=settings.host,
@@ -67,10 +90,9 @@ def _serve_with_granian(settings: Settings) -> None:
         backpressure=_BACKLOG,
         working_dir=_ROOT,
         respawn_failed_workers=True,
-        workers_kill_timeout=settings.stop_seconds + 10,
+        workers_kill_timeout=settings.longest_stop_seconds + 10,
         log_enabled=False,
     )
-    server.serve(spawn_target=_granian_worker)
 
 
 def _granian_worker(*arguments: Any, **options: Any) -> None:

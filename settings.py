@@ -20,9 +20,16 @@ _DIGITS = 18  # of a number: more is a slip of the hand, and slow to read
 
 
 def _setting(
-    default: Any, text: str, *, choices: tuple[str, ...] = (), least: int = 0, most: int = 2**31 - 1
+    default: Any,
+    text: str,
+    *,
+    choices: tuple[str, ...] = (),
+    least: int = 0,
+    most: int = 2**31 - 1,
+    secret: bool = False,
 ) -> Any:
-    return field(default=default, metadata={"help": text, "choices": choices, "least": least, "most": most})
+    told = {"help": text, "choices": choices, "least": least, "most": most}
+    return field(default=default, repr=not secret, metadata=told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,34 @@ class Settings:
     idempotency_hours: int = _setting(
         168, "hours for which an idempotency key is remembered", least=1, most=100_000
     )
+    tasks_max: int = _setting(1_000_000, "tasks that may wait before QUEUE_FULL is answered", least=1)
+    task_payload_max_bytes: int = _setting(
+        256 << 10, "bytes of a task's payload, and of its result", least=1_000, most=64 << 20
+    )
+    task_lock_seconds: int = _setting(
+        120, "a task whose worker was silent for so long is given to another one", least=1, most=86_400
+    )
+    task_stop_seconds: int = _setting(
+        10, "longest wait for running tasks at a stop; the others are released", least=0, most=3600
+    )
+    task_retention_days: int = _setting(
+        30, "days for which a task that has ended is kept", least=1, most=36_500
+    )
+    task_threads: int = _setting(16, "threads for the blocking code of workers", least=1, most=1_000)
+    worker_modules: str = _setting(
+        "", "modules with workers of your own, separated by commas; each has `build_workers(settings)`"
+    )
+    stage_seconds: int = _setting(2, "seconds of work in each stage of an entry", least=0, most=3600)
+    stripe_secret_key: str = _setting(
+        "", "secret key of the Stripe account; empty: payments are simulated, and say so", secret=True
+    )
+    stripe_api_base: str = _setting("https://api.stripe.com", "where Stripe's API is")
+    webhook_secret: str = _setting(
+        "", "signs what is sent to callback URLs; empty: the one in DATA_DIR/webhook-secret", secret=True
+    )
+    webhook_allow_private: str = _setting(
+        "off", "`on` lets callback URLs lead to private and loopback addresses", choices=("on", "off")
+    )
     max_streams: int = _setting(8, "event streams open at the same time", least=1)
     introspection: str = _setting(
         "on", "`off` turns introspection, suggestions and GraphiQL off", choices=("on", "off")
@@ -87,6 +122,16 @@ class Settings:
     def journal_path(self) -> Path:
         """The journal: accepted writes that wait."""
         return self.data_dir / "journal.db"
+
+    @property
+    def tasks_path(self) -> Path:
+        """The task database: durable tasks."""
+        return self.data_dir / "tasks.db"
+
+    @property
+    def longest_stop_seconds(self) -> int:
+        """How long a stop may take: running tasks end first, then writes are applied."""
+        return self.task_stop_seconds + self.stop_seconds
 
     @property
     def log_path(self) -> Path | None:

@@ -18,7 +18,7 @@ class Place:
     data_dir: Path
     host: str
     port: int
-    stop_seconds: int = 20
+    stop_seconds: int = 30
     log_file: str = ""
 
     @property
@@ -68,7 +68,7 @@ def place_from_environment() -> Place:
     default = not os.environ.get("DATA_DIR", "").strip()
     data_dir = (ROOT if default else Path.cwd()) / given.expanduser()
     port = settings.port or free_port(settings.host)
-    return Place(data_dir.resolve(), settings.host, port, settings.stop_seconds, settings.log_file)
+    return Place(data_dir.resolve(), settings.host, port, settings.longest_stop_seconds, settings.log_file)
 
 
 def temporary_place(folder: Path) -> Place:

@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from database.engine import open_reader
 from database.products import Products
-from product_types import build_schema
+from schema import build_schema
 from settings import from_environment
 
 settings = from_environment()

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from devkit import ask, background_server, log_lines, removal, serve
+from devkit import ask, background_server, log_lines, removal, serve, task_demo
 from devkit.background_server import Running
 from devkit.environment import TO_DEVELOP, TO_RUN, ready_python
 from devkit.errors import CommandError
@@ -196,13 +196,15 @@ def graphql(options: Namespace) -> int:
 
 
 def demo(_: Namespace) -> int:
-    """Start the server, run the integration tests with full output, and keep the server running."""
+    """Start the server, run the integration tests with full output, then tasks, and keep the server running."""
     place = place_from_environment()
     server = background_server.running(place)
     place = background_server.place_of(server, place) if server else place
     if server is None:
         _load_and_start(place)
     code = _run_integration_test(place, ["--verbose"])
+    say("Tasks: a customer, a payment and a refund one after the other, and three entries beside them")
+    code = code if task_demo.show_tasks(place, sys.stdout) else 1
     say(f"The server keeps running at {place.url} (GraphiQL: {place.url}/graphql); `stop` ends it")
     return code
 

@@ -11,13 +11,15 @@ from conftest import ROOT
 # From the top floor down; a module imports only from floors below its own.
 FLOORS = (
     {"app", "serving", "gunicorn.conf"},
-    {"product_types", "init_db"},
-    {"product_requests", "loading", "metrics", "logs"},
-    {"product_pages"},
-    {"async_db"},
-    {"accepting", "waiting"},
+    {"schema", "rest_api", "init_db"},
+    {"product_types", "task_mutations", "task_events"},
+    {"product_requests", "task_types", "loading", "metrics", "logs"},
+    {"product_pages", "task_requests"},
+    {"entries", "request_context"},
+    {"async_db", "tasks", "connections", "graphql_scalars"},
+    {"accepting", "waiting", "webhooks"},
     {"database"},
-    {"writes", "background", "graphql_http", "settings"},
+    {"writes", "background", "graphql_http", "settings", "time_ordered"},
     {"product"},
 )
 OUTSIDE = {"dev", "devkit", "integration_test", "bench"}  # programs of their own

@@ -35,7 +35,7 @@ PENDING = tasks.c.status == literal_column("'PENDING'")
 READY = tasks.c.ready == literal_column("1")
 SCHEDULED = tasks.c.ready == literal_column("0")
 _GIVEN_ONCE = {"id", "type", "payload_json", "max_attempts", "priority", "correlation_id", "callback_url"}
-_GIVEN_ONCE |= {"idempotency_key", "created_at_us", "started_at_us"}
+_GIVEN_ONCE |= {"idempotency_key", "created_at_us"}
 CHANGED = [name for name in Task._fields if name not in _GIVEN_ONCE]
 
 INSERT = insert(tasks)

@@ -286,6 +286,8 @@ def asked_again(task: Task, now_us: int) -> Task:
     return _wait(task, now_us, 0.0)._replace(
         attempt=0,
         finished_at_us=None,
+        # What was begun anew started then; what may still be under way somewhere keeps its beginning.
+        started_at_us=None if task.error_is_final else task.started_at_us,
         renewals=task.renewals + task.error_is_final,
         error_code=None,
         error_message=None,

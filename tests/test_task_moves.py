@@ -80,7 +80,8 @@ class TaskMoves(RuleBasedStateMachine):
         assert before.claim <= task.claim <= before.claim + 1
         assert before.renewals <= task.renewals <= before.renewals + 1
         assert task.updated_at_us == self.now
-        assert task.started_at_us == (before.started_at_us or task.started_at_us)
+        begun_anew = task.renewals > before.renewals
+        assert task.started_at_us == (None if begun_anew else before.started_at_us or task.started_at_us)
         self.task = task
 
     @rule(seconds=st.integers(0, 400))

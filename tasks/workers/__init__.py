@@ -14,12 +14,19 @@ from tasks.workers.webhook_delivery import WebhookDeliveryWorker
 def build_workers(settings: Settings, webhook_secret: str) -> Sequence[BaseWorker]:
     """The workers of the server: those that ship, and those of WORKER_MODULES. Raises SettingsError."""
     return [
-        StripeWorker(settings.stripe_secret_key, settings.stripe_api_base),
+        _stripe_worker(settings),
         EntryWorker(settings.stage_seconds),
         ProcessProductsWorker(settings.task_payload_max_bytes),
         WebhookDeliveryWorker(webhook_secret, settings.webhook_allow_private == "on", VERSION),
         *_workers_of_modules(settings),
     ]
+
+
+def _stripe_worker(settings: Settings) -> StripeWorker:
+    try:
+        return StripeWorker(settings.stripe_secret_key, settings.stripe_api_base)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
 
 
 def _workers_of_modules(settings: Settings) -> list[BaseWorker]:

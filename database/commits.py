@@ -67,11 +67,13 @@ class Commits:
                 results = [ticket.work(connection) for ticket in tickets]
         except BaseException as error:  # noqa: BLE001 - it is raised in the thread that it belongs to
             self._disconnect()  # after an error its state is not worth knowing
-            if len(tickets) > 1:
+            # A database that cannot be used is so for all of them; anything else concerns one of them.
+            if len(tickets) > 1 and not isinstance(error, StoreError):
                 for ticket in tickets:
                     self._commit([ticket])
                 return
-            tickets[0].error = error
+            for ticket in tickets:
+                ticket.error = error
         else:
             for ticket, result in zip(tickets, results, strict=True):
                 ticket.result = result

@@ -11,7 +11,7 @@ from sqlalchemy.pool import StaticPool
 from database.schema import StoreError
 
 _CACHE_KIB = 4 * 1024
-_BUSY_SECONDS = 5
+_BUSY_SECONDS = 2
 # What says that a statement or a value is wrong, and not that the database cannot be used.
 _OF_OUR_OWN = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
 

@@ -140,7 +140,7 @@ echo usage: docker.bat VERB [ARGUMENT...]
 echo.
 echo   up                    build the image, start the server, wait until it is ready
 echo   start                 start the server, wait until it is ready
-echo   stop                  stop the server; applies what waits, for STOP_SECONDS at most
+echo   stop                  stop the server; running tasks end, what waits is applied, for 30 s at most
 echo   restart               stop, then start
 echo   test                  test over HTTP, one line a test
 echo   test-verbose          the same, showing each request and response
@@ -152,7 +152,9 @@ echo   shell                 open a shell in the running container
 echo   init-db [FILE]        load the sample catalogue or a JSON, JSONL or CSV file
 echo   logs                  last 50 lines of the log, then what follows
 echo   graphql [DOCUMENT]    send a document; without one, print the address of GraphiQL
-echo   demo                  up, test with full output, keep the server running
+echo   demo                  up, test with full output, run tasks and show them, keep the server running
 echo.
-echo PORT (5000) and SERVER, THREADS, LOG_LEVEL, LOG_FORMAT, JOURNAL_SYNC, INTROSPECTION are read from the environment.
+echo These are read from the environment: PORT (5000), SERVER, THREADS, LOG_LEVEL, LOG_FORMAT, JOURNAL_SYNC,
+echo INTROSPECTION, STRIPE_SECRET_KEY, STRIPE_API_BASE, WEBHOOK_SECRET, WEBHOOK_ALLOW_PRIVATE, STAGE_SECONDS,
+echo TASK_LOCK_SECONDS, TASK_RETENTION_DAYS.
 exit /b 0

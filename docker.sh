@@ -10,7 +10,7 @@ usage: docker.sh VERB [ARGUMENT...]
 
   up                    build the image, start the server, wait until it is ready
   start                 start the server, wait until it is ready
-  stop                  stop the server; applies what waits, for STOP_SECONDS at most
+  stop                  stop the server; running tasks end, what waits is applied, for 30 s at most
   restart               stop, then start
   test                  test over HTTP, one line a test
   test-verbose          the same, showing each request and response
@@ -22,9 +22,11 @@ usage: docker.sh VERB [ARGUMENT...]
   init-db [FILE]        load the sample catalogue or a JSON, JSONL or CSV file
   logs                  last 50 lines of the log, then what follows
   graphql [DOCUMENT]    send a document; without one, print the address of GraphiQL
-  demo                  up, test with full output, keep the server running
+  demo                  up, test with full output, run tasks and show them, keep the server running
 
-PORT (5000) and SERVER, THREADS, LOG_LEVEL, LOG_FORMAT, JOURNAL_SYNC, INTROSPECTION are read from the environment.
+These are read from the environment: PORT (5000), SERVER, THREADS, LOG_LEVEL, LOG_FORMAT, JOURNAL_SYNC,
+INTROSPECTION, STRIPE_SECRET_KEY, STRIPE_API_BASE, WEBHOOK_SECRET, WEBHOOK_ALLOW_PRIVATE, STAGE_SECONDS,
+TASK_LOCK_SECONDS, TASK_RETENTION_DAYS.
 END
 }
 

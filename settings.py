@@ -38,7 +38,7 @@ class Settings:
 
     host: str = _setting("127.0.0.1", "address to listen on")
     port: int = _setting(5000, "port to listen on", least=0, most=65_535)
-    data_dir: Path = _setting(Path("data"), "folder of products.db, journal.db and the log")
+    data_dir: Path = _setting(Path("data"), "folder of the databases, the webhook secret and the log")
     server: str = _setting(
         "granian", "HTTP server that runs the application", choices=("granian", "gunicorn")
     )

@@ -50,7 +50,9 @@ class Passing:
 VERBS: dict[str, Verb | Passing] = {
     "up": Verb(verbs.up, "set up, load the sample catalogue if empty, serve in the foreground"),
     "start": Verb(verbs.start, "the same in the background; returns when the server is ready"),
-    "stop": Verb(verbs.stop, "stop the server; applies what waits, for STOP_SECONDS at most"),
+    "stop": Verb(
+        verbs.stop, "stop the server; running tasks end and what waits is applied, within their time limits"
+    ),
     "restart": Verb(verbs.restart, "stop, then start"),
     "test": Passing(verbs.test, "set up and run all tests; arguments go to pytest"),
     "test-verbose": Passing(verbs.test_verbose, "test over HTTP, showing each request and response"),
@@ -69,7 +71,9 @@ VERBS: dict[str, Verb | Passing] = {
     "graphql": Verb(
         verbs.graphql, "send a document; without one, open GraphiQL", "[DOCUMENT] [--variables JSON]"
     ),
-    "demo": Verb(verbs.demo, "start, test with full output, keep the server running"),
+    "demo": Verb(
+        verbs.demo, "start, test with full output, run tasks and show them, keep the server running"
+    ),
     "setup": Verb(verbs.setup, "make the environment .venv from the pinned requirements"),
     "check": Verb(verbs.check, "check format, lint and types"),
     "bench": Passing(verbs.bench, "measure the speed and print one table"),

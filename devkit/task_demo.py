@@ -1,17 +1,22 @@
 """Runs tasks on the running server and shows their progress until they end, as ``python -m devkit.task_demo``."""
 
 import json
+import os
+import shutil
 import sys
-import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any, TextIO
 
 from devkit.ask import ask, watch
 from devkit.errors import CommandError
+from devkit.health import health
 from devkit.place import Place, place_from_environment
 
-_BAR_WIDTH = 24
+_BAR_WIDTH = 12
+_PAYMENTS = ("customer", "payment", "refund")
+_ENTRIES = ("entry 1", "entry 2", "entry 3")
 _CUSTOMER = (
     """mutation { createStripeCustomerTask(email: "demo@example.com", name: "Demo Customer") { id } }"""
 )
@@ -21,79 +26,148 @@ _REFUND = """mutation($payment: String!) { createStripeRefundTask(paymentIntentI
 _ENTRY = "mutation($title: String!) { createEntry(title: $title) { id } }"
 _UPDATES = """subscription($id: ID!) {
   taskUpdated(id: $id) { id status progress stage result error { code message } } }"""
+_NOT_BEGUN = {"status": "", "progress": 0, "stage": None, "result": None, "error": None}
+_ENDED = {"COMPLETED", "FAILED", "CANCELLED"}
+
+Task = dict[str, Any]
+Tell = Callable[[str, Task], None]
+Flow = Callable[[Place, Tell], None]
 
 
 class Board:
     """A line for each task: redrawn in place on a terminal, else appended with every change."""
 
-    def __init__(self, out: TextIO) -> None:
-        self._out, self._live = out, out.isatty()
-        self._lines: dict[str, str] = {}
-        self._lock = threading.Lock()
+    def __init__(self, labels: Sequence[str], out: TextIO) -> None:
+        # A console of Windows may show the movements of the cursor as text.
+        plain = sys.platform == "win32" or os.environ.get("TERM") == "dumb"
+        self._out, self._live = out, out.isatty() and not plain
+        self._lines = {label: _line(label, _NOT_BEGUN) for label in labels}
+        self._is_drawn = False
 
-    def show(self, label: str, task: dict[str, Any]) -> None:
+    def show(self, label: str, task: Task) -> None:
         """Show a task as it is now."""
-        done = task["progress"] * _BAR_WIDTH // 100
-        bar = "#" * done + "." * (_BAR_WIDTH - done)
-        stage = task["stage"] or ""
-        line = f"  {label:<12} [{bar}] {task['progress']:>3} %  {task['status']:<10} {stage:<18} {_outcome(task)}"
-        with self._lock:
-            drawn = len(self._lines)
-            if self._lines.get(label) == line:
-                return
-            self._lines[label] = line.rstrip()
-            if self._live:
-                up = f"\x1b[{drawn}A" if drawn else ""
-                self._out.write(up + "".join(f"\x1b[2K{text}\n" for text in self._lines.values()))
-            else:
-                self._out.write(f"{self._lines[label]}\n")
-            self._out.flush()
+        line = _line(label, task)
+        if self._lines[label] == line:
+            return
+        self._lines[label] = line
+        if not self._live:
+            self.note(line)
+            return
+        # A line that the terminal would break could not be found again by counting lines.
+        width = shutil.get_terminal_size().columns - 1
+        up = f"\x1b[{len(self._lines)}A" if self._is_drawn else ""
+        self._out.write(up + "".join(f"\x1b[2K{line[:width]}\n" for line in self._lines.values()))
+        self._out.flush()
+        self._is_drawn = True
+
+    def note(self, line: str) -> None:
+        """Write a line below."""
+        self._out.write(f"{line}\n")
+        self._out.flush()
 
 
 def show_tasks(place: Place, out: TextIO) -> bool:
     """Run a customer, a payment and a refund one after the other, and three entries beside them.
 
-    Returns whether all of them were completed. Raises CommandError if no server answers.
+    With a live key of Stripe, where all that would be real, only the entries. Returns whether all of them were
+    completed. Raises CommandError if no server answers.
     """
-    board = Board(out)
-
-    def run(label: str, document: str, **variables: str) -> dict[str, Any]:
-        fine, answer = ask(place, document, dict(variables))
-        if not fine:
-            raise CommandError(f"the server refused {label}: {answer}")
-        [created] = json.loads(answer)["data"].values()
-        task: dict[str, Any] = {}
-        for told, event in watch(place, _UPDATES, {"id": created["id"]}):
-            if not told:
-                raise CommandError(f"the server stopped telling of {label}: {event}")
-            task = json.loads(event)["data"]["taskUpdated"]
-            board.show(label, task)
-        return task
-
-    def pay() -> list[dict[str, Any]]:
-        customer = run("customer", _CUSTOMER)
-        if customer["status"] != "COMPLETED":
-            return [customer]
-        payment = run("payment", _PAYMENT, customer=customer["result"]["customer_id"])
-        if payment["status"] != "COMPLETED":
-            return [customer, payment]
-        return [customer, payment, run("refund", _REFUND, payment=payment["result"]["payment_intent_id"])]
-
-    def enter(number: int) -> Callable[[], list[dict[str, Any]]]:
-        return lambda: [run(f"entry {number}", _ENTRY, title=f"Demo entry {number}")]
-
-    with ThreadPoolExecutor(4) as pool:
-        ended = [pool.submit(work) for work in (pay, enter(1), enter(2), enter(3))]
-        return all(task["status"] == "COMPLETED" for future in ended for task in future.result())
+    is_live = _pays_for_real(place)
+    labels = _ENTRIES if is_live else (*_PAYMENTS, *_ENTRIES)
+    flows = [_entry(label) for label in _ENTRIES] + ([] if is_live else [_payments])
+    board = Board(labels, out)
+    last: dict[str, Task] = {}
+    for label, task in _events(flows, place):
+        board.show(label, task)
+        last[label] = task
+    if is_live:
+        board.note("STRIPE_SECRET_KEY is a live key: no customer was made and nothing was paid")
+    for line in _notes(last):
+        board.note(line)
+    return all(last.get(label, _NOT_BEGUN)["status"] == "COMPLETED" for label in labels)
 
 
-def _outcome(task: dict[str, Any]) -> str:
+def _pays_for_real(place: Place) -> bool:
+    told = (health(place) or {}).get("integrations", {}).get("stripe", {})
+    return bool(told.get("mode") == "live")
+
+
+def _events(flows: Sequence[Flow], place: Place) -> Iterator[tuple[str, Task]]:
+    """What all flows, side by side, tell of their tasks."""
+    events: SimpleQueue[tuple[str, Task] | CommandError | None] = SimpleQueue()
+    for flow in flows:
+        Thread(
+            target=_follow, args=(flow, place, events), daemon=True
+        ).start()  # Ctrl-C waits for none of them
+    for _ in flows:
+        while (event := events.get()) is not None:
+            if isinstance(event, CommandError):
+                raise event
+            yield event
+
+
+def _follow(flow: Flow, place: Place, events: "SimpleQueue[Any]") -> None:
+    try:
+        flow(place, lambda label, task: events.put((label, task)))
+    except CommandError as error:
+        events.put(error)
+    finally:
+        events.put(None)
+
+
+def _payments(place: Place, tell: Tell) -> None:
+    customer = _run(place, tell, "customer", _CUSTOMER)
+    if customer["status"] == "COMPLETED":
+        payment = _run(place, tell, "payment", _PAYMENT, customer=customer["result"]["customer_id"])
+        if payment["status"] == "COMPLETED":
+            _run(place, tell, "refund", _REFUND, payment=payment["result"]["payment_intent_id"])
+
+
+def _entry(label: str) -> Flow:
+    def flow(place: Place, tell: Tell) -> None:
+        _run(place, tell, label, _ENTRY, title=f"Demo {label}")
+
+    return flow
+
+
+def _run(place: Place, tell: Tell, label: str, document: str, **variables: str) -> Task:
+    """Create a task and tell of it until it has ended; returns it as it is then."""
+    fine, answer = ask(place, document, dict(variables))
+    if not fine:
+        raise CommandError(f"the server refused the {label}: {answer}")
+    [task] = json.loads(answer)["data"].values()
+    for told, event in watch(place, _UPDATES, {"id": task["id"]}):
+        if not told:
+            raise CommandError(f"the server stopped telling of the {label}: {event}")
+        task = json.loads(event)["data"]["taskUpdated"]
+        tell(label, task)
+    if task.get("status") not in _ENDED:
+        raise CommandError(f"the server stopped telling of the {label} before it ended: does it still run?")
+    return dict(task)
+
+
+def _line(label: str, task: Task) -> str:
+    done = task["progress"] * _BAR_WIDTH // 100
+    bar = "#" * done + "." * (_BAR_WIDTH - done)
+    told = _outcome(task) if task["error"] or task["status"] in _ENDED else task["stage"] or ""
+    return f"  {label:<8} [{bar}] {task['progress']:>3} % {task['status']:<10} {told}".rstrip()
+
+
+def _outcome(task: Task) -> str:
     if task["error"]:
-        return f"{task['error']['code']}: {task['error']['message']}"
+        return str(task["error"]["code"])
     result = task["result"] or {}
-    told = [str(result[name]) for name in ("customer_id", "payment_intent_id", "refund_id") if name in result]
-    told = told[-1:] + (["simulated, no STRIPE_SECRET_KEY is set"] if result.get("simulated") else [])
-    return ", ".join(told)
+    names = ("refund_id", "payment_intent_id", "customer_id")
+    return next((str(result[name]) for name in names if name in result), "")
+
+
+def _notes(last: dict[str, Task]) -> Iterator[str]:
+    """What the lines of the tasks have no room for."""
+    for label, task in last.items():
+        if task["error"]:
+            yield f"The {label} ended {task['status']}, {task['error']['code']}: {task['error']['message']}"
+    if any((task["result"] or {}).get("simulated") for task in last.values()):
+        yield "The payments were simulated: no STRIPE_SECRET_KEY is set"
 
 
 def main() -> int:
@@ -102,6 +176,8 @@ def main() -> int:
         return 0 if show_tasks(place_from_environment(), sys.stdout) else 1
     except CommandError as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        return 130
 
 
 if __name__ == "__main__":

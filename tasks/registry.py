@@ -173,7 +173,10 @@ def _bad_payload(path: str, detail: str) -> TaskRefused:
 
 
 def _path(problem: ValidationError) -> str:
-    return ".".join(["payload", *map(str, problem.absolute_path)])
+    path = ["payload", *map(str, problem.absolute_path)]
+    if problem.validator == "required":
+        path += [name for name in problem.validator_value if name not in problem.instance][:1]
+    return ".".join(path)
 
 
 def _shortened(text: str) -> str:

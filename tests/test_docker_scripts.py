@@ -16,6 +16,7 @@ from settings import Settings
 ROOT = Path(__file__).parent.parent
 VERBS = {"up", "start", "stop", "restart", "test", "test-verbose", "test-debug", "build", "clean", "fresh"}
 VERBS |= {"shell", "init-db", "logs", "graphql", "demo"}
+SCRIPTS = ("docker.sh", "docker.bat")
 STEP = re.compile(r"(docker|compose|wait_ready|confirm|require_file)\b")
 
 Steps = dict[str, list[str]]
@@ -67,7 +68,7 @@ def test_both_scripts_go_on_after_the_same_failures() -> None:
     shell = [line for line in _lines("docker.sh") if line.endswith("|| code=$?")]
     batch = [line for line in _lines("docker.bat") if line.endswith('|| set "CODE=1"')]
     assert [_plain_shell(line) for line in shell] == [_plain_batch(line) for line in batch]
-    assert len(shell) == 3
+    assert len(shell) == 4
 
 
 def test_every_command_of_the_batch_file_stops_at_a_failure_or_notes_it() -> None:
@@ -87,8 +88,9 @@ def test_both_scripts_print_the_same_help() -> None:
     after = (ROOT / "docker.bat").read_text(encoding="utf-8").partition("\n:help\n")[2].splitlines()
     batch = [line.removeprefix("echo").removeprefix(".").removeprefix(" ") for line in after[:-1]]
     assert [line.strip() for line in batch] == [line.replace("docker.sh", "docker.bat") for line in shell]
-    listed = {line.split()[0] for line in shell[2:-2]}
-    assert listed == VERBS
+    verbs, _, settings = "\n".join(shell[2:]).partition("\n\n")
+    assert {line.split()[0] for line in verbs.splitlines()} == VERBS
+    assert set(re.findall(r"[A-Z_]{4,}", settings)) == {"PORT", *passed_settings()}
 
 
 def _lines(name: str) -> list[str]:
@@ -218,13 +220,17 @@ def test_shellcheck_finds_nothing(script: str) -> None:
 # The image and the composition
 
 
-def test_the_container_has_longer_to_stop_than_the_drain_may_take() -> None:
+def test_the_container_has_longer_to_stop_than_tasks_and_drain_may_take() -> None:
     compose = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
-    grace = re.search(r"stop_grace_period: (\d+)s", compose)
-    drain = re.search(r'STOP_SECONDS: "(\d+)"', compose)
-    assert grace
-    assert drain
-    assert int(grace[1]) > int(drain[1]) + 15
+    [grace] = re.findall(r"stop_grace_period: (\d+)s", compose)
+    [drain] = re.findall(r'^      STOP_SECONDS: "(\d+)"', compose, re.MULTILINE)
+    [tasks] = re.findall(r'^      TASK_STOP_SECONDS: "(\d+)"', compose, re.MULTILINE)
+    assert int(grace) > int(drain) + int(tasks) + 15
+    told = [
+        f"for {int(drain) + int(tasks)} s at most" in (ROOT / name).read_text(encoding="utf-8")
+        for name in SCRIPTS
+    ]
+    assert all(told)
 
 
 def test_the_port_is_bound_to_this_machine_only() -> None:
@@ -233,11 +239,16 @@ def test_the_port_is_bound_to_this_machine_only() -> None:
 
 
 def test_settings_that_are_passed_on_exist() -> None:
+    assert passed_settings()
+    assert set(passed_settings()) <= {name.upper() for name in Settings.__dataclass_fields__}
+
+
+def passed_settings() -> list[str]:
+    """The settings that go on to the server under their own names."""
     compose = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
     passed = re.findall(r"^      ([A-Z_]+): \$\{([A-Z_]+):-\}$", compose, re.MULTILINE)
-    known = {name.upper() for name in Settings.__dataclass_fields__}
-    assert passed
-    assert all(name == source and name in known for name, source in passed)
+    assert all(name == source for name, source in passed)
+    return [name for name, _ in passed]
 
 
 def test_the_image_runs_as_its_own_user_with_exec_forms() -> None:

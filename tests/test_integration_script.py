@@ -2,18 +2,41 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from conftest import ServerProcess, free_port
+from stripe_fake import KEY, Answer, canned
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "integration_test.py"
-TESTS = 17
+TESTS = 28
 TITLES = "{ allProducts(first: 500) { id title version } }"
+UNENDED = (
+    "{ waiting: tasks(status: PENDING) { totalCount } running: tasks(status: PROCESSING) { totalCount } }"
+)
 CREATE_SYNC = "mutation ($title: String!) { createProductSync(title: $title, price: 379.99) { success } }"
+
+
+@pytest.fixture
+def server(make_server: Callable[..., ServerProcess]) -> ServerProcess:
+    """A running server over an empty data folder, whose entries take no time."""
+    return make_server(STAGE_SECONDS="0").start()
+
+
+def broken_script(folder: Path, module: str, right: str, wrong: str) -> Path:
+    """A copy of the script in which one of its tests expects something wrong."""
+    shutil.copytree(
+        ROOT / "integration", folder / "integration", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    text = (ROOT / "integration" / module).read_text(encoding="utf-8")
+    assert text.count(right) == 1
+    (folder / "integration" / module).write_text(text.replace(right, wrong), encoding="utf-8")
+    return Path(shutil.copy(SCRIPT, folder / "broken.py"))
 
 
 def run_script(
@@ -51,9 +74,7 @@ def test_products_with_the_titles_of_the_tests_stay_as_they_are(server: ServerPr
 
 
 def test_a_failed_test_is_named_and_leaves_no_product(server: ServerProcess, tmp_path: Path) -> None:
-    broken = SCRIPT.read_text().replace('"count": 342}', '"count": 343}')
-    script = tmp_path / "broken.py"
-    script.write_text(broken)
+    script = broken_script(tmp_path, "products.py", '"count": 342}', '"count": 343}')
     done = run_script("--url", server.url, script=script)
     assert done.returncode == 1
     assert f"\n{TESTS - 1} passed, 1 failed in " in done.stdout
@@ -65,12 +86,47 @@ def test_a_failed_test_is_named_and_leaves_no_product(server: ServerProcess, tmp
     assert server.query(TITLES)["allProducts"] == []
 
 
+def test_a_failed_test_leaves_no_task_that_waits_or_runs(server: ServerProcess, tmp_path: Path) -> None:
+    script = broken_script(
+        tmp_path, "tasks.py", '(entry["status"] == "CREATED"', '(entry["status"] == "GONE"'
+    )
+    done = run_script("--url", server.url, script=script)
+    assert done.returncode == 1
+    assert re.search(
+        r"^FAIL  a scheduled task is cancelled \(\d+ ms\): not CREATED", done.stdout, re.MULTILINE
+    )
+    assert "\nok    no test task is left running " in done.stdout
+    assert server.query(UNENDED) == {"waiting": {"totalCount": 0}, "running": {"totalCount": 0}}
+    assert server.query("{ tasks(status: CANCELLED) { totalCount } }") == {"tasks": {"totalCount": 1}}
+
+
+def test_nothing_is_paid_at_a_server_that_does_not_simulate_payments(
+    make_server: Callable[..., ServerProcess],
+) -> None:
+    with canned([Answer(500, {})]) as stripe:
+        server = make_server(STAGE_SECONDS="0", STRIPE_SECRET_KEY=KEY, STRIPE_API_BASE=stripe.url).start()
+        done = run_script("--url", server.url)
+        assert stripe.requests == []
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"\n{TESTS - 2} passed, 0 failed, 2 skipped in " in done.stdout
+    for name in ("the exact stripe document", "a payment and its refund"):
+        assert re.search(
+            rf"^skip  {name} \(\d+ ms\): /health says that stripe is configured", done.stdout, re.MULTILINE
+        )
+    for task_type in ("stripe_create_customer", "stripe_create_payment", "stripe_refund_payment"):
+        assert server.query(f'{{ tasks(type: "{task_type}") {{ totalCount }} }}') == {
+            "tasks": {"totalCount": 0}
+        }
+
+
 def test_the_verbose_mode_shows_each_request_and_response(server: ServerProcess) -> None:
     done = run_script("--verbose", PORT=str(server.port))
     assert done.returncode == 0, done.stdout + done.stderr
     requests = done.stdout.count("--- REQUEST ---\n")
     assert requests > TESTS
-    assert done.stdout.count("--- RESPONSE ---\n200 OK\n{\n") == requests
+    assert done.stdout.count("--- RESPONSE ---\n") == requests
+    assert "--- RESPONSE ---\n201 Created\n{\n" in done.stdout
+    assert '--- EVENT ---\n{\n  "data": {\n    "taskUpdated": {\n' in done.stdout
     assert f"--- REQUEST ---\nGET {server.url}/health\n" in done.stdout
     assert '"message": "Product \'MacBook Pro M3\' queued for creation"' in done.stdout
     assert "--- SERVER LOG" not in done.stdout

@@ -22,7 +22,7 @@ FLOORS = (
     {"writes", "background", "graphql_http", "settings", "time_ordered"},
     {"product"},
 )
-OUTSIDE = {"dev", "devkit", "integration_test", "bench"}  # programs of their own
+OUTSIDE = {"dev", "devkit", "integration", "integration_test", "bench"}  # programs of their own
 # An application is handed to its HTTP server by name, and the server calls back at its end.
 KNOWN_UPWARD = {("serving", "app"), ("gunicorn.conf", "app"), ("app", "serving")}
 

@@ -27,7 +27,7 @@ def test_graphiql_runs_an_example_and_asks_no_other_host(server: ServerProcess, 
     with visiting(chromium, tmp_path / "profile") as visit:
         visit.page.goto(server.url)
         visit.page.wait_for_function(f"{RESULT}?.textContent.includes('Laptop') || ({RUN}, false)")
-        assert visit.page.locator(".graphiql-tab").count() == 4
+        assert visit.page.locator(".graphiql-tab").count() == 6
     assert visit.complaints == []
     hosts = {urlsplit(asked).netloc for asked in visit.requests if not asked.startswith(("data:", "blob:"))}
     assert hosts == {urlsplit(server.url).netloc}

@@ -101,7 +101,7 @@ def test_a_literal_that_json_cannot_hold_is_refused(api: ServerProcess, literal:
     [
         ({"type": "nothing"}, ("UNKNOWN_TASK_TYPE", "type")),
         ({"payload": {**CUSTOMER, "email": "none"}}, ("INVALID_PAYLOAD", "payload.email")),
-        ({"payload": {}}, ("INVALID_PAYLOAD", "payload")),
+        ({"payload": {}}, ("INVALID_PAYLOAD", "payload.email")),
         ({"payload": [1]}, ("INVALID_PAYLOAD", "payload")),
         ({"payload": {**CUSTOMER, "name": "nul\0"}}, ("INVALID_PAYLOAD", "payload")),
         ({"payload": {**CUSTOMER, "name": "x" * 300_000}}, ("INVALID_PAYLOAD", "payload")),

@@ -234,7 +234,8 @@ def _task_limits(settings: Settings) -> RuntimeLimits:
         payload_max_bytes=settings.task_payload_max_bytes,
         lock_seconds=settings.task_lock_seconds,
         stop_seconds=settings.task_stop_seconds,
-        retention_seconds=settings.task_retention_days * 24 * 3600,
+        # A key is known as long as its task: a repeat must not be taken for a new request.
+        retention_seconds=max(settings.task_retention_days * 24, settings.idempotency_hours) * 3600,
         code_threads=settings.task_threads,
     )
 

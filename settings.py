@@ -82,7 +82,7 @@ class Settings:
         10, "longest wait for running tasks at a stop; the others are released", least=0, most=3600
     )
     task_retention_days: int = _setting(
-        30, "days for which a task that has ended is kept", least=1, most=36_500
+        30, "days for which a task that has ended is kept; IDEMPOTENCY_HOURS at least", least=1, most=36_500
     )
     task_threads: int = _setting(16, "threads for the blocking code of workers", least=1, most=1_000)
     worker_modules: str = _setting(
@@ -130,8 +130,8 @@ class Settings:
 
     @property
     def longest_stop_seconds(self) -> int:
-        """How long a stop may take: running tasks end first, then writes are applied."""
-        return self.task_stop_seconds + self.stop_seconds
+        """How long a stop may take: requests are answered, then running tasks end, then writes are applied."""
+        return self.wait_seconds + self.task_stop_seconds + self.stop_seconds
 
     @property
     def log_path(self) -> Path | None:

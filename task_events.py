@@ -14,7 +14,7 @@ from task_requests import answering
 from task_types import Task
 from tasks.queue import TaskQueue
 from tasks.task import Task as StoredTask
-from tasks.watching import TaskWatch
+from tasks.watching import TaskWatch, WatchTooSlow
 
 _KEEP_ALIVE_SECONDS = 5.0
 
@@ -86,7 +86,13 @@ def _changes_of_type(queue: TaskQueue, task_type: str | None) -> Iterator[Any]:
 
 def _changes(queue: TaskQueue, watch: TaskWatch) -> Iterator[Any]:
     while True:
-        changed = watch.next(_KEEP_ALIVE_SECONDS)
+        try:
+            changed = watch.next(_KEEP_ALIVE_SECONDS)
+        except WatchTooSlow as error:
+            message = (
+                "This stream is read too slowly for all that changes: watch again, fewer tasks at a time"
+            )
+            raise RequestError(message, code="STREAM_TOO_SLOW") from error
         yield from changed
         if queue.stop_announced:
             raise RequestError("The server is stopping: watch again shortly", code="SHUTTING_DOWN")

@@ -80,7 +80,7 @@ class TaskCount(graphene.ObjectType):
 
 
 class TaskType(graphene.ObjectType):
-    """A type of tasks; durations are those of its last 1,000 completed ones, from the first claim to the end."""
+    """A type of tasks; durations are those of its newest 1,000 completed ones, from the first claim to the end."""
 
     type = graphene.String(required=True)
     counts = graphene.List(graphene.NonNull(TaskCount), required=True, description="One for each status")

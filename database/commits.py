@@ -1,14 +1,12 @@
 """Runs write transactions; callers from any thread share a commit."""
 
-import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine
-
+from database.driver import DriverConnection
 from database.schema import StoreError
 
 T = TypeVar("T")
@@ -16,7 +14,7 @@ T = TypeVar("T")
 
 @dataclass(slots=True, eq=False)
 class _Ticket:
-    work: Callable[[Connection], Any]
+    work: Callable[[DriverConnection], Any]
     done: bool = False
     result: Any = None
     error: BaseException | None = None
@@ -29,14 +27,14 @@ class Commits:
     work is run in one of its own. A work may therefore be run twice and must touch nothing but its connection.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        """``engine`` gives connections whose transactions are the only writers while they last."""
-        self._engine = engine
-        self._connection: Connection | None = None
+    def __init__(self, connect: Callable[[], DriverConnection]) -> None:
+        """``connect`` gives connections whose transactions are the only writers while they last."""
+        self._connect = connect
+        self._connection: DriverConnection | None = None
         self._arrived: deque[_Ticket] = deque()
         self._turn = threading.Lock()
 
-    def run(self, work: Callable[[Connection], T]) -> T:
+    def run(self, work: Callable[[DriverConnection], T]) -> T:
         """Run ``work`` in a transaction and return what it returns, on disk; raises what it raises."""
         ticket = _Ticket(work)
         self._arrived.append(ticket)
@@ -49,10 +47,9 @@ class Commits:
         return result
 
     def close(self) -> None:
-        """Wait for the transaction under way and close the connections."""
+        """Wait for the transaction under way and close the connection."""
         with self._turn:
             self._disconnect()
-            self._engine.dispose()
 
     def _take_arrived(self) -> list[_Ticket]:
         tickets = []
@@ -62,8 +59,8 @@ class Commits:
 
     def _commit(self, tickets: list[_Ticket]) -> None:
         try:
-            connection = self._connection = self._connection or self._engine.connect()
-            with connection.begin():
+            connection = self._connection = self._connection or self._connect()
+            with connection.transaction():
                 results = [ticket.work(connection) for ticket in tickets]
         except BaseException as error:  # noqa: BLE001 - it is raised in the thread that it belongs to
             self._disconnect()  # after an error its state is not worth knowing
@@ -83,5 +80,4 @@ class Commits:
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            with contextlib.suppress(StoreError):  # the error that led here is the one to report
-                connection.close()
+            connection.close()

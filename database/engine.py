@@ -1,13 +1,15 @@
-"""Opens the SQLAlchemy engines: one kind answers reads, the other writes."""
+"""Opens what reads a database, and what writes one."""
 
 import sqlite3
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.pool import StaticPool
 
+from database.driver import DriverConnection
 from database.schema import StoreError
 
 _CACHE_KIB = 4 * 1024
@@ -44,40 +46,40 @@ def open_reader(path: Path, threads: int) -> Engine:
     return engine
 
 
-def open_writer(path: Path, sync: str = "full") -> Engine:
-    """An engine of one connection that writes a database; its transactions begin with the write lock.
+def open_writer(path: Path, sync: str = "full") -> DriverConnection:
+    """A connection that writes a database; its transactions begin with the write lock.
 
-    To be used by one thread at a time. ``sync`` is ``full`` (a commit survives a power cut) or ``normal`` (it
-    survives a killed process). Raises StoreUnavailable where the driver raises.
+    ``sync`` is ``full`` (a commit survives a power cut) or ``normal`` (it survives a killed process). Raises
+    StoreUnavailable.
     """
-    engine = create_engine(
-        f"sqlite:///file:{_escaped(path)}?mode=rw&uri=true",
-        poolclass=StaticPool,
-        pool_reset_on_return=None,
-        connect_args={"check_same_thread": False, "timeout": _BUSY_SECONDS, "isolation_level": None},
-    )
+    explain = partial(_explained, f"The database {path} cannot be written")
+    try:
+        raw = sqlite3.connect(
+            f"file:{_escaped(path)}?mode=rw",
+            uri=True,
+            timeout=_BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        raw.execute(f"PRAGMA synchronous = {'FULL' if sync == 'full' else 'NORMAL'}")
+    except sqlite3.Error as error:
+        raise explain(error) from error
+    return DriverConnection(raw, sqlite.dialect(), "BEGIN IMMEDIATE", explain)
 
-    @event.listens_for(engine, "connect")
-    def _prepare(connection: Any, _record: Any) -> None:
-        connection.execute(f"PRAGMA synchronous = {'FULL' if sync == 'full' else 'NORMAL'}")
 
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    _translate_errors(engine, f"The database {path} cannot be written")
-    return engine
+def _explained(what: str, error: Exception) -> Exception:
+    """What an error means: that the database cannot be used, or just what it says."""
+    if isinstance(error, sqlite3.Error) and not isinstance(error, _OF_OUR_OWN):
+        return StoreUnavailable(f"{what}: {error}. What was accepted is safe; see /health")
+    return error
 
 
 def _translate_errors(engine: Engine, what: str) -> None:
     @event.listens_for(engine, "handle_error")
     def _translate(context: ExceptionContext) -> None:
-        if isinstance(context.original_exception, sqlite3.Error) and not isinstance(
-            context.original_exception, _OF_OUR_OWN
-        ):
-            raise StoreUnavailable(
-                f"{what}: {context.original_exception}. What was accepted is safe; see /health"
-            ) from context.original_exception
+        original = context.original_exception
+        if isinstance(original, sqlite3.Error) and (explained := _explained(what, original)) is not original:
+            raise explained from original
 
 
 def _escaped(path: Path) -> str:

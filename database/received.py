@@ -2,9 +2,10 @@
 
 from typing import NamedTuple
 
-from sqlalchemy import BigInteger, Column, Connection, Engine, MetaData, String, Table, delete, insert, select
+from sqlalchemy import BigInteger, Column, Engine, MetaData, String, Table, bindparam, delete, insert, select
 
 from database.commits import Commits
+from database.driver import DriverConnection, DriverStatement
 
 KEPT = 100
 
@@ -41,7 +42,14 @@ _newest_ids = select(received_webhooks.c.id).order_by(received_webhooks.c.id.des
 _newest = select(*(received_webhooks.c[name] for name in Received._fields)).order_by(
     received_webhooks.c.id.desc()
 )
-_prune = delete(received_webhooks).where(received_webhooks.c.id.not_in(_newest_ids.limit(KEPT)))
+_KEEP = DriverStatement(
+    insert(received_webhooks)
+    .values({name: bindparam(name) for name in Received._fields if name != "id"})
+    .returning(received_webhooks.c.id)
+)
+_PRUNE = DriverStatement(
+    delete(received_webhooks).where(received_webhooks.c.id.not_in(_newest_ids.limit(KEPT)))
+)
 
 
 class ReceivedWebhooks:
@@ -58,11 +66,10 @@ class ReceivedWebhooks:
         values = received._asdict()
         del values["id"]
 
-        def work(connection: Connection) -> int:
-            key = connection.execute(insert(received_webhooks).values(values)).inserted_primary_key
-            connection.execute(_prune)
-            assert key is not None
-            return int(key[0])
+        def work(connection: DriverConnection) -> int:
+            [(key,)] = _KEEP.rows(connection, values)
+            _PRUNE.run(connection)
+            return int(key)
 
         return received._replace(id=self._commits.run(work))
 

@@ -11,7 +11,7 @@ from rest_api.webhook_routes import add_webhook_routes
 from tasks.queue import TaskQueue
 from webhooks.receiver import Receiver
 
-_PLACES = ("/api", "/webhook", "/openapi.json")
+_PLACES = ("/api", "/webhook", "/openapi.json", "/health", "/ready", "/metrics")
 
 
 def rest_api(

@@ -156,7 +156,7 @@ def _webhooks() -> Part:
                 "Receive a delivery and check its signature, for trying it out",
                 {
                     "200": _answer("Received", "The signature is good"),
-                    **_refs("401", "413", "415", "500", "503"),
+                    **_refs("400", "401", "413", "415", "500", "503"),
                 },
                 parameters=signed,
                 requestBody=anything,

@@ -5,6 +5,7 @@ import json
 import logging
 from typing import Any
 
+from tasks.registry import Registry
 from tasks.retry import RetryPolicy
 from tasks.task import (
     LONGEST_DELAY_SECONDS,
@@ -17,45 +18,64 @@ from tasks.task import (
     Task,
     TaskError,
 )
-from tasks.worker import BaseWorker, CancelAsked, LockLost, TaskContext, TaskFailed
+from tasks.worker import CancelAsked, LockLost, TaskContext, TaskFailed
 
 _log = logging.getLogger("afterwrite.tasks")
 
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 _MESSAGE_MAX = 2_000
 _CODE_MAX = 100
 _LOST_AGAIN_SECONDS = 6.0
 
 
 async def execute(
-    worker: BaseWorker, task: Task, context: TaskContext, result_max_bytes: int
+    registry: Registry, task: Task, context: TaskContext, result_max_bytes: int
 ) -> Outcome | None:
-    """Let a worker do a task; returns what is to be recorded, or None when the lock is lost.
+    """Let its worker do a task; returns what is to be recorded, or None when the lock is lost.
 
     Whatever the worker raises is an outcome: nothing that it does ends the loop that it runs on.
     """
-    limit = asyncio.timeout(worker.time_limit_seconds)
+    policy, limit = registry.policy(task.type), None
     try:
-        async with limit:
+        worker = registry.worker_for(task)
+        if worker is None:
+            return _no_worker(task)
+        async with asyncio.timeout(worker.time_limit_seconds) as limit:
             result = await worker.execute_task(task, context)
         return _done(result, result_max_bytes)
     except LockLost:
         return None
     except CancelAsked:
         return Cancelled()
-    except asyncio.CancelledError:
-        return Stopped()
+    except asyncio.CancelledError as error:
+        return None if context.lock_is_lost else _cancelled(task, policy, error)
     except TaskFailed as error:
-        return failure(
-            task, TaskError(error.code, str(error), error.final), worker.retry, error.retry_after_seconds
-        )
+        told = TaskError(error.code, str(error), error.final)
+        return failure(task, told, policy, error.retry_after_seconds)
     except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - a worker may raise anything
-        if isinstance(error, TimeoutError) and limit.expired():
-            message = (
-                f"The attempt took longer than {worker.time_limit_seconds:g} s, which is the type's limit"
+        if isinstance(error, TimeoutError) and limit is not None and limit.expired():
+            return failure(
+                task, TaskError("TIME_LIMIT", "The attempt took longer than its type's limit"), policy
             )
-            return failure(task, TaskError("TIME_LIMIT", message), worker.retry)
-        _log.error("task %d (%s) attempt %d failed", task.id, task.type, task.attempt, exc_info=error)
-        return failure(task, TaskError("WORKER_ERROR", f"{type(error).__name__}: {error}"), worker.retry)
+        return _worker_error(task, policy, error)
+
+
+def _no_worker(task: Task) -> Failed:
+    message = f"No worker of this process can handle the task (its type is {task.type!r})"
+    return Failed(TaskError("NO_WORKER", message, final=True), None)
+
+
+def _cancelled(task: Task, policy: RetryPolicy, error: asyncio.CancelledError) -> Failed | Stopped:
+    """What a CancelledError means: we stop the run, or something that the worker waited for was cancelled."""
+    current = asyncio.current_task()
+    if current is not None and current.cancelling():
+        return Stopped()
+    return _worker_error(task, policy, error)
+
+
+def _worker_error(task: Task, policy: RetryPolicy, error: BaseException) -> Failed:
+    _log.error("task %d (%s) attempt %d failed", task.id, task.type, task.attempt, exc_info=error)
+    return failure(task, TaskError("WORKER_ERROR", f"{type(error).__name__}: {error}"), policy)
 
 
 def failure(
@@ -93,7 +113,7 @@ def _done(result: Any, max_bytes: int) -> Outcome:
     if isinstance(result, StageDone):
         return _checked(result, result.result_json, max_bytes)
     try:
-        text = json.dumps(result, separators=(",", ":"), allow_nan=False)
+        text = _encode(result)
     except (TypeError, ValueError, RecursionError) as error:
         return _unusable("RESULT_NOT_JSON", f"The work was done, but its result is no JSON value: {error}")
     return _checked(Completed(text), text, max_bytes)
@@ -110,7 +130,8 @@ def _checked(outcome: Outcome, text: str | None, max_bytes: int) -> Outcome:
 
 
 def _unusable(code: str, message: str) -> Failed:
-    return Failed(TaskError(code, _storable(message, _MESSAGE_MAX), final=True), None)
+    # Not final, although it is not tried again by itself: the work was done, so a retry must keep its outside keys.
+    return Failed(TaskError(code, _storable(message, _MESSAGE_MAX)), None)
 
 
 def _storable(text: str, most: int) -> str:

@@ -3,18 +3,22 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Engine, Select, func, select
+from sqlalchemy import ColumnElement, Engine, Select, func, or_, select
 
 from tasks.statements import COLUMNS, paused_types, tasks
 from tasks.task import Task, TaskStatus
 
-_DURATIONS = 1_000  # of the last completed tasks of a type
+_DURATIONS = 1_000  # of the newest completed tasks of a type
 _ESCAPE = "\\"
 
 
 @dataclass(frozen=True, slots=True)
 class TaskFilter:
-    """Which tasks a page is made of; ``statuses`` empty: every one. ``search`` finds a substring in any case."""
+    """Which tasks a page is made of; ``statuses`` empty: every one.
+
+    ``search`` finds a substring, in any case, of what the task's worker gives for it, of its correlation id, and of
+    its type unless ``type`` says that already.
+    """
 
     statuses: frozenset[TaskStatus] = frozenset()
     type: str | None = None
@@ -24,7 +28,7 @@ class TaskFilter:
 
 @dataclass(frozen=True, slots=True)
 class TypeReport:
-    """A type of tasks; durations from the first claim to the end of the last 1,000 completed ones."""
+    """A type of tasks; durations from the first claim to the end of the newest 1,000 completed ones."""
 
     type: str
     counts: Mapping[TaskStatus, int]
@@ -86,7 +90,7 @@ class TaskListing:
             return {task_type for (task_type,) in connection.execute(select(paused_types.c.type))}
 
     def durations_ms(self, task_type: str) -> list[float]:
-        """How long the last completed tasks of a type took, shortest first."""
+        """How long the newest completed tasks of a type took, shortest first."""
         lasting = (
             select(tasks.c.finished_at_us - tasks.c.started_at_us)
             .where(tasks.c.type == task_type, tasks.c.status == TaskStatus.COMPLETED.value)
@@ -114,7 +118,9 @@ def _conditions(wanted: TaskFilter) -> list[ColumnElement[bool]]:
     if wanted.stage is not None:
         conditions.append(tasks.c.stage == wanted.stage)
     if wanted.search:
-        conditions.append(tasks.c.search_text.like(_pattern(wanted.search), escape=_ESCAPE))
+        pattern = _pattern(wanted.search)
+        texts = [tasks.c.search_text] if wanted.type is not None else [tasks.c.search_text, tasks.c.type]
+        conditions.append(or_(*(text.like(pattern, escape=_ESCAPE) for text in texts)))
     return conditions
 
 

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from background import BackgroundLoop
@@ -22,13 +23,15 @@ from tasks.running import Report, Running
 from tasks.store import TaskStore, Turn
 from tasks.task import Task, TaskStatus
 from tasks.upkeep import Upkeep
+from tasks.worker import BaseWorker
 
 _log = logging.getLogger("afterwrite.tasks")
 
 T = TypeVar("T")
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 2.0
-_PACE_SECONDS = 0.003
+_LEAST_PACE_SECONDS, _MOST_PACE_SECONDS, _PACE_PER_TURN = 0.003, 0.012, 4
+_CLOSE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +132,7 @@ class WorkerManager:
 
     def status(self) -> ManagerStatus:
         """The workers now."""
-        healths = {worker.service: worker.health() for worker in self._registry.workers if worker.service}
+        healths = {worker.service: _health(worker) for worker in self._registry.workers if worker.service}
         return ManagerStatus(
             name=self.name,
             running={name: count for name, count in dict(self._running.busy).items() if count},
@@ -163,20 +166,17 @@ class WorkerManager:
         if alone:
             expired = 1
             while expired:  # their workers died with the process before
-                expired = await self._in_store(self._store.expire, 0.0, self._upkeep.lost)
+                expired = await self._in_store(self._store.expire, None, self._upkeep.lost)
 
     def _feed(self, types: set[str], due_us: int | None) -> None:
         self._hungry |= types
-        if due_us is not None and (self._due_us is None or due_us < self._due_us):
-            self._due_us = due_us
-            self._set_timer()
+        self._note_due(due_us)
         if types:
             self._wake.set()
 
     def _look(self) -> None:
         """Claim and look for what is due, although nobody told of it."""
-        self._due_us = 0
-        self._feed(set(self._registry.types), None)
+        self._feed(set(self._registry.types), 0)
 
     def _has_report(self, task: Task) -> None:
         self._hungry.add(task.type)
@@ -184,70 +184,91 @@ class WorkerManager:
 
     async def _turns(self) -> None:
         """Take turns with the store until the stop; a failure is logged, shown and tried again."""
-        loop, turned, pause = asyncio.get_running_loop(), 0.0, _FIRST_PAUSE_SECONDS
+        loop, next_at, pause = asyncio.get_running_loop(), 0.0, _FIRST_PAUSE_SECONDS
         while not (self._finished and self._running.is_empty):
             await self._wake.wait()
-            # Turns that follow each other closely would each pay for a commit, and hold up those who add tasks.
-            await asyncio.sleep(max(0.0, turned + _PACE_SECONDS - loop.time()))
+            await asyncio.sleep(max(0.0, next_at - loop.time()))
             self._wake.clear()
-            turned = loop.time()
+            begun = loop.time()
             try:
-                await self._turn()
+                places_are_full = await self._turn()
                 self._recover()
                 pause = _FIRST_PAUSE_SECONDS
+                next_at = begun + (0.0 if places_are_full else _pace(loop.time() - begun))
             except Exception as error:  # noqa: BLE001 - the one place where the loop's failures are met
                 self._report_trouble(error)
                 self._wake.set()
                 await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - it spreads retries
                 pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 
-    async def _turn(self) -> None:
-        if self._due_us is not None and self._due_us <= time.time_ns() // 1000:
-            await self._look_for_due()
+    async def _turn(self) -> bool:
+        """Record and claim once; returns whether some type had no more places than there were tasks for them."""
+        is_due = self._due_us is not None and self._due_us <= time.time_ns() // 1000
+        if is_due:
+            self._due_us = None
+            self._hungry |= set(self._registry.types)
         reports, slots = self._running.take_reports(), self._free_slots()
-        if not reports and not slots:
-            return
+        if not reports and not slots and not is_due:
+            return False
         self._hungry -= set(slots)
         try:
-            turn = await self._claim_and_record(reports, slots)
-        except BaseException as error:
+            turn = await self._claim_and_record(reports, slots, look_for_due=is_due)
+        except Exception as error:
             self._running.put_back(reports)
             self._hungry |= set(slots)
+            self._note_due(0 if is_due else None)
             if isinstance(error, StoreError) or not reports:
                 raise
             await self._record_one_by_one()
-            return
+            return False
+        self._note_due(turn.due_us)
         self._running.settle(reports, turn)
         for task in turn.claimed:
-            self._running.begin(task)
+            if self._stopping:
+                self._running.give_back(task)
+            else:
+                self._running.begin(task)
         claimed = Counter(task.type for task in turn.claimed)
-        self._hungry |= {name for name, free in slots.items() if claimed[name] == free}  # there may be more
+        full = {name for name, free in slots.items() if claimed[name] == free}
+        self._hungry |= full  # there may be more
         if self._running.has_reports or self._free_slots():
             self._wake.set()
         if turn.recorded:
             self._on_recorded(turn.recorded)
+        return bool(full)
 
-    async def _claim_and_record(self, reports: Sequence[Report], slots: Mapping[str, int]) -> Turn:
+    async def _claim_and_record(
+        self, reports: Sequence[Report], slots: Mapping[str, int], *, look_for_due: bool = False
+    ) -> Turn:
         outcomes = [(report.run.task, report.outcome) for report in reports]
-        return await self._in_store(self._store.claim_and_record, self.name, outcomes, slots)
+        work = partial(self._store.claim_and_record, self.name, outcomes, slots, look_for_due=look_for_due)
+        return await self._in_store(work)
 
     async def _record_one_by_one(self) -> None:
         """The safe path: an outcome that the database does not take fails its task and holds up no other one."""
         self._wake.set()
-        for report in (reports := self._running.take_reports()):
+        for number, report in enumerate(reports := self._running.take_reports()):
             try:
-                turn = await self._claim_and_record([report], {})
-            except StoreError:
-                self._running.put_back(reports[reports.index(report) :])
+                turn = await self._record_alone(report)
+            except BaseException:
+                self._running.put_back(reports[number:])
                 raise
-            except Exception as error:  # noqa: BLE001 - whatever is wrong with it
-                report.outcome = unrecordable(report.run.task, error)
-                turn = await self._claim_and_record([report], {})
             self._running.settle([report], turn)
 
-    async def _look_for_due(self) -> None:
-        _, self._due_us = await self._in_store(self._store.make_due_ready)
-        self._set_timer()
+    async def _record_alone(self, report: Report) -> Turn:
+        try:
+            return await self._claim_and_record([report], {})
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with it
+            report.outcome = unrecordable(report.run.task, error)
+            return await self._claim_and_record([report], {})
+
+    def _note_due(self, due_us: int | None) -> None:
+        """Take note of a time at which scheduled tasks are to be looked for; the earliest one counts."""
+        if due_us is not None and (self._due_us is None or due_us < self._due_us):
+            self._due_us = due_us
+            self._set_timer()
 
     def _set_timer(self) -> None:
         if self._timer is not None:
@@ -279,7 +300,7 @@ class WorkerManager:
         await asyncio.wait([turns], timeout=5.0)  # records what has ended just now
         turns.cancel()
         for worker in self._registry.workers:
-            await worker.close()
+            await _close(worker)
 
     # -- the store ------------------------------------------------------------------------------------------
 
@@ -289,7 +310,7 @@ class WorkerManager:
     async def _tried(self, function: Callable[..., T], *arguments: Any) -> T | None:
         try:
             return await self._in_store(function, *arguments)
-        except StoreError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next try may succeed
             self._report_trouble(error)
             return None
 
@@ -304,3 +325,26 @@ class WorkerManager:
         if self._trouble is not None:
             self._trouble = None
             _log.info("the task database can be used again")
+
+
+def _pace(turn_seconds: float) -> float:
+    """How long after the beginning of a turn the next one may begin, in seconds.
+
+    Each turn pays for a commit and holds up those who add tasks. The busier the machine is the longer a turn takes, and
+    the more tasks then share the next one.
+    """
+    return min(max(_LEAST_PACE_SECONDS, _PACE_PER_TURN * turn_seconds), _MOST_PACE_SECONDS)
+
+
+def _health(worker: BaseWorker) -> Mapping[str, Any] | None:
+    try:
+        return worker.health()
+    except Exception as error:  # noqa: BLE001 - a worker may raise anything, and /health has to answer
+        return {"status": "error", "trouble": f"{type(error).__name__}: {error}"}
+
+
+async def _close(worker: BaseWorker) -> None:
+    try:
+        await asyncio.wait_for(worker.close(), _CLOSE_SECONDS)
+    except Exception:  # noqa: BLE001 - a worker may raise anything, and the stop goes on
+        _log.exception("the worker %s could not be closed", type(worker).__name__)

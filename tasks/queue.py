@@ -14,6 +14,7 @@ from tasks.task import MoveNotAllowed, NewTask, Task, TaskStatus, asked_again, a
 from tasks.watching import TaskWatch, Watchers
 
 _COUNTED_EVERY_SECONDS = 5.0
+_COUNTED_WHEN_FULL_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +68,18 @@ class TaskQueue:
             )
         prepared = [self._registry.prepare(one) for one in new]
         self._take_room(len(prepared))
+        added = 0
         try:
-            return self._store.add(prepared)
+            tasks, added = self._store.add(prepared)
         except KeyReused as error:
             raise TaskRefused(
                 Refusal.IDEMPOTENCY_KEY_REUSED,
                 f"The idempotency key {str(error)!r} was used for another task: use a new key",
                 "idempotencyKey",
             ) from error
+        finally:
+            self._give_room_back(len(prepared) - added)
+        return tasks
 
     def cancel(self, task_id: int) -> Task:
         """Cancel a task: at once while it waits; while it runs its worker is told, and ends it. Raises TaskRefused."""
@@ -156,9 +161,11 @@ class TaskQueue:
             raise TaskRefused(refusal, f"Task {task_id} is {error.status}: {only}", "id") from error
 
     def _take_room(self, count: int) -> None:
-        """Raise TaskRefused when too many tasks wait; the count is taken anew every few seconds."""
+        """Raise TaskRefused when too many tasks wait; between two counts what has begun is not taken off."""
         with self._room_lock:
-            if time.monotonic() - self._counted_at > _COUNTED_EVERY_SECONDS:
+            is_full = self._waiting + count > self._limits.max_waiting
+            every = _COUNTED_WHEN_FULL_SECONDS if is_full else _COUNTED_EVERY_SECONDS
+            if time.monotonic() - self._counted_at > every:
                 self._waiting = self._listing.count(TaskFilter(frozenset({TaskStatus.PENDING})))
                 self._counted_at = time.monotonic()
             if self._waiting + count > self._limits.max_waiting:
@@ -168,6 +175,10 @@ class TaskQueue:
                     "nothing was accepted. Send this again later",
                 )
             self._waiting += count
+
+    def _give_room_back(self, count: int) -> None:
+        with self._room_lock:
+            self._waiting = max(0, self._waiting - count)
 
     def _set_paused(self, task_type: str, *, paused: bool) -> TypeReport:
         counts = self._listing.counts().get(task_type, {})

@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
@@ -22,6 +22,7 @@ TEXT_MAX = 255
 URL_MAX = 2_000
 _SEARCH_TEXT_MAX = 2_000
 _RUN_AT_MAX_US = 253_402_300_799_000_000  # the end of the year 9999: later is no datetime
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode
 _UNUSABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPED_NUL = re.compile(
@@ -114,7 +115,7 @@ class Registry:
 
     def prepare_own(self, new: NewTask) -> Prepared:
         """Prepare a task that the server itself adds, for a type that has a worker: it is not checked."""
-        text = json.dumps(new.payload, separators=(",", ":"), ensure_ascii=False)
+        text = _encode(new.payload)
         return self._prepared(new, self._of_type[new.type], text)
 
     @staticmethod
@@ -126,12 +127,12 @@ class Registry:
             worker.retry.max_attempts if new.max_attempts is None else new.max_attempts,
             worker.first_stage(new.type) if new.stage is None else new.stage,
             search_text.casefold()[:_SEARCH_TEXT_MAX],
-            _fingerprint(new, payload_json) if new.idempotency_key else "",
+            _fingerprint(new) if new.idempotency_key else "",
         )
 
     def _payload(self, new: NewTask) -> str:
         try:
-            text = json.dumps(new.payload, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+            text = _encode(new.payload)
         except (TypeError, ValueError, RecursionError) as error:
             raise _bad_payload("payload", f"is no JSON value: {error}") from error
         if _SURROGATE.search(text) or _ESCAPED_NUL.search(text):
@@ -175,7 +176,8 @@ def _bad_payload(path: str, detail: str) -> TaskRefused:
 def _path(problem: ValidationError) -> str:
     path = ["payload", *map(str, problem.absolute_path)]
     if problem.validator == "required":
-        path += [name for name in problem.validator_value if name not in problem.instance][:1]
+        needed, given = cast(list[str], problem.validator_value), cast(dict[str, Any], problem.instance)
+        path += [name for name in needed if name not in given][:1]
     return ".".join(path)
 
 
@@ -183,6 +185,7 @@ def _shortened(text: str) -> str:
     return text if len(text) <= 300 else f"{text[:299]}…"
 
 
-def _fingerprint(new: NewTask, payload_json: str) -> str:
-    parts = [new.type, payload_json, new.priority, new.run_at_us, new.correlation_id, new.callback_url]
-    return hashlib.sha256(json.dumps([*parts, new.max_attempts]).encode()).hexdigest()
+def _fingerprint(new: NewTask) -> str:
+    parts = [new.type, new.priority, new.run_at_us, new.correlation_id, new.callback_url]
+    text = json.dumps([new.payload, *parts, new.max_attempts], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -10,19 +10,25 @@ from dataclasses import dataclass, field
 from tasks.execution import execute
 from tasks.registry import Registry
 from tasks.store import Held, Turn
-from tasks.task import Failed, Outcome, Progress, Stopped, Task, TaskError
-from tasks.worker import BaseWorker, CancelAsked, LockLost, TaskContext
+from tasks.task import Failed, Outcome, Progress, Stopped, Task
+from tasks.worker import CancelAsked, LockLost, TaskContext
 
 _log = logging.getLogger("afterwrite.tasks")
 
 
 @dataclass(slots=True, eq=False)
 class Run:
-    """A claimed task that its worker is busy with."""
+    """A claimed task, from its claim until its outcome is recorded; ``coroutine`` is what its worker is busy with."""
 
     task: Task
     context: TaskContext
     coroutine: "asyncio.Task[None] | None" = None
+
+    def lose_lock(self) -> None:
+        """Tell the worker that the lock is lost, and end it."""
+        self.context.stop(LockLost)
+        if self.coroutine is not None:
+            self.coroutine.cancel()
 
 
 @dataclass(slots=True, eq=False)
@@ -60,6 +66,7 @@ class Running:
         self._registry, self._store_name, self._code_threads = registry, store_name, code_threads
         self._result_max_bytes, self._on_report = result_max_bytes, on_report
         self._reports: list[Report] = []
+        self._cancelled_early: set[int] = set()
         self.runs: dict[int, Run] = {}
         self.busy: Counter[str] = Counter()  # places taken, by type
         self.totals = Totals()
@@ -71,23 +78,20 @@ class Running:
 
     def begin(self, task: Task) -> None:
         """Let its worker do a task that was just claimed."""
-
-        async def report_progress(progress: Progress) -> None:
-            await self._progress(run, progress)
-
-        context = TaskContext(task, self._store_name, self._code_threads, report_progress)
-        run = self.runs[task.id] = Run(task, context)
+        run = self._hold(task)
         self.busy[task.type] += 1
-        run.coroutine = asyncio.create_task(
-            self._execute(run, self._registry.worker_for(task)), name=f"task-{task.id}"
-        )
-        if task.cancel_asked:
-            context.stop(CancelAsked)
+        run.coroutine = asyncio.create_task(self._execute(run), name=f"task-{task.id}")
+
+    def give_back(self, task: Task) -> None:
+        """Release a task that was just claimed: the workers are about to stop."""
+        self._reports.append(Report(self._hold(task), Stopped()))
 
     def cancel(self, task_id: int) -> None:
-        """Tell the worker of a task that a cancel was asked for."""
+        """Tell the worker of a task of this process that a cancel was asked for."""
         if run := self.runs.get(task_id):
             run.context.stop(CancelAsked)
+        else:  # claimed, and about to begin
+            self._cancelled_early.add(task_id)
 
     def take_reports(self) -> list[Report]:
         """What is to be recorded, one report of each run: of progress and an end, the end waits for its turn."""
@@ -123,7 +127,9 @@ class Running:
                 self._count(after, report.outcome)
                 if after.cancel_asked:
                     run.context.stop(CancelAsked)
-            if report.done is not None and not report.done.done():
+            if report.done is None:
+                self._forget(run)
+            elif not report.done.done():
                 report.done.set_result(after is not None)
 
     def renewed(self, runs: Sequence[Run], held: Sequence[Held]) -> None:
@@ -132,15 +138,17 @@ class Running:
         for run in runs:
             cancel_asked = claims.get((run.task.id, run.task.claim))
             if cancel_asked is None and self.runs.get(run.task.id) is run:
-                run.context.stop(LockLost)
-                if run.coroutine is not None:
-                    run.coroutine.cancel()
+                run.lose_lock()
             elif cancel_asked:
                 run.context.stop(CancelAsked)
 
     async def finish(self, timeout_seconds: float) -> None:
         """Let what runs come to its end, for a time; then stop the rest."""
-        working = [run.coroutine for run in self.runs.values() if run.coroutine is not None]
+        working = [
+            run.coroutine
+            for run in self.runs.values()
+            if run.coroutine is not None and not run.coroutine.done()
+        ]
         if not working:
             return
         _, late = await asyncio.wait(working, timeout=timeout_seconds)
@@ -154,20 +162,34 @@ class Running:
             )
             await asyncio.wait(late, timeout=1.0)
 
-    async def _execute(self, run: Run, worker: BaseWorker | None) -> None:
+    def _hold(self, task: Task) -> Run:
+        if earlier := self.runs.get(task.id):  # claimed again, so the earlier claim has lost its lock
+            earlier.lose_lock()
+
+        async def report_progress(progress: Progress) -> None:
+            await self._progress(run, progress)
+
+        context = TaskContext(task, self._store_name, self._code_threads, report_progress)
+        run = self.runs[task.id] = Run(task, context)
+        if task.cancel_asked or task.id in self._cancelled_early:
+            self._cancelled_early.discard(task.id)
+            context.stop(CancelAsked)
+        return run
+
+    def _forget(self, run: Run) -> None:
+        if self.runs.get(run.task.id) is run:
+            del self.runs[run.task.id]
+
+    async def _execute(self, run: Run) -> None:
         task = run.task
         outcome: Outcome | None = Stopped()
         try:
-            if worker is None:
-                message = f"No worker of this process can handle the task (its type is {task.type!r})"
-                outcome = Failed(TaskError("NO_WORKER", message, final=True), None)
-            else:
-                outcome = await execute(worker, task, run.context, self._result_max_bytes)
+            outcome = await execute(self._registry, task, run.context, self._result_max_bytes)
         finally:
             self.busy[task.type] -= 1
-            if self.runs.get(task.id) is run:
-                del self.runs[task.id]
-            if outcome is not None:
+            if outcome is None:
+                self._forget(run)
+            else:
                 self._reports.append(Report(run, outcome))
             self._on_report(task)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from background import BackgroundLoop
@@ -45,7 +46,7 @@ class TaskRuntime:
         """``readers`` is how many threads may read at once. Raises StoreError, and ValueError for wrong workers."""
         self.registry = Registry(workers, limits.payload_max_bytes)
         self.reader = open_reader(path, readers)
-        self.commits = Commits(open_writer(path, sync))
+        self.commits = Commits(partial(open_writer, path, sync))
         try:
             self.store = store = TaskStore(self.commits, self._delivery)
         except BaseException:

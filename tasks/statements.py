@@ -1,8 +1,8 @@
-"""The statements of the task store, for every database that SQLAlchemy knows."""
+"""The statements of the task store; SQLAlchemy says them, the driver runs them."""
 
 from sqlalchemy import (
+    BigInteger,
     Column,
-    Integer,
     MetaData,
     String,
     Table,
@@ -16,13 +16,17 @@ from sqlalchemy import (
     update,
 )
 
+from database.driver import DriverStatement
 from tasks.task import Task, TaskStatus
 
 _WHOLE = {name for name, kind in Task.__annotations__.items() if kind in (int, int | None)}
 tasks = Table(
     "tasks",
     MetaData(),
-    *(Column(name, Integer if name in _WHOLE else String, primary_key=name == "id") for name in Task._fields),
+    *(
+        Column(name, BigInteger if name in _WHOLE else String, primary_key=name == "id")
+        for name in Task._fields
+    ),
     Column("search_text", String),
     Column("fingerprint", String),
 )
@@ -38,11 +42,16 @@ _GIVEN_ONCE = {"id", "type", "payload_json", "max_attempts", "priority", "correl
 _GIVEN_ONCE |= {"idempotency_key", "created_at_us"}
 CHANGED = [name for name in Task._fields if name not in _GIVEN_ONCE]
 
-INSERT = insert(tasks)
-BY_ID = select(*COLUMNS).where(tasks.c.id == bindparam("id")).with_for_update()
-BY_KEY = select(*COLUMNS, tasks.c.fingerprint).where(tasks.c.idempotency_key == bindparam("key"))
+# A JSON text, so that the statement is the same for however many.
+_GIVEN_IDS = select(func.json_each(bindparam("ids")).table_valued("value").c.value)
+
+INSERT = DriverStatement(insert(tasks))
+BY_ID = DriverStatement(select(*COLUMNS).where(tasks.c.id == bindparam("id")).with_for_update())
+BY_KEY = DriverStatement(
+    select(*COLUMNS, tasks.c.fingerprint).where(tasks.c.idempotency_key == bindparam("key"))
+)
 # The row is as it was when the new one was worked out, or nothing is changed.
-SAVE = (
+SAVE = DriverStatement(
     update(tasks)
     .where(
         tasks.c.id == bindparam("of_id"),
@@ -51,10 +60,10 @@ SAVE = (
     )
     .values({name: bindparam(f"new_{name}") for name in CHANGED})
 )
-HELD = (
+HELD = DriverStatement(
     select(tasks.c.id, tasks.c.claim, tasks.c.cancel_asked)
     .where(
-        tasks.c.id.in_(bindparam("ids", expanding=True)),
+        tasks.c.id.in_(_GIVEN_IDS),
         tasks.c.locked_by == bindparam("worker"),
         tasks.c.status == TaskStatus.PROCESSING.value,
     )
@@ -69,7 +78,7 @@ _NEXT = (
     .limit(bindparam("slots"))
     .with_for_update(skip_locked=True)
 )
-CLAIM = (
+CLAIM = DriverStatement(
     update(tasks)
     .where(tasks.c.id.in_(_NEXT.scalar_subquery()), READY)
     .values(
@@ -84,28 +93,32 @@ CLAIM = (
     )
     .returning(*COLUMNS)
 )
-RENEW = (
+RENEW = DriverStatement(
     update(tasks)
     .where(
-        tasks.c.id.in_(bindparam("ids", expanding=True)),
+        tasks.c.id.in_(_GIVEN_IDS),
         tasks.c.locked_by == bindparam("worker"),
         tasks.c.status == TaskStatus.PROCESSING.value,
     )
     .values(locked_at_us=bindparam("now"))
     .returning(tasks.c.id, tasks.c.claim, tasks.c.cancel_asked)
 )
-DUE = (
+DUE = DriverStatement(
     select(*COLUMNS)
     .where(PENDING, SCHEDULED, tasks.c.run_at_us <= bindparam("now"))
     .order_by(tasks.c.run_at_us)
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)
 )
-MAKE_READY = update(tasks).where(tasks.c.id == bindparam("of_id"), PENDING).values(ready=1)
-NEXT_DUE = select(func.min(tasks.c.run_at_us)).where(PENDING, SCHEDULED)
-EXPIRED = (
+MAKE_READY = DriverStatement(update(tasks).where(tasks.c.id == bindparam("of_id"), PENDING).values(ready=1))
+NEXT_DUE = DriverStatement(select(func.min(tasks.c.run_at_us)).where(PENDING, SCHEDULED))
+EXPIRED = DriverStatement(
     select(*COLUMNS)
-    .where(tasks.c.locked_by.is_not(None), tasks.c.locked_at_us <= bindparam("before"))
+    .where(
+        tasks.c.locked_by.is_not(None),
+        tasks.c.locked_at_us <= bindparam("before"),
+        tasks.c.id.not_in(_GIVEN_IDS),
+    )
     .order_by(tasks.c.locked_at_us)
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)
@@ -115,4 +128,8 @@ _OLD = (
     .where(tasks.c.finished_at_us.is_not(None), tasks.c.finished_at_us < bindparam("before"))
     .limit(bindparam("most"))
 )
-PRUNE = delete(tasks).where(tasks.c.id.in_(_OLD.scalar_subquery()))
+PRUNE = DriverStatement(delete(tasks).where(tasks.c.id.in_(_OLD.scalar_subquery())))
+PAUSE = DriverStatement(insert(paused_types))
+RESUME = DriverStatement(delete(paused_types).where(paused_types.c.type == bindparam("type")))
+STORE_NAME = DriverStatement(select(meta.c.value).where(meta.c.name == "store"))
+LAST_ID = DriverStatement(select(func.max(tasks.c.id)))

@@ -1,15 +1,19 @@
 """Keeps tasks on disk: added, claimed, recorded and moved, each in one short transaction."""
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, func, insert, select
-
 from database.commits import Commits
+from database.driver import DriverConnection
 from tasks import statements as sql
 from tasks.task import ENDED, MoveNotAllowed, NewTask, Outcome, Task, TaskStatus, after
 from time_ordered import next_id
+
+_DUE_AT_ONCE = 1_000
+_FOREVER_US = 2**62
 
 
 class KeyReused(Exception):
@@ -36,11 +40,16 @@ class Held(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """What came of one turn: tasks as they were recorded, ids of those whose lock was lost, tasks claimed."""
+    """What came of one turn: tasks as they were recorded, ids of those whose lock was lost, tasks claimed.
+
+    ``due_us``: when the next scheduled task's time comes, in microseconds since 1970; None if there is none, or if
+    nobody looked.
+    """
 
     recorded: list[Task]
     lost: list[int]
     claimed: list[Task]
+    due_us: int | None = None
 
 
 class TaskStore:
@@ -56,33 +65,38 @@ class TaskStore:
         self.on_change: list[Callable[[Sequence[Task]], None]] = []
         self.name, self._last_id = commits.run(_name_and_last_id)
 
-    def add(self, prepared: Sequence[Prepared]) -> list[Task]:
-        """Add tasks in one commit and return them; one whose idempotency key is known is returned as it is now.
+    def add(self, prepared: Sequence[Prepared]) -> tuple[list[Task], int]:
+        """Add tasks in one commit; one whose idempotency key is known is not added, and returned as it is now.
 
-        Raises KeyReused, and then none was added.
+        Returns the tasks, and how many of them are new. Raises KeyReused, and then none was added.
         """
-        added = self._commits.run(lambda connection: self._add(connection, prepared))
-        self._tell(added)
-        return added
+        tasks, new = self._commits.run(lambda connection: self._add(connection, prepared))
+        self._tell(tasks)
+        return tasks, new
 
     def claim_and_record(
-        self, worker: str, outcomes: Sequence[tuple[Task, Outcome]], slots: Mapping[str, int]
+        self,
+        worker: str,
+        outcomes: Sequence[tuple[Task, Outcome]],
+        slots: Mapping[str, int],
+        *,
+        look_for_due: bool = False,
     ) -> Turn:
         """Record outcomes of tasks that ``worker`` holds, then claim for it up to ``slots`` tasks of each type.
 
         An outcome is recorded only if the worker still holds the very claim of the given task. Claimed are tasks
-        whose time has come, by priority, then time, then age.
+        that are ready, by priority, then time, then age; ``look_for_due`` makes those ready whose time has come.
         """
-        turn, added = self._commits.run(lambda connection: self._turn(connection, worker, outcomes, slots))
-        self._tell([*turn.recorded, *turn.claimed, *added])
+        turn, ready = self._commits.run(
+            lambda connection: self._turn(connection, worker, outcomes, slots, look_for_due)
+        )
+        self._tell([*turn.recorded, *turn.claimed, *ready])
         return turn
 
     def renew(self, worker: str, task_ids: Sequence[int]) -> list[Held]:
         """Renew the locks that ``worker`` still holds on these tasks, and return them."""
-        given = {"ids": list(task_ids), "worker": worker}
-        rows = self._commits.run(
-            lambda connection: connection.execute(sql.RENEW, {**given, "now": self._now()}).all()
-        )
+        given = {"ids": json.dumps(list(task_ids)), "worker": worker}
+        rows = self._commits.run(lambda connection: sql.RENEW.rows(connection, {**given, "now": self._now()}))
         return [Held(row[0], row[1], bool(row[2])) for row in rows]
 
     def change(self, task_id: int, work_out: Callable[[Task, int], Task]) -> Task | None:
@@ -94,39 +108,42 @@ class TaskStore:
         self._tell(changed)
         return changed[0] if changed else None
 
-    def expire(self, lock_seconds: float, decide: Callable[[Task], Outcome], most: int = 500) -> int:
-        """Take locks away that were not renewed for ``lock_seconds``; ``decide`` says what becomes of each task.
+    def expire(
+        self,
+        lock_seconds: float | None,
+        decide: Callable[[Task], Outcome],
+        alive: Sequence[int] = (),
+        most: int = 500,
+    ) -> int:
+        """Take locks away that were not renewed for ``lock_seconds`` (None: all); returns how many.
 
-        Returns how many.
+        ``decide`` says what becomes of each task. The locks of ``alive`` are left: who asks holds these tasks itself,
+        and may only be late to renew them.
         """
-        changed = self._commits.run(lambda connection: self._expire(connection, lock_seconds, decide, most))
+        changed = self._commits.run(
+            lambda connection: self._expire(connection, lock_seconds, decide, alive, most)
+        )
         self._tell(changed)
         return len(changed)
-
-    def make_due_ready(self, most: int = 1_000) -> tuple[int, int | None]:
-        """Let tasks be claimed whose time has come; how many, and when the next one's comes (microseconds)."""
-        ready, due_us = self._commits.run(lambda connection: self._make_due_ready(connection, most))
-        self._tell(ready)
-        return len(ready), due_us
 
     def set_paused(self, task_type: str, *, paused: bool) -> None:
         """Remember that no task of a type is to be claimed, or that they may be again."""
 
-        def work(connection: Connection) -> None:
-            connection.execute(delete(sql.paused_types).where(sql.paused_types.c.type == task_type))
+        def work(connection: DriverConnection) -> None:
+            sql.RESUME.run(connection, {"type": task_type})
             if paused:
-                connection.execute(insert(sql.paused_types).values(type=task_type))
+                sql.PAUSE.run(connection, {"type": task_type})
 
         self._commits.run(work)
 
     def prune(self, ended_before_us: int, most: int = 1_000) -> int:
         """Delete up to ``most`` tasks that ended before a time; returns how many."""
         given = {"before": ended_before_us, "most": most}
-        return self._commits.run(lambda connection: connection.execute(sql.PRUNE, given).rowcount)
+        return self._commits.run(lambda connection: sql.PRUNE.run(connection, given))
 
     # -- inside a transaction -------------------------------------------------------------------------------
 
-    def _add(self, connection: Connection, prepared: Sequence[Prepared]) -> list[Task]:
+    def _add(self, connection: DriverConnection, prepared: Sequence[Prepared]) -> tuple[list[Task], int]:
         now = self._now()
         found: list[Task] = []
         rows: list[dict[str, Any]] = []
@@ -137,28 +154,30 @@ class TaskStore:
                 known = _task_of(rows[-1])
             found.append(known)
         if rows:
-            connection.execute(sql.INSERT, rows)
-        return found
+            sql.INSERT.run_many(connection, rows)
+        return found, len(rows)
 
     @staticmethod
-    def _known(connection: Connection, prepared: Prepared, rows: Sequence[dict[str, Any]]) -> Task | None:
+    def _known(
+        connection: DriverConnection, prepared: Prepared, rows: Sequence[dict[str, Any]]
+    ) -> Task | None:
         """The task that has the key already: in the database, or among the rows that are to be added."""
         key = prepared.new.idempotency_key
         if key is None:
             return None
-        row = connection.execute(sql.BY_KEY, {"key": key}).mappings().first()
-        found = dict(row) if row else next((new for new in rows if new["idempotency_key"] == key), None)
-        if found is None:
-            return None
-        if found["fingerprint"] != prepared.fingerprint:
-            raise KeyReused(key)
-        return _task_of(found)
+        stored = [(Task._make(row[:-1]), row[-1]) for row in sql.BY_KEY.rows(connection, {"key": key})]
+        added = [(_task_of(row), row["fingerprint"]) for row in rows if row["idempotency_key"] == key]
+        for task, fingerprint in stored + added:
+            if fingerprint != prepared.fingerprint:
+                raise KeyReused(key)
+            return task
+        return None
 
     def _new_row(self, prepared: Prepared, now: int) -> dict[str, Any]:
         new = prepared.new
         self._last_id = next_id(self._last_id, now)
         run_at = now if new.run_at_us is None else new.run_at_us
-        return dict.fromkeys(Task._fields) | {
+        return _EMPTY | {
             "id": self._last_id,
             "type": new.type,
             "status": TaskStatus.PENDING.value,
@@ -185,25 +204,32 @@ class TaskStore:
 
     def _turn(
         self,
-        connection: Connection,
+        connection: DriverConnection,
         worker: str,
         outcomes: Sequence[tuple[Task, Outcome]],
         slots: Mapping[str, int],
+        look_for_due: bool,
     ) -> tuple[Turn, list[Task]]:
         now = self._now()
-        recorded, lost, added = self._record(connection, worker, outcomes, now) if outcomes else ([], [], [])
+        recorded, lost, ready = self._record(connection, worker, outcomes, now) if outcomes else ([], [], [])
+        due_us = None
+        if look_for_due:
+            due, due_us = self._make_due_ready(connection, now)
+            ready += due
         claimed = []
         for task_type, free in slots.items():
             given = {"type_": task_type, "slots": free, "worker": worker, "now": now}
-            claimed += [Task._make(row) for row in connection.execute(sql.CLAIM, given)]
+            claimed += [Task._make(row) for row in sql.CLAIM.rows(connection, given)]
         claimed.sort(key=lambda task: (-task.priority, task.run_at_us, task.id))
-        return Turn(recorded, lost, claimed), added
+        begun = {task.id for task in claimed}
+        left = [task for task in ready if task.id not in begun]
+        return Turn(recorded, lost, claimed, due_us), left
 
     def _record(
-        self, connection: Connection, worker: str, outcomes: Sequence[tuple[Task, Outcome]], now: int
+        self, connection: DriverConnection, worker: str, outcomes: Sequence[tuple[Task, Outcome]], now: int
     ) -> tuple[list[Task], list[int], list[Task]]:
-        rows = connection.execute(sql.HELD, {"ids": [task.id for task, _ in outcomes], "worker": worker})
-        held = {(row[0], row[1]): row[2] for row in rows}
+        given = {"ids": json.dumps([task.id for task, _ in outcomes]), "worker": worker}
+        held = {(row[0], row[1]): row[2] for row in sql.HELD.rows(connection, given)}
         pairs, lost = [], []
         for task, outcome in outcomes:
             cancel_asked = held.get((task.id, task.claim))
@@ -215,37 +241,43 @@ class TaskStore:
         return [new for _, new in pairs], lost, self._save(connection, pairs, now)
 
     def _change(
-        self, connection: Connection, task_id: int, work_out: Callable[[Task, int], Task]
+        self, connection: DriverConnection, task_id: int, work_out: Callable[[Task, int], Task]
     ) -> list[Task]:
-        row = connection.execute(sql.BY_ID, {"id": task_id}).first()
-        if row is None:
+        rows = sql.BY_ID.rows(connection, {"id": task_id})
+        if not rows:
             return []
-        now, before = self._now(), Task._make(row)
+        now, before = self._now(), Task._make(rows[0])
         changed = work_out(before, now)
         return [changed, *self._save(connection, [(before, changed)], now)]
 
     def _expire(
-        self, connection: Connection, lock_seconds: float, decide: Callable[[Task], Outcome], most: int
+        self,
+        connection: DriverConnection,
+        lock_seconds: float | None,
+        decide: Callable[[Task], Outcome],
+        alive: Sequence[int],
+        most: int,
     ) -> list[Task]:
         now = self._now()
-        given = {"before": now - int(lock_seconds * 1_000_000), "most": most}
-        before = [Task._make(row) for row in connection.execute(sql.EXPIRED, given)]
+        oldest = _FOREVER_US if lock_seconds is None else now - int(lock_seconds * 1_000_000)
+        given = {"before": oldest, "ids": json.dumps(list(alive)), "most": most}
+        before = [Task._make(row) for row in sql.EXPIRED.rows(connection, given)]
         pairs = [(task, after(task, decide(task), now)) for task in before]
         return [new for _, new in pairs] + self._save(connection, pairs, now)
 
-    def _make_due_ready(self, connection: Connection, most: int) -> tuple[list[Task], int | None]:
-        given = {"now": self._now(), "most": most}
-        due = [Task._make(row) for row in connection.execute(sql.DUE, given)]
+    @staticmethod
+    def _make_due_ready(connection: DriverConnection, now: int) -> tuple[list[Task], int | None]:
+        given = {"now": now, "most": _DUE_AT_ONCE}
+        due = [Task._make(row) for row in sql.DUE.rows(connection, given)]
         if due:
-            connection.execute(sql.MAKE_READY, [{"of_id": task.id} for task in due])
-        return [task._replace(ready=1) for task in due], connection.execute(sql.NEXT_DUE).scalar()
+            sql.MAKE_READY.run_many(connection, [{"of_id": task.id} for task in due])
+        return [task._replace(ready=1) for task in due], sql.NEXT_DUE.rows(connection)[0][0]
 
-    def _save(self, connection: Connection, pairs: Sequence[tuple[Task, Task]], now: int) -> list[Task]:
+    def _save(self, connection: DriverConnection, pairs: Sequence[tuple[Task, Task]], now: int) -> list[Task]:
         """Put new tasks in the place of old ones, and add what follows from those that end; returns these."""
         if not pairs:
             return []
-        values = [_saving(before, new) for before, new in pairs]
-        saved = connection.execute(sql.SAVE, values).rowcount
+        saved = sql.SAVE.run_many(connection, [_saving(before, new) for before, new in pairs])
         if saved != len(pairs):  # the rows are locked since they were read
             raise MoveNotAllowed(
                 pairs[0][0].id, TaskStatus(pairs[0][0].status), TaskStatus(pairs[0][1].status)
@@ -255,7 +287,7 @@ class TaskStore:
         ]
         rows = [self._new_row(one, now) for one in followers if one is not None]
         if rows:
-            connection.execute(sql.INSERT, rows)
+            sql.INSERT.run_many(connection, rows)
         return [_task_of(row) for row in rows]
 
     def _tell(self, changed: Sequence[Task]) -> None:
@@ -268,15 +300,22 @@ class TaskStore:
         return time.time_ns() // 1000
 
 
+_EMPTY = dict.fromkeys(Task._fields)
+_NEW_NAMES = [f"new_{name}" for name in sql.CHANGED]
+_values_of_task = itemgetter(*Task._fields)
+_changed_of = attrgetter(*sql.CHANGED)
+
+
 def _task_of(row: Mapping[str, Any]) -> Task:
-    return Task(*(row[name] for name in Task._fields))
+    return Task._make(_values_of_task(row))
 
 
 def _saving(before: Task, new: Task) -> dict[str, Any]:
-    values = {f"new_{name}": getattr(new, name) for name in sql.CHANGED}
-    return values | {"of_id": before.id, "of_claim": before.claim, "of_status": before.status}
+    values = dict(zip(_NEW_NAMES, _changed_of(new), strict=True))
+    values |= {"of_id": before.id, "of_claim": before.claim, "of_status": before.status}
+    return values
 
 
-def _name_and_last_id(connection: Connection) -> tuple[str, int]:
-    name = connection.execute(select(sql.meta.c.value).where(sql.meta.c.name == "store")).scalar_one()
-    return name, connection.execute(select(func.max(sql.tasks.c.id))).scalar() or 0
+def _name_and_last_id(connection: DriverConnection) -> tuple[str, int]:
+    [(name,)], [(last_id,)] = sql.STORE_NAME.rows(connection), sql.LAST_ID.rows(connection)
+    return name, last_id or 0

@@ -218,29 +218,31 @@ class Progress:
         _check_progress(self.percent, self.stage)
 
 
+_NO_ERROR: Mapping[str, Any] = {"error_code": None, "error_message": None, "error_is_final": 0}
+_UNLOCKED: Mapping[str, Any] = {"locked_by": None, "locked_at_us": None, "cancel_asked": 0}
+
 Outcome = Completed | StageDone | Failed | Stopped | Cancelled | Progress
 
 
 def after(task: Task, outcome: Outcome, now_us: int) -> Task:
     """The task as it is after an outcome; a pure function. Raises MoveNotAllowed.
 
-    A task that would go back in line although a cancel was asked for is CANCELLED instead.
+    A task that would go back in line although a cancel was asked for is CANCELLED instead, with the error of its
+    attempt if that failed: it may tell what was done.
     """
     if task.status != TaskStatus.PROCESSING:
         raise MoveNotAllowed(task.id, TaskStatus(task.status), TaskStatus.PROCESSING)
-    goes_back = isinstance(outcome, StageDone | Stopped) or (
-        isinstance(outcome, Failed) and outcome.delay_seconds is not None
-    )
-    if task.cancel_asked and goes_back:
+    if task.cancel_asked and isinstance(outcome, StageDone | Stopped):
         outcome = Cancelled()
     match outcome:
         case Completed(result_json):
-            return _end(task, TaskStatus.COMPLETED, now_us)._replace(
+            return _end(
+                task,
+                TaskStatus.COMPLETED,
+                now_us,
                 progress=PROGRESS_MAX,
                 result_json=result_json,
-                error_code=None,
-                error_message=None,
-                error_is_final=0,
+                **_NO_ERROR,
             )
         case StageDone(stage, progress, result_json, delay_seconds):
             return _wait(task, now_us, delay_seconds)._replace(
@@ -248,9 +250,7 @@ def after(task: Task, outcome: Outcome, now_us: int) -> Task:
                 progress=progress,
                 result_json=result_json,
                 attempt=0,
-                error_code=None,
-                error_message=None,
-                error_is_final=0,
+                **_NO_ERROR,
             )
         case Failed(error, delay_seconds):
             failed = task._replace(
@@ -258,6 +258,8 @@ def after(task: Task, outcome: Outcome, now_us: int) -> Task:
             )
             if delay_seconds is None:
                 return _end(failed, TaskStatus.FAILED, now_us)
+            if task.cancel_asked:
+                return _end(failed, TaskStatus.CANCELLED, now_us)
             return _wait(failed, now_us, delay_seconds)
         case Stopped():
             return _wait(task, now_us, 0.0)._replace(attempt=task.attempt - 1)
@@ -289,33 +291,26 @@ def asked_again(task: Task, now_us: int) -> Task:
         # What was begun anew started then; what may still be under way somewhere keeps its beginning.
         started_at_us=None if task.error_is_final else task.started_at_us,
         renewals=task.renewals + task.error_is_final,
-        error_code=None,
-        error_message=None,
-        error_is_final=0,
+        **_NO_ERROR,
     )
 
 
-def _moved(task: Task, status: TaskStatus, now_us: int) -> Task:
+def _moved(task: Task, status: TaskStatus, now_us: int, **changes: Any) -> Task:
     if status not in ALLOWED_MOVES[TaskStatus(task.status)]:
         raise MoveNotAllowed(task.id, TaskStatus(task.status), status)
-    return task._replace(status=status.value, updated_at_us=now_us)
+    return task._replace(status=status.value, updated_at_us=now_us, **changes)
 
 
-def _end(task: Task, status: TaskStatus, now_us: int) -> Task:
-    return _unlocked(_moved(task, status, now_us))._replace(finished_at_us=now_us, ready=0)
+def _end(task: Task, status: TaskStatus, now_us: int, **changes: Any) -> Task:
+    return _moved(task, status, now_us, finished_at_us=now_us, ready=0, **_UNLOCKED, **changes)
 
 
 def _wait(task: Task, now_us: int, delay_seconds: float) -> Task:
     run_at_us = now_us + int(delay_seconds * 1_000_000)
     # With its place kept: what was interrupted goes before what came later.
     run_at_us = run_at_us if delay_seconds > 0 else min(task.run_at_us, run_at_us)
-    return _unlocked(_moved(task, TaskStatus.PENDING, now_us))._replace(
-        run_at_us=run_at_us, ready=int(run_at_us <= now_us)
-    )
-
-
-def _unlocked(task: Task) -> Task:
-    return task._replace(locked_by=None, locked_at_us=None, cancel_asked=0)
+    is_ready = int(run_at_us <= now_us)
+    return _moved(task, TaskStatus.PENDING, now_us, run_at_us=run_at_us, ready=is_ready, **_UNLOCKED)
 
 
 def _check_progress(percent: Any, stage: Any) -> None:

@@ -52,7 +52,9 @@ class Upkeep:
         every = min(_POLL_SECONDS, self._lock_seconds / _POLLS_PER_LOCK)
         while True:
             await asyncio.sleep(every * random.uniform(0.8, 1.2))  # noqa: S311 - it spreads the polls
-            await self._tried(self._store.expire, self._lock_seconds, self.lost)
+            # Those of this process itself live, however late they are renewed: it stood still, or the clock was set.
+            alive = list(self._running.runs)
+            await self._tried(self._store.expire, self._lock_seconds, self.lost, alive)
             look()
 
     async def retention(self, retention_seconds: float) -> None:

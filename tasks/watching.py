@@ -5,7 +5,12 @@ from collections.abc import Callable, Sequence
 
 from tasks.task import Task
 
-_MOST_CHANGES = 10_000  # that wait to be looked at by one watcher; more of them are not told
+_MOST_WAITING = 50_000
+_READ_AT_ONCE = 500
+
+
+class WatchTooSlow(Exception):
+    """More changes wait than are kept for one who watches: some can no longer be told."""
 
 
 class Watchers:
@@ -41,8 +46,8 @@ class Watchers:
             for watch in self._watches:
                 watch.wake()
 
-    def take(self, watch: "TaskWatch") -> set[int]:
-        """The ids that a watch has not told yet."""
+    def take(self, watch: "TaskWatch") -> list[int]:
+        """The oldest ids that a watch has not told yet."""
         with self._lock:
             return watch.take()
 
@@ -67,18 +72,17 @@ class TaskWatch:
         self._task_id, self._task_type = task_id, task_type
         self._changed: set[int] = set()
         self._event = threading.Event()
-        self._stopping = False
+        self._stopping = self._is_too_slow = False
 
     def next(self, timeout_seconds: float) -> list[Task]:
         """Wait for changes and return the tasks that changed, as they are now, oldest first.
 
-        States in between may be left out. [] when the time is over first, or when the server stops.
+        States in between may be left out. [] when the time is over first, or when the server stops. Raises
+        WatchTooSlow when more changes came than one can wait for.
         """
-        if not self._stopping:
-            self._event.wait(timeout_seconds)
-            self._event.clear()
+        self._event.wait(timeout_seconds)
         changed = self._watchers.take(self)
-        return self._read(sorted(changed)) if changed else []
+        return self._read(changed) if changed else []
 
     def close(self) -> None:
         """Watch no longer; may be called twice."""
@@ -88,14 +92,21 @@ class TaskWatch:
         """Take note of those of the tasks that are watched; called under the lock of the watchers."""
         for task in tasks:
             if self._task_id in (None, task.id) and self._task_type in (None, task.type):
-                if len(self._changed) < _MOST_CHANGES:
-                    self._changed.add(task.id)
+                self._changed.add(task.id)
                 self._event.set()
+        if len(self._changed) > _MOST_WAITING:
+            self._is_too_slow = True
+            self._changed.clear()
 
-    def take(self) -> set[int]:
-        """Give what has changed and begin anew; called under the lock of the watchers."""
-        changed, self._changed = self._changed, set()
-        return changed
+    def take(self) -> list[int]:
+        """Give some of what has changed, oldest first; called under the lock of the watchers."""
+        if self._is_too_slow:
+            raise WatchTooSlow
+        taken = sorted(self._changed)[:_READ_AT_ONCE]
+        self._changed.difference_update(taken)
+        if not self._changed and not self._stopping:
+            self._event.clear()
+        return taken
 
     def wake(self) -> None:
         """Let ``next`` return at once from now on."""

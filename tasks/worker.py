@@ -48,9 +48,10 @@ def next_stage(stage: str, progress: int, result: Any = None, *, delay_seconds: 
     """What ``execute_task`` returns when a stage is done: the task goes back in line for ``stage``.
 
     ``result`` is kept and given to the next stage as ``task.result``. The lock is released; any worker may claim
-    the next stage, after ``delay_seconds``.
+    the next stage, after ``delay_seconds``. Raises ValueError and TypeError for what is no JSON value.
     """
-    return StageDone(stage, progress, None if result is None else json.dumps(result), delay_seconds)
+    text = None if result is None else json.dumps(result, separators=(",", ":"), allow_nan=False)
+    return StageDone(stage, progress, text, delay_seconds)
 
 
 class TaskContext:
@@ -92,6 +93,11 @@ class TaskContext:
     def is_stopped(self) -> bool:
         """Whether the work is to end: the lock is lost or a cancel was asked for. May be read in any thread."""
         return self._why is not None
+
+    @property
+    def lock_is_lost(self) -> bool:
+        """Whether another worker may have the task by now."""
+        return self._why is LockLost
 
     def check(self) -> None:
         """Raise LockLost or CancelAsked if the work is to end."""

@@ -12,9 +12,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from task_house import MakeHouse
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -225,3 +228,19 @@ def make_server(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
 def server(make_server: Callable[..., ServerProcess]) -> ServerProcess:
     """A running server over an empty data folder."""
     return make_server().start()
+
+
+@pytest.fixture
+def make_house(tmp_path: Path) -> Iterator["MakeHouse"]:
+    """Makes task houses over one folder, as processes of their own would be; all are stopped at the end."""
+    from task_house import TaskHouse
+
+    made: list[TaskHouse] = []
+
+    def make(*workers: Any, **limits: Any) -> TaskHouse:
+        made.append(TaskHouse(tmp_path, *workers, **limits))
+        return made[-1]
+
+    yield make
+    for house in reversed(made):
+        house.stop()

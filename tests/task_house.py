@@ -140,3 +140,6 @@ class TaskHouse:
         self.runtime.stop()
         self.background.stop()
         self.runtime.close()
+
+
+MakeHouse = Callable[..., TaskHouse]

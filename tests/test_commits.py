@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 from other_process import write_lock
-from sqlalchemy import Connection, event, text
+from sqlalchemy import text
 
 from database.commits import Commits
+from database.driver import DriverConnection, DriverStatement
 from database.engine import StoreUnavailable, open_writer
 
 WAIT_SECONDS = 30
+ADD = DriverStatement(text("INSERT INTO numbers VALUES (:number)"))
 
 
 @pytest.fixture
@@ -31,13 +33,16 @@ class Counted:
     """Commits, and how many transactions there were."""
 
     def __init__(self, path: Path) -> None:
-        engine = open_writer(path)
-        self.commits = Commits(engine)
-        self.transactions = 0
-        event.listen(engine, "commit", self._count)
+        self._path, self.transactions = path, 0
+        self.commits = Commits(self._connect)
 
-    def _count(self, _connection: Connection) -> None:
-        self.transactions += 1
+    def _connect(self) -> DriverConnection:
+        connection = open_writer(self._path)
+        connection._raw.set_trace_callback(self._count)
+        return connection
+
+    def _count(self, statement: str) -> None:
+        self.transactions += statement == "COMMIT"
 
 
 @pytest.fixture
@@ -48,8 +53,8 @@ def counted(path: Path) -> Iterator[Counted]:
     found.commits.close()
 
 
-def add(connection: Connection, number: int) -> int:
-    connection.execute(text("INSERT INTO numbers VALUES (:number)"), {"number": number})
+def add(connection: DriverConnection, number: int) -> int:
+    assert ADD.run(connection, {"number": number}) == 1
     return number
 
 
@@ -62,7 +67,7 @@ def together(counted: Counted, numbers: list[int]) -> list[int | BaseException]:
     """What came of adding the numbers, all of which had come while the first transaction was under way."""
     held, go_on = threading.Event(), threading.Event()
 
-    def hold(_connection: Connection) -> None:
+    def hold(_connection: DriverConnection) -> None:
         held.set()
         assert go_on.wait(WAIT_SECONDS)
 

@@ -225,7 +225,8 @@ def test_the_container_has_longer_to_stop_than_tasks_and_drain_may_take() -> Non
     [grace] = re.findall(r"stop_grace_period: (\d+)s", compose)
     [drain] = re.findall(r'^      STOP_SECONDS: "(\d+)"', compose, re.MULTILINE)
     [tasks] = re.findall(r'^      TASK_STOP_SECONDS: "(\d+)"', compose, re.MULTILINE)
-    assert int(grace) > int(drain) + int(tasks) + 15
+    settings = Settings(stop_seconds=int(drain), task_stop_seconds=int(tasks))
+    assert int(grace) > settings.longest_stop_seconds + 15
     told = [
         f"for {int(drain) + int(tasks)} s at most" in (ROOT / name).read_text(encoding="utf-8")
         for name in SCRIPTS

@@ -263,3 +263,27 @@ def test_entries_go_on_from_their_stage_after_a_kill_and_record_each_stage_once(
         assert entry["result"]["completedAt"] == stages[-1]["reachedAt"]
     workers = {stage["worker"] for entry in entries(server) for stage in entry["result"]["stages"]}
     assert len(workers) == 2  # the first process brought some to STAGE_1, the second one all to the end
+
+
+@pytest.mark.parametrize("kind", ["granian", "gunicorn"])
+def test_a_stop_lets_a_stage_end_or_releases_it_and_the_next_start_goes_on(
+    make_server: Callable[..., ServerProcess], kind: str
+) -> None:
+    server = make_server(SERVER=kind, STAGE_SECONDS="1").start()
+    create_entry(server, "Short")
+    wait_until(lambda: entries(server)[0]["lockedBy"])
+    assert server.stop() == 0
+    server.environment |= {"STAGE_SECONDS": "3600", "TASK_STOP_SECONDS": "1"}
+    server.start()
+    [short] = entries(server)
+    assert short["status"] != "CREATED", "the stage that was under way at the stop has ended"
+    wait_until(lambda: entries(server)[0]["lockedBy"])
+    assert server.stop() == 0
+    assert "1 tasks did not end in 1 s: they are released for the next start" in server.log
+    server.environment["STAGE_SECONDS"] = "0"
+    server.start()
+    wait_until(lambda: entries(server)[0]["status"] == "COMPLETED")
+    number = entries(server)[0]["id"]
+    task = server.query(f'{{ task(id: "{number}") {{ attempt error {{ code }} }} }}')["task"]
+    assert task == {"attempt": 1, "error": None}, "a stop takes no attempt"
+    assert server.stop() == 0

@@ -171,6 +171,9 @@ def test_an_entry_that_does_not_exist_is_not_found(api: ServerProcess, method: s
         ("GET", "/api/process", "OPTIONS, POST"),
         ("BREW", "/webhook", "GET, HEAD, OPTIONS, POST"),
         ("POST", "/openapi.json", "GET, HEAD, OPTIONS"),
+        ("DELETE", "/health", "GET, HEAD, OPTIONS"),
+        ("POST", "/ready", "GET, HEAD, OPTIONS"),
+        ("PUT", "/metrics", "GET, HEAD, OPTIONS"),
     ],
 )
 def test_a_method_that_is_not_answered_names_those_that_are(

@@ -2,35 +2,18 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
-import pytest
-from task_house import WAIT_SECONDS, CalledWorker, Gate, TaskHouse
+from task_house import WAIT_SECONDS, CalledWorker, Gate, MakeHouse, TaskHouse
 
 from tasks.execution import worker_lost
 from tasks.retry import RetryPolicy
 from tasks.task import Completed, Outcome, Progress, Task
-from tasks.worker import BaseWorker, TaskContext
+from tasks.worker import TaskContext
 
-MakeHouse = Callable[..., TaskHouse]
 SECONDS = 0.6  # of a lock in these tests
-
-
-@pytest.fixture
-def make_house(tmp_path: Path) -> Iterator[MakeHouse]:
-    """Makes houses over one folder, as processes of their own would be; all are stopped at the end."""
-    made: list[TaskHouse] = []
-
-    def make(*workers: BaseWorker, **limits: Any) -> TaskHouse:
-        made.append(TaskHouse(tmp_path, *workers, **limits))
-        return made[-1]
-
-    yield make
-    for house in reversed(made):
-        house.stop()
 
 
 async def done(task: Task, _context: TaskContext) -> Any:
@@ -173,7 +156,10 @@ def test_a_task_whose_worker_dies_each_time_uses_up_its_attempts(make_house: Mak
         ):  # what was lost twice waits a while, so that it does not end its process at once again
             assert house.get(task).run_at_us - house.get(task).updated_at_us >= 6_000_000
             house.rows("UPDATE tasks SET run_at_us = 0")
-            assert house.store.make_due_ready() == (1, None)
+            assert house.store.claim_and_record("doomed", [], {}).due_us is None, "nobody looked"
+            turn = house.store.claim_and_record("nobody", [], {}, look_for_due=True)
+            assert (turn.claimed, turn.due_us) == ([], None)
+            assert house.get(task).ready
     ended = house.get(task)
     assert (ended.status, ended.error_code) == ("FAILED", "WORKER_LOST")
     assert ended.error_message == "The worker doomed stopped without a word in attempt 3 of 3"

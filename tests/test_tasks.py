@@ -2,34 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from task_house import AT_ONCE, CalledWorker, Gate, TaskHouse, Work
+from task_house import AT_ONCE, CalledWorker, Gate, MakeHouse, Work
 
 from tasks.listing import TaskFilter
 from tasks.registry import Refusal, TaskRefused
 from tasks.retry import RetryPolicy
 from tasks.task import NewTask, Task, TaskStatus
-from tasks.worker import BaseWorker, CancelAsked, TaskContext, TaskFailed, next_stage
-
-MakeHouse = Callable[..., TaskHouse]
-
-
-@pytest.fixture
-def make_house(tmp_path: Path) -> Iterator[MakeHouse]:
-    """Makes houses over one folder; all are stopped at the end."""
-    made: list[TaskHouse] = []
-
-    def make(*workers: BaseWorker, **limits: Any) -> TaskHouse:
-        made.append(TaskHouse(tmp_path, *workers, **limits))
-        return made[-1]
-
-    yield make
-    for house in reversed(made):
-        house.stop()
+from tasks.worker import CancelAsked, TaskContext, TaskFailed, next_stage
 
 
 def working(work: Work) -> CalledWorker:
@@ -486,6 +468,8 @@ def test_tasks_are_found_by_status_type_and_text(make_house: MakeHouse) -> None:
     assert house.queue.count(TaskFilter(search="0% g")) == 5
     assert house.queue.count(TaskFilter(search="0_ g")) == 0
     assert house.queue.count(TaskFilter(type="other")) == 0
+    assert house.queue.count(TaskFilter(search="CALL")) == 5, "the type is a text to be found by, too"
+    assert house.queue.count(TaskFilter(type="called", search="call")) == 0
 
 
 def test_types_are_reported_with_counts_and_durations(make_house: MakeHouse) -> None:

@@ -1,8 +1,11 @@
 """The receiver tells good signatures from bad ones and keeps the last hundred tries over restarts."""
 
 import json
+import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +30,7 @@ class Desk:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "tasks.db"
         make_task_database(self.path)
-        self.commits, self.reader = Commits(open_writer(self.path)), open_reader(self.path, 4)
+        self.commits, self.reader = Commits(partial(open_writer, self.path)), open_reader(self.path, 4)
         self.now = NOW
         self.receiver = Receiver(SECRET, ReceivedWebhooks(self.commits, self.reader), clock=lambda: self.now)
 
@@ -183,7 +186,8 @@ def test_anything_that_comes_is_kept(
 
 
 def test_nothing_is_kept_when_the_database_is_away(desk: Desk) -> None:
-    desk.commits.run(lambda connection: connection.exec_driver_sql("DROP TABLE received_webhooks"))
+    with closing(sqlite3.connect(desk.path)) as connection:
+        connection.execute("DROP TABLE received_webhooks")
     with pytest.raises(StoreUnavailable):
         desk.receive()
 

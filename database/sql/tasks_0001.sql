@@ -49,6 +49,7 @@ CREATE INDEX tasks_locked ON tasks (locked_at_us) WHERE locked_by IS NOT NULL;
 CREATE INDEX tasks_finished ON tasks (finished_at_us) WHERE finished_at_us IS NOT NULL;
 CREATE INDEX tasks_by_status ON tasks (status, id);
 CREATE INDEX tasks_by_type ON tasks (type, status, id);
+CREATE INDEX tasks_of_type ON tasks (type, id);
 CREATE INDEX tasks_by_correlation ON tasks (correlation_id, id) WHERE correlation_id IS NOT NULL;
 CREATE UNIQUE INDEX tasks_by_key ON tasks (idempotency_key) WHERE idempotency_key IS NOT NULL;
 

@@ -75,6 +75,7 @@ class WebhookDeliveryWorker(BaseWorker):
     retry: ClassVar[RetryPolicy] = RetryPolicy(
         max_attempts=8, first_seconds=10, factor=4, longest_seconds=4 * 3600, jitter=0.25
     )
+    concurrency: ClassVar[int] = 64  # a delivery waits, and a URL that hangs must not hold up the others
     internal: ClassVar[bool] = True  # or any client could have events of its own making signed
     time_limit_seconds: ClassVar[float | None] = 30.0  # above the limit of a post, which tells more
 

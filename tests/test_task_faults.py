@@ -1,0 +1,350 @@
+"""What goes wrong in the process that runs tasks harms no task but its own, and none is lost or run twice at once."""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from typing import Any
+
+import pytest
+from conftest import wait_until
+from task_house import CalledWorker, Gate, MakeHouse, TaskHouse
+
+from app import _task_limits
+from settings import Settings
+from tasks import upkeep, watching
+from tasks.registry import Refusal, TaskRefused
+from tasks.task import NewTask, Task
+from tasks.watching import WatchTooSlow
+from tasks.worker import CancelAsked, TaskContext, TaskFailed, next_stage
+
+LONG_LOCK_SECONDS = 100_000.0  # no heartbeat and no poll that hangs on it comes within a test
+AGED = "UPDATE tasks SET locked_at_us = locked_at_us - 200000000"
+
+
+async def done(task: Task, _context: TaskContext) -> Any:
+    return task.attempt
+
+
+def when_claimed(house: TaskHouse, act: Callable[[Task], Any]) -> None:
+    """Act when a claim is on disk, before the loop hears of it."""
+
+    def changed(tasks: Sequence[Task]) -> None:
+        for task in tasks:
+            if task.status == "PROCESSING" and not task.cancel_asked:
+                act(task)
+
+    house.store.on_change.append(changed)
+
+
+# -- locks of this very process
+
+
+def test_a_process_that_was_late_to_renew_its_locks_does_not_take_its_own_tasks_away(
+    make_house: MakeHouse,
+) -> None:
+    gate = Gate()
+
+    async def work(task: Task, _context: TaskContext) -> int:
+        await gate.wait()
+        return task.attempt
+
+    worker = CalledWorker(work)
+    house = make_house(worker, lock_seconds=2).start()
+    task = house.create()
+    worker.wait_begun()
+    for _ in range(5):  # polls come more often than heartbeats: one of them would be first
+        house.rows(AGED)
+        wait_until(lambda: (house.get(task).locked_at_us or 0) > (time.time() - 100) * 1e6)
+    gate.open()
+    assert (house.wait(task).result, len(worker.began)) == (1, 1)
+
+
+def test_an_outcome_that_waits_for_a_locked_database_keeps_its_lock(make_house: MakeHouse) -> None:
+    gate = Gate()
+
+    async def work(task: Task, _context: TaskContext) -> int:
+        await gate.wait()
+        return task.attempt
+
+    worker = CalledWorker(work)
+    house = make_house(worker, lock_seconds=2).start()
+    task = house.create()
+    worker.wait_begun()
+    with closing(sqlite3.connect(house.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        other.execute(AGED)
+        gate.open()
+        wait_until(lambda: house.queue.status().trouble)
+        other.execute("COMMIT")
+    assert (house.wait(task).result, len(worker.began)) == (1, 1)
+
+
+def test_a_task_that_is_claimed_again_ends_its_earlier_run_first(make_house: MakeHouse) -> None:
+    stopped: list[int] = []
+
+    async def work(task: Task, context: TaskContext) -> Any:
+        if task.claim == 1:
+            try:
+                await asyncio.sleep(3600)
+            finally:
+                stopped.append(task.claim)
+        return [task.claim, list(stopped)]
+
+    worker = CalledWorker(work)
+    house = make_house(worker, lock_seconds=LONG_LOCK_SECONDS).start()
+    task = house.create()
+    worker.wait_begun()
+    house.rows("UPDATE tasks SET status = 'PENDING', ready = 1, locked_by = NULL, locked_at_us = NULL")
+    house.queue.resume("called")
+    assert house.wait(task).claim == 2
+    wait_until(lambda: stopped == [1])
+
+
+def test_a_cancel_between_the_claim_and_the_begin_reaches_the_worker(make_house: MakeHouse) -> None:
+    async def work(_task: Task, context: TaskContext) -> None:
+        await context.sleep(3600)
+
+    house = make_house(CalledWorker(work), lock_seconds=LONG_LOCK_SECONDS)
+    when_claimed(house, lambda task: house.queue.cancel(task.id))
+    house.start()
+    assert house.wait(house.create()).status == "CANCELLED"
+
+
+def test_what_is_claimed_in_the_moment_of_a_stop_is_given_back_unbegun(make_house: MakeHouse) -> None:
+    worker = CalledWorker(done)
+    house = make_house(worker)
+    when_claimed(house, lambda _task: house.queue.announce_stop())
+    house.start()
+    task = house.create(max_attempts=1)
+    wait_until(lambda: house.get(task).claim == 1)
+    house.stop()
+    released = make_house(CalledWorker(done)).get(task)
+    assert (released.status, released.attempt, released.locked_by, worker.began) == ("PENDING", 0, None, [])
+
+
+def test_locks_of_a_process_before_end_at_the_start_also_when_the_clock_was_set_back(
+    make_house: MakeHouse,
+) -> None:
+    house = make_house(CalledWorker(done))
+    task = house.create()
+    house.store.claim_and_record("the process before", [], {"called": 1})
+    house.rows("UPDATE tasks SET locked_at_us = locked_at_us + 3600000000")
+    house.start(alone=True)
+    assert house.wait(task).result == 2
+
+
+# -- workers that misbehave
+
+
+def test_a_worker_that_waits_for_something_cancelled_has_failed(make_house: MakeHouse) -> None:
+    async def work(_task: Task, _context: TaskContext) -> None:
+        inner = asyncio.ensure_future(asyncio.sleep(3600))
+        inner.cancel()
+        await inner
+
+    worker = CalledWorker(work)
+    house = make_house(worker).start()
+    ended = house.wait(house.create())
+    assert (ended.status, ended.error_code, len(worker.began)) == ("FAILED", "WORKER_ERROR", 3)
+
+
+@pytest.mark.parametrize("result", [{1, 2}, float("nan"), "x" * 70_000])
+def test_work_that_was_done_keeps_its_outside_key_whatever_its_result(
+    make_house: MakeHouse, result: Any
+) -> None:
+    keys: list[str] = []
+
+    async def work(_task: Task, context: TaskContext) -> Any:
+        keys.append(context.key("charge"))
+        return result if len(keys) == 1 else "charged"
+
+    house = make_house(CalledWorker(work)).start()
+    failed = house.wait(house.create())
+    assert failed.status == "FAILED"
+    assert house.wait(house.queue.retry(failed.id)).result == "charged"
+    assert keys[0] == keys[1]
+
+
+def test_a_stage_with_a_result_that_is_no_json_fails_and_is_never_shown(make_house: MakeHouse) -> None:
+    async def work(_task: Task, _context: TaskContext) -> Any:
+        return next_stage("NEXT", 10, {"n": float("nan")})
+
+    ended = (house := make_house(CalledWorker(work)).start()).wait(house.create())
+    assert (ended.status, ended.error_code, ended.result) == ("FAILED", "WORKER_ERROR", None)
+
+
+def test_an_attempt_that_fails_while_a_cancel_is_asked_for_keeps_its_error(make_house: MakeHouse) -> None:
+    async def work(_task: Task, context: TaskContext) -> None:
+        try:
+            await context.sleep(3600)
+        except CancelAsked as error:
+            raise TaskFailed("MAYBE_CHARGED", "no answer came") from error
+
+    worker = CalledWorker(work)
+    house = make_house(worker).start()
+    task = house.create()
+    worker.wait_begun()
+    house.queue.cancel(task.id)
+    ended = house.wait(task)
+    assert (ended.status, ended.error_code) == ("CANCELLED", "MAYBE_CHARGED")
+
+
+class BadHooks(CalledWorker):
+    """Raises in every hook."""
+
+    types = {"bad": {"type": "object"}}
+    service = "bad"
+
+    def can_handle_task(self, task: Task) -> bool:
+        raise RuntimeError("no idea")
+
+    def health(self) -> Mapping[str, Any]:
+        raise RuntimeError("not well")
+
+    async def close(self) -> None:
+        raise RuntimeError("stuck")
+
+
+def test_hooks_that_raise_harm_nothing_else(make_house: MakeHouse) -> None:
+    good = CalledWorker(done)
+    house = make_house(BadHooks(done), good).start()
+    bad, fine = house.queue.create_many([NewTask("bad", {}), NewTask("called", {})])
+    failed = house.wait(bad)
+    assert (failed.status, failed.error_code) == ("FAILED", "WORKER_ERROR")
+    assert house.wait(fine).status == "COMPLETED"
+    assert house.queue.status().integrations["bad"] == {
+        "status": "error",
+        "trouble": "RuntimeError: not well",
+    }
+    house.stop()
+    assert good.closed
+
+
+def test_heartbeats_go_on_after_an_error_that_nobody_expected(
+    make_house: MakeHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate()
+
+    async def work(_task: Task, _context: TaskContext) -> None:
+        await gate.wait()
+
+    worker = CalledWorker(work)
+    house = make_house(worker, lock_seconds=1)
+    renew, failures = house.store.renew, [ValueError("nobody"), ValueError("expected"), ValueError("it")]
+
+    def broken(name: str, task_ids: Sequence[int]) -> Any:
+        if failures:
+            raise failures.pop()
+        return renew(name, task_ids)
+
+    monkeypatch.setattr(house.store, "renew", broken)
+    house.start()
+    task = house.create()
+    worker.wait_begun()
+    first = house.get(task).locked_at_us or 0
+    wait_until(lambda: (house.get(task).locked_at_us or 0) > first)
+    assert not failures
+    gate.open()
+    assert house.wait(task).status == "COMPLETED"
+
+
+# -- waking, room, retention
+
+
+def test_tasks_start_at_their_signal_and_not_at_a_poll(
+    make_house: MakeHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "_POLL_SECONDS", LONG_LOCK_SECONDS)
+    house = make_house(CalledWorker(done), lock_seconds=LONG_LOCK_SECONDS).start()
+    for _ in range(20):
+        assert house.wait(house.create()).status == "COMPLETED"
+    soon = [house.create(run_at_us=time.time_ns() // 1000 + 20_000 * number) for number in range(5)]
+    assert {task.status for task in house.wait_all(soon)} == {"COMPLETED"}
+
+
+def test_what_has_ended_or_was_sent_twice_takes_no_room(make_house: MakeHouse) -> None:
+    house = make_house(CalledWorker(done), max_waiting=2).start()
+    for _ in range(5):
+        house.wait(wait_until(lambda: created(house)))
+    first = house.wait(wait_until(lambda: created(house, idempotency_key="again")))
+    wait_until(lambda: created(house))
+    for _ in range(50):
+        assert house.create(idempotency_key="again").id == first.id
+
+
+def created(house: TaskHouse, **fields: Any) -> Task | None:
+    """A new task; None while the queue seems full, which it may for the time between two counts."""
+    try:
+        return house.create(**fields)
+    except TaskRefused as error:
+        assert error.refusal is Refusal.QUEUE_FULL
+        return None
+
+
+def test_a_key_is_known_whatever_the_order_of_names(make_house: MakeHouse) -> None:
+    house = make_house(CalledWorker(done))
+    first = house.create(payload={"a": 1, "b": {"c": 2, "d": 3}}, idempotency_key="k")
+    assert house.create(payload={"b": {"d": 3, "c": 2}, "a": 1}, idempotency_key="k").id == first.id
+
+
+def test_a_task_is_kept_as_long_as_its_key_must_be_known() -> None:
+    assert _task_limits(Settings(task_retention_days=1, idempotency_hours=48)).retention_seconds == 48 * 3600
+    assert _task_limits(Settings(task_retention_days=3, idempotency_hours=48)).retention_seconds == 72 * 3600
+
+
+def test_old_tasks_go_batch_by_batch_while_the_workers_run(
+    make_house: MakeHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "_PRUNED_AT_ONCE", 10)
+    monkeypatch.setattr(upkeep, "_PRUNE_PAUSE_SECONDS", 0.01)
+    first = make_house(CalledWorker(done)).start()
+    tasks = first.wait_all([first.create() for _ in range(25)])
+    first.stop()
+    first.rows("UPDATE tasks SET finished_at_us = finished_at_us - 7200000000")
+    second = make_house(CalledWorker(done), retention_seconds=3600)
+    fresh = second.create()
+    second.start()
+    wait_until(lambda: second.rows("SELECT count(*) FROM tasks") == [(1,)])
+    assert second.queue.find(tasks[0].id) is None
+    assert second.wait(fresh).status == "COMPLETED"
+
+
+# -- reading and watching
+
+
+def test_durations_are_the_percentiles_of_what_was_completed(make_house: MakeHouse) -> None:
+    house = make_house(CalledWorker(done)).start()
+    house.wait_all([house.create() for _ in range(100)])
+    for number, (task_id,) in enumerate(house.rows("SELECT id FROM tasks")):
+        milliseconds = 1 + number * 37 % 100  # 1 to 100, each once
+        house.rows(
+            "UPDATE tasks SET finished_at_us = started_at_us + ? WHERE id = ?", milliseconds * 1000, task_id
+        )
+    [report] = house.queue.types()
+    assert (report.duration_p50_ms, report.duration_p95_ms) == (50, 95)
+
+
+def test_a_page_of_a_type_reads_only_what_it_shows(make_house: MakeHouse) -> None:
+    house = make_house(CalledWorker(done))
+    plan = house.rows(
+        "EXPLAIN QUERY PLAN SELECT * FROM tasks WHERE type = 'called' ORDER BY id DESC LIMIT 50"
+    )
+    assert not any("TEMP B-TREE" in str(row) for row in plan), plan
+
+
+def test_who_watches_too_slowly_is_told_instead_of_missing_ends(
+    make_house: MakeHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "_MOST_WAITING", 10)
+    monkeypatch.setattr(watching, "_READ_AT_ONCE", 3)
+    house = make_house(CalledWorker(done))
+    with closing(house.queue.watch(task_type="called")) as watch:
+        tasks = [house.create() for _ in range(10)]
+        told = [task.id for _ in range(4) for task in watch.next(30)]
+        assert told == [task.id for task in tasks]
+        for _ in range(11):
+            house.create()
+        with pytest.raises(WatchTooSlow):
+            watch.next(30)

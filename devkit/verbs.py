@@ -18,6 +18,9 @@ from devkit.errors import CommandError
 from devkit.health import health
 from devkit.place import ROOT, Place, place_from_environment, temporary_place
 
+# A file at a time for each, because the tests of a file share a server.
+_ALL_TESTS = ["--numprocesses", "2", "--dist", "loadfile"]
+
 
 def say(text: str) -> None:
     """Print one line now, before any line of a program that is started next."""
@@ -78,8 +81,9 @@ def restart(_: Namespace) -> int:
 
 
 def test(arguments: list[str]) -> int:
-    """Set up and run pytest with the arguments given."""
-    return subprocess.call([ready_python(ROOT, TO_DEVELOP, say), "-m", "pytest", *arguments], cwd=ROOT)
+    """Set up and run pytest with the arguments given; without any, all tests, two files at a time."""
+    python = ready_python(ROOT, TO_DEVELOP, say)
+    return subprocess.call([python, "-m", "pytest", *(arguments or _ALL_TESTS)], cwd=ROOT)
 
 
 def test_verbose(arguments: list[str]) -> int:

@@ -94,6 +94,7 @@ class WriteQueue:
         last_write_id, last_settled_product_id = ledger.last_ids()
         self._journal, self._ledger, self._writer = journal, ledger, writer
         self._background, self._limits, self._on_settled = background, limits, on_settled
+        self._drain_task: asyncio.Task[None] | None = None
         leftover = journal.after(0, 1)
         if leftover and leftover[0].id <= last_write_id:  # settled, and not dropped before a crash
             journal.forget(last_write_id)
@@ -203,7 +204,7 @@ class WriteQueue:
         """Start the drain, which first replays what the journal holds."""
         self._wake = asyncio.Event()
         self._stop_asked = asyncio.Event()
-        self._draining = self._background.submit(self._drain())
+        self._background.submit(self._drain())
         if self._acceptor.depth:
             _log.info("replaying %d writes from the journal", self._acceptor.depth)
 
@@ -231,17 +232,19 @@ class WriteQueue:
         _log.info("drained" if not left else f"{left} writes wait in the journal for the next start")
 
     async def _finish(self) -> None:
-        drain = asyncio.wrap_future(self._draining)
-        await asyncio.wait([drain], timeout=self._limits.stop_seconds)
-        self._draining.cancel()
-        await asyncio.wait([drain])
+        # The task itself: a concurrent future that is cancelled says so at once, while its coroutine still cleans up.
+        drain = self._drain_task
+        if drain is not None:
+            await asyncio.wait([drain], timeout=self._limits.stop_seconds)
+            drain.cancel()
+            await asyncio.wait([drain])
         await self._writer.close()
 
     # -- drain ----------------------------------------------------------------------------------------------
 
     async def _drain(self) -> None:
         """Take what the journal holds, oldest first, until a stop; a failure is logged, shown and tried again."""
-        pause = _FIRST_PAUSE_SECONDS
+        self._drain_task, pause = asyncio.current_task(), _FIRST_PAUSE_SECONDS
         while True:
             try:
                 worked = await self._drain_once()

@@ -66,7 +66,7 @@ class Service:
             settings.threads + 4,
             build_workers(settings, webhook_secret),
             self.background,
-            _task_limits(settings),
+            RuntimeLimits.of(settings),
             self.metrics.count_tasks,
         )
         self.tasks = self._tasks.queue
@@ -226,18 +226,6 @@ def _open_folder(settings: Settings) -> Journal:
         journal.close()
         raise
     return journal
-
-
-def _task_limits(settings: Settings) -> RuntimeLimits:
-    return RuntimeLimits(
-        max_waiting=settings.tasks_max,
-        payload_max_bytes=settings.task_payload_max_bytes,
-        lock_seconds=settings.task_lock_seconds,
-        stop_seconds=settings.task_stop_seconds,
-        # A key is known as long as its task: a repeat must not be taken for a new request.
-        retention_seconds=max(settings.task_retention_days * 24, settings.idempotency_hours) * 3600,
-        code_threads=settings.task_threads,
-    )
 
 
 def _graphql_limits(settings: Settings) -> Limits:

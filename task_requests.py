@@ -118,8 +118,7 @@ def create_process(
 
 def find_process(queue: TaskQueue, correlation_id: str) -> Task | None:
     """The process with a correlation id, or None."""
-    found = queue.find_correlated(correlation_id, PROCESS_PRODUCTS)
-    return found if found is not None and found.type == PROCESS_PRODUCTS else None
+    return queue.find_correlated(correlation_id, PROCESS_PRODUCTS)
 
 
 def tasks_page(

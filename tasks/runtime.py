@@ -8,6 +8,7 @@ from pathlib import Path
 from background import BackgroundLoop
 from database.commits import Commits
 from database.engine import open_reader, open_writer
+from settings import Settings
 from tasks.listing import TaskListing
 from tasks.manager import ManagerLimits, WorkerManager
 from tasks.queue import TaskLimits, TaskQueue
@@ -28,6 +29,19 @@ class RuntimeLimits:
     stop_seconds: float
     retention_seconds: float
     code_threads: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> "RuntimeLimits":
+        """The limits that the settings say."""
+        return cls(
+            max_waiting=settings.tasks_max,
+            payload_max_bytes=settings.task_payload_max_bytes,
+            lock_seconds=settings.task_lock_seconds,
+            stop_seconds=settings.task_stop_seconds,
+            # A key is known as long as its task: a repeat must not be taken for a new request.
+            retention_seconds=max(settings.task_retention_days * 24, settings.idempotency_hours) * 3600,
+            code_threads=settings.task_threads,
+        )
 
 
 class TaskRuntime:

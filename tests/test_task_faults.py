@@ -11,10 +11,10 @@ import pytest
 from conftest import wait_until
 from task_house import CalledWorker, Gate, MakeHouse, TaskHouse
 
-from app import _task_limits
 from settings import Settings
 from tasks import upkeep, watching
 from tasks.registry import Refusal, TaskRefused
+from tasks.runtime import RuntimeLimits
 from tasks.task import NewTask, Task
 from tasks.watching import WatchTooSlow
 from tasks.worker import CancelAsked, TaskContext, TaskFailed, next_stage
@@ -290,8 +290,12 @@ def test_a_key_is_known_whatever_the_order_of_names(make_house: MakeHouse) -> No
 
 
 def test_a_task_is_kept_as_long_as_its_key_must_be_known() -> None:
-    assert _task_limits(Settings(task_retention_days=1, idempotency_hours=48)).retention_seconds == 48 * 3600
-    assert _task_limits(Settings(task_retention_days=3, idempotency_hours=48)).retention_seconds == 72 * 3600
+    assert (
+        RuntimeLimits.of(Settings(task_retention_days=1, idempotency_hours=48)).retention_seconds == 48 * 3600
+    )
+    assert (
+        RuntimeLimits.of(Settings(task_retention_days=3, idempotency_hours=48)).retention_seconds == 72 * 3600
+    )
 
 
 def test_old_tasks_go_batch_by_batch_while_the_workers_run(

@@ -1,0 +1,81 @@
+"""Afterwrite's tasks in this process: creators and workers share it, as they do in the server."""
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from background import BackgroundLoop
+from bench.noop_workers import TASK_TYPE, NoopWorker
+from database.data_folder import open_data_folder
+from database.task_database import prepare_task_database
+from settings import Settings
+from tasks.runtime import RuntimeLimits, TaskRuntime
+from tasks.task import NewTask, Task, TaskStatus
+from tasks.worker import BaseWorker
+
+WAIT_SECONDS = 60
+READERS = 4
+
+
+class OwnQueue:
+    """The task queue of a new data folder, its workers running until ``close``."""
+
+    def __init__(self, folder: Path, handler: Callable[[], None]) -> None:
+        self._ended = EndedCount()
+        self._background = BackgroundLoop()
+        self._background.start()
+        self._runtime = open_runtime(folder, [NoopWorker(handler)], self._background, self._count)
+        self._runtime.start(alone=True)
+
+    def create(self) -> None:
+        """Create a task; it is on disk when this returns."""
+        self._runtime.queue.create(NewTask(TASK_TYPE, {}))
+
+    def wait_ended(self, count: int) -> None:
+        """Wait until so many tasks of this queue are recorded as COMPLETED."""
+        self._ended.wait(count)
+
+    def close(self) -> None:
+        """Stop the workers and close the database."""
+        self._runtime.stop()
+        self._background.stop()
+        self._runtime.close()
+
+    def _count(self, tasks: Sequence[Task]) -> None:
+        self._ended.add(sum(task.status == TaskStatus.COMPLETED for task in tasks))
+
+
+class EndedCount:
+    """How many tasks have ended; may be waited for from another thread."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._more = threading.Condition()
+
+    def add(self, count: int) -> None:
+        """So many more have ended."""
+        with self._more:
+            self._count += count
+            self._more.notify_all()
+
+    def wait(self, count: int) -> None:
+        """Wait until so many have ended; RuntimeError if that takes too long."""
+        with self._more:
+            if not self._more.wait_for(lambda: self._count >= count, WAIT_SECONDS):
+                raise RuntimeError(f"{self._count} of {count} tasks ended within {WAIT_SECONDS} s")
+
+
+def open_runtime(
+    folder: Path,
+    workers: Sequence[BaseWorker],
+    background: BackgroundLoop,
+    on_recorded: Callable[[Sequence[Task]], None] = lambda _: None,
+) -> TaskRuntime:
+    """The tasks of a data folder with the server's default limits; the folder is made ready if it is new."""
+    settings = Settings(data_dir=folder)
+    with closing(open_data_folder(settings.products_path, settings.journal_path)) as journal:
+        prepare_task_database(journal, settings.tasks_path)
+    limits = RuntimeLimits.of(settings)
+    sync = settings.journal_sync
+    return TaskRuntime(settings.tasks_path, sync, READERS, workers, background, limits, on_recorded)

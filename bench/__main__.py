@@ -16,7 +16,16 @@ from bench.load import CLIENTS
 from bench.plan import Plan
 from bench.servers import THREADS
 from bench.table import Row, table
+from bench.task_rates import no_op_tasks
+from bench.task_starts import creation_to_start
 from bench.writes_alone import accept_to_applied, create_products
+from bench.writes_beside_tasks import product_writes_beside_tasks
+
+
+def tasks(plan: Plan) -> list[Row]:
+    """Everything about durable tasks."""
+    return [*no_op_tasks(plan), *creation_to_start(plan), *product_writes_beside_tasks(plan)]
+
 
 MEASUREMENTS: dict[str, Callable[[Plan], list[Row]]] = {
     "compare": compare,
@@ -25,6 +34,7 @@ MEASUREMENTS: dict[str, Callable[[Plan], list[Row]]] = {
     "load": load_file,
     "search": search_misses,
     "start": start_to_ready,
+    "tasks": tasks,
 }
 
 

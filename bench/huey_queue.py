@@ -1,0 +1,96 @@
+"""Huey's SQLite queue, its consumer in a process of its own, as its documentation recommends."""
+
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from huey import SqliteHuey  # type: ignore[import-untyped]
+from huey.api import TaskWrapper  # type: ignore[import-untyped]
+
+from bench.noop_workers import nothing
+
+PROJECT = Path(__file__).parent.parent
+WAIT_SECONDS = 60.0
+STOP_SECONDS = 10
+
+
+def open_huey(path: Path, handler: Callable[[], None] = nothing) -> tuple[SqliteHuey, TaskWrapper]:
+    """Return a SqliteHuey with its defaults, and its task, which calls the handler.
+
+    Its defaults are: WAL, the ``synchronous`` of SQLite itself (FULL: every commit is on disk), results kept,
+    which leaves None out. A task is deleted when it is taken: what runs when the consumer is killed is gone.
+    """
+    huey = SqliteHuey(filename=str(path))
+
+    def noop() -> None:  # known by this name and module in every process
+        handler()
+
+    return huey, huey.task()(noop)
+
+
+class HueyQueue:
+    """A Huey queue in a new folder, its consumer running until ``close``."""
+
+    def __init__(self, folder: Path, *tells: str) -> None:
+        """``tells`` is what the consumer writes a line for: see ``bench.huey_consumer``."""
+        self._huey, self._noop = open_huey(folder / "huey.db")
+        self._errors = folder / "huey.err"
+        with self._errors.open("wb") as errors:
+            self._consumer = subprocess.Popen(
+                [sys.executable, "-m", "bench.huey_consumer", str(folder / "huey.db"), *tells],
+                cwd=PROJECT,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
+        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._reading = threading.Thread(target=self._read, daemon=True)
+        self._reading.start()
+
+    def create(self) -> None:
+        """Create a task; it is on disk when this returns."""
+        self._noop()
+
+    def wait_ended(self, count: int) -> None:
+        """Wait until so many tasks have ended: one of the numbers that the consumer was to tell."""
+        told = int(self.next_line())
+        if told != count:
+            raise RuntimeError(f"Huey's consumer told of {told} ended tasks, {count} were expected")
+
+    def next_line(self) -> str:
+        """Wait for the next line of the consumer; RuntimeError with its words if there is none."""
+        try:
+            line = self._lines.get(timeout=WAIT_SECONDS)
+        except queue.Empty:
+            line = ""
+        if not line:
+            raise RuntimeError(f"Huey's consumer was silent: {self._errors.read_text()[-2000:]}")
+        return line
+
+    def synchronous(self) -> int:
+        """SQLite's setting, as Huey has it: 2 is FULL."""
+        level: int = self._huey.storage.sql("PRAGMA synchronous", results=True)[0][0]
+        return level
+
+    def close(self) -> None:
+        """Stop the consumer and close the database."""
+        self._consumer.send_signal(signal.SIGINT)
+        try:
+            self._consumer.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._consumer.kill()
+            self._consumer.wait()
+        self._reading.join()
+        if self._consumer.stdout is not None:
+            self._consumer.stdout.close()
+        self._huey.storage.close()
+
+    def _read(self) -> None:
+        if self._consumer.stdout is not None:
+            for line in self._consumer.stdout:
+                self._lines.put(line)
+        self._lines.put("")

@@ -41,44 +41,46 @@ def when_claimed(house: TaskHouse, act: Callable[[Task], Any]) -> None:
 # -- locks of this very process
 
 
+class Attempt:
+    """A task in its first attempt, in a house whose locks are short; it ends with its number when the gate opens."""
+
+    def __init__(self, make_house: MakeHouse) -> None:
+        self.gate = Gate()
+        self.worker = CalledWorker(self._work)
+        self.house = make_house(self.worker, lock_seconds=2).start()
+        self.task = self.house.create()
+        self.worker.wait_begun()
+
+    async def _work(self, task: Task, _context: TaskContext) -> int:
+        await self.gate.wait()
+        return task.attempt
+
+    def ends_as_the_only_one(self) -> bool:
+        """Whether this attempt is the one that is recorded, and no other was begun."""
+        return (self.house.wait(self.task).result, len(self.worker.began)) == (1, 1)
+
+
 def test_a_process_that_was_late_to_renew_its_locks_does_not_take_its_own_tasks_away(
     make_house: MakeHouse,
 ) -> None:
-    gate = Gate()
-
-    async def work(task: Task, _context: TaskContext) -> int:
-        await gate.wait()
-        return task.attempt
-
-    worker = CalledWorker(work)
-    house = make_house(worker, lock_seconds=2).start()
-    task = house.create()
-    worker.wait_begun()
+    attempt = Attempt(make_house)
+    house, task = attempt.house, attempt.task
     for _ in range(5):  # polls come more often than heartbeats: one of them would be first
         house.rows(AGED)
         wait_until(lambda: (house.get(task).locked_at_us or 0) > (time.time() - 100) * 1e6)
-    gate.open()
-    assert (house.wait(task).result, len(worker.began)) == (1, 1)
+    attempt.gate.open()
+    assert attempt.ends_as_the_only_one()
 
 
 def test_an_outcome_that_waits_for_a_locked_database_keeps_its_lock(make_house: MakeHouse) -> None:
-    gate = Gate()
-
-    async def work(task: Task, _context: TaskContext) -> int:
-        await gate.wait()
-        return task.attempt
-
-    worker = CalledWorker(work)
-    house = make_house(worker, lock_seconds=2).start()
-    task = house.create()
-    worker.wait_begun()
-    with closing(sqlite3.connect(house.path, isolation_level=None)) as other:
+    attempt = Attempt(make_house)
+    with closing(sqlite3.connect(attempt.house.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         other.execute(AGED)
-        gate.open()
-        wait_until(lambda: house.queue.status().trouble)
+        attempt.gate.open()
+        wait_until(lambda: attempt.house.queue.status().trouble)
         other.execute("COMMIT")
-    assert (house.wait(task).result, len(worker.began)) == (1, 1)
+    assert attempt.ends_as_the_only_one()
 
 
 def test_a_task_that_is_claimed_again_ends_its_earlier_run_first(make_house: MakeHouse) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from math import isinf
 from typing import Any, Protocol
@@ -30,7 +31,7 @@ class _Readable(Protocol):
 
 
 def read_post(environ: Mapping[str, Any], max_body_bytes: int) -> Parameters:
-    """Returns the parameters in the JSON body of a POST request; reads no more than `max_body_bytes` of it.
+    """Returns the parameters in the JSON body of a POST request; keeps no more than `max_body_bytes` of it.
 
     Raises:
         HttpRefusal: 415 if it is no JSON by its headers, 413 if it is too long, 400 for anything else.
@@ -103,6 +104,7 @@ def _read_body(environ: Mapping[str, Any], max_bytes: int) -> bytes:
     if environ.get("wsgi.input_terminated") or environ.get("HTTP_TRANSFER_ENCODING"):
         body = _read_up_to(stream, max_bytes + 1)
         if len(body) > max_bytes:
+            _read_off(stream, max_bytes)
             raise _too_long(f"more than {max_bytes} bytes", max_bytes)
         return body
     return b""
@@ -119,6 +121,12 @@ def _read_up_to(stream: _Readable, length: int) -> bytes:
     except OSError as error:  # a client that went away, or whose chunks are broken
         raise HttpRefusal(400, f"The body could not be read: {error}.") from error
     return bytes(parts)
+
+
+def _read_off(stream: _Readable, length: int) -> None:
+    """Reads so much of a body that is refused: a client that still sends it would not see the answer."""
+    with suppress(HttpRefusal):
+        _read_up_to(stream, length)
 
 
 def _too_long(found: str, max_bytes: int) -> HttpRefusal:

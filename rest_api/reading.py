@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from math import isinf
 from typing import IO, Any
 
@@ -34,6 +35,7 @@ def raw_body(request: Request, max_bytes: int) -> bytes:
     except OSError as error:  # a client that went away, or whose chunks are broken
         raise Problem(400, "BAD_REQUEST", f"The body could not be read: {error}") from error
     if announced is None and len(body) > max_bytes:
+        _read_off(stream, max_bytes)
         raise _too_long(max_bytes)
     if announced is not None and len(body) < announced:
         raise Problem(
@@ -96,6 +98,12 @@ def _read(stream: IO[bytes], size: int) -> bytes:
     while len(parts) < size and (more := stream.read(size - len(parts))):
         parts += more
     return bytes(parts)
+
+
+def _read_off(stream: IO[bytes], size: int) -> None:
+    """Read so much of a body that is refused: a client that still sends it would not see the answer."""
+    with suppress(OSError):
+        _read(stream, size)
 
 
 def _too_long(max_bytes: int) -> Problem:

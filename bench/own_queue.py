@@ -2,13 +2,11 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from pathlib import Path
 
 from background import BackgroundLoop
 from bench.noop_workers import TASK_TYPE, NoopWorker
-from database.data_folder import open_data_folder
-from database.task_database import prepare_task_database
+from database.task_database import open_with_tasks
 from settings import Settings
 from tasks.runtime import RuntimeLimits, TaskRuntime
 from tasks.task import NewTask, Task, TaskStatus
@@ -74,8 +72,7 @@ def open_runtime(
 ) -> TaskRuntime:
     """The tasks of a data folder with the server's default limits; the folder is made ready if it is new."""
     settings = Settings(data_dir=folder)
-    with closing(open_data_folder(settings.products_path, settings.journal_path)) as journal:
-        prepare_task_database(journal, settings.tasks_path)
+    open_with_tasks(settings).close()
     limits = RuntimeLimits.of(settings)
     sync = settings.journal_sync
     return TaskRuntime(settings.tasks_path, sync, READERS, workers, background, limits, on_recorded)

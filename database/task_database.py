@@ -5,8 +5,24 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from database.data_folder import open_data_folder
 from database.journal import Journal
 from database.schema import StoreError, can_be_database, migrate_tasks
+from settings import Settings
+
+
+def open_with_tasks(settings: Settings) -> Journal:
+    """Own the data folder with its task database until the returned journal is closed; all have the newest schema then.
+
+    Raises StoreError with one line that says what to do.
+    """
+    journal = open_data_folder(settings.products_path, settings.journal_path, settings.journal_sync)
+    try:
+        prepare_task_database(journal, settings.tasks_path)
+    except BaseException:
+        journal.close()
+        raise
+    return journal
 
 
 def prepare_task_database(journal: Journal, path: Path) -> None:

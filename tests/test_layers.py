@@ -11,7 +11,8 @@ from conftest import ROOT
 # From the top floor down; a module imports only from floors below its own.
 FLOORS = (
     {"app", "serving", "gunicorn.conf"},
-    {"schema", "rest_api", "init_db"},
+    {"routes"},
+    {"schema", "rest_api", "init_db", "service"},
     {"product_types", "task_mutations", "task_events"},
     {"product_requests", "task_types", "loading", "metrics", "logs"},
     {"product_pages", "task_requests"},

@@ -14,11 +14,12 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 from task_calls import Answer, paused, rest
 
-from app import Service, create_app
 from rest_api import schemas
 from rest_api.checking import BodyCheck
 from rest_api.openapi import openapi_document
 from rest_api.problems import Problem
+from routes import create_app
+from service import Service
 from settings import Settings
 from tasks.workers.entry import EntryWorker
 from tasks.workers.process_products import ProcessProductsWorker

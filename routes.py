@@ -1,0 +1,139 @@
+"""Puts the routes of a service together into the Flask application: GraphQL, REST, operations, errors."""
+
+import logging
+import time
+from pathlib import Path
+
+from flask import Flask, Request, Response, jsonify, redirect, request
+from werkzeug.exceptions import HTTPException
+
+from async_db import QueueState
+from graphql_http import GraphQLView, Limits
+from request_context import Context
+from rest_api import rest_api
+from schema import build_schema
+from service import Service
+from settings import VERSION, Settings
+
+_log = logging.getLogger("afterwrite.app")
+_ASSET_SECONDS = 7 * 24 * 3600  # the pages put a version into the URLs of their assets
+_EXAMPLES = Path(__file__).parent / "static" / "graphiql" / "examples"
+
+
+def create_app(service: Service) -> Flask:
+    """The Flask application over a service."""
+    app = Flask(__name__)
+    app.config["SEND_FILE_MAX_AGE_DEFAULT"] = _ASSET_SECONDS
+    settings = service.settings
+    view = GraphQLView.as_view(
+        "graphql",
+        schema=build_schema(),
+        graphiql=settings.introspection == "on",
+        introspection=settings.introspection == "on",
+        limits=_graphql_limits(settings),
+        max_streams=settings.max_streams,
+        context=lambda asked: _context(service, asked),
+        examples=[path.read_text(encoding="utf-8") for path in sorted(_EXAMPLES.glob("*.graphql"))],
+    )
+    app.add_url_rule("/graphql", view_func=view)
+    app.add_url_rule("/", view_func=lambda: redirect("/graphql"), endpoint="root")
+    app.register_blueprint(
+        rest_api(
+            service.tasks,
+            service.receiver,
+            max_body_bytes=settings.max_body_bytes,
+            private_callbacks=settings.webhook_allow_private == "on",
+        )
+    )
+    _add_operations(app, service)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _unexpected_error)
+
+    @app.after_request
+    def _count(response: Response) -> Response:
+        rule = request.url_rule
+        service.metrics.count_request(rule.rule if rule else "none", response.status_code)
+        return response
+
+    return app
+
+
+def _context(service: Service, asked: Request) -> Context:
+    wait_until = time.monotonic() + service.settings.wait_seconds
+    return Context(
+        service.products,
+        service.queue,
+        service.tasks,
+        wait_until,
+        lambda: asked.host_url.rstrip("/"),
+        private_callbacks=service.settings.webhook_allow_private == "on",
+    )
+
+
+def _add_operations(app: Flask, service: Service) -> None:
+    @app.get("/health")
+    def health() -> Response:
+        status, tasks = service.queue.status(), service.tasks.status()
+        trouble = status.trouble or service.products.trouble()
+        return jsonify(
+            status="degraded" if trouble or status.journal_trouble or tasks.trouble else "ok",
+            version=VERSION,
+            queue={
+                "depth": status.depth,
+                "bytes": status.size_bytes,
+                "oldestAgeMs": status.oldest_age_ms,
+                "state": status.state,
+            },
+            database={"status": "degraded" if trouble else "ok", "trouble": trouble},
+            journal={
+                "status": "degraded" if status.journal_trouble else "ok",
+                "trouble": status.journal_trouble,
+                "sync": service.settings.journal_sync,
+            },
+            tasks={
+                "status": "degraded" if tasks.trouble else "ok",
+                "trouble": tasks.trouble,
+                "worker": tasks.name,
+                "running": tasks.running,
+            },
+            integrations=tasks.integrations,
+        )
+
+    @app.get("/ready")
+    def ready() -> tuple[Response, int]:
+        stopping = not service.accepting or service.queue.status().state is QueueState.STOPPING
+        return jsonify(ready=not stopping), 503 if stopping else 200
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        return Response(service.metrics.exposition(), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _http_error(error: HTTPException) -> tuple[Response, int]:
+    status = error.code or 500
+    code = "INTERNAL_SERVER_ERROR" if status >= 500 else "BAD_REQUEST"
+    answer = jsonify(errors=[{"message": error.description, "extensions": {"code": code}}])
+    for name, value in error.get_headers():
+        if name.lower() not in ("content-type", "content-length"):
+            answer.headers[name] = value
+    return answer, status
+
+
+def _unexpected_error(error: Exception) -> tuple[Response, int]:
+    _log.error("unexpected error", exc_info=error)
+    message = "Internal server error: the log has the reason"
+    return jsonify(errors=[{"message": message, "extensions": {"code": "INTERNAL_SERVER_ERROR"}}]), 500
+
+
+def _graphql_limits(settings: Settings) -> Limits:
+    return Limits(
+        max_body_bytes=settings.max_body_bytes,
+        max_tokens=settings.max_tokens,
+        max_depth=settings.max_depth,
+        max_aliases=settings.max_aliases,
+        max_root_fields=settings.max_root_fields,
+        max_directives=settings.max_directives,
+        max_errors=settings.max_errors,
+        max_cost=settings.max_cost,
+        document_cache_size=settings.document_cache_size,
+    )

@@ -30,7 +30,8 @@ _log = logging.getLogger("afterwrite.tasks")
 T = TypeVar("T")
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 2.0
-_LEAST_PACE_SECONDS, _MOST_PACE_SECONDS, _PACE_PER_TURN = 0.003, 0.012, 4
+_LEAST_PACE_SECONDS, _MOST_PACE_SECONDS, _MOST_PACE_PER_TURN = 0.003, 0.012, 4
+_TASKS_PER_PACE = 4
 _CLOSE_SECONDS = 5.0
 
 
@@ -191,25 +192,28 @@ class WorkerManager:
             self._wake.clear()
             begun = loop.time()
             try:
-                places_are_full = await self._turn()
+                tasks = await self._turn()
                 self._recover()
                 pause = _FIRST_PAUSE_SECONDS
-                next_at = begun + (0.0 if places_are_full else _pace(loop.time() - begun))
+                next_at = begun if tasks is None else begun + _pace(loop.time() - begun, tasks)
             except Exception as error:  # noqa: BLE001 - the one place where the loop's failures are met
                 self._report_trouble(error)
                 self._wake.set()
                 await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - it spreads retries
                 pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 
-    async def _turn(self) -> bool:
-        """Record and claim once; returns whether some type had no more places than there were tasks for them."""
+    async def _turn(self) -> int | None:
+        """Record and claim once; returns how many tasks it was about, None when the next turn should come at once.
+
+        It should when some type had no more places than there were tasks for them.
+        """
         is_due = self._due_us is not None and self._due_us <= time.time_ns() // 1000
         if is_due:
             self._due_us = None
             self._hungry |= set(self._registry.types)
         reports, slots = self._running.take_reports(), self._free_slots()
         if not reports and not slots and not is_due:
-            return False
+            return 0
         self._hungry -= set(slots)
         try:
             turn = await self._claim_and_record(reports, slots, look_for_due=is_due)
@@ -220,7 +224,7 @@ class WorkerManager:
             if isinstance(error, StoreError) or not reports:
                 raise
             await self._record_one_by_one()
-            return False
+            return 0
         self._note_due(turn.due_us)
         self._running.settle(reports, turn)
         for task in turn.claimed:
@@ -235,7 +239,7 @@ class WorkerManager:
             self._wake.set()
         if turn.recorded:
             self._on_recorded(turn.recorded)
-        return bool(full)
+        return None if full else len(reports) + len(turn.claimed)
 
     async def _claim_and_record(
         self, reports: Sequence[Report], slots: Mapping[str, int], *, look_for_due: bool = False
@@ -327,13 +331,14 @@ class WorkerManager:
             _log.info("the task database can be used again")
 
 
-def _pace(turn_seconds: float) -> float:
-    """How long after the beginning of a turn the next one may begin, in seconds.
+def _pace(turn_seconds: float, tasks: int) -> float:
+    """How long after the beginning of a turn about so many tasks the next one may begin, in seconds.
 
     Each turn pays for a commit and holds up those who add tasks. The busier the machine is the longer a turn takes, and
-    the more tasks then share the next one.
+    the more tasks then share the next one; where few tasks come nothing is gained, and they need not wait.
     """
-    return min(max(_LEAST_PACE_SECONDS, _PACE_PER_TURN * turn_seconds), _MOST_PACE_SECONDS)
+    turns = min(1 + tasks / _TASKS_PER_PACE, _MOST_PACE_PER_TURN)
+    return min(max(_LEAST_PACE_SECONDS, turns * turn_seconds), _MOST_PACE_SECONDS)
 
 
 def _health(worker: BaseWorker) -> Mapping[str, Any] | None:

@@ -65,7 +65,7 @@ class WorkerManager:
     One coroutine takes turns with the store: each turn records what has ended since the last one and claims as
     many tasks as there are free places. A task that is added starts at once, because the store says so; polling
     only finds what nobody said: locks that expired, and what another process added.
-    ``on_recorded`` is called on a thread with tasks after their outcome is on disk; it must not block.
+    ``on_recorded`` is called on the loop with tasks after their outcome is on disk; it must not block.
     """
 
     def __init__(
@@ -148,13 +148,13 @@ class WorkerManager:
         """Hear from the store what changed: what may be claimed, what is due when, what is to be cancelled."""
         ready = {task.type for task in tasks if task.ready}
         waiting = [task.run_at_us for task in tasks if task.status == TaskStatus.PENDING and not task.ready]
-        cancelled = [task.id for task in tasks if task.cancel_asked and task.locked_by == self.name]
+        cancelled = [task for task in tasks if task.cancel_asked and task.locked_by == self.name]
         # A turn that is about to begin comes after this commit: it needs no telling.
         told = self._wake.is_set() and ready <= self._hungry
         if (ready and not told) or waiting:
             self._call(self._feed, ready, min(waiting, default=None))
-        for task_id in cancelled:
-            self._call(self._running.cancel, task_id)
+        for task in cancelled:
+            self._call(self._running.cancel, task.id, task.claim)
 
     def _call(self, function: Callable[..., None], *arguments: Any) -> None:
         if not self._finished and self._jobs:
@@ -226,19 +226,18 @@ class WorkerManager:
             await self._record_one_by_one()
             return 0
         self._note_due(turn.due_us)
-        self._running.settle(reports, turn)
+        self._settle(reports, turn)
         for task in turn.claimed:
             if self._stopping:
                 self._running.give_back(task)
             else:
                 self._running.begin(task)
+        self._running.claims_have_begun()
         claimed = Counter(task.type for task in turn.claimed)
         full = {name for name, free in slots.items() if claimed[name] == free}
         self._hungry |= full  # there may be more
         if self._running.has_reports or self._free_slots():
             self._wake.set()
-        if turn.recorded:
-            self._on_recorded(turn.recorded)
         return None if full else len(reports) + len(turn.claimed)
 
     async def _claim_and_record(
@@ -257,7 +256,12 @@ class WorkerManager:
             except BaseException:
                 self._running.put_back(reports[number:])
                 raise
-            self._running.settle([report], turn)
+            self._settle([report], turn)
+
+    def _settle(self, reports: Sequence[Report], turn: Turn) -> None:
+        self._running.settle(reports, turn)
+        if turn.recorded:
+            self._on_recorded(turn.recorded)
 
     async def _record_alone(self, report: Report) -> Turn:
         try:
@@ -303,8 +307,7 @@ class WorkerManager:
             job.cancel()
         await asyncio.wait([turns], timeout=5.0)  # records what has ended just now
         turns.cancel()
-        for worker in self._registry.workers:
-            await _close(worker)
+        await asyncio.gather(*map(_close, self._registry.workers))
 
     # -- the store ------------------------------------------------------------------------------------------
 
@@ -351,5 +354,5 @@ def _health(worker: BaseWorker) -> Mapping[str, Any] | None:
 async def _close(worker: BaseWorker) -> None:
     try:
         await asyncio.wait_for(worker.close(), _CLOSE_SECONDS)
-    except Exception:  # noqa: BLE001 - a worker may raise anything, and the stop goes on
+    except (Exception, asyncio.CancelledError):  # noqa: BLE001 - a worker may raise anything, and the stop goes on
         _log.exception("the worker %s could not be closed", type(worker).__name__)

@@ -66,7 +66,7 @@ class Running:
         self._registry, self._store_name, self._code_threads = registry, store_name, code_threads
         self._result_max_bytes, self._on_report = result_max_bytes, on_report
         self._reports: list[Report] = []
-        self._cancelled_early: set[int] = set()
+        self._cancelled_early: set[tuple[int, int]] = set()  # claims
         self.runs: dict[int, Run] = {}
         self.busy: Counter[str] = Counter()  # places taken, by type
         self.totals = Totals()
@@ -86,12 +86,17 @@ class Running:
         """Release a task that was just claimed: the workers are about to stop."""
         self._reports.append(Report(self._hold(task), Stopped()))
 
-    def cancel(self, task_id: int) -> None:
-        """Tell the worker of a task of this process that a cancel was asked for."""
-        if run := self.runs.get(task_id):
+    def cancel(self, task_id: int, claim: int) -> None:
+        """Tell the worker of a claimed task of this process that a cancel was asked for."""
+        run = self.runs.get(task_id)
+        if run is not None and run.task.claim == claim:
             run.context.stop(CancelAsked)
-        else:  # claimed, and about to begin
-            self._cancelled_early.add(task_id)
+        else:  # about to begin, or over
+            self._cancelled_early.add((task_id, claim))
+
+    def claims_have_begun(self) -> None:
+        """Every task that was claimed so far has begun: a cancel of another one is of one that is over."""
+        self._cancelled_early.clear()
 
     def take_reports(self) -> list[Report]:
         """What is to be recorded, one report of each run: of progress and an end, the end waits for its turn."""
@@ -171,8 +176,7 @@ class Running:
 
         context = TaskContext(task, self._store_name, self._code_threads, report_progress)
         run = self.runs[task.id] = Run(task, context)
-        if task.cancel_asked or task.id in self._cancelled_early:
-            self._cancelled_early.discard(task.id)
+        if task.cancel_asked or (task.id, task.claim) in self._cancelled_early:
             context.stop(CancelAsked)
         return run
 

@@ -95,9 +95,9 @@ class TaskHouse:
         make_task_database(self.path)
         self.background = BackgroundLoop()
         self.background.start()
-        self.runtime = TaskRuntime(
-            self.path, "full", 8, workers, self.background, dataclasses.replace(LIMITS, **limits)
-        )
+        self.recorded: list[Task] = []
+        limited, told = dataclasses.replace(LIMITS, **limits), self.recorded.extend
+        self.runtime = TaskRuntime(self.path, "full", 8, workers, self.background, limited, told)
         self.queue, self.store = self.runtime.queue, self.runtime.store
 
     def start(self, *, alone: bool = False) -> "TaskHouse":

@@ -114,6 +114,31 @@ def test_a_cancel_between_the_claim_and_the_begin_reaches_the_worker(make_house:
     assert house.wait(house.create()).status == "CANCELLED"
 
 
+def test_a_cancel_that_is_told_when_all_is_over_does_not_end_the_next_run(make_house: MakeHouse) -> None:
+    gate = Gate()
+
+    async def work(_task: Task, context: TaskContext) -> None:
+        await gate.wait()
+        if len(worker.began) == 1:
+            raise TaskFailed("BROKEN", "it was over before the cancel was told")
+        await context.sleep(0)  # raises where a cancel is asked for
+
+    worker = CalledWorker(work)
+    house = make_house(worker, lock_seconds=LONG_LOCK_SECONDS)
+
+    def hold_up(tasks: Sequence[Task]) -> None:
+        if any(task.cancel_asked and not task.has_ended for task in tasks):
+            gate.open()
+            wait_until(lambda: house.queue.status().ended.get(("called", "CANCELLED")))
+
+    house.store.on_change.insert(0, hold_up)
+    house.start()
+    task = house.create()
+    worker.wait_begun()
+    house.queue.cancel(task.id)
+    assert house.wait(house.queue.retry(task.id)).status == "COMPLETED"
+
+
 def test_what_is_claimed_in_the_moment_of_a_stop_is_given_back_unbegun(make_house: MakeHouse) -> None:
     worker = CalledWorker(done)
     house = make_house(worker)
@@ -177,6 +202,31 @@ def test_a_stage_with_a_result_that_is_no_json_fails_and_is_never_shown(make_hou
     assert (ended.status, ended.error_code, ended.result) == ("FAILED", "WORKER_ERROR", None)
 
 
+def test_an_outcome_that_the_database_does_not_take_fails_its_task_and_holds_up_no_other(
+    make_house: MakeHouse,
+) -> None:
+    gate = Gate()
+
+    async def work(task: Task, _context: TaskContext) -> Any:
+        await gate.wait()
+        return "refused" if task.payload["bad"] else "done"
+
+    worker = CalledWorker(work)
+    house = make_house(worker).start()
+    house.rows(
+        "CREATE TRIGGER picky BEFORE UPDATE ON tasks WHEN new.result_json = '\"refused\"' "
+        "BEGIN SELECT raise(ABORT, 'not this one'); END"
+    )
+    tasks = house.queue.create_many([NewTask("called", {"bad": bad}) for bad in (False, True, False)])
+    worker.wait_begun(len(tasks))
+    gate.open()  # all three are recorded in one turn
+    ended = house.wait_all(tasks)
+    assert [task.status for task in ended] == ["COMPLETED", "FAILED", "COMPLETED"]
+    assert ended[1].error_code == "OUTCOME_UNUSABLE"
+    wait_until(lambda: {task.id for task in house.recorded} == {task.id for task in ended})
+    assert house.queue.status().trouble is None
+
+
 def test_an_attempt_that_fails_while_a_cancel_is_asked_for_keeps_its_error(make_house: MakeHouse) -> None:
     async def work(_task: Task, context: TaskContext) -> None:
         try:
@@ -206,12 +256,23 @@ class BadHooks(CalledWorker):
         raise RuntimeError("not well")
 
     async def close(self) -> None:
+        inner = asyncio.ensure_future(asyncio.sleep(3600))
+        inner.cancel()
+        await inner
+
+
+class StuckAtClose(CalledWorker):
+    """Cannot be closed."""
+
+    types = {"stuck": {"type": "object"}}
+
+    async def close(self) -> None:
         raise RuntimeError("stuck")
 
 
 def test_hooks_that_raise_harm_nothing_else(make_house: MakeHouse) -> None:
     good = CalledWorker(done)
-    house = make_house(BadHooks(done), good).start()
+    house = make_house(BadHooks(done), StuckAtClose(done), good).start()
     bad, fine = house.queue.create_many([NewTask("bad", {}), NewTask("called", {})])
     failed = house.wait(bad)
     assert (failed.status, failed.error_code) == ("FAILED", "WORKER_ERROR")

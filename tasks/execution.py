@@ -1,7 +1,6 @@
 """Runs one claimed task with its worker and says what came of it."""
 
 import asyncio
-import json
 import logging
 from typing import Any
 
@@ -18,11 +17,10 @@ from tasks.task import (
     Task,
     TaskError,
 )
-from tasks.worker import CancelAsked, LockLost, TaskContext, TaskFailed
+from tasks.worker import BaseWorker, CancelAsked, LockLost, TaskContext, TaskFailed, encode_result
 
 _log = logging.getLogger("afterwrite.tasks")
 
-_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 _MESSAGE_MAX = 2_000
 _CODE_MAX = 100
 _LOST_AGAIN_SECONDS = 6.0
@@ -35,14 +33,12 @@ async def execute(
 
     Whatever the worker raises is an outcome: nothing that it does ends the loop that it runs on.
     """
-    policy, limit = registry.policy(task.type), None
+    policy = registry.policy(task.type)
     try:
         worker = registry.worker_for(task)
         if worker is None:
             return _no_worker(task)
-        async with asyncio.timeout(worker.time_limit_seconds) as limit:
-            result = await worker.execute_task(task, context)
-        return _done(result, result_max_bytes)
+        return _done(await _in_time(worker, task, context), result_max_bytes)
     except LockLost:
         return None
     except CancelAsked:
@@ -53,11 +49,18 @@ async def execute(
         told = TaskError(error.code, str(error), error.final)
         return failure(task, told, policy, error.retry_after_seconds)
     except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - a worker may raise anything
-        if isinstance(error, TimeoutError) and limit is not None and limit.expired():
-            return failure(
-                task, TaskError("TIME_LIMIT", "The attempt took longer than its type's limit"), policy
-            )
         return _worker_error(task, policy, error)
+
+
+async def _in_time(worker: BaseWorker, task: Task, context: TaskContext) -> Any:
+    try:
+        async with asyncio.timeout(worker.time_limit_seconds) as limit:
+            return await worker.execute_task(task, context)
+    except TimeoutError as error:
+        if not limit.expired():  # the worker's own
+            raise
+        message = f"The attempt took longer than {worker.time_limit_seconds:g} s, its type's limit"
+        raise TaskFailed("TIME_LIMIT", message) from error
 
 
 def _no_worker(task: Task) -> Failed:
@@ -113,7 +116,7 @@ def _done(result: Any, max_bytes: int) -> Outcome:
     if isinstance(result, StageDone):
         return _checked(result, result.result_json, max_bytes)
     try:
-        text = _encode(result)
+        text = encode_result(result)
     except (TypeError, ValueError, RecursionError) as error:
         return _unusable("RESULT_NOT_JSON", f"The work was done, but its result is no JSON value: {error}")
     return _checked(Completed(text), text, max_bytes)

@@ -12,6 +12,8 @@ from tasks.task import Progress, StageDone, Task, leaves
 
 T = TypeVar("T")
 Schema = Mapping[str, Any]
+# A result as it is stored: in ASCII, so that a character is a byte.
+encode_result = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 class TaskFailed(Exception):
@@ -50,7 +52,7 @@ def next_stage(stage: str, progress: int, result: Any = None, *, delay_seconds: 
     ``result`` is kept and given to the next stage as ``task.result``. The lock is released; any worker may claim
     the next stage, after ``delay_seconds``. Raises ValueError and TypeError for what is no JSON value.
     """
-    text = None if result is None else json.dumps(result, separators=(",", ":"), allow_nan=False)
+    text = None if result is None else encode_result(result)
     return StageDone(stage, progress, text, delay_seconds)
 
 

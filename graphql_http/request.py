@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from math import isinf
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import parse_qsl
 
+from graphql_http.body import BodyBroken, BodyTooLong, read_body
 from graphql_http.errors import HttpRefusal
 
 MAX_JSON_DEPTH = 100
@@ -26,10 +26,6 @@ class Parameters:
     operation_name: str | None
 
 
-class _Readable(Protocol):
-    def read(self, size: int, /) -> bytes: ...
-
-
 def read_post(environ: Mapping[str, Any], max_body_bytes: int) -> Parameters:
     """Returns the parameters in the JSON body of a POST request; keeps no more than `max_body_bytes` of it.
 
@@ -42,7 +38,15 @@ def read_post(environ: Mapping[str, Any], max_body_bytes: int) -> Parameters:
         raise HttpRefusal(
             415, f"A body in Content-Encoding '{encoding[:100]}' is not read. Send it as it is."
         )
-    body = _read_body(environ, max_body_bytes)
+    try:
+        body = read_body(environ, max_body_bytes)
+    except BodyTooLong as error:
+        message = (
+            f"The body has {error}; the limit is {max_body_bytes} bytes (max_body_bytes). Send it in parts."
+        )
+        raise HttpRefusal(413, message, limit="max_body_bytes", maximum=max_body_bytes) from None
+    except BodyBroken as error:
+        raise HttpRefusal(400, f"{error}. Send it again.") from error
     if not body:
         raise HttpRefusal(400, 'The body is empty. Send JSON such as {"query": "{ __typename }"}.')
     try:
@@ -86,52 +90,6 @@ def _check_content_type(header: str) -> None:
         key, _, value = parameter.partition("=")
         if key.strip() == "charset" and value.strip(' "') not in ("utf-8", "utf8"):
             raise HttpRefusal(415, f"JSON in the charset '{value[:100]}' is not read; send UTF-8.")
-
-
-def _read_body(environ: Mapping[str, Any], max_bytes: int) -> bytes:
-    header = environ.get("CONTENT_LENGTH") or ""
-    stream: _Readable = environ["wsgi.input"]
-    if header:
-        if not (header.isascii() and header.isdigit() and len(header) < 20):
-            raise HttpRefusal(400, f"The Content-Length '{header[:100]}' is not a number.")
-        length = int(header)
-        if length > max_bytes:
-            raise _too_long(f"{length} bytes", max_bytes)
-        body = _read_up_to(stream, length)
-        if len(body) < length:
-            raise HttpRefusal(400, f"The body ended after {len(body)} of {length} bytes.")
-        return body
-    if environ.get("wsgi.input_terminated") or environ.get("HTTP_TRANSFER_ENCODING"):
-        body = _read_up_to(stream, max_bytes + 1)
-        if len(body) > max_bytes:
-            _read_off(stream, max_bytes)
-            raise _too_long(f"more than {max_bytes} bytes", max_bytes)
-        return body
-    return b""
-
-
-def _read_up_to(stream: _Readable, length: int) -> bytes:
-    try:
-        body = stream.read(length)
-        if len(body) == length or not body:
-            return body
-        parts = bytearray(body)
-        while len(parts) < length and (more := stream.read(length - len(parts))):
-            parts += more
-    except OSError as error:  # a client that went away, or whose chunks are broken
-        raise HttpRefusal(400, f"The body could not be read: {error}.") from error
-    return bytes(parts)
-
-
-def _read_off(stream: _Readable, length: int) -> None:
-    """Reads so much of a body that is refused: a client that still sends it would not see the answer."""
-    with suppress(HttpRefusal):
-        _read_up_to(stream, length)
-
-
-def _too_long(found: str, max_bytes: int) -> HttpRefusal:
-    message = f"The body has {found}; the limit is {max_bytes} bytes (max_body_bytes). Send it in parts."
-    return HttpRefusal(413, message, limit="max_body_bytes", maximum=max_bytes)
 
 
 def _parse_json(text: str, what: str) -> Any:

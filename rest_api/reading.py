@@ -3,12 +3,12 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from math import isinf
-from typing import IO, Any
+from typing import Any
 
 from flask import Request
 
+from graphql_http.body import BodyBroken, BodyTooLong, read_body
 from rest_api.problems import Problem
 
 DEPTH_MAX = 100
@@ -19,29 +19,15 @@ _UNUSABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def raw_body(request: Request, max_bytes: int) -> bytes:
-    """The bytes of a body that is JSON by its headers, all of them. Raises Problem (400, 413, 415).
-
-    Read here and not by werkzeug: that cuts a body without a Content-Length off at the limit, and takes a body that
-    breaks off for a whole one where the server says that it knows the end.
-    """
+    """The bytes of a body that is JSON by its headers, all of them. Raises Problem (400, 413, 415)."""
     _check_content_type(request)
-    stream, announced = request.environ["wsgi.input"], request.content_length
-    if announced is None and not request.environ.get("wsgi.input_terminated"):
-        return b""
-    if announced is not None and announced > max_bytes:
-        raise _too_long(max_bytes)
     try:
-        body = _read(stream, max_bytes + 1 if announced is None else announced)
-    except OSError as error:  # a client that went away, or whose chunks are broken
-        raise Problem(400, "BAD_REQUEST", f"The body could not be read: {error}") from error
-    if announced is None and len(body) > max_bytes:
-        _read_off(stream, max_bytes)
-        raise _too_long(max_bytes)
-    if announced is not None and len(body) < announced:
-        raise Problem(
-            400, "BAD_REQUEST", f"The body ended after {len(body)} of {announced} bytes: send it again"
-        )
-    return body
+        return read_body(request.environ, max_bytes)
+    except BodyTooLong as error:
+        detail = f"The body has {error}, and {max_bytes} is the limit (MAX_BODY_BYTES): send less"
+        raise Problem(413, "BODY_TOO_LARGE", detail) from error
+    except BodyBroken as error:
+        raise Problem(400, "BAD_REQUEST", f"{error}: send it again") from error
 
 
 def json_body(request: Request, max_bytes: int) -> Any:
@@ -91,24 +77,6 @@ def parameters(request: Request, schemas: Mapping[str, Mapping[str, Any]]) -> di
 def idempotency_key(request: Request) -> str | None:
     """The key of a request that may be sent again."""
     return request.headers.get("Idempotency-Key")
-
-
-def _read(stream: IO[bytes], size: int) -> bytes:
-    parts = bytearray()
-    while len(parts) < size and (more := stream.read(size - len(parts))):
-        parts += more
-    return bytes(parts)
-
-
-def _read_off(stream: IO[bytes], size: int) -> None:
-    """Read so much of a body that is refused: a client that still sends it would not see the answer."""
-    with suppress(OSError):
-        _read(stream, size)
-
-
-def _too_long(max_bytes: int) -> Problem:
-    detail = f"The body has more than {max_bytes:,} bytes, which is the limit (MAX_BODY_BYTES): send less"
-    return Problem(413, "BODY_TOO_LARGE", detail)
 
 
 def _check_content_type(request: Request) -> None:

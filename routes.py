@@ -1,4 +1,4 @@
-"""Puts the routes of a service together into the Flask application: GraphQL, REST, operations, errors."""
+"""Puts the routes of a service together into the Flask application: GraphQL, REST, errors."""
 
 import logging
 import time
@@ -7,13 +7,12 @@ from pathlib import Path
 from flask import Flask, Request, Response, jsonify, redirect, request
 from werkzeug.exceptions import HTTPException
 
-from async_db import QueueState
 from graphql_http import GraphQLView, Limits
 from request_context import Context
 from rest_api import rest_api
 from schema import build_schema
 from service import Service
-from settings import VERSION, Settings
+from settings import Settings
 
 _log = logging.getLogger("afterwrite.app")
 _ASSET_SECONDS = 7 * 24 * 3600  # the pages put a version into the URLs of their assets
@@ -37,15 +36,7 @@ def create_app(service: Service) -> Flask:
     )
     app.add_url_rule("/graphql", view_func=view)
     app.add_url_rule("/", view_func=lambda: redirect("/graphql"), endpoint="root")
-    app.register_blueprint(
-        rest_api(
-            service.tasks,
-            service.receiver,
-            max_body_bytes=settings.max_body_bytes,
-            private_callbacks=settings.webhook_allow_private == "on",
-        )
-    )
-    _add_operations(app, service)
+    app.register_blueprint(rest_api(service))
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected_error)
 
@@ -68,45 +59,6 @@ def _context(service: Service, asked: Request) -> Context:
         lambda: asked.host_url.rstrip("/"),
         private_callbacks=service.settings.webhook_allow_private == "on",
     )
-
-
-def _add_operations(app: Flask, service: Service) -> None:
-    @app.get("/health")
-    def health() -> Response:
-        status, tasks = service.queue.status(), service.tasks.status()
-        trouble = status.trouble or service.products.trouble()
-        return jsonify(
-            status="degraded" if trouble or status.journal_trouble or tasks.trouble else "ok",
-            version=VERSION,
-            queue={
-                "depth": status.depth,
-                "bytes": status.size_bytes,
-                "oldestAgeMs": status.oldest_age_ms,
-                "state": status.state,
-            },
-            database={"status": "degraded" if trouble else "ok", "trouble": trouble},
-            journal={
-                "status": "degraded" if status.journal_trouble else "ok",
-                "trouble": status.journal_trouble,
-                "sync": service.settings.journal_sync,
-            },
-            tasks={
-                "status": "degraded" if tasks.trouble else "ok",
-                "trouble": tasks.trouble,
-                "worker": tasks.name,
-                "running": tasks.running,
-            },
-            integrations=tasks.integrations,
-        )
-
-    @app.get("/ready")
-    def ready() -> tuple[Response, int]:
-        stopping = not service.accepting or service.queue.status().state is QueueState.STOPPING
-        return jsonify(ready=not stopping), 503 if stopping else 200
-
-    @app.get("/metrics")
-    def metrics() -> Response:
-        return Response(service.metrics.exposition(), content_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 def _http_error(error: HTTPException) -> tuple[Response, int]:

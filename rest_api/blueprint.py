@@ -5,26 +5,24 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 
 from rest_api.entry_routes import add_entry_routes
 from rest_api.openapi import openapi_document
+from rest_api.operation_routes import add_operation_routes
 from rest_api.problems import Problem, json_answer, problem_of
 from rest_api.process_routes import add_process_routes
 from rest_api.webhook_routes import add_webhook_routes
-from tasks.queue import TaskQueue
-from webhooks.receiver import Receiver
+from service import Service
 
 _PLACES = ("/api", "/webhook", "/openapi.json", "/health", "/ready", "/metrics")
 
 
-def rest_api(
-    queue: TaskQueue, receiver: Receiver, *, max_body_bytes: int, private_callbacks: bool
-) -> Blueprint:
-    """The blueprint of ``/api/entries``, ``/api/process``, ``/webhook`` and ``/openapi.json``.
-
-    ``private_callbacks`` lets a callback URL lead into a private network.
-    """
+def rest_api(service: Service) -> Blueprint:
+    """The blueprint of ``/api/entries``, ``/api/process``, ``/webhook``, the operations and ``/openapi.json``."""
+    settings = service.settings
+    private_callbacks, max_body_bytes = settings.webhook_allow_private == "on", settings.max_body_bytes
     blueprint = Blueprint("rest_api", __name__)
-    add_entry_routes(blueprint, queue, max_body_bytes)
-    add_process_routes(blueprint, queue, max_body_bytes, private_callbacks=private_callbacks)
-    add_webhook_routes(blueprint, receiver, max_body_bytes)
+    add_entry_routes(blueprint, service.tasks, max_body_bytes)
+    add_process_routes(blueprint, service.tasks, max_body_bytes, private_callbacks=private_callbacks)
+    add_webhook_routes(blueprint, service.receiver, max_body_bytes)
+    add_operation_routes(blueprint, service)
     document = json_answer(openapi_document()).get_data()
 
     @blueprint.get("/openapi.json")

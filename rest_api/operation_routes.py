@@ -1,0 +1,48 @@
+"""Answers ``/health``, ``/ready`` and ``/metrics``, for those who run the server."""
+
+from flask import Blueprint, Response, jsonify
+
+from async_db import QueueState
+from service import Service
+from settings import VERSION
+
+
+def add_operation_routes(blueprint: Blueprint, service: Service) -> None:
+    """Add ``/health``, ``/ready`` and ``/metrics``."""
+
+    @blueprint.get("/health")
+    def health() -> Response:
+        status, tasks = service.queue.status(), service.tasks.status()
+        trouble = status.trouble or service.products.trouble()
+        return jsonify(
+            status="degraded" if trouble or status.journal_trouble or tasks.trouble else "ok",
+            version=VERSION,
+            queue={
+                "depth": status.depth,
+                "bytes": status.size_bytes,
+                "oldestAgeMs": status.oldest_age_ms,
+                "state": status.state,
+            },
+            database={"status": "degraded" if trouble else "ok", "trouble": trouble},
+            journal={
+                "status": "degraded" if status.journal_trouble else "ok",
+                "trouble": status.journal_trouble,
+                "sync": service.settings.journal_sync,
+            },
+            tasks={
+                "status": "degraded" if tasks.trouble else "ok",
+                "trouble": tasks.trouble,
+                "worker": tasks.name,
+                "running": tasks.running,
+            },
+            integrations=tasks.integrations,
+        )
+
+    @blueprint.get("/ready")
+    def ready() -> tuple[Response, int]:
+        stopping = not service.accepting or service.queue.status().state is QueueState.STOPPING
+        return jsonify(ready=not stopping), 503 if stopping else 200
+
+    @blueprint.get("/metrics")
+    def metrics() -> Response:
+        return Response(service.metrics.exposition(), content_type="text/plain; version=0.0.4; charset=utf-8")

@@ -57,9 +57,14 @@ class Server:
 
 
 @contextlib.contextmanager
-def afterwrite(folder: Path) -> Iterator[Server]:
+def afterwrite(folder: Path, **settings: str) -> Iterator[Server]:
     """Run `app.py` under Granian on `folder`, ready when /ready answers 200."""
-    settings = {"DATA_DIR": str(folder), "SERVER": "granian", "THREADS": str(THREADS), "LOG_LEVEL": "warning"}
+    settings |= {
+        "DATA_DIR": str(folder),
+        "SERVER": "granian",
+        "THREADS": str(THREADS),
+        "LOG_LEVEL": "warning",
+    }
     with _running([sys.executable, "app.py"], folder, settings, "/ready") as server:
         yield server
 

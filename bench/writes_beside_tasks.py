@@ -1,14 +1,10 @@
 """Measures product writes over HTTP while a thousand tasks a second run in the same server."""
 
-import contextlib
-import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from unittest import mock
 
 from background import BackgroundLoop
 from bench import servers
@@ -26,7 +22,7 @@ LEAST_SHARE, LEAST_RATE_SHARE = 0.7, 0.95
 AHEAD_SECONDS, BEYOND_SECONDS = 3.0, 3.0
 RUN_IN_SECONDS = 0.5
 CREATED_AT_ONCE = 1_000
-WORKER_MODULES = {"WORKER_MODULES": "bench.noop_workers"}
+WORKER_MODULES = "bench.noop_workers"
 
 
 def product_writes_beside_tasks(plan: Plan) -> list[Row]:
@@ -49,7 +45,7 @@ def product_writes_beside_tasks(plan: Plan) -> list[Row]:
 
 def _quiet(plan: Plan) -> Result:
     folder = plan.new_folder()
-    with _server(folder) as server:
+    with servers.afterwrite(folder, WORKER_MODULES=WORKER_MODULES) as server:
         result = apply_load(Load(server.port, "createProduct", plan.seconds))
     shutil.rmtree(folder)
     return result
@@ -58,18 +54,12 @@ def _quiet(plan: Plan) -> Result:
 def _busy(plan: Plan) -> tuple[Result, float]:
     folder = plan.new_folder()
     first_us = _schedule_tasks(folder, plan.seconds)
-    with _server(folder) as server:
+    with servers.afterwrite(folder, WORKER_MODULES=WORKER_MODULES) as server:
         time.sleep(max(0.0, first_us / 1e6 + RUN_IN_SECONDS - time.time()))
         result = apply_load(Load(server.port, "createProduct", plan.seconds))
     tasks_per_second = _tasks_per_second(folder)
     shutil.rmtree(folder)
     return result, tasks_per_second
-
-
-@contextlib.contextmanager
-def _server(folder: Path) -> Iterator[servers.Server]:
-    with mock.patch.dict(os.environ, WORKER_MODULES), servers.afterwrite(folder) as server:
-        yield server
 
 
 def _schedule_tasks(folder: Path, load_seconds: float) -> int:

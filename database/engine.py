@@ -61,10 +61,15 @@ def open_writer(path: Path, sync: str = "full") -> DriverConnection:
             isolation_level=None,
             check_same_thread=False,
         )
-        raw.execute(f"PRAGMA synchronous = {'FULL' if sync == 'full' else 'NORMAL'}")
     except sqlite3.Error as error:
         raise explain(error) from error
-    return DriverConnection(raw, sqlite.dialect(), "BEGIN IMMEDIATE", explain)
+    connection = DriverConnection(raw, sqlite.dialect(), "BEGIN IMMEDIATE", explain)
+    try:
+        connection.execute(lambda cursor: cursor.execute(f"PRAGMA synchronous = {sync}"))
+    except StoreUnavailable:
+        connection.close()
+        raise
+    return connection
 
 
 def _explained(what: str, error: Exception) -> Exception:

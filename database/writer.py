@@ -152,16 +152,12 @@ async def _connect(path: Path) -> aiosqlite.Connection:
     uri = f"{path.resolve().as_uri()}?mode=rw"  # never creates the file
     # Opened here: a thread of the driver whose connect failed may outlive the loop and complain.
     raw = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-    connecting = asyncio.ensure_future(_started(aiosqlite.Connection(lambda: raw, iter_chunk_size=64)))
+    connecting = asyncio.ensure_future(aiosqlite.Connection(lambda: raw, iter_chunk_size=64))
     try:
         return await asyncio.shield(connecting)
     except asyncio.CancelledError:  # a stop at this moment: nobody else knows of it
         await (await connecting).close()
         raise
-
-
-async def _started(connection: aiosqlite.Connection) -> aiosqlite.Connection:
-    return await connection
 
 
 async def _settled_before(db: aiosqlite.Connection, batch: Sequence[Write]) -> dict[int, Write]:

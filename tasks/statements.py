@@ -42,7 +42,7 @@ _GIVEN_ONCE = {"id", "type", "payload_json", "max_attempts", "priority", "correl
 _GIVEN_ONCE |= {"idempotency_key", "created_at_us"}
 CHANGED = [name for name in Task._fields if name not in _GIVEN_ONCE]
 
-# A JSON text, so that the statement is the same for however many.
+# A JSON text, so that the statement is the same for however many; read by a function that is SQLite's own.
 _GIVEN_IDS = select(func.json_each(bindparam("ids")).table_valued("value").c.value)
 
 INSERT = DriverStatement(insert(tasks))

@@ -1,31 +1,24 @@
-"""Declares the GraphQL types, queries, mutations and subscriptions of products; decides nothing."""
+"""Declares the GraphQL types and queries of products and receipts; decides nothing."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import graphene
 
 import product_pages as pages
-import product_requests as requests
 from async_db import QueueState, QueueStatus
 from connections import PAGE_DEFAULT, PAGE_MAX, Page, parse_id
 from database.products import ProductFilter, ProductOrder
-from graphql_http import KEEP_ALIVE, RequestError
 from graphql_scalars import JSON, PageInfo
 from product import Product as StoredProduct
 from product_pages import Receipt, Shelf
-from product_requests import Answer
 from request_context import Context, reading
 from writes import Operation, WriteErrorCode, WriteFailure, WriteStatus
-
-_KEEP_ALIVE_SECONDS = 5.0
 
 OperationEnum = graphene.Enum.from_enum(Operation, name="WriteOperation")
 StatusEnum = graphene.Enum.from_enum(WriteStatus, name="WriteStatus")
 WriteErrorEnum = graphene.Enum.from_enum(WriteErrorCode, name="WriteErrorCode")
 QueueStateEnum = graphene.Enum.from_enum(QueueState, name="QueueState")
 OrderEnum = graphene.Enum.from_enum(ProductOrder, name="ProductOrder")
-UserErrorEnum = graphene.Enum("UserErrorCode", list(requests.USER_ERROR_CODES.items()))
 
 
 class Product(graphene.ObjectType):
@@ -281,202 +274,3 @@ class Query(graphene.ObjectType):
     def resolve_queue(_root: None, info: graphene.ResolveInfo) -> QueueStatus:
         status: QueueStatus = info.context.queue.status()
         return status
-
-
-class UserError(graphene.ObjectType):
-    """What a client can mend."""
-
-    field = graphene.List(graphene.NonNull(graphene.String), description="The path of the argument")
-    message = graphene.String(required=True)
-    code = UserErrorEnum(required=True)
-
-
-class _Answered:
-    success = graphene.Boolean(required=True, description="True only when what was asked is on disk")
-    message = graphene.String(required=True)
-    errors = graphene.List(graphene.NonNull(UserError), required=True)
-
-
-class _OneWrite(_Answered):
-    write = graphene.Field(Write, description="The receipt; null when nothing was accepted")
-
-
-class _RequiredFields:
-    title = graphene.String(required=True)
-    price = graphene.Float(required=True, description="Two decimals at the most")
-
-
-class _OptionalFields:
-    description = graphene.String()
-    category = graphene.String()
-    image = graphene.String(description="An absolute http or https URL")
-    rating_rate = graphene.Float(description="From 0 to 5")
-    rating_count = graphene.Int()
-
-
-class ProductInput(_RequiredFields, _OptionalFields, graphene.InputObjectType):
-    """The fields of a product to create."""
-
-
-class _Key:
-    idempotency_key = graphene.String(
-        description="The same key and arguments give the same receipt, however often they are sent"
-    )
-
-
-class _NewProduct(_RequiredFields, _OptionalFields, _Key):
-    pass
-
-
-class CreateProduct(_OneWrite, graphene.Mutation):
-    """Queue the creation of a product."""
-
-    class Arguments(_NewProduct):
-        """See ProductInput."""
-
-    @staticmethod
-    @reading
-    def mutate(
-        _root: None, info: graphene.ResolveInfo, idempotency_key: str | None = None, **fields: Any
-    ) -> Answer:
-        """Answer with the receipt."""
-        return requests.create(info.context, fields, idempotency_key)
-
-
-class CreateProductSync(_OneWrite, graphene.Mutation):
-    """Create a product, and answer when it is applied."""
-
-    class Arguments(_NewProduct):
-        """See ProductInput."""
-
-    product = graphene.Field(Product)
-
-    @staticmethod
-    @reading
-    def mutate(
-        _root: None, info: graphene.ResolveInfo, idempotency_key: str | None = None, **fields: Any
-    ) -> Answer:
-        """Answer with the product."""
-        return requests.create_sync(info.context, fields, idempotency_key)
-
-
-class CreateProducts(_Answered, graphene.Mutation):
-    """Queue the creation of up to 1,000 products: all in one commit, or none."""
-
-    class Arguments(_Key):
-        """The products, in the order in which they are applied."""
-
-        products = graphene.List(graphene.NonNull(ProductInput), required=True)
-
-    writes = graphene.List(graphene.NonNull(Write), required=True, description="One receipt for each product")
-
-    @staticmethod
-    @reading
-    def mutate(
-        _root: None,
-        info: graphene.ResolveInfo,
-        products: list[dict[str, Any]],
-        idempotency_key: str | None = None,
-    ) -> Answer:
-        """Answer with the receipts."""
-        return requests.create_many(info.context, products, idempotency_key)
-
-
-class UpdateProduct(_OneWrite, graphene.Mutation):
-    """Queue an update of the fields that are given; null empties an optional one."""
-
-    class Arguments(_OptionalFields, _Key):
-        """The product, and what to change."""
-
-        product_id = graphene.ID(required=True)
-        title = graphene.String()
-        price = graphene.Float(description="Two decimals at the most")
-
-    @staticmethod
-    @reading
-    def mutate(
-        _root: None,
-        info: graphene.ResolveInfo,
-        product_id: str,
-        idempotency_key: str | None = None,
-        **fields: Any,
-    ) -> Answer:
-        """Answer with the receipt."""
-        return requests.update(info.context, product_id, fields, idempotency_key)
-
-
-class DeleteProduct(_OneWrite, graphene.Mutation):
-    """Queue the deletion of a product."""
-
-    class Arguments(_Key):
-        """The product."""
-
-        product_id = graphene.ID(required=True)
-
-    @staticmethod
-    @reading
-    def mutate(
-        _root: None, info: graphene.ResolveInfo, product_id: str, idempotency_key: str | None = None
-    ) -> Answer:
-        """Answer with the receipt."""
-        return requests.delete(info.context, product_id, idempotency_key)
-
-
-class RetryWrite(_OneWrite, graphene.Mutation):
-    """Queue a FAILED write again, as a new write that names the old one."""
-
-    class Arguments(_Key):
-        """The FAILED write."""
-
-        id = graphene.ID(required=True)
-
-    @staticmethod
-    @reading
-    def mutate(
-        _root: None,
-        info: graphene.ResolveInfo,
-        id: str,  # noqa: A002
-        idempotency_key: str | None = None,
-    ) -> Answer:
-        """Answer with the new receipt."""
-        return requests.retry(info.context, id, idempotency_key)
-
-
-class Mutation(graphene.ObjectType):
-    """Writes: answered when they are journaled, applied afterwards, in their order."""
-
-    create_product = CreateProduct.Field(required=True)
-    create_product_sync = CreateProductSync.Field(required=True)
-    create_products = CreateProducts.Field(required=True)
-    update_product = UpdateProduct.Field(required=True)
-    delete_product = DeleteProduct.Field(required=True)
-    retry_write = RetryWrite.Field(required=True)
-
-
-class Subscription(graphene.ObjectType):
-    """Events, as they happen."""
-
-    write_settled = graphene.Field(
-        Write, required=True, id=graphene.ID(required=True), description="The receipt, once it is settled"
-    )
-
-    @staticmethod
-    @reading
-    def subscribe_write_settled(_root: None, info: graphene.ResolveInfo, id: str) -> Iterator[Any]:  # noqa: A002
-        """Check now, so that a wrong id is an answer and not a broken stream; then wait."""
-        write_id = parse_id("id", id)
-        if info.context.queue.find(write_id) is None:
-            raise RequestError(f"id is {id!r}: there is no such write")
-        return _until_settled(info.context, write_id)
-
-    @staticmethod
-    def resolve_write_settled(root: Receipt, _info: object, **_arguments: Any) -> Receipt:
-        return root
-
-
-def _until_settled(context: Context, write_id: int) -> Iterator[Any]:
-    while (settled := context.queue.wait(write_id, _KEEP_ALIVE_SECONDS, counted=False)) is None:
-        if context.queue.stop_announced:
-            raise RequestError("The server is stopping: watch this write again shortly", code="SHUTTING_DOWN")
-        yield KEEP_ALIVE
-    yield Receipt(settled, Shelf(context, [settled]))

@@ -2,6 +2,8 @@
 
 import graphene
 
+import product_events
+import product_mutations
 import product_types
 import task_events
 import task_mutations
@@ -12,11 +14,11 @@ class Query(task_types.Query, product_types.Query):
     """Reads: answered from the database."""
 
 
-class Mutation(task_mutations.Mutation, product_types.Mutation):
+class Mutation(task_mutations.Mutation, product_mutations.Mutation):
     """Writes, which are answered when they are journaled, and tasks, which are answered when they are stored."""
 
 
-class Subscription(task_events.Subscription, product_types.Subscription):
+class Subscription(task_events.Subscription, product_events.Subscription):
     """Events, as they happen."""
 
 

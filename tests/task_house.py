@@ -30,6 +30,11 @@ AT_ONCE = RetryPolicy(max_attempts=3, first_seconds=0, longest_seconds=0)
 Work = Callable[[Task, TaskContext], Any]
 
 
+async def echo(task: Task, _context: TaskContext) -> Any:
+    """Do nothing but give the payload back."""
+    return task.payload
+
+
 class CalledWorker(BaseWorker):
     """Runs tasks of the type ``called`` with a coroutine function of the test; keeps what it was given."""
 

@@ -11,12 +11,8 @@ import pytest
 from conftest import wait_until
 from task_house import CalledWorker, Gate, MakeHouse, TaskHouse
 
-from settings import Settings
-from tasks import upkeep, watching
-from tasks.registry import Refusal, TaskRefused
-from tasks.runtime import RuntimeLimits
+from tasks import upkeep
 from tasks.task import NewTask, Task
-from tasks.watching import WatchTooSlow
 from tasks.worker import CancelAsked, TaskContext, TaskFailed, next_stage
 
 LONG_LOCK_SECONDS = 100_000.0  # no heartbeat and no poll that hangs on it comes within a test
@@ -313,7 +309,7 @@ def test_heartbeats_go_on_after_an_error_that_nobody_expected(
     assert house.wait(task).status == "COMPLETED"
 
 
-# -- waking, room, retention
+# -- waking
 
 
 def test_tasks_start_at_their_signal_and_not_at_a_poll(
@@ -325,93 +321,3 @@ def test_tasks_start_at_their_signal_and_not_at_a_poll(
         assert house.wait(house.create()).status == "COMPLETED"
     soon = [house.create(run_at_us=time.time_ns() // 1000 + 20_000 * number) for number in range(5)]
     assert {task.status for task in house.wait_all(soon)} == {"COMPLETED"}
-
-
-def test_what_has_ended_or_was_sent_twice_takes_no_room(make_house: MakeHouse) -> None:
-    house = make_house(CalledWorker(done), max_waiting=2).start()
-    for _ in range(5):
-        house.wait(wait_until(lambda: created(house)))
-    first = house.wait(wait_until(lambda: created(house, idempotency_key="again")))
-    wait_until(lambda: created(house))
-    for _ in range(50):
-        assert house.create(idempotency_key="again").id == first.id
-
-
-def created(house: TaskHouse, **fields: Any) -> Task | None:
-    """A new task; None while the queue seems full, which it may for the time between two counts."""
-    try:
-        return house.create(**fields)
-    except TaskRefused as error:
-        assert error.refusal is Refusal.QUEUE_FULL
-        return None
-
-
-def test_a_key_is_known_whatever_the_order_of_names(make_house: MakeHouse) -> None:
-    house = make_house(CalledWorker(done))
-    first = house.create(payload={"a": 1, "b": {"c": 2, "d": 3}}, idempotency_key="k")
-    assert house.create(payload={"b": {"d": 3, "c": 2}, "a": 1}, idempotency_key="k").id == first.id
-
-
-def test_a_task_is_kept_as_long_as_its_key_must_be_known() -> None:
-    assert (
-        RuntimeLimits.of(Settings(task_retention_days=1, idempotency_hours=48)).retention_seconds == 48 * 3600
-    )
-    assert (
-        RuntimeLimits.of(Settings(task_retention_days=3, idempotency_hours=48)).retention_seconds == 72 * 3600
-    )
-
-
-def test_old_tasks_go_batch_by_batch_while_the_workers_run(
-    make_house: MakeHouse, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(upkeep, "_PRUNED_AT_ONCE", 10)
-    monkeypatch.setattr(upkeep, "_PRUNE_PAUSE_SECONDS", 0.01)
-    first = make_house(CalledWorker(done)).start()
-    tasks = first.wait_all([first.create() for _ in range(25)])
-    first.stop()
-    first.rows("UPDATE tasks SET finished_at_us = finished_at_us - 7200000000")
-    second = make_house(CalledWorker(done), retention_seconds=3600)
-    fresh = second.create()
-    second.start()
-    wait_until(lambda: second.rows("SELECT count(*) FROM tasks") == [(1,)])
-    assert second.queue.find(tasks[0].id) is None
-    assert second.wait(fresh).status == "COMPLETED"
-
-
-# -- reading and watching
-
-
-def test_durations_are_the_percentiles_of_what_was_completed(make_house: MakeHouse) -> None:
-    house = make_house(CalledWorker(done)).start()
-    house.wait_all([house.create() for _ in range(100)])
-    for number, (task_id,) in enumerate(house.rows("SELECT id FROM tasks")):
-        milliseconds = 1 + number * 37 % 100  # 1 to 100, each once
-        house.rows(
-            "UPDATE tasks SET finished_at_us = started_at_us + ? WHERE id = ?", milliseconds * 1000, task_id
-        )
-    [report] = house.queue.types()
-    assert (report.duration_p50_ms, report.duration_p95_ms) == (50, 95)
-
-
-def test_a_page_of_a_type_reads_only_what_it_shows(make_house: MakeHouse) -> None:
-    house = make_house(CalledWorker(done))
-    plan = house.rows(
-        "EXPLAIN QUERY PLAN SELECT * FROM tasks WHERE type = 'called' ORDER BY id DESC LIMIT 50"
-    )
-    assert not any("TEMP B-TREE" in str(row) for row in plan), plan
-
-
-def test_who_watches_too_slowly_is_told_instead_of_missing_ends(
-    make_house: MakeHouse, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(watching, "_MOST_WAITING", 10)
-    monkeypatch.setattr(watching, "_READ_AT_ONCE", 3)
-    house = make_house(CalledWorker(done))
-    with closing(house.queue.watch(task_type="called")) as watch:
-        tasks = [house.create() for _ in range(10)]
-        told = [task.id for _ in range(4) for task in watch.next(30)]
-        assert told == [task.id for task in tasks]
-        for _ in range(11):
-            house.create()
-        with pytest.raises(WatchTooSlow):
-            watch.next(30)

@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 import pytest
-from task_house import AT_ONCE, CalledWorker, Gate, MakeHouse, Work
+from task_house import AT_ONCE, CalledWorker, Gate, MakeHouse, Work, echo
 
 from tasks.listing import TaskFilter
 from tasks.registry import Refusal, TaskRefused
@@ -16,10 +16,6 @@ from tasks.worker import CancelAsked, TaskContext, TaskFailed, next_stage
 
 def working(work: Work) -> CalledWorker:
     return CalledWorker(work)
-
-
-async def echo(task: Task, _context: TaskContext) -> Any:
-    return task.payload
 
 
 async def fail(task: Task, _context: TaskContext) -> Any:
@@ -357,58 +353,7 @@ def test_a_paused_type_starts_nothing_until_it_is_resumed_also_after_a_restart(m
     assert house.wait(task).status == "COMPLETED"
 
 
-# -- refused
-
-
-@pytest.mark.parametrize(
-    ("new", "refusal", "field"),
-    [
-        (NewTask("unheard_of", {}), Refusal.UNKNOWN_TASK_TYPE, "type"),
-        (NewTask("called", []), Refusal.INVALID_PAYLOAD, "payload"),
-        (NewTask("called", {"text": "x" * 70_000}), Refusal.INVALID_PAYLOAD, "payload"),
-        (NewTask("called", {"text": "\x00"}), Refusal.INVALID_PAYLOAD, "payload"),
-        (NewTask("called", {"text": "\ud800"}), Refusal.INVALID_PAYLOAD, "payload"),
-        (NewTask("called", {"n": float("inf")}), Refusal.INVALID_PAYLOAD, "payload"),
-        (NewTask("called", {}, priority=5_000), Refusal.INVALID_ARGUMENT, "priority"),
-        (NewTask("called", {}, max_attempts=0), Refusal.INVALID_ARGUMENT, "maxAttempts"),
-        (NewTask("called", {}, run_at_us=-1), Refusal.INVALID_ARGUMENT, "runAt"),
-        (NewTask("called", {}, idempotency_key=""), Refusal.INVALID_ARGUMENT, "idempotencyKey"),
-        (NewTask("called", {}, correlation_id="a\nb"), Refusal.INVALID_ARGUMENT, "correlationId"),
-    ],
-)
-def test_a_bad_task_is_refused_and_changes_nothing(
-    make_house: MakeHouse, new: NewTask, refusal: Refusal, field: str
-) -> None:
-    house = make_house(working(echo))
-    with pytest.raises(TaskRefused) as refused:
-        house.queue.create_many([NewTask("called", {}), new])
-    assert (refused.value.refusal, refused.value.field) == (refusal, field)
-    assert house.queue.count(TaskFilter()) == 0
-
-
-def test_an_idempotency_key_gives_the_same_task_and_never_another(make_house: MakeHouse) -> None:
-    house = make_house(working(echo)).start()
-    first = house.create(payload={"n": 1}, idempotency_key="k")
-    done = house.wait(first)
-    assert house.create(payload={"n": 1}, idempotency_key="k") == done
-    with pytest.raises(TaskRefused) as refused:
-        house.create(payload={"n": 2}, idempotency_key="k")
-    assert refused.value.refusal is Refusal.IDEMPOTENCY_KEY_REUSED
-    both = house.queue.create_many([NewTask("called", {}, idempotency_key="twice")] * 2)
-    assert both[0].id == both[1].id
-    assert house.queue.count(TaskFilter()) == 2
-
-
-def test_a_full_queue_refuses_and_takes_tasks_again_later(make_house: MakeHouse) -> None:
-    house = make_house(working(echo), max_waiting=3)
-    house.queue.create_many([NewTask("called", {})] * 3)
-    with pytest.raises(TaskRefused, match="3 tasks wait, 3 are the limit") as refused:
-        house.create()
-    assert refused.value.refusal is Refusal.QUEUE_FULL
-    assert house.queue.count(TaskFilter()) == 3
-
-
-# -- stop, retention, listing
+# -- stop
 
 
 def test_a_stop_lets_running_tasks_end_and_starts_no_more(make_house: MakeHouse) -> None:
@@ -445,42 +390,6 @@ def test_a_stop_releases_what_does_not_end_in_time_and_takes_no_attempt_for_it(m
     house.stop()
     released = make_house(working(echo)).get(task)
     assert (released.status, released.attempt, released.claim, released.ready) == ("PENDING", 0, 1, 1)
-
-
-def test_tasks_that_ended_long_ago_are_deleted(make_house: MakeHouse) -> None:
-    house = make_house(working(echo)).start()
-    done, waiting = house.wait(house.create()), house.create(run_at_us=time.time_ns() // 1000 + 10**10)
-    assert house.store.prune(done.finished_at_us or 0) == 0
-    assert house.store.prune((done.finished_at_us or 0) + 1) == 1
-    assert house.queue.find(done.id) is None
-    assert house.get(waiting).status == "PENDING"
-
-
-def test_tasks_are_found_by_status_type_and_text(make_house: MakeHouse) -> None:
-    house = make_house(working(echo))
-    tasks = [house.create(payload={"title": f"100% Größe {number}"}) for number in range(5)]
-    house.queue.cancel(tasks[0].id)
-    waiting = TaskFilter(frozenset({TaskStatus.PENDING}), "called", search="GRÖSSE")
-    assert [task.id for task in house.queue.newest(waiting, None, 2)] == [tasks[4].id, tasks[3].id]
-    assert [task.id for task in house.queue.newest(waiting, tasks[3].id, 9)] == [tasks[2].id, tasks[1].id]
-    assert [task.id for task in house.queue.page(waiting, 1, 1)] == [tasks[3].id]
-    assert house.queue.count(waiting) == 4
-    assert house.queue.count(TaskFilter(search="0% g")) == 5
-    assert house.queue.count(TaskFilter(search="0_ g")) == 0
-    assert house.queue.count(TaskFilter(type="other")) == 0
-    assert house.queue.count(TaskFilter(search="CALL")) == 5, "the type is a text to be found by, too"
-    assert house.queue.count(TaskFilter(type="called", search="call")) == 0
-
-
-def test_types_are_reported_with_counts_and_durations(make_house: MakeHouse) -> None:
-    house = make_house(working(echo)).start()
-    house.wait_all([house.create() for _ in range(4)])
-    [report] = house.queue.types()
-    assert (report.type, report.concurrency, report.running, report.paused) == ("called", 8, 0, False)
-    assert report.counts[TaskStatus.COMPLETED] == 4
-    assert report.duration_p50_ms is not None
-    assert report.duration_p95_ms is not None
-    assert 0 < report.duration_p50_ms <= report.duration_p95_ms
 
 
 @pytest.mark.parametrize("attempt", [1, 2, 5, 400])

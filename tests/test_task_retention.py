@@ -1,0 +1,46 @@
+"""How long tasks that have ended are kept."""
+
+import time
+
+import pytest
+from conftest import wait_until
+from task_house import CalledWorker, MakeHouse, echo
+
+from settings import Settings
+from tasks import upkeep
+from tasks.runtime import RuntimeLimits
+
+
+def test_tasks_that_ended_long_ago_are_deleted(make_house: MakeHouse) -> None:
+    house = make_house(CalledWorker(echo)).start()
+    done, waiting = house.wait(house.create()), house.create(run_at_us=time.time_ns() // 1000 + 10**10)
+    assert house.store.prune(done.finished_at_us or 0) == 0
+    assert house.store.prune((done.finished_at_us or 0) + 1) == 1
+    assert house.queue.find(done.id) is None
+    assert house.get(waiting).status == "PENDING"
+
+
+def test_a_task_is_kept_as_long_as_its_key_must_be_known() -> None:
+    assert (
+        RuntimeLimits.of(Settings(task_retention_days=1, idempotency_hours=48)).retention_seconds == 48 * 3600
+    )
+    assert (
+        RuntimeLimits.of(Settings(task_retention_days=3, idempotency_hours=48)).retention_seconds == 72 * 3600
+    )
+
+
+def test_old_tasks_go_batch_by_batch_while_the_workers_run(
+    make_house: MakeHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "_PRUNED_AT_ONCE", 10)
+    monkeypatch.setattr(upkeep, "_PRUNE_PAUSE_SECONDS", 0.01)
+    first = make_house(CalledWorker(echo)).start()
+    tasks = first.wait_all([first.create() for _ in range(25)])
+    first.stop()
+    first.rows("UPDATE tasks SET finished_at_us = finished_at_us - 7200000000")
+    second = make_house(CalledWorker(echo), retention_seconds=3600)
+    fresh = second.create()
+    second.start()
+    wait_until(lambda: second.rows("SELECT count(*) FROM tasks") == [(1,)])
+    assert second.queue.find(tasks[0].id) is None
+    assert second.wait(fresh).status == "COMPLETED"

@@ -1,5 +1,7 @@
 """The statements of the task store; SQLAlchemy says them, the driver runs them."""
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -15,6 +17,9 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 from database.driver import DriverStatement
 from tasks.task import Task, TaskStatus
@@ -42,8 +47,26 @@ _GIVEN_ONCE = {"id", "type", "payload_json", "max_attempts", "priority", "correl
 _GIVEN_ONCE |= {"idempotency_key", "created_at_us"}
 CHANGED = [name for name in Task._fields if name not in _GIVEN_ONCE]
 
-# A JSON text, so that the statement is the same for however many; read by a function that is SQLite's own.
-_GIVEN_IDS = select(func.json_each(bindparam("ids")).table_valued("value").c.value)
+
+class _Ids(FunctionElement[int]):
+    """The numbers in a JSON text, so that a statement is the same for however many ids."""
+
+    name, inherit_cache = "ids", True
+
+
+@compiles(_Ids, "sqlite")
+def _ids_for_sqlite(element: _Ids, compiler: SQLCompiler, **options: Any) -> str:
+    text = compiler.process(element.clause_expr, **options)
+    return f"(SELECT value FROM json_each{text})"  # noqa: S608 - the name of a value
+
+
+@compiles(_Ids, "postgresql")
+def _ids_for_postgresql(element: _Ids, compiler: SQLCompiler, **options: Any) -> str:
+    text = compiler.process(element.clause_expr, **options)
+    return f"(SELECT value::bigint FROM json_array_elements_text({text}::json))"  # noqa: S608 - the name of a value
+
+
+_GIVEN_IDS = _Ids(bindparam("ids"))
 
 INSERT = DriverStatement(insert(tasks))
 BY_ID = DriverStatement(select(*COLUMNS).where(tasks.c.id == bindparam("id")).with_for_update())
@@ -63,7 +86,7 @@ SAVE = DriverStatement(
 HELD = DriverStatement(
     select(tasks.c.id, tasks.c.claim, tasks.c.cancel_asked)
     .where(
-        tasks.c.id.in_(_GIVEN_IDS),
+        tasks.c.id.op("IN")(_GIVEN_IDS),
         tasks.c.locked_by == bindparam("worker"),
         tasks.c.status == TaskStatus.PROCESSING.value,
     )
@@ -96,7 +119,7 @@ CLAIM = DriverStatement(
 RENEW = DriverStatement(
     update(tasks)
     .where(
-        tasks.c.id.in_(_GIVEN_IDS),
+        tasks.c.id.op("IN")(_GIVEN_IDS),
         tasks.c.locked_by == bindparam("worker"),
         tasks.c.status == TaskStatus.PROCESSING.value,
     )
@@ -117,7 +140,7 @@ EXPIRED = DriverStatement(
     .where(
         tasks.c.locked_by.is_not(None),
         tasks.c.locked_at_us <= bindparam("before"),
-        tasks.c.id.not_in(_GIVEN_IDS),
+        tasks.c.id.op("NOT IN")(_GIVEN_IDS),
     )
     .order_by(tasks.c.locked_at_us)
     .limit(bindparam("most"))

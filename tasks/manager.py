@@ -33,6 +33,7 @@ _LONGEST_PAUSE_SECONDS = 2.0
 _LEAST_PACE_SECONDS, _MOST_PACE_SECONDS, _MOST_PACE_PER_TURN = 0.003, 0.012, 4
 _TASKS_PER_PACE = 4
 _CLOSE_SECONDS = 5.0
+_LAST_TURN_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,8 +306,12 @@ class WorkerManager:
         turns, *others = [asyncio.wrap_future(job) for job in self._jobs]
         for job in others:
             job.cancel()
-        await asyncio.wait([turns], timeout=5.0)  # records what has ended just now
-        turns.cancel()
+        _, late = await asyncio.wait([turns], timeout=_LAST_TURN_SECONDS)  # records what has ended just now
+        if late:
+            _log.error(
+                "outcomes of tasks could not be recorded any more: the next start takes those tasks over"
+            )
+            turns.cancel()
         await asyncio.gather(*map(_close, self._registry.workers))
 
     # -- the store ------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import pytest
 from conftest import wait_until
 from task_house import CalledWorker, Gate, MakeHouse, TaskHouse
 
-from tasks import upkeep
+from tasks import manager, upkeep
 from tasks.task import NewTask, Task
 from tasks.worker import CancelAsked, TaskContext, TaskFailed, next_stage
 
@@ -77,6 +77,21 @@ def test_an_outcome_that_waits_for_a_locked_database_keeps_its_lock(make_house: 
         wait_until(lambda: attempt.house.queue.status().trouble)
         other.execute("COMMIT")
     assert attempt.ends_as_the_only_one()
+
+
+def test_a_stop_that_cannot_record_says_so_and_the_next_start_does_it_again(
+    make_house: MakeHouse, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(manager, "_LAST_TURN_SECONDS", 0.1)
+    attempt = Attempt(make_house)
+    with closing(sqlite3.connect(attempt.house.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        attempt.gate.open()
+        attempt.house.stop()
+        other.execute("ROLLBACK")
+    assert "could not be recorded any more" in caplog.text
+    later = make_house(CalledWorker(done)).start(alone=True)
+    assert later.wait(attempt.task).result == 2
 
 
 def test_a_task_that_is_claimed_again_ends_its_earlier_run_first(make_house: MakeHouse) -> None:

@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from conftest import wait_until
 from other_process import write_lock
 from sqlalchemy import text
 
@@ -81,8 +82,7 @@ def together(counted: Counted, numbers: list[int]) -> list[int | BaseException]:
         holder = pool.submit(counted.commits.run, hold)
         assert held.wait(WAIT_SECONDS)
         running = [pool.submit(run, number) for number in numbers]
-        while len(counted.commits._arrived) < len(numbers):
-            assert not threading.Event().wait(0.001)
+        wait_until(lambda: len(counted.commits._arrived) == len(numbers))
         go_on.set()
         holder.result()
         return [future.result() for future in running]

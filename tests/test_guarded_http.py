@@ -68,6 +68,10 @@ def test_no_proxy_of_the_environment_is_used(
 # -- time and size -----------------------------------------------------------------------------------------------
 
 
+def test_by_default_a_post_ends_within_seconds() -> None:
+    assert (PostLimits().connect_seconds, PostLimits().whole_seconds) == (5, 15)
+
+
 def fails(code: str, url: str, **guard: Any) -> str:
     """The message of a post that must fail with a code."""
     with pytest.raises(PostFailed) as caught:

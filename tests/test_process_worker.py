@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
@@ -16,8 +17,10 @@ from product_lists import LAMP, PAYLOADS
 from task_house import TaskHouse
 from worker_runs import SECONDS, WorkerRuns, new_task
 
+from tasks import product_pipeline
 from tasks.task import Progress, Task, TaskStatus
 from tasks.worker import CancelAsked, LockLost, TaskStopped
+from tasks.workers import process_products
 from tasks.workers.process_products import PRODUCTS_MAX, RESULT_MAX_BYTES, ProcessProductsWorker
 
 TYPE = "process_products"
@@ -51,6 +54,23 @@ def test_the_stages_follow_each_other_and_each_leaves_its_part_of_the_result() -
     left = [set(claim.result or {}) for claim in runs.claims]
     assert left[0] < left[1] < left[2] < set(task.result)
     assert (task.status, task.progress) == (TaskStatus.COMPLETED, 100)
+
+
+def test_the_work_on_the_products_is_done_in_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = []
+
+    def watched(function: Any) -> Any:
+        def call(*arguments: Any) -> Any:
+            threads.append(threading.current_thread())
+            return function(*arguments)
+
+        return call
+
+    monkeypatch.setattr(process_products, "validate", watched(product_pipeline.validate))
+    monkeypatch.setattr(process_products, "transform", watched(product_pipeline.transform))
+    done({"products": [LAMP]})
+    assert len(threads) == 3
+    assert threading.current_thread() not in threads, "the loop of the worker runs in this one"
 
 
 def test_a_product_is_enriched_and_a_bad_one_is_refused_with_its_index_field_and_reason() -> None:

@@ -14,6 +14,7 @@ PAY = """mutation($customer: String!, $amount: Int!) {
   createStripePaymentTask(amount: $amount, currency: "eur", customerId: $customer) { id status } }"""
 TASK = "query($id: ID!) { task(id: $id) { status attempt result error { code message } } }"
 ROUNDS = 3
+SECRET = "whsec_nobody_but_the_receiver_knows"
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="sends SIGKILL")
 
@@ -37,7 +38,7 @@ def test_a_kill_between_charge_and_record_charges_once(
     make_server: Callable[..., ServerProcess], localstripe: LocalStripe, front: IdempotentFront
 ) -> None:
     customer = localstripe.customer()
-    server = make_server(STRIPE_SECRET_KEY=KEY, STRIPE_API_BASE=front.url).start()
+    server = make_server(STRIPE_SECRET_KEY=KEY, STRIPE_API_BASE=front.url, WEBHOOK_SECRET=SECRET).start()
     paid = []
     for number in range(ROUNDS):
         front.may_answer.clear()
@@ -56,8 +57,11 @@ def test_a_kill_between_charge_and_record_charges_once(
     keys = [request.key for request in front.requests if request.path.endswith("/payment_intents")]
     assert len(keys) == 2 * ROUNDS
     assert len(set(keys)) == ROUNDS
-    assert KEY not in server.log
-    assert KEY.encode() not in server.get("/health")[1]
+    kept = b"".join(path.read_bytes() for path in server.data_dir.iterdir() if path.is_file())
+    for secret in (KEY, SECRET):
+        assert secret not in server.log
+        assert secret.encode() not in server.get("/health")[1]
+        assert secret.encode() not in kept
 
 
 def _ended(server: ServerProcess, task_id: str) -> Any:

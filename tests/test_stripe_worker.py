@@ -203,6 +203,22 @@ def test_a_result_that_was_lost_before_its_record_is_charged_once(
     assert len(localstripe.listed("charges", customer=customer)) == 2  # another task is another charge
 
 
+def test_a_customer_and_a_refund_whose_results_were_lost_are_made_once_too(
+    front: IdempotentFront, localstripe: LocalStripe
+) -> None:
+    [paid] = executed(front.url, payment(localstripe.customer()))
+    customers, refunds = (len(localstripe.listed(what)) for what in ("customers", "refunds"))
+    for task in (
+        a_task(CUSTOMER, {"email": "lost@example.com", "name": "L"}, 2),
+        a_task(REFUND, {"payment_intent_id": paid["payment_intent_id"], "amount": 100}, 3),
+    ):
+        lost = executed(front.url, task)
+        assert executed(front.url, task._replace(attempt=2, claim=2, stage="CALLING_STRIPE")) == lost
+    assert len(localstripe.listed("customers")) == customers + 1
+    assert len(localstripe.listed("refunds")) == refunds + 1
+    assert all(request.key for request in front.requests if request.method == "POST")
+
+
 def test_a_hard_stop_during_the_call_charges_once(front: IdempotentFront, localstripe: LocalStripe) -> None:
     customer = localstripe.customer()
 

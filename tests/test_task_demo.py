@@ -73,8 +73,11 @@ def test_six_tasks_are_shown_until_they_are_completed(make_server: Callable[...,
 def test_in_a_terminal_the_lines_are_drawn_in_place(
     make_server: Callable[..., ServerProcess], columns: int
 ) -> None:
-    code, screens = screen_after_screen(make_server(STAGE_SECONDS="0").start(), columns)
+    code, screens = screen_after_screen(make_server(STAGE_SECONDS="1").start(), columns)
     assert code == 0
+    shown = {line.partition("]")[2].strip() for screen in screens for line in screen}
+    assert any(line.startswith("33 %") for line in shown), "stages are shown as they are reached"
+    assert any(line.startswith("66 %") for line in shown)
     assert screens[-1].pop() == SIMULATED
     for screen in screens:
         assert [line.split("[")[0].strip() for line in screen] == LABELS

@@ -6,12 +6,16 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from conftest import wait_until
 from task_house import WAIT_SECONDS, CalledWorker, Gate, MakeHouse, TaskHouse
 
+from settings import Settings
+from tasks import upkeep
 from tasks.execution import worker_lost
 from tasks.retry import RetryPolicy
+from tasks.runtime import RuntimeLimits
 from tasks.task import Completed, Outcome, Progress, Task
-from tasks.worker import TaskContext
+from tasks.worker import LockLost, TaskContext
 
 SECONDS = 0.6  # of a lock in these tests
 
@@ -43,10 +47,8 @@ def test_many_workers_claim_each_task_once(make_house: MakeHouse) -> None:
     tasks = [houses[0].create() for _ in range(200)]
     for house in houses:
         house.start()
-    for task in tasks:  # by polling: what another process records is not told to this one
-        deadline = threading.Event()
-        while not houses[0].get(task).has_ended:
-            assert not deadline.wait(0.01)
+    # By polling: what another process records is not told to this one.
+    wait_until(lambda: all(houses[0].get(task).has_ended for task in tasks))
     began = [task.id for worker in workers for task in worker.began]
     assert sorted(began) == sorted(task.id for task in tasks)
     assert houses[0].rows("SELECT DISTINCT status, attempt, claim FROM tasks") == [("COMPLETED", 1, 1)]
@@ -65,8 +67,7 @@ def test_a_lock_is_renewed_as_long_as_its_worker_lives(make_house: MakeHouse) ->
     holder.wait_begun()
     second = make_house(other, lock_seconds=SECONDS).start()
     claimed_at = first.get(task).locked_at_us or 0
-    while (first.get(task).locked_at_us or 0) < claimed_at + 2 * SECONDS * 1e6:
-        threading.Event().wait(0.02)
+    wait_until(lambda: (first.get(task).locked_at_us or 0) >= claimed_at + 2 * SECONDS * 1e6)
     gate.open()
     assert first.wait(task).result == {"attempt": 1}
     assert other.began == []
@@ -100,6 +101,58 @@ def test_an_expired_lock_is_taken_over_and_its_old_holder_records_nothing_and_is
     assert (taken_over.status, taken_over.result) == ("COMPLETED", {"attempt": 2})
     assert second.get(task) == taken_over
     assert told == [True]
+
+
+def take_lock_away(house: TaskHouse, task: Task) -> None:
+    """As if it had expired and another process had taken it over."""
+    house.rows("UPDATE tasks SET locked_by = 'another', claim = claim + 1 WHERE id = ?", task.id)
+
+
+def test_a_heartbeat_tells_a_worker_that_reports_nothing_that_its_lock_is_lost(make_house: MakeHouse) -> None:
+    told = threading.Event()
+
+    async def work(_task: Task, context: TaskContext) -> None:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            assert context.is_stopped
+            told.set()
+            raise
+
+    worker = CalledWorker(work)
+    house = make_house(worker, lock_seconds=SECONDS).start()
+    task = house.create()
+    worker.wait_begun()
+    take_lock_away(house, task)
+    assert told.wait(WAIT_SECONDS)
+
+
+def test_a_report_tells_a_worker_that_its_lock_is_lost_before_any_heartbeat(make_house: MakeHouse) -> None:
+    gate, told = Gate(), threading.Event()
+
+    async def work(_task: Task, context: TaskContext) -> None:
+        await gate.wait()
+        try:
+            await context.progress(50)
+        except LockLost:
+            if context.is_stopped:
+                told.set()
+            raise
+
+    worker = CalledWorker(work)
+    house = make_house(worker, lock_seconds=100_000).start()
+    task = house.create()
+    worker.wait_begun()
+    take_lock_away(house, task)
+    gate.open()
+    assert told.wait(WAIT_SECONDS)
+    assert (house.get(task).locked_by, house.get(task).progress) == ("another", 0)
+
+
+def test_by_default_a_lock_holds_two_minutes_and_is_renewed_every_twenty_seconds() -> None:
+    limits = RuntimeLimits.of(Settings())
+    assert (limits.lock_seconds, limits.lock_seconds / upkeep._HEARTBEATS_PER_LOCK) == (120, 20)
+    assert RuntimeLimits.of(Settings(task_lock_seconds=33)).lock_seconds == 33
 
 
 def test_one_of_many_wins_an_expired_lock(make_house: MakeHouse) -> None:

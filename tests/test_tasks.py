@@ -133,6 +133,20 @@ def test_a_failed_attempt_is_repeated_until_the_attempts_are_used_up(make_house:
     assert len(worker.began) == 3
 
 
+def test_an_attempt_waits_for_the_pause_of_its_type(make_house: MakeHouse) -> None:
+    worker = working(fail)
+    worker.retry = RetryPolicy(max_attempts=9, first_seconds=100, factor=3, jitter=0.25)  # type: ignore[misc]
+    house = make_house(worker).start()
+    task = house.create()
+    for full_seconds in (100, 300):
+        waiting = house.wait(
+            task, lambda now: now.error_code and now.status == TaskStatus.PENDING and not now.ready
+        )
+        assert 0.75e6 * full_seconds <= waiting.run_at_us - waiting.updated_at_us <= 1e6 * full_seconds
+        house.rows("UPDATE tasks SET run_at_us = 0, ready = 1, error_code = NULL")
+        house.queue.resume("called")
+
+
 def test_an_error_that_is_final_ends_the_task_at_once(make_house: MakeHouse) -> None:
     async def work(_task: Task, _context: TaskContext) -> None:
         raise TaskFailed("NEVER", "never", final=True)
@@ -266,7 +280,7 @@ def test_a_running_task_hears_of_its_cancel_through_the_context(make_house: Make
             raise
 
     worker = working(work)
-    house = make_house(worker).start()
+    house = make_house(worker, lock_seconds=100_000).start()  # no heartbeat tells it
     task = house.create()
     worker.wait_begun()
     asked = house.queue.cancel(task.id)

@@ -17,6 +17,7 @@ from receiving_server import ReceivingServer, Reply, reply, silence
 from task_house import CalledWorker, TaskHouse
 from worker_runs import SECONDS, RecordedContext, WorkerRuns, new_task
 
+from tasks.execution import worker_lost
 from tasks.listing import TaskFilter
 from tasks.retry import RetryPolicy
 from tasks.task import (
@@ -130,6 +131,28 @@ def test_the_event_of_a_cancelled_task_says_so() -> None:
     cancelled = asked_to_cancel(waiting, waiting.created_at_us + 1)
     event = event_of(cancelled)
     assert (event["event"], event["status"], event["correlation_id"]) == ("task.cancelled", "CANCELLED", None)
+
+
+def test_every_end_leaves_its_delivery_behind_also_when_the_process_dies_with_it(
+    tmp_path: Path, server: ReceivingServer
+) -> None:
+    """Nobody works in the first house: what it leaves is what was committed with the end of each task."""
+    before = TaskHouse(tmp_path, CalledWorker(lambda *_: None), WebhookDeliveryWorker(SECRET, True))
+    try:
+        cancelled, lost = [before.create(callback_url=server.url, max_attempts=1) for _ in range(2)]
+        before.queue.cancel(cancelled.id)
+        before.store.claim_and_record("dead", [], {"called": 1})
+        before.store.expire(0.0, lambda task: worker_lost(task, RetryPolicy()))
+    finally:
+        before.stop()
+    after = TaskHouse(tmp_path, CalledWorker(lambda *_: None), WebhookDeliveryWorker(SECRET, True)).start()
+    try:
+        after.wait_all(after.queue.newest(TaskFilter(type=TYPE), None, 9))
+    finally:
+        after.stop()
+    told = {event["task_id"]: event["event"] for event in (json.loads(post.body) for post in server.posts)}
+    assert told == {str(cancelled.id): "task.cancelled", str(lost.id): "task.failed"}
+    assert len(server.posts) == 2
 
 
 def test_a_task_without_a_callback_url_has_no_delivery() -> None:

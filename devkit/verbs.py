@@ -18,8 +18,8 @@ from devkit.errors import CommandError
 from devkit.health import health
 from devkit.place import ROOT, Place, place_from_environment, temporary_place
 
-# A file at a time for each, because the tests of a file share a server.
-_ALL_TESTS = ["--numprocesses", "2", "--dist", "loadfile"]
+# A file at a time for each, because the tests of a file share a server; more than two, because most tests wait.
+_ALL_TESTS = ["--numprocesses", "3", "--dist", "loadfile"]
 
 
 def say(text: str) -> None:
@@ -81,7 +81,7 @@ def restart(_: Namespace) -> int:
 
 
 def test(arguments: list[str]) -> int:
-    """Set up and run pytest with the arguments given; without any, all tests, two files at a time."""
+    """Set up and run pytest with the arguments given; without any, all tests, three files at a time."""
     python = ready_python(ROOT, TO_DEVELOP, say)
     return subprocess.call([python, "-m", "pytest", *(arguments or _ALL_TESTS)], cwd=ROOT)
 

@@ -1,12 +1,18 @@
-"""Puts the routes of a service together into the Flask application: GraphQL, REST, errors."""
+"""Puts the routes of a service together into the Flask application: the gate, GraphQL, REST, errors."""
 
 import logging
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from flask import Flask, Request, Response, jsonify, redirect, request
+from graphql import GraphQLSchema
 from werkzeug.exceptions import HTTPException
 
+from access.caller import Way, current_caller, current_way
+from access.control import AccessControl
+from access.session import csrf_token
+from gate import add_gate, permit_with
 from graphql_http import GraphQLView, Limits
 from request_context import Context
 from rest_api import rest_api
@@ -19,19 +25,25 @@ _ASSET_SECONDS = 7 * 24 * 3600  # the pages put a version into the URLs of their
 _EXAMPLES = Path(__file__).parent / "static" / "graphiql" / "examples"
 
 
-def create_app(service: Service) -> Flask:
-    """The Flask application over a service."""
+def create_app(service: Service, access: AccessControl) -> Flask:
+    """The Flask application over a service, whose table of roles must fit it: RuntimeError if it does not.
+
+    Raises StoreError when the secret of the sessions cannot be kept.
+    """
     app = Flask(__name__)
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = _ASSET_SECONDS
-    settings = service.settings
+    add_gate(app, access)
+    settings, schema = service.settings, build_schema().graphql_schema
     view = GraphQLView.as_view(
         "graphql",
-        schema=build_schema(),
+        schema=schema,
         graphiql=settings.introspection == "on",
         introspection=settings.introspection == "on",
         limits=_graphql_limits(settings),
         max_streams=settings.max_streams,
         context=lambda asked: _context(service, asked),
+        permit=permit_with(access),
+        csrf_token=lambda: csrf_token() if current_way() is Way.SESSION else "",
         examples=[path.read_text(encoding="utf-8") for path in sorted(_EXAMPLES.glob("*.graphql"))],
     )
     app.add_url_rule("/graphql", view_func=view)
@@ -46,7 +58,14 @@ def create_app(service: Service) -> Flask:
         service.metrics.count_request(rule.rule if rule else "none", response.status_code)
         return response
 
+    access.table.check(app.url_map, _root_fields(schema))
     return app
+
+
+def _root_fields(schema: GraphQLSchema) -> Iterator[str]:
+    roots = (("Query", schema.query_type), ("Mutation", schema.mutation_type))
+    for name, root in (*roots, ("Subscription", schema.subscription_type)):
+        yield from (f"{name}.{field}" for field in (root.fields if root else ()))
 
 
 def _context(service: Service, asked: Request) -> Context:
@@ -58,6 +77,7 @@ def _context(service: Service, asked: Request) -> Context:
         wait_until,
         lambda: asked.host_url.rstrip("/"),
         private_callbacks=service.settings.webhook_allow_private == "on",
+        by=current_caller().name,
     )
 
 

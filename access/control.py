@@ -13,7 +13,7 @@ from access.keys import Key
 from access.opening import anonymous_role, is_loopback
 from access.rate import rate_limit_of
 from access.roles import Caller, Role
-from access.slowing import KeyTries, Slowed, place_of
+from access.slowing import KeyTries, TooManyTries, place_of
 from access.table import UNASKED, UNCOUNTED, Table
 from settings import Settings
 
@@ -81,7 +81,7 @@ class AccessControl:
             self._require(self.table.of_field(operation, name), f"The {operation} field {name}")
 
     def try_secret(self, asked: Request, secret: str) -> Key | None:
-        """The key with this secret, which came from where the request comes from. Raises Slowed."""
+        """The key with this secret, which came from where the request comes from. Raises TooManyTries."""
         return self._tries.look_up(asked.remote_addr or "", secret)
 
     def _identify(self, asked: Request) -> None:
@@ -89,7 +89,7 @@ class AccessControl:
         if kind.lower() == "bearer":
             try:
                 key = self.try_secret(asked, secret.strip())
-            except Slowed as slowed:
+            except TooManyTries as slowed:
                 raise _too_many("TOO_MANY_TRIES", str(slowed), slowed.seconds) from slowed
             if key is None:
                 message = "The key in the Authorization header is not known here: `dev.py key list` names all"
@@ -147,14 +147,23 @@ class AccessControl:
 
 
 def install(access: AccessControl, app: Flask) -> None:
-    """Let ``sign_in`` find the access control of the application."""
+    """Let ``may`` and ``sign_in`` find the access control of the application."""
     app.extensions[_EXTENSION] = access
+
+
+def may(name: str) -> bool:
+    """Whether the caller of this request may use what the table of roles has under this name, such as "Query.queue".
+
+    A route stands under its method and rule, "POST /api/entries". Raises KeyError for what is not in the table.
+    """
+    access: AccessControl = current_app.extensions[_EXTENSION]
+    return current_caller().role >= access.table.of_name(name)
 
 
 def sign_in(secret: str) -> Caller | None:
     """Begin a new session of the browser with the key that has this secret; None if there is no such key.
 
-    Raises Slowed when too many wrong ones came from this address.
+    Raises TooManyTries when too many wrong ones came from this address.
     """
     access: AccessControl = current_app.extensions[_EXTENSION]
     key = access.try_secret(request, secret.strip())

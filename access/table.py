@@ -104,6 +104,10 @@ class Table:
             return Role.READ
         return self._roles[f"{operation.capitalize()}.{name}"]
 
+    def of_name(self, name: str) -> Role:
+        """The role for which something is in the table. Raises KeyError."""
+        return self._roles[name]
+
     def check(self, routes: Map, fields: Iterable[str]) -> None:
         """Raise RuntimeError unless exactly these routes and root fields are in the table."""
         found = set(fields)

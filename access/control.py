@@ -7,7 +7,7 @@ from functools import lru_cache
 from flask import Flask, Request, current_app, request
 
 from access import session
-from access.caller import Way, current_caller, current_way, set_caller
+from access.caller import Sender, Way, current_caller, current_sender, set_sender
 from access.key_ring import KeyRing
 from access.keys import Key
 from access.opening import anonymous_role, is_loopback
@@ -47,8 +47,8 @@ class AccessControl:
         self._tries = KeyTries(self.keys.find, clock)
         self._rate = rate_limit_of(settings)
         self._anonymous = {
-            True: Caller(None, anonymous_role(settings, has_keys=True)),
-            False: Caller(None, anonymous_role(settings, has_keys=self.keys.had_keys)),
+            True: Sender(Caller(None, anonymous_role(settings, has_keys=True))),
+            False: Sender(Caller(None, anonymous_role(settings, has_keys=self.keys.had_keys))),
         }
 
     @property
@@ -60,7 +60,7 @@ class AccessControl:
         """Find out who sends the request and let it pass. Raises Refused."""
         rule = asked.url_rule.rule if asked.url_rule else None
         self.keys.refresh()
-        set_caller(self._anonymous[self.keys.had_keys], Way.NONE)
+        set_sender(self._anonymous[self.keys.had_keys])
         if self.is_open:
             _check_host(asked.environ.get("HTTP_HOST", ""))
         elif (asked.method, rule) not in UNASKED:
@@ -94,7 +94,7 @@ class AccessControl:
             if key is None:
                 message = "The key in the Authorization header is not known here: `dev.py key list` names all"
                 raise _unauthenticated(message)
-            set_caller(Caller(key.name, key.role), Way.BEARER)
+            set_sender(Sender(Caller(key.name, key.role), Way.BEARER))
         elif "HTTP_COOKIE" in asked.environ:
             self._identify_session()
 
@@ -105,7 +105,7 @@ class AccessControl:
         name, mark = held
         key = self.keys.named(name)
         if key is not None and key.fingerprint == mark:
-            set_caller(Caller(key.name, key.role), Way.SESSION)
+            set_sender(Sender(Caller(key.name, key.role), Way.SESSION))
 
     def _count(self, asked: Request) -> None:
         assert self._rate is not None
@@ -132,9 +132,10 @@ class AccessControl:
 
     def _needs_token(self, asked: Request) -> bool:
         """A browser sends the cookie along, whichever page made it send the request; and an open server needs none."""
-        if current_way() is Way.SESSION:
+        way = current_sender().way
+        if way is Way.SESSION:
             return True
-        return current_way() is Way.NONE and (asked.endpoint or "").startswith(CONSOLE)
+        return way is Way.NONE and (asked.endpoint or "").startswith(CONSOLE)
 
     def _check_token(self, asked: Request) -> None:
         if not session.carries_token(asked, self.settings.max_body_bytes):
@@ -171,7 +172,7 @@ def sign_in(secret: str) -> Caller | None:
         return None
     session.begin_session(key)
     caller = Caller(key.name, key.role)
-    set_caller(caller, Way.SESSION)
+    set_sender(Sender(caller, Way.SESSION))
     return caller
 
 

@@ -10,7 +10,7 @@ from flask import Flask, Request, Response, jsonify, redirect, request
 from graphql import GraphQLSchema
 from werkzeug.exceptions import HTTPException
 
-from access.caller import Way, current_caller, sender_of
+from access.caller import Way, sender_of
 from access.control import AccessControl
 from access.session import csrf_token
 from gate import add_gate, permit_with
@@ -85,7 +85,7 @@ def _context(service: Service, asked: Request) -> Context:
         wait_until,
         lambda: asked.host_url.rstrip("/"),
         private_callbacks=service.settings.webhook_allow_private == "on",
-        by=current_caller().name,
+        by=sender_of(asked).caller.name,
     )
 
 

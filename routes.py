@@ -4,9 +4,10 @@ import logging
 import time
 from pathlib import Path
 
-from flask import Flask, Request, Response, jsonify, redirect, request
+from flask import Flask, Request, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
+from console import console
 from graphql_http import GraphQLView, Limits
 from request_context import Context
 from rest_api import rest_api
@@ -35,10 +36,18 @@ def create_app(service: Service) -> Flask:
         examples=[path.read_text(encoding="utf-8") for path in sorted(_EXAMPLES.glob("*.graphql"))],
     )
     app.add_url_rule("/graphql", view_func=view)
-    app.add_url_rule("/", view_func=lambda: redirect("/graphql"), endpoint="root")
     app.register_blueprint(rest_api(service))
+    app.register_blueprint(console(service, lambda: _context(service, _this_request())))
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected_error)
+
+    @app.before_request
+    def _limit_form() -> (
+        None
+    ):  # before anything reads the form; bodies of GraphQL and REST have limits of their own
+        is_upload = request.endpoint == "console.upload_products"
+        request.max_content_length = settings.upload_max_bytes if is_upload else settings.max_body_bytes
+        request.max_form_memory_size = settings.max_body_bytes
 
     @app.after_request
     def _count(response: Response) -> Response:
@@ -59,6 +68,11 @@ def _context(service: Service, asked: Request) -> Context:
         lambda: asked.host_url.rstrip("/"),
         private_callbacks=service.settings.webhook_allow_private == "on",
     )
+
+
+def _this_request() -> Request:
+    """The request itself: what is streamed to its client asks it things when it is no longer the current one."""
+    return request._get_current_object()  # type: ignore[attr-defined,no-any-return]
 
 
 def _http_error(error: HTTPException) -> tuple[Response, int]:

@@ -12,7 +12,7 @@ from conftest import ROOT
 FLOORS = (
     {"app", "serving", "gunicorn.conf"},
     {"routes"},
-    {"rest_api"},
+    {"rest_api", "console"},
     {"schema", "init_db", "service"},
     {"product_mutations", "product_events", "task_mutations", "task_events"},
     {"product_requests", "product_types", "task_types", "loading", "metrics", "logs"},

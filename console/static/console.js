@@ -149,6 +149,16 @@
   const statuses = new Map();
   const ENDINGS = { COMPLETED: ["completed", "done"], FAILED: ["failed", "error"] };
 
+  const settled = new Set();
+
+  function lookAfterSettled() {
+    for (const receipt of document.querySelectorAll("#dialog [data-receipt]:not([data-receipt=QUEUED])")) {
+      if (settled.has(receipt.id)) continue;
+      settled.add(receipt.id);
+      document.body.dispatchEvent(new CustomEvent("changed"));
+    }
+  }
+
   function tellEnds() {
     for (const row of document.querySelectorAll("[data-told-id]")) {
       const { toldId: id, toldStatus: status, toldName: name } = row.dataset;
@@ -221,6 +231,7 @@
     showTimes();
     hideBrokenAlready();
     tellEnds();
+    lookAfterSettled();
   }
 
   refresh();

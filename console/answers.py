@@ -6,8 +6,10 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
-from access import csrf_token, current_caller
 from flask import Response, redirect, render_template, request, url_for
+
+from access.caller import current_caller
+from access.session import csrf_token
 
 _DIALOG = "div#dialog-content"  # how htmx names the place for which it asks, see base.html
 _RUN = secrets.token_hex(8)  # another process may make other pages of the same data

@@ -2,9 +2,9 @@
 
 from typing import Any, NamedTuple
 
-from access import may
 from flask import Blueprint, Response
 
+from access.control import may
 from console.answers import page
 from console.charts import Chart, chart
 from database.schema import StoreError

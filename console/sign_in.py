@@ -1,10 +1,11 @@
 """Signs people in with a key, and out."""
 
-from urllib.parse import urlsplit
-
-from access import TooManyTries, sign_in, sign_out
 from flask import Blueprint, Response, redirect, request, url_for
 
+from access.control import sign_in
+from access.local_paths import local_path
+from access.session import sign_out
+from access.slowing import Slowed
 from console.answers import page
 from console.forms import Form
 
@@ -14,14 +15,16 @@ def add_sign_in(blueprint: Blueprint) -> None:
 
     @blueprint.get("/sign-in")
     def sign_in_() -> Response:
-        return page("sign_in.html", place="sign_in", form=Form({}), next=_local(request.args.get("next", "")))
+        return page(
+            "sign_in.html", place="sign_in", form=Form({}), next=local_path(request.args.get("next", ""))
+        )
 
     @blueprint.post("/sign-in")
     def sign_in_with_key() -> Response:
-        going_to = _local(request.form.get("next", ""))
+        going_to = local_path(request.form.get("next", ""))
         try:
-            known = sign_in(request.form.get("key", "").strip())
-        except TooManyTries as error:
+            known = sign_in(request.form.get("key", ""))
+        except Slowed as error:
             return _form_again(going_to, str(error), 429, error.seconds)
         if known is None:
             message = "No such key: copy it again from where it was shown when it was made"
@@ -39,13 +42,6 @@ def _form_again(going_to: str, message: str, status: int, wait_seconds: int | No
     if wait_seconds is not None:
         answer.headers["Retry-After"] = str(wait_seconds)
     return answer
-
-
-def _local(path: str) -> str:
-    """A path of this server, so that a link to the sign-in page cannot send somebody elsewhere afterwards."""
-    parts = urlsplit(path)
-    is_local = not parts.scheme and not parts.netloc and path.startswith("/") and "\\" not in path
-    return path if is_local and path[1:2] != "/" else url_for("console.overview")
 
 
 def _gone(path: str) -> Response:

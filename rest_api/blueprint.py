@@ -35,6 +35,11 @@ def rest_api(service: Service) -> Blueprint:
     return blueprint
 
 
+def is_rest(path: str) -> bool:
+    """Whether what is wrong at this path is answered with a problem."""
+    return any(path == place or path.startswith(f"{place}/") for place in _PLACES)
+
+
 def _answer_problem(error: Exception) -> Response:
     return problem_of(error).answer()
 
@@ -42,7 +47,7 @@ def _answer_problem(error: Exception) -> Response:
 def _answer_wrong_route() -> Response | None:
     """Where no route fits there is no blueprint either, so the application would answer in its own form."""
     path, error = request.path, request.routing_exception
-    if error is None or not any(path == place or path.startswith(f"{place}/") for place in _PLACES):
+    if error is None or not is_rest(path):
         return None
     match error:
         case NotFound():

@@ -12,6 +12,7 @@ from conftest import ROOT
 FLOORS = (
     {"app", "serving", "gunicorn.conf"},
     {"routes"},
+    {"gate"},
     {"rest_api", "console"},
     {"schema", "init_db", "service"},
     {"product_mutations", "product_events", "task_mutations", "task_events"},
@@ -19,7 +20,7 @@ FLOORS = (
     {"product_pages", "task_requests"},
     {"entries", "request_context"},
     {"async_db", "tasks", "connections", "graphql_scalars"},
-    {"accepting", "waiting", "webhooks"},
+    {"accepting", "waiting", "webhooks", "access"},
     {"database"},
     {"writes", "background", "graphql_http", "settings", "time_ordered"},
     {"product"},

@@ -13,6 +13,7 @@
   const TOAST_MILLISECONDS = 8000;
 
   function toast(text, kind) {
+    if ([...toasts.children].some((one) => one.firstChild.textContent === text)) return; // it is said already
     const shown = document.createElement("div");
     shown.className = `toast ${kind}`;
     const words = document.createElement("span");

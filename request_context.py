@@ -21,7 +21,8 @@ class Context:
     """What the resolvers of one request work with.
 
     ``wait_until`` (monotonic seconds) bounds all waits of the request together; ``base_url`` tells where the
-    client finds our own pictures; ``private_callbacks`` lets a callback URL lead into a private network.
+    client finds our own pictures; ``private_callbacks`` lets a callback URL lead into a private network; ``by`` is
+    the name of the caller, None of one who gave none.
     """
 
     products: Products
@@ -30,6 +31,7 @@ class Context:
     wait_until: float
     base_url: Callable[[], str]
     private_callbacks: bool = False
+    by: str | None = None
 
     @property
     def wait_seconds(self) -> float:

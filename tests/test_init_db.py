@@ -150,7 +150,7 @@ def test_no_id_is_given_twice_even_when_its_product_is_deleted_or_waits(run: Run
     file = write_lines(tmp_path / "a.jsonl", *lamps(1))
     with catalogue(tmp_path) as connection:
         connection.execute(
-            "INSERT INTO ledger VALUES (1, 'DELETE', 50, '{}', 1, NULL, 'APPLIED', NULL, NULL, 1)"
+            "INSERT INTO ledger VALUES (1, 'DELETE', 50, '{}', 1, NULL, 'APPLIED', NULL, NULL, 1, NULL)"
         )
         connection.commit()
     run(file)

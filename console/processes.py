@@ -34,7 +34,7 @@ def add_process_pages(blueprint: Blueprint, service: Service, context: Callable[
 
     @blueprint.get("/process")
     def processes() -> Response:
-        return page_of((queue.changes, receiver.changes), lambda: _list(context(), receiver.newest(20)))
+        return page_of((queue.changes, receiver.last_kept), lambda: _list(context(), receiver.newest(20)))
 
     @blueprint.get("/process/new")
     def new_process() -> Response:
@@ -63,7 +63,7 @@ def add_process_pages(blueprint: Blueprint, service: Service, context: Callable[
 
     @blueprint.get("/process/<correlation_id>")
     def process(correlation_id: str) -> Response:
-        seen = (queue.changes, receiver.changes)
+        seen = (queue.changes, receiver.last_kept)
         return page_of(seen, lambda: _one(context(), correlation_id, receiver.newest()))
 
 

@@ -235,7 +235,7 @@ def screenshots(_: Namespace) -> int:
     python = ready_python(ROOT, TO_DEVELOP, say)
     with _throw_away_server() as place:
         say("Takes about two minutes: the charts need something to show")
-        command = [python, "-m", "devkit.screenshots", "docs/screenshots"]
+        command = [str(python), "-m", "devkit.screenshots", "docs/screenshots"]
         return subprocess.call(command, cwd=ROOT, env=place.environment())
 
 

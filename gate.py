@@ -8,7 +8,7 @@ from flask import Flask, Request, Response, redirect, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from access.control import CONSOLE, AccessControl, Refused, install
-from access.headers import add_headers
+from access.headers import with_headers
 from access.local_paths import local_path
 from access.session import session_secret, use_sessions
 from graphql_http import HttpRefusal, answer_refusal, wants_page
@@ -32,13 +32,14 @@ def add_gate(app: Flask, access: AccessControl) -> None:
 
     @app.before_request
     def _admit() -> Response | None:
+        asked = request._get_current_object()  # type: ignore[attr-defined]  # the proxy costs at each look
         try:
-            access.admit(request)
+            access.admit(asked)
         except Refused as refused:
-            return _answer(request, refused)
+            return _answer(asked, refused)
         return None
 
-    app.after_request(add_headers)
+    app.wsgi_app = with_headers(app.wsgi_app)  # type: ignore[method-assign, assignment]
 
 
 def permit_with(access: AccessControl) -> Callable[[Request, str, Collection[str]], None]:

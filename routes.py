@@ -9,7 +9,7 @@ from flask import Flask, Request, Response, jsonify, request
 from graphql import GraphQLSchema
 from werkzeug.exceptions import HTTPException
 
-from access.caller import Way, current_caller, current_way
+from access.caller import Way, current_caller, current_sender
 from access.control import AccessControl
 from access.session import csrf_token
 from console import console
@@ -52,7 +52,7 @@ def create_app(service: Service, access: AccessControl) -> Flask:
         max_streams=settings.max_streams,
         context=lambda asked: _context(service, asked),
         permit=permit_with(access),
-        csrf_token=lambda: csrf_token() if current_way() is Way.SESSION else "",
+        csrf_token=lambda: csrf_token() if current_sender().way is Way.SESSION else "",
         examples=[path.read_text(encoding="utf-8") for path in sorted(_EXAMPLES.glob("*.graphql"))],
     )
     app.add_url_rule("/graphql", view_func=view)

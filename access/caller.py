@@ -1,6 +1,7 @@
 """Knows who sent the request that is being answered."""
 
 from enum import Enum
+from typing import NamedTuple
 
 from flask import g
 
@@ -15,22 +16,27 @@ class Way(Enum):
     SESSION = "session"
 
 
+class Sender(NamedTuple):
+    """Who sent a request, and how that was shown."""
+
+    caller: Caller
+    way: Way = Way.NONE
+
+
 def current_caller() -> Caller:
     """Who sent the request that is being answered. Raises RuntimeError outside of a request."""
-    found: Caller = g.get("caller", _UNKNOWN)
+    return current_sender().caller
+
+
+def current_sender() -> Sender:
+    """The same, with the way in which it was shown."""
+    found: Sender = g.get("sender", _UNKNOWN)
     return found
 
 
-def current_way() -> Way:
-    """How the caller of this request showed who it is."""
-    found: Way = g.get("caller_way", Way.NONE)
-    return found
-
-
-def set_caller(caller: Caller, way: Way) -> None:
+def set_sender(sender: Sender) -> None:
     """Say who sends this request; only what checks requests calls it."""
-    g.caller = caller
-    g.caller_way = way
+    g.sender = sender
 
 
-_UNKNOWN = Caller(None, Role.NOBODY)
+_UNKNOWN = Sender(Caller(None, Role.NOBODY))

@@ -7,13 +7,13 @@ from functools import lru_cache
 from flask import Flask, Request, current_app, request
 
 from access import session
-from access.caller import Way, current_caller, current_way, set_caller
+from access.caller import Sender, Way, current_caller, current_sender, set_sender
 from access.key_ring import KeyRing
 from access.keys import Key
 from access.opening import anonymous_role, is_loopback
 from access.rate import rate_limit_of
 from access.roles import Caller, Role
-from access.slowing import KeyTries, Slowed, place_of
+from access.slowing import KeyTries, TooManyTries, place_of
 from access.table import UNASKED, UNCOUNTED, Table
 from settings import Settings
 
@@ -47,8 +47,8 @@ class AccessControl:
         self._tries = KeyTries(self.keys.find, clock)
         self._rate = rate_limit_of(settings)
         self._anonymous = {
-            True: Caller(None, anonymous_role(settings, has_keys=True)),
-            False: Caller(None, anonymous_role(settings, has_keys=self.keys.had_keys)),
+            True: Sender(Caller(None, anonymous_role(settings, has_keys=True))),
+            False: Sender(Caller(None, anonymous_role(settings, has_keys=self.keys.had_keys))),
         }
 
     @property
@@ -60,7 +60,7 @@ class AccessControl:
         """Find out who sends the request and let it pass. Raises Refused."""
         rule = asked.url_rule.rule if asked.url_rule else None
         self.keys.refresh()
-        set_caller(self._anonymous[self.keys.had_keys], Way.NONE)
+        set_sender(self._anonymous[self.keys.had_keys])
         if self.is_open:
             _check_host(asked.environ.get("HTTP_HOST", ""))
         elif (asked.method, rule) not in UNASKED:
@@ -81,7 +81,7 @@ class AccessControl:
             self._require(self.table.of_field(operation, name), f"The {operation} field {name}")
 
     def try_secret(self, asked: Request, secret: str) -> Key | None:
-        """The key with this secret, which came from where the request comes from. Raises Slowed."""
+        """The key with this secret, which came from where the request comes from. Raises TooManyTries."""
         return self._tries.look_up(asked.remote_addr or "", secret)
 
     def _identify(self, asked: Request) -> None:
@@ -89,12 +89,12 @@ class AccessControl:
         if kind.lower() == "bearer":
             try:
                 key = self.try_secret(asked, secret.strip())
-            except Slowed as slowed:
+            except TooManyTries as slowed:
                 raise _too_many("TOO_MANY_TRIES", str(slowed), slowed.seconds) from slowed
             if key is None:
                 message = "The key in the Authorization header is not known here: `dev.py key list` names all"
                 raise _unauthenticated(message)
-            set_caller(Caller(key.name, key.role), Way.BEARER)
+            set_sender(Sender(Caller(key.name, key.role), Way.BEARER))
         elif "HTTP_COOKIE" in asked.environ:
             self._identify_session()
 
@@ -105,7 +105,7 @@ class AccessControl:
         name, mark = held
         key = self.keys.named(name)
         if key is not None and key.fingerprint == mark:
-            set_caller(Caller(key.name, key.role), Way.SESSION)
+            set_sender(Sender(Caller(key.name, key.role), Way.SESSION))
 
     def _count(self, asked: Request) -> None:
         assert self._rate is not None
@@ -132,9 +132,10 @@ class AccessControl:
 
     def _needs_token(self, asked: Request) -> bool:
         """A browser sends the cookie along, whichever page made it send the request; and an open server needs none."""
-        if current_way() is Way.SESSION:
+        way = current_sender().way
+        if way is Way.SESSION:
             return True
-        return current_way() is Way.NONE and (asked.endpoint or "").startswith(CONSOLE)
+        return way is Way.NONE and (asked.endpoint or "").startswith(CONSOLE)
 
     def _check_token(self, asked: Request) -> None:
         if not session.carries_token(asked):
@@ -147,20 +148,23 @@ class AccessControl:
 
 
 def install(access: AccessControl, app: Flask) -> None:
-    """Let ``sign_in`` find the access control of the application."""
+    """Let ``may`` and ``sign_in`` find the access control of the application."""
     app.extensions[_EXTENSION] = access
 
 
-def may(what: str) -> bool:
-    """Whether the caller of this request may do what the table calls so, such as ``POST /products``."""
+def may(name: str) -> bool:
+    """Whether the caller of this request may use what the table of roles has under this name, such as "Query.queue".
+
+    A route stands under its method and rule, "POST /api/entries". Raises KeyError for what is not in the table.
+    """
     access: AccessControl = current_app.extensions[_EXTENSION]
-    return current_caller().role >= access.table.of(what)
+    return current_caller().role >= access.table.of_name(name)
 
 
 def sign_in(secret: str) -> Caller | None:
     """Begin a new session of the browser with the key that has this secret; None if there is no such key.
 
-    Raises Slowed when too many wrong ones came from this address.
+    Raises TooManyTries when too many wrong ones came from this address.
     """
     access: AccessControl = current_app.extensions[_EXTENSION]
     key = access.try_secret(request, secret.strip())
@@ -168,7 +172,7 @@ def sign_in(secret: str) -> Caller | None:
         return None
     session.begin_session(key)
     caller = Caller(key.name, key.role)
-    set_caller(caller, Way.SESSION)
+    set_sender(Sender(caller, Way.SESSION))
     return caller
 
 

@@ -17,7 +17,7 @@ LONGEST_WAIT_SECONDS = 60.0
 ADDRESSES_MAX = 10_000
 
 
-class Slowed(Exception):
+class TooManyTries(Exception):
     """A try that came too early: no key was looked at. ``seconds``: how long to wait, rounded up."""
 
     def __init__(self, seconds: float) -> None:
@@ -50,7 +50,7 @@ class KeyTries:
         self._turn = threading.Lock()
 
     def look_up(self, address: str, secret: str) -> Key | None:
-        """The key with this secret, shown from this address. Raises Slowed."""
+        """The key with this secret, shown from this address. Raises TooManyTries."""
         place = place_of(address)
         if place not in self._failed or (place, hash_of(secret)) in self._used:
             key = self._find(secret)
@@ -70,7 +70,7 @@ class KeyTries:
     def _check(self, place: str) -> None:
         failed = self._failed.get(place)
         if failed is not None and (wait := failed.free_at - self._clock()) > 0:
-            raise Slowed(wait)
+            raise TooManyTries(wait)
 
     def _note_failure(self, place: str) -> None:
         now = self._clock()

@@ -139,10 +139,6 @@ class Table:
                 self._roles[name] = role
         self._routes: dict[tuple[str, str], Role] = {}
 
-    def of(self, name: str) -> Role:
-        """The role that a route or a root field needs, as it stands in the table. Raises KeyError for no such name."""
-        return self._roles[name]
-
     def of_route(self, method: str, rule: str) -> Role:
         """The role that a request needs at the least. Raises KeyError before ``check`` was called."""
         return self._routes[method, rule]
@@ -155,6 +151,10 @@ class Table:
         if name.startswith("__"):
             return Role.READ
         return self._roles[f"{operation.capitalize()}.{name}"]
+
+    def of_name(self, name: str) -> Role:
+        """The role for which something is in the table. Raises KeyError."""
+        return self._roles[name]
 
     def check(self, routes: Map, fields: Iterable[str]) -> None:
         """Raise RuntimeError unless exactly these routes and root fields are in the table."""

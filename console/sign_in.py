@@ -5,7 +5,7 @@ from flask import Blueprint, Response, redirect, request, url_for
 from access.control import sign_in
 from access.local_paths import local_path
 from access.session import sign_out
-from access.slowing import Slowed
+from access.slowing import TooManyTries
 from console.answers import page
 from console.forms import Form
 
@@ -24,7 +24,7 @@ def add_sign_in(blueprint: Blueprint) -> None:
         going_to = local_path(request.form.get("next", ""))
         try:
             known = sign_in(request.form.get("key", ""))
-        except Slowed as error:
+        except TooManyTries as error:
             return _form_again(going_to, str(error), 429, error.seconds)
         if known is None:
             message = "No such key: copy it again from where it was shown when it was made"

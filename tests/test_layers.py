@@ -17,7 +17,7 @@ FLOORS = (
     {"schema", "init_db", "service"},
     {"product_mutations", "product_events", "task_mutations", "task_events"},
     {"product_requests", "product_types", "task_types", "loading", "metrics", "logs"},
-    {"product_pages", "task_requests"},
+    {"product_pages", "task_requests", "task_action_types"},
     {"entries", "request_context"},
     {"async_db", "tasks", "connections", "graphql_scalars"},
     {"accepting", "waiting", "webhooks", "access"},

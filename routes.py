@@ -56,7 +56,7 @@ def create_app(service: Service, access: AccessControl) -> Flask:
         examples=[path.read_text(encoding="utf-8") for path in sorted(_EXAMPLES.glob("*.graphql"))],
     )
     app.add_url_rule("/graphql", view_func=view)
-    app.register_blueprint(rest_api(service))
+    app.register_blueprint(rest_api(service, lambda: current_caller().name))
     app.register_blueprint(console(service, lambda: _context(service, _this_request())))
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected_error)

@@ -46,6 +46,7 @@ class _Ticket:
     """One request on its way into the journal, and what came of it."""
 
     requests: Sequence[WriteRequest]
+    by: str | None
     size: int
     key: str | None
     fingerprint: str
@@ -73,14 +74,17 @@ class Acceptor:
         self.last_write_id = max(last_write_id, backlog.last_id)
         self._last_product_id = max(last_product_id, backlog.last_product_id)
 
-    def accept(self, requests: Sequence[WriteRequest], key: str | None) -> list[Write] | KeyUse:
-        """Journal the requests in one commit, in their order, all or none, and return their writes.
+    def accept(
+        self, requests: Sequence[WriteRequest], key: str | None, by: str | None
+    ) -> list[Write] | KeyUse:
+        """Journal the requests of the caller ``by`` in one commit, in their order, all or none; returns their writes.
 
         Returns what the key was used for when the same request was accepted with it before. Raises
         NotAcceptedError. When this returns the writes are on disk as JOURNAL_SYNC promises.
         """
         ticket = _Ticket(
             requests,
+            by,
             sum(size_bytes(request.arguments) for request in requests),
             key,
             _fingerprint(requests) if key else "",
@@ -158,7 +162,7 @@ class Acceptor:
                 ticket.replayed = used
                 return
         self._check_room(ticket)
-        ticket.writes = self._number(ticket.requests)
+        ticket.writes = self._number(ticket.requests, ticket.by)
         self._count(len(ticket.writes), ticket.size)
         if ticket.key and ticket.writes:
             keys[ticket.key] = KeyUse(ticket.key, ticket.fingerprint, ticket.writes[0].id, len(ticket.writes))
@@ -172,7 +176,7 @@ class Acceptor:
                 f"{limits.max_bytes:,} bytes are the limits. Nothing was accepted; send this again later",
             )
 
-    def _number(self, requests: Sequence[WriteRequest]) -> list[Write]:
+    def _number(self, requests: Sequence[WriteRequest], by: str | None) -> list[Write]:
         now = time.time_ns() // 1000
         self.last_write_id = max(self.last_write_id, first_id_of(now) - 1)
         writes = []
@@ -192,6 +196,7 @@ class Acceptor:
                     request.arguments,
                     now,
                     request.retry_of,
+                    by,
                 )
             )
         return writes

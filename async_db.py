@@ -18,7 +18,7 @@ from database.schema import StoreError
 from database.writer import CatalogueWriter, SettledBatch
 from time_ordered import first_id_of
 from waiting import Waiters
-from writes import Write, WriteRequest, WriteStatus
+from writes import Write, WriteFilter, WriteRequest, WriteStatus
 
 __all__ = ["NotAcceptedError", "QueueLimits", "QueueState", "QueueStatus", "Refusal", "WriteQueue"]
 
@@ -118,14 +118,16 @@ class WriteQueue:
 
     # -- accept ---------------------------------------------------------------------------------------------
 
-    def accept(self, requests: Sequence[WriteRequest], idempotency_key: str | None = None) -> list[Write]:
-        """Accept the writes, all or none, in their order; when this returns they are on disk.
+    def accept(
+        self, requests: Sequence[WriteRequest], idempotency_key: str | None = None, by: str | None = None
+    ) -> list[Write]:
+        """Accept the writes of the caller ``by``, all or none, in their order; when this returns they are on disk.
 
-        The same key with the same requests returns the receipts of the first time, as they are now.
+        The same key with the same requests returns the receipts of the first time, as they are now, whoever asks.
         Raises NotAcceptedError: full, shutting down, the key was used for something else, or the journal
         cannot be written.
         """
-        accepted = self._acceptor.accept(requests, idempotency_key)
+        accepted = self._acceptor.accept(requests, idempotency_key, by)
         if isinstance(accepted, KeyUse):
             return self._receipts(accepted.first_write_id, accepted.writes)
         if self._idle:  # a plain read: the drain looks into the journal once more after setting it
@@ -142,26 +144,45 @@ class WriteQueue:
             return waiting  # also while the ledger cannot be read
         return self._ledger.find(write_id)
 
-    def newest(self, status: WriteStatus | None, before: int | None, limit: int) -> list[Write]:
+    def newest(self, wanted: WriteFilter, before: int | None, limit: int) -> list[Write]:
         """The newest ``limit`` receipts with an id below ``before``, newest first."""
         end = 2**63 - 1 if before is None else before
         waiting: list[Write] = []
-        if status in (None, WriteStatus.QUEUED):
-            waiting = self._journal.newest(end, self._waiters.settled_through, limit)
-        if status is WriteStatus.QUEUED:
+        if wanted.status in (None, WriteStatus.QUEUED):  # before the ledger: a write moves from here to there
+            waiting = self._journal.newest(wanted, end, self.settled_through, limit)
+        if wanted.status is WriteStatus.QUEUED:
             return waiting
-        settled = self._ledger.newest(end, limit, status)
+        settled = self._ledger.newest(wanted, end, limit)
         known = {write.id for write in settled}
         merged = [write for write in waiting if write.id not in known] + settled
         return sorted(merged, key=lambda write: -write.id)[:limit]
 
+    @property
+    def last_write_id(self) -> int:
+        """The id of the write that was accepted last; 0 when there was none."""
+        return self._acceptor.last_write_id
+
+    @property
+    def settled_through(self) -> int:
+        """The id up to which every write is settled: they settle in the order of their ids."""
+        return self._waiters.settled_through
+
+    def counts(self) -> dict[WriteStatus, int]:
+        """How many writes have each status; those that are settled count since the catalogue was made."""
+        applied, failed = (self._totals[status] for status in (WriteStatus.APPLIED, WriteStatus.FAILED))
+        return {
+            WriteStatus.QUEUED: self._acceptor.depth,
+            WriteStatus.APPLIED: applied,
+            WriteStatus.FAILED: failed,
+        }
+
     def knows(self, write_id: int) -> bool:
         """Whether an id can be that of an accepted write."""
-        return 0 < write_id <= self._acceptor.last_write_id
+        return 0 < write_id <= self.last_write_id
 
     def is_settled(self, write_id: int) -> bool:
-        """Whether every write up to this id is settled: they settle in the order of their ids."""
-        return write_id <= self._waiters.settled_through
+        """Whether every write up to this id is settled."""
+        return write_id <= self.settled_through
 
     def wait(self, write_id: int, timeout_seconds: float, *, counted: bool = True) -> Write | None:
         """Wait until a write is settled and return it; None when the time is over first.

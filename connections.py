@@ -10,6 +10,7 @@ from graphql_http import RequestError
 PAGE_DEFAULT = 50
 PAGE_MAX = 500
 SEARCH_MAX = 200
+NAME_MAX = 64
 ID_MAX = 2**63 - 1
 
 T = TypeVar("T")
@@ -95,6 +96,13 @@ def check_search(search: str | None) -> str:
     if found := rules.unusable_character(text):
         raise RequestError(f"search has the character U+{ord(found):04X}: remove it")
     return text
+
+
+def check_name(by: str | None) -> str | None:
+    """The caller's name that a list is filtered by; None lets every one through. Raises RequestError."""
+    if by is not None and (not 1 <= len(by) <= NAME_MAX or rules.unusable_character(by)):
+        raise RequestError(f"by is {shorten(by)!r}: give a name of 1 to {NAME_MAX} printable characters")
+    return by
 
 
 def shorten(text: str) -> str:

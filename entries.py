@@ -71,6 +71,7 @@ class Entry(NamedTuple):
     locked_at: datetime | None
     created_at: datetime
     updated_at: datetime
+    created_by: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,7 @@ def entry_of(task: Task) -> Entry:
         locked_at=task.locked_at,
         created_at=task.created_at,
         updated_at=task.updated_at,
+        created_by=task.created_by,
     )
 
 

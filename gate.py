@@ -1,19 +1,21 @@
 """Lets each request pass or answers it with its refusal, in the form of its place: page, problem or GraphQL error."""
 
+import json
 from collections.abc import Callable, Collection
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from flask import Flask, Request, Response, redirect, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from access.control import CONSOLE, AccessControl, Refused, install
 from access.headers import with_headers
+from access.local_paths import local_path
 from access.session import session_secret, use_sessions
 from graphql_http import HttpRefusal, answer_refusal, wants_page
 from rest_api import Problem, is_rest
 
 SIGN_IN = "/sign-in"
-_PAGES = ("graphql", "root")  # endpoints that browsers open, beside the console's
+_PAGES = ("graphql",)  # endpoints that browsers open, beside the console's
 
 
 def add_gate(app: Flask, access: AccessControl) -> None:
@@ -52,18 +54,6 @@ def permit_with(access: AccessControl) -> Callable[[Request, str, Collection[str
     return permit
 
 
-def local_path(url: str | None) -> str:
-    """Path and query of a URL, to send a browser back to a page of ours; ``/`` for whatever could lead elsewhere."""
-    try:
-        parts = urlsplit(url or "")
-    except ValueError:
-        return "/"
-    path = f"{parts.path}?{parts.query}" if parts.query else parts.path
-    # Browsers take // and /\\ for the beginning of a host, and leave control characters out.
-    is_safe = path.startswith("/") and path[1:2] not in ("/", "\\") and path.isprintable()
-    return path if is_safe else "/"
-
-
 def _answer(asked: Request, refused: Refused) -> Response:
     endpoint = asked.endpoint or ""
     if endpoint.startswith(CONSOLE) or (endpoint in _PAGES and _opens_a_page(asked)):
@@ -77,13 +67,13 @@ def _page_answer(asked: Request, refused: Refused) -> Response:
     answer = Response(f"{refused.message}\n", refused.status, content_type="text/plain; charset=utf-8")
     answer.headers.extend(refused.headers)
     answer.headers["Cache-Control"] = "no-store"
-    if refused.status != 401:
-        return answer
-    if (
-        "HX-Request" in asked.headers
-    ):  # htmx follows a redirect by itself and would show the page inside of a page
-        answer.headers["HX-Redirect"] = _sign_in_location(asked.headers.get("HX-Current-URL"))
-    elif _opens_a_page(asked):
+    if "HX-Request" in asked.headers:
+        # A script asks: it leaves the page as it is, says why over it, and goes to sign in by itself.
+        answer.headers["HX-Reswap"] = "none"
+        answer.headers["HX-Trigger"] = json.dumps({"toast": {"text": refused.message, "kind": "error"}})
+        if refused.status == 401:
+            answer.headers["HX-Redirect"] = _sign_in_location(asked.headers.get("HX-Current-URL"))
+    elif refused.status == 401 and _opens_a_page(asked):
         return redirect(_sign_in_location(asked.full_path.removesuffix("?")))  # type: ignore[return-value]
     return answer
 

@@ -21,7 +21,7 @@ from database.products import Position, ProductFilter, ProductOrder
 from graphql_http import RequestError
 from product import Product
 from request_context import Context
-from writes import Write, WriteStatus
+from writes import Write, WriteFilter
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +110,11 @@ def products_page(
     return Page(edges, info, lambda: context.products.count(wanted))
 
 
-def receipts_page(context: Context, status: WriteStatus | None, first: int, after: str | None) -> Page:
+def receipts_page(context: Context, wanted: WriteFilter, first: int, after: str | None) -> Page:
     """Receipts, newest first."""
     check_page_size("first", first)
     before = None if after is None else parse_id("after", after)
-    writes = context.queue.newest(status, before, first + 1)
+    writes = context.queue.newest(wanted, before, first + 1)
     shelf = Shelf(context, writes[:first])
     return newest_first(writes, first, after, lambda write: Edge(str(write.id), Receipt(write, shelf)))
 

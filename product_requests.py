@@ -135,7 +135,7 @@ def create_sync(context: Context, fields: Mapping[str, Any], key: str | None) ->
 def _answer(context: Context, requests: Any, key: str | None, message: str) -> Answer:
     try:
         _check_key(key)
-        writes = context.queue.accept(requests(), key)
+        writes = context.queue.accept(requests(), key, context.by)
     except _Refused as refused:
         first = refused.errors[0].message
         more = f" (and {len(refused.errors) - 1} more)" if len(refused.errors) > 1 else ""

@@ -6,13 +6,13 @@ import graphene
 
 import product_pages as pages
 from async_db import QueueState, QueueStatus
-from connections import PAGE_DEFAULT, PAGE_MAX, Page, parse_id
+from connections import PAGE_DEFAULT, PAGE_MAX, Page, check_name, parse_id
 from database.products import ProductFilter, ProductOrder
 from graphql_scalars import JSON, PageInfo
 from product import Product as StoredProduct
 from product_pages import Receipt, Shelf
 from request_context import Context, reading
-from writes import Operation, WriteErrorCode, WriteFailure, WriteStatus
+from writes import Operation, WriteErrorCode, WriteFailure, WriteFilter, WriteStatus
 
 OperationEnum = graphene.Enum.from_enum(Operation, name="WriteOperation")
 StatusEnum = graphene.Enum.from_enum(WriteStatus, name="WriteStatus")
@@ -58,6 +58,7 @@ class Write(graphene.ObjectType):
     product = graphene.Field(Product, description="The product as it is now; null when there is none")
     error = graphene.Field(WriteFailureType)
     accepted_at = graphene.DateTime(required=True)
+    accepted_by = graphene.String(description="Who had it accepted: the name of a key; null without one")
     settled_at = graphene.DateTime()
     retry_of = graphene.ID(description="The FAILED write that this one tries again")
 
@@ -89,6 +90,10 @@ class Write(graphene.ObjectType):
     @staticmethod
     def resolve_accepted_at(root: Receipt, _info: object) -> Any:
         return root.write.accepted_at
+
+    @staticmethod
+    def resolve_accepted_by(root: Receipt, _info: object) -> str | None:
+        return root.write.accepted_by
 
     @staticmethod
     def resolve_settled_at(root: Receipt, _info: object) -> Any:
@@ -190,6 +195,8 @@ class Query(graphene.ObjectType):
         WriteConnection,
         required=True,
         status=StatusEnum(),
+        product_id=graphene.ID(),
+        by=graphene.String(description="The name of who had them accepted"),
         first=graphene.Int(default_value=PAGE_DEFAULT),
         after=graphene.String(),
         description="Receipts, newest first",
@@ -265,9 +272,13 @@ class Query(graphene.ObjectType):
         info: graphene.ResolveInfo,
         first: int | None,
         status: WriteStatus | None = None,
+        product_id: str | None = None,
+        by: str | None = None,
         after: str | None = None,
     ) -> Page:
-        return pages.receipts_page(info.context, status, PAGE_DEFAULT if first is None else first, after)
+        product = None if product_id is None else parse_id("productId", product_id)
+        wanted = WriteFilter(status, product, check_name(by))
+        return pages.receipts_page(info.context, wanted, PAGE_DEFAULT if first is None else first, after)
 
     @staticmethod
     @reading

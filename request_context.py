@@ -22,7 +22,7 @@ class Context:
 
     ``wait_until`` (monotonic seconds) bounds all waits of the request together; ``base_url`` tells where the
     client finds our own pictures; ``private_callbacks`` lets a callback URL lead into a private network; ``by`` is
-    the name of the key that the request came with.
+    the name of the caller, None of one who gave none.
     """
 
     products: Products

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Request, Response, jsonify, redirect, request
+from flask import Flask, Request, Response, jsonify, request
 from graphql import GraphQLSchema
 from werkzeug.exceptions import HTTPException
 
 from access.caller import Way, sender_of
 from access.control import AccessControl
 from access.session import csrf_token
+from console import console
 from gate import add_gate, permit_with
 from graphql_http import GraphQLView, Limits
 from request_context import Context
@@ -33,8 +34,16 @@ def create_app(service: Service, access: AccessControl) -> Flask:
     """
     app = _Application(__name__)
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = _ASSET_SECONDS
-    add_gate(app, access)
     settings, schema = service.settings, build_schema().graphql_schema
+
+    @app.before_request
+    def _limit_form() -> None:
+        """Before the gate, which may look for a token in it; GraphQL and REST have limits of their own."""
+        is_upload = request.endpoint == "console.upload_products"
+        request.max_content_length = settings.upload_max_bytes if is_upload else settings.max_body_bytes
+        request.max_form_memory_size = settings.max_body_bytes
+
+    add_gate(app, access)
     view = GraphQLView.as_view(
         "graphql",
         schema=schema,
@@ -48,8 +57,8 @@ def create_app(service: Service, access: AccessControl) -> Flask:
         examples=[path.read_text(encoding="utf-8") for path in sorted(_EXAMPLES.glob("*.graphql"))],
     )
     app.add_url_rule("/graphql", view_func=view)
-    app.add_url_rule("/", view_func=lambda: redirect("/graphql"), endpoint="root")
-    app.register_blueprint(rest_api(service))
+    app.register_blueprint(rest_api(service, lambda: current_caller().name))
+    app.register_blueprint(console(service, lambda: _context(service, _this_request())))
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected_error)
 
@@ -87,6 +96,11 @@ def _context(service: Service, asked: Request) -> Context:
         private_callbacks=service.settings.webhook_allow_private == "on",
         by=sender_of(asked).caller.name,
     )
+
+
+def _this_request() -> Request:
+    """The request itself: what is streamed to its client asks it things when it is no longer the current one."""
+    return request._get_current_object()  # type: ignore[attr-defined,no-any-return]
 
 
 def _http_error(error: HTTPException) -> tuple[Response, int]:

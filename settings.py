@@ -104,6 +104,12 @@ class Settings:
         "on", "`off` turns introspection, suggestions and GraphiQL off", choices=("on", "off")
     )
     max_body_bytes: int = _setting(4 << 20, "bytes of a request body", least=1)
+    upload_max_bytes: int = _setting(
+        32 << 20, "bytes of a file of products that is uploaded", least=1, most=1 << 40
+    )
+    console_poll_seconds: int = _setting(
+        2, "seconds after which an open page of the console looks again", least=1, most=3600
+    )
     max_tokens: int = _setting(10_000, "tokens of a GraphQL document", least=1)
     max_depth: int = _setting(16, "levels of nested fields", least=1)
     max_aliases: int = _setting(30, "aliases in a document", least=0)

@@ -1,5 +1,6 @@
 """Declares the GraphQL mutations of tasks; each answers the task as it was accepted, or as it is now."""
 
+from datetime import datetime
 from typing import Any
 
 import graphene
@@ -30,6 +31,12 @@ def _options() -> dict[str, Any]:
             description="The same key and arguments give the same task, however often they are sent"
         ),
     }
+
+
+class PrunedTasks(graphene.ObjectType):
+    """What pruneTasks has deleted."""
+
+    pruned = graphene.Int(required=True, description="How many tasks")
 
 
 class Mutation(graphene.ObjectType):
@@ -103,6 +110,13 @@ class Mutation(graphene.ObjectType):
     resume_task_type = graphene.Field(
         TaskType, type=graphene.String(required=True), description="Start tasks of a type again"
     )
+    prune_tasks = graphene.Field(
+        PrunedTasks,
+        ended_before=graphene.DateTime(
+            required=True, description="With its time zone; IDEMPOTENCY_HOURS ago at the latest"
+        ),
+        description="Delete the tasks that ended before a time, with what was done to them",
+    )
 
     @staticmethod
     @answering
@@ -156,29 +170,37 @@ class Mutation(graphene.ObjectType):
             payload,
             callback_url,
             idempotency_key,
+            by=context.by,
             private_callbacks=context.private_callbacks,
         )
 
     @staticmethod
     @answering
     def resolve_cancel_task(_root: None, info: graphene.ResolveInfo, id: str) -> StoredTask:  # noqa: A002
-        task: StoredTask = info.context.tasks.cancel(parse_id("id", id))
-        return task
+        context: Context = info.context
+        return context.tasks.cancel(parse_id("id", id), context.by)
 
     @staticmethod
     @answering
     def resolve_retry_task(_root: None, info: graphene.ResolveInfo, id: str) -> StoredTask:  # noqa: A002
-        task: StoredTask = info.context.tasks.retry(parse_id("id", id))
-        return task
+        context: Context = info.context
+        return context.tasks.retry(parse_id("id", id), context.by)
 
     @staticmethod
     @answering
     def resolve_pause_task_type(_root: None, info: graphene.ResolveInfo, type: str) -> TypeReport:  # noqa: A002
-        report: TypeReport = info.context.tasks.pause(type)
-        return report
+        context: Context = info.context
+        return context.tasks.pause(type, context.by)
 
     @staticmethod
     @answering
     def resolve_resume_task_type(_root: None, info: graphene.ResolveInfo, type: str) -> TypeReport:  # noqa: A002
-        report: TypeReport = info.context.tasks.resume(type)
-        return report
+        context: Context = info.context
+        return context.tasks.resume(type, context.by)
+
+    @staticmethod
+    @answering
+    def resolve_prune_tasks(
+        _root: None, info: graphene.ResolveInfo, ended_before: datetime
+    ) -> dict[str, int]:
+        return {"pruned": requests.prune(info.context, ended_before)}

@@ -61,7 +61,12 @@ def answering(resolve: Callable[..., T]) -> Callable[..., T]:
 def create(context: Context, task_type: str, payload: Any, options: Mapping[str, Any]) -> Task:
     """Accept a task for a GraphQL client; ``options`` are those of TaskOptions. Raises TaskRefused."""
     return accept(
-        context.tasks, task_type, payload, TaskOptions(**options), private_callbacks=context.private_callbacks
+        context.tasks,
+        task_type,
+        payload,
+        TaskOptions(**options),
+        by=context.by,
+        private_callbacks=context.private_callbacks,
     )
 
 
@@ -81,20 +86,27 @@ def create_of_arguments(context: Context, task_type: str, arguments: Mapping[str
 
 
 def accept(
-    queue: TaskQueue, task_type: str, payload: Any, options: TaskOptions, *, private_callbacks: bool
+    queue: TaskQueue,
+    task_type: str,
+    payload: Any,
+    options: TaskOptions,
+    *,
+    by: str | None,
+    private_callbacks: bool,
 ) -> Task:
-    """Accept a task; it is on disk when this returns. Raises TaskRefused."""
+    """Accept a task of the caller ``by``; it is on disk when this returns. Raises TaskRefused."""
     check_callback(options.callback_url, private_callbacks=private_callbacks)
     return queue.create(
         NewTask(
             type=task_type,
             payload=payload,
             priority=options.priority or 0,
-            run_at_us=None if options.run_at is None else _microseconds(options.run_at),
+            run_at_us=None if options.run_at is None else _microseconds("runAt", options.run_at),
             correlation_id=options.correlation_id,
             callback_url=options.callback_url,
             idempotency_key=options.idempotency_key,
             max_attempts=options.max_attempts,
+            created_by=by,
         )
     )
 
@@ -105,15 +117,16 @@ def create_process(
     callback_url: str | None,
     idempotency_key: str | None,
     *,
+    by: str | None,
     private_callbacks: bool,
 ) -> Task:
-    """Accept a process, which gets its correlation id here. Raises TaskRefused."""
+    """Accept a process of the caller ``by``, which gets its correlation id here. Raises TaskRefused."""
     # The same request must give the same process, and the correlation id is a part of what is compared.
     name = uuid.uuid5(_PROCESS_NAMES, idempotency_key) if idempotency_key else uuid.uuid4()
     options = TaskOptions(
         correlation_id=str(name), callback_url=callback_url, idempotency_key=idempotency_key
     )
-    return accept(queue, PROCESS_PRODUCTS, payload, options, private_callbacks=private_callbacks)
+    return accept(queue, PROCESS_PRODUCTS, payload, options, by=by, private_callbacks=private_callbacks)
 
 
 def find_process(queue: TaskQueue, correlation_id: str) -> Task | None:
@@ -126,12 +139,13 @@ def tasks_page(
     status: TaskStatus | None,
     task_type: str | None,
     search: str | None,
+    by: str | None,
     first: int,
     after: str | None,
 ) -> Page:
     """Tasks, newest first."""
     statuses = frozenset() if status is None else frozenset({status})
-    wanted = TaskFilter(statuses, task_type, search=check_search(search))
+    wanted = TaskFilter(statuses, task_type, search=check_search(search), by=by)
     return _page(context.tasks, wanted, first, after, lambda task: task)
 
 
@@ -140,6 +154,19 @@ def entries_page(
 ) -> Page:
     """Entries, newest first."""
     return _page(context.tasks, entry_filter(status, check_search(search)), first, after, entry_of)
+
+
+def actions_page(context: Context, by: str | None, first: int, after: str | None) -> Page:
+    """What callers did to tasks and types, newest first."""
+    check_page_size("first", first)
+    before = None if after is None else parse_id("after", after)
+    actions = context.tasks.newest_actions(by, before, first + 1)
+    return newest_first(actions, first, after, lambda action: Edge(str(action.id), action))
+
+
+def prune(context: Context, ended_before: datetime) -> int:
+    """Delete the tasks that ended before a time; returns how many. Raises TaskRefused."""
+    return context.tasks.prune(_microseconds("endedBefore", ended_before), context.by)
 
 
 def check_callback(url: str | None, *, private_callbacks: bool) -> None:
@@ -163,11 +190,11 @@ def _page(
     )
 
 
-def _microseconds(moment: datetime) -> int:
+def _microseconds(name: str, moment: datetime) -> int:
     if moment.tzinfo is None:
         raise TaskRefused(
             Refusal.INVALID_ARGUMENT,
-            f"runAt is {moment.isoformat()}, which has no time zone: add Z for UTC or an offset such as +02:00",
-            "runAt",
+            f"{name} is {moment.isoformat()}, which has no time zone: add Z for UTC or an offset such as +02:00",
+            name,
         )
     return (moment - _EPOCH) // timedelta(microseconds=1)

@@ -5,11 +5,13 @@ from typing import Any
 import graphene
 
 import task_requests as requests
-from connections import PAGE_DEFAULT, PAGE_MAX, Page, parse_id
+from connections import PAGE_DEFAULT, PAGE_MAX, Page, check_name, parse_id
 from entries import Entry as StoredEntry
 from entries import EntryStatus, entry_of
 from graphql_scalars import JSON, PageInfo
+from task_action_types import TaskAction, TaskActionConnection
 from task_requests import answering
+from tasks.actions import TaskAction as StoredAction
 from tasks.listing import TypeReport
 from tasks.task import Task as StoredTask
 from tasks.task import TaskStatus
@@ -46,9 +48,21 @@ class Task(graphene.ObjectType):
     locked_by = graphene.String(description="The worker that runs it")
     locked_at = graphene.DateTime(description="When that worker was heard of last")
     created_at = graphene.DateTime(required=True)
+    created_by = graphene.String(description="Who made it: the name of a key; null without one")
     updated_at = graphene.DateTime(required=True)
     started_at = graphene.DateTime()
     finished_at = graphene.DateTime()
+    actions = graphene.List(
+        graphene.NonNull(TaskAction),
+        required=True,
+        description="What callers did to it since, the newest last",
+    )
+
+    @staticmethod
+    @answering
+    def resolve_actions(root: StoredTask, info: graphene.ResolveInfo) -> list[StoredAction]:
+        found: list[StoredAction] = info.context.tasks.actions_of(root.id)
+        return found
 
 
 class TaskEdge(graphene.ObjectType):
@@ -85,6 +99,8 @@ class TaskType(graphene.ObjectType):
     type = graphene.String(required=True)
     counts = graphene.List(graphene.NonNull(TaskCount), required=True, description="One for each status")
     paused = graphene.Boolean(required=True, description="No task of it is started")
+    paused_by = graphene.String(description="Who paused it: the name of a key; null without one")
+    paused_at = graphene.DateTime(description="Null unless it is paused")
     concurrency = graphene.Int(required=True, description="Tasks that may run side by side")
     running = graphene.Int(required=True)
     p50_duration_ms = graphene.Float(description="Half of them took no longer; null while none has completed")
@@ -93,6 +109,14 @@ class TaskType(graphene.ObjectType):
     @staticmethod
     def resolve_counts(root: TypeReport, _info: object) -> list[dict[str, Any]]:
         return [{"status": status, "count": root.counts[status]} for status in TaskStatus]
+
+    @staticmethod
+    def resolve_paused_by(root: TypeReport, _info: object) -> str | None:
+        return None if root.pause is None else root.pause.by
+
+    @staticmethod
+    def resolve_paused_at(root: TypeReport, _info: object) -> Any:
+        return None if root.pause is None else root.pause.at
 
     @staticmethod
     def resolve_p50_duration_ms(root: TypeReport, _info: object) -> float | None:
@@ -115,6 +139,7 @@ class Entry(graphene.ObjectType):
     locked_at = graphene.DateTime()
     created_at = graphene.DateTime(required=True)
     updated_at = graphene.DateTime(required=True)
+    created_by = graphene.String(description="Who made it: the name of a key; null without one")
 
 
 class EntryEdge(graphene.ObjectType):
@@ -152,9 +177,18 @@ class Query(graphene.ObjectType):
         status=TaskStatusEnum(),
         type=graphene.String(),
         search=graphene.String(description="Substring of payload, type or correlation id, in any case"),
+        by=graphene.String(description="The name of who made them"),
         first=_first(),
         after=graphene.String(),
         description="Tasks, newest first",
+    )
+    task_actions = graphene.Field(
+        TaskActionConnection,
+        required=True,
+        first=_first(),
+        after=graphene.String(),
+        by=graphene.String(description="The name of who did it"),
+        description="What callers did to tasks and types, newest first",
     )
     task_types = graphene.List(graphene.NonNull(TaskType), required=True)
     entry = graphene.Field(Entry, id=graphene.ID(required=True))
@@ -188,10 +222,23 @@ class Query(graphene.ObjectType):
         status: TaskStatus | None = None,
         type: str | None = None,  # noqa: A002
         search: str | None = None,
+        by: str | None = None,
         after: str | None = None,
     ) -> Page:
         size = PAGE_DEFAULT if first is None else first
-        return requests.tasks_page(info.context, status, type, search, size, after)
+        return requests.tasks_page(info.context, status, type, search, check_name(by), size, after)
+
+    @staticmethod
+    @answering
+    def resolve_task_actions(
+        _root: None,
+        info: graphene.ResolveInfo,
+        first: int | None,
+        after: str | None = None,
+        by: str | None = None,
+    ) -> Page:
+        size = PAGE_DEFAULT if first is None else first
+        return requests.actions_page(info.context, check_name(by), size, after)
 
     @staticmethod
     @answering

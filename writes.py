@@ -1,6 +1,7 @@
 """Says what a write is: what was asked, its receipt, and what it does to a product."""
 
 import json
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -49,7 +50,10 @@ class WriteFailure(NamedTuple):
 
 
 class Write(NamedTuple):
-    """A write and its receipt; ``arguments`` is the JSON text of the stored fields it sets."""
+    """A write and its receipt; ``arguments`` is the JSON text of the stored fields it sets.
+
+    ``accepted_by`` is the name of the caller whose request it was; None: it gave none.
+    """
 
     id: int
     operation: str
@@ -57,6 +61,7 @@ class Write(NamedTuple):
     arguments: str
     accepted_at_us: int
     retry_of: int | None = None
+    accepted_by: str | None = None
     status: str = WriteStatus.QUEUED
     error_code: str | None = None
     error_message: str | None = None
@@ -76,6 +81,15 @@ class Write(NamedTuple):
     def settled_at(self) -> datetime | None:
         """When it was applied or failed."""
         return None if self.settled_at_us is None else from_microseconds(self.settled_at_us)
+
+
+@dataclass(frozen=True, slots=True)
+class WriteFilter:
+    """Which writes a page is made of; None lets every one through. ``by`` is the name of who had it accepted."""
+
+    status: WriteStatus | None = None
+    product_id: int | None = None
+    by: str | None = None
 
 
 class WriteRequest(NamedTuple):

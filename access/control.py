@@ -121,7 +121,7 @@ class AccessControl:
             raise _too_many("RATE_LIMITED", message, seconds)
 
     def _check_token(self, asked: Request) -> None:
-        if not session.carries_token(asked, self.settings.max_body_bytes):
+        if not session.carries_token(asked):
             raise Refused(
                 403,
                 "CSRF_TOKEN_WRONG",

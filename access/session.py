@@ -100,14 +100,10 @@ def csrf_token() -> str:
     return token
 
 
-def carries_token(asked: Request, max_form_bytes: int) -> bool:
-    """Whether the request carries the token of its session.
-
-    A form is read for it, up to so many bytes; what may be longer, such as an upload, carries it in the header.
-    """
+def carries_token(asked: Request) -> bool:
+    """Whether the request carries the token of its session; a form is read for it, up to the limit of the request."""
     expected: Any = session.get("csrf")
     given = asked.headers.get(TOKEN_HEADER)
     if given is None and asked.mimetype in FORM_TYPES:
-        asked.max_content_length = max_form_bytes
         given = asked.form.get(TOKEN_FIELD)
     return bool(expected and given) and hmac.compare_digest(str(expected).encode(), str(given).encode())

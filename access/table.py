@@ -17,9 +17,22 @@ NEEDED: Mapping[Role, Sequence[str]] = {
         "GET /ready",
         "GET /health",  # how much it tells depends on the role
         "POST /webhook",  # signed by its sender
+        "GET /console/<path:filename>",
+        "GET /sign-in",
+        "POST /sign-in",
+        "POST /sign-out",
     ],
     Role.READ: [
         "GET /",
+        "GET /products",
+        "GET /products/export.<kind>",
+        "GET /writes",
+        "GET /writes/<int:write_id>",
+        "GET /tasks",
+        "GET /tasks/<int:task_id>",
+        "GET /entries",
+        "GET /process",
+        "GET /process/<correlation_id>",
         # Every operation needs what its root fields need, and this at the least.
         "* /graphql",
         "Query.allProducts",
@@ -31,6 +44,7 @@ NEEDED: Mapping[Role, Sequence[str]] = {
         "Query.task",
         "Query.tasks",
         "Query.taskTypes",
+        "Query.taskActions",
         "Query.entry",
         "Query.entries",
         "Query.process",
@@ -58,6 +72,23 @@ NEEDED: Mapping[Role, Sequence[str]] = {
         "Mutation.createProcess",
         "Mutation.cancelTask",
         "Mutation.retryTask",
+        "GET /products/new",
+        "POST /products",
+        "GET /products/<int:product_id>",
+        "POST /products/<int:product_id>",
+        "GET /products/<int:product_id>/delete",
+        "POST /products/<int:product_id>/delete",
+        "GET /products/upload",
+        "POST /products/upload",
+        "POST /writes/<int:write_id>/retry",
+        "GET /tasks/new/<kind>",
+        "POST /tasks/new/<kind>",
+        "POST /tasks/<int:task_id>/cancel",
+        "POST /tasks/<int:task_id>/retry",
+        "GET /entries/new",
+        "POST /entries",
+        "GET /process/new",
+        "POST /process",
         "POST /api/entries",
         "POST /api/process",
     ],
@@ -65,15 +96,34 @@ NEEDED: Mapping[Role, Sequence[str]] = {
         "Query.queue",
         "Mutation.pauseTaskType",
         "Mutation.resumeTaskType",
+        "Mutation.pruneTasks",
+        "POST /task-types/<task_type>/pause",
+        "POST /task-types/<task_type>/resume",
+        "GET /tasks/prune",
+        "POST /tasks/prune",
         "PATCH /api/entries/<entry_id>",
         "GET /metrics",
     ],
 }
 
 # Where nobody is asked who they are: a key that is sent there may be meant for somebody else.
-UNASKED = frozenset({("GET", "/ready"), ("POST", "/webhook"), ("GET", "/static/<path:filename>")})
+UNASKED = frozenset(
+    {
+        ("GET", "/ready"),
+        ("POST", "/webhook"),
+        ("GET", "/static/<path:filename>"),
+        ("GET", "/console/<path:filename>"),
+    }
+)
 # Where no rate is kept: who looks after the server asks often.
-UNCOUNTED = frozenset({("GET", "/ready"), ("GET", "/health"), ("GET", "/static/<path:filename>")})
+UNCOUNTED = frozenset(
+    {
+        ("GET", "/ready"),
+        ("GET", "/health"),
+        ("GET", "/static/<path:filename>"),
+        ("GET", "/console/<path:filename>"),
+    }
+)
 
 _OWN_METHODS = ("HEAD", "OPTIONS")
 

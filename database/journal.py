@@ -9,10 +9,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from database.schema import StoreError, can_be_database, migrate_journal
-from writes import Write
+from writes import Write, WriteFilter
 
 ROW_OVERHEAD_BYTES = 64
-_COLUMNS = "id, operation, product_id, arguments, accepted_at_us, retry_of"
+_FIELDS = Write._fields[: Write._fields.index("status")]  # what is known before it is settled
+_COLUMNS, _MARKS = ", ".join(_FIELDS), ", ".join("?" * len(_FIELDS))
+_SCANNED_AT_ONCE = 10_000
+_PART_START = "SELECT min(id) FROM (SELECT id FROM writes WHERE id < ? AND id > ? ORDER BY id DESC LIMIT ?)"
+_PART = (
+    "WHERE id < ?1 AND id >= ?2 AND (?3 IS NULL OR product_id = ?3) AND (?4 IS NULL OR accepted_by = ?4) "
+    "ORDER BY id DESC LIMIT ?5"
+)
 
 
 class JournalOwned(StoreError):
@@ -122,8 +129,8 @@ class Journal:
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
                 self._connection.executemany(
-                    f"INSERT INTO writes ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608 - a constant
-                    [write[:6] for write in writes],
+                    f"INSERT INTO writes ({_COLUMNS}) VALUES ({_MARKS})",  # noqa: S608 - constants
+                    [write[: len(_FIELDS)] for write in writes],
                 )
                 self._connection.executemany(
                     "INSERT INTO idempotency_keys (key, fingerprint, first_write_id, writes) VALUES (?, ?, ?, ?)",
@@ -154,9 +161,26 @@ class Journal:
         """The oldest ``limit`` writes whose id is greater than ``write_id``, in the order of acceptance."""
         return self._writes("WHERE id > ? ORDER BY id LIMIT ?", write_id, limit)
 
-    def newest(self, before: int, after: int, limit: int) -> list[Write]:
-        """The newest ``limit`` writes with ``after < id < before``, newest first."""
-        return self._writes("WHERE id < ? AND id > ? ORDER BY id DESC LIMIT ?", before, after, limit)
+    def newest(self, wanted: WriteFilter, before: int, after: int, limit: int) -> list[Write]:
+        """The newest ``limit`` writes with ``after < id < before`` and this product and name, newest first.
+
+        A write that is dropped meanwhile may be left out: the ledger has it.
+        """
+        found: list[Write] = []
+        part = limit  # without a filter that is enough
+        while len(found) < limit and (start := self._part_start(before, after, part)) is not None:
+            left = limit - len(found)
+            found += self._writes(_PART, before, start, wanted.product_id, wanted.by, left)
+            before, part = start, _SCANNED_AT_ONCE
+        return found
+
+    def _part_start(self, before: int, after: int, most: int) -> int | None:
+        """Where the newest ``most`` writes with ``after < id < before`` begin; None when there are none.
+
+        Requests to accept writes wait while the journal is read, so a search reads a part at a time.
+        """
+        [(start,)] = self._read(_PART_START, before, after, most)
+        return None if start is None else int(start)
 
     def find(self, write_id: int) -> Write | None:
         """A write that may still wait: the ledger has the last word."""
@@ -195,10 +219,10 @@ class Journal:
         )
         return Backlog._make(rows[0])
 
-    def _writes(self, where: str, *values: int) -> list[Write]:
+    def _writes(self, where: str, *values: int | str | None) -> list[Write]:
         return [Write(*row) for row in self._read(f"SELECT {_COLUMNS} FROM writes {where}", *values)]  # noqa: S608
 
-    def _read(self, statement: str, *values: int | str) -> list[Any]:
+    def _read(self, statement: str, *values: int | str | None) -> list[Any]:
         with self._lock:
             try:
                 return self._connection.execute(statement, values).fetchall()

@@ -1,5 +1,7 @@
 """Puts the REST routes together, and answers everything that goes wrong below them with a problem."""
 
+from collections.abc import Callable
+
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
@@ -14,13 +16,18 @@ from service import Service
 _PLACES = ("/api", "/webhook", "/openapi.json", "/health", "/ready", "/metrics")
 
 
-def rest_api(service: Service) -> Blueprint:
-    """The blueprint of ``/api/entries``, ``/api/process``, ``/webhook``, the operations and ``/openapi.json``."""
+def rest_api(service: Service, caller_name: Callable[[], str | None] = lambda: None) -> Blueprint:
+    """The blueprint of ``/api/entries``, ``/api/process``, ``/webhook``, the operations and ``/openapi.json``.
+
+    ``caller_name`` says within a request whose it is; None of one who gave no name.
+    """
     settings = service.settings
     private_callbacks, max_body_bytes = settings.webhook_allow_private == "on", settings.max_body_bytes
     blueprint = Blueprint("rest_api", __name__)
-    add_entry_routes(blueprint, service.tasks, max_body_bytes)
-    add_process_routes(blueprint, service.tasks, max_body_bytes, private_callbacks=private_callbacks)
+    add_entry_routes(blueprint, service.tasks, max_body_bytes, caller_name)
+    add_process_routes(
+        blueprint, service.tasks, max_body_bytes, caller_name, private_callbacks=private_callbacks
+    )
     add_webhook_routes(blueprint, service.receiver, max_body_bytes)
     add_operation_routes(blueprint, service)
     document = json_answer(openapi_document()).get_data()

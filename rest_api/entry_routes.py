@@ -1,5 +1,6 @@
 """Answers the REST routes of entries."""
 
+from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint, Response, request
@@ -19,7 +20,9 @@ from tasks.workers.entry import ENTRY
 _POINTERS = {"payload": "#", "status": "#/status", "progress": "#/progress", "lockedBy": "#/lockedBy"}
 
 
-def add_entry_routes(blueprint: Blueprint, queue: TaskQueue, max_body_bytes: int) -> None:
+def add_entry_routes(
+    blueprint: Blueprint, queue: TaskQueue, max_body_bytes: int, caller_name: Callable[[], str | None]
+) -> None:
     """Add ``/api/entries`` and what is below it."""
     new_entry, change, page = (
         BodyCheck(schemas.NEW_ENTRY),
@@ -33,7 +36,7 @@ def add_entry_routes(blueprint: Blueprint, queue: TaskQueue, max_body_bytes: int
         new_entry.check(body)
         try:
             options = TaskOptions(idempotency_key=idempotency_key(request))
-            task = accept(queue, ENTRY, body, options, private_callbacks=False)
+            task = accept(queue, ENTRY, body, options, by=caller_name(), private_callbacks=False)
         except TaskRefused as error:
             raise refusal(error, _POINTERS) from error
         answer = json_answer(_shown(entry_of(task)), 201)
@@ -65,7 +68,9 @@ def add_entry_routes(blueprint: Blueprint, queue: TaskQueue, max_body_bytes: int
         change.check(body)
         wanted = _change(body)
         try:
-            task = queue.edit(number, lambda task, now_us: moved(task, wanted, now_us, queue.lock_seconds))
+            task = queue.edit(
+                number, lambda task, now_us: moved(task, wanted, now_us, queue.lock_seconds), caller_name()
+            )
         except TaskRefused as error:
             raise refusal(error, _POINTERS) from error
         return json_answer(_shown(entry_of(task)))
@@ -82,6 +87,7 @@ def _shown(entry: Entry) -> dict[str, Any]:
         "lockedAt": None if entry.locked_at is None else entry.locked_at.isoformat(),
         "createdAt": entry.created_at.isoformat(),
         "updatedAt": entry.updated_at.isoformat(),
+        "createdBy": entry.created_by,
     }
 
 

@@ -1,5 +1,6 @@
 """Answers the REST routes of processes."""
 
+from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint, Response, request
@@ -17,7 +18,12 @@ _POINTERS = {"payload": "#/payload", "callbackUrl": "#/callback_url"}
 
 
 def add_process_routes(
-    blueprint: Blueprint, queue: TaskQueue, max_body_bytes: int, *, private_callbacks: bool
+    blueprint: Blueprint,
+    queue: TaskQueue,
+    max_body_bytes: int,
+    caller_name: Callable[[], str | None],
+    *,
+    private_callbacks: bool,
 ) -> None:
     """Add ``/api/process`` and what is below it."""
     new_process = BodyCheck(schemas.NEW_PROCESS)
@@ -32,6 +38,7 @@ def add_process_routes(
                 body["payload"],
                 body.get("callback_url"),
                 idempotency_key(request),
+                by=caller_name(),
                 private_callbacks=private_callbacks,
             )
         except TaskRefused as error:

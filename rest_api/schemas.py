@@ -126,6 +126,7 @@ ENTRY_ANSWER = _whole(
         "lockedAt": _or_null(_TIME),
         "createdAt": _TIME,
         "updatedAt": _TIME,
+        "createdBy": {**_or_null(_TEXT), "description": "The name of who made it"},
     }
 )
 ENTRY_PAGE = _whole(

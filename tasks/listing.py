@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Engine, Select, func, or_, select
 
-from tasks.statements import COLUMNS, paused_types, tasks
+from tasks.actions import Pause, TaskAction
+from tasks.statements import COLUMNS, actions, paused_types, tasks
 from tasks.task import Task, TaskStatus
 
 _DURATIONS = 1_000  # of the newest completed tasks of a type
@@ -17,13 +18,14 @@ class TaskFilter:
     """Which tasks a page is made of; ``statuses`` empty: every one.
 
     ``search`` finds a substring, in any case, of what the task's worker gives for it, of its correlation id, and of
-    its type unless ``type`` says that already.
+    its type unless ``type`` says that already. ``by`` is the name of who made it.
     """
 
     statuses: frozenset[TaskStatus] = frozenset()
     type: str | None = None
     stage: str | None = None
     search: str = ""
+    by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +34,16 @@ class TypeReport:
 
     type: str
     counts: Mapping[TaskStatus, int]
-    paused: bool
+    pause: Pause | None
     concurrency: int
     running: int
     duration_p50_ms: float | None
     duration_p95_ms: float | None
+
+    @property
+    def paused(self) -> bool:
+        """Whether no task of it is started."""
+        return self.pause is not None
 
 
 class TaskListing:
@@ -84,10 +91,27 @@ class TaskListing:
                 found.setdefault(task_type, {})[TaskStatus(status)] = count
         return found
 
-    def paused(self) -> set[str]:
-        """The types that are paused."""
+    def status_counts(self) -> dict[TaskStatus, int]:
+        """How many tasks have each status."""
+        by_status = select(tasks.c.status, func.count()).group_by(tasks.c.status)
         with self._engine.connect() as connection:
-            return {task_type for (task_type,) in connection.execute(select(paused_types.c.type))}
+            found = {TaskStatus(status): count for status, count in connection.execute(by_status)}
+        return {status: found.get(status, 0) for status in TaskStatus}
+
+    def pauses(self) -> dict[str, Pause]:
+        """The types that are paused, by name."""
+        with self._engine.connect() as connection:
+            return {row.type: Pause._make(row) for row in connection.execute(select(paused_types))}
+
+    def actions_of(self, task_id: int) -> list[TaskAction]:
+        """What was done to a task, the newest last."""
+        return self._actions(select(actions).where(actions.c.task_id == task_id).order_by(actions.c.id))
+
+    def newest_actions(self, by: str | None, before: int | None, limit: int) -> list[TaskAction]:
+        """The newest ``limit`` actions (of one name) with an id below ``before``, newest first."""
+        page = select(actions).order_by(actions.c.id.desc()).limit(limit)
+        page = page if by is None else page.where(actions.c.by == by)
+        return self._actions(page if before is None else page.where(actions.c.id < before))
 
     def durations_ms(self, task_type: str) -> list[float]:
         """How long the newest completed tasks of a type took, shortest first."""
@@ -100,6 +124,10 @@ class TaskListing:
         )
         with self._engine.connect() as connection:
             return sorted(microseconds / 1_000 for (microseconds,) in connection.execute(lasting))
+
+    def _actions(self, statement: Select[tuple[object, ...]]) -> list[TaskAction]:
+        with self._engine.connect() as connection:
+            return [TaskAction._make(row) for row in connection.execute(statement).all()]
 
     def _tasks(self, statement: Select[tuple[object, ...]]) -> list[Task]:
         with self._engine.connect() as connection:
@@ -117,6 +145,8 @@ def _conditions(wanted: TaskFilter) -> list[ColumnElement[bool]]:
         conditions.append(tasks.c.type == wanted.type)
     if wanted.stage is not None:
         conditions.append(tasks.c.stage == wanted.stage)
+    if wanted.by is not None:
+        conditions.append(tasks.c.created_by == wanted.by)
     if wanted.search:
         pattern = _pattern(wanted.search)
         texts = [tasks.c.search_text] if wanted.type is not None else [tasks.c.search_text, tasks.c.type]

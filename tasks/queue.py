@@ -2,27 +2,32 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
+from tasks.actions import ActionKind, Pause, TaskAction
 from tasks.listing import TaskFilter, TaskListing, TypeReport
 from tasks.manager import ManagerStatus, WorkerManager
 from tasks.registry import Refusal, Registry, TaskRefused
 from tasks.store import KeyReused, TaskStore
-from tasks.task import MoveNotAllowed, NewTask, Task, TaskStatus, asked_again, asked_to_cancel
+from tasks.task import MoveNotAllowed, NewTask, Task, TaskStatus, asked_again, asked_to_cancel, moment
 from tasks.watching import TaskWatch, Watchers
 
 _COUNTED_EVERY_SECONDS = 5.0
 _COUNTED_WHEN_FULL_SECONDS = 0.05
+_COUNTS_KEPT_SECONDS = 1.0
+_PRUNED_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class TaskLimits:
-    """The most tasks that may wait, and how long a lock lasts that nobody renews."""
+    """The most tasks that may wait, how long a lock lasts that nobody renews, and how long a key is known at least."""
 
     max_waiting: int
     lock_seconds: float
+    idempotency_seconds: float
 
 
 class TaskQueue:
@@ -46,12 +51,19 @@ class TaskQueue:
         self._room_lock = threading.Lock()
         self._waiting = 0
         self._counted_at = float("-inf")
+        self._counts: dict[TaskStatus, int] = {}
+        self._counts_lock, self._counts_at = threading.Lock(), float("-inf")
         self.stop_announced = False
 
     @property
     def lock_seconds(self) -> float:
         """How long a lock lasts that nobody renews."""
         return self._limits.lock_seconds
+
+    @property
+    def changes(self) -> int:
+        """A number that grows with every commit that changes tasks or the pause of a type."""
+        return self._store.changes
 
     def create(self, new: NewTask) -> Task:
         """Accept a task; it is on disk when this returns. Raises TaskRefused."""
@@ -81,38 +93,56 @@ class TaskQueue:
             self._give_room_back(len(prepared) - added)
         return tasks
 
-    def cancel(self, task_id: int) -> Task:
-        """Cancel a task: at once while it waits; while it runs its worker is told, and ends it. Raises TaskRefused."""
-        return self._moved(
-            task_id, asked_to_cancel, Refusal.TASK_NOT_CANCELLABLE, "only one that waits or runs can be"
-        )
+    def cancel(self, task_id: int, by: str | None = None) -> Task:
+        """Cancel a task: at once while it waits; while it runs its worker is told, and ends it. Raises TaskRefused.
 
-    def retry(self, task_id: int) -> Task:
+        ``by`` is the name of the caller, here and below, which is recorded with what was done.
+        """
+        only = "only one that waits or runs can be"
+        with _refusing(task_id, Refusal.TASK_NOT_CANCELLABLE, only):
+            return self._change(task_id, asked_to_cancel, ActionKind.CANCEL, by)
+
+    def retry(self, task_id: int, by: str | None = None) -> Task:
         """Put a FAILED or CANCELLED task in line again, with all its attempts. Raises TaskRefused."""
-        return self._moved(
-            task_id,
-            asked_again,
-            Refusal.TASK_NOT_RETRYABLE,
-            "only a FAILED or CANCELLED one can be tried again",
-        )
+        only = "only a FAILED or CANCELLED one can be tried again"
+        with _refusing(task_id, Refusal.TASK_NOT_RETRYABLE, only):
+            return self._change(task_id, asked_again, ActionKind.RETRY, by)
 
-    def edit(self, task_id: int, change: Callable[[Task, int], Task]) -> Task:
+    def edit(self, task_id: int, change: Callable[[Task, int], Task], by: str | None = None) -> Task:
         """Put ``change(task, now_us)`` in the place of a task, in one transaction.
 
         ``change`` may be called more than once, and may raise TaskRefused or MoveNotAllowed; then nothing changes.
         """
-        changed = self._store.change(task_id, change)
-        if changed is None:
-            raise TaskRefused(Refusal.TASK_NOT_FOUND, f"There is no task {task_id}", "id")
-        return changed
+        return self._change(task_id, change, ActionKind.EDIT, by)
 
-    def pause(self, task_type: str) -> TypeReport:
+    def pause(self, task_type: str, by: str | None = None) -> TypeReport:
         """Start no more tasks of a type until ``resume``; those that run go on. Raises TaskRefused."""
-        return self._set_paused(task_type, paused=True)
+        return self._set_paused(task_type, by, paused=True)
 
-    def resume(self, task_type: str) -> TypeReport:
+    def resume(self, task_type: str, by: str | None = None) -> TypeReport:
         """Start tasks of a type again. Raises TaskRefused."""
-        return self._set_paused(task_type, paused=False)
+        return self._set_paused(task_type, by, paused=False)
+
+    def prune(self, ended_before_us: int, by: str | None = None) -> int:
+        """Delete the tasks that ended before a time, with what was done to them; returns how many. Raises TaskRefused.
+
+        The time must be as far back as idempotency keys are known: or a repeat would be taken for a new request. When
+        the server stops meanwhile the rest is left.
+        """
+        latest = time.time_ns() // 1000 - int(self._limits.idempotency_seconds * 1_000_000)
+        if ended_before_us > latest:
+            raise TaskRefused(
+                Refusal.INVALID_ARGUMENT,
+                f"endedBefore is {_shown(ended_before_us)}: tasks are kept for "
+                f"{self._limits.idempotency_seconds / 3600:g} h after their end, so that repeats are known "
+                f"(IDEMPOTENCY_HOURS). Give {_shown(latest)} or an earlier time",
+                "endedBefore",
+            )
+        pruned = last = self._store.prune(ended_before_us, _PRUNED_AT_ONCE, asked=True, by=by)
+        while last == _PRUNED_AT_ONCE and not self.stop_announced:
+            last = self._store.prune(ended_before_us, _PRUNED_AT_ONCE)
+            pruned += last
+        return pruned
 
     def find(self, task_id: int) -> Task | None:
         """One task, or None."""
@@ -134,11 +164,27 @@ class TaskQueue:
         """How many tasks the filter lets through."""
         return self._listing.count(wanted)
 
+    def counts(self) -> dict[TaskStatus, int]:
+        """How many tasks have each status, as it was a second ago at the most: counting reads an entry of each."""
+        with self._counts_lock:
+            if time.monotonic() - self._counts_at > _COUNTS_KEPT_SECONDS:
+                self._counts = self._listing.status_counts()
+                self._counts_at = time.monotonic()
+            return dict(self._counts)
+
+    def actions_of(self, task_id: int) -> list[TaskAction]:
+        """What was done to a task since it was accepted, the newest last."""
+        return self._listing.actions_of(task_id)
+
+    def newest_actions(self, by: str | None, before: int | None, limit: int) -> list[TaskAction]:
+        """The newest ``limit`` actions (of one name) with an id below ``before``, newest first."""
+        return self._listing.newest_actions(by, before, limit)
+
     def types(self) -> list[TypeReport]:
         """Every type that has a worker or a task, by name."""
-        counts, paused = self._listing.counts(), self._listing.paused()
+        counts, pauses = self._listing.counts(), self._listing.pauses()
         names = sorted({*self._registry.types, *counts})
-        return [self._report(name, counts.get(name, {}), paused=name in paused) for name in names]
+        return [self._report(name, counts.get(name, {}), pauses.get(name)) for name in names]
 
     def watch(self, *, task_id: int | None = None, task_type: str | None = None) -> TaskWatch:
         """Watch one task, the tasks of a type, or all, from now on; to be closed."""
@@ -154,11 +200,13 @@ class TaskQueue:
         self._watchers.stop()
         self._manager.announce_stop()
 
-    def _moved(self, task_id: int, change: Callable[[Task, int], Task], refusal: Refusal, only: str) -> Task:
-        try:
-            return self.edit(task_id, change)
-        except MoveNotAllowed as error:
-            raise TaskRefused(refusal, f"Task {task_id} is {error.status}: {only}", "id") from error
+    def _change(
+        self, task_id: int, change: Callable[[Task, int], Task], kind: ActionKind, by: str | None
+    ) -> Task:
+        changed = self._store.change(task_id, change, kind, by)
+        if changed is None:
+            raise TaskRefused(Refusal.TASK_NOT_FOUND, f"There is no task {task_id}", "id")
+        return changed
 
     def _take_room(self, count: int) -> None:
         """Raise TaskRefused when too many tasks wait; between two counts what has begun is not taken off."""
@@ -180,7 +228,7 @@ class TaskQueue:
         with self._room_lock:
             self._waiting = max(0, self._waiting - count)
 
-    def _set_paused(self, task_type: str, *, paused: bool) -> TypeReport:
+    def _set_paused(self, task_type: str, by: str | None, *, paused: bool) -> TypeReport:
         counts = self._listing.counts().get(task_type, {})
         if self._registry.worker(task_type) is None and not counts:
             known = ", ".join(self._registry.types)
@@ -189,24 +237,37 @@ class TaskQueue:
                 f"There are no tasks of the type {task_type[:255]!r}; there are {known}",
                 "type",
             )
-        self._store.set_paused(task_type, paused=paused)
+        self._store.set_paused(task_type, paused=paused, by=by)
         if not paused:
             self._manager.resumed(task_type)
-        return self._report(task_type, counts, paused=paused)
+        return self._report(task_type, counts, self._listing.pauses().get(task_type))
 
-    def _report(self, task_type: str, counts: dict[TaskStatus, int], *, paused: bool) -> TypeReport:
+    def _report(self, task_type: str, counts: dict[TaskStatus, int], pause: Pause | None) -> TypeReport:
         worker = self._registry.worker(task_type)
         durations = self._listing.durations_ms(task_type) if counts.get(TaskStatus.COMPLETED) else []
         percentile = partial(_percentile, durations)
         return TypeReport(
             task_type,
             {status: counts.get(status, 0) for status in TaskStatus},
-            paused,
+            pause,
             0 if worker is None else worker.concurrency,
             self._manager.running(task_type),
             percentile(50),
             percentile(95),
         )
+
+
+@contextmanager
+def _refusing(task_id: int, refusal: Refusal, only: str) -> Iterator[None]:
+    """Say of a move that is not allowed that it is refused, and to ``only`` which tasks it is open."""
+    try:
+        yield
+    except MoveNotAllowed as error:
+        raise TaskRefused(refusal, f"Task {task_id} is {error.status}: {only}", "id") from error
+
+
+def _shown(microseconds: int) -> str:
+    return moment(microseconds).isoformat(timespec="seconds")
 
 
 def _percentile(ascending: Sequence[float], percent: int) -> float | None:

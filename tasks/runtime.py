@@ -28,6 +28,7 @@ class RuntimeLimits:
     lock_seconds: float
     stop_seconds: float
     retention_seconds: float
+    idempotency_seconds: float
     code_threads: int
 
     @classmethod
@@ -40,6 +41,7 @@ class RuntimeLimits:
             stop_seconds=settings.task_stop_seconds,
             # A key is known as long as its task: a repeat must not be taken for a new request.
             retention_seconds=max(settings.task_retention_days * 24, settings.idempotency_hours) * 3600,
+            idempotency_seconds=settings.idempotency_hours * 3600,
             code_threads=settings.task_threads,
         )
 
@@ -84,7 +86,7 @@ class TaskRuntime:
             TaskListing(self.reader),
             self.registry,
             self._manager,
-            TaskLimits(limits.max_waiting, limits.lock_seconds),
+            TaskLimits(limits.max_waiting, limits.lock_seconds, limits.idempotency_seconds),
         )
 
     def start(self, *, alone: bool) -> None:

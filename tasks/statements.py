@@ -35,7 +35,23 @@ tasks = Table(
     Column("search_text", String),
     Column("fingerprint", String),
 )
-paused_types = Table("paused_task_types", MetaData(), Column("type", String, primary_key=True))
+paused_types = Table(
+    "paused_task_types",
+    MetaData(),
+    Column("type", String, primary_key=True),
+    Column("paused_by", String),
+    Column("paused_at_us", BigInteger),
+)
+actions = Table(
+    "task_actions",
+    MetaData(),
+    Column("id", BigInteger, primary_key=True),
+    Column("task_id", BigInteger),
+    Column("type", String),
+    Column("action", String),
+    Column("by", String),
+    Column("at_us", BigInteger),
+)
 meta = Table("meta", MetaData(), Column("name", String), Column("value", String))
 
 COLUMNS = [tasks.c[name] for name in Task._fields]
@@ -44,7 +60,7 @@ PENDING = tasks.c.status == literal_column("'PENDING'")
 READY = tasks.c.ready == literal_column("1")
 SCHEDULED = tasks.c.ready == literal_column("0")
 _GIVEN_ONCE = {"id", "type", "payload_json", "max_attempts", "priority", "correlation_id", "callback_url"}
-_GIVEN_ONCE |= {"idempotency_key", "created_at_us"}
+_GIVEN_ONCE |= {"idempotency_key", "created_at_us", "created_by"}
 CHANGED = [name for name in Task._fields if name not in _GIVEN_ONCE]
 
 
@@ -151,8 +167,12 @@ _OLD = (
     .where(tasks.c.finished_at_us.is_not(None), tasks.c.finished_at_us < bindparam("before"))
     .limit(bindparam("most"))
 )
-PRUNE = DriverStatement(delete(tasks).where(tasks.c.id.in_(_OLD.scalar_subquery())))
+PRUNE = DriverStatement(delete(tasks).where(tasks.c.id.in_(_OLD.scalar_subquery())).returning(tasks.c.id))
+DROP_ACTIONS = DriverStatement(delete(actions).where(actions.c.task_id.op("IN")(_GIVEN_IDS)))
+ADD_ACTION = DriverStatement(insert(actions))
+PAUSED = DriverStatement(select(paused_types.c.type).where(paused_types.c.type == bindparam("type")))
 PAUSE = DriverStatement(insert(paused_types))
 RESUME = DriverStatement(delete(paused_types).where(paused_types.c.type == bindparam("type")))
 STORE_NAME = DriverStatement(select(meta.c.value).where(meta.c.name == "store"))
 LAST_ID = DriverStatement(select(func.max(tasks.c.id)))
+LAST_ACTION_ID = DriverStatement(select(func.max(actions.c.id)))

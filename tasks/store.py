@@ -1,6 +1,7 @@
 """Keeps tasks on disk: added, claimed, recorded and moved, each in one short transaction."""
 
 import json
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter, itemgetter
@@ -9,6 +10,8 @@ from typing import Any, NamedTuple
 from database.commits import Commits
 from database.driver import DriverConnection
 from tasks import statements as sql
+from tasks.action_log import ActionLog
+from tasks.actions import ActionKind
 from tasks.task import ENDED, MoveNotAllowed, NewTask, Outcome, Task, TaskStatus, after
 from time_ordered import next_id
 
@@ -63,7 +66,14 @@ class TaskStore:
     def __init__(self, commits: Commits, ended: Callable[[Task], Prepared | None]) -> None:
         self._commits, self._ended = commits, ended
         self.on_change: list[Callable[[Sequence[Task]], None]] = []
-        self.name, self._last_id = commits.run(_name_and_last_id)
+        self.name, self._last_id, last_action_id = commits.run(_name_and_last_ids)
+        self._log = ActionLog(last_action_id)
+        self._changes, self._changes_lock = 0, threading.Lock()
+
+    @property
+    def changes(self) -> int:
+        """A number that has grown with every commit that changed, added or deleted tasks, or paused a type."""
+        return self._changes
 
     def add(self, prepared: Sequence[Prepared]) -> tuple[list[Task], int]:
         """Add tasks in one commit; one whose idempotency key is known is not added, and returned as it is now.
@@ -99,12 +109,15 @@ class TaskStore:
         rows = self._commits.run(lambda connection: sql.RENEW.rows(connection, {**given, "now": self._now()}))
         return [Held(row[0], row[1], bool(row[2])) for row in rows]
 
-    def change(self, task_id: int, work_out: Callable[[Task, int], Task]) -> Task | None:
+    def change(
+        self, task_id: int, work_out: Callable[[Task, int], Task], kind: ActionKind, by: str | None
+    ) -> Task | None:
         """Put ``work_out(task, now_us)`` in the place of a task and return it; None if there is no such task.
 
-        Raises what ``work_out`` raises, and then nothing was changed.
+        What was done to it, and ``by`` whom, is recorded with it. Raises what ``work_out`` raises, and then nothing
+        was changed.
         """
-        changed = self._commits.run(lambda connection: self._change(connection, task_id, work_out))
+        changed = self._commits.run(lambda connection: self._change(connection, task_id, work_out, kind, by))
         self._tell(changed)
         return changed[0] if changed else None
 
@@ -126,20 +139,31 @@ class TaskStore:
         self._tell(changed)
         return len(changed)
 
-    def set_paused(self, task_type: str, *, paused: bool) -> None:
-        """Remember that no task of a type is to be claimed, or that they may be again."""
+    def set_paused(self, task_type: str, *, paused: bool, by: str | None = None) -> None:
+        """Remember that no task of a type is to be claimed, or that they may be again, and who said so.
 
-        def work(connection: DriverConnection) -> None:
-            sql.RESUME.run(connection, {"type": task_type})
-            if paused:
-                sql.PAUSE.run(connection, {"type": task_type})
+        Where that is so already nothing is changed.
+        """
 
-        self._commits.run(work)
+        def work(connection: DriverConnection) -> bool:
+            return self._log.set_paused(connection, task_type, by, self._now(), paused=paused)
 
-    def prune(self, ended_before_us: int, most: int = 1_000) -> int:
-        """Delete up to ``most`` tasks that ended before a time; returns how many."""
-        given = {"before": ended_before_us, "most": most}
-        return self._commits.run(lambda connection: sql.PRUNE.run(connection, given))
+        if self._commits.run(work):
+            self._count_change()
+
+    def prune(
+        self, ended_before_us: int, most: int = 1_000, *, asked: bool = False, by: str | None = None
+    ) -> int:
+        """Delete up to ``most`` tasks that ended before a time, with what was done to them; returns how many.
+
+        ``asked``: a caller asked for it, and ``by`` whom is recorded if there was anything to delete.
+        """
+        pruned = self._commits.run(
+            lambda connection: self._prune(connection, ended_before_us, most, asked, by)
+        )
+        if pruned:
+            self._count_change()
+        return pruned
 
     # -- inside a transaction -------------------------------------------------------------------------------
 
@@ -200,6 +224,7 @@ class TaskStore:
             "updated_at_us": now,
             "search_text": prepared.search_text,
             "fingerprint": prepared.fingerprint if new.idempotency_key else None,
+            "created_by": new.created_by,
         }
 
     def _turn(
@@ -241,14 +266,28 @@ class TaskStore:
         return [new for _, new in pairs], lost, self._save(connection, pairs, now)
 
     def _change(
-        self, connection: DriverConnection, task_id: int, work_out: Callable[[Task, int], Task]
+        self,
+        connection: DriverConnection,
+        task_id: int,
+        work_out: Callable[[Task, int], Task],
+        kind: ActionKind,
+        by: str | None,
     ) -> list[Task]:
         rows = sql.BY_ID.rows(connection, {"id": task_id})
         if not rows:
             return []
         now, before = self._now(), Task._make(rows[0])
         changed = work_out(before, now)
+        self._log.note(connection, kind, by, now, task_id, before.type)
         return [changed, *self._save(connection, [(before, changed)], now)]
+
+    def _prune(
+        self, connection: DriverConnection, ended_before_us: int, most: int, asked: bool, by: str | None
+    ) -> int:
+        pruned = self._log.prune(connection, ended_before_us, most)
+        if pruned and asked:
+            self._log.note(connection, ActionKind.PRUNE, by, self._now())
+        return pruned
 
     def _expire(
         self,
@@ -292,8 +331,13 @@ class TaskStore:
 
     def _tell(self, changed: Sequence[Task]) -> None:
         if changed:
+            self._count_change()
             for listener in self.on_change:
                 listener(changed)
+
+    def _count_change(self) -> None:
+        with self._changes_lock:
+            self._changes += 1
 
     @staticmethod
     def _now() -> int:
@@ -316,6 +360,7 @@ def _saving(before: Task, new: Task) -> dict[str, Any]:
     return values
 
 
-def _name_and_last_id(connection: DriverConnection) -> tuple[str, int]:
+def _name_and_last_ids(connection: DriverConnection) -> tuple[str, int, int]:
     [(name,)], [(last_id,)] = sql.STORE_NAME.rows(connection), sql.LAST_ID.rows(connection)
-    return name, last_id or 0
+    [(last_action_id,)] = sql.LAST_ACTION_ID.rows(connection)
+    return name, last_id or 0, last_action_id or 0

@@ -63,7 +63,8 @@ class Task(NamedTuple):
     The lock is ``locked_by``, ``locked_at_us`` and ``claim``: every claim gets the next number, so a worker that
     lost its lock can never be taken for the one that has it now, be it the same process. ``attempt`` counts the
     claims of this stage against ``max_attempts``. ``renewals`` counts how often the task was begun anew after a
-    final error: until then an outside request must be made with the key that it had.
+    final error: until then an outside request must be made with the key that it had. ``created_by`` is the name of the
+    caller who had it accepted, None of one who gave none.
     """
 
     id: int
@@ -93,6 +94,7 @@ class Task(NamedTuple):
     updated_at_us: int
     started_at_us: int | None
     finished_at_us: int | None
+    created_by: str | None = None
 
     @property
     def payload(self) -> Any:
@@ -119,32 +121,32 @@ class Task(NamedTuple):
     @property
     def run_at(self) -> datetime:
         """When it may be claimed at the earliest."""
-        return _moment(self.run_at_us)
+        return moment(self.run_at_us)
 
     @property
     def created_at(self) -> datetime:
         """When it was accepted."""
-        return _moment(self.created_at_us)
+        return moment(self.created_at_us)
 
     @property
     def updated_at(self) -> datetime:
         """When anything of it changed last, its lock's renewals aside."""
-        return _moment(self.updated_at_us)
+        return moment(self.updated_at_us)
 
     @property
     def locked_at(self) -> datetime | None:
         """When its lock was claimed or renewed last."""
-        return None if self.locked_at_us is None else _moment(self.locked_at_us)
+        return None if self.locked_at_us is None else moment(self.locked_at_us)
 
     @property
     def started_at(self) -> datetime | None:
         """When it was first claimed."""
-        return None if self.started_at_us is None else _moment(self.started_at_us)
+        return None if self.started_at_us is None else moment(self.started_at_us)
 
     @property
     def finished_at(self) -> datetime | None:
         """When it ended."""
-        return None if self.finished_at_us is None else _moment(self.finished_at_us)
+        return None if self.finished_at_us is None else moment(self.finished_at_us)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,7 @@ class NewTask:
     idempotency_key: str | None = None
     max_attempts: int | None = None
     stage: str | None = None
+    created_by: str | None = None
 
 
 # -- what can come of a claim; a worker's run ends with one of the first five ----------------------------------
@@ -322,7 +325,8 @@ def _check_progress(percent: Any, stage: Any) -> None:
         raise ValueError(f"stage is {stage!r}: give a name of 1 to {STAGE_MAX} printable characters")
 
 
-def _moment(microseconds: int) -> datetime:
+def moment(microseconds: int) -> datetime:
+    """The time that is so many microseconds after the beginning of 1970, in UTC."""
     return _EPOCH + timedelta(microseconds=microseconds)
 
 

@@ -34,6 +34,7 @@ TASK_LIMITS = RuntimeLimits(
     lock_seconds=120,
     stop_seconds=WAIT_SECONDS,
     retention_seconds=3600,
+    idempotency_seconds=3600,
     code_threads=4,
 )
 _EMPTY = dict.fromkeys(("description", "category", "image", "rating_rate", "rating_count"))

@@ -23,6 +23,7 @@ LIMITS = RuntimeLimits(
     lock_seconds=120,
     stop_seconds=WAIT_SECONDS,
     retention_seconds=3600,
+    idempotency_seconds=3600,
     code_threads=4,
 )
 AT_ONCE = RetryPolicy(max_attempts=3, first_seconds=0, longest_seconds=0)

@@ -17,6 +17,7 @@ import pytest
 from conftest import ROOT, ServerProcess
 
 import init_db
+from database.bulk import stored_values
 from database.engine import open_reader
 from database.journal import Journal
 from database.products import Products
@@ -110,7 +111,7 @@ def test_a_second_run_loads_nothing(run: Run, tmp_path: Path) -> None:
 
 def test_every_sample_obeys_the_rules_of_the_api() -> None:
     with CatalogueFile(init_db.SAMPLE) as source:
-        batches = list(checked_batches(source, check_sample_row))
+        batches = list(checked_batches(source, stored_values, check_sample_row))
     assert [row for batch in batches for row in batch.refused] == []
     assert len({item["category"] for item in SAMPLES}) >= 5
 
@@ -149,7 +150,7 @@ def test_no_id_is_given_twice_even_when_its_product_is_deleted_or_waits(run: Run
     file = write_lines(tmp_path / "a.jsonl", *lamps(1))
     with catalogue(tmp_path) as connection:
         connection.execute(
-            "INSERT INTO ledger VALUES (1, 'DELETE', 50, '{}', 1, NULL, 'APPLIED', NULL, NULL, 1)"
+            "INSERT INTO ledger VALUES (1, 'DELETE', 50, '{}', 1, NULL, 'APPLIED', NULL, NULL, 1, NULL)"
         )
         connection.commit()
     run(file)

@@ -17,7 +17,7 @@ from database.products import ProductFilter, ProductOrder
 from graphql_http import RequestError
 from product import Product
 from request_context import Context
-from writes import WriteStatus
+from writes import WriteFilter, WriteStatus
 
 EVERYTHING = ProductFilter()
 
@@ -120,8 +120,14 @@ def passes(item: Product, wanted: ProductFilter) -> bool:
         (lambda context: connection(context, 0, None, None, None), "first is 0: give 1 to 500"),
         (lambda context: connection(context, None, None, 501, None), "last is 501: give 1 to 500"),
         (lambda context: connection(context, 1, None, 1, None), "first and after, or last and before"),
-        (lambda context: pages.receipts_page(context, None, 501, None), "first is 501: give 1 to 500"),
-        (lambda context: pages.receipts_page(context, None, 1, "x"), "after is 'x': give a whole number"),
+        (
+            lambda context: pages.receipts_page(context, WriteFilter(), 501, None),
+            "first is 501: give 1 to 500",
+        ),
+        (
+            lambda context: pages.receipts_page(context, WriteFilter(), 1, "x"),
+            "after is 'x': give a whole number",
+        ),
         (lambda context: pages.check_price_bound("minPrice", 1.001), "minPrice is 1.001: give two decimals"),
     ],
 )
@@ -182,12 +188,12 @@ def test_receipts_are_met_once_each_however_many_settle_between_the_pages(catalo
         accepted = catalogue.queue.accept([create(f"late {number}"), delete(999)])
         if cursor is None:
             expected += [write.id for write in accepted]
-        page = pages.receipts_page(catalogue.context, None, 2, cursor)
+        page = pages.receipts_page(catalogue.context, WriteFilter(), 2, cursor)
         met += [edge.node.write.id for edge in page.edges]
         cursor = page.page_info.end_cursor or cursor
         catalogue.settle()
     assert met == expected[::-1]
-    failed = pages.receipts_page(catalogue.context, WriteStatus.FAILED, 500, None)
+    failed = pages.receipts_page(catalogue.context, WriteFilter(WriteStatus.FAILED), 500, None)
     assert len(failed.edges) == 6
 
 

@@ -14,7 +14,7 @@ from database.products import ProductFilter, ProductOrder
 from graphql_http import RequestError
 from product import Product
 from product_pages import products_page, receipts_page
-from writes import WriteStatus
+from writes import WriteFilter, WriteStatus
 
 EVERYTHING = ProductFilter()
 TITLES = st.sampled_from(["apple", "Apple", "banana", "Cherry", "cherry", "éclair", "_x"])
@@ -158,13 +158,13 @@ def test_receipts_page_over_journal_and_ledger_newest_first(catalogue: Catalogue
     catalogue.hold()
     waiting = catalogue.queue.accept([create("c"), create("d")])
     expected = [write.id for write in [*settled, *waiting]][::-1]
-    first = receipts_page(catalogue.context, None, 3, None)
+    first = receipts_page(catalogue.context, WriteFilter(), 3, None)
     assert [edge.node.write.id for edge in first.edges] == expected[:3]
     assert [edge.node.write.status for edge in first.edges] == ["QUEUED", "QUEUED", "APPLIED"]
     catalogue.settle()  # what was met as waiting settles between the pages
-    second = receipts_page(catalogue.context, None, 3, first.page_info.end_cursor)
+    second = receipts_page(catalogue.context, WriteFilter(), 3, first.page_info.end_cursor)
     assert [edge.node.write.id for edge in second.edges] == expected[3:]
     assert not second.page_info.has_next_page
-    failed = receipts_page(catalogue.context, WriteStatus.FAILED, 3, None)
+    failed = receipts_page(catalogue.context, WriteFilter(WriteStatus.FAILED), 3, None)
     assert [edge.node.write.id for edge in failed.edges] == [settled[1].id]
-    assert receipts_page(catalogue.context, WriteStatus.QUEUED, 3, None).edges == []
+    assert receipts_page(catalogue.context, WriteFilter(WriteStatus.QUEUED), 3, None).edges == []

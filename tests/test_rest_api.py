@@ -48,7 +48,7 @@ def test_an_entry_is_created_and_goes_by_its_stages(api: ServerProcess) -> None:
     entry = answer.body
     assert answer.headers["Location"] == f"/api/entries/{entry['id']}"
     assert list(entry) == [
-        "id", "title", "status", "progress", "result", "lockedBy", "lockedAt", "createdAt", "updatedAt"
+        "id", "title", "status", "progress", "result", "lockedBy", "lockedAt", "createdAt", "updatedAt", "createdBy"
     ]  # fmt: skip
     assert (entry["title"], entry["status"], entry["progress"]) == ("Hello", "CREATED", 0)
     assert isinstance(entry["id"], str)

@@ -32,13 +32,13 @@ def postgresql_says(script: str) -> subprocess.CompletedProcess[str]:
 
 def test_every_statement_can_be_prepared_by_postgresql() -> None:
     dialect = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
-    tables = [statements.tasks, statements.paused_types, statements.meta]
+    tables = [statements.tasks, statements.paused_types, statements.actions, statements.meta]
     script = [
         str(CreateTable(table).compile(dialect=dialect)).replace("CREATE TABLE", "CREATE TEMPORARY TABLE")
         for table in tables
     ]
     prepared = {name: found for name, found in vars(statements).items() if isinstance(found, DriverStatement)}
-    assert {"INSERT", "CLAIM", "HELD", "SAVE", "RENEW", "EXPIRED", "PRUNE"} <= prepared.keys()
+    assert {"INSERT", "CLAIM", "HELD", "SAVE", "RENEW", "EXPIRED", "PRUNE", "ADD_ACTION"} <= prepared.keys()
     for name, statement in prepared.items():
         text = str(statement._statement.compile(dialect=dialect))
         names = dict.fromkeys(re.findall(r"(?<!:):(\w+)", text))

@@ -14,7 +14,7 @@ from oracle import Oracle
 from async_db import NotAcceptedError, Refusal
 from database.journal import size_bytes
 from database.schema import StoreError
-from writes import Operation, Write, WriteErrorCode, WriteRequest, WriteStatus
+from writes import Operation, Write, WriteErrorCode, WriteFilter, WriteRequest, WriteStatus
 
 MODEL_LIMITS = replace(LIMITS, max_writes=14, batch_size=3)
 EVERYTHING = 1_000_000
@@ -180,14 +180,14 @@ class WriteModel:
 
     def _check_receipts(self) -> None:
         oracle, queue = self.oracle, self.catalogue.queue
-        receipts = queue.newest(None, None, EVERYTHING)[::-1]
-        assert [receipt[:6] for receipt in receipts] == [write[:6] for write in oracle.writes]
+        receipts = queue.newest(WriteFilter(), None, EVERYTHING)[::-1]
+        assert [receipt[:7] for receipt in receipts] == [write[:7] for write in oracle.writes]
         for receipt in receipts:
             assert receipt.status == oracle.status(receipt), receipt
             assert receipt.error_code == oracle.outcomes.get(receipt.id, _NONE)[1]
             assert (receipt.settled_at_us is None) is (receipt.status == WriteStatus.QUEUED)
         if not self._stale:
-            queued = queue.newest(WriteStatus.QUEUED, None, EVERYTHING)
+            queued = queue.newest(WriteFilter(WriteStatus.QUEUED), None, EVERYTHING)
             assert [write.id for write in queued[::-1]] == [write.id for write in oracle.waiting]
 
     def _judge(
@@ -247,7 +247,7 @@ class WriteModel:
         self.catalogue = self._open(folder, point)
         for ticket, outcome in unanswered:
             self._settle_doubt(ticket, outcome)
-        settled = self.catalogue.ledger.newest(2**63 - 1, EVERYTHING)[::-1]
+        settled = self.catalogue.ledger.newest(WriteFilter(), 2**63 - 1, EVERYTHING)[::-1]
         expected = [write.id for write in self.oracle.writes]
         assert [write.id for write in settled] == expected[: len(settled)], "settled once and in order"
         assert len(settled) >= self.oracle.settled, "what was settled stays settled"

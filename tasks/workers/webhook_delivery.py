@@ -53,7 +53,7 @@ def delivery_of(task: Task) -> NewTask | None:
     payload = {"url": task.callback_url, "event_id": event["event_id"], "event": event}
     if not _fits(payload):
         event |= {"result": None, "result_omitted": True}
-    return NewTask(TYPE, payload)
+    return NewTask(TYPE, payload, created_by=task.created_by)
 
 
 class WebhookDeliveryWorker(BaseWorker):

@@ -10,7 +10,7 @@ from flask import Flask, Request, Response, jsonify, request
 from graphql import GraphQLSchema
 from werkzeug.exceptions import HTTPException
 
-from access.caller import Way, sender_of
+from access.caller import Way, current_caller, sender_of
 from access.control import AccessControl
 from access.session import csrf_token
 from console import console

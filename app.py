@@ -9,10 +9,13 @@ import sys
 from typing import TYPE_CHECKING
 
 import serving
+from access.key_ring import KeyRing
+from access.opening import anonymous_role, warning_of
+from access.rate import rate_limit_of
 from database.schema import StoreError
 from database.task_database import open_with_tasks
 from logs import check_log_file, set_up_logs
-from settings import SettingsError, from_environment
+from settings import Settings, SettingsError, from_environment
 from tasks.workers import build_workers
 from webhooks.secret_file import secret_of
 
@@ -27,16 +30,20 @@ _running: "list[Service]" = []
 
 def wsgi() -> "Flask":
     """Start the service of this process and return its application: what an HTTP server loads."""
+    from access.control import AccessControl
     from routes import create_app
     from service import Service
 
     settings = from_environment()
     set_up_logs(settings)
+    access = AccessControl(settings)
+    if warning := warning_of(settings):
+        _log.warning(warning)
     service = Service(settings)
     service.start()
     _running.append(service)
     _log.info("serving on http://%s:%d, data in %s", settings.host, settings.port, settings.data_dir)
-    return create_app(service)
+    return create_app(service, access)
 
 
 def announce_stop() -> None:
@@ -59,12 +66,20 @@ def main() -> int:
         open_with_tasks(settings).close()
         build_workers(settings, settings.webhook_secret or secret_of(settings.data_dir))
         check_log_file(settings)
+        _check_access(settings)
         serving.check_address(settings)
     except (SettingsError, StoreError, serving.CannotListen) as error:
         sys.stderr.write(f"afterwrite: {error}\n")
         return 1
+    if warning := warning_of(settings):
+        sys.stderr.write(f"afterwrite: warning: {warning}\n")
     serving.serve(settings)
     return 0
+
+
+def _check_access(settings: Settings) -> None:
+    anonymous_role(settings, has_keys=KeyRing(settings).had_keys)
+    rate_limit_of(settings)
 
 
 if __name__ == "__main__":

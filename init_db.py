@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 import loading
-from database.bulk import holds_products, next_product_id, open_for_loading
+from database.bulk import holds_products, next_product_id, open_for_loading, stored_values
 from database.data_folder import open_data_folder
 from database.schema import StoreError
 from loading import CatalogueFile, TextFileError
@@ -99,7 +99,9 @@ def _load(connection: sqlite3.Connection, first_id: int, source: CatalogueFile, 
     bar = ProgressBar(source, sys.stderr)
     check = check_sample_row if source.path.resolve() == SAMPLE.resolve() else check_row
     try:
-        loaded = load_products(connection, first_id, checked_batches(source, check), refused, bar.show)
+        loaded = load_products(
+            connection, first_id, checked_batches(source, stored_values, check), refused, bar.show
+        )
     finally:
         bar.clear()
     seconds = time.perf_counter() - begin

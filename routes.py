@@ -1,12 +1,19 @@
-"""Puts the routes of a service together into the Flask application: GraphQL, REST, errors."""
+"""Puts the routes of a service together into the Flask application: the gate, GraphQL, REST, errors."""
 
 import logging
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-from flask import Flask, Request, Response, jsonify, redirect, request
+from flask import Flask, Request, Response, jsonify, request
+from graphql import GraphQLSchema
 from werkzeug.exceptions import HTTPException
 
+from access.caller import Way, current_caller, current_sender
+from access.control import AccessControl
+from access.session import csrf_token
+from console import console
+from gate import add_gate, permit_with
 from graphql_http import GraphQLView, Limits
 from request_context import Context
 from rest_api import rest_api
@@ -19,24 +26,38 @@ _ASSET_SECONDS = 7 * 24 * 3600  # the pages put a version into the URLs of their
 _EXAMPLES = Path(__file__).parent / "static" / "graphiql" / "examples"
 
 
-def create_app(service: Service) -> Flask:
-    """The Flask application over a service."""
+def create_app(service: Service, access: AccessControl) -> Flask:
+    """The Flask application over a service, whose table of roles must fit it: RuntimeError if it does not.
+
+    Raises StoreError when the secret of the sessions cannot be kept.
+    """
     app = Flask(__name__)
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = _ASSET_SECONDS
-    settings = service.settings
+    settings, schema = service.settings, build_schema().graphql_schema
+
+    @app.before_request
+    def _limit_form() -> None:
+        """Before the gate, which may look for a token in it; GraphQL and REST have limits of their own."""
+        is_upload = request.endpoint == "console.upload_products"
+        request.max_content_length = settings.upload_max_bytes if is_upload else settings.max_body_bytes
+        request.max_form_memory_size = settings.max_body_bytes
+
+    add_gate(app, access)
     view = GraphQLView.as_view(
         "graphql",
-        schema=build_schema(),
+        schema=schema,
         graphiql=settings.introspection == "on",
         introspection=settings.introspection == "on",
         limits=_graphql_limits(settings),
         max_streams=settings.max_streams,
         context=lambda asked: _context(service, asked),
+        permit=permit_with(access),
+        csrf_token=lambda: csrf_token() if current_sender().way is Way.SESSION else "",
         examples=[path.read_text(encoding="utf-8") for path in sorted(_EXAMPLES.glob("*.graphql"))],
     )
     app.add_url_rule("/graphql", view_func=view)
-    app.add_url_rule("/", view_func=lambda: redirect("/graphql"), endpoint="root")
-    app.register_blueprint(rest_api(service))
+    app.register_blueprint(rest_api(service, lambda: current_caller().name))
+    app.register_blueprint(console(service, lambda: _context(service, _this_request())))
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected_error)
 
@@ -46,7 +67,14 @@ def create_app(service: Service) -> Flask:
         service.metrics.count_request(rule.rule if rule else "none", response.status_code)
         return response
 
+    access.table.check(app.url_map, _root_fields(schema))
     return app
+
+
+def _root_fields(schema: GraphQLSchema) -> Iterator[str]:
+    roots = (("Query", schema.query_type), ("Mutation", schema.mutation_type))
+    for name, root in (*roots, ("Subscription", schema.subscription_type)):
+        yield from (f"{name}.{field}" for field in (root.fields if root else ()))
 
 
 def _context(service: Service, asked: Request) -> Context:
@@ -58,7 +86,13 @@ def _context(service: Service, asked: Request) -> Context:
         wait_until,
         lambda: asked.host_url.rstrip("/"),
         private_callbacks=service.settings.webhook_allow_private == "on",
+        by=current_caller().name,
     )
+
+
+def _this_request() -> Request:
+    """The request itself: what is streamed to its client asks it things when it is no longer the current one."""
+    return request._get_current_object()  # type: ignore[attr-defined,no-any-return]
 
 
 def _http_error(error: HTTPException) -> tuple[Response, int]:

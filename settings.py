@@ -38,7 +38,7 @@ class Settings:
 
     host: str = _setting("127.0.0.1", "address to listen on")
     port: int = _setting(5000, "port to listen on", least=0, most=65_535)
-    data_dir: Path = _setting(Path("data"), "folder of the databases, the webhook secret and the log")
+    data_dir: Path = _setting(Path("data"), "folder of the databases, the keys, the secrets and the log")
     server: str = _setting(
         "granian", "HTTP server that runs the application", choices=("granian", "gunicorn")
     )
@@ -104,6 +104,12 @@ class Settings:
         "on", "`off` turns introspection, suggestions and GraphiQL off", choices=("on", "off")
     )
     max_body_bytes: int = _setting(4 << 20, "bytes of a request body", least=1)
+    upload_max_bytes: int = _setting(
+        32 << 20, "bytes of a file of products that is uploaded", least=1, most=1 << 40
+    )
+    console_poll_seconds: int = _setting(
+        2, "seconds after which an open page of the console looks again", least=1, most=3600
+    )
     max_tokens: int = _setting(10_000, "tokens of a GraphQL document", least=1)
     max_depth: int = _setting(16, "levels of nested fields", least=1)
     max_aliases: int = _setting(30, "aliases in a document", least=0)
@@ -112,6 +118,25 @@ class Settings:
     max_errors: int = _setting(20, "validation errors that are reported", least=1)
     max_cost: int = _setting(20_000, "fields that a query may ask for, page sizes multiplied", least=1)
     document_cache_size: int = _setting(1_000, "valid documents kept parsed", least=1)
+    api_keys: str = _setting(
+        "", "keys as `name:role:hash`, separated by commas, beside those of the file", secret=True
+    )
+    api_keys_file: str = _setting("", "file of keys, one on each line; empty: api-keys in DATA_DIR")
+    allow_anonymous: str = _setting(
+        "",
+        "what callers without a key may do; empty: nothing, or all on an open server",
+        choices=("read", "write"),
+    )
+    published_host: str = _setting(
+        "", "address under which the port is reached, where HOST does not say (containers); empty: HOST"
+    )
+    session_hours: int = _setting(12, "hours for which a browser stays signed in", least=1, most=8_760)
+    proxies: int = _setting(
+        0, "reverse proxies in front whose X-Forwarded-For, -Proto and -Host are believed", most=10
+    )
+    rate_limit: str = _setting(
+        "", "requests of each key, or address, such as `600/minute`; empty: as many as they like"
+    )
 
     @property
     def products_path(self) -> Path:

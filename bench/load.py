@@ -103,7 +103,7 @@ class Client:
         """Send request `number`."""
         self.number = number
         self._answer.clear()
-        message = b"GET / HTTP/1.1\r\nHost: bench\r\n\r\n" if self._get else self._post(number)
+        message = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" if self._get else self._post(number)
         self.sent_at = time.perf_counter()
         self.socket.sendall(message)
 
@@ -111,7 +111,7 @@ class Client:
         value = self._value(number).encode()
         length = self._size + (len(self._pieces) - 1) * len(value)
         head = (
-            b"POST /graphql HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
+            b"POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             b"Accept: application/json\r\nContent-Length: %d\r\n\r\n" % length
         )
         return head + value.join(self._pieces)

@@ -230,6 +230,15 @@ def bench(arguments: list[str]) -> int:
     return subprocess.call([ready_python(ROOT, TO_DEVELOP, say), "-m", "bench", *arguments], cwd=ROOT)
 
 
+def screenshots(_: Namespace) -> int:
+    """Take the screenshots of the docs from a throw-away server with the sample catalogue."""
+    python = ready_python(ROOT, TO_DEVELOP, say)
+    with _throw_away_server() as place:
+        say("Takes about two minutes: the charts need something to show")
+        command = [str(python), "-m", "devkit.screenshots", "docs/screenshots"]
+        return subprocess.call(command, cwd=ROOT, env=place.environment())
+
+
 def _load_and_start(place: Place) -> None:
     python = ready_python(ROOT, TO_RUN, say)
     background_server.require_free_port(place)

@@ -25,6 +25,11 @@ def negotiate(accept: str | None, *, html: bool) -> str | None:
     return _remembered(accept, html)
 
 
+def wants_page(accept: str | None) -> bool:
+    """Whether a page is what the client likes best, as a browser does that opens an address."""
+    return negotiate(accept, html=True) == HTML
+
+
 def _choose(accept: str, html: bool) -> str | None:
     named: dict[str, tuple[float, int]] = {}
     for position, part in enumerate(accept.split(",")):

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from threading import Lock
 from typing import Any
 
 from graphql import (
     DocumentNode,
+    FieldNode,
     FragmentDefinitionNode,
+    FragmentSpreadNode,
     GraphQLError,
     GraphQLSchema,
+    InlineFragmentNode,
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
     OperationType,
@@ -47,6 +51,8 @@ class Operation:
         self.cost = cost
         self.definition = definition
         self.document = document
+        self.kind: str = definition.operation.value
+        self.root_fields = _root_fields(definition, document.fragments)
         self.is_mutation = definition.operation is OperationType.MUTATION
         self.is_subscription = definition.operation is OperationType.SUBSCRIPTION
 
@@ -97,6 +103,24 @@ class Document:
             count = len(self._definitions)
             return f"This document has {count} operations. Say which one to run with operationName."
         return f"Unknown operation named '{name}'. Send the name of an operation in this document."
+
+
+def _root_fields(
+    definition: OperationDefinitionNode, fragments: Mapping[str, FragmentDefinitionNode]
+) -> frozenset[str]:
+    """Returns the names of the fields at the root, fragments looked through; skipped ones count too."""
+    names = set()
+    stack, spread = [definition.selection_set], set[str]()
+    while stack:
+        for node in stack.pop().selections:
+            if isinstance(node, FieldNode):
+                names.add(node.name.value)
+            elif isinstance(node, InlineFragmentNode):
+                stack.append(node.selection_set)
+            elif isinstance(node, FragmentSpreadNode) and node.name.value not in spread:
+                spread.add(node.name.value)
+                stack.append(fragments[node.name.value].selection_set)
+    return frozenset(names)
 
 
 class DocumentStore:

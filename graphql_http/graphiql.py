@@ -14,7 +14,7 @@ _SCRIPTS = (
     ("react.production.min.js", "18.3.1"),
     ("react-dom.production.min.js", "18.3.1"),
     ("graphiql.min.js", "4.1.2"),
-    ("graphiql-start.js", "1"),
+    ("graphiql-start.js", "2"),
 )
 
 _PAGE = """<!doctype html>
@@ -27,15 +27,18 @@ _PAGE = """<!doctype html>
 {styles}
 </head>
 <body>
-<div id="graphiql" data-endpoint="{endpoint}" data-examples="{examples}">GraphiQL needs JavaScript.</div>
+<div id="graphiql" data-endpoint="{endpoint}" data-csrf-token="{token}"
+ data-examples="{examples}">GraphiQL needs JavaScript.</div>
 {scripts}
 </body>
 </html>
 """
 
 
-def page(endpoint: str, examples: Sequence[str]) -> str:
+def page(endpoint: str, examples: Sequence[str], csrf_token: str = "") -> str:
     """Returns the page that sends its requests to `endpoint` and opens with one tab per example.
+
+    Its requests carry `csrf_token`, unless that is empty, as the header X-CSRF-Token.
 
     Needs an application context: the assets are static files of the application, under `graphiql/`.
     """
@@ -46,6 +49,7 @@ def page(endpoint: str, examples: Sequence[str]) -> str:
         styles="\n".join(styles),
         scripts="\n".join(scripts),
         endpoint=escape(endpoint),
+        token=escape(csrf_token),
         examples=escape(json.dumps(list(examples))),
     )
 

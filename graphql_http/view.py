@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -49,8 +49,11 @@ class GraphQLView(View):
         limits: what one request may ask for.
         introspection: off refuses `__schema` and `__type`, and turns suggestions and GraphiQL off.
         context: makes the context value of a request; may raise `RequestError`.
+        permit: is called with the request, the kind of operation ("query", "mutation" or "subscription") and the names
+            of its root fields before anything of it is run; raises `HttpRefusal` if it may not be.
         max_streams: how many event streams may be open at once. Each holds a thread of the server.
         examples: documents that GraphiQL opens as tabs.
+        csrf_token: makes what GraphiQL's page sends as `X-CSRF-Token`; an empty text is not sent.
 
     Specifications: https://graphql.github.io/graphql-over-http/draft/ and, for event streams,
     https://github.com/graphql/graphql-sse/blob/main/PROTOCOL.md (distinct connections mode).
@@ -82,6 +85,8 @@ class GraphQLView(View):
         context: Callable[[Request], Any] | None = None,
         max_streams: int = 8,
         examples: Sequence[str] = (),
+        permit: Callable[[Request, str, Collection[str]], None] | None = None,
+        csrf_token: Callable[[], str] | None = None,
     ) -> None:
         core = schema if isinstance(schema, GraphQLSchema) else schema.graphql_schema
         self._limits = limits or Limits()
@@ -90,6 +95,8 @@ class GraphQLView(View):
         self._context = context
         self._examples = tuple(examples)
         self._slots = StreamSlots(max_streams)
+        self._permit = permit
+        self._csrf_token = csrf_token
 
     def dispatch_request(self) -> ResponseReturnValue:
         """Answers one request; whatever goes wrong is answered in JSON (or as an event)."""
@@ -130,6 +137,8 @@ class GraphQLView(View):
     def _run(self, http: Request, parameters: Parameters, media_type: str, reads: bool) -> Response:
         operation = self._documents.get(parameters.query).operation(parameters.operation_name)
         variables = parameters.variables
+        if self._permit is not None:
+            self._permit(http, operation.kind, operation.root_fields)
         self._documents.check_cost(operation, variables)
         if operation.is_mutation and reads:
             allowed = (("Allow", "POST"),)
@@ -192,8 +201,15 @@ class GraphQLView(View):
         return _encoded({"errors": self._documents.presentable([error])})
 
     def _page(self, http: Request) -> Response:
-        body = graphiql_page.page(http.script_root + http.path, self._examples).encode()
+        token = self._csrf_token() if self._csrf_token is not None else ""
+        body = graphiql_page.page(http.script_root + http.path, self._examples, token).encode()
         return _response(200, body, HTML)
+
+
+def answer_refusal(http: Request, refusal: HttpRefusal) -> Response:
+    """Returns the answer to a request that was refused before the view was asked."""
+    media_type = negotiate(http.environ.get("HTTP_ACCEPT"), html=False)
+    return _json_response(refusal.status, [refusal.error], media_type, refusal.headers)
 
 
 def _encoded(answer: Mapping[str, Any]) -> bytes:

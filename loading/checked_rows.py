@@ -3,15 +3,15 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
-from database.bulk import StoredValues, stored_values
 from loading import CatalogueFile, Format, Row
 from product import FieldError, check_fields
 
 BATCH_ROWS = 500  # few enough to stay in a processor's cache between the steps
 _LOCAL_PICTURES = "/static/pictures/"
 
+T = TypeVar("T")
 Check = Callable[[Mapping[str, Any]], tuple[dict[str, Any], list[FieldError]]]
 
 
@@ -35,10 +35,10 @@ class RefusedRow(NamedTuple):
     errors: list[RowError]
 
 
-class CheckedRows(NamedTuple):
+class CheckedRows(NamedTuple, Generic[T]):
     """What became of some rows, each part in the order of the file."""
 
-    products: list[StoredValues]
+    products: list[T]
     refused: list[RefusedRow]
 
 
@@ -51,27 +51,31 @@ def check_sample_row(fields: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fi
     return {**checked, "image": image}, refused
 
 
-def checked_batches(source: CatalogueFile, check: Check = check_row) -> Iterator[CheckedRows]:
+def checked_batches(
+    source: CatalogueFile, keep: Callable[[dict[str, Any]], T], check: Check = check_row
+) -> Iterator[CheckedRows[T]]:
     """Every row of the file, checked, in batches whose size does not grow with the file.
 
-    Raises TextFileError.
+    ``keep`` makes of the stored fields of a good row what the batch has of it. Raises TextFileError.
     """
     rows = source.rows()
     first_element = 0 if source.format is Format.JSON else None
     while batch := list(islice(rows, BATCH_ROWS)):
-        yield _check_rows(batch, check, first_element)
+        yield _check_rows(batch, keep, check, first_element)
         if first_element is not None:
             first_element += len(batch)
 
 
-def _check_rows(rows: Iterable[Row], check: Check, first_element: int | None) -> CheckedRows:
-    products: list[StoredValues] = []
+def _check_rows(
+    rows: Iterable[Row], keep: Callable[[dict[str, Any]], T], check: Check, first_element: int | None
+) -> CheckedRows[T]:
+    products: list[T] = []
     refused: list[RefusedRow] = []
     for number, (line, fields) in enumerate(rows):
         if isinstance(fields, dict):
             checked, problems = check(fields)
             if not problems:
-                products.append(stored_values(checked))
+                products.append(keep(checked))
                 continue
             errors = [RowError(problem.field, problem.problem.value, str(problem)) for problem in problems]
         else:

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from typing import TextIO
 
-from database.bulk import BulkLoad, bulk_load
+from database.bulk import BulkLoad, StoredValues, bulk_load
 from database.schema import StoreError
 from loading import TextFileError
 from loading.checked_rows import CheckedRows, RefusedRow
@@ -42,7 +42,7 @@ class RefusedRows:
 def load_products(
     connection: sqlite3.Connection,
     first_id: int,
-    batches: Iterator[CheckedRows],
+    batches: Iterator[CheckedRows[StoredValues]],
     refused: RefusedRows,
     progress: Callable[[int], None] = lambda rows: None,
 ) -> int:

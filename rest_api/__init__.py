@@ -1,5 +1,6 @@
 """The REST routes of entries, processes and webhooks, and the OpenAPI document of all REST routes."""
 
-from rest_api.blueprint import rest_api
+from rest_api.blueprint import is_rest, rest_api
+from rest_api.problems import Problem
 
-__all__ = ["rest_api"]
+__all__ = ["Problem", "is_rest", "rest_api"]

@@ -42,6 +42,11 @@ def rest_api(service: Service, caller_name: Callable[[], str | None] = lambda: N
     return blueprint
 
 
+def is_rest(path: str) -> bool:
+    """Whether what is wrong at this path is answered with a problem."""
+    return any(path == place or path.startswith(f"{place}/") for place in _PLACES)
+
+
 def _answer_problem(error: Exception) -> Response:
     return problem_of(error).answer()
 
@@ -49,7 +54,7 @@ def _answer_problem(error: Exception) -> Response:
 def _answer_wrong_route() -> Response | None:
     """Where no route fits there is no blueprint either, so the application would answer in its own form."""
     path, error = request.path, request.routing_exception
-    if error is None or not any(path == place or path.startswith(f"{place}/") for place in _PLACES):
+    if error is None or not is_rest(path):
         return None
     match error:
         case NotFound():

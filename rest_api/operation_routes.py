@@ -1,7 +1,11 @@
 """Answers ``/health``, ``/ready`` and ``/metrics``, for those who run the server."""
 
+from typing import Any
+
 from flask import Blueprint, Response, jsonify
 
+from access.caller import current_caller
+from access.roles import Role
 from async_db import QueueState
 from service import Service
 from settings import VERSION
@@ -12,31 +16,15 @@ def add_operation_routes(blueprint: Blueprint, service: Service) -> None:
 
     @blueprint.get("/health")
     def health() -> Response:
-        status, tasks = service.queue.status(), service.tasks.status()
-        trouble = status.trouble or service.products.trouble()
-        return jsonify(
-            status="degraded" if trouble or status.journal_trouble or tasks.trouble else "ok",
-            version=VERSION,
-            queue={
-                "depth": status.depth,
-                "bytes": status.size_bytes,
-                "oldestAgeMs": status.oldest_age_ms,
-                "state": status.state,
-            },
-            database={"status": "degraded" if trouble else "ok", "trouble": trouble},
-            journal={
-                "status": "degraded" if status.journal_trouble else "ok",
-                "trouble": status.journal_trouble,
-                "sync": service.settings.journal_sync,
-            },
-            tasks={
-                "status": "degraded" if tasks.trouble else "ok",
-                "trouble": tasks.trouble,
-                "worker": tasks.name,
-                "running": tasks.running,
-            },
-            integrations=tasks.integrations,
-        )
+        whole = _health(service)
+        role = current_caller().role
+        if role is Role.ADMIN:
+            return jsonify(whole)
+        shown = {name: whole[name] for name in ("status", "version")}
+        if role >= Role.READ:
+            shown |= {name: {"status": whole[name]["status"]} for name in ("database", "journal", "tasks")}
+            shown["integrations"] = whole["integrations"]
+        return jsonify(shown)
 
     @blueprint.get("/ready")
     def ready() -> tuple[Response, int]:
@@ -46,3 +34,32 @@ def add_operation_routes(blueprint: Blueprint, service: Service) -> None:
     @blueprint.get("/metrics")
     def metrics() -> Response:
         return Response(service.metrics.exposition(), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _health(service: Service) -> dict[str, Any]:
+    """All there is to tell. Queue and trouble are for those who run the server: a trouble may name files of theirs."""
+    status, tasks = service.queue.status(), service.tasks.status()
+    trouble = status.trouble or service.products.trouble()
+    return {
+        "status": "degraded" if trouble or status.journal_trouble or tasks.trouble else "ok",
+        "version": VERSION,
+        "queue": {
+            "depth": status.depth,
+            "bytes": status.size_bytes,
+            "oldestAgeMs": status.oldest_age_ms,
+            "state": status.state,
+        },
+        "database": {"status": "degraded" if trouble else "ok", "trouble": trouble},
+        "journal": {
+            "status": "degraded" if status.journal_trouble else "ok",
+            "trouble": status.journal_trouble,
+            "sync": service.settings.journal_sync,
+        },
+        "tasks": {
+            "status": "degraded" if tasks.trouble else "ok",
+            "trouble": tasks.trouble,
+            "worker": tasks.name,
+            "running": tasks.running,
+        },
+        "integrations": tasks.integrations,
+    }

@@ -17,6 +17,7 @@ import pytest
 from conftest import ROOT, ServerProcess
 
 import init_db
+from database.bulk import stored_values
 from database.engine import open_reader
 from database.journal import Journal
 from database.products import Products
@@ -110,7 +111,7 @@ def test_a_second_run_loads_nothing(run: Run, tmp_path: Path) -> None:
 
 def test_every_sample_obeys_the_rules_of_the_api() -> None:
     with CatalogueFile(init_db.SAMPLE) as source:
-        batches = list(checked_batches(source, check_sample_row))
+        batches = list(checked_batches(source, stored_values, check_sample_row))
     assert [row for batch in batches for row in batch.refused] == []
     assert len({item["category"] for item in SAMPLES}) >= 5
 

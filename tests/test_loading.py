@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import product
-from database.bulk import open_for_loading
+from database.bulk import open_for_loading, stored_values
 from database.data_folder import open_data_folder
 from loading import CatalogueFile
 from loading.checked_rows import check_row, checked_batches
@@ -88,7 +88,7 @@ def write_lines(path: Path, rows: int) -> Path:
 
 def test_batches_keep_the_order_of_the_file(tmp_path: Path) -> None:
     with CatalogueFile(write_lines(tmp_path / "a.jsonl", 3_500)) as source:
-        batches = list(checked_batches(source))
+        batches = list(checked_batches(source, stored_values))
     assert len(batches) == 7
     products = [row[0] for batch in batches for row in batch.products]
     assert products == [f"Lamp {number}" for number in range(3_500) if number % 1_000 != 7]
@@ -107,7 +107,7 @@ def test_a_full_disk_stores_nothing_and_says_so(tmp_path: Path) -> None:
             LoadFailed, match=r"full: free space .* stopped after \d+,\d+ rows; nothing of it is stored"
         ),
     ):
-        load_products(connection, 1, checked_batches(source), RefusedRows())
+        load_products(connection, 1, checked_batches(source, stored_values), RefusedRows())
     assert connection.execute("SELECT count(*) FROM products").fetchone() == (0,)
     assert index_names(connection) == indexes
     connection.close()

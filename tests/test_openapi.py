@@ -14,6 +14,7 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 from task_calls import Answer, paused, rest
 
+from access.control import AccessControl
 from rest_api import schemas
 from rest_api.checking import BodyCheck
 from rest_api.openapi import openapi_document
@@ -83,10 +84,11 @@ def test_the_document_is_sound() -> None:
 
 
 def test_every_route_of_the_application_is_described_and_no_other(tmp_path: Path) -> None:
-    service = Service(Settings(data_dir=tmp_path / "data"))
+    settings = Settings(data_dir=tmp_path / "data")
+    service = Service(settings)
     service.start()
     try:
-        rules = list(create_app(service).url_map.iter_rules())
+        rules = list(create_app(service, AccessControl(settings)).url_map.iter_rules())
     finally:
         service.stop()
     routes = {

@@ -127,7 +127,8 @@ def test_a_body_in_chunks_is_read_and_limited(api: ServerProcess) -> None:
 
 def test_a_body_that_breaks_off_creates_nothing(api: ServerProcess) -> None:
     with socket.create_connection(("127.0.0.1", api.port), timeout=30) as raw:
-        head = "POST /api/entries HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n"
+        head = "POST /api/entries HTTP/1.1\r\nHost: localhost\r\n"
+        head += "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n"
         raw.sendall(head.encode() + b'{"title": "Broken off"}')
         raw.shutdown(socket.SHUT_WR)
         raw.recv(65536)
@@ -278,10 +279,13 @@ def test_an_error_that_nobody_expected_is_logged_and_shows_nothing_but_an_incide
     assert "a secret" in caplog.text
 
 
-@pytest.mark.parametrize("host", ["", "a b", "x<>y", "[::1", "x" * 1000, "127.0.0.1:99999", "\xff"])
-def test_no_host_header_is_answered_with_an_error_of_the_server(api: ServerProcess, host: str) -> None:
-    answer = rest(api, "POST", "/api/process", {"payload": LAMP}, Host=host)
-    assert answer.status in (202, 400)
+def test_no_host_header_is_answered_with_an_error_of_the_server(
+    make_server: Callable[..., ServerProcess],
+) -> None:
+    server = make_server(ALLOW_ANONYMOUS="write").start()  # an open one looks at the Host first
+    for host in ("", "a b", "x<>y", "[::1", "x" * 1000, "127.0.0.1:99999", "\xff"):
+        answer = rest(server, "POST", "/api/process", {"payload": LAMP}, Host=host)
+        assert answer.status in (202, 400)
 
 
 JSON_VALUES = st.recursive(

@@ -7,10 +7,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from browser import find_chromium, visiting
 from conftest import ServerProcess
 from graphql_http_audits import failed_audits, missing
 from other_process import write_lock
+
+from devkit.browser import find_chromium, visiting
 
 RESULT = "document.querySelector('.result-window .CodeMirror')"
 # GraphiQL takes no notice of a click before all its editors are there: click again while nothing runs.

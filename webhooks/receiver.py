@@ -31,6 +31,7 @@ class Receiver:
         """Raises ValueError for an empty secret."""
         check_secret(secret)
         self._secret, self._store, self._clock = secret, store, clock
+        self.last_kept = 0  # changes with every webhook that comes in
 
     def receive(self, headers: Mapping[str, str], body: bytes) -> Received:
         """Check a POST and keep it. Answer 401 unless its ``verdict`` is ``Verdict.VALID``.
@@ -46,7 +47,7 @@ class Receiver:
         verdict = (
             verify(self._secret, timestamp, signatures, body, now) if event_id else Verdict.MISSING_HEADER
         )
-        return self._store.keep(
+        kept = self._store.keep(
             Received(
                 id=0,
                 received_at_us=int(now * 1_000_000),
@@ -57,6 +58,8 @@ class Receiver:
                 body=_kept_text(body),
             )
         )
+        self.last_kept = kept.id
+        return kept
 
     def newest(self, limit: int = KEPT) -> list[Received]:
         """What came last, newest first; a hundred at the most."""

@@ -6,12 +6,13 @@
   const endpoint = place.dataset.endpoint;
   const examples = JSON.parse(place.dataset.examples);
 
+  const TOKEN = place.dataset.csrfToken ? { "X-CSRF-Token": place.dataset.csrfToken } : {};
   const JSON_TYPES = "application/graphql-response+json, application/json;q=0.9";
 
   function send(parameters, options, accept, signal) {
     return fetch(endpoint, {
       method: "POST",
-      headers: { "Content-Type": "application/json", Accept: accept, ...options?.headers },
+      headers: { "Content-Type": "application/json", Accept: accept, ...TOKEN, ...options?.headers },
       body: JSON.stringify(parameters),
       signal,
     });

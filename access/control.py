@@ -1,0 +1,204 @@
+"""Looks at each request before it is answered: who sends it, how often, and whether they may."""
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from functools import lru_cache
+
+from flask import Flask, Request, current_app, request
+
+from access import session
+from access.caller import Sender, Way, current_caller, current_sender, set_sender
+from access.key_ring import KeyRing
+from access.keys import Key
+from access.opening import anonymous_role, is_loopback
+from access.rate import rate_limit_of
+from access.roles import Caller, Role
+from access.slowing import KeyTries, TooManyTries, place_of
+from access.table import UNASKED, UNCOUNTED, Table
+from settings import Settings
+
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_EXTENSION = "afterwrite_access"
+CONSOLE = "console."
+"""How the endpoints of the web console begin, all of whose forms carry a token."""
+
+
+class Refused(Exception):
+    """A request that is not answered; who raises it does not know in which form the refusal leaves."""
+
+    def __init__(self, status: int, code: str, message: str, headers: Sequence[tuple[str, str]] = ()) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message, self.headers = status, code, message, headers
+
+
+class AccessControl:
+    """Decides over every request; may be used from any number of threads."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        table: Table | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Raises SettingsError when keys or RATE_LIMIT cannot be used, or the server may not start without keys."""
+        self.settings = settings
+        self.table = table or Table()
+        self.keys = KeyRing(settings, clock)
+        self._tries = KeyTries(self.keys.find, clock)
+        self._rate = rate_limit_of(settings)
+        self._anonymous = {
+            True: Sender(Caller(None, anonymous_role(settings, has_keys=True))),
+            False: Sender(Caller(None, anonymous_role(settings, has_keys=self.keys.had_keys))),
+        }
+
+    @property
+    def is_open(self) -> bool:
+        """Whether everybody on this machine may do everything: no key was there since the start."""
+        return not self.settings.allow_anonymous and not self.keys.had_keys
+
+    def admit(self, asked: Request) -> None:
+        """Find out who sends the request and let it pass. Raises Refused."""
+        rule = asked.url_rule.rule if asked.url_rule else None
+        self.keys.refresh()
+        set_sender(self._anonymous[self.keys.had_keys])
+        if self.is_open:
+            _check_host(asked.environ.get("HTTP_HOST", ""))
+        elif (asked.method, rule) not in UNASKED:
+            self._identify(asked)
+        if self._rate is not None and (asked.method, rule) not in UNCOUNTED:
+            self._count(asked)
+        if rule is None:
+            return
+        self._require(self.table.of_route(asked.method, rule), f"{asked.method} {asked.path[:200]}")
+        if asked.method not in _SAFE_METHODS and self._needs_token(asked):
+            self._check_token(asked)
+
+    def permit(self, operation: str, fields: Collection[str]) -> None:
+        """Let an operation of GraphQL with these root fields pass. Raises Refused."""
+        if current_caller().role is Role.ADMIN:
+            return
+        for name in fields:
+            self._require(self.table.of_field(operation, name), f"The {operation} field {name}")
+
+    def try_secret(self, asked: Request, secret: str) -> Key | None:
+        """The key with this secret, which came from where the request comes from. Raises TooManyTries."""
+        return self._tries.look_up(asked.remote_addr or "", secret)
+
+    def _identify(self, asked: Request) -> None:
+        kind, _, secret = asked.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+        if kind.lower() == "bearer":
+            try:
+                key = self.try_secret(asked, secret.strip())
+            except TooManyTries as slowed:
+                raise _too_many("TOO_MANY_TRIES", str(slowed), slowed.seconds) from slowed
+            if key is None:
+                message = "The key in the Authorization header is not known here: `dev.py key list` names all"
+                raise _unauthenticated(message)
+            set_sender(Sender(Caller(key.name, key.role), Way.BEARER))
+        elif "HTTP_COOKIE" in asked.environ:
+            self._identify_session()
+
+    def _identify_session(self) -> None:
+        held = session.signed_in_as(self.settings.session_hours)
+        if held is None:
+            return
+        name, mark = held
+        key = self.keys.named(name)
+        if key is not None and key.fingerprint == mark:
+            set_sender(Sender(Caller(key.name, key.role), Way.SESSION))
+
+    def _count(self, asked: Request) -> None:
+        assert self._rate is not None
+        caller = current_caller()
+        who = f"address {place_of(asked.remote_addr or '')}" if caller.name is None else f"key {caller.name}"
+        if seconds := self._rate.seconds_to_wait(who):
+            message = f"More requests than {self._rate.text} came from this {who}: try again in {seconds} s"
+            raise _too_many("RATE_LIMITED", message, seconds)
+
+    def _require(self, role: Role, what: str) -> None:
+        caller = current_caller()
+        if caller.role >= role:
+            return
+        if caller.name is None:
+            raise _unauthenticated(
+                f"{what} needs the role {role.word}, and this request came without a key: "
+                "send `Authorization: Bearer KEY`, or sign in"
+            )
+        raise Refused(
+            403,
+            "FORBIDDEN",
+            f"{what} needs the role {role.word}, and the key {caller.name} has {caller.role.word}: use another key",
+        )
+
+    def _needs_token(self, asked: Request) -> bool:
+        """A browser sends the cookie along, whichever page made it send the request; and an open server needs none."""
+        way = current_sender().way
+        if way is Way.SESSION:
+            return True
+        return way is Way.NONE and (asked.endpoint or "").startswith(CONSOLE)
+
+    def _check_token(self, asked: Request) -> None:
+        if not session.carries_token(asked):
+            raise Refused(
+                403,
+                "CSRF_TOKEN_WRONG",
+                f"The request carries no token of this session, or a wrong one: load the page again. A program sends "
+                f"the header {session.TOKEN_HEADER}, or a key as `Authorization: Bearer KEY` and no cookie",
+            )
+
+
+def install(access: AccessControl, app: Flask) -> None:
+    """Let ``may`` and ``sign_in`` find the access control of the application."""
+    app.extensions[_EXTENSION] = access
+
+
+def may(name: str) -> bool:
+    """Whether the caller of this request may use what the table of roles has under this name, such as "Query.queue".
+
+    A route stands under its method and rule, "POST /api/entries". Raises KeyError for what is not in the table.
+    """
+    access: AccessControl = current_app.extensions[_EXTENSION]
+    return current_caller().role >= access.table.of_name(name)
+
+
+def sign_in(secret: str) -> Caller | None:
+    """Begin a new session of the browser with the key that has this secret; None if there is no such key.
+
+    Raises TooManyTries when too many wrong ones came from this address.
+    """
+    access: AccessControl = current_app.extensions[_EXTENSION]
+    key = access.try_secret(request, secret.strip())
+    if key is None:
+        return None
+    session.begin_session(key)
+    caller = Caller(key.name, key.role)
+    set_sender(Sender(caller, Way.SESSION))
+    return caller
+
+
+def _check_host(header: str) -> None:
+    """Refuse names that are not this machine's own: a page elsewhere could let its name lead here (DNS rebinding).
+
+    Only browsers need this, and they always send a Host.
+    """
+    if header and not _is_own_name(header):
+        raise Refused(
+            421,
+            "MISDIRECTED_REQUEST",
+            f"This server is open to its own machine, and not under the name {header[:100]!r}: ask for localhost or "
+            "127.0.0.1. For others, make a key with `dev.py key add`, or set ALLOW_ANONYMOUS",
+        )
+
+
+@lru_cache(maxsize=256)
+def _is_own_name(header: str) -> bool:
+    host, _, port = header.rpartition(":")
+    return is_loopback(host) if host and port.isdigit() else is_loopback(header)
+
+
+def _unauthenticated(message: str) -> Refused:
+    return Refused(401, "UNAUTHENTICATED", message, (("WWW-Authenticate", "Bearer"),))
+
+
+def _too_many(code: str, message: str, seconds: int) -> Refused:
+    return Refused(429, code, message, (("Retry-After", str(seconds)),))

@@ -1,0 +1,45 @@
+"""Decides what callers without a key may do, and whether the server may start so. Standard library only."""
+
+import ipaddress
+
+from access.roles import GIVEN_ROLES, Role
+from settings import Settings, SettingsError
+
+
+def anonymous_role(settings: Settings, *, has_keys: bool) -> Role:
+    """What callers without a key may do.
+
+    Raises SettingsError where the server has no keys, can be reached from elsewhere, and was not told that this is
+    meant.
+    """
+    if settings.allow_anonymous:
+        return GIVEN_ROLES[settings.allow_anonymous]
+    if has_keys:
+        return Role.NOBODY
+    host = settings.published_host or settings.host
+    if is_loopback(host):
+        return Role.ADMIN
+    name = "PUBLISHED_HOST" if settings.published_host else "HOST"
+    raise SettingsError(
+        f"{name}={host} can be reached from other machines, and there are no keys, so everybody could change "
+        "everything: make a key with `dev.py key add NAME --role admin`, set HOST=127.0.0.1 (in a container "
+        "PUBLISHED_HOST, the address that its port is published on), or ALLOW_ANONYMOUS=read or write if it is meant"
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches the address. Names other than localhost may lead anywhere."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.removeprefix("[").removesuffix("]")).is_loopback
+    except ValueError:
+        return False
+
+
+def warning_of(settings: Settings) -> str | None:
+    """What must be said loudly at the start, or None."""
+    if not settings.allow_anonymous:
+        return None
+    may = "read everything" if settings.allow_anonymous == "read" else "read and write"
+    return f"ALLOW_ANONYMOUS={settings.allow_anonymous}: whoever reaches this server may {may} without a key"

@@ -1,0 +1,108 @@
+"""Slows down who tries keys that are wrong, and nobody else."""
+
+import ipaddress
+import math
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from access.keys import Key, hash_of
+
+FREE_TRIES = 5
+WINDOW_SECONDS = 60.0
+LONGEST_WAIT_SECONDS = 60.0
+ADDRESSES_MAX = 10_000
+
+
+class TooManyTries(Exception):
+    """A try that came too early: no key was looked at. ``seconds``: how long to wait, rounded up."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = max(1, math.ceil(seconds))
+        super().__init__(f"Too many wrong keys came from this address: try again in {self.seconds} s")
+
+
+@dataclass(slots=True)
+class _Failed:
+    count: int
+    since: float
+    free_at: float
+
+
+class KeyTries:
+    """Looks keys up, and lets an address wait that shows wrong ones; may be used from any number of threads.
+
+    After five wrong keys within a minute the address waits 1 s, then 2, 4 and so on up to 60 s between two tries, until
+    none was wrong for a minute. A key that the address has used before is looked at all the same: a neighbour behind
+    the same address locks nobody out. Of the addresses, and of the keys used at them, the newest 10,000 are remembered.
+    """
+
+    def __init__(
+        self, find: Callable[[str], Key | None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._find = find
+        self._clock = clock
+        self._failed: OrderedDict[str, _Failed] = OrderedDict()
+        self._used: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._turn = threading.Lock()
+
+    def look_up(self, address: str, secret: str) -> Key | None:
+        """The key with this secret, shown from this address. Raises TooManyTries."""
+        place = place_of(address)
+        if place not in self._failed or (place, hash_of(secret)) in self._used:
+            key = self._find(secret)
+            if key is not None:
+                self._note_use(place, key)
+                return key
+        # One at a time, so that many tries at once are not many tries for one wait.
+        with self._turn:
+            self._check(place)
+            key = self._find(secret)
+            if key is None:
+                self._note_failure(place)
+        if key is not None:
+            self._note_use(place, key)
+        return key
+
+    def _check(self, place: str) -> None:
+        failed = self._failed.get(place)
+        if failed is not None and (wait := failed.free_at - self._clock()) > 0:
+            raise TooManyTries(wait)
+
+    def _note_failure(self, place: str) -> None:
+        now = self._clock()
+        failed = self._failed.get(place)
+        if failed is None or now - max(failed.since, failed.free_at) > WINDOW_SECONDS:
+            failed = self._failed[place] = _Failed(0, now, now)
+        failed.count += 1
+        if failed.count >= FREE_TRIES:
+            wait = min(LONGEST_WAIT_SECONDS, 2.0 ** min(failed.count - FREE_TRIES, 10))
+            failed.free_at = now + wait
+        self._failed.move_to_end(place)
+        while len(self._failed) > ADDRESSES_MAX:
+            self._failed.popitem(last=False)
+
+    def _note_use(self, place: str, key: Key) -> None:
+        if (place, key.hash) in self._used:
+            return
+        with self._turn:
+            self._used[place, key.hash] = None
+            while len(self._used) > ADDRESSES_MAX:
+                self._used.popitem(last=False)
+
+
+@lru_cache(maxsize=4_096)
+def place_of(address: str) -> str:
+    """What counts as one address: an IPv4 address, or the /64 network that one customer has of IPv6."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv6Address):
+        if found.ipv4_mapped is not None:
+            return str(found.ipv4_mapped)
+        return str(ipaddress.ip_network((found, 64), strict=False))
+    return str(found)

@@ -1,0 +1,5 @@
+"""The web console: pages for people, made on the server and kept fresh by htmx; one Flask blueprint."""
+
+from console.blueprint import console
+
+__all__ = ["console"]

@@ -1,0 +1,87 @@
+"""Gives products out as CSV or JSONL, streamed: a page at a time, however many they are."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Response
+
+from console.products import Selection
+from database.products import Position
+from product import Product
+from request_context import Context
+
+COLUMNS = (
+    "id",
+    "title",
+    "price",
+    "description",
+    "category",
+    "image",
+    "rating_rate",
+    "rating_count",
+    "created_at",
+    "updated_at",
+    "version",
+)
+_PAGE = 500
+# What makes a spreadsheet take a text for a formula, the wide forms of some keyboards included; see
+# https://owasp.org/www-community/attacks/CSV_Injection
+_RUNS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+
+
+def answer(context: Context, selected: Selection, kind: str) -> Response:
+    """The selected products as a file; ``kind`` is one of KINDS."""
+    content_type, rows_as_text = KINDS[kind]
+    found = Response(rows_as_text(_products(context, selected)), content_type=content_type)
+    name = f"products-{datetime.now(UTC):%Y%m%d-%H%M%S}.{kind}"
+    found.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    found.headers["Cache-Control"] = "no-store"
+    return found
+
+
+def harmless(value: Any) -> Any:
+    """A cell that no spreadsheet runs: a text that begins like a formula gets a ' in front."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_RUNS) else value
+
+
+def _products(context: Context, selected: Selection) -> Iterator[list[Product]]:
+    position: Position | None = None
+    while True:
+        found = context.products.after(selected.wanted, selected.order, position, _PAGE)
+        if found:
+            yield [context.shown(product) for product in found]
+        if len(found) < _PAGE:
+            return
+        position = Position(getattr(found[-1], selected.order.field), found[-1].id)
+
+
+def _csv(pages: Iterator[list[Product]]) -> Iterator[str]:
+    yield _csv_lines([COLUMNS])
+    for products in pages:
+        yield _csv_lines([tuple(map(harmless, _row(product).values())) for product in products])
+
+
+def _csv_lines(rows: list[tuple[Any, ...]]) -> str:
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    return text.getvalue()
+
+
+def _jsonl(pages: Iterator[list[Product]]) -> Iterator[str]:
+    for products in pages:
+        yield "".join(json.dumps(_row(product), ensure_ascii=False) + "\n" for product in products)
+
+
+def _row(product: Product) -> dict[str, Any]:
+    row = {name: getattr(product, name) for name in COLUMNS}
+    return row | {name: row[name].isoformat() for name in ("created_at", "updated_at")}
+
+
+KINDS: dict[str, tuple[str, Callable[[Iterator[list[Product]]], Iterator[str]]]] = {
+    "csv": ("text/csv; charset=utf-8", _csv),
+    "jsonl": ("application/jsonl; charset=utf-8", _jsonl),
+}

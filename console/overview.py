@@ -1,0 +1,112 @@
+"""The first page: how the queue and the tasks are, what failed last, how healthy every part is."""
+
+from typing import Any, NamedTuple
+
+from flask import Blueprint, Response
+
+from access.control import may
+from console.answers import page
+from console.charts import Chart, chart
+from database.schema import StoreError
+from service import Service
+from tasks.listing import TaskFilter
+from tasks.task import Task, TaskStatus
+from writes import Write, WriteFilter, WriteStatus
+
+_FAILURES = 6
+
+
+class Part(NamedTuple):
+    """A part of the server: how it is, and why it is not well."""
+
+    name: str
+    status: str
+    detail: str
+
+
+class Failure(NamedTuple):
+    """A write or a task that FAILED; one of them is None."""
+
+    at_us: int
+    write: Write | None
+    task: Task | None
+
+
+def add_overview(blueprint: Blueprint, service: Service) -> None:
+    """Add ``/``."""
+
+    @blueprint.get("/")
+    def overview() -> Response:
+        internals = may("Query.queue")
+        parts = _parts(service, internals=internals)
+        try:
+            figures = _figures(service)
+        except StoreError as error:
+            figures = {"trouble": str(error)}
+        return page(
+            "overview.html",
+            place="overview",
+            parts=parts,
+            queue=service.queue.status() if internals else None,
+            charts=_charts(service) if internals else [],
+            **figures,
+        )
+
+
+def _figures(service: Service) -> dict[str, Any]:
+    status = service.queue.status()
+    return {
+        "trouble": None,
+        "write_counts": {
+            WriteStatus.QUEUED: status.depth,
+            WriteStatus.APPLIED: status.applied_total,
+            WriteStatus.FAILED: status.failed_total,
+        },
+        "task_counts": service.tasks.counts(),
+        "failures": _failures(service),
+    }
+
+
+def _failures(service: Service) -> list[Failure]:
+    """What failed last, writes and tasks together, newest first."""
+    writes = service.queue.newest(WriteFilter(status=WriteStatus.FAILED), None, _FAILURES)
+    tasks = service.tasks.newest(TaskFilter(frozenset({TaskStatus.FAILED})), None, _FAILURES)
+    found = [Failure(write.settled_at_us or write.accepted_at_us, write, None) for write in writes]
+    found += [Failure(task.finished_at_us or task.updated_at_us, None, task) for task in tasks]
+    return sorted(found, key=lambda failure: -failure.at_us)[:_FAILURES]
+
+
+def _parts(service: Service, *, internals: bool) -> list[Part]:
+    """Every part of the server; why one is not well is for those who may know the internals."""
+    queue, tasks = service.queue.status(), service.tasks.status()
+    troubles = {
+        "Product database": queue.trouble or service.products.trouble(),
+        "Journal": queue.journal_trouble,
+        "Workers": tasks.trouble,
+    }
+    well = {
+        "Product database": "reads and applies",
+        "Journal": f"synced: {service.settings.journal_sync}",
+        "Workers": f"{sum(tasks.running.values())} running",
+    }
+    hidden = "an administrator sees why"
+    parts = [
+        Part(
+            name,
+            "degraded" if trouble else "ok",
+            (trouble if internals else hidden) if trouble else well[name],
+        )
+        for name, trouble in troubles.items()
+    ]
+    return parts + [
+        Part(name.capitalize(), str(how.get("status", "ok")), "") for name, how in tasks.integrations.items()
+    ]
+
+
+def _charts(service: Service) -> list[Chart]:
+    points = service.recent.points()
+    return [
+        chart("Queue depth", "writes wait", [point.depth for point in points]),
+        chart("Writes", "a second", [point.settled_per_second for point in points]),
+        chart("Accepted to applied", "ms, the median", [point.p50_ms for point in points]),
+    ]

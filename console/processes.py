@@ -1,0 +1,114 @@
+"""The page of processes: a job submitted with a callback, its stages, its result, and the webhooks that came back."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from flask import Blueprint, Response, abort, request
+
+from connections import PAGE_DEFAULT, shorten
+from console.answers import page, page_of
+from console.forms import Form, errors_of, given
+from console.lists import links
+from database.received import Received
+from request_context import Context
+from service import Service
+from task_requests import create_process, find_process, tasks_page
+from tasks.listing import TaskFilter
+from tasks.registry import Refusal, TaskRefused
+from tasks.task import Task
+from tasks.workers.process_products import COMPLETED, PROCESS_PRODUCTS, PROGRESS
+from tasks.workers.webhook_delivery import TYPE as WEBHOOK_DELIVERY
+
+_EXAMPLE = json.dumps(
+    {"products": [{"title": "Lamp", "price": 12.5, "category": "Lights"}, {"title": "", "price": 3}]},
+    indent=2,
+)
+_FIELDS = ("payload", "callback_url")
+_DELIVERIES = 10
+
+
+def add_process_pages(blueprint: Blueprint, service: Service, context: Callable[[], Context]) -> None:
+    """Add ``/process``, the form of a new one, and the page of one."""
+    queue, receiver = service.tasks, service.receiver
+
+    @blueprint.get("/process")
+    def processes() -> Response:
+        return page_of((queue.changes, receiver.last_kept), lambda: _list(context(), receiver.newest(20)))
+
+    @blueprint.get("/process/new")
+    def new_process() -> Response:
+        own = request.host_url.rstrip("/") + "/webhook" if context().private_callbacks else ""
+        return page(
+            "process_form.html", place="processes", form=Form({"payload": _EXAMPLE, "callback_url": own})
+        )
+
+    @blueprint.post("/process")
+    def submit_process() -> Response:
+        form, now = Form(request.form), context()
+        try:
+            made = create_process(
+                now.tasks,
+                _payload(form.values.get("payload", "")),
+                given(form.values, "callback_url"),
+                form.key,
+                private_callbacks=now.private_callbacks,
+                by=now.by,
+            )
+        except TaskRefused as error:
+            wrong = errors_of([((error.field or "").partition(".")[0], error.message)], _FIELDS)
+            shown = Form({**form.values, "idempotency_key": form.key}, wrong)
+            return page("process_form.html", 422, place="processes", form=shown)
+        return page("process_made.html", place="processes", process=made)
+
+    @blueprint.get("/process/<correlation_id>")
+    def process(correlation_id: str) -> Response:
+        seen = (queue.changes, receiver.last_kept)
+        return page_of(seen, lambda: _one(context(), correlation_id, receiver.newest()))
+
+
+def _list(context: Context, received: list[Received]) -> Response:
+    after = request.args.get("after") or None
+    found = tasks_page(context, None, PROCESS_PRODUCTS, None, PAGE_DEFAULT, after)
+    return page(
+        "processes.html",
+        place="processes",
+        processes=found.nodes,
+        received=received,
+        **links("console.processes", {}, found),
+    )
+
+
+def _one(context: Context, correlation_id: str, received: list[Received]) -> Response:
+    found = find_process(context.tasks, correlation_id)
+    if found is None:
+        abort(404, f"There is no process {correlation_id[:60]}")
+    deliveries = context.tasks.newest(
+        TaskFilter(type=WEBHOOK_DELIVERY, search=correlation_id), None, _DELIVERIES
+    )
+    return page(
+        "process.html",
+        place="processes",
+        process=found,
+        steps=_steps(found),
+        deliveries=deliveries,
+        received=[one for one in received if one.correlation_id == correlation_id],
+    )
+
+
+def _steps(task: Task) -> list[tuple[str, bool]]:
+    """The stages in their order, and whether each is reached."""
+    stages = [*PROGRESS, COMPLETED]
+    at = stages.index(task.stage) if task.stage in stages else 0
+    if task.status == COMPLETED:
+        at = len(stages) - 1
+    return [(stage, number <= at) for number, stage in enumerate(stages)]
+
+
+def _payload(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise TaskRefused(
+            Refusal.INVALID_PAYLOAD, f"{shorten(text)!r} is not JSON: {error}", "payload"
+        ) from error

@@ -1,0 +1,152 @@
+"""The pages of tasks: found, watched, created, cancelled, retried; their types paused and resumed."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from flask import Blueprint, Response, abort, request, url_for
+
+from connections import PAGE_DEFAULT
+from console.answers import done, page, page_of
+from console.forms import Form, errors_of, given
+from console.lists import filters_of, links
+from console.task_forms import KINDS, TaskKind, payload_of
+from request_context import Context
+from service import Service
+from task_requests import create_of_arguments, prune, tasks_page
+from tasks.listing import TypeReport
+from tasks.registry import TaskRefused
+from tasks.task import Task, TaskStatus
+
+_FILTERS = ("status", "type", "search", "by")
+_PRUNED_DAYS = (7, 30, 90)
+
+
+def add_task_pages(blueprint: Blueprint, service: Service, context: Callable[[], Context]) -> None:
+    """Add ``/tasks``, the page of one task, the forms of new ones, and what is done to tasks and types."""
+    queue = service.tasks
+
+    @blueprint.get("/tasks")
+    def tasks() -> Response:
+        return page_of(queue.changes, lambda: _list(context()))
+
+    @blueprint.get("/tasks/new/<kind>")
+    def new_task(kind: str) -> Response:
+        return page("task_form.html", place="tasks", kind=_kind(kind), form=Form({}))
+
+    @blueprint.post("/tasks/new/<kind>")
+    def create_task(kind: str) -> Response:
+        asked, form = _kind(kind), Form(request.form)
+        options = {"idempotency_key": form.key, "correlation_id": given(form.values, "correlation_id")}
+        try:
+            arguments = payload_of(asked, form.values)
+            made = create_of_arguments(context(), asked.type, {**arguments, **options})
+        except TaskRefused as error:
+            wrong = errors_of([(error.field, error.message)], asked.names)
+            shown = Form({**form.values, "idempotency_key": form.key}, wrong)
+            return page("task_form.html", 422, place="tasks", kind=asked, form=shown)
+        return page("task_made.html", place="tasks", task=made)
+
+    @blueprint.get("/tasks/<int:task_id>")
+    def task(task_id: int) -> Response:
+        return page_of(queue.changes, lambda: _one(context(), task_id))
+
+    @blueprint.post("/tasks/<int:task_id>/cancel")
+    def cancel_task(task_id: int) -> Response:
+        found = queue.cancel(task_id, by=context().by)
+        told = "is cancelled" if found.has_ended else "is told to stop"
+        return done(f"{found.type} {told}", url_for("console.task", task_id=task_id))
+
+    @blueprint.post("/tasks/<int:task_id>/retry")
+    def retry_task(task_id: int) -> Response:
+        found = queue.retry(task_id, by=context().by)
+        return done(f"{found.type} is in line again", url_for("console.task", task_id=task_id))
+
+    @blueprint.post("/task-types/<task_type>/pause")
+    def pause_type(task_type: str) -> Response:
+        queue.pause(task_type, by=context().by)
+        return done(f"{task_type} is paused: what runs goes on", url_for("console.tasks"), warning=True)
+
+    @blueprint.post("/task-types/<task_type>/resume")
+    def resume_type(task_type: str) -> Response:
+        queue.resume(task_type, by=context().by)
+        return done(f"{task_type} is resumed", url_for("console.tasks"))
+
+    @blueprint.get("/tasks/prune")
+    def prune_form() -> Response:
+        return page("prune_form.html", place="tasks", days=_PRUNED_DAYS)
+
+    @blueprint.post("/tasks/prune")
+    def prune_tasks() -> Response:
+        days = request.form.get("days", "")
+        if days not in map(str, _PRUNED_DAYS):
+            abort(400, f"days is {days[:20]!r}: choose one of {', '.join(map(str, _PRUNED_DAYS))}")
+        ended_before = datetime.now(UTC) - timedelta(days=int(days))
+        number = prune(context(), ended_before)
+        noun = "task" if number == 1 else "tasks"
+        return done(f"{number:,} {noun} deleted", url_for("console.tasks"))
+
+
+def _list(context: Context) -> Response:
+    asked = request.args
+    status = asked.get("status", "")
+    wanted = TaskStatus(status) if status in list(TaskStatus) else None
+    filters = filters_of(_FILTERS)
+    found = tasks_page(
+        context,
+        wanted,
+        filters.get("type"),
+        filters.get("search"),
+        PAGE_DEFAULT,
+        asked.get("after") or None,
+        by=filters.get("by"),
+    )
+    types: list[TypeReport] = context.tasks.types()
+    return page(
+        "tasks.html",
+        place="tasks",
+        tasks=found.nodes,
+        types=types,
+        statuses=list(TaskStatus),
+        kinds=KINDS,
+        filters=filters,
+        **links("console.tasks", filters, found),
+    )
+
+
+def _one(context: Context, task_id: int) -> Response:
+    found = context.tasks.find(task_id)
+    if found is None:
+        abort(404, f"There is no task {task_id}: it may have been deleted")
+    return page(
+        "task.html",
+        place="tasks",
+        task=found,
+        times=_times(found),
+        stages=_stages(found),
+        actions=context.tasks.actions(task_id),
+        cancellable=not found.has_ended and not found.cancel_asked,
+        retryable=found.status in (TaskStatus.FAILED, TaskStatus.CANCELLED),
+    )
+
+
+def _times(task: Task) -> dict[str, float | None]:
+    """How long it waited and ran, in milliseconds; what has not ended yet is not known."""
+    started, finished = task.started_at_us, task.finished_at_us
+    return {
+        "waited": None if started is None else (started - task.created_at_us) / 1_000,
+        "ran": None if started is None or finished is None else (finished - started) / 1_000,
+    }
+
+
+def _stages(task: Task) -> list[dict[str, Any]]:
+    """The stages that the result tells of, as entries leave them."""
+    result = task.result
+    stages = result.get("stages") if isinstance(result, dict) else None
+    return [stage for stage in stages if isinstance(stage, dict)] if isinstance(stages, list) else []
+
+
+def _kind(name: str) -> TaskKind:
+    if name not in KINDS:
+        abort(404, f"There is no form for {name[:40]!r}: there are {', '.join(KINDS)}")
+    return KINDS[name]

@@ -1,0 +1,104 @@
+"""Takes the screenshots of the docs from a running server, as ``python -m devkit.screenshots FOLDER``."""
+
+import json
+import math
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page
+
+from devkit.ask import ask
+from devkit.browser import find_chromium, visiting
+from devkit.errors import CommandError
+from devkit.place import Place, place_from_environment
+
+PAGES = {"overview": "/", "products": "/products", "tasks": "/tasks", "entries": "/entries"}
+SCHEMES = ("light", "dark")
+_BUSY_SECONDS = 90  # for the charts of the overview, which show five minutes
+_WRITES_A_SECOND = 40
+_STAGES_DIFFER_SECONDS = 2.5  # the entries are begun one after the other, so that each is at another stage
+
+_UPDATE = "mutation($id: ID!, $price: Float!) { updateProduct(productId: $id, price: $price) { success } }"
+_DELETE = "mutation { deleteProduct(productId: 4711) { success } }"
+_CUSTOMER = """mutation { createStripeCustomerTask(email: "ada@example.com", name: "Ada Lovelace") { id } }"""
+_PAYMENT = (
+    """mutation { createStripePaymentTask(amount: 4999, currency: "eur", customerId: "cus_demo") { id } }"""
+)
+_PROCESS = """mutation { createProcess(payload: {products: [{title: "Lamp", price: 12.5}]}) { id } }"""
+_BROKEN = """mutation { createProcess(payload: {products: [{title: "", price: 12.5}]}) { id } }"""
+_ENTRY = "mutation($title: String!) { createEntry(title: $title) { id } }"
+_ENTRIES = ("Import the spring catalogue", "Check the prices", "Send the newsletter")
+
+
+def take(place: Place, folder: Path) -> list[Path]:
+    """Let the server work for a while, and take every page in both schemes; returns the pictures' paths."""
+    chromium = find_chromium()
+    if chromium is None:
+        raise CommandError("no Chromium is installed: install one, on Debian with `apt-get install chromium`")
+    folder.mkdir(parents=True, exist_ok=True)
+    for document in (_DELETE, _CUSTOMER, _PAYMENT, _PROCESS, _BROKEN):
+        _send(place, document)
+    _work(place)
+    taken = []
+    for scheme in SCHEMES:
+        with tempfile.TemporaryDirectory() as profile:
+            size: Any = {"width": 1280, "height": 800}
+            with visiting(
+                chromium, Path(profile), color_scheme=scheme, viewport=size, base_url=place.url
+            ) as visit:
+                for name, path in PAGES.items():
+                    if name == "entries":
+                        _begin_entries(place)
+                    taken.append(folder / f"{name}-{scheme}.png")
+                    _picture(visit.page, path, taken[-1])
+    return taken
+
+
+def _picture(page: Page, path: str, file: Path) -> None:
+    page.goto(path)
+    page.wait_for_load_state("networkidle")
+    page.screenshot(path=file)
+
+
+def _begin_entries(place: Place) -> None:
+    for title in _ENTRIES:
+        _send(place, _ENTRY, title=title)
+        time.sleep(_STAGES_DIFFER_SECONDS)
+
+
+def _work(place: Place) -> None:
+    """Change prices, now more and now fewer in a second."""
+    _fine, text = ask(place, "{ allProducts(first: 20) { id price } }")
+    products = json.loads(text)["data"]["allProducts"]
+    started = time.monotonic()
+    number = 0
+    while (elapsed := time.monotonic() - started) < _BUSY_SECONDS:
+        product = products[number % len(products)]
+        _send(place, _UPDATE, id=product["id"], price=product["price"])
+        number += 1
+        time.sleep((1.2 + math.sin(elapsed / 9)) / _WRITES_A_SECOND)
+
+
+def _send(place: Place, document: str, **variables: object) -> None:
+    fine, text = ask(place, document, variables)
+    if not fine:
+        raise CommandError(f"the server refused a request of the screenshots: {text}")
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command against the server of HOST and PORT."""
+    if len(arguments) != 1:
+        sys.exit("FOLDER is missing: give the folder of the pictures, such as docs/screenshots")
+    try:
+        for path in take(place_from_environment(), Path(arguments[0])):
+            sys.stdout.write(f"{path}\n")
+    except CommandError as error:
+        sys.exit(str(error))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

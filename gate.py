@@ -1,0 +1,90 @@
+"""Lets each request pass or answers it with its refusal, in the form of its place: page, problem or GraphQL error."""
+
+import json
+from collections.abc import Callable, Collection
+from urllib.parse import quote
+
+from flask import Flask, Request, Response, redirect, request
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from access.control import CONSOLE, AccessControl, Refused, install
+from access.headers import with_headers
+from access.local_paths import local_path
+from access.session import session_secret, use_sessions
+from graphql_http import HttpRefusal, answer_refusal, wants_page
+from rest_api import Problem, is_rest
+
+SIGN_IN = "/sign-in"
+_PAGES = ("graphql",)  # endpoints that browsers open, beside the console's
+
+
+def add_gate(app: Flask, access: AccessControl) -> None:
+    """Ask ``access`` before every request of the application, and put our headers on every answer.
+
+    To be called before anything else that answers before a request. Raises StoreError.
+    """
+    settings = access.settings
+    if settings.proxies:
+        count = settings.proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)  # type: ignore[method-assign]
+    use_sessions(app, session_secret(settings.data_dir), settings.session_hours)
+    install(access, app)
+
+    @app.before_request
+    def _admit() -> Response | None:
+        asked = request._get_current_object()  # type: ignore[attr-defined]  # the proxy costs at each look
+        try:
+            access.admit(asked)
+        except Refused as refused:
+            return _answer(asked, refused)
+        return None
+
+    app.wsgi_app = with_headers(app.wsgi_app)  # type: ignore[method-assign, assignment]
+
+
+def permit_with(access: AccessControl) -> Callable[[Request, str, Collection[str]], None]:
+    """What GraphQLView calls before it runs an operation."""
+
+    def permit(_asked: Request, operation: str, fields: Collection[str]) -> None:
+        try:
+            access.permit(operation, fields)
+        except Refused as refused:
+            raise _graphql_refusal(refused) from refused
+
+    return permit
+
+
+def _answer(asked: Request, refused: Refused) -> Response:
+    endpoint = asked.endpoint or ""
+    if endpoint.startswith(CONSOLE) or (endpoint in _PAGES and _opens_a_page(asked)):
+        return _page_answer(asked, refused)
+    if is_rest(asked.path):
+        return Problem(refused.status, refused.code, refused.message, headers=refused.headers).answer()
+    return answer_refusal(asked, _graphql_refusal(refused))
+
+
+def _page_answer(asked: Request, refused: Refused) -> Response:
+    answer = Response(f"{refused.message}\n", refused.status, content_type="text/plain; charset=utf-8")
+    answer.headers.extend(refused.headers)
+    answer.headers["Cache-Control"] = "no-store"
+    if "HX-Request" in asked.headers:
+        # A script asks: it leaves the page as it is, says why over it, and goes to sign in by itself.
+        answer.headers["HX-Reswap"] = "none"
+        answer.headers["HX-Trigger"] = json.dumps({"toast": {"text": refused.message, "kind": "error"}})
+        if refused.status == 401:
+            answer.headers["HX-Redirect"] = _sign_in_location(asked.headers.get("HX-Current-URL"))
+    elif refused.status == 401 and _opens_a_page(asked):
+        return redirect(_sign_in_location(asked.full_path.removesuffix("?")))  # type: ignore[return-value]
+    return answer
+
+
+def _sign_in_location(url: str | None) -> str:
+    return f"{SIGN_IN}?next={quote(local_path(url))}"
+
+
+def _opens_a_page(asked: Request) -> bool:
+    return asked.method in ("GET", "HEAD") and wants_page(asked.headers.get("Accept"))
+
+
+def _graphql_refusal(refused: Refused) -> HttpRefusal:
+    return HttpRefusal(refused.status, refused.message, refused.code, tuple(refused.headers))

@@ -1,0 +1,263 @@
+"""What is true of every page of the console, in a real browser: for everybody, in every width, whatever it shows."""
+
+import json
+import re
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from conftest import ServerProcess, wait_until
+from console_pages import PLACES, ROWS, console_of, create_product, dialog, fill, row
+from playwright.sync_api import Page, expect
+
+MakeServer = Callable[..., ServerProcess]
+# Scripts and markup; each would change the title of the page if it ran.
+EVIL = "<img src=x onerror=\"document.title='run'\"><script>document.title='run'</script></td>'\"{{7*7}}"
+OPENERS = (("/products", "Create product"), ("/tasks", "Create payment"), ("/entries", "Create entry"))
+FORMS = (
+    "/products/new",
+    "/products/upload",
+    "/tasks/new/payment",
+    "/tasks/prune",
+    "/entries/new",
+    "/process/new",
+)
+CREATE = """
+mutation ($title: String!, $description: String, $category: String, $price: Float!) {
+  createProductSync(title: $title, description: $description, category: $category, price: $price) { success }
+}"""
+CUSTOMER = """
+mutation ($name: String!, $id: String) {
+  createStripeCustomerTask(email: "a@b.example", name: $name, correlationId: $id) { id }
+}"""
+PROCESS = """
+mutation ($products: JSON!, $url: String) {
+  createProcess(payload: $products, callbackUrl: $url) { id correlationId }
+}"""
+COUNT_SHIFTS = """
+window.shifts = 0;
+new PerformanceObserver((list) => {
+  for (const shift of list.getEntries()) if (!shift.hadRecentInput) window.shifts += 1;
+}).observe({ type: "layout-shift", buffered: true });
+"""
+
+
+@pytest.fixture
+def furnished(make_server: MakeServer) -> ServerProcess:
+    """A server with something on every page, all of it named as an attacker would."""
+    server = make_server(STAGE_SECONDS="0", WEBHOOK_ALLOW_PRIVATE="on").start()
+    with closing(server.client()) as client:
+        fields = {"title": EVIL, "description": EVIL, "category": EVIL[:100], "price": 1.0}
+        client.query(CREATE, fields)
+        client.query("mutation { deleteProduct(productId: 77) { success } }")
+        client.query("mutation ($title: String!) { createEntry(title: $title) { id } }", {"title": EVIL})
+        client.query(CUSTOMER, {"name": EVIL, "id": EVIL[:200]})
+        products = {"products": [{"title": EVIL, "price": EVIL}]}
+        made = client.query(PROCESS, {"products": products, "url": f"{server.url}/webhook"})["createProcess"]
+        event = json.dumps({"correlation_id": made["correlationId"], "text": EVIL}).encode()
+        headers = {"Content-Type": "application/json", "Webhook-Id": "<script>document.title='run'</script>"}
+        client.request("POST", "/webhook", event, headers)
+        wait_until(
+            lambda: client.query("{ tasks(status: PENDING) { totalCount } }")["tasks"]["totalCount"] == 0
+        )
+    return server
+
+
+def all_pages(server: ServerProcess) -> list[str]:
+    """The path of every page there is, with something on it."""
+    found = server.query(
+        "{ products { nodes { id } } writes { nodes { id } } tasks { nodes { id type correlationId } } }"
+    )
+    [product], tasks = found["products"]["nodes"], found["tasks"]["nodes"]
+    correlation_id = next(task["correlationId"] for task in tasks if task["type"] == "process_products")
+    failed = next(task["id"] for task in tasks if task["type"] == "process_products")
+    entry = next(task["id"] for task in tasks if task["type"] == "entry")
+    return [
+        *PLACES,
+        *FORMS,
+        f"/products/{product['id']}",
+        f"/products/{product['id']}/delete",
+        *(f"/writes/{write['id']}" for write in found["writes"]["nodes"]),
+        f"/tasks/{failed}",
+        f"/tasks/{entry}",
+        f"/process/{correlation_id}",
+        "/sign-in",
+    ]
+
+
+def test_every_page_can_be_used_by_everybody(furnished: ServerProcess, tmp_path: Path) -> None:
+    """axe-core finds nothing serious or critical: labels, names, roles, order, contrast in light and in dark."""
+    with console_of(furnished, tmp_path, reduced_motion="reduce") as visit:
+        page = visit.page
+        for path in all_pages(furnished):
+            page.goto(path)
+            assert serious(page) == [], path
+            page.emulate_media(color_scheme="dark")
+            assert serious(page, "color-contrast") == [], path
+            page.emulate_media(color_scheme="light")
+        for place, opener in OPENERS:
+            page.goto(place)
+            page.get_by_role("link", name=opener).click()
+            dialog(page)
+            assert serious(page) == [], opener
+            page.keyboard.press("Enter")
+            dialog(page).locator("[aria-invalid]").first.wait_for()
+            assert serious(page) == [], opener
+            page.emulate_media(color_scheme="dark")
+            assert serious(page, "color-contrast") == [], opener
+            page.emulate_media(color_scheme="light")
+
+
+def serious(page: Page, *rules: str) -> list[str]:
+    """What axe-core finds serious or critical, by these rules or by all of them."""
+    options = {"runOnly": rules} if rules else {}
+    found = Axe().run(page, options=options).response["violations"]
+    return [
+        f"{one['id']}: {node['html'][:200]} {node['any'][0]['message'] if node['any'] else ''}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+    ]
+
+
+def test_scripts_and_markup_are_shown_as_text_everywhere(furnished: ServerProcess, tmp_path: Path) -> None:
+    with console_of(furnished, tmp_path) as visit:
+        page = visit.page
+        shown = 0
+        for path in all_pages(furnished):
+            page.goto(path)
+            assert page.title() != "run"
+            assert page.locator("main img[src=x], main script").count() == 0, path
+            shown += page.get_by_text("document.title='run'").count()
+            shown += sum(
+                "document.title='run'" in field.input_value()
+                for field in page.locator("main input:not([type=file]), main textarea").all()
+            )
+        assert shown >= 12  # title, description, category, name, payload, error, result, event: as text
+        page.goto("/products")
+        page.get_by_role("link", name="Upload a file").click()
+        evil = tmp_path / "<img src=x onerror=alert(1)>.csv"
+        evil.write_text("title,price\n<b onclick=alert(1)>x</b>,<script>\n", encoding="utf-8")
+        dialog(page).get_by_label("File").set_input_files(evil)
+        dialog(page).get_by_role("button", name="Upload").click()
+        expect(dialog(page)).to_contain_text("<img src=x onerror=alert(1)>.csv: 0 accepted, 1 refused.")
+        expect(dialog(page)).to_contain_text("price is '<script>'")
+
+
+@pytest.mark.parametrize("width", [375, 1440])
+def test_every_page_fits_its_window(furnished: ServerProcess, tmp_path: Path, width: int) -> None:
+    with console_of(furnished, tmp_path, viewport={"width": width, "height": 800}) as visit:
+        page = visit.page
+        for path in all_pages(furnished):
+            page.goto(path)
+            wide = page.evaluate("document.documentElement.scrollWidth")
+            assert wide <= width, (path, wide)
+            for control in page.locator("main a.button, main button, main input:not([type=hidden])").all():
+                box = control.bounding_box()
+                assert box is None or box["x"] + box["width"] <= width, (path, control.inner_text())
+
+
+def test_the_dialogs_are_used_by_keyboard_alone(server: ServerProcess, tmp_path: Path) -> None:
+    with console_of(server, tmp_path) as visit:
+        page = visit.page
+        page.goto("/products")
+        page.keyboard.press("Tab")
+        expect(page.get_by_text("Skip to the content")).to_be_focused()
+        tab_to(page, "Create product")
+        page.keyboard.press("Enter")
+        expect(dialog(page).get_by_label("Title")).to_be_focused()
+        page.keyboard.type("Desk")
+        page.keyboard.press("Tab")
+        page.keyboard.type("200")
+        for _ in range(40):  # around and around, and never out of the dialog
+            page.keyboard.press("Tab")
+            assert page.evaluate(
+                "document.activeElement === document.body || !!document.activeElement.closest('dialog')"
+            )
+        tab_to(page, "Create")
+        page.keyboard.press("Space")
+        dialog(page).locator("[data-receipt=APPLIED]").wait_for()
+        expect(dialog(page).get_by_role("button", name="Done")).to_be_focused()
+        page.keyboard.press("Enter")
+        expect(page.locator("dialog[open]")).to_have_count(0)
+        expect(page.get_by_role("link", name="Create product")).to_be_focused()
+
+        tab_to(page, "Delete")
+        page.keyboard.press("Enter")
+        expect(dialog(page).get_by_role("button", name="Keep it")).to_be_focused()
+        page.keyboard.press("Escape")
+        expect(page.locator("dialog[open]")).to_have_count(0)
+        expect(page.get_by_role("link", name="Delete Desk")).to_be_focused()
+        page.keyboard.press("Enter")
+        tab_to(page, "Delete")
+        page.keyboard.press("Enter")
+        dialog(page).locator("[data-receipt=APPLIED]").wait_for()
+        page.keyboard.press("Escape")
+        expect(page.get_by_text("The catalogue is empty")).to_be_visible()
+
+        page.goto("/entries")
+        tab_to(page, "Create entry")
+        page.keyboard.press("Enter")
+        expect(dialog(page).get_by_label("Title")).to_be_focused()
+        page.keyboard.type("Hello")
+        page.keyboard.press("Enter")
+        expect(row(page, "Hello")).to_be_visible()
+
+
+def tab_to(page: Page, text: str) -> None:
+    """Press Tab until what has the focus says this; its outline must show."""
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.innerText") == text:
+            assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+            return
+    raise AssertionError(f"{text} is not reached with Tab")
+
+
+def test_two_tabs_see_what_each_other_does(make_server: MakeServer, tmp_path: Path) -> None:
+    server = make_server(CONSOLE_POLL_SECONDS="1", STAGE_SECONDS="0").start()
+    with console_of(server, tmp_path) as visit:
+        one, other = visit.page, visit.new_tab()
+        one.goto("/products")
+        other.goto("/products")
+        create_product(one, "Desk", "200")
+        expect(row(other, "Desk")).to_be_visible()
+        row(other, "Desk").get_by_role("link", name="Edit").click()
+        fill(other, Title="Big desk")
+        other.keyboard.press("Enter")
+        expect(row(one, "Big desk")).to_be_visible()
+
+        other.goto("/entries")
+        one.goto("/entries")
+        one.get_by_role("link", name="Create entry").click()
+        fill(one, Title="Hello")
+        one.keyboard.press("Enter")
+        expect(row(other, "Hello")).to_contain_text("COMPLETED")
+
+
+def test_an_open_page_moves_nothing_while_it_looks_again(make_server: MakeServer, tmp_path: Path) -> None:
+    """What has the focus keeps it, what is open stays open, nothing jumps; unchanged pages come as 304."""
+    server = make_server(CONSOLE_POLL_SECONDS="1", STAGE_SECONDS="0").start()
+    with console_of(server, tmp_path) as visit:
+        page = visit.page
+        page.add_init_script(COUNT_SHIFTS)
+        page.goto("/products")
+        create_product(page, "Desk", "200")
+        create_product(page, "Chair", "80")
+        expect(row(page, "Chair")).to_be_visible()
+        edit = row(page, "Desk").get_by_role("link", name="Edit")
+        edit.focus()
+        place = edit.bounding_box()
+        with page.expect_response(lambda answer: answer.status == 304):
+            page.wait_for_load_state()
+        page.evaluate("window.shifts = 0")
+        server.query("mutation { updateProduct(productId: 2, price: 81) { success } }")
+        expect(row(page, "Chair")).to_contain_text("81.00")
+        expect(edit).to_be_focused()
+        assert edit.bounding_box() == place
+        assert page.evaluate("new Promise(done => requestAnimationFrame(() => done(window.shifts)))") == 0
+        times = page.locator(f"{ROWS} time").first
+        expect(times).to_have_attribute("title", re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} UTC$"))
+        expect(times).to_contain_text("ago")

@@ -1,0 +1,249 @@
+"""The console over plain HTTP: what pages weigh, what is answered 304, forms without scripts, files in and out."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conftest import ServerProcess
+from console_client import ConsoleClient
+from console_pages import PLACES
+
+from console.exports import harmless
+
+MakeServer = Callable[..., ServerProcess]
+CREATE_MANY = (
+    "mutation ($products: [ProductInput!]!) { createProducts(products: $products) { writes { id } } }"
+)
+LAST = "query ($id: ID!) { products(afterWrite: $id) { totalCount } }"
+
+
+def create_many(server: ServerProcess, products: list[dict[str, object]]) -> None:
+    """Create products, and wait until they are applied."""
+    writes = server.query(CREATE_MANY, {"products": products})["createProducts"]["writes"]
+    server.query(LAST, {"id": writes[-1]["id"]})
+
+
+@pytest.fixture
+def visitor(server: ServerProcess) -> Iterator[ConsoleClient]:
+    found = ConsoleClient(server)
+    found.get("/")
+    yield found
+    found.http.close()
+
+
+def test_a_page_of_fifty_products_weighs_less_than_100_kb(
+    server: ServerProcess, visitor: ConsoleClient
+) -> None:
+    product = {
+        "title": "A title of the usual length",
+        "description": "d" * 500,
+        "category": "Lamps",
+        "price": 12.5,
+    }
+    picture = "https://pictures.example/and/a/path/of/the/usual/length.jpg"
+    create_many(server, [{**product, "image": picture, "ratingRate": 4.5, "ratingCount": 100}] * 60)
+    page = visitor.get("/products")
+    assert page.text.count("<tr id=") == 50
+    assert len(page.content) < 100_000
+    for asset in re.findall(r'(?:src|href)="(/console/[^"]+)"', page.text):
+        kept = visitor.http.get(asset)
+        assert kept.status_code == 200
+        assert "max-age=604800" in kept.headers["Cache-Control"]
+        assert "v=" in asset
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_page_that_has_not_changed_is_answered_304(visitor: ConsoleClient, place: str) -> None:
+    page = visitor.get(place)
+    assert page.status_code == 200
+    again = visitor.get(place, If_None_Match=page.headers["ETag"])
+    assert (again.status_code, again.content) == (304, b"")
+    assert visitor.get(place, If_None_Match='"another"').status_code == 200
+
+
+def test_what_changes_a_page_changes_its_tag(server: ServerProcess, visitor: ConsoleClient) -> None:
+    tags = {place: visitor.get(place).headers["ETag"] for place in PLACES}
+    create_many(server, [{"title": "Desk", "price": 200.0}])
+    for place in ("/", "/products", "/writes"):
+        assert visitor.get(place, If_None_Match=tags[place]).status_code == 200
+    tags = {place: visitor.get(place).headers["ETag"] for place in PLACES}
+    server.query('mutation { createEntry(title: "Hello") { id } }')
+    for place in ("/tasks", "/entries"):
+        assert visitor.get(place, If_None_Match=tags[place]).status_code == 200
+    tag = visitor.get("/products").headers["ETag"]
+    stranger = ConsoleClient(server)  # another session has other tokens in its forms
+    assert stranger.get("/products", If_None_Match=tag).status_code == 200
+    stranger.http.close()
+
+
+def test_forms_work_without_scripts(server: ServerProcess, visitor: ConsoleClient) -> None:
+    refused = visitor.post("/products", {"title": "Desk", "price": "cheap"})
+    assert refused.status_code == 422
+    assert "price is &#39;cheap&#39;: give a number" in refused.text
+    assert 'value="Desk"' in refused.text
+    made = visitor.post("/products", {"title": "Desk", "price": "200", "idempotency_key": "once"})
+    again = visitor.post("/products", {"title": "Desk", "price": "200", "idempotency_key": "once"})
+    [receipt] = set(re.findall(r"/writes/\d+", made.text))
+    assert receipt in again.text
+    assert visitor.get(receipt).status_code == 200
+    assert visitor.post("/entries", {"title": "Hello"}).headers["Location"] == "/entries"
+    missing = visitor.get("/products/4711")
+    assert missing.status_code == 404
+    assert "There is no product 4711" in missing.text
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/products?min_price=cheap", "min_price"),
+        ("/products?after=nonsense", "give a cursor that the API answered"),
+        ("/products?search=" + "x" * 201, "200 are the limit"),
+        ("/writes?product=lamp", "give a whole number"),
+        ("/writes?after=x", "give a whole number"),
+        ("/tasks?after=x", "give a whole number"),
+        ("/entries?search=%00", "remove it"),
+    ],
+)
+def test_a_url_that_cannot_be_meant_says_so(visitor: ConsoleClient, path: str, told: str) -> None:
+    page = visitor.get(path)
+    assert page.status_code == 400
+    assert told in page.text
+    assert page.headers["Content-Type"].startswith("text/html")
+
+
+def test_an_upload_may_be_sent_again_and_adds_no_row_twice(
+    server: ServerProcess, visitor: ConsoleClient
+) -> None:
+    rows = "".join(json.dumps({"title": f"Lamp {n}", "price": n}) + "\n" for n in range(1_200))
+    for _ in range(2):
+        answer = visitor.post(
+            "/products/upload", {"idempotency_key": "one"}, files={"file": ("lamps.jsonl", rows.encode())}
+        )
+        assert "1,200 accepted, 0 refused" in answer.text
+    [last] = server.query("{ writes(first: 1) { nodes { id } } }")["writes"]["nodes"]
+    assert server.query(LAST, {"id": last["id"]})["products"]["totalCount"] == 1_200
+
+
+def test_an_upload_meets_a_full_queue_half_way_and_goes_on_later(make_server: MakeServer) -> None:
+    server = make_server(QUEUE_MAX_WRITES="900").start()
+    visitor = ConsoleClient(server)
+    visitor.get("/")
+    rows = "title,price\n" + "".join(f"Lamp {n},{n}\n" for n in range(2_000))
+    answers = []
+    for _ in range(100):
+        file = {"file": ("lamps.csv", rows.encode())}
+        answers.append(visitor.post("/products/upload", {"idempotency_key": "one"}, files=file))
+        if answers[-1].status_code == 200:
+            break
+        assert answers[-1].status_code == 503
+        assert "send the file again from this form" in answers[-1].text
+    assert "2,000 accepted" in answers[-1].text
+    visitor.http.close()
+    [last] = server.query("{ writes(first: 1) { nodes { id } } }")["writes"]["nodes"]
+    assert server.query(LAST, {"id": last["id"]})["products"]["totalCount"] == 2_000
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("", b"", "No file was chosen"),
+        ("notes.csv", b"a,b\n1,2\n", "notes.csv has no column title (or name) and price"),
+        ("x.json", b'[{"title": "x"', "x.json is not a JSON array of products"),
+        ("utf16.csv", "title,price\n".encode("utf-16"), "utf16.csv is UTF-16"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused(
+    visitor: ConsoleClient, name: str, content: bytes, told: str
+) -> None:
+    answer = visitor.post("/products/upload", files={"file": (name, content)})
+    assert answer.status_code == 422
+    assert told in answer.text
+
+
+def test_a_file_that_is_too_long_is_refused(make_server: MakeServer) -> None:
+    server = make_server(UPLOAD_MAX_BYTES="10000").start()
+    visitor = ConsoleClient(server)
+    visitor.get("/")
+    headers = {"X-CSRF-Token": visitor.token}
+    answer = visitor.http.post("/products/upload", files={"file": ("x.csv", b"x" * 20_000)}, headers=headers)
+    assert answer.status_code == 413
+    assert "10,000 bytes are the limit" in answer.text
+    assert (
+        visitor.http.post(
+            "/products/upload", files={"file": ("x.csv", b"title,price\n")}, headers=headers
+        ).status_code
+        == 200
+    )
+    visitor.http.close()
+
+
+EVIL_CELLS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\uff1d1", "=cmd|' /C calc'!A0"]
+
+
+def test_an_export_has_every_selected_product_and_nothing_that_a_spreadsheet_runs(
+    server: ServerProcess, visitor: ConsoleClient
+) -> None:
+    create_many(
+        server, [{"title": f"Lamp {n:04d}", "price": float(n), "category": "Lamps"} for n in range(1_000)]
+    )
+    create_many(server, [{"title": f"{title}", "price": 1.0, "category": title} for title in EVIL_CELLS])
+    answer = visitor.get("/products/export.csv?category=Lamps&order=PRICE_DESC")
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert [row["title"] for row in rows] == [f"Lamp {n:04d}" for n in reversed(range(1_000))]
+    assert re.fullmatch(
+        r'attachment; filename="products-\d{8}-\d{6}\.csv"', answer.headers["Content-Disposition"]
+    )
+    assert "Content-Length" not in answer.headers  # streamed
+    everything = list(
+        csv.DictReader(io.StringIO(visitor.get("/products/export.csv?max_price=1&min_price=1").text))
+    )
+    evil = [row for row in everything if not row["title"].startswith("Lamp")]
+    assert len(evil) == len(EVIL_CELLS)
+    for row in evil:
+        assert row["title"].startswith("'") and row["category"].startswith("'")
+    lines = visitor.get("/products/export.jsonl?search=cmd").text.splitlines()
+    assert [json.loads(line)["title"] for line in lines] == ["=cmd|' /C calc'!A0"]
+    assert visitor.get("/products/export.xml").status_code == 404
+
+
+def test_what_an_export_gives_an_upload_takes(server: ServerProcess, visitor: ConsoleClient) -> None:
+    fields = {
+        "description": 'A "quoted" text,\nover lines',
+        "category": "Lämps",
+        "ratingRate": 4.5,
+        "ratingCount": 3,
+    }
+    create_many(server, [{"title": "Lamp", "price": 12.5, **fields}])
+    for kind in ("csv", "jsonl"):
+        file = visitor.get(f"/products/export.{kind}").content
+        answer = visitor.post("/products/upload", files={"file": (f"products.{kind}", file)})
+        assert " 0 refused" in answer.text
+        [write] = server.query("{ writes(first: 1) { nodes { id } } }")["writes"]["nodes"]
+        server.query(LAST, {"id": write["id"]})
+    found = server.query("{ products { nodes { title price description category ratingRate ratingCount } } }")
+    assert {json.dumps(product, sort_keys=True) for product in found["products"]["nodes"]} == {
+        json.dumps({"title": "Lamp", "price": 12.5, **fields}, sort_keys=True)
+    }
+
+
+@pytest.mark.parametrize("cell", EVIL_CELLS)
+def test_a_cell_that_would_run_is_a_text(cell: str) -> None:
+    assert harmless(cell) == f"'{cell}"
+
+
+@pytest.mark.parametrize("cell", ["a=b", "", 3.5, None, "Desk - large"])
+def test_other_cells_stay_as_they_are(cell: object) -> None:
+    assert harmless(cell) == cell
+
+
+def test_every_vendored_file_has_its_licence_and_its_version() -> None:
+    folder = Path(__file__).parent.parent / "console" / "static"
+    readme = (folder / "README.md").read_text(encoding="utf-8")
+    [version] = re.findall(r"htmx\.org ([\d.]+)", readme)
+    assert f'this.version="{version}"' in (folder / "htmx.min.js").read_text(encoding="utf-8")
+    for path in folder.iterdir():
+        assert path.name == "README.md" or f"`{path.name}`" in readme

@@ -1,0 +1,66 @@
+"""The overview and the page of writes in a real browser: what failed, why, and trying it again."""
+
+from pathlib import Path
+
+from conftest import ServerProcess
+from console_pages import ROWS, console_of, create_product, row, toast
+from playwright.sync_api import expect
+
+DELETE = "mutation ($id: ID!) { deleteProduct(productId: $id) { write { id productId } } }"
+
+
+def test_the_overview_shows_what_happens_and_what_failed(server: ServerProcess, tmp_path: Path) -> None:
+    with console_of(server, tmp_path) as visit:
+        page = visit.page
+        page.goto("/")
+        expect(page.get_by_text("Nothing has failed.")).to_be_visible()
+        for part in ("Product database", "Journal", "Workers"):
+            expect(page.locator("dl.health")).to_contain_text(part)
+        charts = page.locator("svg.chart path:not(.area)")
+        expect(charts).to_have_count(3)
+        quiet = charts.nth(1).get_attribute("d")
+
+        failed = server.query(DELETE, {"id": "77"})["deleteProduct"]["write"]["id"]
+        failure = row(page, "Delete product 77")
+        expect(failure).to_contain_text("Product 77 does not exist")
+        expect(page.locator("a", has_text="FAILED").first.locator("+ .number")).to_have_text("1")
+        expect(charts.nth(1)).not_to_have_attribute("d", str(quiet))  # it moves with the writes
+
+        failure.get_by_role("button", name="Retry").click()
+        toast(page, f"Write {failed} queued again")
+        expect(page.locator("a", has_text="FAILED").first.locator("+ .number")).to_have_text("2")
+
+        page.get_by_role("link", name="FAILED").first.click()
+        expect(page.get_by_label("Status")).to_have_value("FAILED")
+        expect(page.locator(ROWS)).to_have_count(2)
+
+
+def test_writes_are_found_by_status_and_product_and_tried_again(
+    server: ServerProcess, tmp_path: Path
+) -> None:
+    with console_of(server, tmp_path) as visit:
+        page = visit.page
+        page.goto("/writes")
+        expect(page.get_by_text("No writes yet")).to_be_visible()
+        page.goto("/products")
+        create_product(page, "Desk", "200")
+        server.query(DELETE, {"id": "77"})
+
+        page.goto("/writes")
+        expect(page.locator(ROWS)).to_have_count(2)
+        page.get_by_label("Product id").fill("77")
+        page.get_by_label("Product id").press("Enter")
+        expect(page.locator(ROWS)).to_have_count(1)
+        page.get_by_role("link", name="Delete product 77").click()
+        expect(page.locator(".notice")).to_contain_text("PRODUCT_NOT_FOUND")
+        page.get_by_role("button", name="Retry").click()
+        toast(page, "queued again as write")
+        page.goto("/writes?product=77")
+        expect(page.locator(ROWS)).to_have_count(2)
+
+        page.goto("/writes?status=APPLIED")
+        page.get_by_role("link", name="Create product 1").click()
+        expect(page.get_by_role("region", name="What was asked")).to_contain_text('"title": "Desk"')
+        expect(page.locator("dl.facts")).to_contain_text("now Desk")
+        page.get_by_role("link", name="Products").click()
+        expect(row(page, "Desk")).to_be_visible()

@@ -167,11 +167,16 @@ class WriteQueue:
         """The id up to which every write is settled: they settle in the order of their ids."""
         return self._waiters.settled_through
 
+    @property
+    def depth(self) -> int:
+        """How many writes wait."""
+        return self._acceptor.depth
+
     def counts(self) -> dict[WriteStatus, int]:
         """How many writes have each status; those that are settled count since the catalogue was made."""
         applied, failed = (self._totals[status] for status in (WriteStatus.APPLIED, WriteStatus.FAILED))
         return {
-            WriteStatus.QUEUED: self._acceptor.depth,
+            WriteStatus.QUEUED: self.depth,
             WriteStatus.APPLIED: applied,
             WriteStatus.FAILED: failed,
         }

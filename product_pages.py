@@ -11,6 +11,7 @@ from connections import (
     Edge,
     Page,
     PageInfo,
+    check_name,
     check_page_size,
     check_search,
     newest_first,
@@ -113,6 +114,7 @@ def products_page(
 def receipts_page(context: Context, wanted: WriteFilter, first: int, after: str | None) -> Page:
     """Receipts, newest first."""
     check_page_size("first", first)
+    check_name(wanted.by)
     before = None if after is None else parse_id("after", after)
     writes = context.queue.newest(wanted, before, first + 1)
     shelf = Shelf(context, writes[:first])

@@ -6,7 +6,7 @@ import graphene
 
 import product_pages as pages
 from async_db import QueueState, QueueStatus
-from connections import PAGE_DEFAULT, PAGE_MAX, Page, check_name, parse_id
+from connections import PAGE_DEFAULT, PAGE_MAX, Page, parse_id
 from database.products import ProductFilter, ProductOrder
 from graphql_scalars import JSON, PageInfo
 from product import Product as StoredProduct
@@ -277,7 +277,7 @@ class Query(graphene.ObjectType):
         after: str | None = None,
     ) -> Page:
         product = None if product_id is None else parse_id("productId", product_id)
-        wanted = WriteFilter(status, product, check_name(by))
+        wanted = WriteFilter(status, product, by)
         return pages.receipts_page(info.context, wanted, PAGE_DEFAULT if first is None else first, after)
 
     @staticmethod

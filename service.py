@@ -2,6 +2,8 @@
 
 import logging
 import time
+from collections.abc import Sequence
+from concurrent.futures import Future
 
 from async_db import QueueLimits, WriteQueue
 from background import BackgroundLoop
@@ -12,11 +14,13 @@ from database.received import ReceivedWebhooks
 from database.task_database import open_with_tasks
 from database.writer import CatalogueWriter
 from metrics import Metrics
+from recent import RecentFigures
 from settings import Settings
 from tasks.runtime import RuntimeLimits, TaskRuntime
 from tasks.workers import build_workers
 from webhooks.receiver import Receiver
 from webhooks.secret_file import secret_of
+from writes import Write
 
 _log = logging.getLogger("afterwrite.app")
 
@@ -30,7 +34,8 @@ class Service:
         Raises StoreError or SettingsError with one line that says what to do.
         """
         self.settings = settings
-        self.metrics = Metrics()
+        self.metrics, self.recent = Metrics(), RecentFigures()
+        self._watching: Future[None] | None = None
         self.background = BackgroundLoop()
         self._journal = open_with_tasks(settings)
         self._engine = open_reader(settings.products_path, settings.threads + 2)
@@ -42,7 +47,7 @@ class Service:
             self.background,
             _queue_limits(settings),
             self.products.last_id(),
-            self.metrics.count_settled,
+            self._count_settled,
         )
         webhook_secret = settings.webhook_secret or secret_of(settings.data_dir)
         self._tasks = TaskRuntime(
@@ -64,6 +69,7 @@ class Service:
         self.background.start()
         self.queue.start()
         self._tasks.start(alone=True)  # the journal has one owner, and the task database is beside it
+        self._watching = self.background.submit(self.recent.watch(lambda: self.queue.depth))
         self.accepting = True
 
     def announce_stop(self) -> None:
@@ -80,11 +86,17 @@ class Service:
         self.announce_stop()
         self._tasks.stop()
         self.queue.stop()
-        self.background.stop()
+        if self._watching is not None:
+            self._watching.cancel()
+        self.background.stop()  # waits for it
         self._tasks.close()
         self._journal.close()
         self._engine.dispose()
         _log.info("stopped after %.1f s", time.monotonic() - started)
+
+    def _count_settled(self, writes: Sequence[Write]) -> None:
+        self.metrics.count_settled(writes)
+        self.recent.count_settled(writes)
 
 
 def _queue_limits(settings: Settings) -> QueueLimits:

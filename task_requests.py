@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from graphene.utils.str_converters import to_camel_case
 
-from connections import Edge, Page, check_page_size, check_search, newest_first, parse_id
+from connections import Edge, Page, check_name, check_page_size, check_search, newest_first, parse_id
 from database.schema import StoreError
 from entries import EntryStatus, entry_filter, entry_of
 from graphql_http import RequestError
@@ -139,13 +139,14 @@ def tasks_page(
     status: TaskStatus | None,
     task_type: str | None,
     search: str | None,
-    by: str | None,
     first: int,
     after: str | None,
+    *,
+    by: str | None = None,
 ) -> Page:
     """Tasks, newest first."""
     statuses = frozenset() if status is None else frozenset({status})
-    wanted = TaskFilter(statuses, task_type, search=check_search(search), by=by)
+    wanted = TaskFilter(statuses, task_type, search=check_search(search), by=check_name(by))
     return _page(context.tasks, wanted, first, after, lambda task: task)
 
 
@@ -160,7 +161,7 @@ def actions_page(context: Context, by: str | None, first: int, after: str | None
     """What callers did to tasks and types, newest first."""
     check_page_size("first", first)
     before = None if after is None else parse_id("after", after)
-    actions = context.tasks.newest_actions(by, before, first + 1)
+    actions = context.tasks.newest_actions(check_name(by), before, first + 1)
     return newest_first(actions, first, after, lambda action: Edge(str(action.id), action))
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import graphene
 
 import task_requests as requests
-from connections import PAGE_DEFAULT, PAGE_MAX, Page, check_name, parse_id
+from connections import PAGE_DEFAULT, PAGE_MAX, Page, parse_id
 from entries import Entry as StoredEntry
 from entries import EntryStatus, entry_of
 from graphql_scalars import JSON, PageInfo
@@ -61,7 +61,7 @@ class Task(graphene.ObjectType):
     @staticmethod
     @answering
     def resolve_actions(root: StoredTask, info: graphene.ResolveInfo) -> list[StoredAction]:
-        found: list[StoredAction] = info.context.tasks.actions_of(root.id)
+        found: list[StoredAction] = info.context.tasks.actions(root.id)
         return found
 
 
@@ -109,14 +109,6 @@ class TaskType(graphene.ObjectType):
     @staticmethod
     def resolve_counts(root: TypeReport, _info: object) -> list[dict[str, Any]]:
         return [{"status": status, "count": root.counts[status]} for status in TaskStatus]
-
-    @staticmethod
-    def resolve_paused_by(root: TypeReport, _info: object) -> str | None:
-        return None if root.pause is None else root.pause.by
-
-    @staticmethod
-    def resolve_paused_at(root: TypeReport, _info: object) -> Any:
-        return None if root.pause is None else root.pause.at
 
     @staticmethod
     def resolve_p50_duration_ms(root: TypeReport, _info: object) -> float | None:
@@ -226,7 +218,7 @@ class Query(graphene.ObjectType):
         after: str | None = None,
     ) -> Page:
         size = PAGE_DEFAULT if first is None else first
-        return requests.tasks_page(info.context, status, type, search, check_name(by), size, after)
+        return requests.tasks_page(info.context, status, type, search, size, after, by=by)
 
     @staticmethod
     @answering
@@ -238,7 +230,7 @@ class Query(graphene.ObjectType):
         by: str | None = None,
     ) -> Page:
         size = PAGE_DEFAULT if first is None else first
-        return requests.actions_page(info.context, check_name(by), size, after)
+        return requests.actions_page(info.context, by, size, after)
 
     @staticmethod
     @answering

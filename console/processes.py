@@ -69,7 +69,7 @@ def add_process_pages(blueprint: Blueprint, service: Service, context: Callable[
 
 def _list(context: Context, received: list[Received]) -> Response:
     after = request.args.get("after") or None
-    found = tasks_page(context, None, PROCESS_PRODUCTS, None, None, PAGE_DEFAULT, after)
+    found = tasks_page(context, None, PROCESS_PRODUCTS, None, PAGE_DEFAULT, after)
     return page(
         "processes.html",
         place="processes",

@@ -97,9 +97,9 @@ def _list(context: Context) -> Response:
         wanted,
         filters.get("type"),
         filters.get("search"),
-        filters.get("by"),
         PAGE_DEFAULT,
         asked.get("after") or None,
+        by=filters.get("by"),
     )
     types: list[TypeReport] = context.tasks.types()
     return page(
@@ -124,7 +124,7 @@ def _one(context: Context, task_id: int) -> Response:
         task=found,
         times=_times(found),
         stages=_stages(found),
-        actions=context.tasks.actions_of(task_id),
+        actions=context.tasks.actions(task_id),
         cancellable=not found.has_ended and not found.cancel_asked,
         retryable=found.status in (TaskStatus.FAILED, TaskStatus.CANCELLED),
     )

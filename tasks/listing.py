@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import ColumnElement, Engine, Select, func, or_, select
 
@@ -44,6 +45,16 @@ class TypeReport:
     def paused(self) -> bool:
         """Whether no task of it is started."""
         return self.pause is not None
+
+    @property
+    def paused_by(self) -> str | None:
+        """The name of who paused it."""
+        return None if self.pause is None else self.pause.by
+
+    @property
+    def paused_at(self) -> datetime | None:
+        """When it was paused."""
+        return None if self.pause is None else self.pause.at
 
 
 class TaskListing:

@@ -172,7 +172,7 @@ class TaskQueue:
                 self._counts_at = time.monotonic()
             return dict(self._counts)
 
-    def actions_of(self, task_id: int) -> list[TaskAction]:
+    def actions(self, task_id: int) -> list[TaskAction]:
         """What was done to a task since it was accepted, the newest last."""
         return self._listing.actions_of(task_id)
 

@@ -16,7 +16,7 @@ FLOORS = (
     {"rest_api", "console"},
     {"schema", "init_db", "service"},
     {"product_mutations", "product_events", "task_mutations", "task_events"},
-    {"product_requests", "product_types", "task_types", "loading", "metrics", "logs"},
+    {"product_requests", "product_types", "task_types", "loading", "metrics", "recent", "logs"},
     {"product_pages", "task_requests", "task_action_types"},
     {"entries", "request_context"},
     {"async_db", "tasks", "connections", "graphql_scalars"},

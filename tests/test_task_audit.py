@@ -62,7 +62,7 @@ def test_what_is_done_to_a_task_is_recorded_with_it_and_what_is_refused_is_not(m
     with pytest.raises(ValueError, match=str(task.id)):
         house.queue.edit(task.id, refuse, ANN)
     house.queue.cancel(other.id, ANN)
-    actions = house.queue.actions_of(task.id)
+    actions = house.queue.actions(task.id)
     assert said(actions) == [("CANCEL", ANN), ("RETRY", BEN), ("EDIT", None)]
     assert [(action.task_id, action.type) for action in actions] == [(task.id, "called")] * 3
     assert all(task.created_at <= action.at for action in actions)
@@ -124,7 +124,7 @@ def test_prune_deletes_in_batches_what_ended_before_a_time_with_its_actions(
     house = make_house(CalledWorker(echo))
     old, young, waiting = ended(house, 10, 5), ended(house, 2), house.create()
     assert house.queue.prune(hours_ago(5), BEN) == 5
-    assert house.queue.actions_of(old[0].id) == []
+    assert house.queue.actions(old[0].id) == []
     assert [task.id for task in house.queue.newest(TaskFilter(), None, 9)] == [waiting.id, young[0].id]
     assert said(house.queue.newest_actions(None, None, 9)) == [("PRUNE", BEN), ("CANCEL", ANN)]
     before = house.queue.changes
@@ -211,7 +211,7 @@ def test_a_task_database_of_the_schema_before_is_brought_up_to_date(tmp_path: Pa
         assert report.pause is not None
         assert (report.paused, report.pause.by, report.pause.at) == (True, None, None)
         assert queue.retry(7, ANN).created_by is None
-        assert said(queue.actions_of(7)) == [("RETRY", ANN)]
+        assert said(queue.actions(7)) == [("RETRY", ANN)]
     finally:
         catalogue.stop()
 

@@ -131,7 +131,7 @@ def test_rest_records_who_made_an_entry_who_changed_it_and_who_started_a_process
     assert client(service, BEN).patch(path, json={"status": "STAGE_1"}).status_code == 200
     assert client(service, BEN).patch(path, json={"status": "COMPLETED"}).status_code == 409
     assert client(service, None).get(path).get_json()["createdBy"] == ANN
-    [action] = service.tasks.actions_of(int(made["id"]))
+    [action] = service.tasks.actions(int(made["id"]))
     assert (action.action, action.by) == ("EDIT", BEN)
     body = {"payload": {"products": [{"title": "a", "price": 1}]}}
     accepted = client(service, BEN).post("/api/process", json=body).get_json()

@@ -49,7 +49,7 @@ def add_task_pages(blueprint: Blueprint, service: Service, context: Callable[[],
 
     @blueprint.get("/tasks/<int:task_id>")
     def task(task_id: int) -> Response:
-        return page_of(queue.changes, lambda: _one(context(), task_id))
+        return _one(context(), task_id)  # always made: that a lock is renewed is no change of a task
 
     @blueprint.post("/tasks/<int:task_id>/cancel")
     def cancel_task(task_id: int) -> Response:

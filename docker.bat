@@ -15,7 +15,7 @@ docker.exe compose version >nul 2>&1 || set "COMPOSE=docker-compose.exe"
 set "CODE=0"
 
 if "%VERB%"=="" goto help
-for %%v in (up start stop restart test test-verbose test-debug build clean fresh shell init-db logs graphql demo help) do if "%VERB%"=="%%v" goto %%v
+for %%v in (up start stop restart test test-verbose test-debug build clean fresh shell init-db logs graphql key demo help) do if "%VERB%"=="%%v" goto %%v
 if "%VERB%"=="-h" goto help
 if "%VERB%"=="--help" goto help
 echo docker.bat: there is no verb '%VERB%'; without a verb, docker.bat prints all of them 1>&2
@@ -45,19 +45,19 @@ exit /b 0
 :test
 %COMPOSE% up --detach || exit /b 1
 call :wait_ready || exit /b 1
-%COMPOSE% exec -T app python integration_test.py %REST% || exit /b 1
+%COMPOSE% exec -T --env "API_KEY=%API_KEY%" app python integration_test.py %REST% || exit /b 1
 exit /b 0
 
 :test-verbose
 %COMPOSE% up --detach || exit /b 1
 call :wait_ready || exit /b 1
-%COMPOSE% exec -T app python integration_test.py --verbose %REST% || exit /b 1
+%COMPOSE% exec -T --env "API_KEY=%API_KEY%" app python integration_test.py --verbose %REST% || exit /b 1
 exit /b 0
 
 :test-debug
 %COMPOSE% up --detach || exit /b 1
 call :wait_ready || exit /b 1
-%COMPOSE% exec -T app python integration_test.py --debug %REST% || exit /b 1
+%COMPOSE% exec -T --env "API_KEY=%API_KEY%" app python integration_test.py --debug %REST% || exit /b 1
 exit /b 0
 
 :build
@@ -105,15 +105,20 @@ if not "%FIRST%"=="" goto graphql-document
 echo http://127.0.0.1:%PORT%/graphql
 exit /b 0
 :graphql-document
-%COMPOSE% exec -T app python -m devkit.ask %REST% || exit /b 1
+%COMPOSE% exec -T --env "API_KEY=%API_KEY%" app python -m devkit.ask %REST% || exit /b 1
+exit /b 0
+
+:key
+rem Not in the running container: a server without keys may refuse to start.
+%COMPOSE% run --rm --no-deps -T app python -m devkit.keys %REST% || exit /b 1
 exit /b 0
 
 :demo
 docker.exe build --tag afterwrite . || exit /b 1
 %COMPOSE% up --detach || exit /b 1
 call :wait_ready || exit /b 1
-%COMPOSE% exec -T app python integration_test.py --verbose || set "CODE=1"
-%COMPOSE% exec -T app python -m devkit.task_demo || set "CODE=1"
+%COMPOSE% exec -T --env "API_KEY=%API_KEY%" app python integration_test.py --verbose || set "CODE=1"
+%COMPOSE% exec -T --env "API_KEY=%API_KEY%" app python -m devkit.task_demo || set "CODE=1"
 echo The server keeps running; docker.bat stop ends it
 exit /b %CODE%
 
@@ -152,9 +157,11 @@ echo   shell                 open a shell in the running container
 echo   init-db [FILE]        load the sample catalogue or a JSON, JSONL or CSV file
 echo   logs                  last 50 lines of the log, then what follows
 echo   graphql [DOCUMENT]    send a document; without one, print the address of GraphiQL
+echo   key ...               make, list or remove keys: key add NAME --role ROLE, key list, key remove NAME
 echo   demo                  up, test with full output, run tasks and show them, keep the server running
 echo.
 echo These are read from the environment: PORT (5000), SERVER, THREADS, LOG_LEVEL, LOG_FORMAT, JOURNAL_SYNC,
 echo INTROSPECTION, STRIPE_SECRET_KEY, STRIPE_API_BASE, WEBHOOK_SECRET, WEBHOOK_ALLOW_PRIVATE, STAGE_SECONDS,
-echo TASK_LOCK_SECONDS, TASK_RETENTION_DAYS.
+echo TASK_LOCK_SECONDS, TASK_RETENTION_DAYS, PUBLISHED_HOST (127.0.0.1), API_KEYS, ALLOW_ANONYMOUS, SESSION_HOURS,
+echo PROXIES, RATE_LIMIT; and API_KEY, the key that the commands themselves show to the server.
 exit /b 0

@@ -22,11 +22,13 @@ usage: docker.sh VERB [ARGUMENT...]
   init-db [FILE]        load the sample catalogue or a JSON, JSONL or CSV file
   logs                  last 50 lines of the log, then what follows
   graphql [DOCUMENT]    send a document; without one, print the address of GraphiQL
+  key ...               make, list or remove keys: key add NAME --role ROLE, key list, key remove NAME
   demo                  up, test with full output, run tasks and show them, keep the server running
 
 These are read from the environment: PORT (5000), SERVER, THREADS, LOG_LEVEL, LOG_FORMAT, JOURNAL_SYNC,
 INTROSPECTION, STRIPE_SECRET_KEY, STRIPE_API_BASE, WEBHOOK_SECRET, WEBHOOK_ALLOW_PRIVATE, STAGE_SECONDS,
-TASK_LOCK_SECONDS, TASK_RETENTION_DAYS.
+TASK_LOCK_SECONDS, TASK_RETENTION_DAYS, PUBLISHED_HOST (127.0.0.1), API_KEYS, ALLOW_ANONYMOUS, SESSION_HOURS,
+PROXIES, RATE_LIMIT; and API_KEY, the key that the commands themselves show to the server.
 END
 }
 
@@ -91,17 +93,17 @@ case "$verb" in
     test)
         compose up --detach
         wait_ready
-        compose exec -T app python integration_test.py "$@"
+        compose exec -T --env "API_KEY=${API_KEY:-}" app python integration_test.py "$@"
         ;;
     test-verbose)
         compose up --detach
         wait_ready
-        compose exec -T app python integration_test.py --verbose "$@"
+        compose exec -T --env "API_KEY=${API_KEY:-}" app python integration_test.py --verbose "$@"
         ;;
     test-debug)
         compose up --detach
         wait_ready
-        compose exec -T app python integration_test.py --debug "$@"
+        compose exec -T --env "API_KEY=${API_KEY:-}" app python integration_test.py --debug "$@"
         ;;
     build)
         docker build --tag afterwrite "$@" .
@@ -143,15 +145,19 @@ case "$verb" in
         if [ "$#" -eq 0 ]; then
             echo "http://127.0.0.1:${PORT:-5000}/graphql"
         else
-            compose exec -T app python -m devkit.ask "$@"
+            compose exec -T --env "API_KEY=${API_KEY:-}" app python -m devkit.ask "$@"
         fi
+        ;;
+    key)
+        # Not in the running container: a server without keys may refuse to start.
+        compose run --rm --no-deps -T app python -m devkit.keys "$@"
         ;;
     demo)
         docker build --tag afterwrite .
         compose up --detach
         wait_ready
-        compose exec -T app python integration_test.py --verbose || code=$?
-        compose exec -T app python -m devkit.task_demo || code=$?
+        compose exec -T --env "API_KEY=${API_KEY:-}" app python integration_test.py --verbose || code=$?
+        compose exec -T --env "API_KEY=${API_KEY:-}" app python -m devkit.task_demo || code=$?
         echo "The server keeps running; docker.sh stop ends it"
         exit "$code"
         ;;

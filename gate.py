@@ -45,9 +45,9 @@ def add_gate(app: Flask, access: AccessControl) -> None:
 def permit_with(access: AccessControl) -> Callable[[Request, str, Collection[str]], None]:
     """What GraphQLView calls before it runs an operation."""
 
-    def permit(_asked: Request, operation: str, fields: Collection[str]) -> None:
+    def permit(asked: Request, operation: str, fields: Collection[str]) -> None:
         try:
-            access.permit(operation, fields)
+            access.permit(asked, operation, fields)
         except Refused as refused:
             raise _graphql_refusal(refused) from refused
 

@@ -75,6 +75,12 @@ def read_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--url", default=f"http://127.0.0.1:{port}", help="address of the server (%(default)s)"
     )
+    parser.add_argument(
+        "--key",
+        default=os.environ.get("API_KEY", "").strip(),
+        metavar="KEY",
+        help="a key with the role admin, where the server wants one (API_KEY)",
+    )
     parser.add_argument("--verbose", action="store_true", help="show each request and response")
     parser.add_argument("--debug", action="store_true", help="as --verbose, and the server's last log lines")
     parser.add_argument("--log-file", type=Path, default=log, help="the server's log (%(default)s)")
@@ -87,7 +93,7 @@ def main(arguments: Sequence[str]) -> int:
     debug_log: Path | None = options.log_file if options.debug else None
     begin = time.perf_counter()
     try:
-        came = run_all(Api(options.url, options.verbose or options.debug), debug_log)
+        came = run_all(Api(options.url, options.verbose or options.debug, options.key), debug_log)
     except Unreachable as error:
         print(f"FAIL  {error}")
         return 1

@@ -2,14 +2,15 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from flask import Flask, Request, Response, jsonify, request
 from graphql import GraphQLSchema
 from werkzeug.exceptions import HTTPException
 
-from access.caller import Way, current_caller, current_sender
+from access.caller import Way, current_caller, sender_of
 from access.control import AccessControl
 from access.session import csrf_token
 from console import console
@@ -31,7 +32,7 @@ def create_app(service: Service, access: AccessControl) -> Flask:
 
     Raises StoreError when the secret of the sessions cannot be kept.
     """
-    app = Flask(__name__)
+    app = _Application(__name__)
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = _ASSET_SECONDS
     settings, schema = service.settings, build_schema().graphql_schema
 
@@ -52,7 +53,7 @@ def create_app(service: Service, access: AccessControl) -> Flask:
         max_streams=settings.max_streams,
         context=lambda asked: _context(service, asked),
         permit=permit_with(access),
-        csrf_token=lambda: csrf_token() if current_sender().way is Way.SESSION else "",
+        csrf_token=lambda: csrf_token() if sender_of(request).way is Way.SESSION else "",
         examples=[path.read_text(encoding="utf-8") for path in sorted(_EXAMPLES.glob("*.graphql"))],
     )
     app.add_url_rule("/graphql", view_func=view)
@@ -71,6 +72,13 @@ def create_app(service: Service, access: AccessControl) -> Flask:
     return app
 
 
+class _Application(Flask):
+    """Flask without its look, at every request, whether each function that it calls is a coroutine: none is."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        return func
+
+
 def _root_fields(schema: GraphQLSchema) -> Iterator[str]:
     roots = (("Query", schema.query_type), ("Mutation", schema.mutation_type))
     for name, root in (*roots, ("Subscription", schema.subscription_type)):
@@ -86,7 +94,7 @@ def _context(service: Service, asked: Request) -> Context:
         wait_until,
         lambda: asked.host_url.rstrip("/"),
         private_callbacks=service.settings.webhook_allow_private == "on",
-        by=current_caller().name,
+        by=sender_of(asked).caller.name,
     )
 
 

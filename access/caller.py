@@ -3,7 +3,7 @@
 from enum import Enum
 from typing import NamedTuple
 
-from flask import g
+from flask import Request, request
 
 from access.roles import Caller, Role
 
@@ -25,18 +25,19 @@ class Sender(NamedTuple):
 
 def current_caller() -> Caller:
     """Who sent the request that is being answered. Raises RuntimeError outside of a request."""
-    return current_sender().caller
+    return sender_of(request).caller
 
 
-def current_sender() -> Sender:
-    """The same, with the way in which it was shown."""
-    found: Sender = g.get("sender", _UNKNOWN)
+def sender_of(asked: Request) -> Sender:
+    """Who sent this request, and how that was shown."""
+    found: Sender = asked.environ.get(_KEY, _UNKNOWN)
     return found
 
 
-def set_sender(sender: Sender) -> None:
+def set_sender(asked: Request, sender: Sender) -> None:
     """Say who sends this request; only what checks requests calls it."""
-    g.sender = sender
+    asked.environ[_KEY] = sender
 
 
+_KEY = "afterwrite.sender"
 _UNKNOWN = Sender(Caller(None, Role.NOBODY))

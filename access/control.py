@@ -7,7 +7,7 @@ from functools import lru_cache
 from flask import Flask, Request, current_app, request
 
 from access import session
-from access.caller import Sender, Way, current_caller, current_sender, set_sender
+from access.caller import Sender, Way, current_caller, sender_of, set_sender
 from access.key_ring import KeyRing
 from access.keys import Key
 from access.opening import anonymous_role, is_loopback
@@ -57,85 +57,68 @@ class AccessControl:
         return not self.settings.allow_anonymous and not self.keys.had_keys
 
     def admit(self, asked: Request) -> None:
-        """Find out who sends the request and let it pass. Raises Refused."""
+        """Find out who sends the request, and return if it may pass. Raises Refused."""
         rule = asked.url_rule.rule if asked.url_rule else None
+        method = asked.method
         self.keys.refresh()
-        set_sender(self._anonymous[self.keys.had_keys])
+        sender = self._anonymous[self.keys.had_keys]
         if self.is_open:
             _check_host(asked.environ.get("HTTP_HOST", ""))
-        elif (asked.method, rule) not in UNASKED:
-            self._identify(asked)
-        if self._rate is not None and (asked.method, rule) not in UNCOUNTED:
-            self._count(asked)
+        elif (method, rule) not in UNASKED:
+            sender = self._identified(asked) or sender
+        set_sender(asked, sender)
+        if self._rate is not None and (method, rule) not in UNCOUNTED:
+            self._count(asked, sender.caller)
         if rule is None:
             return
-        self._require(self.table.of_route(asked.method, rule), f"{asked.method} {asked.path[:200]}")
-        if asked.method not in _SAFE_METHODS and self._needs_token(asked):
+        needed = self.table.of_route(method, rule)
+        if sender.caller.role < needed:
+            raise _not_enough(sender.caller, needed, f"{method} {asked.path[:200]}")
+        if method not in _SAFE_METHODS and _needs_token(asked, sender):
             self._check_token(asked)
 
-    def permit(self, operation: str, fields: Collection[str]) -> None:
+    def permit(self, asked: Request, operation: str, fields: Collection[str]) -> None:
         """Let an operation of GraphQL with these root fields pass. Raises Refused."""
-        if current_caller().role is Role.ADMIN:
+        caller = sender_of(asked).caller
+        if caller.role is Role.ADMIN:
             return
         for name in fields:
-            self._require(self.table.of_field(operation, name), f"The {operation} field {name}")
+            needed = self.table.of_field(operation, name)
+            if caller.role < needed:
+                raise _not_enough(caller, needed, f"The {operation} field {name}")
 
     def try_secret(self, asked: Request, secret: str) -> Key | None:
         """The key with this secret, which came from where the request comes from. Raises TooManyTries."""
         return self._tries.look_up(asked.remote_addr or "", secret)
 
-    def _identify(self, asked: Request) -> None:
+    def _identified(self, asked: Request) -> Sender | None:
         kind, _, secret = asked.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
-        if kind.lower() == "bearer":
-            try:
-                key = self.try_secret(asked, secret.strip())
-            except TooManyTries as slowed:
-                raise _too_many("TOO_MANY_TRIES", str(slowed), slowed.seconds) from slowed
-            if key is None:
-                message = "The key in the Authorization header is not known here: `dev.py key list` names all"
-                raise _unauthenticated(message)
-            set_sender(Sender(Caller(key.name, key.role), Way.BEARER))
-        elif "HTTP_COOKIE" in asked.environ:
-            self._identify_session()
+        if kind.lower() != "bearer":
+            return self._identified_by_session() if "HTTP_COOKIE" in asked.environ else None
+        try:
+            key = self.try_secret(asked, secret.strip())
+        except TooManyTries as error:
+            raise _too_many("TOO_MANY_TRIES", str(error), error.seconds) from error
+        if key is None:
+            message = "The key in the Authorization header is not known here: `dev.py key list` names all"
+            raise _unauthenticated(message)
+        return Sender(Caller(key.name, key.role), Way.BEARER)
 
-    def _identify_session(self) -> None:
+    def _identified_by_session(self) -> Sender | None:
         held = session.signed_in_as(self.settings.session_hours)
         if held is None:
-            return
+            return None
         name, mark = held
         key = self.keys.named(name)
-        if key is not None and key.fingerprint == mark:
-            set_sender(Sender(Caller(key.name, key.role), Way.SESSION))
+        is_the_same = key is not None and key.fingerprint == mark
+        return Sender(Caller(key.name, key.role), Way.SESSION) if key and is_the_same else None
 
-    def _count(self, asked: Request) -> None:
+    def _count(self, asked: Request, caller: Caller) -> None:
         assert self._rate is not None
-        caller = current_caller()
         who = f"address {place_of(asked.remote_addr or '')}" if caller.name is None else f"key {caller.name}"
         if seconds := self._rate.seconds_to_wait(who):
-            message = f"More requests than {self._rate.text} came from this {who}: try again in {seconds} s"
+            message = f"More requests than {self._rate.text} came from the {who}: try again in {seconds} s"
             raise _too_many("RATE_LIMITED", message, seconds)
-
-    def _require(self, role: Role, what: str) -> None:
-        caller = current_caller()
-        if caller.role >= role:
-            return
-        if caller.name is None:
-            raise _unauthenticated(
-                f"{what} needs the role {role.word}, and this request came without a key: "
-                "send `Authorization: Bearer KEY`, or sign in"
-            )
-        raise Refused(
-            403,
-            "FORBIDDEN",
-            f"{what} needs the role {role.word}, and the key {caller.name} has {caller.role.word}: use another key",
-        )
-
-    def _needs_token(self, asked: Request) -> bool:
-        """A browser sends the cookie along, whichever page made it send the request; and an open server needs none."""
-        way = current_sender().way
-        if way is Way.SESSION:
-            return True
-        return way is Way.NONE and (asked.endpoint or "").startswith(CONSOLE)
 
     def _check_token(self, asked: Request) -> None:
         if not session.carries_token(asked):
@@ -172,7 +155,7 @@ def sign_in(secret: str) -> Caller | None:
         return None
     session.begin_session(key)
     caller = Caller(key.name, key.role)
-    set_sender(Sender(caller, Way.SESSION))
+    set_sender(request, Sender(caller, Way.SESSION))
     return caller
 
 
@@ -194,6 +177,23 @@ def _check_host(header: str) -> None:
 def _is_own_name(header: str) -> bool:
     host, _, port = header.rpartition(":")
     return is_loopback(host) if host and port.isdigit() else is_loopback(header)
+
+
+def _needs_token(asked: Request, sender: Sender) -> bool:
+    """A browser sends the cookie along whichever page made it send the request, and an open server needs none."""
+    if sender.way is Way.NONE:
+        return (asked.endpoint or "").startswith(CONSOLE)
+    return sender.way is Way.SESSION
+
+
+def _not_enough(caller: Caller, needed: Role, what: str) -> Refused:
+    if caller.name is None:
+        return _unauthenticated(
+            f"{what} needs the role {needed.word}, and this request came without a key: "
+            "send `Authorization: Bearer KEY`, or sign in"
+        )
+    message = f"{what} needs the role {needed.word}, and the key {caller.name} has {caller.role.word}: use another key"
+    return Refused(403, "FORBIDDEN", message)
 
 
 def _unauthenticated(message: str) -> Refused:

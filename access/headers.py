@@ -48,7 +48,10 @@ def with_headers(application: "WSGIApplication") -> "WSGIApplication":
 
     def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Callable[[bytes], object]:
-            _complete(headers, environ)
+            if not status.startswith(
+                "304"
+            ):  # its headers would take the place of those of the page that is kept
+                _complete(headers, environ)
             return start_response(status, headers, *more)
 
         return application(environ, start)

@@ -8,12 +8,14 @@ from access.control import may
 from console.answers import page
 from console.charts import Chart, chart
 from database.schema import StoreError
+from recent import BUCKET_SECONDS, KEPT_SECONDS
 from service import Service
 from tasks.listing import TaskFilter
 from tasks.task import Task, TaskStatus
 from writes import Write, WriteFilter, WriteStatus
 
 _FAILURES = 6
+_POINTS = KEPT_SECONDS // BUCKET_SECONDS
 
 
 class Part(NamedTuple):
@@ -104,9 +106,10 @@ def _parts(service: Service, *, internals: bool) -> list[Part]:
 
 
 def _charts(service: Service) -> list[Chart]:
-    points = service.recent.points()
+    points = service.recent.points()[-_POINTS:]
+    missing = [None] * (_POINTS - len(points))  # before the start of the server
     return [
-        chart("Queue depth", "writes wait", [point.depth for point in points]),
-        chart("Writes", "a second", [point.settled_per_second for point in points]),
-        chart("Accepted to applied", "ms, the median", [point.p50_ms for point in points]),
+        chart("Queue depth", "writes wait", missing + [point.depth for point in points]),
+        chart("Writes", "a second", missing + [point.settled_per_second for point in points]),
+        chart("Accepted to applied", "ms, the median", missing + [point.p50_ms for point in points]),
     ]

@@ -49,27 +49,27 @@ def add_task_pages(blueprint: Blueprint, service: Service, context: Callable[[],
 
     @blueprint.get("/tasks/<int:task_id>")
     def task(task_id: int) -> Response:
-        return page_of(queue.changes, lambda: _one(context(), task_id))
+        return _one(context(), task_id)  # always made: that a lock is renewed is no change of a task
 
     @blueprint.post("/tasks/<int:task_id>/cancel")
     def cancel_task(task_id: int) -> Response:
-        found = queue.cancel(task_id, by=context().by)
+        found = queue.cancel(task_id, context().by)
         told = "is cancelled" if found.has_ended else "is told to stop"
         return done(f"{found.type} {told}", url_for("console.task", task_id=task_id))
 
     @blueprint.post("/tasks/<int:task_id>/retry")
     def retry_task(task_id: int) -> Response:
-        found = queue.retry(task_id, by=context().by)
+        found = queue.retry(task_id, context().by)
         return done(f"{found.type} is in line again", url_for("console.task", task_id=task_id))
 
     @blueprint.post("/task-types/<task_type>/pause")
     def pause_type(task_type: str) -> Response:
-        queue.pause(task_type, by=context().by)
+        queue.pause(task_type, context().by)
         return done(f"{task_type} is paused: what runs goes on", url_for("console.tasks"), warning=True)
 
     @blueprint.post("/task-types/<task_type>/resume")
     def resume_type(task_type: str) -> Response:
-        queue.resume(task_type, by=context().by)
+        queue.resume(task_type, context().by)
         return done(f"{task_type} is resumed", url_for("console.tasks"))
 
     @blueprint.get("/tasks/prune")

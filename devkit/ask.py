@@ -10,8 +10,11 @@ from contextlib import contextmanager
 from http import HTTPStatus
 
 from devkit.errors import CommandError
+from devkit.key import authorization, refusal
 from devkit.place import Place, place_from_environment
 
+_REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+_MESSAGE_BYTES = 10_000
 _SUBSCRIPTION = re.compile(r"(\s|#[^\n]*)*subscription\b")
 
 
@@ -53,11 +56,14 @@ def _sent(
     place: Place, document: str, variables: dict[str, object], accept: str, *, timeout_seconds: float | None
 ) -> Iterator[http.client.HTTPResponse]:
     body = json.dumps({"query": document, "variables": variables})
-    headers = {"Content-Type": "application/json", "Accept": accept}
+    headers = {"Content-Type": "application/json", "Accept": accept, **authorization()}
     connection = http.client.HTTPConnection(place.local_host, place.port, timeout=timeout_seconds)
     try:
         connection.request("POST", "/graphql", body.encode(), headers)
-        yield connection.getresponse()
+        response = connection.getresponse()
+        if response.status in _REFUSALS:
+            raise refusal(place.url, response.status, response.read(_MESSAGE_BYTES))
+        yield response
     except (OSError, http.client.HTTPException) as error:
         raise CommandError(
             f"no server answers at {place.url} ({error}): start one with `start` or `up`"

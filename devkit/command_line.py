@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from devkit import ask, verbs
+from devkit import ask, keys, verbs
 from devkit.errors import CommandError
 
 
@@ -70,6 +70,12 @@ VERBS: dict[str, Verb | Passing] = {
     "logs": Verb(verbs.logs, "last 50 lines of the log, then what follows", "[--no-follow]", _no_follow),
     "graphql": Verb(
         verbs.graphql, "send a document; without one, open GraphiQL", "[DOCUMENT] [--variables JSON]"
+    ),
+    "key": Verb(
+        keys.act,
+        "make, list or remove keys: who may use the server",
+        "add NAME --role ROLE | list | remove NAME",
+        keys.declare,
     ),
     "demo": Verb(
         verbs.demo, "start, test with full output, run tasks and show them, keep the server running"

@@ -5,7 +5,7 @@ import http.client
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from devkit.errors import CommandError
@@ -14,11 +14,16 @@ from devkit.place import Place, place_from_environment
 PAUSE_SECONDS = 0.05
 
 
-def health(place: Place, timeout_seconds: float = 2.0) -> dict[str, Any] | None:
-    """Return what /health answers with status 200, or None if nothing of ours answers there."""
+def health(
+    place: Place, timeout_seconds: float = 2.0, headers: Mapping[str, str] | None = None
+) -> dict[str, Any] | None:
+    """Return what /health answers with status 200, or None if nothing of ours answers there.
+
+    Without a key in the `headers` a server that wants one says only whether it is well.
+    """
     connection = http.client.HTTPConnection(place.local_host, place.port, timeout=timeout_seconds)
     try:
-        connection.request("GET", "/health")
+        connection.request("GET", "/health", headers=dict(headers or {}))
         answer = connection.getresponse()
         found = json.loads(answer.read()) if answer.status == 200 else None
     except (OSError, http.client.HTTPException, ValueError):

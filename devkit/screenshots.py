@@ -1,10 +1,14 @@
 """Takes the screenshots of the docs from a running server, as ``python -m devkit.screenshots FOLDER``."""
 
+import itertools
 import json
 import math
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,19 +45,21 @@ def take(place: Place, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     for document in (_DELETE, _CUSTOMER, _PAYMENT, _PROCESS, _BROKEN):
         _send(place, document)
-    _work(place)
+    with _at_work(place):
+        time.sleep(_BUSY_SECONDS)
+        return [path for scheme in SCHEMES for path in _pictures(place, chromium, scheme, folder)]
+
+
+def _pictures(place: Place, chromium: str, scheme: str, folder: Path) -> list[Path]:
+    size: Any = {"width": 1280, "height": 800}
+    options: Any = {"color_scheme": scheme, "viewport": size, "base_url": place.url}
     taken = []
-    for scheme in SCHEMES:
-        with tempfile.TemporaryDirectory() as profile:
-            size: Any = {"width": 1280, "height": 800}
-            with visiting(
-                chromium, Path(profile), color_scheme=scheme, viewport=size, base_url=place.url
-            ) as visit:
-                for name, path in PAGES.items():
-                    if name == "entries":
-                        _begin_entries(place)
-                    taken.append(folder / f"{name}-{scheme}.png")
-                    _picture(visit.page, path, taken[-1])
+    with tempfile.TemporaryDirectory() as profile, visiting(chromium, Path(profile), **options) as visit:
+        for name, path in PAGES.items():
+            if name == "entries":
+                _begin_entries(place)
+            taken.append(folder / f"{name}-{scheme}.png")
+            _picture(visit.page, path, taken[-1])
     return taken
 
 
@@ -69,17 +75,27 @@ def _begin_entries(place: Place) -> None:
         time.sleep(_STAGES_DIFFER_SECONDS)
 
 
-def _work(place: Place) -> None:
-    """Change prices, now more and now fewer in a second."""
+@contextmanager
+def _at_work(place: Place) -> Iterator[None]:
+    """Prices change meanwhile, now more and now fewer in a second."""
+    enough = threading.Event()
+    worker = threading.Thread(target=_work, args=(place, enough))
+    worker.start()
+    try:
+        yield
+    finally:
+        enough.set()
+        worker.join()
+
+
+def _work(place: Place, enough: threading.Event) -> None:
     _fine, text = ask(place, "{ allProducts(first: 20) { id price } }")
     products = json.loads(text)["data"]["allProducts"]
     started = time.monotonic()
-    number = 0
-    while (elapsed := time.monotonic() - started) < _BUSY_SECONDS:
-        product = products[number % len(products)]
+    for product in itertools.cycle(products):
         _send(place, _UPDATE, id=product["id"], price=product["price"])
-        number += 1
-        time.sleep((1.2 + math.sin(elapsed / 9)) / _WRITES_A_SECOND)
+        if enough.wait((1.2 + math.sin((time.monotonic() - started) / 9)) / _WRITES_A_SECOND):
+            return
 
 
 def _send(place: Place, document: str, **variables: object) -> None:

@@ -26,6 +26,10 @@ class Unreachable(Exception):
     """Nobody answers at the address."""
 
 
+class NotAllowed(Unreachable):
+    """The server wants a key, or one that may do more."""
+
+
 def expect(holds: object, otherwise: str) -> None:
     """Raise Failed with `otherwise` unless `holds`."""
     if not holds:
@@ -43,8 +47,8 @@ class Reply(NamedTuple):
 class Api:
     """Sends requests to one server and, if told to, shows each with its response."""
 
-    def __init__(self, url: str, shows: bool) -> None:
-        """Raises Unreachable for what is no address."""
+    def __init__(self, url: str, shows: bool, key: str = "") -> None:
+        """``key`` is shown with every request. Raises Unreachable for what is no address."""
         self.url = url.rstrip("/")
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -53,6 +57,7 @@ class Api:
         self._connection = partial(kind, parts.netloc, timeout=TIMEOUT_SECONDS)
         self._base = parts.path
         self._shows = shows
+        self._key = {"Authorization": f"Bearer {key}"} if key else {}
 
     def get(self, path: str) -> tuple[int, Any]:
         """Send a GET; return status and JSON."""
@@ -117,14 +122,28 @@ class Api:
         kind = {} if body is None else {"Content-Type": "application/json"}
         connection = self._connection()
         try:
-            connection.request(method, self._base + path, text, kind | headers)
-            yield connection.getresponse()
+            connection.request(method, self._base + path, text, kind | self._key | headers)
+            response = connection.getresponse()
+            self._require_allowed(response)
+            yield response
         except (OSError, http.client.HTTPException) as error:
             raise Unreachable(
                 f"{self.url} does not answer ({error}): start the server, or give --url http://HOST:PORT"
             ) from error
         finally:
             connection.close()
+
+    def _require_allowed(self, response: http.client.HTTPResponse) -> None:
+        """Raises NotAllowed; what a test asks for without a right to it, such as a bad signature, has other codes."""
+        if response.status not in (401, 403) or not response.headers.get_content_type().endswith("json"):
+            return
+        said = json.loads(response.peek().decode())
+        told = said["errors"][0]["extensions"] | said["errors"][0] if "errors" in said else said
+        if told.get("code") in ("UNAUTHENTICATED", "FORBIDDEN"):
+            raise NotAllowed(
+                f"{self.url} answered {response.status}: {told.get('message') or told.get('detail')}. The tests need "
+                "a key with the role admin: give --key KEY, or set API_KEY"
+            )
 
     def _show(self, title: str, line: str, body: Any) -> None:
         if not self._shows:

@@ -53,8 +53,8 @@ def _answer_problem(error: Exception) -> Response:
 
 def _answer_wrong_route() -> Response | None:
     """Where no route fits there is no blueprint either, so the application would answer in its own form."""
-    path, error = request.path, request.routing_exception
-    if error is None or not is_rest(path):
+    error = request.routing_exception
+    if error is None or not is_rest(path := request.path):
         return None
     match error:
         case NotFound():

@@ -24,8 +24,8 @@ def console_of(server: ServerProcess, folder: Path, **options: Any) -> Iterator[
     with visiting(chromium, folder / "browser", **({"base_url": server.url} | options)) as visit:
         visit.context.set_default_timeout(15_000)
         yield visit
-        assert visit.complaints == []
-        assert visit.hosts <= {f"127.0.0.1:{server.port}"}
+        assert visit.complaints == [], visit.complaints
+        assert visit.hosts <= {f"127.0.0.1:{server.port}"}, visit.hosts
 
 
 def dialog(page: Page) -> Locator:

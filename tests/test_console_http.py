@@ -62,6 +62,7 @@ def test_a_page_that_has_not_changed_is_answered_304(visitor: ConsoleClient, pla
     assert page.status_code == 200
     again = visitor.get(place, If_None_Match=page.headers["ETag"])
     assert (again.status_code, again.content) == (304, b"")
+    assert "Content-Security-Policy" not in again.headers  # it would take the place of the kept page's own
     assert visitor.get(place, If_None_Match='"another"').status_code == 200
 
 

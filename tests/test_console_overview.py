@@ -1,9 +1,11 @@
 """The overview and the page of writes in a real browser: what failed, why, and trying it again."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from conftest import ServerProcess
-from console_pages import ROWS, console_of, create_product, row, toast
+from console_pages import ROWS, console_of, create_product, dialog, fill, row, toast
+from other_process import write_lock
 from playwright.sync_api import expect
 
 DELETE = "mutation ($id: ID!) { deleteProduct(productId: $id) { write { id productId } } }"
@@ -33,6 +35,31 @@ def test_the_overview_shows_what_happens_and_what_failed(server: ServerProcess, 
         page.get_by_role("link", name="FAILED").first.click()
         expect(page.get_by_label("Status")).to_have_value("FAILED")
         expect(page.locator(ROWS)).to_have_count(2)
+
+
+def test_a_receipt_moves_from_queued_to_applied_while_one_looks_on(
+    make_server: Callable[..., ServerProcess], tmp_path: Path
+) -> None:
+    server = make_server(CONSOLE_POLL_SECONDS="1").start()
+    with console_of(server, tmp_path) as visit:
+        page = visit.page
+        page.goto("/products")
+        with write_lock(server.data_dir / "products.db"):  # what is accepted now waits
+            page.get_by_role("link", name="Create product").click()
+            fill(page, Title="Desk", Price="200")
+            page.keyboard.press("Enter")
+            expect(dialog(page).locator("[data-receipt=QUEUED]")).to_contain_text("waits for its turn")
+            other = visit.new_tab()
+            other.goto("/writes")
+            expect(row(other, "Create product 1")).to_contain_text("QUEUED")
+            other.goto("/")
+            expect(other.locator(".figure").first).to_contain_text("1")
+            expect(other.locator("dl.health")).to_contain_text("degraded")
+        expect(dialog(page).locator("[data-receipt=APPLIED]")).to_contain_text("after its acceptance")
+        page.keyboard.press("Escape")
+        expect(row(page, "Desk")).to_be_visible()
+        other.goto("/writes")
+        expect(row(other, "Create product 1")).to_contain_text("APPLIED")
 
 
 def test_writes_are_found_by_status_and_product_and_tried_again(

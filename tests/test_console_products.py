@@ -141,7 +141,7 @@ def test_a_file_is_uploaded_with_its_refused_rows_told_and_given_out_again(
         )
         dialog(page).locator("[data-receipt=APPLIED]").wait_for()
         dialog(page).get_by_role("button", name="Done").click()
-        expect(page.get_by_text("2 products")).to_be_visible()
+        expect(page.locator(".summary")).to_contain_text("2 products")
 
         page.goto("/products?category=Garden")
         with page.expect_download() as waiting:

@@ -15,7 +15,7 @@ from settings import Settings
 
 ROOT = Path(__file__).parent.parent
 VERBS = {"up", "start", "stop", "restart", "test", "test-verbose", "test-debug", "build", "clean", "fresh"}
-VERBS |= {"shell", "init-db", "logs", "graphql", "demo"}
+VERBS |= {"shell", "init-db", "logs", "graphql", "key", "demo"}
 SCRIPTS = ("docker.sh", "docker.bat")
 STEP = re.compile(r"(docker|compose|wait_ready|confirm|require_file)\b")
 
@@ -47,13 +47,23 @@ def _steps(body: str, plain: Callable[[str], str]) -> list[str]:
 
 def _plain_shell(line: str) -> str:
     line = line.strip().removesuffix(" || code=$?").replace("$file", "FILE").replace("$name", "NAME")
-    return line.replace('"$@"', "REST").replace("confirm REST", "confirm").replace(' "FILE"', "")
+    return (
+        line.replace('"$@"', "REST")
+        .replace("confirm REST", "confirm")
+        .replace(' "FILE"', "")
+        .replace("${API_KEY:-}", "KEY")
+    )
 
 
 def _plain_batch(line: str) -> str:
     line = line.replace("%COMPOSE%", "compose").replace("docker.exe", "docker").removeprefix("call :")
     line = re.sub(r' \|\| (exit /b 1|set "CODE=1")$', "", line)
-    return line.replace("%FILE%", "FILE").replace("%NAME%", "NAME").replace("%REST%", "REST")
+    return (
+        line.replace("%FILE%", "FILE")
+        .replace("%NAME%", "NAME")
+        .replace("%REST%", "REST")
+        .replace("%API_KEY%", "KEY")
+    )
 
 
 def test_both_scripts_run_the_same_commands_for_every_verb() -> None:
@@ -90,7 +100,12 @@ def test_both_scripts_print_the_same_help() -> None:
     assert [line.strip() for line in batch] == [line.replace("docker.sh", "docker.bat") for line in shell]
     verbs, _, settings = "\n".join(shell[2:]).partition("\n\n")
     assert {line.split()[0] for line in verbs.splitlines()} == VERBS
-    assert set(re.findall(r"[A-Z_]{4,}", settings)) == {"PORT", *passed_settings()}
+    assert set(re.findall(r"[A-Z_]{4,}", settings)) == {
+        "PORT",
+        "PUBLISHED_HOST",
+        "API_KEY",
+        *passed_settings(),
+    }
 
 
 def _lines(name: str) -> list[str]:
@@ -201,9 +216,14 @@ def test_clean_removes_without_a_question_when_told_so(run: Run) -> None:
 
 
 def test_a_document_is_sent_as_one_argument(run: Run) -> None:
-    assert run("graphql", "{ queue { depth } }")[1] == [
-        "docker compose exec -T app python -m devkit.ask { queue { depth } }"
+    assert run("graphql", "{ queue { depth } }", API_KEY="aw_x")[1] == [
+        "docker compose exec -T --env API_KEY=aw_x app python -m devkit.ask { queue { depth } }"
     ]
+
+
+def test_keys_are_made_without_a_running_server(run: Run) -> None:
+    _answer, calls = run("key", "add", "ann", "--role", "read")
+    assert calls == ["docker compose run --rm --no-deps -T app python -m devkit.keys add ann --role read"]
 
 
 @pytest.mark.parametrize("script", ["docker.sh", ".ci/run"])
@@ -236,7 +256,15 @@ def test_the_container_has_longer_to_stop_than_tasks_and_drain_may_take() -> Non
 
 def test_the_port_is_bound_to_this_machine_only() -> None:
     compose = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
-    assert re.findall(r'- "(.*):5000"', compose) == ["127.0.0.1:${PORT:-5000}"]
+    assert re.findall(r'- "(.*):5000"', compose) == ["${PUBLISHED_HOST:-127.0.0.1}:${PORT:-5000}"]
+
+
+def test_the_server_is_told_where_its_port_is_published() -> None:
+    compose = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    assert "\n      PUBLISHED_HOST: ${PUBLISHED_HOST:-127.0.0.1}\n" in compose
+    assert "HOST=0.0.0.0" in (ROOT / "Dockerfile").read_text(
+        encoding="utf-8"
+    )  # so that others must be let in
 
 
 def test_settings_that_are_passed_on_exist() -> None:

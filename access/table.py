@@ -168,9 +168,11 @@ class Table:
             }
             found |= set(names.values())
             roles = {method: self._roles.get(name, Role.ADMIN) for method, name in names.items()}
-            roles["OPTIONS"] = min(roles.values(), default=Role.ADMIN)
             if "GET" in roles:
                 roles["HEAD"] = roles["GET"]
+            # One path may have a rule for each of its methods: what they are is told to who may use one of them.
+            told = self._routes.get(("OPTIONS", rule.rule), Role.ADMIN)
+            roles["OPTIONS"] = min(told, *roles.values())
             self._routes |= {(method, rule.rule): role for method, role in roles.items()}
         unknown, gone = sorted(found - set(self._roles)), sorted(set(self._roles) - found)
         if unknown or gone:

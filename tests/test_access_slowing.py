@@ -1,0 +1,182 @@
+"""Wrong keys are slowed down for the address that sends them, and for nobody else."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from access_site import SECRETS, Clock, Site, bearer, code_of, site_over
+
+from access.keys import Key, hash_of
+from access.roles import Role
+from access.slowing import ADDRESSES_MAX, KeyTries, TooManyTries, place_of
+
+KEY = Key("ann", Role.READ, hash_of("right"))
+
+
+def tries_with(clock: Clock) -> KeyTries:
+    return KeyTries(lambda secret: KEY if secret == "right" else None, clock)
+
+
+def fail(tries: KeyTries, count: int, address: str = "10.0.0.1") -> None:
+    for _ in range(count):
+        assert tries.look_up(address, "wrong") is None
+
+
+def wait_of(tries: KeyTries, address: str = "10.0.0.1", secret: str = "right") -> int:
+    with pytest.raises(TooManyTries) as slowed:
+        tries.look_up(address, secret)
+    return slowed.value.seconds
+
+
+def test_after_five_wrong_keys_the_wait_doubles_up_to_a_minute() -> None:
+    clock = Clock()
+    tries = tries_with(clock)
+    fail(tries, 5)
+    for seconds in (1, 2, 4, 8, 16, 32, 60, 60):
+        assert wait_of(tries) == seconds
+        clock.now += seconds - 0.01
+        assert wait_of(tries) == 1
+        clock.now += 0.01
+        fail(tries, 1)
+
+
+def test_no_key_is_looked_at_meanwhile() -> None:
+    looked = []
+    tries = KeyTries(lambda secret: looked.append(secret), Clock())
+    fail(tries, 5)
+    looked.clear()
+    wait_of(tries)
+    assert looked == []
+
+
+def test_a_minute_without_a_wrong_key_forgives() -> None:
+    clock = Clock()
+    tries = tries_with(clock)
+    fail(tries, 4)
+    clock.now += 61
+    fail(tries, 4)
+    clock.now += 61
+    fail(tries, 5)
+    assert wait_of(tries) == 1
+    clock.now += 62
+    fail(tries, 4)
+
+
+def test_other_addresses_and_keys_used_here_before_are_not_slowed() -> None:
+    tries = tries_with(Clock())
+    assert tries.look_up("10.0.0.1", "right") == KEY
+    fail(tries, 5)
+    assert tries.look_up("10.0.0.1", "right") == KEY
+    assert wait_of(tries, secret="other") == 1
+    assert tries.look_up("10.0.0.2", "right") == KEY
+    fail(tries, 5, "10.0.0.3")
+    assert wait_of(tries, "10.0.0.3") == 1  # the key was never used from there
+
+
+def test_a_right_key_is_no_way_to_more_tries() -> None:
+    tries = tries_with(Clock())
+    for _ in range(4):
+        fail(tries, 1)
+        assert tries.look_up("10.0.0.1", "right") == KEY
+    fail(tries, 1)
+    assert wait_of(tries, secret="wrong") == 1
+
+
+def test_many_tries_at_once_are_not_many_tries_for_one_wait() -> None:
+    clock = Clock()
+    tries = tries_with(clock)
+    fail(tries, 5)
+    clock.now += 1
+    outcomes: list[object] = []
+    gate = threading.Barrier(8)
+
+    def attempt() -> None:
+        gate.wait()
+        try:
+            outcomes.append(tries.look_up("10.0.0.1", "wrong"))
+        except TooManyTries as slowed:
+            outcomes.append(slowed)
+
+    threads = [threading.Thread(target=attempt) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert outcomes.count(None) == 1
+
+
+def test_memory_is_bounded() -> None:
+    tries = tries_with(Clock())
+    fail(tries, 5, "1.1.1.1")
+    for number in range(ADDRESSES_MAX):
+        fail(tries, 1, f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
+        tries.look_up(f"11.{number >> 16}.{number >> 8 & 255}.{number & 255}", "right")
+    tries.look_up("12.0.0.1", "right")
+    assert len(tries._failed) == len(tries._used) == ADDRESSES_MAX
+    fail(tries, 1, "1.1.1.1")  # the oldest was dropped
+
+
+@pytest.mark.parametrize(
+    ("address", "place"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+        ("a socket", "a socket"),
+    ],
+)
+def test_one_customer_of_ipv6_is_one_address(address: str, place: str) -> None:
+    assert place_of(address) == place
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    with site_over(tmp_path / "data") as made:
+        yield made
+
+
+def test_over_http_wrong_keys_are_answered_429_with_a_time_to_wait(site: Site) -> None:
+    wrong = {"Authorization": "Bearer aw_wrong"}
+    known: dict[str, Any] = {"environ_overrides": {"REMOTE_ADDR": "10.0.0.7"}}
+    assert site.send("GET", "/api/entries", Role.READ, **known).status_code == 200
+    for _ in range(5):
+        answer = site.send("GET", "/api/entries", headers=wrong, **known)
+        assert (answer.status_code, code_of(answer)) == (401, "UNAUTHENTICATED")
+    for role, path in ((Role.WRITE, "/api/entries"), (Role.WRITE, "/graphql"), (Role.ADMIN, "/health")):
+        answer = site.send("GET", path, role, **known)
+        assert (answer.status_code, code_of(answer), answer.headers["Retry-After"]) == (
+            429,
+            "TOO_MANY_TRIES",
+            "1",
+        )
+    assert site.send("GET", "/api/entries", Role.READ, **known).status_code == 200  # used from here before
+    assert site.send("GET", "/api/entries", Role.WRITE).status_code == 200  # from another address
+    site.clock.now += 1
+    assert site.send("GET", "/api/entries", Role.WRITE, **known).status_code == 200
+
+
+def test_signing_in_is_slowed_with_the_same_count(site: Site) -> None:
+    for _ in range(5):
+        site.send("GET", "/api/entries", headers={"Authorization": "Bearer aw_wrong"})
+    browser = site.client()
+    page = browser.get("/sign-in").get_data(as_text=True)
+    token = page.partition('name="csrf-token" content="')[2].partition('"')[0]
+    form = {"csrf_token": token, "key": SECRETS[Role.READ]}
+    answer = browser.post("/sign-in", data=form)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "1")
+    site.clock.now += 1
+    assert browser.post("/sign-in", data=form).status_code == 303
+
+
+def test_other_schemes_are_no_try(site: Site) -> None:
+    for _ in range(9):
+        answer = site.send("GET", "/api/entries", headers={"Authorization": "Basic YTpi"})
+        assert answer.status_code == 401
+    assert site.send("GET", "/api/entries", Role.READ).status_code == 200
+    for scheme in ("bearer", "BEARER"):
+        headers = {"Authorization": bearer(Role.READ)["Authorization"].replace("Bearer", scheme)}
+        assert site.send("GET", "/api/entries", headers=headers).status_code == 200

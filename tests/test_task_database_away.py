@@ -83,11 +83,12 @@ def test_a_missing_damaged_or_foreign_task_database_stops_the_start(
     assert "belongs to another task database" in _refusal(server)
     kept.rename(tasks)
     with sqlite3.connect(tasks) as database:
+        [(version,)] = database.execute("PRAGMA user_version")
         database.execute("PRAGMA user_version = 99")
     database.close()
     assert "schema version 99" in _refusal(server)
     with sqlite3.connect(tasks) as database:
-        database.execute("PRAGMA user_version = 1")
+        database.execute(f"PRAGMA user_version = {version}")
     database.close()
     server.start()
     assert server.query("{ tasks { totalCount } }")["tasks"]["totalCount"] == 1

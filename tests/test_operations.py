@@ -26,11 +26,10 @@ def test_an_unknown_path_gets_json_and_not_a_page(api: ServerProcess, path: str)
     assert json.loads(body)["errors"][0]["extensions"]["code"] == "BAD_REQUEST"
 
 
-def test_the_root_leads_to_graphiql(api: ServerProcess) -> None:
-    with contextlib.closing(api.client()) as client:
-        client.connection.request("GET", "/")
-        answer = client.connection.getresponse()
-    assert (answer.status, answer.headers["Location"]) == (302, "/graphql")
+def test_the_root_is_the_console(api: ServerProcess) -> None:
+    status, body = api.get("/")
+    assert status == 200
+    assert b"<title>Overview" in body
 
 
 def test_introspection_can_be_turned_off(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ graceful_timeout = _settings.longest_stop_seconds + 10
 keepalive = 75
 backlog = 1024
 control_socket_disable = True  # it would be written into the home folder
+forwarded_allow_ips = ""  # PROXIES says who is believed
 accesslog = None
 loglevel = "warning"
 

@@ -26,15 +26,19 @@ _SCHEMAS: Mapping[str, schemas.Schema] = {
 }
 _PROBLEMS = {
     "400": "The body is not JSON",
-    "401": "The signature is missing or wrong",
+    "401": "No key came with the request, or an unknown one; at `/webhook`, the signature is missing or wrong",
+    "403": "The key's role is too small",
     "404": "There is no such thing",
     "409": "It cannot be done now: another worker holds the lock, or the move is not allowed",
     "413": "The body is too long",
     "415": "The body is not JSON by its headers",
+    "421": "A server without keys was asked under a name that is not its machine's own",
     "422": "A value was refused; `errors` says where",
+    "429": "Too many wrong keys came from this address, or more requests than RATE_LIMIT",
     "500": "An error of the server; `incident` leads to its log",
     "503": "Nothing was changed; send it again later",
 }
+_ACCESS = ("401", "403", "421", "429")
 _BODY = ("400", "413", "415", "422", "500", "503")
 _KEY = {
     "name": "Idempotency-Key",
@@ -58,9 +62,16 @@ def openapi_document() -> Part:
         },
         "servers": [{"url": "/"}],
         "tags": [{"name": name} for name in ("entries", "processes", "webhooks", "operations")],
-        "security": [],
+        # With a key, or without one where the server lets anonymous callers do it.
+        "security": [{"key": []}, {}],
         "paths": {**_entries(), **_processes(), **_webhooks(), **_operations()},
-        "components": {"schemas": dict(_SCHEMAS), "responses": _problem_answers()},
+        "components": {
+            "schemas": dict(_SCHEMAS),
+            "responses": _problem_answers(),
+            "securitySchemes": {
+                "key": {"type": "http", "scheme": "bearer", "description": "What `dev.py key add` shows"}
+            },
+        },
     }
 
 
@@ -194,7 +205,8 @@ def _operations() -> Part:
 
 
 def _operation(name: str, tag: str, summary: str, responses: Part, **more: Any) -> Part:
-    return {"operationId": name, "tags": [tag], "summary": summary, **more, "responses": responses}
+    answers = dict(sorted({**responses, **_refs(*_ACCESS)}.items()))
+    return {"operationId": name, "tags": [tag], "summary": summary, **more, "responses": answers}
 
 
 def _path_parameter(name: str, schema: Part) -> Part:
@@ -220,7 +232,8 @@ def _problem_answers() -> Part:
     made: Part = {}
     for status, description in _PROBLEMS.items():
         made[f"Problem{status}"] = {"description": description, "content": {PROBLEM_TYPE: {"schema": schema}}}
-    made["Problem503"]["headers"] = {
-        "Retry-After": {"description": "After so many seconds", "schema": {"type": "integer"}}
-    }
+    for status in ("429", "503"):
+        made[f"Problem{status}"]["headers"] = {
+            "Retry-After": {"description": "After so many seconds", "schema": {"type": "integer"}}
+        }
     return made

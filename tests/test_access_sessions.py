@@ -2,12 +2,13 @@
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from access_site import KEYS, SECRETS, Site, bearer, code_of, site_over
+from conftest import ServerProcess
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
@@ -70,6 +71,20 @@ def test_what_no_proxy_wrote_is_not_believed(site: Site) -> None:
     page = site.client().get("/sign-in", headers={"X-Forwarded-Proto": "https", "X-Forwarded-Host": "x:1"})
     assert page.headers["Set-Cookie"].startswith("afterwrite=")
     assert "Secure" not in page.headers["Set-Cookie"]
+
+
+@pytest.mark.parametrize("http_server", ["granian", "gunicorn"])
+def test_no_http_server_believes_on_its_own(
+    make_server: Callable[..., ServerProcess], http_server: str
+) -> None:
+    server = make_server(SERVER=http_server).start()
+    client = server.client()
+    client.connection.request(
+        "GET", "/sign-in", headers={"X-Forwarded-Proto": "https", "X-Forwarded-Host": "x"}
+    )
+    answer = client.connection.getresponse()
+    assert (answer.status, "Secure" in answer.headers["Set-Cookie"]) == (200, False)
+    client.close()
 
 
 def test_two_servers_on_one_host_have_a_cookie_each(site: Site) -> None:

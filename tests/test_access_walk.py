@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -134,7 +135,12 @@ def test_the_schema_may_be_read_by_who_may_read(site: Site, document: str) -> No
     assert "errors" not in site.graphql(document, Role.READ).get_json()
 
 
-def test_refused_mutations_and_posts_change_nothing(site: Site) -> None:
+def test_refused_mutations_and_posts_change_nothing(tmp_path: Path) -> None:
+    with site_over(tmp_path / "data") as site:
+        _refuse_everything(site)
+
+
+def _refuse_everything(site: Site) -> None:
     counts = "{ products { totalCount } tasks { totalCount } taskTypes { type paused } }"
     before = site.graphql(counts, Role.READ).get_json()
     for role in (Role.NOBODY, Role.READ):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from access_site import site_over
 from conftest import ServerProcess, wait_until
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
@@ -15,6 +16,7 @@ from referencing.jsonschema import DRAFT202012
 from task_calls import Answer, paused, rest
 
 from access.control import AccessControl
+from access.roles import Role
 from rest_api import schemas
 from rest_api.checking import BodyCheck
 from rest_api.openapi import openapi_document
@@ -192,3 +194,19 @@ def test_answers_of_the_operations_are_as_described(ask: Ask, path: str) -> None
 
 def test_the_server_shows_the_document(api: ServerProcess) -> None:
     assert rest(api, "GET", "/openapi.json").body == DOCUMENT
+
+
+def test_what_access_answers_is_described(tmp_path: Path) -> None:
+    asked = (("GET", "/api/entries"), ("POST", "/api/process"), ("GET", "/metrics"), ("GET", "/health"))
+    with site_over(tmp_path / "data", rate_limit="4/hour") as site:
+        seen = set()
+        for role in Role:
+            for method, path in asked * 2:
+                answer = site.send(method, path, role, **({"json": {}} if method == "POST" else {}))
+                body = answer.get_json(silent=True, force=True) if answer.is_json else None
+                check(method, path, Answer(answer.status_code, answer.headers, body))  # type: ignore[arg-type]
+                seen.add(answer.status_code)
+    assert seen >= {200, 401, 403, 429}
+    with site_over(tmp_path / "open", api_keys="") as site:
+        answer = site.send("GET", "/health", environ_overrides={"HTTP_HOST": "evil.test"})
+        check("GET", "/health", Answer(answer.status_code, answer.headers, answer.get_json(force=True)))  # type: ignore[arg-type]

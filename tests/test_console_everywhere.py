@@ -191,6 +191,7 @@ def test_the_dialogs_are_used_by_keyboard_alone(server: ServerProcess, tmp_path:
         expect(page.locator("dialog[open]")).to_have_count(0)
         expect(page.get_by_role("link", name="Delete Desk")).to_be_focused()
         page.keyboard.press("Enter")
+        expect(dialog(page).get_by_role("button", name="Keep it")).to_be_focused()
         tab_to(page, "Delete")
         page.keyboard.press("Enter")
         dialog(page).locator("[data-receipt=APPLIED]").wait_for()

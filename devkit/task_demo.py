@@ -10,9 +10,9 @@ from threading import Thread
 from typing import Any, TextIO
 
 from devkit.ask import ask, watch
+from devkit.authorization import authorization
 from devkit.errors import CommandError
 from devkit.health import health
-from devkit.key import authorization
 from devkit.place import Place, place_from_environment
 
 _BAR_WIDTH = 12

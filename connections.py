@@ -92,16 +92,17 @@ def check_search(search: str | None) -> str:
     """What is searched for; empty finds everything. Raises RequestError."""
     text = search or ""
     if len(text) > SEARCH_MAX:
-        raise RequestError(f"search has {len(text)} characters: {SEARCH_MAX} are the limit")
+        raise RequestError(f"search has {len(text)} characters: {SEARCH_MAX} are the limit", field="search")
     if found := rules.unusable_character(text):
-        raise RequestError(f"search has the character U+{ord(found):04X}: remove it")
+        raise RequestError(f"search has the character U+{ord(found):04X}: remove it", field="search")
     return text
 
 
 def check_name(by: str | None) -> str | None:
     """The caller's name that a list is filtered by; None lets every one through. Raises RequestError."""
     if by is not None and (not 1 <= len(by) <= NAME_MAX or rules.unusable_character(by)):
-        raise RequestError(f"by is {shorten(by)!r}: give a name of 1 to {NAME_MAX} printable characters")
+        message = f"by is {shorten(by)!r}: give a name of 1 to {NAME_MAX} printable characters"
+        raise RequestError(message, field="by")
     return by
 
 

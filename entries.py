@@ -100,14 +100,14 @@ def entry_of(task: Task) -> Entry:
     )
 
 
-def entry_filter(status: EntryStatus | None, search: str) -> TaskFilter:
-    """The tasks that are entries with this status (None: any) and this text in their title."""
+def entry_filter(status: EntryStatus | None, search: str, by: str | None = None) -> TaskFilter:
+    """The tasks that are entries with this status and of this caller (None: any), and this text in their title."""
     if status is None:
-        return TaskFilter(type=ENTRY, search=search)
+        return TaskFilter(type=ENTRY, search=search, by=by)
     if status in _ENDED:
-        return TaskFilter(frozenset({TaskStatus(status.value)}), ENTRY, search=search)
+        return TaskFilter(frozenset({TaskStatus(status.value)}), ENTRY, search=search, by=by)
     unfinished = frozenset({TaskStatus.PENDING, TaskStatus.PROCESSING})
-    return TaskFilter(unfinished, ENTRY, status.value, search)
+    return TaskFilter(unfinished, ENTRY, status.value, search, by)
 
 
 def moved(task: Task, change: EntryChange, now_us: int, lock_seconds: float) -> Task:

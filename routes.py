@@ -24,6 +24,7 @@ from settings import Settings
 
 _log = logging.getLogger("afterwrite.app")
 _ASSET_SECONDS = 7 * 24 * 3600  # the pages put a version into the URLs of their assets
+_FORM_AROUND_BYTES = 64 << 10  # what a form has beside the file that it sends
 _EXAMPLES = Path(__file__).parent / "static" / "graphiql" / "examples"
 
 
@@ -43,7 +44,7 @@ def create_app(service: Service, access: AccessControl) -> Flask:
     def _let_files_be_longer() -> None:
         """Before the gate, which may look for a token in the form."""
         if request.endpoint == "console.upload_products":
-            request.max_content_length = settings.upload_max_bytes
+            request.max_content_length = settings.upload_max_bytes + _FORM_AROUND_BYTES
 
     add_gate(app, access)
     view = GraphQLView.as_view(

@@ -151,10 +151,17 @@ def tasks_page(
 
 
 def entries_page(
-    context: Context, status: EntryStatus | None, search: str | None, first: int, after: str | None
+    context: Context,
+    status: EntryStatus | None,
+    search: str | None,
+    first: int,
+    after: str | None,
+    *,
+    by: str | None = None,
 ) -> Page:
     """Entries, newest first."""
-    return _page(context.tasks, entry_filter(status, check_search(search)), first, after, entry_of)
+    wanted = entry_filter(status, check_search(search), check_name(by))
+    return _page(context.tasks, wanted, first, after, entry_of)
 
 
 def actions_page(context: Context, by: str | None, first: int, after: str | None) -> Page:

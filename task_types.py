@@ -189,6 +189,7 @@ class Query(graphene.ObjectType):
         required=True,
         status=EntryStatusEnum(),
         search=graphene.String(),
+        by=graphene.String(description="The name of who made them"),
         first=_first(),
         after=graphene.String(),
         description="Entries, newest first",
@@ -252,10 +253,11 @@ class Query(graphene.ObjectType):
         first: int | None,
         status: EntryStatus | None = None,
         search: str | None = None,
+        by: str | None = None,
         after: str | None = None,
     ) -> Page:
         size = PAGE_DEFAULT if first is None else first
-        return requests.entries_page(info.context, status, search, size, after)
+        return requests.entries_page(info.context, status, search, size, after, by=by)
 
     @staticmethod
     @answering

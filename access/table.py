@@ -32,7 +32,7 @@ NEEDED: Mapping[Role, Sequence[str]] = {
         "GET /tasks/<int:task_id>",
         "GET /entries",
         "GET /process",
-        "GET /process/<correlation_id>",
+        "GET /process/<path:correlation_id>",
         # Every operation needs what its root fields need, and this at the least.
         "* /graphql",
         "Query.allProducts",

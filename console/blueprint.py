@@ -65,6 +65,9 @@ def _known_to_templates(service: Service) -> dict[str, Any]:
         "may": may,
         "poll_seconds": service.settings.console_poll_seconds,
         "graphiql": service.settings.introspection == "on",
+        "pairs": shown.pairs,
+        "retry_key": lambda write_id: f"retry-{write_id}-{service.queue.last_write_id}",
+        "wrong": None,
     }
 
 

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 WIDTH, HEIGHT = 300, 60
+_BAR = 2.5
 _TOP = 4  # so that the line at the greatest value is not cut off
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A chart: its name, what its figures are, the last figure, the greatest one, and the paths to draw."""
+    """A chart: its name, what its figures are, the last known figure, the greatest one, and the paths to draw."""
 
     name: str
     unit: str
@@ -27,7 +28,7 @@ def chart(name: str, unit: str, values: Sequence[float | None]) -> Chart:
     return Chart(
         name,
         unit,
-        values[-1] if values else None,
+        known[-1] if known else None,
         greatest,
         " ".join(_line(run) for run in runs),
         " ".join(_area(run) for run in runs),
@@ -49,11 +50,19 @@ def _runs(values: Sequence[float | None], greatest: float) -> list[list[tuple[fl
 
 
 def _line(run: Sequence[tuple[float, float]]) -> str:
-    (x, y), *rest = run
-    if not rest:
-        return f"M{x - 0.5} {y}h1"  # one figure between two gaps can be seen too
-    return f"M{x} {y}" + "".join(f"L{x} {y}" for x, y in rest)
+    return f"M{run[0][0]} {run[0][1]}" + "".join(f"L{x} {y}" for x, y in _wide_enough(run))
 
 
 def _area(run: Sequence[tuple[float, float]]) -> str:
-    return f"M{run[0][0]} {HEIGHT}" + "".join(f"L{x} {y}" for x, y in run) + f"L{run[-1][0]} {HEIGHT}Z"
+    points = _wide_enough(run)
+    return (
+        f"M{points[0][0]} {HEIGHT}" + "".join(f"L{x} {y}" for x, y in points) + f"L{points[-1][0]} {HEIGHT}Z"
+    )
+
+
+def _wide_enough(run: Sequence[tuple[float, float]]) -> Sequence[tuple[float, float]]:
+    """One figure between two gaps becomes a bar: a point nobody would see."""
+    if len(run) > 1:
+        return run
+    [(x, y)] = run
+    return [(max(0.0, x - _BAR / 2), y), (min(float(WIDTH), x + _BAR / 2), y)]

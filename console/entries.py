@@ -1,21 +1,23 @@
 """The page of entries: created, and seen going through their stages."""
 
 from collections.abc import Callable
+from typing import Any
 
 from flask import Blueprint, Response, request, url_for
 
 from connections import PAGE_DEFAULT
 from console.answers import done, page, page_of
-from console.forms import Form, errors_of, given
-from console.lists import filters_of, links
+from console.forms import Form, Refusal, again, given
+from console.lists import filters_of, links, refused_list
 from entries import EntryStatus, entry_of
+from graphql_http import RequestError
 from request_context import Context
 from service import Service
 from task_requests import create_of_arguments, entries_page
 from tasks.registry import TaskRefused
 from tasks.workers.entry import ENTRY
 
-_FILTERS = ("status", "search")
+_FILTERS = ("status", "search", "by")
 
 
 def add_entry_pages(blueprint: Blueprint, service: Service, context: Callable[[], Context]) -> None:
@@ -32,29 +34,32 @@ def add_entry_pages(blueprint: Blueprint, service: Service, context: Callable[[]
     @blueprint.post("/entries")
     def create_entry() -> Response:
         form = Form(request.form)
+        title = given(form.values, "title")
+        if title is None:
+            empty = Refusal("title", "Give a title", "REQUIRED")
+            return page("entry_form.html", 422, place="entries", form=again(form, [empty], ["title"]))
         try:
-            arguments = {"title": given(form.values, "title") or "", "idempotency_key": form.key}
+            arguments = {"title": title, "idempotency_key": form.key}
             made = entry_of(create_of_arguments(context(), ENTRY, arguments))
         except TaskRefused as error:
-            shown = Form(
-                {**form.values, "idempotency_key": form.key},
-                errors_of([(error.field, error.message)], ["title"]),
-            )
-            return page("entry_form.html", 422, place="entries", form=shown)
+            refused = Refusal(error.field, error.message, error.refusal.value)
+            return page("entry_form.html", 422, place="entries", form=again(form, [refused], ["title"]))
         return done(f"{made.title} is created", url_for("console.entries"))
 
 
 def _list(context: Context) -> Response:
-    asked = request.args
-    status = asked.get("status", "")
-    wanted = EntryStatus(status) if status in list(EntryStatus) else None
     filters = filters_of(_FILTERS)
-    found = entries_page(context, wanted, filters.get("search"), PAGE_DEFAULT, asked.get("after") or None)
-    return page(
-        "entries.html",
-        place="entries",
-        entries=found.nodes,
-        statuses=list(EntryStatus),
-        filters=filters,
-        **links("console.entries", filters, found),
-    )
+    shown: dict[str, Any] = {"place": "entries", "statuses": list(EntryStatus), "filters": filters}
+    status = filters.get("status")
+    try:
+        found = entries_page(
+            context,
+            EntryStatus(status) if status in list(EntryStatus) else None,
+            filters.get("search"),
+            PAGE_DEFAULT,
+            request.args.get("after") or None,
+            by=filters.get("by"),
+        )
+    except RequestError as error:
+        return refused_list("entries.html", error, entries=[], here=request.full_path.rstrip("?"), **shown)
+    return page("entries.html", entries=found.nodes, **links("console.entries", filters, found), **shown)

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -30,13 +31,15 @@ COLUMNS = (
 _PAGE = 500
 # What makes a spreadsheet take a text for a formula, the wide forms of some keyboards included; see
 # https://owasp.org/www-community/attacks/CSV_Injection
-_RUNS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_RUNS = "=+@\\t\\r\\n\uff1d\uff0b\uff0d\uff20-"
+_RUN_PLACES = re.compile(f"(?:^|(?<=[\t;]))(?=[{_RUNS}])")
 
 
-def answer(context: Context, selected: Selection, kind: str) -> Response:
-    """The selected products as a file; ``kind`` is one of KINDS."""
+def answer(context: Context, selected: Selection, kind: str, end: Callable[[], None]) -> Response:
+    """The selected products as a file; ``kind`` is one of KINDS. ``end`` is called when it is given out, or given up."""
     content_type, rows_as_text = KINDS[kind]
     found = Response(rows_as_text(_products(context, selected)), content_type=content_type)
+    found.call_on_close(end)
     name = f"products-{datetime.now(UTC):%Y%m%d-%H%M%S}.{kind}"
     found.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     found.headers["Cache-Control"] = "no-store"
@@ -44,8 +47,11 @@ def answer(context: Context, selected: Selection, kind: str) -> Response:
 
 
 def harmless(value: Any) -> Any:
-    """A cell that no spreadsheet runs: a text that begins like a formula gets a ' in front."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_RUNS) else value
+    """A cell that no spreadsheet runs: a text that begins like a formula gets a ' in front.
+
+    So does what begins like one behind a tab or a semicolon, which some spreadsheets take for the end of a cell.
+    """
+    return _RUN_PLACES.sub("'", value) if isinstance(value, str) else value
 
 
 def _products(context: Context, selected: Selection) -> Iterator[list[Product]]:
@@ -67,7 +73,7 @@ def _csv(pages: Iterator[list[Product]]) -> Iterator[str]:
 
 def _csv_lines(rows: list[tuple[Any, ...]]) -> str:
     text = io.StringIO()
-    csv.writer(text).writerows(rows)
+    csv.writer(text, quoting=csv.QUOTE_NONNUMERIC).writerows(rows)
     return text.getvalue()
 
 

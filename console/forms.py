@@ -3,8 +3,12 @@
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from graphene.utils.str_converters import to_snake_case
+
+_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
+_SENT_BEFORE = "This form was sent before, with other values, and was accepted then. Send it again if you want this as well"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +24,30 @@ class Form:
         return self.values.get("idempotency_key") or secrets.token_urlsafe(16)
 
 
-def errors_of(refused: Iterable[tuple[str | None, str]], fields: Iterable[str]) -> dict[str, str]:
-    """Messages by the field of the form that they are about; what is about none of them goes to the whole."""
-    known, found = set(fields), dict[str, str]()
-    for name, message in refused:
+class Refusal(NamedTuple):
+    """Why a form was refused: the field that it is about (None: the form as a whole), a message, a code."""
+
+    field: str | None
+    message: str
+    code: str
+
+
+def again(form: Form, refused: Iterable[Refusal], fields: Iterable[str]) -> Form:
+    """The form as it is shown again: with what was typed, and beside each field what is wrong with it.
+
+    ``fields`` are those that it has; what is about none of them is said above all. A form whose key was used for other
+    values gets a new one: people cannot give it one.
+    """
+    known, errors = set(fields), dict[str, str]()
+    key = form.key
+    for name, message, code in refused:
         own = to_snake_case(name) if name else ""
+        told = message
+        if code == _KEY_REUSED:
+            key, told, own = secrets.token_urlsafe(16), _SENT_BEFORE, ""
         place = own if own in known else ""
-        found[place] = f"{found[place]}; {message}" if place in found else message
-    return found
+        errors[place] = f"{errors[place]}; {told}" if place in errors else told
+    return Form({**form.values, "idempotency_key": key}, errors)
 
 
 def given(form: Mapping[str, str], name: str) -> str | None:

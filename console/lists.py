@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flask import request, url_for
+from flask import Response, abort, request, url_for
 
-from connections import Page
+from connections import ID_MAX, Page
+from console.answers import is_htmx, page
+from graphql_http import RequestError
 
 Filters = dict[str, Any]
 
@@ -23,3 +25,18 @@ def links(endpoint: str, filters: Filters, found: Page) -> Mapping[str, Any]:
         "newest_url": url_for(endpoint, **filters) if request.args.get("after") else None,
         "older_url": older if found.page_info.has_next_page else None,
     }
+
+
+def refused_list(template: str, error: RequestError, **values: Any) -> Response:
+    """The page of a list whose filters cannot be meant: with the filters, and with what is wrong with them."""
+    wrong = {"field": error.extensions.get("field"), "message": error.message}
+    # For a script it is no failure of the page, as which a browser's console would log it.
+    status = 200 if is_htmx() else 400
+    return page(template, status, wrong=wrong, **values)
+
+
+def known_id(number: int) -> int:
+    """A number of a URL that can be an id; any other one answers that there is nothing."""
+    if not 0 < number <= ID_MAX:
+        abort(404, f"There is nothing with the number {str(number)[:30]}")
+    return number

@@ -6,17 +6,20 @@ from typing import Any
 
 from flask import Blueprint, Response, abort, request
 
-from connections import PAGE_DEFAULT, shorten
+import strict_json
+from connections import PAGE_DEFAULT
 from console.answers import page, page_of
-from console.forms import Form, errors_of, given
-from console.lists import links
+from console.forms import Form, Refusal, again, given
+from console.lists import filters_of, links, refused_list
 from database.received import Received
+from graphql_http import RequestError
 from request_context import Context
 from service import Service
 from task_requests import create_process, find_process, tasks_page
 from tasks.listing import TaskFilter
-from tasks.registry import Refusal, TaskRefused
-from tasks.task import Task
+from tasks.registry import Refusal as TaskRefusal
+from tasks.registry import TaskRefused
+from tasks.task import Task, TaskStatus
 from tasks.workers.process_products import COMPLETED, PROCESS_PRODUCTS, PROGRESS
 from tasks.workers.webhook_delivery import TYPE as WEBHOOK_DELIVERY
 
@@ -25,6 +28,7 @@ _EXAMPLE = json.dumps(
     indent=2,
 )
 _FIELDS = ("payload", "callback_url")
+_FILTERS = ("status", "search", "by")
 _DELIVERIES = 10
 
 
@@ -56,27 +60,49 @@ def add_process_pages(blueprint: Blueprint, service: Service, context: Callable[
                 by=now.by,
             )
         except TaskRefused as error:
-            wrong = errors_of([((error.field or "").partition(".")[0], error.message)], _FIELDS)
-            shown = Form({**form.values, "idempotency_key": form.key}, wrong)
+            place = (error.field or "").partition(".")[0]
+            shown = again(form, [Refusal(place, error.message, error.refusal.value)], _FIELDS)
             return page("process_form.html", 422, place="processes", form=shown)
         return page("process_made.html", place="processes", process=made)
 
-    @blueprint.get("/process/<correlation_id>")
+    @blueprint.get("/process/<path:correlation_id>")
     def process(correlation_id: str) -> Response:
         seen = (queue.changes, receiver.last_kept)
         return page_of(seen, lambda: _one(context(), correlation_id, receiver.newest()))
 
 
 def _list(context: Context, received: list[Received]) -> Response:
-    after = request.args.get("after") or None
-    found = tasks_page(context, None, PROCESS_PRODUCTS, None, PAGE_DEFAULT, after)
+    filters = filters_of(_FILTERS)
+    status = filters.get("status")
+    shown: dict[str, Any] = {
+        "place": "processes",
+        "statuses": list(TaskStatus),
+        "filters": filters,
+        "received": received,
+        "known": _known(context, received),
+    }
+    try:
+        found = tasks_page(
+            context,
+            TaskStatus(status) if status in list(TaskStatus) else None,
+            PROCESS_PRODUCTS,
+            filters.get("search"),
+            PAGE_DEFAULT,
+            request.args.get("after") or None,
+            by=filters.get("by"),
+        )
+    except RequestError as error:
+        here = request.full_path.rstrip("?")
+        return refused_list("processes.html", error, processes=[], here=here, **shown)
     return page(
-        "processes.html",
-        place="processes",
-        processes=found.nodes,
-        received=received,
-        **links("console.processes", {}, found),
+        "processes.html", processes=found.nodes, **links("console.processes", filters, found), **shown
     )
+
+
+def _known(context: Context, received: list[Received]) -> set[str]:
+    """Of the correlation ids that came in those of processes here: anybody may send any other one."""
+    given_ids = {one.correlation_id for one in received if one.correlation_id}
+    return {name for name in given_ids if find_process(context.tasks, name) is not None}
 
 
 def _one(context: Context, correlation_id: str, received: list[Received]) -> Response:
@@ -93,6 +119,7 @@ def _one(context: Context, correlation_id: str, received: list[Received]) -> Res
         steps=_steps(found),
         deliveries=deliveries,
         received=[one for one in received if one.correlation_id == correlation_id],
+        known={correlation_id},
     )
 
 
@@ -107,8 +134,6 @@ def _steps(task: Task) -> list[tuple[str, bool]]:
 
 def _payload(text: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise TaskRefused(
-            Refusal.INVALID_PAYLOAD, f"{shorten(text)!r} is not JSON: {error}", "payload"
-        ) from error
+        return strict_json.decode(text)
+    except strict_json.JsonRefused as error:
+        raise TaskRefused(TaskRefusal.INVALID_PAYLOAD, f"This is {error}", "payload") from error

@@ -6,25 +6,27 @@ from typing import Any, NamedTuple
 from flask import Blueprint, Response, abort, request, url_for
 
 import product_requests as requests
-from connections import PAGE_DEFAULT, Page
+from connections import PAGE_DEFAULT, Page, shorten
 from console.answers import page, page_of
-from console.forms import Form, errors_of, given
-from console.lists import Filters, filters_of
+from console.forms import Form, Refusal, again, given
+from console.lists import Filters, filters_of, known_id, refused_list
 from database.products import ProductFilter, ProductOrder
+from graphql_http import RequestError
 from product import FieldProblem, Product
 from product_pages import check_price_bound, products_page
 from product_requests import Answer, UserError
 from request_context import Context
 from service import Service
+from writes import Write
 
 ORDERS = {
-    "ID_DESC": "Newest first",
     "ID_ASC": "Oldest first",
     "TITLE_ASC": "Title, A to Z",
     "TITLE_DESC": "Title, Z to A",
     "PRICE_ASC": "Price, low to high",
     "PRICE_DESC": "Price, high to low",
 }
+_CATEGORIES_SHOWN = 100
 _FIELDS = ("title", "price", "category", "image", "rating_rate", "rating_count", "description")
 _FILTERS = ("search", "category", "min_price", "max_price", "order")
 
@@ -51,7 +53,10 @@ def add_product_pages(blueprint: Blueprint, service: Service, context: Callable[
     def create_product() -> Response:
         form = Form(request.form)
         fields = {name: _value(name, given(form.values, name)) for name in _FIELDS}
-        return _answer(requests.create(context(), fields, form.key), form, None, "Create")
+        answer = requests.create(context(), fields, form.key)
+        if answer.write is not None:
+            return _receipt("Create", answer.write.write)
+        return page("product_form.html", 422, place="products", product=None, form=_again(form, answer))
 
     @blueprint.get("/products/<int:product_id>")
     def edit_product(product_id: int) -> Response:
@@ -63,8 +68,11 @@ def add_product_pages(blueprint: Blueprint, service: Service, context: Callable[
     @blueprint.post("/products/<int:product_id>")
     def change_product(product_id: int) -> Response:
         form = Form(request.form)
-        answer = requests.update(context(), str(product_id), _changes(form.values), form.key)
-        return _answer(answer, form, _found(service, product_id), "Change")
+        answer = requests.update(context(), str(known_id(product_id)), _changes(form.values), form.key)
+        if answer.write is not None:
+            return _receipt("Change", answer.write.write)
+        found, shown = _found(service, product_id), _again(form, answer)
+        return page("product_form.html", 422, place="products", product=found, form=shown)
 
     @blueprint.get("/products/<int:product_id>/delete")
     def delete_product_form(product_id: int) -> Response:
@@ -74,8 +82,11 @@ def add_product_pages(blueprint: Blueprint, service: Service, context: Callable[
     @blueprint.post("/products/<int:product_id>/delete")
     def delete_product(product_id: int) -> Response:
         form = Form(request.form)
-        answer = requests.delete(context(), str(product_id), form.key)
-        return _answer(answer, form, None, "Delete")
+        answer = requests.delete(context(), str(known_id(product_id)), form.key)
+        if answer.write is not None:
+            return _receipt("Delete", answer.write.write)
+        found, shown = _found(service, product_id), _again(form, answer)
+        return page("product_delete.html", 422, place="products", product=found, form=shown)
 
 
 def selection() -> Selection:
@@ -94,25 +105,39 @@ def selection() -> Selection:
 
 
 def _list(context: Context) -> Response:
-    wanted, order = selection()
-    after, before = request.args.get("after"), request.args.get("before")
-    size = PAGE_DEFAULT
-    if before:
-        found = products_page(context, wanted, order, None, None, size, before)
-    else:
-        found = products_page(context, wanted, order, size, after or None, None, None)
     filters = filters_of(_FILTERS)
-    return page(
-        "products.html",
-        place="products",
-        products=found.nodes,
-        total=found.count() if found.count else 0,
-        categories=context.products.categories(),
-        filters=filters,
-        orders=ORDERS,
-        here=request.full_path.rstrip("?"),
-        **_pages(found, filters),
-    )
+    shown: dict[str, Any] = {
+        "place": "products",
+        "categories": _categories(context, filters.get("category")),
+        "filters": filters,
+        "orders": ORDERS,
+        "here": request.full_path.rstrip("?"),
+        "is_paged": bool(request.args.get("after") or request.args.get("before")),
+    }
+    try:
+        found = _page(context, *selection())
+    except RequestError as error:
+        return refused_list("products.html", error, products=[], total=0, export={}, **shown)
+    total = found.count() if found.count else 0
+    return page("products.html", products=found.nodes, total=total, **_pages(found, filters), **shown)
+
+
+def _categories(context: Context, chosen: str | None) -> list[tuple[str, str]]:
+    """What can be chosen: the largest categories, and the chosen one whatever its size; the search finds the others."""
+    found = context.products.largest_categories(_CATEGORIES_SHOWN)
+    options = [(name, f"{shorten(name)} ({count:,})") for name, count in found]
+    if chosen and chosen not in dict(options):
+        options.append((chosen, shorten(chosen)))
+    if len(found) == _CATEGORIES_SHOWN:
+        options.append(("", "… and smaller ones: search for them"))
+    return options
+
+
+def _page(context: Context, wanted: ProductFilter, order: ProductOrder) -> Page:
+    after, before = request.args.get("after"), request.args.get("before")
+    if before:
+        return products_page(context, wanted, order, None, None, PAGE_DEFAULT, before)
+    return products_page(context, wanted, order, PAGE_DEFAULT, after or None, None, None)
 
 
 def _pages(found: Page, filters: Filters) -> dict[str, Any]:
@@ -128,12 +153,15 @@ def _pages(found: Page, filters: Filters) -> dict[str, Any]:
     }
 
 
-def _answer(answer: Answer, form: Form, product: Product | None, word: str) -> Response:
-    if answer.write is not None:
-        return page("product_receipt.html", place="products", write=answer.write.write, word=word)
-    refused = ((error.field[-1] if error.field else None, _told(error)) for error in answer.errors)
-    shown = Form(form.values, errors_of(refused, _FIELDS))
-    return page("product_form.html", 422, place="products", product=product, form=shown)
+def _receipt(word: str, write: Write) -> Response:
+    return page("product_receipt.html", place="products", write=write, word=word)
+
+
+def _again(form: Form, answer: Answer) -> Form:
+    refused = [
+        Refusal(error.field[-1] if error.field else None, _told(error), error.code) for error in answer.errors
+    ]
+    return again(form, refused, _FIELDS)
 
 
 def _told(error: UserError) -> str:
@@ -142,7 +170,7 @@ def _told(error: UserError) -> str:
 
 
 def _found(service: Service, product_id: int) -> Product:
-    found = service.products.get(product_id)
+    found = service.products.get(known_id(product_id))
     if found is None:
         abort(404, f"There is no product {product_id}: it may have been deleted")
     return found

@@ -1,13 +1,18 @@
 """How values look on the pages: moments, prices, figures, JSON; each returns text that is safe in HTML."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from flask import url_for
 from markupsafe import Markup
 
 _NOTHING = "\N{EN DASH}"
+_CUT = "\n… cut off here: the API has all of it"
+_SHOWN_CHARACTERS = 20_000
+_SHORT_CHARACTERS = 2_000
+_encoder = json.JSONEncoder(indent=2, ensure_ascii=False, default=str)
 _TONES = {
     "APPLIED": "good",
     "COMPLETED": "good",
@@ -57,9 +62,48 @@ def milliseconds(value: float | None) -> str:
     return f"{value / 1_000:.1f} s" if value < 120_000 else f"{value / 60_000:.0f} min"
 
 
+def size(value: int) -> str:
+    """A number of bytes in the unit in which it is read best."""
+    return f"{value / (1 << 20):,.0f} MB" if value >= 1 << 20 else f"{value / (1 << 10):,.0f} kB"
+
+
+def moment_text(value: Any) -> Markup | str:
+    """A time as a worker left it in a result, in ISO 8601; whatever else it left as it is."""
+    try:
+        at = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return shortened(str(value))
+    return moment(at if at.tzinfo else at.replace(tzinfo=UTC))
+
+
 def pretty_json(value: Any) -> str:
-    """A JSON value over several lines."""
-    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    """A JSON value over several lines; a long one is cut, for a page must stay light however deep it nests."""
+    parts: list[str] = []
+    length = 0
+    for part in _encoder.iterencode(value):
+        parts.append(part)
+        length += len(part)
+        if length > _SHOWN_CHARACTERS:
+            return "".join(parts)[:_SHOWN_CHARACTERS] + _CUT
+    return "".join(parts)
+
+
+def shortened(text: str) -> str:
+    """A text, cut where it is long."""
+    return text if len(text) <= _SHORT_CHARACTERS else text[:_SHORT_CHARACTERS] + _CUT
+
+
+def process_url(correlation_id: str | None) -> str | None:
+    """The page of the process with a correlation id; None where no URL can say it: browsers take dots for steps."""
+    steps = (correlation_id or "").split("/")
+    if {"", ".", ".."} & set(steps) or correlation_id == "new":
+        return None
+    return url_for("console.process", correlation_id=correlation_id)
+
+
+def pairs(values: Iterable[str]) -> list[tuple[str, str]]:
+    """Options of a choice that show what they stand for."""
+    return [(value, value) for value in values]
 
 
 def badge(status: str) -> Markup:
@@ -73,5 +117,9 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "count": count,
     "milliseconds": milliseconds,
     "pretty_json": pretty_json,
+    "moment_text": moment_text,
+    "shortened": shortened,
+    "size": size,
+    "process_url": process_url,
     "badge": badge,
 }

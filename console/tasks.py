@@ -8,9 +8,10 @@ from flask import Blueprint, Response, abort, request, url_for
 
 from connections import PAGE_DEFAULT
 from console.answers import done, page, page_of
-from console.forms import Form, errors_of, given
-from console.lists import filters_of, links
-from console.task_forms import KINDS, TaskKind, payload_of
+from console.forms import Form, Refusal, again, given
+from console.lists import filters_of, known_id, links, refused_list
+from console.task_forms import KINDS, TaskKind, missing, payload_of, told
+from graphql_http import RequestError
 from request_context import Context
 from service import Service
 from task_requests import create_of_arguments, prune, tasks_page
@@ -38,12 +39,15 @@ def add_task_pages(blueprint: Blueprint, service: Service, context: Callable[[],
     def create_task(kind: str) -> Response:
         asked, form = _kind(kind), Form(request.form)
         options = {"idempotency_key": form.key, "correlation_id": given(form.values, "correlation_id")}
+        refused = missing(asked, form.values)
         try:
-            arguments = payload_of(asked, form.values)
-            made = create_of_arguments(context(), asked.type, {**arguments, **options})
+            if not refused:
+                arguments = payload_of(asked, form.values)
+                made = create_of_arguments(context(), asked.type, {**arguments, **options})
         except TaskRefused as error:
-            wrong = errors_of([(error.field, error.message)], asked.names)
-            shown = Form({**form.values, "idempotency_key": form.key}, wrong)
+            refused = [Refusal(error.field, told(asked, error), error.refusal.value)]
+        if refused:
+            shown = again(form, refused, asked.names)
             return page("task_form.html", 422, place="tasks", kind=asked, form=shown)
         return page("task_made.html", place="tasks", task=made)
 
@@ -53,13 +57,13 @@ def add_task_pages(blueprint: Blueprint, service: Service, context: Callable[[],
 
     @blueprint.post("/tasks/<int:task_id>/cancel")
     def cancel_task(task_id: int) -> Response:
-        found = queue.cancel(task_id, context().by)
+        found = queue.cancel(known_id(task_id), context().by)
         told = "is cancelled" if found.has_ended else "is told to stop"
         return done(f"{found.type} {told}", url_for("console.task", task_id=task_id))
 
     @blueprint.post("/tasks/<int:task_id>/retry")
     def retry_task(task_id: int) -> Response:
-        found = queue.retry(task_id, context().by)
+        found = queue.retry(known_id(task_id), context().by)
         return done(f"{found.type} is in line again", url_for("console.task", task_id=task_id))
 
     @blueprint.post("/task-types/<task_type>/pause")
@@ -88,34 +92,33 @@ def add_task_pages(blueprint: Blueprint, service: Service, context: Callable[[],
 
 
 def _list(context: Context) -> Response:
-    asked = request.args
-    status = asked.get("status", "")
-    wanted = TaskStatus(status) if status in list(TaskStatus) else None
     filters = filters_of(_FILTERS)
-    found = tasks_page(
-        context,
-        wanted,
-        filters.get("type"),
-        filters.get("search"),
-        PAGE_DEFAULT,
-        asked.get("after") or None,
-        by=filters.get("by"),
-    )
     types: list[TypeReport] = context.tasks.types()
-    return page(
-        "tasks.html",
-        place="tasks",
-        tasks=found.nodes,
-        types=types,
-        statuses=list(TaskStatus),
-        kinds=KINDS,
-        filters=filters,
-        **links("console.tasks", filters, found),
-    )
+    shown: dict[str, Any] = {
+        "place": "tasks",
+        "types": types,
+        "statuses": list(TaskStatus),
+        "kinds": KINDS,
+        "filters": filters,
+    }
+    status = filters.get("status")
+    try:
+        found = tasks_page(
+            context,
+            TaskStatus(status) if status in list(TaskStatus) else None,
+            filters.get("type"),
+            filters.get("search"),
+            PAGE_DEFAULT,
+            request.args.get("after") or None,
+            by=filters.get("by"),
+        )
+    except RequestError as error:
+        return refused_list("tasks.html", error, tasks=[], here=request.full_path.rstrip("?"), **shown)
+    return page("tasks.html", tasks=found.nodes, **links("console.tasks", filters, found), **shown)
 
 
 def _one(context: Context, task_id: int) -> Response:
-    found = context.tasks.find(task_id)
+    found = context.tasks.find(known_id(task_id))
     if found is None:
         abort(404, f"There is no task {task_id}: it may have been deleted")
     return page(

@@ -6,11 +6,16 @@ from functools import partial
 from pathlib import Path
 
 from async_db import NotAcceptedError, WriteQueue
-from loading import CatalogueFile
+from loading import CatalogueFile, TextFileError
 from loading.checked_rows import RefusedRow, checked_batches
 from writes import Operation, Write, request_write
 
 REFUSED_SHOWN = 1_000
+REFUSED_MAX = 10_000  # of a file that has more, something is wrong as a whole
+_SO_FAR = (
+    "The first {:,} good rows are accepted: send the file again from this form, corrected behind them if need be, "
+    "and they are not added twice"
+)
 
 
 @dataclass(slots=True)
@@ -41,22 +46,29 @@ def take_in(queue: WriteQueue, path: Path, key: str, by: str | None) -> Upload:
     """Accept a create for each good row of the file, some hundred in a commit.
 
     ``key`` makes it safe to send the same file again, after whatever went wrong: no row is accepted twice. Raises
-    TextFileError where the file cannot be told apart into rows; the rows before that place are accepted by then.
+    TextFileError where nothing of the file can be read; where it breaks off later, the upload says so.
     """
     upload = Upload()
-    with CatalogueFile(path) as source:
-        for number, batch in enumerate(
-            checked_batches(source, partial(request_write, Operation.CREATE, None))
-        ):
-            upload.refuse(batch.refused)
-            if not batch.products:
-                continue
-            try:
-                upload.accept(queue.accept(batch.products, f"upload-{key}-{number}", by))
-            except NotAcceptedError as error:
-                upload.trouble = (
-                    f"{error.message} The first {upload.accepted:,} rows are accepted: send the file again from "
-                    "this form, and they are not added twice"
-                )
-                break
+    try:
+        with CatalogueFile(path) as source:
+            _accept_rows(upload, source, queue, key, by)
+    except TextFileError as error:
+        if not upload.accepted and not upload.refused:
+            raise
+        upload.trouble = f"{error}. {_SO_FAR.format(upload.accepted)}"
+    except NotAcceptedError as error:
+        upload.trouble = f"{error.message}. {_SO_FAR.format(upload.accepted)}"
     return upload
+
+
+def _accept_rows(upload: Upload, source: CatalogueFile, queue: WriteQueue, key: str, by: str | None) -> None:
+    create = partial(request_write, Operation.CREATE, None)
+    for number, batch in enumerate(checked_batches(source, create)):
+        upload.refuse(batch.refused)
+        if batch.products:
+            upload.accept(queue.accept(batch.products, f"upload-{key}-{number}", by))
+        if upload.refused > REFUSED_MAX:
+            raise TextFileError(
+                f"More than {REFUSED_MAX:,} rows are refused, so the rest of the file was not read: the first of them "
+                "are below"
+            )

@@ -7,9 +7,10 @@ from typing import Any
 from flask import Blueprint, Response, abort, request, url_for
 
 import product_requests as requests
-from connections import PAGE_DEFAULT, parse_id
-from console.answers import done, page, page_of, refused
-from console.lists import filters_of, links
+from connections import PAGE_DEFAULT, check_name, id_or_none, shorten
+from console.answers import done, is_htmx, page, page_of, refused
+from console.lists import filters_of, known_id, links, refused_list
+from graphql_http import RequestError
 from product_pages import receipts_page
 from request_context import Context
 from service import Service
@@ -28,7 +29,7 @@ def add_write_pages(blueprint: Blueprint, service: Service, context: Callable[[]
 
     @blueprint.get("/writes/<int:write_id>")
     def write(write_id: int) -> Response:
-        found = queue.find(write_id)
+        found = queue.find(known_id(write_id))
         if found is None:
             abort(404, f"There is no write {write_id}")
         product = service.products.get(found.product_id)
@@ -36,31 +37,41 @@ def add_write_pages(blueprint: Blueprint, service: Service, context: Callable[[]
 
     @blueprint.post("/writes/<int:write_id>/retry")
     def retry_write(write_id: int) -> Response:
-        answer = requests.retry(context(), str(write_id), None)
+        # The same for a second click on the same button: it is one retry.
+        key = request.form.get("idempotency_key") or None
+        answer = requests.retry(context(), str(write_id), key)
         if answer.write is None:
             return refused(answer.message, 409)
-        back = url_for("console.write", write_id=answer.write.write.id)
-        return done(f"{answer.message} as write {answer.write.write.id}", back)
+        receipt = url_for("console.write", write_id=answer.write.write.id)
+        answered = done(f"{answer.message} as write {answer.write.write.id}", receipt)
+        if "from_receipt" in request.form and is_htmx():
+            answered.headers["HX-Redirect"] = receipt
+        return answered
 
 
 def _list(context: Context) -> Response:
-    asked = request.args
-    status = asked.get("status", "")
-    wanted = WriteFilter(
-        status=WriteStatus(status) if status in list(WriteStatus) else None,
-        product_id=parse_id("product", asked["product"].strip()) if asked.get("product") else None,
-        by=asked.get("by") or None,
-    )
-    found = receipts_page(context, wanted, PAGE_DEFAULT, asked.get("after") or None)
     filters = filters_of(_FILTERS)
-    return page(
-        "writes.html",
-        place="writes",
-        writes=[receipt.write for receipt in found.nodes],
-        statuses=list(WriteStatus),
-        filters=filters,
-        **links("console.writes", filters, found),
-    )
+    shown: dict[str, Any] = {"place": "writes", "statuses": list(WriteStatus), "filters": filters}
+    status = filters.get("status")
+    try:
+        wanted = WriteFilter(
+            status=WriteStatus(status) if status in list(WriteStatus) else None,
+            product_id=_product_id(filters.get("product")),
+            by=check_name(filters.get("by")),
+        )
+        found = receipts_page(context, wanted, PAGE_DEFAULT, request.args.get("after") or None)
+    except RequestError as error:
+        here = request.full_path.rstrip("?")
+        return refused_list("writes.html", error, writes=[], here=here, **shown)
+    receipts = [receipt.write for receipt in found.nodes]
+    return page("writes.html", writes=receipts, **links("console.writes", filters, found), **shown)
+
+
+def _product_id(text: str | None) -> int | None:
+    number = id_or_none(text.strip()) if text else None
+    if text and number is None:
+        raise RequestError(f"{shorten(text)!r} is no product's number", field="product")
+    return number
 
 
 def _fields(write: Write) -> dict[str, Any]:

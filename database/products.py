@@ -35,6 +35,7 @@ _categories = (
     .group_by(products.c.category)
     .order_by(products.c.category)
 )
+_largest_categories = _categories.order_by(None).order_by(func.count().desc(), products.c.category)
 
 
 class ProductOrder(Enum):
@@ -137,6 +138,12 @@ class Products:
         """Every category with its number of products, by name."""
         with self._engine.connect() as connection:
             return [(name, count) for name, count in connection.execute(_categories)]
+
+    def largest_categories(self, limit: int) -> list[tuple[str, int]]:
+        """The ``limit`` categories with the most products, by name."""
+        with self._engine.connect() as connection:
+            found = connection.execute(_largest_categories.limit(limit))
+            return sorted((name, count) for name, count in found)
 
     def last_id(self) -> int:
         """The greatest product id; 0 when there is none."""

@@ -9,12 +9,12 @@ from html import escape
 from flask import url_for
 
 # Each URL names its version, so a browser may keep the file for as long as it likes.
-_STYLES = (("graphiql.min.css", "4.1.2"), ("graphiql-start.css", "1"))
+_STYLES = (("graphiql.min.css", "4.1.2"), ("graphiql-start.css", "2"))
 _SCRIPTS = (
     ("react.production.min.js", "18.3.1"),
     ("react-dom.production.min.js", "18.3.1"),
     ("graphiql.min.js", "4.1.2"),
-    ("graphiql-start.js", "2"),
+    ("graphiql-start.js", "3"),
 )
 
 _PAGE = """<!doctype html>

@@ -47,8 +47,10 @@ def add_entry_routes(
     def list_entries() -> Response:
         asked = parameters(request, schemas.ENTRY_PARAMETERS)
         page.check(asked)
-        status, search = asked.get("status"), _searched(asked.get("search", ""))
-        wanted = entry_filter(None if status is None else EntryStatus(status), search)
+        status, by = asked.get("status"), asked.get("by")
+        search = _storable("search", asked.get("search", ""))
+        by = None if by is None else _storable("by", by)
+        wanted = entry_filter(None if status is None else EntryStatus(status), search, by)
         found = queue.page(wanted, asked["limit"], asked["offset"])
         entries = [_shown(entry_of(task)) for task in found]
         sizes = {"limit": asked["limit"], "offset": asked["offset"]}
@@ -101,10 +103,10 @@ def _change(body: dict[str, Any]) -> EntryChange:
     )
 
 
-def _searched(text: str) -> str:
+def _storable(name: str, text: str) -> str:
     if found := rules.unusable_character(text):
-        detail = f"search has the character U+{ord(found):04X}: remove it"
-        raise Problem(422, "INVALID_REQUEST", detail, [{"parameter": "search", "detail": detail}])
+        detail = f"{name} has the character U+{ord(found):04X}: remove it"
+        raise Problem(422, "INVALID_REQUEST", detail, [{"parameter": name, "detail": detail}])
     return text
 
 

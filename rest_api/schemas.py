@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from connections import PAGE_DEFAULT, PAGE_MAX, SEARCH_MAX
+from connections import NAME_MAX, PAGE_DEFAULT, PAGE_MAX, SEARCH_MAX
 from database.received import KEPT
 from entries import EntryStatus
 from tasks.registry import TEXT_MAX, URL_MAX
@@ -81,6 +81,12 @@ ENTRY_PARAMETERS: Mapping[str, Schema] = {
         "type": "string",
         "maxLength": SEARCH_MAX,
         "description": "Substring of the title, in any case",
+    },
+    "by": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": NAME_MAX,
+        "description": "The name of who made them",
     },
 }
 

@@ -87,6 +87,13 @@ def all_pages(server: ServerProcess) -> list[str]:
     ]
 
 
+def open_graphiql(page: Page) -> None:
+    """GraphiQL, when it is all there."""
+    page.goto("/graphql")
+    page.locator(".graphiql-query-editor .CodeMirror-line").first.wait_for()
+    page.locator(".graphiql-query-editor textarea[aria-label]").wait_for(state="attached")
+
+
 def test_every_page_can_be_used_by_everybody(furnished: ServerProcess, tmp_path: Path) -> None:
     """axe-core finds nothing serious or critical: labels, names, roles, order, contrast in light and in dark."""
     with console_of(furnished, tmp_path, reduced_motion="reduce") as visit:
@@ -97,6 +104,11 @@ def test_every_page_can_be_used_by_everybody(furnished: ServerProcess, tmp_path:
             page.emulate_media(color_scheme="dark")
             assert serious(page, "color-contrast") == [], path
             page.emulate_media(color_scheme="light")
+        open_graphiql(page)
+        assert serious(page) == []
+        page.emulate_media(color_scheme="dark")
+        assert serious(page) == []
+        page.emulate_media(color_scheme="light")
         for place, opener in OPENERS:
             page.goto(place)
             page.get_by_role("link", name=opener).click()

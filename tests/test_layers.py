@@ -19,7 +19,7 @@ FLOORS = (
     {"product_requests", "product_types", "task_types", "loading", "metrics", "recent", "logs"},
     {"product_pages", "task_requests", "task_action_types"},
     {"entries", "request_context"},
-    {"async_db", "tasks", "connections", "graphql_scalars"},
+    {"async_db", "tasks", "connections", "graphql_scalars", "strict_json"},
     {"accepting", "waiting", "webhooks", "access"},
     {"database"},
     {"writes", "background", "graphql_http", "settings", "time_ordered"},

@@ -92,6 +92,32 @@
     properties.variables = asked.get("variables") ?? undefined;
   }
 
+  // GraphiQL leaves its editors without names, and puts buttons into its tabs: a list of buttons says the same to everybody.
+  const EDITORS = { ".graphiql-query-editor": "Operation", ".result-window": "Response", ".graphiql-editor-tool": "Variables and headers" };
+
+  function nameParts() {
+    for (const [section, name] of Object.entries(EDITORS)) {
+      for (const input of place.querySelectorAll(`${section} .CodeMirror textarea:not([aria-label])`)) {
+        input.setAttribute("aria-label", name);
+      }
+    }
+    for (const tabs of place.querySelectorAll("[role=tablist]")) tabs.removeAttribute("role");
+    for (const tab of place.querySelectorAll("li[role=tab]")) tab.removeAttribute("role");
+    for (const tab of place.querySelectorAll("li.graphiql-tab")) {
+      const isOpen = tab.classList.contains("graphiql-tab-active");
+      const button = tab.querySelector(".graphiql-tab-button");
+      tab.removeAttribute("aria-selected");
+      if (button && (button.getAttribute("aria-current") === "true") !== isOpen) button.setAttribute("aria-current", String(isOpen));
+    }
+  }
+
+  new MutationObserver(nameParts).observe(place, {
+    attributeFilter: ["aria-selected", "class", "role"],
+    attributes: true,
+    childList: true,
+    subtree: true,
+  });
+
   place.textContent = "";
   ReactDOM.createRoot(place).render(React.createElement(GraphiQL, properties));
 })();

@@ -1,0 +1,100 @@
+"""Decodes JSON texts strictly: what two readers could take for two things, or nobody could store, is refused."""
+
+import json
+import re
+from collections.abc import Iterator
+from math import isinf
+from typing import Any
+
+DEPTH_MAX = 100
+# An escape is the only way for these to get into a text: look before looking closely.
+_MAY_BE_UNUSABLE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
+_UNUSABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+class JsonRefused(ValueError):
+    """A text that is not taken; the text says why. ``is_text`` tells a JSON value with an unusable text in it."""
+
+    def __init__(self, message: str, *, is_text: bool = False) -> None:
+        super().__init__(message)
+        self.is_text = is_text
+
+
+def decode(text: str) -> Any:
+    """The value of a JSON text.
+
+    Raises JsonRefused for what is not JSON, as names given twice and NaN are not; for what nests more than DEPTH_MAX
+    deep; and for texts with a NUL or half of a surrogate pair, which cannot be stored.
+    """
+    try:
+        value = _decoder.decode(text)
+    except RecursionError:
+        raise JsonRefused(_TOO_DEEP) from None
+    except ValueError as error:  # JSONDecodeError is one, so is a number that is too long
+        raise JsonRefused(f"not valid JSON: {error}" if text else "empty") from error
+    if text.count("[") + text.count("{") > DEPTH_MAX and _is_deep(value):
+        raise JsonRefused(_TOO_DEEP)
+    if _MAY_BE_UNUSABLE.search(text) and any(map(_UNUSABLE.search, _texts(value))):
+        raise JsonRefused(
+            "a text in it holds a NUL (\\u0000) or half of a surrogate pair: remove it", is_text=True
+        )
+    return value
+
+
+_TOO_DEEP = f"nested more than {DEPTH_MAX} lists or objects deep: make it flatter"
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise ValueError(f"an object has the name {_repeated(pairs)[:60]!r} twice")
+    return made
+
+
+def _repeated(pairs: list[tuple[str, Any]]) -> str:
+    seen = set()
+    for name, _ in pairs:
+        if name in seen:
+            break
+        seen.add(name)
+    return name
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if isinf(number):
+        raise ValueError(f"the number {text[:60]} is too large")
+    return number
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant, parse_float=_finite)
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(DEPTH_MAX + 1):
+        level = [node for node in level if isinstance(node, dict | list)]
+        if not level:
+            return False
+        level = [child for node in level for child in _children(node)]
+    return True
+
+
+def _texts(value: Any) -> Iterator[str]:
+    stack = [value]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, str):
+            yield node
+        elif isinstance(node, dict | list):
+            stack.extend(_children(node))
+            if isinstance(node, dict):
+                stack.extend(node)
+
+
+def _children(node: dict[str, Any] | list[Any]) -> Iterator[Any]:
+    return iter(node.values() if isinstance(node, dict) else node)

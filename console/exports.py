@@ -36,7 +36,7 @@ _RUN_PLACES = re.compile(f"(?:^|(?<=[\t;]))(?=[{_RUNS}])")
 
 
 def answer(context: Context, selected: Selection, kind: str, end: Callable[[], None]) -> Response:
-    """The selected products as a file; ``kind`` is one of KINDS. ``end`` is called when it is given out, or given up."""
+    """The selected products as a file; ``kind`` is one of KINDS. ``end`` is called when it is given out or given up."""
     content_type, rows_as_text = KINDS[kind]
     found = Response(rows_as_text(_products(context, selected)), content_type=content_type)
     found.call_on_close(end)

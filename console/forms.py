@@ -8,7 +8,9 @@ from typing import NamedTuple
 from graphene.utils.str_converters import to_snake_case
 
 _KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
-_SENT_BEFORE = "This form was sent before, with other values, and was accepted then. Send it again if you want this as well"
+_SENT_BEFORE = (
+    "This form was sent before, with other values, and was accepted then. Send it again if you want this as well."
+)
 
 
 @dataclass(frozen=True, slots=True)

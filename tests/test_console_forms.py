@@ -38,7 +38,6 @@ def test_a_look_that_comes_late_does_not_undo_a_filter(quick: ServerProcess, tmp
             "**/products", lambda route: held.append(route)
         )  # a look of the page itself, without any filter
         quick.query("mutation { updateProduct(productId: 1, price: 2) { success } }")
-        page.wait_for_timeout(1)  # lets the browser's events in
         with page.expect_request("**/products"):
             pass
         page.get_by_label("Search").fill("Lamp 3")

@@ -13,9 +13,9 @@ from werkzeug.exceptions import HTTPException
 from access.caller import Way, current_caller, sender_of
 from access.control import AccessControl
 from access.session import csrf_token
-from console import console
+from console import console, refused
 from gate import add_gate, permit_with
-from graphql_http import GraphQLView, Limits
+from graphql_http import GraphQLView, Limits, wants_page
 from request_context import Context
 from rest_api import rest_api
 from schema import build_schema
@@ -57,6 +57,7 @@ def create_app(service: Service, access: AccessControl) -> Flask:
         context=lambda asked: _context(service, asked),
         permit=permit_with(access),
         csrf_token=lambda: csrf_token() if sender_of(request).way is Way.SESSION else "",
+        home=("Afterwrite", "/"),
         examples=[path.read_text(encoding="utf-8") for path in sorted(_EXAMPLES.glob("*.graphql"))],
     )
     app.add_url_rule("/graphql", view_func=view)
@@ -106,8 +107,10 @@ def _this_request() -> Request:
     return request._get_current_object()  # type: ignore[attr-defined,no-any-return]
 
 
-def _http_error(error: HTTPException) -> tuple[Response, int]:
+def _http_error(error: HTTPException) -> Response | tuple[Response, int]:
     status = error.code or 500
+    if status < 500 and request.method == "GET" and wants_page(request.headers.get("Accept")):
+        return refused(error.description or error.name, status)
     code = "INTERNAL_SERVER_ERROR" if status >= 500 else "BAD_REQUEST"
     answer = jsonify(errors=[{"message": error.description, "extensions": {"code": code}}])
     for name, value in error.get_headers():

@@ -144,6 +144,12 @@ def may(name: str) -> bool:
     return current_caller().role >= access.table.of_name(name)
 
 
+def can_sign_in() -> bool:
+    """Whether there are keys to sign in with, and the caller of this request has shown none."""
+    access: AccessControl = current_app.extensions[_EXTENSION]
+    return access.keys.had_keys and current_caller().name is None
+
+
 def sign_in(secret: str) -> Caller | None:
     """Begin a new session of the browser with the key that has this secret; None if there is no such key.
 

@@ -11,7 +11,7 @@ from flask import Blueprint, Response, request, url_for
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from access.caller import current_caller
-from access.control import may
+from access.control import can_sign_in, may
 from access.headers import allow_more
 from access.session import csrf_token
 from console import shown
@@ -47,7 +47,7 @@ def console(service: Service, context: Callable[[], Context]) -> Blueprint:
     add_entry_pages(blueprint, service, context)
     add_process_pages(blueprint, service, context)
     add_sign_in(blueprint)
-    blueprint.context_processor(lambda: _known_to_templates(service))
+    blueprint.app_context_processor(lambda: _known_to_templates(service))
     for name, show in shown.FILTERS.items():
         blueprint.add_app_template_filter(show, name)
     blueprint.register_error_handler(Exception, _answer_error)
@@ -60,6 +60,7 @@ def _known_to_templates(service: Service) -> dict[str, Any]:
     return {
         "asset": _asset,
         "caller": current_caller(),
+        "can_sign_in": can_sign_in(),
         "csrf_token": csrf_token,
         "in_dialog": in_dialog(),
         "may": may,

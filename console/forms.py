@@ -9,7 +9,8 @@ from graphene.utils.str_converters import to_snake_case
 
 _KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
 _SENT_BEFORE = (
-    "This form was sent before, with other values, and was accepted then. Send it again if you want this as well."
+    "This form was sent before, with other values, and was accepted then. "
+    "Send it again if you want this as well."
 )
 
 
@@ -56,3 +57,9 @@ def given(form: Mapping[str, str], name: str) -> str | None:
     """What a field holds; None when it was left empty."""
     text = form.get(name, "").strip().replace("\r\n", "\n")  # as browsers send the lines of a text
     return text or None
+
+
+def without_name(message: str, name: str) -> str:
+    """A message of the API without the field's name there, which stands beside the field in other words."""
+    text = message.removeprefix(f"{name} ").removeprefix("is ")
+    return text[:1].upper() + text[1:]

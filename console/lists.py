@@ -7,6 +7,7 @@ from flask import Response, abort, request, url_for
 
 from connections import ID_MAX, Page
 from console.answers import is_htmx, page
+from console.forms import without_name
 from graphql_http import RequestError
 
 Filters = dict[str, Any]
@@ -29,7 +30,8 @@ def links(endpoint: str, filters: Filters, found: Page) -> Mapping[str, Any]:
 
 def refused_list(template: str, error: RequestError, **values: Any) -> Response:
     """The page of a list whose filters cannot be meant: with the filters, and with what is wrong with them."""
-    wrong = {"field": error.extensions.get("field"), "message": error.message}
+    field = error.extensions.get("field")
+    wrong = {"field": field, "message": without_name(error.message, field) if field else error.message}
     # For a script it is no failure of the page, as which a browser's console would log it.
     status = 200 if is_htmx() else 400
     return page(template, status, wrong=wrong, **values)

@@ -134,6 +134,13 @@ def _steps(task: Task) -> list[tuple[str, bool]]:
 
 def _payload(text: str) -> Any:
     try:
-        return strict_json.decode(text)
+        value = strict_json.decode(text)
     except strict_json.JsonRefused as error:
         raise TaskRefused(TaskRefusal.INVALID_PAYLOAD, f"This is {error}", "payload") from error
+    if not isinstance(value, dict):
+        raise TaskRefused(
+            TaskRefusal.INVALID_PAYLOAD,
+            'Give an object with a list of products: {"products": […]}',
+            "payload",
+        )
+    return value

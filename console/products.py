@@ -8,7 +8,7 @@ from flask import Blueprint, Response, abort, request, url_for
 import product_requests as requests
 from connections import PAGE_DEFAULT, Page, shorten
 from console.answers import page, page_of
-from console.forms import Form, Refusal, again, given
+from console.forms import Form, Refusal, again, given, without_name
 from console.lists import Filters, filters_of, known_id, refused_list
 from database.products import ProductFilter, ProductOrder
 from graphql_http import RequestError
@@ -165,8 +165,12 @@ def _again(form: Form, answer: Answer) -> Form:
 
 
 def _told(error: UserError) -> str:
-    """Why a field is refused, to somebody who sees the field."""
-    return "Give a value" if error.code == FieldProblem.REQUIRED else error.message
+    """Why a value is refused, to somebody who sees its field."""
+    if error.code == FieldProblem.REQUIRED:
+        return "Give a value"
+    if error.code == requests.RequestProblem.NOTHING_TO_CHANGE:
+        return "Nothing is changed yet: change a field, or close the form"
+    return without_name(error.message, error.field[-1] if error.field else "")
 
 
 def _found(service: Service, product_id: int) -> Product:

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from graphene.utils.str_converters import to_snake_case
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
 
 from console.forms import Refusal, given
-from tasks.registry import TaskRefused
-from tasks.workers.stripe_payments import CREATE_CUSTOMER, CREATE_PAYMENT, REFUND_PAYMENT
+from tasks.workers.stripe_payments import CREATE_CUSTOMER, CREATE_PAYMENT, REFUND_PAYMENT, StripeWorker
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,21 +78,22 @@ _KINDS = (
 KINDS: Mapping[str, TaskKind] = {kind.name: kind for kind in _KINDS}
 
 
-def missing(kind: TaskKind, form: Mapping[str, str]) -> list[Refusal]:
-    """Every required field that was left empty: all of them at once."""
-    return [
-        Refusal(one.name, "Give a value", "REQUIRED")
-        for one in kind.fields
-        if one.required and given(form, one.name) is None
-    ]
+def wrong(kind: TaskKind, form: Mapping[str, str]) -> list[Refusal]:
+    """Everything that is wrong with a filled-in form, all of it at once, to somebody who sees the fields."""
+    fields = {one.name: one for one in kind.fields}
+    empty = [one.name for one in kind.fields if one.required and given(form, one.name) is None]
+    found = {name: Refusal(name, "Give a value", "REQUIRED") for name in empty}
+    for error in Draft202012Validator(StripeWorker.types[kind.type]).iter_errors(payload_of(kind, form)):
+        if error.path and (name := str(error.path[0])) in fields:
+            found.setdefault(name, Refusal(name, _told(fields[name], error), "INVALID_PAYLOAD"))
+    return list(found.values())
 
 
-def told(kind: TaskKind, error: TaskRefused) -> str:
-    """Why a value is refused, to somebody who sees the field; a pattern tells people nothing, its example does."""
-    for one in kind.fields:
-        if to_snake_case(error.field or "") == one.name and one.example and "does not match" in error.message:
-            return f"This is not of the form {one.example}"
-    return error.message
+def _told(one: Field, error: ValidationError) -> str:
+    """What is wrong with a value; a pattern tells people nothing, an example does."""
+    if error.validator == "type":
+        return "Give a whole number"
+    return f"This is not of the form {one.example}" if one.example else error.message
 
 
 def payload_of(kind: TaskKind, form: Mapping[str, str]) -> dict[str, Any]:

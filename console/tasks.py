@@ -10,7 +10,7 @@ from connections import PAGE_DEFAULT
 from console.answers import done, page, page_of
 from console.forms import Form, Refusal, again, given
 from console.lists import filters_of, known_id, links, refused_list
-from console.task_forms import KINDS, TaskKind, missing, payload_of, told
+from console.task_forms import KINDS, TaskKind, payload_of, wrong
 from graphql_http import RequestError
 from request_context import Context
 from service import Service
@@ -39,13 +39,13 @@ def add_task_pages(blueprint: Blueprint, service: Service, context: Callable[[],
     def create_task(kind: str) -> Response:
         asked, form = _kind(kind), Form(request.form)
         options = {"idempotency_key": form.key, "correlation_id": given(form.values, "correlation_id")}
-        refused = missing(asked, form.values)
+        refused = wrong(asked, form.values)
         try:
             if not refused:
                 arguments = payload_of(asked, form.values)
                 made = create_of_arguments(context(), asked.type, {**arguments, **options})
         except TaskRefused as error:
-            refused = [Refusal(error.field, told(asked, error), error.refusal.value)]
+            refused = [Refusal(error.field, error.message, error.refusal.value)]
         if refused:
             shown = again(form, refused, asked.names)
             return page("task_form.html", 422, place="tasks", kind=asked, form=shown)
@@ -129,6 +129,7 @@ def _one(context: Context, task_id: int) -> Response:
         stages=_stages(found),
         actions=context.tasks.actions(task_id),
         cancellable=not found.has_ended and not found.cancel_asked,
+        pause=context.tasks.pause_of(found.type) if found.status == TaskStatus.PENDING else None,
         retryable=found.status in (TaskStatus.FAILED, TaskStatus.CANCELLED),
     )
 

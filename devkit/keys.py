@@ -48,7 +48,8 @@ def _settings_and_file() -> tuple[Settings, Path]:
 
 
 def _add(settings: Settings, path: Path, name: str, role: str) -> None:
-    if any(key.name == check_name(name) for key in keys_of_setting(settings.api_keys)):
+    check_name(name)
+    if any(key.name == name for key in keys_of_setting(settings.api_keys)):
         raise SettingsError(f"There is a key named {name!r} in API_KEYS already: choose another name")
     secret = new_secret()
     add_key(path, Key(name, GIVEN_ROLES[role], hash_of(secret)))

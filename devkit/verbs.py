@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from access.opening import warning_of
 from devkit import ask, background_server, log_lines, removal, serve, task_demo
 from devkit.background_server import Running
 from devkit.environment import TO_DEVELOP, TO_RUN, ready_python
 from devkit.errors import CommandError
 from devkit.health import health
 from devkit.place import ROOT, Place, place_from_environment, temporary_place
+from settings import from_environment
 
 # A file at a time for each, because the tests of a file share a server; more than two, because most tests wait.
 _ALL_TESTS = ["--numprocesses", "3", "--dist", "loadfile"]
@@ -43,7 +45,7 @@ def up(_: Namespace) -> int:
     python = ready_python(ROOT, TO_RUN, say)
     background_server.require_free_port(place)
     serve.load(place, python)
-    say(f"Serving on {place.url} (GraphiQL: {place.url}/graphql), data in {place.data_dir}; Ctrl-C stops")
+    say(f"Starting {place.url} (GraphiQL: {place.url}/graphql), data in {place.data_dir}; Ctrl-C stops")
     background_server.record(place, os.getpid(), in_background=False)
     return serve.become_server(place, python)
 
@@ -248,6 +250,8 @@ def _load_and_start(place: Place) -> None:
 
 def _start(place: Place, python: Path) -> None:
     server = background_server.start(place, python)
+    if warning := warning_of(from_environment()):
+        say(warning)
     say(f"Started: {place.url} (pid {server.pid}), data in {place.data_dir}")
 
 

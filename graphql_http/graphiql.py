@@ -14,7 +14,7 @@ _SCRIPTS = (
     ("react.production.min.js", "18.3.1"),
     ("react-dom.production.min.js", "18.3.1"),
     ("graphiql.min.js", "4.1.2"),
-    ("graphiql-start.js", "3"),
+    ("graphiql-start.js", "4"),
 )
 
 _PAGE = """<!doctype html>
@@ -27,7 +27,7 @@ _PAGE = """<!doctype html>
 {styles}
 </head>
 <body>
-<div id="graphiql" data-endpoint="{endpoint}" data-csrf-token="{token}"
+<div id="graphiql" data-endpoint="{endpoint}" data-csrf-token="{token}" data-home="{home}"
  data-examples="{examples}">GraphiQL needs JavaScript.</div>
 {scripts}
 </body>
@@ -35,7 +35,9 @@ _PAGE = """<!doctype html>
 """
 
 
-def page(endpoint: str, examples: Sequence[str], csrf_token: str = "") -> str:
+def page(
+    endpoint: str, examples: Sequence[str], csrf_token: str = "", home: tuple[str, str] | None = None
+) -> str:
     """Returns the page that sends its requests to `endpoint` and opens with one tab per example.
 
     Its requests carry `csrf_token`, unless that is empty, as the header X-CSRF-Token.
@@ -50,6 +52,7 @@ def page(endpoint: str, examples: Sequence[str], csrf_token: str = "") -> str:
         scripts="\n".join(scripts),
         endpoint=escape(endpoint),
         token=escape(csrf_token),
+        home=escape(json.dumps(home)),
         examples=escape(json.dumps(list(examples))),
     )
 

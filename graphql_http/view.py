@@ -53,6 +53,7 @@ class GraphQLView(View):
             of its root fields before anything of it is run; raises `HttpRefusal` if it may not be.
         max_streams: how many event streams may be open at once. Each holds a thread of the server.
         examples: documents that GraphiQL opens as tabs.
+        home: the name and the path of the page that GraphiQL's logo leads to.
         csrf_token: makes what GraphiQL's page sends as `X-CSRF-Token`; an empty text is not sent.
 
     Specifications: https://graphql.github.io/graphql-over-http/draft/ and, for event streams,
@@ -87,6 +88,7 @@ class GraphQLView(View):
         examples: Sequence[str] = (),
         permit: Callable[[Request, str, Collection[str]], None] | None = None,
         csrf_token: Callable[[], str] | None = None,
+        home: tuple[str, str] | None = None,
     ) -> None:
         core = schema if isinstance(schema, GraphQLSchema) else schema.graphql_schema
         self._limits = limits or Limits()
@@ -97,6 +99,7 @@ class GraphQLView(View):
         self._slots = StreamSlots(max_streams)
         self._permit = permit
         self._csrf_token = csrf_token
+        self._home = home
 
     def dispatch_request(self) -> ResponseReturnValue:
         """Answers one request; whatever goes wrong is answered in JSON (or as an event)."""
@@ -202,7 +205,7 @@ class GraphQLView(View):
 
     def _page(self, http: Request) -> Response:
         token = self._csrf_token() if self._csrf_token is not None else ""
-        body = graphiql_page.page(http.script_root + http.path, self._examples, token).encode()
+        body = graphiql_page.page(http.script_root + http.path, self._examples, token, self._home).encode()
         return _response(200, body, HTML)
 
 

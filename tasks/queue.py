@@ -180,6 +180,10 @@ class TaskQueue:
         """The newest ``limit`` actions (of one name) with an id below ``before``, newest first."""
         return self._listing.newest_actions(by, before, limit)
 
+    def pause_of(self, task_type: str) -> Pause | None:
+        """Who paused a type, and when; None while it is not paused."""
+        return self._listing.pauses().get(task_type)
+
     def types(self) -> list[TypeReport]:
         """Every type that has a worker or a task, by name."""
         counts, pauses = self._listing.counts(), self._listing.pauses()

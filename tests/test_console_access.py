@@ -120,6 +120,16 @@ def test_each_role_sees_what_it_may_press(visit_as: Callable[[str], ConsoleClien
     assert offered(visit_as("boss")) >= {*WRITES, *ADMINS}
 
 
+def test_who_comes_without_a_key_can_sign_in_for_more(make_server: MakeServer) -> None:
+    server = make_server(API_KEYS=KEYS, ALLOW_ANONYMOUS="write").start()
+    visitor = ConsoleClient(server)
+    assert 'href="/sign-in"' in visitor.get("/products").text
+    visitor.sign_in(SECRETS["boss"])
+    assert 'href="/sign-in"' not in visitor.get("/products").text
+    assert "Pause" in visitor.get("/tasks").text
+    visitor.http.close()
+
+
 def test_a_forbidden_action_is_refused_and_changes_nothing(
     guarded: ServerProcess, visit_as: Callable[[str], ConsoleClient]
 ) -> None:

@@ -115,6 +115,20 @@ def test_only_what_is_meant_closes_a_dialog(quick: ServerProcess, tmp_path: Path
         expect(page.locator("dialog[open]")).to_have_count(0)
 
 
+def test_a_dialog_whose_page_is_refused_does_not_open(make_server: MakeServer, tmp_path: Path) -> None:
+    server = make_server(CONSOLE_POLL_SECONDS="3600").start()
+    with console_of(server, tmp_path) as visit:
+        page = visit.page
+        page.goto("/products")
+        create_product(page, "Desk", "200")
+        expect(row(page, "Desk")).to_be_visible()
+        server.query("mutation { deleteProduct(productId: 1) { success } }")
+        row(page, "Desk").get_by_role("link", name="Edit").click()
+        toast(page, "There is no product 1")
+        expect(page.locator("dialog[open]")).to_have_count(0)
+        visit.complaints = [text for text in visit.complaints if "404" not in text]
+
+
 def test_an_upload_that_is_stopped_leaves_the_next_form_alone(quick: ServerProcess, tmp_path: Path) -> None:
     file = tmp_path / "lamps.csv"
     file.write_text("title,price\nLamp,1\n", encoding="utf-8")

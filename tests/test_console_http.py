@@ -85,7 +85,7 @@ def test_what_changes_a_page_changes_its_tag(server: ServerProcess, visitor: Con
 def test_forms_work_without_scripts(server: ServerProcess, visitor: ConsoleClient) -> None:
     refused = visitor.post("/products", {"title": "Desk", "price": "cheap"})
     assert refused.status_code == 422
-    assert "price is &#39;cheap&#39;: give a number" in refused.text
+    assert "&#39;cheap&#39;: give a number" in refused.text
     assert 'value="Desk"' in refused.text
     made = visitor.post("/products", {"title": "Desk", "price": "200", "idempotency_key": "once"})
     again = visitor.post("/products", {"title": "Desk", "price": "200", "idempotency_key": "once"})
@@ -110,6 +110,34 @@ def test_a_form_sent_again_with_other_values_gets_a_key_of_its_own(visitor: Cons
     entry = {"title": "Hello", "idempotency_key": "one entry"}
     assert visitor.post("/entries", entry).status_code == 303
     assert "with other values" in visitor.post("/entries", {**entry, "title": "Bye"}).text
+
+
+def test_a_task_form_tells_everything_that_is_wrong_at_once(visitor: ConsoleClient) -> None:
+    empty = visitor.post("/tasks/new/customer")
+    assert empty.text.count("Give a value") == 2
+    wrong = {"amount": "19.99", "currency": "euro", "customer_id": "ada"}
+    page = visitor.post("/tasks/new/payment", wrong).text
+    for told in ("Give a whole number", "not of the form eur", "not of the form cus_abc123"):
+        assert told in page
+    assert "Give an object with a list of products" in visitor.post("/process", {"payload": "[1]"}).text
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/tasks/abc", "/entries/5"])
+def test_a_mistyped_address_gets_a_browser_a_page_and_a_program_json(
+    visitor: ConsoleClient, path: str
+) -> None:
+    page = visitor.get(path)
+    assert (page.status_code, page.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
+    assert "Go to the overview" in page.text
+    answer = visitor.http.get(path, headers={"Accept": "application/json"})
+    assert (answer.status_code, answer.headers["Content-Type"]) == (404, "application/json")
+
+
+def test_a_refused_row_of_a_json_array_is_found_by_its_place(visitor: ConsoleClient) -> None:
+    rows = [{"title": "Desk", "price": 1}, {"title": "Chair"}, {"title": "Lamp", "price": 1}]
+    answer = visitor.post("/products/upload", files={"file": ("rows.json", json.dumps(rows).encode())})
+    assert "element 1</span>" in answer.text
+    assert "element 2</span>" not in answer.text
 
 
 @pytest.mark.parametrize("number", [2**63, 10**30])
@@ -161,9 +189,9 @@ def test_a_few_files_at_a_time_leave_threads_to_the_others(make_server: MakeServ
 @pytest.mark.parametrize(
     ("path", "told"),
     [
-        ("/products?min_price=cheap", "min_price"),
+        ("/products?min_price=cheap", "&#39;cheap&#39;: give a number"),
         ("/products?after=nonsense", "give a cursor that the API answered"),
-        ("/products?search=" + "x" * 201, "200 are the limit"),
+        ("/products?search=" + "x" * 201, "Has 201 characters: 200 are the limit"),
         ("/writes?product=lamp", "is no product&#39;s number"),
         ("/writes?after=x", "give a whole number"),
         ("/tasks?after=x", "give a whole number"),

@@ -95,7 +95,9 @@ def test_an_old_python_is_told_what_is_needed() -> None:
 
 def test_only_the_standard_library_is_imported() -> None:
     sources = [ROOT / "dev.py", ROOT / "settings.py", *(ROOT / "devkit").glob("*.py")]
-    sources += [ROOT / "access" / f"{name}.py" for name in ("__init__", "roles", "keys", "key_file")]
+    sources += [
+        ROOT / "access" / f"{name}.py" for name in ("__init__", "roles", "keys", "key_file", "opening")
+    ]
     ours = {"devkit", "settings", "access"}
     for source in sources:
         if source.name in ("shell_names.py", "screenshots.py", "browser.py"):
@@ -338,7 +340,7 @@ def test_up_serves_in_the_foreground_until_a_signal(here: Place, name: str) -> N
         up.send_signal(getattr(signal, name))
         output, _ = up.communicate(timeout=60)
     assert up.returncode == 0, output
-    assert f"Serving on {here.url}".encode() in output
+    assert f"Starting {here.url}".encode() in output
     assert background_server.running(here) is None
 
 

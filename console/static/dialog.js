@@ -9,11 +9,12 @@
   const SAME_PLACE_PIXELS = 8;
 
   document.addEventListener("htmx:after:swap", (event) => {
-    const { target, sourceElement } = event.detail.ctx;
+    const { target, sourceElement, response } = event.detail.ctx;
     if (target !== content) {
       if (!dialog.open) keepFocus();
       return;
     }
+    if (response.status >= 400) return; // a message says why
     if (sourceElement.hasAttribute("data-opens-dialog") && !dialog.open) {
       dialog.showModal();
       afterwrite.placeToasts();

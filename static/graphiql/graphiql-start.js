@@ -119,5 +119,8 @@
   });
 
   place.textContent = "";
-  ReactDOM.createRoot(place).render(React.createElement(GraphiQL, properties));
+  const home = JSON.parse(place.dataset.home);
+  const logo = home && React.createElement("a", { className: "graphiql-logo-link", href: home[1] }, home[0]);
+  const parts = home ? [React.createElement(GraphiQL.Logo, { key: "logo" }, logo)] : [];
+  ReactDOM.createRoot(place).render(React.createElement(GraphiQL, properties, ...parts));
 })();

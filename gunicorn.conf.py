@@ -5,12 +5,15 @@ import os
 import signal
 import socket
 import threading
+from dataclasses import replace
 from types import FrameType
+from typing import Any
 
 import gunicorn.util
 
 import app
-from settings import from_environment
+from access.opening import is_loopback
+from settings import SettingsError, from_environment
 
 _settings = from_environment()
 
@@ -29,6 +32,23 @@ loglevel = "warning"
 
 # The worker's end of it can be read when the main process, however it ended, lets go of the other end.
 _main_process = os.pipe()
+
+
+def on_starting(server: Any) -> None:
+    """Refuse the start where GUNICORN_CMD_ARGS bind it to more than HOST, as HOST itself would be refused.
+
+    Raises SystemExit with one line.
+    """
+    for address in server.cfg.address:
+        # A socket in the file system is there for a proxy, which leads others here.
+        host = address[0] if isinstance(address, tuple) else f"unix:{address}"
+        try:
+            app.check_access(replace(_settings, host=host))
+        except SettingsError as error:
+            raise SystemExit(f"afterwrite: {error}") from error
+        # The process that serves asks again, also when it was started anew after the keys have gone.
+        if not is_loopback(host):
+            os.environ["HOST"] = host
 
 
 def post_fork(_server: object, _worker: object) -> None:

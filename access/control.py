@@ -162,7 +162,8 @@ def sign_in(secret: str) -> Caller | None:
 def _check_host(header: str) -> None:
     """Refuse names that are not this machine's own: a page elsewhere could let its name lead here (DNS rebinding).
 
-    Only browsers need this, and they always send a Host.
+    Only browsers need this, and they always send a Host. An open server has no proxies, so the header is the one that
+    came over the wire: what is forwarded is not looked at.
     """
     if header and not _is_own_name(header):
         raise Refused(

@@ -7,9 +7,10 @@ from urllib.parse import quote
 from flask import Flask, Request, Response, redirect, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from access.control import CONSOLE, AccessControl, Refused, install
+from access.control import CONSOLE, AccessControl, install
 from access.headers import with_headers
 from access.local_paths import local_path
+from access.refusal import Refused
 from access.session import session_secret, use_sessions
 from graphql_http import HttpRefusal, answer_refusal, wants_page
 from rest_api import Problem, is_rest

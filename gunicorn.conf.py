@@ -6,10 +6,12 @@ import signal
 import socket
 import threading
 from dataclasses import replace
+from functools import partial
 from types import FrameType
 from typing import Any
 
 import gunicorn.util
+import gunicorn.workers.gthread
 
 import app
 from access.opening import is_loopback
@@ -63,7 +65,7 @@ def _stop_with_main_process() -> None:
 
 
 def post_worker_init(_worker: object) -> None:
-    """Let event streams end at SIGTERM: gunicorn waits for them, and answer bad HTTP in JSON as the rest does."""
+    """Let event streams end at SIGTERM: gunicorn waits for them. Answer bad HTTP in JSON as the rest does."""
     handler = signal.getsignal(signal.SIGTERM)
 
     def announce_and_stop(number: int, frame: FrameType | None) -> None:
@@ -73,6 +75,17 @@ def post_worker_init(_worker: object) -> None:
 
     signal.signal(signal.SIGTERM, announce_and_stop)
     gunicorn.util.write_error = _write_error
+    _wait_for_no_stranger()
+
+
+def _wait_for_no_stranger() -> None:
+    """Let few and short waits be for the rest of a body whose request was answered without it.
+
+    gunicorn waits 5 s in the request's thread and 2 s in the one thread that accepts: a few dozen strangers would stop
+    the server. What has come by then is read, so that closing does not cut the answer off.
+    """
+    gunicorn.workers.gthread.DEFAULT_WORKER_DATA_TIMEOUT = 0.5
+    gunicorn.util.close_graceful = partial(gunicorn.util.close_graceful, timeout=0.001)
 
 
 def _write_error(client: socket.socket, status: int, reason: str, message: str) -> None:

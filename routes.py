@@ -37,13 +37,14 @@ def create_app(service: Service, access: AccessControl) -> Flask:
     settings, schema = service.settings, build_schema().graphql_schema
 
     # Of forms: GraphQL and REST have limits of their own.
-    app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_body_bytes
+    app.config.update(MAX_CONTENT_LENGTH=64 << 10, MAX_FORM_MEMORY_SIZE=settings.max_body_bytes)
+    longer = _longer_forms(settings)
 
     @app.before_request
-    def _let_files_be_longer() -> None:
+    def _let_forms_be_longer() -> None:
         """Before the gate, which may look for a token in the form."""
-        if request.endpoint == "console.upload_products":
-            request.max_content_length = settings.upload_max_bytes
+        if limit := longer.get(request.endpoint):
+            request.max_content_length = limit
 
     add_gate(app, access)
     view = GraphQLView.as_view(
@@ -79,6 +80,17 @@ class _Application(Flask):
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         return func
+
+
+def _longer_forms(settings: Settings) -> dict[str | None, int]:
+    """Bytes of a body, by the endpoint."""
+    return {
+        "console.upload_products": settings.upload_max_bytes + (64 << 10),  # the fields beside the file
+        "console.submit_process": settings.max_body_bytes,
+        "console.create_product": 256 << 10,
+        "console.change_product": 256 << 10,
+        "rest_api.receive_webhook": settings.max_body_bytes,
+    }
 
 
 def _root_fields(schema: GraphQLSchema) -> Iterator[str]:

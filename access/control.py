@@ -1,17 +1,19 @@
 """Looks at each request before it is answered: who sends it, how often, and whether they may."""
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from functools import lru_cache
 
 from flask import Flask, Request, current_app, request
 
 from access import session
+from access.bodies import BodiesOfNobody
 from access.caller import Sender, Way, current_caller, sender_of, set_sender
 from access.key_ring import KeyRing
 from access.keys import Key
 from access.opening import anonymous_role, is_loopback
 from access.rate import rate_limit_of
+from access.refusal import Refused, too_many, unauthenticated
 from access.roles import Caller, Role
 from access.slowing import KeyTries, TooManyTries, place_of
 from access.table import UNASKED, UNCOUNTED, Table
@@ -21,14 +23,6 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _EXTENSION = "afterwrite_access"
 CONSOLE = "console."
 """How the endpoints of the web console begin, all of whose forms carry a token."""
-
-
-class Refused(Exception):
-    """A request that is not answered; who raises it does not know in which form the refusal leaves."""
-
-    def __init__(self, status: int, code: str, message: str, headers: Sequence[tuple[str, str]] = ()) -> None:
-        super().__init__(message)
-        self.status, self.code, self.message, self.headers = status, code, message, headers
 
 
 class AccessControl:
@@ -46,6 +40,7 @@ class AccessControl:
         self.keys = KeyRing(settings, clock)
         self._tries = KeyTries(self.keys.find, clock)
         self._rate = rate_limit_of(settings)
+        self._bodies = BodiesOfNobody(settings)
         self._anonymous = {
             True: Sender(Caller(None, anonymous_role(settings, has_keys=True))),
             False: Sender(Caller(None, anonymous_role(settings, has_keys=self.keys.had_keys))),
@@ -74,8 +69,8 @@ class AccessControl:
         needed = self.table.of_route(method, rule)
         if sender.caller.role < needed:
             raise _not_enough(sender.caller, needed, f"{method} {asked.path[:200]}")
-        if method not in _SAFE_METHODS and _needs_token(asked, sender):
-            self._check_token(asked)
+        if method not in _SAFE_METHODS:
+            self._check_unsafe(asked, sender)
 
     def permit(self, asked: Request, operation: str, fields: Collection[str]) -> None:
         """Let an operation of GraphQL with these root fields pass. Raises Refused."""
@@ -98,10 +93,10 @@ class AccessControl:
         try:
             key = self.try_secret(asked, secret.strip())
         except TooManyTries as error:
-            raise _too_many("TOO_MANY_TRIES", str(error), error.seconds) from error
+            raise too_many("TOO_MANY_TRIES", str(error), error.seconds) from error
         if key is None:
             message = "The key in the Authorization header is not known here: `dev.py key list` names all"
-            raise _unauthenticated(message)
+            raise unauthenticated(message)
         return Sender(Caller(key.name, key.role), Way.BEARER)
 
     def _identified_by_session(self) -> Sender | None:
@@ -118,16 +113,16 @@ class AccessControl:
         who = f"address {place_of(asked.remote_addr or '')}" if caller.name is None else f"key {caller.name}"
         if seconds := self._rate.seconds_to_wait(who):
             message = f"More requests than {self._rate.text} came from the {who}: try again in {seconds} s"
-            raise _too_many("RATE_LIMITED", message, seconds)
+            raise too_many("RATE_LIMITED", message, seconds)
 
-    def _check_token(self, asked: Request) -> None:
-        if not session.carries_token(asked):
-            raise Refused(
-                403,
-                "CSRF_TOKEN_WRONG",
-                f"The request carries no token of this session, or a wrong one: load the page again. A program sends "
-                f"the header {session.TOKEN_HEADER}, or a key as `Authorization: Bearer KEY` and no cookie",
-            )
+    def _check_unsafe(self, asked: Request, sender: Sender) -> None:
+        needs_token = _needs_token(asked, sender)
+        if needs_token and not session.has_token():
+            raise _wrong_token()
+        if sender.caller.role < Role.READ:
+            self._bodies.read(asked)
+        if needs_token and not session.carries_token(asked):
+            raise _wrong_token()
 
 
 def install(access: AccessControl, app: Flask) -> None:
@@ -187,19 +182,20 @@ def _needs_token(asked: Request, sender: Sender) -> bool:
     return sender.way is Way.SESSION
 
 
+def _wrong_token() -> Refused:
+    return Refused(
+        403,
+        "CSRF_TOKEN_WRONG",
+        f"The request carries no token of this session, or a wrong one: load the page again. A program sends "
+        f"the header {session.TOKEN_HEADER}, or a key as `Authorization: Bearer KEY` and no cookie",
+    )
+
+
 def _not_enough(caller: Caller, needed: Role, what: str) -> Refused:
     if caller.name is None:
-        return _unauthenticated(
+        return unauthenticated(
             f"{what} needs the role {needed.word}, and this request came without a key: "
             "send `Authorization: Bearer KEY`, or sign in"
         )
     message = f"{what} needs the role {needed.word}, and the key {caller.name} has {caller.role.word}: use another key"
     return Refused(403, "FORBIDDEN", message)
-
-
-def _unauthenticated(message: str) -> Refused:
-    return Refused(401, "UNAUTHENTICATED", message, (("WWW-Authenticate", "Bearer"),))
-
-
-def _too_many(code: str, message: str, seconds: int) -> Refused:
-    return Refused(429, code, message, (("Retry-After", str(seconds)),))

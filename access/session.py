@@ -100,10 +100,17 @@ def csrf_token() -> str:
     return token
 
 
+def has_token() -> bool:
+    """Whether the request's session has a token at all; no form is read for that."""
+    return "HTTP_COOKIE" in request.environ and "csrf" in session
+
+
 def carries_token(asked: Request) -> bool:
     """Whether the request carries the token of its session; a form is read for it, up to the limit of the request."""
     expected: Any = session.get("csrf")
+    if expected is None:
+        return False
     given = asked.headers.get(TOKEN_HEADER)
     if given is None and asked.mimetype in FORM_TYPES:
         given = asked.form.get(TOKEN_FIELD)
-    return bool(expected and given) and hmac.compare_digest(str(expected).encode(), str(given).encode())
+    return bool(given) and hmac.compare_digest(str(expected).encode(), str(given).encode())

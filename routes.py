@@ -14,7 +14,7 @@ from access.caller import Way, current_caller, sender_of
 from access.control import AccessControl
 from access.session import csrf_token
 from console import console
-from gate import add_gate, permit_with
+from gate import add_gate, permit_still_with, permit_with
 from graphql_http import GraphQLView, Limits
 from request_context import Context
 from rest_api import rest_api
@@ -56,6 +56,8 @@ def create_app(service: Service, access: AccessControl) -> Flask:
         max_streams=settings.max_streams,
         context=lambda asked: _context(service, asked),
         permit=permit_with(access),
+        permit_still=permit_still_with(access),
+        stream_holder=access.holder_of,
         csrf_token=lambda: csrf_token() if sender_of(request).way is Way.SESSION else "",
         examples=[path.read_text(encoding="utf-8") for path in sorted(_EXAMPLES.glob("*.graphql"))],
     )

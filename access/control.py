@@ -41,6 +41,7 @@ class AccessControl:
         self._tries = KeyTries(self.keys.find, clock)
         self._rate = rate_limit_of(settings)
         self._bodies = BodiesOfNobody(settings)
+        self.ended = session.EndedSessions(settings.session_hours)
         self._anonymous = {
             True: Sender(Caller(None, anonymous_role(settings, has_keys=True))),
             False: Sender(Caller(None, anonymous_role(settings, has_keys=self.keys.had_keys))),
@@ -82,6 +83,24 @@ class AccessControl:
             if caller.role < needed:
                 raise _not_enough(caller, needed, f"The {operation} field {name}")
 
+    def permit_still(self, asked: Request, operation: str, fields: Collection[str]) -> None:
+        """Let an operation go on that was permitted, if its sender may it still. Raises Refused."""
+        self.keys.refresh()
+        sender = sender_of(asked)
+        if sender.key is None:
+            now = self._anonymous[self.keys.had_keys]
+        else:
+            key = self.keys.named(sender.key.name) if sender.held is None else self._key_of(sender.held)
+            if key is None or key.hash != sender.key.hash:
+                raise unauthenticated(f"The key {sender.key.name}, or its session, counts no more")
+            now = sender._replace(caller=Caller(key.name, key.role), key=key)
+        set_sender(asked, now)
+        self.permit(asked, operation, fields)
+
+    def holder_of(self, asked: Request) -> str | None:
+        """Who counts as one where each may hold a part only; None on an open server, where nobody is told apart."""
+        return None if self.is_open else _named(asked, sender_of(asked).caller)
+
     def try_secret(self, asked: Request, secret: str) -> Key | None:
         """The key with this secret, which came from where the request comes from. Raises TooManyTries."""
         return self._tries.look_up(asked.remote_addr or "", secret)
@@ -97,20 +116,20 @@ class AccessControl:
         if key is None:
             message = "The key in the Authorization header is not known here: `dev.py key list` names all"
             raise unauthenticated(message)
-        return Sender(Caller(key.name, key.role), Way.BEARER)
+        return Sender(Caller(key.name, key.role), Way.BEARER, key)
 
     def _identified_by_session(self) -> Sender | None:
-        held = session.signed_in_as(self.settings.session_hours)
-        if held is None:
-            return None
-        name, mark = held
-        key = self.keys.named(name)
-        is_the_same = key is not None and key.fingerprint == mark
-        return Sender(Caller(key.name, key.role), Way.SESSION) if key and is_the_same else None
+        held = session.held_session()
+        key = self._key_of(held) if held is not None else None
+        return Sender(Caller(key.name, key.role), Way.SESSION, key, held) if key is not None else None
+
+    def _key_of(self, held: session.Held) -> Key | None:
+        key = self.keys.named(held.name) if self.ended.lasts(held) else None
+        return key if key is not None and key.fingerprint == held.mark else None
 
     def _count(self, asked: Request, caller: Caller) -> None:
         assert self._rate is not None
-        who = f"address {place_of(asked.remote_addr or '')}" if caller.name is None else f"key {caller.name}"
+        who = _named(asked, caller)
         if seconds := self._rate.seconds_to_wait(who):
             message = f"More requests than {self._rate.text} came from the {who}: try again in {seconds} s"
             raise too_many("RATE_LIMITED", message, seconds)
@@ -180,6 +199,11 @@ def _needs_token(asked: Request, sender: Sender) -> bool:
     if sender.way is Way.NONE:
         return (asked.endpoint or "").startswith(CONSOLE)
     return sender.way is Way.SESSION
+
+
+def _named(asked: Request, caller: Caller) -> str:
+    """Whose requests are counted together."""
+    return f"address {place_of(asked.remote_addr or '')}" if caller.name is None else f"key {caller.name}"
 
 
 def _wrong_token() -> Refused:

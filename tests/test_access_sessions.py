@@ -16,7 +16,7 @@ from access.key_file import add_key, remove_key
 from access.keys import Key, hash_of
 from access.local_paths import local_path
 from access.roles import Role
-from access.session import Sessions
+from access.session import EndedSessions, Held, Sessions
 
 TOKEN = re.compile(r'<meta name="csrf-token" content="([^"]+)">')
 MUTATION = {"query": 'mutation { createEntry(title: "x") { id } }'}
@@ -179,8 +179,38 @@ def test_a_session_ends_after_its_hours(site: Site, monkeypatch: pytest.MonkeyPa
 def test_signing_out_ends_the_session(site: Site) -> None:
     browser = signed_in(site)
     token = token_of(browser, "/products")
+    kept = browser.get_cookie("afterwrite")
+    assert kept is not None
+    other = signed_in(site)
     assert browser.post("/sign-out", data={"csrf_token": token}).status_code == 303
     assert browser.get("/api/entries").status_code == 401
+    browser.set_cookie("afterwrite", kept.value)  # as somebody would who copied it before
+    assert browser.get("/api/entries").status_code == 401
+    assert other.get("/api/entries").status_code == 200  # another session of the same key
+
+
+def test_signing_in_again_ends_the_session_before(site: Site) -> None:
+    browser = signed_in(site)
+    kept = browser.get_cookie("afterwrite")
+    assert kept is not None
+    token = token_of(browser, "/products")
+    form = {"csrf_token": token, "key": SECRETS[Role.READ]}
+    assert browser.post("/sign-in", data=form).status_code == 303
+    assert browser.get("/api/entries").status_code == 200
+    browser.set_cookie("afterwrite", kept.value)
+    assert browser.get("/api/entries").status_code == 401
+
+
+def test_ended_sessions_are_forgotten_when_their_hours_are_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended, now = EndedSessions(hours=1), 1_000_000
+    monkeypatch.setattr(time, "time", lambda: now)
+    ended.add("first")
+    assert not ended.lasts(Held("ann", "mark", "first", now))
+    now += 3601
+    ended.add("second")
+    assert ended.remembered == 1
+    assert not ended.lasts(Held("ann", "mark", "second", now))
+    assert ended.lasts(Held("ann", "mark", "third", now))
 
 
 def test_signing_in_begins_anew_with_another_token(site: Site) -> None:

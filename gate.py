@@ -37,6 +37,8 @@ def add_gate(app: Flask, access: AccessControl) -> None:
         try:
             access.admit(asked)
         except Refused as refused:
+            if refused.status != 401 and (asked.endpoint or "").startswith(CONSOLE):
+                raise  # the console has a page for it
             return _answer(asked, refused)
         return None
 

@@ -309,11 +309,26 @@ def test_htmx_is_told_to_open_the_sign_in_page(site: Site) -> None:
     assert answer.headers["HX-Redirect"] == "/sign-in?next=/tasks%3Fstatus%3DFAILED"
 
 
-def test_who_may_too_little_is_told_so_on_a_small_page(site: Site) -> None:
+def test_who_may_too_little_is_told_so_on_a_page_of_the_console(site: Site) -> None:
     browser = signed_in(site, Role.READ)
     answer = browser.get("/products/new", headers={"Accept": "text/html"})
-    assert (answer.status_code, answer.mimetype) == (403, "text/plain")
-    assert "needs the role write, and the key read has read" in answer.get_data(as_text=True)
+    assert (answer.status_code, answer.mimetype) == (403, "text/html")
+    page = answer.get_data(as_text=True)
+    assert "needs the role write, and the key read has read" in page
+    assert '<a class="brand"' in page
+    answer = browser.get("/products/new", headers={"HX-Request": "true"})
+    assert (answer.status_code, answer.headers["HX-Reswap"]) == (403, "none")
+    assert "needs the role write" in answer.headers["HX-Trigger"]
+
+
+def test_who_asks_too_often_is_told_so_on_a_page_of_the_console(tmp_path: Path) -> None:
+    with site_over(tmp_path / "data", rate_limit="1/hour") as site:
+        browser = site.client()
+        assert browser.get("/sign-in").status_code == 200
+        answer = browser.get("/sign-in")
+        assert (answer.status_code, answer.mimetype) == (429, "text/html")
+        assert int(answer.headers["Retry-After"]) >= 1
+        assert "try again in" in answer.get_data(as_text=True)
 
 
 @pytest.mark.parametrize(

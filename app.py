@@ -66,7 +66,7 @@ def main() -> int:
         open_with_tasks(settings).close()
         build_workers(settings, settings.webhook_secret or secret_of(settings.data_dir))
         check_log_file(settings)
-        _check_access(settings)
+        check_access(settings)
         serving.check_address(settings)
     except (SettingsError, StoreError, serving.CannotListen) as error:
         sys.stderr.write(f"afterwrite: {error}\n")
@@ -77,7 +77,8 @@ def main() -> int:
     return 0
 
 
-def _check_access(settings: Settings) -> None:
+def check_access(settings: Settings) -> None:
+    """Raise SettingsError when keys or RATE_LIMIT cannot be used, or the server may not start without keys."""
     anonymous_role(settings, has_keys=KeyRing(settings).had_keys)
     rate_limit_of(settings)
 

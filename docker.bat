@@ -45,19 +45,19 @@ exit /b 0
 :test
 %COMPOSE% up --detach || exit /b 1
 call :wait_ready || exit /b 1
-%COMPOSE% exec -T --env "API_KEY=%API_KEY%" app python integration_test.py %REST% || exit /b 1
+%COMPOSE% exec -T --env API_KEY app python integration_test.py %REST% || exit /b 1
 exit /b 0
 
 :test-verbose
 %COMPOSE% up --detach || exit /b 1
 call :wait_ready || exit /b 1
-%COMPOSE% exec -T --env "API_KEY=%API_KEY%" app python integration_test.py --verbose %REST% || exit /b 1
+%COMPOSE% exec -T --env API_KEY app python integration_test.py --verbose %REST% || exit /b 1
 exit /b 0
 
 :test-debug
 %COMPOSE% up --detach || exit /b 1
 call :wait_ready || exit /b 1
-%COMPOSE% exec -T --env "API_KEY=%API_KEY%" app python integration_test.py --debug %REST% || exit /b 1
+%COMPOSE% exec -T --env API_KEY app python integration_test.py --debug %REST% || exit /b 1
 exit /b 0
 
 :build
@@ -105,7 +105,7 @@ if not "%FIRST%"=="" goto graphql-document
 echo http://127.0.0.1:%PORT%/graphql
 exit /b 0
 :graphql-document
-%COMPOSE% exec -T --env "API_KEY=%API_KEY%" app python -m devkit.ask %REST% || exit /b 1
+%COMPOSE% exec -T --env API_KEY app python -m devkit.ask %REST% || exit /b 1
 exit /b 0
 
 :key
@@ -117,8 +117,8 @@ exit /b 0
 docker.exe build --tag afterwrite . || exit /b 1
 %COMPOSE% up --detach || exit /b 1
 call :wait_ready || exit /b 1
-%COMPOSE% exec -T --env "API_KEY=%API_KEY%" app python integration_test.py --verbose || set "CODE=1"
-%COMPOSE% exec -T --env "API_KEY=%API_KEY%" app python -m devkit.task_demo || set "CODE=1"
+%COMPOSE% exec -T --env API_KEY app python integration_test.py --verbose || set "CODE=1"
+%COMPOSE% exec -T --env API_KEY app python -m devkit.task_demo || set "CODE=1"
 echo The server keeps running; docker.bat stop ends it
 exit /b %CODE%
 

@@ -93,17 +93,17 @@ case "$verb" in
     test)
         compose up --detach
         wait_ready
-        compose exec -T --env "API_KEY=${API_KEY:-}" app python integration_test.py "$@"
+        compose exec -T --env API_KEY app python integration_test.py "$@"
         ;;
     test-verbose)
         compose up --detach
         wait_ready
-        compose exec -T --env "API_KEY=${API_KEY:-}" app python integration_test.py --verbose "$@"
+        compose exec -T --env API_KEY app python integration_test.py --verbose "$@"
         ;;
     test-debug)
         compose up --detach
         wait_ready
-        compose exec -T --env "API_KEY=${API_KEY:-}" app python integration_test.py --debug "$@"
+        compose exec -T --env API_KEY app python integration_test.py --debug "$@"
         ;;
     build)
         docker build --tag afterwrite "$@" .
@@ -145,7 +145,7 @@ case "$verb" in
         if [ "$#" -eq 0 ]; then
             echo "http://127.0.0.1:${PORT:-5000}/graphql"
         else
-            compose exec -T --env "API_KEY=${API_KEY:-}" app python -m devkit.ask "$@"
+            compose exec -T --env API_KEY app python -m devkit.ask "$@"
         fi
         ;;
     key)
@@ -156,8 +156,8 @@ case "$verb" in
         docker build --tag afterwrite .
         compose up --detach
         wait_ready
-        compose exec -T --env "API_KEY=${API_KEY:-}" app python integration_test.py --verbose || code=$?
-        compose exec -T --env "API_KEY=${API_KEY:-}" app python -m devkit.task_demo || code=$?
+        compose exec -T --env API_KEY app python integration_test.py --verbose || code=$?
+        compose exec -T --env API_KEY app python -m devkit.task_demo || code=$?
         echo "The server keeps running; docker.sh stop ends it"
         exit "$code"
         ;;

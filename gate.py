@@ -7,11 +7,12 @@ from urllib.parse import quote
 from flask import Flask, Request, Response, redirect, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from access.control import CONSOLE, AccessControl, Refused, install
+from access.control import CONSOLE, AccessControl, install
 from access.headers import with_headers
 from access.local_paths import local_path
+from access.refusal import Refused
 from access.session import session_secret, use_sessions
-from graphql_http import HttpRefusal, answer_refusal, wants_page
+from graphql_http import HttpRefusal, RequestError, answer_refusal, wants_page
 from rest_api import Problem, is_rest
 
 SIGN_IN = "/sign-in"
@@ -27,7 +28,7 @@ def add_gate(app: Flask, access: AccessControl) -> None:
     if settings.proxies:
         count = settings.proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)  # type: ignore[method-assign]
-    use_sessions(app, session_secret(settings.data_dir), settings.session_hours)
+    use_sessions(app, session_secret(settings.data_dir), settings.session_hours, access.ended)
     install(access, app)
 
     @app.before_request
@@ -36,6 +37,8 @@ def add_gate(app: Flask, access: AccessControl) -> None:
         try:
             access.admit(asked)
         except Refused as refused:
+            if refused.status != 401 and (asked.endpoint or "").startswith(CONSOLE):
+                raise  # the console has a page for it
             return _answer(asked, refused)
         return None
 
@@ -52,6 +55,18 @@ def permit_with(access: AccessControl) -> Callable[[Request, str, Collection[str
             raise _graphql_refusal(refused) from refused
 
     return permit
+
+
+def permit_still_with(access: AccessControl) -> Callable[[Request, str, Collection[str]], None]:
+    """What GraphQLView calls while an event stream goes on."""
+
+    def permit_still(asked: Request, operation: str, fields: Collection[str]) -> None:
+        try:
+            access.permit_still(asked, operation, fields)
+        except Refused as refused:
+            raise RequestError(refused.message, refused.code) from refused
+
+    return permit_still
 
 
 def _answer(asked: Request, refused: Refused) -> Response:

@@ -5,12 +5,17 @@ import os
 import signal
 import socket
 import threading
+from dataclasses import replace
+from functools import partial
 from types import FrameType
+from typing import Any
 
 import gunicorn.util
+import gunicorn.workers.gthread
 
 import app
-from settings import from_environment
+from access.opening import is_loopback
+from settings import SettingsError, from_environment
 
 _settings = from_environment()
 
@@ -31,6 +36,23 @@ loglevel = "warning"
 _main_process = os.pipe()
 
 
+def on_starting(server: Any) -> None:
+    """Refuse the start where GUNICORN_CMD_ARGS bind it to more than HOST, as HOST itself would be refused.
+
+    Raises SystemExit with one line.
+    """
+    for address in server.cfg.address:
+        # A socket in the file system is there for a proxy, which leads others here.
+        host = address[0] if isinstance(address, tuple) else f"unix:{address}"
+        try:
+            app.check_access(replace(_settings, host=host))
+        except SettingsError as error:
+            raise SystemExit(f"afterwrite: {error}") from error
+        # The process that serves asks again, also when it was started anew after the keys have gone.
+        if not is_loopback(host):
+            os.environ["HOST"] = host
+
+
 def post_fork(_server: object, _worker: object) -> None:
     """End with the main process: nobody could stop this one any more, and it owns the journal."""
     os.close(_main_process[1])
@@ -43,7 +65,7 @@ def _stop_with_main_process() -> None:
 
 
 def post_worker_init(_worker: object) -> None:
-    """Let event streams end at SIGTERM: gunicorn waits for them, and answer bad HTTP in JSON as the rest does."""
+    """Let event streams end at SIGTERM: gunicorn waits for them. Answer bad HTTP in JSON as the rest does."""
     handler = signal.getsignal(signal.SIGTERM)
 
     def announce_and_stop(number: int, frame: FrameType | None) -> None:
@@ -53,6 +75,17 @@ def post_worker_init(_worker: object) -> None:
 
     signal.signal(signal.SIGTERM, announce_and_stop)
     gunicorn.util.write_error = _write_error
+    _wait_for_no_stranger()
+
+
+def _wait_for_no_stranger() -> None:
+    """Let few and short waits be for the rest of a body whose request was answered without it.
+
+    gunicorn waits 5 s in the request's thread and 2 s in the one thread that accepts: a few dozen strangers would stop
+    the server. What has come by then is read, so that closing does not cut the answer off.
+    """
+    gunicorn.workers.gthread.DEFAULT_WORKER_DATA_TIMEOUT = 0.5
+    gunicorn.util.close_graceful = partial(gunicorn.util.close_graceful, timeout=0.001)
 
 
 def _write_error(client: socket.socket, status: int, reason: str, message: str) -> None:

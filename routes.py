@@ -14,7 +14,7 @@ from access.caller import Way, current_caller, sender_of
 from access.control import AccessControl
 from access.session import csrf_token
 from console import console, refused
-from gate import add_gate, permit_with
+from gate import add_gate, permit_still_with, permit_with
 from graphql_http import GraphQLView, Limits, wants_page
 from request_context import Context
 from rest_api import rest_api
@@ -24,7 +24,6 @@ from settings import Settings
 
 _log = logging.getLogger("afterwrite.app")
 _ASSET_SECONDS = 7 * 24 * 3600  # the pages put a version into the URLs of their assets
-_FORM_AROUND_BYTES = 64 << 10  # what a form has beside the file that it sends
 _EXAMPLES = Path(__file__).parent / "static" / "graphiql" / "examples"
 
 
@@ -38,13 +37,14 @@ def create_app(service: Service, access: AccessControl) -> Flask:
     settings, schema = service.settings, build_schema().graphql_schema
 
     # Of forms: GraphQL and REST have limits of their own.
-    app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_body_bytes
+    app.config.update(MAX_CONTENT_LENGTH=64 << 10, MAX_FORM_MEMORY_SIZE=settings.max_body_bytes)
+    longer = _longer_forms(settings)
 
     @app.before_request
-    def _let_files_be_longer() -> None:
+    def _let_forms_be_longer() -> None:
         """Before the gate, which may look for a token in the form."""
-        if request.endpoint == "console.upload_products":
-            request.max_content_length = settings.upload_max_bytes + _FORM_AROUND_BYTES
+        if limit := longer.get(request.endpoint):
+            request.max_content_length = limit
 
     add_gate(app, access)
     view = GraphQLView.as_view(
@@ -56,6 +56,8 @@ def create_app(service: Service, access: AccessControl) -> Flask:
         max_streams=settings.max_streams,
         context=lambda asked: _context(service, asked),
         permit=permit_with(access),
+        permit_still=permit_still_with(access),
+        stream_holder=access.holder_of,
         csrf_token=lambda: csrf_token() if sender_of(request).way is Way.SESSION else "",
         home=("Afterwrite", "/"),
         examples=[path.read_text(encoding="utf-8") for path in sorted(_EXAMPLES.glob("*.graphql"))],
@@ -81,6 +83,17 @@ class _Application(Flask):
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         return func
+
+
+def _longer_forms(settings: Settings) -> dict[str | None, int]:
+    """Bytes of a body, by the endpoint."""
+    return {
+        "console.upload_products": settings.upload_max_bytes + (64 << 10),  # the fields beside the file
+        "console.submit_process": settings.max_body_bytes,
+        "console.create_product": 256 << 10,
+        "console.change_product": 256 << 10,
+        "rest_api.receive_webhook": settings.max_body_bytes,
+    }
 
 
 def _root_fields(schema: GraphQLSchema) -> Iterator[str]:

@@ -5,7 +5,9 @@ from typing import NamedTuple
 
 from flask import Request, request
 
+from access.keys import Key
 from access.roles import Caller, Role
+from access.session import Held
 
 
 class Way(Enum):
@@ -17,10 +19,12 @@ class Way(Enum):
 
 
 class Sender(NamedTuple):
-    """Who sent a request, and how that was shown."""
+    """Who sent a request, and how that was shown: with ``key``, in the session ``held``."""
 
     caller: Caller
     way: Way = Way.NONE
+    key: Key | None = None
+    held: Held | None = None
 
 
 def current_caller() -> Caller:

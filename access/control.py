@@ -1,17 +1,19 @@
 """Looks at each request before it is answered: who sends it, how often, and whether they may."""
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from functools import lru_cache
 
 from flask import Flask, Request, current_app, request
 
 from access import session
+from access.bodies import BodiesOfNobody
 from access.caller import Sender, Way, current_caller, sender_of, set_sender
 from access.key_ring import KeyRing
 from access.keys import Key
 from access.opening import anonymous_role, is_loopback
 from access.rate import rate_limit_of
+from access.refusal import Refused, too_many, unauthenticated
 from access.roles import Caller, Role
 from access.slowing import KeyTries, TooManyTries, place_of
 from access.table import UNASKED, UNCOUNTED, Table
@@ -21,14 +23,6 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _EXTENSION = "afterwrite_access"
 CONSOLE = "console."
 """How the endpoints of the web console begin, all of whose forms carry a token."""
-
-
-class Refused(Exception):
-    """A request that is not answered; who raises it does not know in which form the refusal leaves."""
-
-    def __init__(self, status: int, code: str, message: str, headers: Sequence[tuple[str, str]] = ()) -> None:
-        super().__init__(message)
-        self.status, self.code, self.message, self.headers = status, code, message, headers
 
 
 class AccessControl:
@@ -46,6 +40,8 @@ class AccessControl:
         self.keys = KeyRing(settings, clock)
         self._tries = KeyTries(self.keys.find, clock)
         self._rate = rate_limit_of(settings)
+        self._bodies = BodiesOfNobody(settings)
+        self.ended = session.EndedSessions(settings.session_hours)
         self._anonymous = {
             True: Sender(Caller(None, anonymous_role(settings, has_keys=True))),
             False: Sender(Caller(None, anonymous_role(settings, has_keys=self.keys.had_keys))),
@@ -74,8 +70,8 @@ class AccessControl:
         needed = self.table.of_route(method, rule)
         if sender.caller.role < needed:
             raise _not_enough(sender.caller, needed, f"{method} {asked.path[:200]}")
-        if method not in _SAFE_METHODS and _needs_token(asked, sender):
-            self._check_token(asked)
+        if method not in _SAFE_METHODS:
+            self._check_unsafe(asked, sender)
 
     def permit(self, asked: Request, operation: str, fields: Collection[str]) -> None:
         """Let an operation of GraphQL with these root fields pass. Raises Refused."""
@@ -86,6 +82,24 @@ class AccessControl:
             needed = self.table.of_field(operation, name)
             if caller.role < needed:
                 raise _not_enough(caller, needed, f"The {operation} field {name}")
+
+    def permit_still(self, asked: Request, operation: str, fields: Collection[str]) -> None:
+        """Let an operation go on that was permitted, if its sender may it still. Raises Refused."""
+        self.keys.refresh()
+        sender = sender_of(asked)
+        if sender.key is None:
+            now = self._anonymous[self.keys.had_keys]
+        else:
+            key = self.keys.named(sender.key.name) if sender.held is None else self._key_of(sender.held)
+            if key is None or key.hash != sender.key.hash:
+                raise unauthenticated(f"The key {sender.key.name}, or its session, counts no more")
+            now = sender._replace(caller=Caller(key.name, key.role), key=key)
+        set_sender(asked, now)
+        self.permit(asked, operation, fields)
+
+    def holder_of(self, asked: Request) -> str | None:
+        """Who counts as one where each may hold a part only; None on an open server, where nobody is told apart."""
+        return None if self.is_open else _named(asked, sender_of(asked).caller)
 
     def try_secret(self, asked: Request, secret: str) -> Key | None:
         """The key with this secret, which came from where the request comes from. Raises TooManyTries."""
@@ -98,36 +112,36 @@ class AccessControl:
         try:
             key = self.try_secret(asked, secret.strip())
         except TooManyTries as error:
-            raise _too_many("TOO_MANY_TRIES", str(error), error.seconds) from error
+            raise too_many("TOO_MANY_TRIES", str(error), error.seconds) from error
         if key is None:
             message = "The key in the Authorization header is not known here: `dev.py key list` names all"
-            raise _unauthenticated(message)
-        return Sender(Caller(key.name, key.role), Way.BEARER)
+            raise unauthenticated(message)
+        return Sender(Caller(key.name, key.role), Way.BEARER, key)
 
     def _identified_by_session(self) -> Sender | None:
-        held = session.signed_in_as(self.settings.session_hours)
-        if held is None:
-            return None
-        name, mark = held
-        key = self.keys.named(name)
-        is_the_same = key is not None and key.fingerprint == mark
-        return Sender(Caller(key.name, key.role), Way.SESSION) if key and is_the_same else None
+        held = session.held_session()
+        key = self._key_of(held) if held is not None else None
+        return Sender(Caller(key.name, key.role), Way.SESSION, key, held) if key is not None else None
+
+    def _key_of(self, held: session.Held) -> Key | None:
+        key = self.keys.named(held.name) if self.ended.lasts(held) else None
+        return key if key is not None and key.fingerprint == held.mark else None
 
     def _count(self, asked: Request, caller: Caller) -> None:
         assert self._rate is not None
-        who = f"address {place_of(asked.remote_addr or '')}" if caller.name is None else f"key {caller.name}"
+        who = _named(asked, caller)
         if seconds := self._rate.seconds_to_wait(who):
             message = f"More requests than {self._rate.text} came from the {who}: try again in {seconds} s"
-            raise _too_many("RATE_LIMITED", message, seconds)
+            raise too_many("RATE_LIMITED", message, seconds)
 
-    def _check_token(self, asked: Request) -> None:
-        if not session.carries_token(asked):
-            raise Refused(
-                403,
-                "CSRF_TOKEN_WRONG",
-                f"The request carries no token of this session, or a wrong one: load the page again. A program sends "
-                f"the header {session.TOKEN_HEADER}, or a key as `Authorization: Bearer KEY` and no cookie",
-            )
+    def _check_unsafe(self, asked: Request, sender: Sender) -> None:
+        needs_token = _needs_token(asked, sender)
+        if needs_token and not session.has_token():
+            raise _wrong_token()
+        if sender.caller.role < Role.READ:
+            self._bodies.read(asked)
+        if needs_token and not session.carries_token(asked):
+            raise _wrong_token()
 
 
 def install(access: AccessControl, app: Flask) -> None:
@@ -168,7 +182,8 @@ def sign_in(secret: str) -> Caller | None:
 def _check_host(header: str) -> None:
     """Refuse names that are not this machine's own: a page elsewhere could let its name lead here (DNS rebinding).
 
-    Only browsers need this, and they always send a Host.
+    Only browsers need this, and they always send a Host. An open server has no proxies, so the header is the one that
+    came over the wire: what is forwarded is not looked at.
     """
     if header and not _is_own_name(header):
         raise Refused(
@@ -192,19 +207,25 @@ def _needs_token(asked: Request, sender: Sender) -> bool:
     return sender.way is Way.SESSION
 
 
+def _named(asked: Request, caller: Caller) -> str:
+    """Whose requests are counted together."""
+    return f"address {place_of(asked.remote_addr or '')}" if caller.name is None else f"key {caller.name}"
+
+
+def _wrong_token() -> Refused:
+    return Refused(
+        403,
+        "CSRF_TOKEN_WRONG",
+        f"The request carries no token of this session, or a wrong one: load the page again. A program sends "
+        f"the header {session.TOKEN_HEADER}, or a key as `Authorization: Bearer KEY` and no cookie",
+    )
+
+
 def _not_enough(caller: Caller, needed: Role, what: str) -> Refused:
     if caller.name is None:
-        return _unauthenticated(
+        return unauthenticated(
             f"{what} needs the role {needed.word}, and this request came without a key: "
             "send `Authorization: Bearer KEY`, or sign in"
         )
     message = f"{what} needs the role {needed.word}, and the key {caller.name} has {caller.role.word}: use another key"
     return Refused(403, "FORBIDDEN", message)
-
-
-def _unauthenticated(message: str) -> Refused:
-    return Refused(401, "UNAUTHENTICATED", message, (("WWW-Authenticate", "Bearer"),))
-
-
-def _too_many(code: str, message: str, seconds: int) -> Refused:
-    return Refused(429, code, message, (("Retry-After", str(seconds)),))

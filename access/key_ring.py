@@ -22,7 +22,8 @@ class KeyRing:
     """The keys that count; may be used from any number of threads.
 
     The file is looked at once a second at the most, so a key that is added or removed counts without a restart. A file
-    that cannot be read, or that is wrong, leaves the keys as they are and is logged.
+    that has gone holds no keys. One that cannot be read, or that is wrong, leaves the keys as they are, is logged once
+    and tried again.
     """
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
@@ -37,6 +38,7 @@ class KeyRing:
         self._keys = (*self._given, *of_file)
         self._look_again = clock() + LOOK_SECONDS
         self._turn = threading.Lock()
+        self._trouble = ""
         self.had_keys = bool(self._keys)
         """Whether there was a key at any time since the start: then the server is not open, also without any."""
 
@@ -55,24 +57,29 @@ class KeyRing:
         try:
             self._look_again = self._clock() + LOOK_SECONDS
             seen = self._look()
-            if seen != self._seen:
-                self._seen = seen
-                self._take_over()
+            if seen != self._seen and self._take_over(seen):
+                self._seen = (
+                    seen  # only now: what could not be read is tried again, also if it looks the same
+                )
         finally:
             self._turn.release()
 
-    def _take_over(self) -> None:
+    def _take_over(self, seen: _Seen) -> bool:
         try:
-            keys = (*self._given, *read_keys(self._path))
+            keys = (*self._given, *(read_keys(self._path) if seen is not None else ()))
             check_unique(keys)
         except SettingsError as error:
-            _log.error("the %d keys known before go on counting: %s", len(self._keys), error)
-            return
+            if self._trouble != str(error):
+                self._trouble = str(error)
+                _log.error("the %d keys known before go on counting: %s", len(self._keys), error)
+            return False
+        self._trouble = ""
         if not self.had_keys and keys:
             _log.warning("the first key was added: from now on requests need one")
         self.had_keys = self.had_keys or bool(keys)
         self._keys = keys
         _log.info("the keys have changed: %s", ", ".join(key.name for key in keys) or "there is none")
+        return True
 
     def _look(self) -> _Seen:
         try:

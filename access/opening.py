@@ -17,13 +17,22 @@ def anonymous_role(settings: Settings, *, has_keys: bool) -> Role:
     if has_keys:
         return Role.NOBODY
     host = settings.published_host or settings.host
-    if is_loopback(host):
-        return Role.ADMIN
-    name = "PUBLISHED_HOST" if settings.published_host else "HOST"
-    raise SettingsError(
-        f"{name}={host} can be reached from other machines, and there are no keys, so everybody could change "
-        "everything: make a key with `dev.py key add NAME --role admin`, set HOST=127.0.0.1 (in a container "
-        "PUBLISHED_HOST, the address that its port is published on), or ALLOW_ANONYMOUS=read or write if it is meant"
+    if not is_loopback(host):
+        name = "PUBLISHED_HOST" if settings.published_host else "HOST"
+        raise _refusal(
+            f"{name}={host} can be reached from other machines",
+            "set HOST=127.0.0.1 (in a container PUBLISHED_HOST, the address that its port is published on)",
+        )
+    if settings.proxies:
+        reached = f"PROXIES={settings.proxies} says that a proxy leads others here"
+        raise _refusal(reached, "set PROXIES=0 if there is none")
+    return Role.ADMIN
+
+
+def _refusal(reached: str, way_out: str) -> SettingsError:
+    return SettingsError(
+        f"{reached}, and there are no keys, so everybody could change everything: make a key with "
+        f"`dev.py key add NAME --role admin`, {way_out}, or ALLOW_ANONYMOUS=read or write if it is meant"
     )
 
 

@@ -7,12 +7,14 @@ ends its sessions.
 import hmac
 import re
 import secrets
+import threading
 import time
+from collections import OrderedDict
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from flask import Flask, Request, Response, request, session
+from flask import Flask, Request, Response, current_app, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 
 from access.keys import Key
@@ -22,11 +24,58 @@ TOKEN_FIELD = "csrf_token"  # noqa: S105 - the name of a field
 TOKEN_HEADER = "X-CSRF-Token"  # noqa: S105 - the name of a header
 FORM_TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 
+_ENDED_MAX = 100_000
 _PORT = re.compile(r":(\d{1,5})$")
+
+
+class Held(NamedTuple):
+    """What a session says: whose key, its fingerprint, the session's own id, and when it began (Unix seconds)."""
+
+    name: str
+    mark: str
+    id: str
+    since: int
+
+
+class EndedSessions:
+    """The sessions that were signed out before their time; may be used from any number of threads.
+
+    In memory only, and the newest 100,000: a restart lets a cookie that somebody kept count again until its hours are
+    over.
+    """
+
+    def __init__(self, hours: int) -> None:
+        """``hours``: how long a session lasts at the most."""
+        self._seconds = hours * 3600
+        self._ended_at: OrderedDict[str, float] = OrderedDict()
+        self._turn = threading.Lock()
+
+    @property
+    def remembered(self) -> int:
+        """How many there are."""
+        return len(self._ended_at)
+
+    def add(self, session_id: str) -> None:
+        """Let the session count no more."""
+        now = time.time()
+        with self._turn:
+            self._ended_at[session_id] = now
+            while (
+                len(self._ended_at) > _ENDED_MAX or next(iter(self._ended_at.values())) < now - self._seconds
+            ):
+                self._ended_at.popitem(last=False)
+
+    def lasts(self, held: Held) -> bool:
+        """Whether the session is young enough and was not signed out."""
+        return 0 <= time.time() - held.since < self._seconds and held.id not in self._ended_at
 
 
 class Sessions(SecureCookieSessionInterface):
     """Flask's sessions, cheaper for requests without a cookie, and apart for each port."""
+
+    def __init__(self, ended: EndedSessions) -> None:
+        """``ended``: where those go that are signed out."""
+        self.ended = ended
 
     digest_method = staticmethod(sha256)
 
@@ -56,10 +105,10 @@ def session_secret(folder: Path) -> str:
     return kept_secret(folder / "session-secret", secrets.token_hex(32), "session secret")
 
 
-def use_sessions(app: Flask, secret: str, hours: int) -> None:
+def use_sessions(app: Flask, secret: str, hours: int, ended: EndedSessions) -> None:
     """Let the application keep sessions, signed with this secret."""
     app.secret_key = secret
-    app.session_interface = Sessions()
+    app.session_interface = Sessions(ended)
     app.config.update(
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Strict",
@@ -70,23 +119,24 @@ def use_sessions(app: Flask, secret: str, hours: int) -> None:
 
 def begin_session(key: Key) -> None:
     """Sign in with this key, in a new session: nothing of the one before goes on, its token neither."""
-    session.clear()
+    sign_out()
     session.permanent = True
-    session.update(key=key.name, mark=key.fingerprint, since=int(time.time()))
+    session.update(key=key.name, mark=key.fingerprint, id=secrets.token_urlsafe(16), since=int(time.time()))
 
 
 def sign_out() -> None:
-    """End the session of the browser: the cookie is taken back."""
+    """End the session of the browser: the cookie is taken back, and counts no more where somebody kept it."""
+    sessions = current_app.session_interface
+    if isinstance(sessions, Sessions) and "id" in session:
+        sessions.ended.add(session["id"])
     session.clear()
 
 
-def signed_in_as(hours: int) -> tuple[str, str] | None:
-    """The name and the fingerprint of the key in the request's session, if it is young enough."""
-    if "HTTP_COOKIE" not in request.environ or "key" not in session:
+def held_session() -> Held | None:
+    """What the session of the request says; None where nobody is signed in."""
+    if "HTTP_COOKIE" not in request.environ or "id" not in session:
         return None
-    if not 0 <= time.time() - session["since"] < hours * 3600:
-        return None
-    return session["key"], session["mark"]
+    return Held(session["key"], session["mark"], session["id"], session["since"])
 
 
 def csrf_token() -> str:
@@ -100,10 +150,17 @@ def csrf_token() -> str:
     return token
 
 
+def has_token() -> bool:
+    """Whether the request's session has a token at all; no form is read for that."""
+    return "HTTP_COOKIE" in request.environ and "csrf" in session
+
+
 def carries_token(asked: Request) -> bool:
     """Whether the request carries the token of its session; a form is read for it, up to the limit of the request."""
     expected: Any = session.get("csrf")
+    if expected is None:
+        return False
     given = asked.headers.get(TOKEN_HEADER)
     if given is None and asked.mimetype in FORM_TYPES:
         given = asked.form.get(TOKEN_FIELD)
-    return bool(expected and given) and hmac.compare_digest(str(expected).encode(), str(given).encode())
+    return bool(given) and hmac.compare_digest(str(expected).encode(), str(given).encode())

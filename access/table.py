@@ -5,7 +5,7 @@ stands here as ``Query.x``, ``Mutation.x`` or ``Subscription.x``. What is not he
 raises, and so it does for what is here and is not there.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from werkzeug.routing import Map
 
@@ -106,24 +106,20 @@ NEEDED: Mapping[Role, Sequence[str]] = {
     ],
 }
 
+
+def _read(*rules: str) -> Iterator[tuple[str, str]]:
+    return ((method, rule) for rule in rules for method in ("GET", "HEAD"))
+
+
 # Where nobody is asked who they are: a key that is sent there may be meant for somebody else.
 UNASKED = frozenset(
     {
-        ("GET", "/ready"),
         ("POST", "/webhook"),
-        ("GET", "/static/<path:filename>"),
-        ("GET", "/console/<path:filename>"),
+        *_read("/ready", "/static/<path:filename>", "/console/<path:filename>"),
     }
 )
 # Where no rate is kept: who looks after the server asks often.
-UNCOUNTED = frozenset(
-    {
-        ("GET", "/ready"),
-        ("GET", "/health"),
-        ("GET", "/static/<path:filename>"),
-        ("GET", "/console/<path:filename>"),
-    }
-)
+UNCOUNTED = frozenset(_read("/ready", "/health", "/static/<path:filename>", "/console/<path:filename>"))
 
 _OWN_METHODS = ("HEAD", "OPTIONS")
 

@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from access.caller import current_caller
 from access.control import can_sign_in, may
 from access.headers import allow_more
+from access.refusal import Refused
 from access.session import csrf_token
 from console import shown
 from console.answers import in_dialog, refused
@@ -84,6 +85,10 @@ def _version(name: str) -> str:
 
 def _answer_error(error: Exception) -> Response:
     match error:
+        case Refused():
+            answer = refused(error.message, error.status)
+            answer.headers.extend(error.headers)
+            return answer
         case RequestError():
             return refused(error.message, 400)
         case TaskRefused():

@@ -5,6 +5,7 @@ The protocol: https://github.com/graphql/graphql-sse/blob/main/PROTOCOL.md
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from threading import Lock
@@ -42,8 +43,9 @@ class StreamSlots:
     """Counts the open streams, because each holds one of the server's threads."""
 
     def __init__(self, max_streams: int) -> None:
-        self._max = max_streams
+        self._max, self._max_each = max_streams, max(1, max_streams // 2)
         self._open = 0
+        self._of_holder: Counter[str] = Counter()
         self._lock = Lock()
 
     @property
@@ -51,21 +53,37 @@ class StreamSlots:
         """How many streams are open now."""
         return self._open
 
-    def take(self) -> None:
-        """Takes a slot, or refuses with 503 if none is free. Each `take` needs one `give_back`."""
+    def take(self, holder: str | None = None) -> None:
+        """Takes a slot, or refuses with 503: none is free, or this holder has half of them. None has no such limit.
+
+        Each `take` needs one `give_back`.
+        """
         with self._lock:
             if self._open >= self._max:
-                message = (
-                    f"{self._open} event streams are open, which is the limit (max_streams). Close one, or"
-                    f" try again in {RETRY_AFTER_SECONDS} seconds; other operations are answered meanwhile."
-                )
-                retry = (("Retry-After", str(RETRY_AFTER_SECONDS)),)
-                raise HttpRefusal(503, message, TOO_MANY_STREAMS, retry, maximum=self._max)
+                raise _too_many(f"{self._open} event streams are open, which is the limit", self._max)
+            if holder is not None:
+                if self._of_holder[holder] >= self._max_each:
+                    raise _too_many(
+                        f"You have {self._max_each} event streams open, which is half of the limit or one",
+                        self._max_each,
+                    )
+                self._of_holder[holder] += 1
             self._open += 1
 
-    def give_back(self) -> None:
+    def give_back(self, holder: str | None = None) -> None:
         with self._lock:
             self._open -= 1
+            if holder is not None:
+                self._of_holder -= Counter((holder,))  # without those that have none
+
+
+def _too_many(found: str, maximum: int) -> HttpRefusal:
+    message = (
+        f"{found} (max_streams). Close one, or try again in {RETRY_AFTER_SECONDS} seconds; other operations are "
+        "answered meanwhile."
+    )
+    retry = (("Retry-After", str(RETRY_AFTER_SECONDS)),)
+    return HttpRefusal(503, message, TOO_MANY_STREAMS, retry, maximum=maximum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +168,7 @@ class EventStream:
         refuse: turns an error that ends the stream early into JSON.
         on_close: called exactly once, after the source is closed: when the stream is exhausted or closed,
             even if it was never iterated over.
+        still: called before each chunk of the source; what it raises ends the stream, as if the source had.
 
     One thread iterates. `close` may be called from any thread, and more than once; while another thread waits
     for the next event, that thread does the closing when the source lets it go on.
@@ -161,11 +180,13 @@ class EventStream:
         answer: Callable[[Any], bytes],
         refuse: Callable[[GraphQLError], bytes],
         on_close: Callable[[], None],
+        still: Callable[[], None] | None = None,
     ) -> None:
         self._source = source
         self._answer = answer
         self._refuse = refuse
         self._on_close = on_close
+        self._still = still or _nothing
         self._is_closing = self._is_closed = False
         self._turn = Lock()
         self._chunks = self._make_chunks()
@@ -206,6 +227,7 @@ class EventStream:
         yield COMMENT  # the headers leave with it, before the first event
         try:
             for event in self._source.events:
+                self._still()
                 yield COMMENT if event is KEEP_ALIVE else next_event(self._answer(event))
         except Exception as error:  # noqa: BLE001 - `refuse` logs what is not for the client
             yield next_event(self._refuse(located_error(error, self._source.nodes, self._source.path)))
@@ -213,4 +235,4 @@ class EventStream:
 
 
 def _nothing() -> None:
-    """Closes events that need no closing."""
+    """Closes events that need no closing; lets go on what nobody looks at."""

@@ -51,7 +51,11 @@ class GraphQLView(View):
         context: makes the context value of a request; may raise `RequestError`.
         permit: is called with the request, the kind of operation ("query", "mutation" or "subscription") and the names
             of its root fields before anything of it is run; raises `HttpRefusal` if it may not be.
+        permit_still: is called the same way before each event of a stream and at each of its pauses; raises
+            `RequestError` to end it.
         max_streams: how many event streams may be open at once. Each holds a thread of the server.
+        stream_holder: tells whose stream a request opens; one holder has half of `max_streams` at most, and one at the
+            least. None is not limited.
         examples: documents that GraphiQL opens as tabs.
         home: the name and the path of the page that GraphiQL's logo leads to.
         csrf_token: makes what GraphiQL's page sends as `X-CSRF-Token`; an empty text is not sent.
@@ -87,6 +91,8 @@ class GraphQLView(View):
         max_streams: int = 8,
         examples: Sequence[str] = (),
         permit: Callable[[Request, str, Collection[str]], None] | None = None,
+        permit_still: Callable[[Request, str, Collection[str]], None] | None = None,
+        stream_holder: Callable[[Request], str | None] | None = None,
         csrf_token: Callable[[], str] | None = None,
         home: tuple[str, str] | None = None,
     ) -> None:
@@ -98,6 +104,8 @@ class GraphQLView(View):
         self._examples = tuple(examples)
         self._slots = StreamSlots(max_streams)
         self._permit = permit
+        self._permit_still = permit_still
+        self._stream_holder = stream_holder
         self._csrf_token = csrf_token
         self._home = home
 
@@ -150,7 +158,7 @@ class GraphQLView(View):
             )
         context = self._context(http) if self._context is not None else None
         if operation.is_subscription:
-            return self._stream(operation, context, variables, media_type)
+            return self._stream(http, operation, context, variables, media_type)
         result = operation.compiled.execute(None, context, variables)
         return self._answer(result, media_type)
 
@@ -177,22 +185,30 @@ class GraphQLView(View):
         return _encoded({"errors": shown, "data": result.data}), 200
 
     def _stream(
-        self, operation: Operation, context: Any, variables: dict[str, Any], media_type: str
+        self, http: Request, operation: Operation, context: Any, variables: dict[str, Any], media_type: str
     ) -> Response:
         if media_type != EVENT_STREAM:
             message = "A subscription is answered as an event stream. Send 'Accept: text/event-stream'."
             raise HttpRefusal(406, message)
-        self._slots.take()
+        holder = self._stream_holder(http) if self._stream_holder is not None else None
+        self._slots.take(holder)
         try:
             source = subscribe(operation, context, variables)
         except BaseException as error:
-            self._slots.give_back()
+            self._slots.give_back(holder)
             if isinstance(error, GraphQLError):
                 return _response(200, next_event(self._refused(error)) + COMPLETE, media_type)
             raise
         execute = partial(operation.compiled.execute, context_value=context, raw_variables=variables)
+        still = None
+        if self._permit_still is not None:
+            still = partial(self._permit_still, http, operation.kind, operation.root_fields)
         stream = EventStream(
-            source, lambda event: self._body(execute(event)), self._refused, self._slots.give_back
+            source,
+            lambda event: self._body(execute(event)),
+            self._refused,
+            partial(self._slots.give_back, holder),
+            still,
         )
         response = _response(200, b"", media_type)
         response.response = stream

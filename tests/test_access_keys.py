@@ -1,5 +1,6 @@
 """Keys: what a file and API_KEYS may hold, how they are compared, and that a changed file counts by itself."""
 
+import errno
 import hmac
 import logging
 import os
@@ -107,7 +108,7 @@ def test_a_key_that_is_added_or_removed_counts_without_a_restart(tmp_path: Path)
     assert ring.had_keys  # it does not become open again
 
 
-@pytest.mark.parametrize("spoil", ["wrong", "gone", "doubled", "not text"])
+@pytest.mark.parametrize("spoil", ["wrong", "doubled", "not text"])
 def test_a_file_that_cannot_be_used_any_more_keeps_the_keys_and_is_logged_once(
     tmp_path: Path, spoil: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -117,8 +118,6 @@ def test_a_file_that_cannot_be_used_any_more_keeps_the_keys_and_is_logged_once(
     match spoil:
         case "wrong":
             path.write_text("ann:everything\n")
-        case "gone":
-            path.unlink()
         case "doubled":
             path.write_text(f"bob:read:{HASH}\n")
         case _:
@@ -136,6 +135,48 @@ def test_a_file_that_cannot_be_used_any_more_keeps_the_keys_and_is_logged_once(
     ring.refresh()
     assert ring.named("ann") is None
     assert ring.named("eve") is not None
+
+
+@pytest.mark.parametrize("is_named", [False, True])
+def test_a_file_that_has_gone_holds_no_keys_and_opens_nothing(tmp_path: Path, is_named: bool) -> None:
+    clock, path = Clock(), tmp_path / "api-keys"
+    add_key(path, Key("ann", Role.READ, HASH))
+    given = f"bob:read:{hash_of('aw_y')}"
+    ring = ring_over(tmp_path, clock, api_keys=given, api_keys_file=str(path) if is_named else "")
+    path.unlink()
+    clock.now += 1
+    ring.refresh()
+    assert ring.find("aw_x") is None
+    assert ring.find("aw_y") is not None
+    assert ring.had_keys
+    add_key(path, Key("eve", Role.READ, HASH))
+    clock.now += 1
+    ring.refresh()
+    assert ring.named("eve") is not None
+
+
+def test_a_file_that_could_not_be_read_for_a_moment_is_read_once_it_can_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, path = Clock(), tmp_path / "api-keys"
+    add_key(path, Key("ann", Role.READ, HASH))
+    ring = ring_over(tmp_path, clock)
+    add_key(path, Key("bob", Role.READ, hash_of("aw_y")))
+    read_text = Path.read_text
+    failed: list[Path] = []
+
+    def fail_once(self: Path, *arguments: object, **options: object) -> str:
+        if not failed:
+            failed.append(self)
+            raise OSError(errno.EMFILE, "Too many open files")
+        return read_text(self, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Path, "read_text", fail_once)
+    for known in (None, Key("bob", Role.READ, hash_of("aw_y"))):
+        clock.now += 1
+        ring.refresh()  # the file itself is the same both times
+        assert ring.named("bob") == known
+        assert ring.named("ann") is not None
 
 
 def test_a_file_that_a_setting_names_must_be_there(tmp_path: Path) -> None:

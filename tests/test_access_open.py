@@ -56,6 +56,7 @@ def test_a_server_that_others_reach_does_not_start_without_keys(tmp_path: Path, 
     ("environment", "told"),
     [
         ({"PUBLISHED_HOST": "0.0.0.0"}, "PUBLISHED_HOST=0.0.0.0 can be reached"),
+        ({"PROXIES": "1"}, "PROXIES=1 says that a proxy leads others here, and there are no keys"),
         ({"API_KEYS": "ann:read"}, "API_KEYS, key 1: 8 characters that are no key"),
         ({"API_KEYS_FILE": "/nowhere/keys"}, "/nowhere/keys cannot be read"),
         ({"RATE_LIMIT": "often"}, "RATE_LIMIT='often' is not understood"),
@@ -67,6 +68,23 @@ def test_what_cannot_be_used_stops_the_start_with_one_line(
     tmp_path: Path, environment: dict[str, str], told: str
 ) -> None:
     assert told in refusal(tmp_path, **environment)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="gunicorn does not run there")
+@pytest.mark.parametrize("bind", ["0.0.0.0:{port}", "127.0.0.1:{port} --bind 0.0.0.0:0", "unix:{folder}/s"])
+def test_gunicorn_is_bound_no_wider_by_its_own_arguments(tmp_path: Path, bind: str) -> None:
+    arguments = f"--bind {bind.format(port=free_port(), folder=tmp_path)}"
+    line = refusal(tmp_path, SERVER="gunicorn", GUNICORN_CMD_ARGS=arguments)
+    assert line.startswith("afterwrite: HOST=")
+    assert "can be reached from other machines, and there are no keys" in line
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="gunicorn does not run there")
+def test_gunicorn_with_arguments_of_its_own_starts_with_keys(make_server: MakeServer) -> None:
+    server = make_server(SERVER="gunicorn", API_KEYS=KEYS)
+    server.environment["GUNICORN_CMD_ARGS"] = f"--bind 0.0.0.0:{server.port}"
+    assert server.start().get("/api/entries")[0] == 401
+    assert "serving on http://0.0.0.0:" in server.log
 
 
 def test_keys_let_it_start_and_are_asked_for(make_server: MakeServer) -> None:
@@ -146,6 +164,11 @@ def test_an_open_server_answers_only_to_its_own_names(open_site: Site, host: str
         assert "dev.py key add" in answer.get_json(force=True)["detail"]
 
 
+def test_what_is_forwarded_opens_no_server_under_another_name(open_site: Site) -> None:
+    headers = {"Host": "evil.test", "X-Forwarded-Host": "localhost", "Forwarded": "host=localhost"}
+    assert open_site.send("GET", "/api/entries", headers=headers).status_code == 421
+
+
 def test_names_do_not_matter_where_keys_do(tmp_path: Path) -> None:
     elsewhere = {"Host": "shop.test"}
     with site_over(tmp_path / "keys") as site:
@@ -195,6 +218,10 @@ def test_anonymous_callers_have_the_role_that_was_given_also_beside_keys(
         (Settings(host="0.0.0.0", published_host="127.0.0.1"), False, Role.ADMIN),
         (Settings(host="127.0.0.1", allow_anonymous="read"), False, Role.READ),
         (Settings(host="0.0.0.0", allow_anonymous="write"), False, Role.WRITE),
+        (Settings(proxies=1), True, Role.NOBODY),
+        (Settings(proxies=1, allow_anonymous="read"), False, Role.READ),
+        (Settings(proxies=1), False, None),
+        (Settings(host="0.0.0.0", published_host="127.0.0.1", proxies=1), False, None),
         (Settings(host="0.0.0.0"), False, None),
         (Settings(host="shop.test"), False, None),
         (Settings(host="127.0.0.1", published_host="0.0.0.0"), False, None),
@@ -204,7 +231,7 @@ def test_who_needs_no_key(settings: Settings, has_keys: bool, role: Role | None)
     if role is not None:
         assert anonymous_role(settings, has_keys=has_keys) is role
         return
-    with pytest.raises(SettingsError, match="can be reached from other machines"):
+    with pytest.raises(SettingsError, match=r"(can be reached|leads others here).*, and there are no keys"):
         anonymous_role(settings, has_keys=has_keys)
 
 

@@ -16,7 +16,7 @@ from access.key_file import add_key, remove_key
 from access.keys import Key, hash_of
 from access.local_paths import local_path
 from access.roles import Role
-from access.session import Sessions
+from access.session import EndedSessions, Held, Sessions
 
 TOKEN = re.compile(r'<meta name="csrf-token" content="([^"]+)">')
 MUTATION = {"query": 'mutation { createEntry(title: "x") { id } }'}
@@ -179,8 +179,38 @@ def test_a_session_ends_after_its_hours(site: Site, monkeypatch: pytest.MonkeyPa
 def test_signing_out_ends_the_session(site: Site) -> None:
     browser = signed_in(site)
     token = token_of(browser, "/products")
+    kept = browser.get_cookie("afterwrite")
+    assert kept is not None
+    other = signed_in(site)
     assert browser.post("/sign-out", data={"csrf_token": token}).status_code == 303
     assert browser.get("/api/entries").status_code == 401
+    browser.set_cookie("afterwrite", kept.value)  # as somebody would who copied it before
+    assert browser.get("/api/entries").status_code == 401
+    assert other.get("/api/entries").status_code == 200  # another session of the same key
+
+
+def test_signing_in_again_ends_the_session_before(site: Site) -> None:
+    browser = signed_in(site)
+    kept = browser.get_cookie("afterwrite")
+    assert kept is not None
+    token = token_of(browser, "/products")
+    form = {"csrf_token": token, "key": SECRETS[Role.READ]}
+    assert browser.post("/sign-in", data=form).status_code == 303
+    assert browser.get("/api/entries").status_code == 200
+    browser.set_cookie("afterwrite", kept.value)
+    assert browser.get("/api/entries").status_code == 401
+
+
+def test_ended_sessions_are_forgotten_when_their_hours_are_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended, now = EndedSessions(hours=1), 1_000_000
+    monkeypatch.setattr(time, "time", lambda: now)
+    ended.add("first")
+    assert not ended.lasts(Held("ann", "mark", "first", now))
+    now += 3601
+    ended.add("second")
+    assert ended.remembered == 1
+    assert not ended.lasts(Held("ann", "mark", "second", now))
+    assert ended.lasts(Held("ann", "mark", "third", now))
 
 
 def test_signing_in_begins_anew_with_another_token(site: Site) -> None:
@@ -279,11 +309,26 @@ def test_htmx_is_told_to_open_the_sign_in_page(site: Site) -> None:
     assert answer.headers["HX-Redirect"] == "/sign-in?next=/tasks%3Fstatus%3DFAILED"
 
 
-def test_who_may_too_little_is_told_so_on_a_small_page(site: Site) -> None:
+def test_who_may_too_little_is_told_so_on_a_page_of_the_console(site: Site) -> None:
     browser = signed_in(site, Role.READ)
     answer = browser.get("/products/new", headers={"Accept": "text/html"})
-    assert (answer.status_code, answer.mimetype) == (403, "text/plain")
-    assert "needs the role write, and the key read has read" in answer.get_data(as_text=True)
+    assert (answer.status_code, answer.mimetype) == (403, "text/html")
+    page = answer.get_data(as_text=True)
+    assert "needs the role write, and the key read has read" in page
+    assert '<a class="brand"' in page
+    answer = browser.get("/products/new", headers={"HX-Request": "true"})
+    assert (answer.status_code, answer.headers["HX-Reswap"]) == (403, "none")
+    assert "needs the role write" in answer.headers["HX-Trigger"]
+
+
+def test_who_asks_too_often_is_told_so_on_a_page_of_the_console(tmp_path: Path) -> None:
+    with site_over(tmp_path / "data", rate_limit="1/hour") as site:
+        browser = site.client()
+        assert browser.get("/sign-in").status_code == 200
+        answer = browser.get("/sign-in")
+        assert (answer.status_code, answer.mimetype) == (429, "text/html")
+        assert int(answer.headers["Retry-After"]) >= 1
+        assert "try again in" in answer.get_data(as_text=True)
 
 
 @pytest.mark.parametrize(

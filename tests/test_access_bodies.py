@@ -1,0 +1,152 @@
+"""Bodies that strangers send slowly, or by the megabyte: they hold few threads, and are not read for nothing."""
+
+import contextlib
+import socket
+import time
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from access_site import KEYS, SECRETS, Site, code_of, site_over
+from conftest import ServerProcess
+
+from access.at_once import AtOnce
+from access.roles import Role
+from settings import Settings
+
+SLOW = 40  # more than there are threads
+FORM = "application/x-www-form-urlencoded"
+
+FILE_HEAD = b'--x\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n'
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    with site_over(tmp_path / "data") as made:
+        yield made
+
+
+class Unread(BytesIO):
+    """A body that must not be read."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        raise AssertionError("the body was read")
+
+
+@contextlib.contextmanager
+def slow_requests(server: ServerProcess, path: str, media_type: str, cookie: str) -> Iterator[None]:
+    """Forty requests whose heads and first bytes have come, and whose ends never do."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(SLOW):
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), 10))
+            client.sendall(
+                f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {media_type}\r\nCookie: {cookie}\r\n"
+                "Content-Length: 1000\r\n\r\na".encode()
+            )
+        yield
+
+
+def cookie_of(server: ServerProcess) -> str:
+    """The cookie with which anybody may send the form of the sign-in page."""
+    with contextlib.closing(server.client()) as client:
+        client.connection.request("GET", "/sign-in")
+        answer = client.connection.getresponse()
+        answer.read()
+        return str(answer.headers["Set-Cookie"]).partition(";")[0]
+
+
+@pytest.mark.parametrize("http_server", ["granian", "gunicorn"])
+@pytest.mark.parametrize(
+    ("path", "media_type"),
+    [("/sign-in", FORM), ("/webhook", "application/json"), ("/graphql", "application/json")],
+)
+def test_slow_strangers_leave_threads_for_others(
+    make_server: Callable[..., ServerProcess], http_server: str, path: str, media_type: str
+) -> None:
+    server = make_server(SERVER=http_server, API_KEYS=KEYS).start()
+    with slow_requests(server, path, media_type, cookie_of(server)):
+        for asked in ("/ready", "/api/entries"):
+            started = time.monotonic()
+            headers = {"Authorization": f"Bearer {SECRETS[Role.READ]}"}
+            with contextlib.closing(server.client()) as client:
+                assert client.request("GET", asked, headers=headers)[0] == 200
+            assert time.monotonic() - started < 5
+
+
+def test_who_finds_no_place_is_told_when_to_come_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(AtOnce, "take", lambda _self, _who: False)
+    answer = site.send("POST", "/webhook", json={"a": 1})
+    assert (answer.status_code, code_of(answer)) == (503, "SERVER_BUSY")
+    assert int(answer.headers["Retry-After"]) >= 1
+    # Whoever shows a key may hold threads.
+    assert site.send("POST", "/api/entries", Role.WRITE, json={"title": "x"}).status_code == 201
+
+
+def test_places_are_counted_for_all_and_for_each() -> None:
+    places = AtOnce(3, 2)
+    assert places.take("ann") and places.take("ann") and not places.take("ann")
+    assert places.take("bob") and not places.take("bob") and not places.take("eve")
+    places.give_back("ann")
+    assert places.take("eve")
+    for who in ("ann", "bob", "eve"):
+        places.give_back(who)
+    assert all(places.take(who) for who in ("x", "x", "y"))
+
+
+def test_a_form_without_a_session_is_refused_unread(site: Site) -> None:
+    for path, status in (("/sign-in", 403), ("/sign-out", 403), ("/products", 401)):
+        answer = site.send(
+            "POST",
+            path,
+            input_stream=Unread(),
+            content_type=FORM,
+            environ_overrides={"CONTENT_LENGTH": "1000"},
+        )
+        assert answer.status_code == status
+
+
+@pytest.mark.parametrize(
+    ("path", "limit"),
+    [
+        ("/sign-in", 64 << 10),
+        ("/sign-out", 64 << 10),
+        ("/entries", 64 << 10),
+        ("/products", 256 << 10),
+        ("/products/1", 256 << 10),
+        ("/process", 1 << 20),
+        ("/products/upload", (2 << 20) + (64 << 10)),
+    ],
+)
+def test_forms_are_as_long_as_they_need_to_be(tmp_path: Path, path: str, limit: int) -> None:
+    settings = {"max_body_bytes": 1 << 20, "upload_max_bytes": 2 << 20}
+    with site_over(tmp_path / "data", api_keys="", **settings) as site:
+        for length, status in ((limit - 1_000, 403), (limit + 1, 413)):  # 403: the form has no token
+            browser = site.client()
+            browser.get("/sign-in")
+            body = FILE_HEAD + b"x" * length + b"\r\n--x--\r\n"
+            answer = browser.post(path, data=body, content_type="multipart/form-data; boundary=x")
+            assert answer.status_code == status
+
+
+def test_a_body_that_is_too_long_or_broken_is_refused_as_its_place_does(site: Site) -> None:
+    most = Settings().max_body_bytes
+    answer = site.send("POST", "/webhook", data=b" " * (most + 1), content_type="application/json")
+    assert (answer.status_code, code_of(answer)) == (413, "BODY_TOO_LARGE")
+    answer = site.send(
+        "POST",
+        "/webhook",
+        input_stream=BytesIO(b"{"),
+        content_type="application/json",
+        environ_overrides={"CONTENT_LENGTH": "9"},
+    )
+    assert (answer.status_code, code_of(answer)) == (400, "BAD_REQUEST")
+
+
+def test_readiness_is_told_to_head_as_to_get(tmp_path: Path) -> None:
+    with site_over(tmp_path / "data", rate_limit="1/hour") as site:
+        wrong = {"Authorization": "Bearer aw_wrong"}
+        for _ in range(3):
+            for method in ("GET", "HEAD"):
+                assert site.send(method, "/ready", headers=wrong).status_code == 200
+                assert site.send(method, "/health").status_code == 200

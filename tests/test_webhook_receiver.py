@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from task_house import make_task_database
 
@@ -170,6 +170,7 @@ def test_half_a_character_in_a_correlation_id_is_no_error(desk: Desk) -> None:
     assert (received.correlation_id, desk.receiver.newest()) == ("a?", [received])
 
 
+@settings(deadline=None)  # it writes to a disk
 @given(st.dictionaries(st.sampled_from(["id", "timestamp", "signature"]), st.text()), st.binary())
 def test_anything_that_comes_is_kept(
     tmp_path_factory: pytest.TempPathFactory, changed: dict[str, str], body: bytes

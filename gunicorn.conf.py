@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from dataclasses import replace
 from functools import partial
 from types import FrameType
@@ -64,18 +65,25 @@ def _stop_with_main_process() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def post_worker_init(_worker: object) -> None:
-    """Let event streams end at SIGTERM: gunicorn waits for them. Answer bad HTTP in JSON as the rest does."""
+def post_worker_init(worker: Any) -> None:
+    """Let event streams end at SIGTERM, and silent connections: gunicorn waits for them. Answer bad HTTP in JSON."""
     handler = signal.getsignal(signal.SIGTERM)
 
     def announce_and_stop(number: int, frame: FrameType | None) -> None:
         app.announce_stop()
+        _give_up_silent_connections(worker)
         if callable(handler):
             handler(number, frame)
 
     signal.signal(signal.SIGTERM, announce_and_stop)
     gunicorn.util.write_error = _write_error
     _wait_for_no_stranger()
+
+
+def _give_up_silent_connections(worker: Any) -> None:
+    """Browsers open connections before they need them; gunicorn would wait for one to speak until it kills itself."""
+    for connection in worker.pending_conns:
+        connection.timeout = min(connection.timeout, time.monotonic())
 
 
 def _wait_for_no_stranger() -> None:

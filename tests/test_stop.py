@@ -3,6 +3,8 @@
 import contextlib
 import http.client
 import random
+import select
+import socket
 import subprocess
 import sys
 import time
@@ -73,6 +75,16 @@ def test_a_stop_with_a_locked_database_leaves_the_writes_to_the_next_start(
     server.start()
     wait_applied(server)
     assert stored_titles(server.data_dir) == ["waits"]
+
+
+@SERVERS
+def test_a_connection_that_says_nothing_holds_up_no_stop(make_server: MakeServer, kind: str) -> None:
+    server = make_server(SERVER=kind).start()
+    with socket.create_connection(("127.0.0.1", server.port)) as silent:  # as browsers open them in advance
+        assert select.select([silent], [], [], 1.5) == ([], [], [])  # it is waited for
+        started = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - started < 15
 
 
 @SERVERS

@@ -7,12 +7,15 @@ from urllib.parse import quote
 from flask import Flask, Request, Response, redirect, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from access.caller import current_caller
 from access.control import CONSOLE, AccessControl, install
 from access.headers import with_headers
 from access.local_paths import local_path
 from access.refusal import Refused
+from access.roles import Role
 from access.session import session_secret, use_sessions
 from graphql_http import HttpRefusal, RequestError, answer_refusal, wants_page
+from graphql_http.body import read_on
 from rest_api import Problem, is_rest
 
 SIGN_IN = "/sign-in"
@@ -37,6 +40,8 @@ def add_gate(app: Flask, access: AccessControl) -> None:
         try:
             access.admit(asked)
         except Refused as refused:
+            if current_caller().role > Role.NOBODY:  # the bodies of those who are nobody are read already
+                read_on(asked.environ, 2 * (asked.max_content_length or 0))
             if refused.status != 401 and (asked.endpoint or "").startswith(CONSOLE):
                 raise  # the console has a page for it
             return _answer(asked, refused)

@@ -3,7 +3,6 @@
 import hashlib
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,12 +27,12 @@ from console.tasks import add_task_pages
 from console.writes import add_write_pages
 from database.schema import StoreError
 from graphql_http import RequestError
+from graphql_http.body import read_on
 from request_context import Context
 from service import Service
 from tasks.registry import TaskRefused
 
 _log = logging.getLogger("afterwrite.console")
-_READ_AT_ONCE = 1 << 20
 _STATIC = Path(__file__).parent / "static"
 
 
@@ -99,19 +98,9 @@ def _answer_error(error: Exception) -> Response:
             return refused(f"The database cannot be used now: {error}", 503)
         case RequestEntityTooLarge():
             most = request.max_content_length or 0
-            _read_on(most)
+            read_on(request.environ, 2 * most)
             return refused(f"What was sent is too long: {most:,} bytes are the limit", 413)
         case HTTPException(code=int(status)) if status < 500:
             return refused(error.description or error.name, status)
     _log.error("a page could not be made", exc_info=error)
     return refused("Something went wrong on the server: its log has the reason", 500)
-
-
-def _read_on(most: int) -> None:
-    """Read a body to its end that is a little too long: a client that still sends would not see the answer."""
-    left = request.content_length or 0
-    if left > 2 * most:
-        return
-    with suppress(OSError):  # it went away
-        while left > 0 and (part := request.environ["wsgi.input"].read(min(left, _READ_AT_ONCE))):
-            left -= len(part)

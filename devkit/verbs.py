@@ -21,7 +21,8 @@ from devkit.place import ROOT, Place, place_from_environment, temporary_place
 from settings import from_environment
 
 # A file at a time for each, because the tests of a file share a server; more than two, because most tests wait.
-_ALL_TESTS = ["--numprocesses", "3", "--dist", "loadfile"]
+# In the order of tests/conftest.py, which begins with the files that take longest.
+_ALL_TESTS = ["--numprocesses", "3", "--dist", "loadfile", "--no-loadscope-reorder"]
 
 
 def say(text: str) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Protocol
 
+_READ_AT_ONCE = 1 << 20
+
 
 class BodyBroken(Exception):
     """A body that did not come whole; the text says how."""
@@ -36,6 +38,20 @@ def read_body(environ: Mapping[str, Any], max_bytes: int) -> bytes:
     if environ.get("wsgi.input_terminated") or environ.get("HTTP_TRANSFER_ENCODING"):
         return _read_to_end(stream, max_bytes)
     return b""
+
+
+def read_on(environ: Mapping[str, Any], most: int) -> None:
+    """Read a body that nobody wants to its end, if it is announced with `most` bytes at the most.
+
+    A client that still sends would not see the answer.
+    """
+    header = environ.get("CONTENT_LENGTH") or ""
+    left = int(header) if header.isascii() and header.isdigit() and len(header) < 20 else 0
+    if left > most:
+        return
+    with suppress(OSError):  # it went away
+        while left > 0 and (part := environ["wsgi.input"].read(min(left, _READ_AT_ONCE))):
+            left -= len(part)
 
 
 def _read_announced(stream: _Readable, header: str, max_bytes: int) -> bytes:

@@ -210,6 +210,30 @@ def wait_until(condition: Callable[[], Any], timeout: float = 30) -> Any:
     return found
 
 
+# Begun first, so that at the end no process works through one of them while the others have nothing left to do.
+LONGEST = (
+    "test_kill",
+    "test_task_kill",
+    "test_console_everywhere",
+    "test_write_model",
+    "test_console_forms",
+    "test_stop",
+    "test_backlog",
+    "test_compiled_differential",
+    "test_console_tasks",
+    "test_dev",
+    "test_console_products",
+    "test_task_database_away",
+    "test_console_http",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
+
+
 @pytest.fixture
 def make_server(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
     """Makes servers over data folders; every one that still runs is killed at the end."""

@@ -61,13 +61,14 @@ def test_a_lock_is_renewed_as_long_as_its_worker_lives(make_house: MakeHouse) ->
         await gate.wait()
         return await done(task, context)
 
+    seconds = 5 * SECONDS  # longer than a busy machine stands still
     holder, other = CalledWorker(work), CalledWorker(done)
-    first = make_house(holder, lock_seconds=SECONDS).start()
+    first = make_house(holder, lock_seconds=seconds).start()
     task = first.create()
     holder.wait_begun()
-    second = make_house(other, lock_seconds=SECONDS).start()
+    second = make_house(other, lock_seconds=seconds).start()
     claimed_at = first.get(task).locked_at_us or 0
-    wait_until(lambda: (first.get(task).locked_at_us or 0) >= claimed_at + 2 * SECONDS * 1e6)
+    wait_until(lambda: (first.get(task).locked_at_us or 0) >= claimed_at + 2 * seconds * 1e6)
     gate.open()
     assert first.wait(task).result == {"attempt": 1}
     assert other.began == []

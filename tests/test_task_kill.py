@@ -124,7 +124,15 @@ def test_a_task_that_kills_its_process_each_time_ends_failed_and_takes_no_other_
     make_server: MakeServer,
 ) -> None:
     server = make_server(**WORKERS).start()
-    doomed = server.query(CREATE, {"type": "doomed", "key": "doomed"})["createTask"]["id"]
+
+    def accepted() -> (
+        Any
+    ):  # it may end its process before the answer has left: the key makes it safe to ask again
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            return server.query(CREATE, {"type": "doomed", "key": "doomed"})["createTask"]["id"]
+        return None
+
+    doomed = wait_until(accepted, 60)
 
     def ended() -> Any:
         with contextlib.suppress(OSError, http.client.HTTPException):

@@ -3,10 +3,10 @@
 import json
 import re
 from collections.abc import Iterator
-from math import isinf
 from typing import Any
 
-DEPTH_MAX = 100
+from graphql_http.json_rules import DEPTH_MAX, finite, is_deep, refuse_constant
+
 # An escape is the only way for these to get into a text: look before looking closely.
 _MAY_BE_UNUSABLE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 _UNUSABLE = re.compile("[\x00\ud800-\udfff]")
@@ -32,7 +32,7 @@ def decode(text: str) -> Any:
         raise JsonRefused(_TOO_DEEP) from None
     except ValueError as error:  # JSONDecodeError is one, so is a number that is too long
         raise JsonRefused(f"not valid JSON: {error}" if text else "empty") from error
-    if text.count("[") + text.count("{") > DEPTH_MAX and _is_deep(value):
+    if is_deep(text, value):
         raise JsonRefused(_TOO_DEEP)
     if _MAY_BE_UNUSABLE.search(text) and any(map(_UNUSABLE.search, _texts(value))):
         raise JsonRefused(
@@ -60,28 +60,7 @@ def _repeated(pairs: list[tuple[str, Any]]) -> str:
     return name
 
 
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not a JSON number")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if isinf(number):
-        raise ValueError(f"the number {text[:60]} is too large")
-    return number
-
-
-_decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant, parse_float=_finite)
-
-
-def _is_deep(value: Any) -> bool:
-    level = [value]
-    for _ in range(DEPTH_MAX + 1):
-        level = [node for node in level if isinstance(node, dict | list)]
-        if not level:
-            return False
-        level = [child for node in level for child in _children(node)]
-    return True
+_decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=refuse_constant, parse_float=finite)
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from bench.bulk_load import load_file
 from bench.catalogue_size import search_misses, start_to_ready
 from bench.compare import compare
+from bench.console_pages import console_pages
 from bench.load import CLIENTS
 from bench.plan import Plan
 from bench.servers import THREADS
@@ -34,6 +35,7 @@ MEASUREMENTS: dict[str, Callable[[Plan], list[Row]]] = {
     "load": load_file,
     "search": search_misses,
     "start": start_to_ready,
+    "pages": console_pages,
     "tasks": tasks,
 }
 

@@ -16,6 +16,7 @@ from request_context import Context
 from service import Service
 from task_requests import create_of_arguments, prune, tasks_page
 from tasks.listing import TypeReport
+from tasks.queue import TaskQueue
 from tasks.registry import TaskRefused
 from tasks.task import Task, TaskStatus
 
@@ -31,6 +32,16 @@ def add_task_pages(blueprint: Blueprint, service: Service, context: Callable[[],
     def tasks() -> Response:
         return page_of(queue.changes, lambda: _list(context()))
 
+    @blueprint.get("/tasks/<int:task_id>")
+    def task(task_id: int) -> Response:
+        return _one(context(), task_id)  # always made: that a lock is renewed is no change of a task
+
+    _add_new_tasks(blueprint, context)
+    _add_actions(blueprint, queue, context)
+    _add_prune(blueprint, context)
+
+
+def _add_new_tasks(blueprint: Blueprint, context: Callable[[], Context]) -> None:
     @blueprint.get("/tasks/new/<kind>")
     def new_task(kind: str) -> Response:
         return page("task_form.html", place="tasks", kind=_kind(kind), form=Form({}))
@@ -51,10 +62,8 @@ def add_task_pages(blueprint: Blueprint, service: Service, context: Callable[[],
             return page("task_form.html", 422, place="tasks", kind=asked, form=shown)
         return page("task_made.html", place="tasks", task=made)
 
-    @blueprint.get("/tasks/<int:task_id>")
-    def task(task_id: int) -> Response:
-        return _one(context(), task_id)  # always made: that a lock is renewed is no change of a task
 
+def _add_actions(blueprint: Blueprint, queue: TaskQueue, context: Callable[[], Context]) -> None:
     @blueprint.post("/tasks/<int:task_id>/cancel")
     def cancel_task(task_id: int) -> Response:
         found = queue.cancel(known_id(task_id), context().by)
@@ -76,6 +85,8 @@ def add_task_pages(blueprint: Blueprint, service: Service, context: Callable[[],
         queue.resume(task_type, context().by)
         return done(f"{task_type} is resumed", url_for("console.tasks"))
 
+
+def _add_prune(blueprint: Blueprint, context: Callable[[], Context]) -> None:
     @blueprint.get("/tasks/prune")
     def prune_form() -> Response:
         return page("prune_form.html", place="tasks", days=_PRUNED_DAYS)

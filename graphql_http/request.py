@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isinf
 from typing import Any
 from urllib.parse import parse_qsl
 
 from graphql_http.body import BodyBroken, BodyTooLong, read_body
 from graphql_http.errors import HttpRefusal
+from graphql_http.json_rules import DEPTH_MAX, finite, is_deep, refuse_constant
 
-MAX_JSON_DEPTH = 100
 MAX_URL_PARAMETERS = 20
 _JSON_CONTENT_TYPES = frozenset({"application/json", "application/json; charset=utf-8"})
 
@@ -104,41 +103,16 @@ def _parse_json(text: str, what: str) -> Any:
         raise HttpRefusal(400, f"{what} has half of a surrogate pair, which is no character.") from None
     except ValueError as error:  # JSONDecodeError is one, so is a number that is too long
         raise HttpRefusal(400, f"{what} is not valid JSON: {error}.") from None
-    if text.count("[") + text.count("{") > MAX_JSON_DEPTH and _is_deep(value):
+    if is_deep(text, value):
         raise _too_deep(what)
     return value
 
 
 def _too_deep(what: str) -> HttpRefusal:
-    return HttpRefusal(400, f"{what} nests lists or objects more than {MAX_JSON_DEPTH} deep.")
+    return HttpRefusal(400, f"{what} nests lists or objects more than {DEPTH_MAX} deep.")
 
 
-def _is_deep(value: Any) -> bool:
-    level = [value] if isinstance(value, (dict, list)) else []
-    for _ in range(MAX_JSON_DEPTH):
-        level = [
-            child
-            for node in level
-            for child in (node.values() if isinstance(node, dict) else node)
-            if isinstance(child, (dict, list))
-        ]
-        if not level:
-            return False
-    return True
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not a JSON number")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if isinf(number):
-        raise ValueError(f"the number {text[:100]} is too large")
-    return number
-
-
-_decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
+_decoder = json.JSONDecoder(parse_constant=refuse_constant, parse_float=finite)
 
 
 def _parameters(value: Any) -> Parameters:

@@ -1,0 +1,38 @@
+"""Says what of JSON is refused wherever JSON is read: NaN and its like, numbers too large, what nests too deep."""
+
+from __future__ import annotations
+
+from math import isinf
+from typing import Any
+
+DEPTH_MAX = 100
+
+
+def refuse_constant(name: str) -> Any:
+    """For ``parse_constant``: NaN and the infinities are no JSON. Raises ValueError."""
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def finite(text: str) -> float:
+    """For ``parse_float``. Raises ValueError for a number that no float can hold."""
+    number = float(text)
+    if isinf(number):
+        raise ValueError(f"the number {text[:60]} is too large")
+    return number
+
+
+def is_deep(text: str, value: Any) -> bool:
+    """Whether a value nests more than DEPTH_MAX lists and objects; ``text`` is what it was decoded from."""
+    if text.count("[") + text.count("{") <= DEPTH_MAX:
+        return False
+    level = [value] if isinstance(value, (dict, list)) else []
+    for _ in range(DEPTH_MAX):
+        level = [
+            child
+            for node in level
+            for child in (node.values() if isinstance(node, dict) else node)
+            if isinstance(child, (dict, list))
+        ]
+        if not level:
+            return False
+    return True

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Collection
 from urllib.parse import quote
 
-from flask import Flask, Request, Response, redirect, request
+from flask import Flask, Request, Response, after_this_request, redirect, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from access.caller import current_caller
@@ -40,14 +40,27 @@ def add_gate(app: Flask, access: AccessControl) -> None:
         try:
             access.admit(asked)
         except Refused as refused:
-            if current_caller().role > Role.NOBODY:  # the bodies of those who are nobody are read already
-                read_on(asked.environ, 2 * (asked.max_content_length or 0))
+            if not _body_is_read(asked, refused):
+                after_this_request(_with_end)
             if refused.status != 401 and (asked.endpoint or "").startswith(CONSOLE):
                 raise  # the console has a page for it
             return _answer(asked, refused)
         return None
 
     app.wsgi_app = with_headers(app.wsgi_app)  # type: ignore[method-assign, assignment]
+
+
+def _body_is_read(asked: Request, refused: Refused) -> bool:
+    """Read on what a holder of a key sends; of nobody it is read already, unless it was refused for its body."""
+    if current_caller().role > Role.NOBODY:
+        return read_on(asked.environ, 2 * (asked.max_content_length or 0))
+    return refused.status not in (413, 503)
+
+
+def _with_end(answer: Response) -> Response:
+    """Say that the connection ends: a client that would send its next request on it would lose it."""
+    answer.headers["Connection"] = "close"
+    return answer
 
 
 def permit_with(access: AccessControl) -> Callable[[Request, str, Collection[str]], None]:

@@ -265,6 +265,7 @@ def test_a_file_that_is_too_long_is_refused(make_server: MakeServer) -> None:
         )
         assert answer.status_code == status
         assert "are the limit" in answer.text
+        assert (answer.headers.get("Connection") == "close") is (status == 413)  # it was not read to its end
     assert (
         visitor.http.post(
             "/products/upload", files={"file": ("x.csv", b"title,price\n")}, headers=headers

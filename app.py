@@ -6,6 +6,7 @@ imported where it begins to.
 
 import logging
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import serving
@@ -13,11 +14,11 @@ from access.key_ring import KeyRing
 from access.opening import anonymous_role, warning_of
 from access.rate import rate_limit_of
 from database.schema import StoreError
-from database.task_database import open_with_tasks
+from database.stores import prepare_stores, secret_of
 from logs import check_log_file, set_up_logs
 from settings import Settings, SettingsError, from_environment
 from tasks.workers import build_workers
-from webhooks.secret_file import secret_of
+from webhooks.secret import webhook_secret
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -42,7 +43,8 @@ def wsgi() -> "Flask":
     service = Service(settings)
     service.start()
     _running.append(service)
-    _log.info("serving on http://%s:%d, data in %s", settings.host, settings.port, settings.data_dir)
+    place = "PostgreSQL" if settings.database_url else settings.data_dir
+    _log.info("serving on http://%s:%d, data in %s", settings.host, settings.port, place)
     return create_app(service, access)
 
 
@@ -63,8 +65,8 @@ def main() -> int:
     try:
         settings = from_environment()
         # Opened once here, so that what is wrong is said in one line before any process is started.
-        open_with_tasks(settings).close()
-        build_workers(settings, settings.webhook_secret or secret_of(settings.data_dir))
+        prepare_stores(settings)
+        build_workers(settings, webhook_secret(settings, partial(secret_of, settings)))
         check_log_file(settings)
         check_access(settings)
         serving.check_address(settings)

@@ -10,13 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from accepting import Acceptor, Limits, NotAcceptedError, Refusal
+from accepting import Acceptor, NotAcceptedError, Refusal
 from background import BackgroundLoop
-from database.journal import Journal, KeyUse
-from database.ledger import Ledger
+from database.bus import Bus
 from database.schema import StoreError
-from database.writer import CatalogueWriter, SettledBatch
-from time_ordered import first_id_of
+from database.write_store import KeyUse, Limits, SettledBatch, WriteStore
+from settings import Settings
 from waiting import Waiters
 from writes import Write, WriteFilter, WriteRequest, WriteStatus
 
@@ -24,14 +23,9 @@ __all__ = ["NotAcceptedError", "QueueLimits", "QueueState", "QueueStatus", "Refu
 
 _log = logging.getLogger("afterwrite.queue")
 
-_INDEX_BATCH = 1_000
-_INDEX_LAG_MAX = 2_000  # a tail that is scanned in about a millisecond
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 2.0
-_QUIET_SECONDS = 1.0
 _RATE_SECONDS = 10
-_HOUSEKEEPING_SECONDS = 60
-_KEYS_PRUNED_AT_ONCE = 1_000
 
 
 class QueueState(StrEnum):
@@ -54,6 +48,23 @@ class QueueLimits:
     max_waiters: int
     stop_seconds: float
     idempotency_seconds: float
+
+    @classmethod
+    def of(cls, settings: Settings) -> "QueueLimits":
+        """The limits that the settings say."""
+        return cls(
+            max_writes=settings.queue_max_writes,
+            max_bytes=settings.queue_max_bytes,
+            batch_size=settings.batch_size,
+            max_waiters=settings.max_waiters,
+            stop_seconds=settings.stop_seconds,
+            idempotency_seconds=settings.idempotency_hours * 3600,
+        )
+
+    @property
+    def of_store(self) -> Limits:
+        """What the store keeps."""
+        return Limits(self.max_writes, self.max_bytes, self.idempotency_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,38 +94,20 @@ class WriteQueue:
 
     def __init__(
         self,
-        journal: Journal,
-        ledger: Ledger,
-        writer: CatalogueWriter,
+        store: WriteStore,
         background: BackgroundLoop,
         limits: QueueLimits,
-        last_product_id: int,
         on_settled: Callable[[Sequence[Write]], None] = lambda _: None,
     ) -> None:
-        last_write_id, last_settled_product_id = ledger.last_ids()
-        self._journal, self._ledger, self._writer = journal, ledger, writer
-        self._background, self._limits, self._on_settled = background, limits, on_settled
+        self._store, self._background, self._limits, self._on_settled = store, background, limits, on_settled
         self._drain_task: asyncio.Task[None] | None = None
-        leftover = journal.after(0, 1)
-        if leftover and leftover[0].id <= last_write_id:  # settled, and not dropped before a crash
-            journal.forget(last_write_id)
-        self._acceptor = Acceptor(
-            journal,
-            Limits(limits.max_writes, limits.max_bytes),
-            last_write_id,
-            max(last_product_id, last_settled_product_id),
-        )
-        self._totals = ledger.totals()
-        oldest = journal.after(0, 1)
-        settled_through = oldest[0].id - 1 if oldest else self._acceptor.last_write_id
-        self._waiters = Waiters(settled_through, limits.max_waiters)
+        self._acceptor = Acceptor(store.take, limits.max_writes, limits.max_bytes)
+        self._waiters = Waiters(store.settled_through(), limits.max_waiters)
         self._rate: deque[tuple[int, int]] = deque(maxlen=_RATE_SECONDS + 1)
-        self._index_lag = _INDEX_LAG_MAX  # unknown at the start: look at once
         self._trouble: str | None = None
         self._idle = False
         self.stop_announced = False
         self._stopping = False
-        self._housekeeping_due = 0.0
 
     # -- accept ---------------------------------------------------------------------------------------------
 
@@ -139,20 +132,20 @@ class WriteQueue:
 
     def find(self, write_id: int) -> Write | None:
         """The receipt of a write, or None when there was never such a write."""
-        waiting = self._journal.find(write_id)  # before the ledger: a write moves from here to there
+        waiting = self._store.find(write_id)  # before the ledger: a write moves from here to there
         if waiting is not None and not self.is_settled(write_id):
             return waiting  # also while the ledger cannot be read
-        return self._ledger.find(write_id)
+        return self._store.ledger.find(write_id)
 
     def newest(self, wanted: WriteFilter, before: int | None, limit: int) -> list[Write]:
         """The newest ``limit`` receipts with an id below ``before``, newest first."""
         end = 2**63 - 1 if before is None else before
         waiting: list[Write] = []
         if wanted.status in (None, WriteStatus.QUEUED):  # before the ledger: a write moves from here to there
-            waiting = self._journal.newest(wanted, end, self.settled_through, limit)
+            waiting = self._store.newest(wanted, end, limit)
         if wanted.status is WriteStatus.QUEUED:
             return waiting
-        settled = self._ledger.newest(wanted, end, limit)
+        settled = self._store.ledger.newest(wanted, end, limit)
         known = {write.id for write in settled}
         merged = [write for write in waiting if write.id not in known] + settled
         return sorted(merged, key=lambda write: -write.id)[:limit]
@@ -160,7 +153,7 @@ class WriteQueue:
     @property
     def last_write_id(self) -> int:
         """The id of the write that was accepted last; 0 when there was none."""
-        return self._acceptor.last_write_id
+        return self._store.last_write_id
 
     @property
     def settled_through(self) -> int:
@@ -170,23 +163,25 @@ class WriteQueue:
     @property
     def depth(self) -> int:
         """How many writes wait."""
-        return self._acceptor.depth
+        return self._store.depth
 
     def counts(self) -> dict[WriteStatus, int]:
         """How many writes have each status; those that are settled count since the catalogue was made."""
-        applied, failed = (self._totals[status] for status in (WriteStatus.APPLIED, WriteStatus.FAILED))
+        standing = self._store.standing()
         return {
-            WriteStatus.QUEUED: self.depth,
-            WriteStatus.APPLIED: applied,
-            WriteStatus.FAILED: failed,
+            WriteStatus.QUEUED: standing.depth,
+            WriteStatus.APPLIED: standing.applied,
+            WriteStatus.FAILED: standing.failed,
         }
 
     def knows(self, write_id: int) -> bool:
         """Whether an id can be that of an accepted write."""
-        return 0 < write_id <= self.last_write_id
+        return 0 < write_id <= self.last_write_id or (write_id > 0 and self._store.knows(write_id))
 
     def is_settled(self, write_id: int) -> bool:
         """Whether every write up to this id is settled."""
+        if write_id > self.settled_through:
+            self._waiters.pass_by(self._store.settled_through())
         return write_id <= self.settled_through
 
     def wait(self, write_id: int, timeout_seconds: float, *, counted: bool = True) -> Write | None:
@@ -199,29 +194,23 @@ class WriteQueue:
             settled = self._waiters.wait(write_id, timeout_seconds, counted=counted)
             if settled is not None or not self.is_settled(write_id):
                 return settled
-        return self._ledger.find(write_id)
+        return self._store.ledger.find(write_id)
 
     def status(self) -> QueueStatus:
         """The queue now; answered whatever state the files are in."""
-        depth, size = self._acceptor.depth, self._acceptor.size
-        trouble = self._acceptor.trouble
-        try:
-            oldest = self._journal.after(self._waiters.settled_through, 1) if depth else []
-        except StoreError as error:
-            oldest, trouble = [], str(error)
-        age_us = time.time_ns() // 1000 - oldest[0].accepted_at_us if oldest else 0
+        standing = self._store.standing()
         now = int(time.monotonic())
         recent = sum(count for second, count in list(self._rate) if now - _RATE_SECONDS <= second < now)
         return QueueStatus(
-            depth=depth,
-            size_bytes=size,
-            oldest_age_ms=max(0, age_us // 1000),
-            applied_total=self._totals[WriteStatus.APPLIED],
-            failed_total=self._totals[WriteStatus.FAILED],
+            depth=standing.depth,
+            size_bytes=standing.size_bytes,
+            oldest_age_ms=standing.oldest_age_ms,
+            applied_total=standing.applied,
+            failed_total=standing.failed,
             writes_per_second=recent / _RATE_SECONDS,
-            state=self._state(depth, size),
+            state=self._state(standing.depth, standing.size_bytes),
             trouble=self._trouble,
-            journal_trouble=trouble,
+            journal_trouble=self._acceptor.trouble or standing.trouble,
         )
 
     # -- start and stop -------------------------------------------------------------------------------------
@@ -231,8 +220,14 @@ class WriteQueue:
         self._wake = asyncio.Event()
         self._stop_asked = asyncio.Event()
         self._background.submit(self._drain())
-        if self._acceptor.depth:
-            _log.info("replaying %d writes from the journal", self._acceptor.depth)
+        if self._store.depth:
+            _log.info("replaying %d writes from the journal", self._store.depth)
+
+    def share(self, bus: Bus) -> None:
+        """Hear from the other processes on the same database; before the bus runs."""
+        bus.on("afterwrite_accepted", self._hear_accepted)
+        bus.on("afterwrite_settled", lambda through: self._hear_settled(int(through)))
+        bus.look(self._look)
 
     def announce_stop(self) -> None:
         """Let event streams end: the server waits for them before it stops, and nothing else ends them."""
@@ -250,11 +245,7 @@ class WriteQueue:
         loop.call_soon_threadsafe(self._wake.set)
         loop.call_soon_threadsafe(self._stop_asked.set)
         self._background.submit(self._finish()).result()
-        try:
-            self._acceptor.forget_settled()
-        except StoreError as error:  # the next start finds them in the ledger
-            self._report(error)
-        left = self._acceptor.depth
+        left = self._store.depth
         _log.info("drained" if not left else f"{left} writes wait in the journal for the next start")
 
     async def _finish(self) -> None:
@@ -264,7 +255,10 @@ class WriteQueue:
             await asyncio.wait([drain], timeout=self._limits.stop_seconds)
             drain.cancel()
             await asyncio.wait([drain])
-        await self._writer.close()
+        try:
+            await self._store.leave()
+        except StoreError as error:  # the next start finds what is settled in the ledger
+            self._report(error)
 
     # -- drain ----------------------------------------------------------------------------------------------
 
@@ -274,10 +268,10 @@ class WriteQueue:
         while True:
             try:
                 worked = await self._drain_once()
-                await self._recover()
-                if not worked and self._stopping:
-                    return
-                if not worked and self._index_lag < _INDEX_LAG_MAX:
+                self._recover()
+                if not worked:
+                    if self._stopping:
+                        return
                     await self._rest()
                 pause = _FIRST_PAUSE_SECONDS
             except Exception as error:  # noqa: BLE001 - the one place where the loop's failures are met
@@ -286,50 +280,23 @@ class WriteQueue:
                 pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 
     async def _drain_once(self) -> bool:
-        """Settle the next batch, or else tidy up; keep the search index near; whether there was a batch."""
-        batch = await self._next_batch()
-        if batch:
-            self._publish(await self._writer.settle(batch))
-            if self._acceptor.has_much_to_forget:  # no commit came along to do it
-                await asyncio.to_thread(self._acceptor.forget_settled)
-        elif not self._stopping:
-            await asyncio.to_thread(self._acceptor.forget_settled)
-            await self._keep_house()
-        if self._index_lag >= _INDEX_LAG_MAX and not self._stopping:
-            await self._follow_index()
-        return bool(batch)
-
-    async def _next_batch(self) -> list[Write]:
-        return await asyncio.to_thread(
-            self._journal.after, self._waiters.settled_through, self._limits.batch_size
-        )
-
-    async def _follow_index(self) -> None:
-        followed = await self._writer.index_some(_INDEX_BATCH)
-        # A full batch says that there is more: go on with it, a batch between two batches of writes.
-        self._index_lag = _INDEX_LAG_MAX if followed == _INDEX_BATCH else 0
+        """Settle the next batch, tidy up beside; whether there was a batch."""
+        batch = await self._store.settle_next(self._limits.batch_size)
+        if batch is not None:
+            self._publish(batch)
+        if not self._stopping:
+            await self._store.tidy(quiet=batch is None)
+        return batch is not None
 
     async def _rest(self) -> None:
-        """Wait for the next write; in a quiet moment the search index may catch up."""
+        """Wait for the next write, or until the store wants to look by itself."""
         self._wake.clear()
         self._idle = True
-        if await self._next_batch() or self._stopping:  # accepted before the flag was up
-            self._idle = False
-            return
-        try:
-            await asyncio.wait_for(self._wake.wait(), _QUIET_SECONDS if self._index_lag else None)
-        except TimeoutError:
-            self._index_lag = _INDEX_LAG_MAX
-
-    async def _keep_house(self) -> None:
-        if time.monotonic() < self._housekeeping_due:
-            return
-        kept_since = time.time_ns() // 1000 - int(self._limits.idempotency_seconds * 1_000_000)
-        pruned = await asyncio.to_thread(
-            self._journal.prune_keys, first_id_of(kept_since), _KEYS_PRUNED_AT_ONCE
-        )
-        if pruned < _KEYS_PRUNED_AT_ONCE:
-            self._housekeeping_due = time.monotonic() + _HOUSEKEEPING_SECONDS
+        longest = await self._store.rest()  # a write that came before the flag was up is seen there
+        if longest != 0 and not self._stopping:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), longest)
+        self._idle = False
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -340,10 +307,6 @@ class WriteQueue:
 
     def _publish(self, batch: SettledBatch) -> None:
         """Let the world know that writes are settled; they are on disk in the ledger."""
-        self._acceptor.settled(batch.writes)
-        for write in batch.fresh:
-            self._totals[write.status] += 1
-        self._index_lag += len(batch.fresh)
         self._rate_count(len(batch.fresh))
         self._waiters.release(batch.writes)
         self._on_settled(batch.fresh)
@@ -356,9 +319,9 @@ class WriteQueue:
             self._rate.append((second, count))
 
     def _receipts(self, first: int, count: int) -> list[Write]:
-        receipts = {write.id: write for write in self._journal.find_range(first, count)}
+        receipts = {write.id: write for write in self._store.find_range(first, count)}
         if self.is_settled(first) or len(receipts) < count:
-            receipts |= {write.id: write for write in self._ledger.find_range(first, count)}
+            receipts |= {write.id: write for write in self._store.ledger.find_range(first, count)}
         missing = [write_id for write_id in range(first, first + count) if write_id not in receipts]
         if missing:
             raise StoreError(
@@ -366,6 +329,24 @@ class WriteQueue:
                 "the product database is not the one that it was applied to"
             )
         return [receipts[write_id] for write_id in range(first, first + count)]
+
+    # -- other processes ------------------------------------------------------------------------------------
+
+    def _hear_accepted(self, payload: str) -> None:
+        """A write waits while the drain sleeps; or, ``free``: nobody drains any more."""
+        if payload == "free" or self._store.drains:
+            self._idle = False
+            self._wake.set()
+
+    def _hear_settled(self, through: int) -> None:
+        self._waiters.pass_by(through)
+
+    async def _look(self) -> None:
+        """Find out what was not heard of."""
+        before = self._store.settled_total
+        self._waiters.pass_by(await asyncio.to_thread(self._store.settled_through))
+        if not self._store.drains and before:
+            self._rate_count(self._store.settled_total - before)
 
     # -- trouble --------------------------------------------------------------------------------------------
 
@@ -376,10 +357,8 @@ class WriteQueue:
             _log.error("%s", message, exc_info=error if not expected else (error.__cause__ or error))
         self._trouble = message
 
-    async def _recover(self) -> None:
+    def _recover(self) -> None:
         if self._trouble is not None:
-            # A commit may have been done although it was reported as failed.
-            self._totals = await asyncio.to_thread(self._ledger.totals)
             self._trouble = None
             _log.info("the product database can be written again")
 

@@ -13,7 +13,7 @@ from access.headers import with_headers
 from access.local_paths import local_path
 from access.refusal import Refused
 from access.roles import Role
-from access.session import session_secret, use_sessions
+from access.session import use_sessions
 from graphql_http import HttpRefusal, RequestError, answer_refusal, wants_page
 from graphql_http.body import read_on
 from rest_api import Problem, is_rest
@@ -22,16 +22,16 @@ SIGN_IN = "/sign-in"
 _PAGES = ("graphql",)  # endpoints that browsers open, beside the console's
 
 
-def add_gate(app: Flask, access: AccessControl) -> None:
+def add_gate(app: Flask, access: AccessControl, session_secret: str) -> None:
     """Ask ``access`` before every request of the application, and put our headers on every answer.
 
-    To be called before anything else that answers before a request. Raises StoreError.
+    To be called before anything else that answers before a request.
     """
     settings = access.settings
     if settings.proxies:
         count = settings.proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)  # type: ignore[method-assign]
-    use_sessions(app, session_secret(settings.data_dir), settings.session_hours, access.ended)
+    use_sessions(app, session_secret, settings.session_hours, access.ended)
     install(access, app)
 
     @app.before_request

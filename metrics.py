@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from async_db import QueueState, QueueStatus
 from tasks.manager import ManagerStatus
@@ -16,8 +17,10 @@ _DELAY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.
 class Metrics:
     """The metrics of one server process."""
 
-    def __init__(self) -> None:
+    def __init__(self, process: str = "") -> None:
+        """``process`` is the label of everything, where more than one process is at work."""
         self._registry = CollectorRegistry()
+        self.registry: Collector = _Labelled(self._registry, process) if process else self._registry
         self._requests = Counter(
             "afterwrite_http_requests",
             "HTTP requests by route and status",
@@ -38,10 +41,19 @@ class Metrics:
             registry=self._registry,
         )
 
-    def watch(self, queue: Callable[[], QueueStatus], tasks: Callable[[], ManagerStatus]) -> None:
-        """Read the figures of the queue and of the workers whenever they are asked for."""
-        self._registry.register(_QueueFigures(queue))
-        self._registry.register(_TaskFigures(tasks))
+    def watch(
+        self,
+        queue: Callable[[], QueueStatus] | None,
+        tasks: Callable[[], ManagerStatus],
+        conflicts: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """Read the figures of the queue and of the workers whenever they are asked for.
+
+        ``conflicts`` is how many transactions were done again. A process without a queue has no figures of one.
+        """
+        if queue is not None:
+            self._registry.register(_QueueFigures(queue))
+        self._registry.register(_TaskFigures(tasks, conflicts))
 
     def count_request(self, route: str, status: int) -> None:
         """Count an answered request."""
@@ -61,7 +73,7 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """All figures in the text format of Prometheus."""
-        return generate_latest(self._registry)
+        return generate_latest(self.registry)
 
 
 class _QueueFigures:
@@ -94,9 +106,25 @@ class _QueueFigures:
         yield state
 
 
+class _Labelled(Collector):
+    """The metrics of a registry, each with the label ``process``."""
+
+    def __init__(self, registry: CollectorRegistry, process: str) -> None:
+        self._registry, self._process = registry, process
+
+    def collect(self) -> Iterable[Metric]:
+        """The figures now."""
+        for metric in self._registry.collect():
+            metric.samples = [
+                sample._replace(labels={**sample.labels, "process": self._process})
+                for sample in metric.samples
+            ]
+            yield metric
+
+
 class _TaskFigures:
-    def __init__(self, status: Callable[[], ManagerStatus]) -> None:
-        self._status = status
+    def __init__(self, status: Callable[[], ManagerStatus], conflicts: Callable[[], int]) -> None:
+        self._status, self._conflicts = status, conflicts
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: registering must not ask the workers."""
@@ -118,4 +146,9 @@ class _TaskFigures:
         )
         yield CounterMetricFamily(
             "afterwrite_task_locks_lost", "Outcomes dropped with their lock", status.lost
+        )
+        yield CounterMetricFamily(
+            "afterwrite_transaction_retries",
+            "Transactions that were in each other's way and were done again",
+            self._conflicts(),
         )

@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 from access.caller import Way, current_caller, sender_of
 from access.control import AccessControl
-from access.session import csrf_token
+from access.session import csrf_token, session_secret
 from console import console, refused
 from gate import add_gate, permit_still_with, permit_with
 from graphql_http import GraphQLView, Limits, wants_page
@@ -46,7 +46,7 @@ def create_app(service: Service, access: AccessControl) -> Flask:
         if limit := longer.get(request.endpoint):
             request.max_content_length = limit
 
-    add_gate(app, access)
+    add_gate(app, access, session_secret(service.stores.secret))
     view = GraphQLView.as_view(
         "graphql",
         schema=schema,

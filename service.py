@@ -1,25 +1,23 @@
-"""Everything behind the routes of one process: the files, the queue of writes, the tasks; their start and stop."""
+"""Everything behind the routes of one process: its data, the queue of writes, the tasks; their start and stop."""
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from typing import Any
 
 from async_db import QueueLimits, WriteQueue
 from background import BackgroundLoop
-from database.engine import open_reader
-from database.ledger import Ledger
-from database.products import Products
 from database.received import ReceivedWebhooks
-from database.task_database import open_with_tasks
-from database.writer import CatalogueWriter
+from database.stores import open_stores
 from metrics import Metrics
 from recent import RecentFigures
 from settings import Settings
+from tasks.feed import TaskFeed
 from tasks.runtime import RuntimeLimits, TaskRuntime
 from tasks.workers import build_workers
 from webhooks.receiver import Receiver
-from webhooks.secret_file import secret_of
+from webhooks.secret import webhook_secret
 from writes import Write
 
 _log = logging.getLogger("afterwrite.app")
@@ -29,46 +27,46 @@ class Service:
     """Everything behind the routes: opened by the constructor, running between ``start`` and ``stop``."""
 
     def __init__(self, settings: Settings) -> None:
-        """Open the data folder and what works on it.
+        """Open what the data is kept in, and what works on it.
 
         Raises StoreError or SettingsError with one line that says what to do.
         """
         self.settings = settings
-        self.metrics, self.recent = Metrics(), RecentFigures()
+        self.recent = RecentFigures()
         self._watching: Future[None] | None = None
         self.background = BackgroundLoop()
-        self._journal = open_with_tasks(settings)
-        self._engine = open_reader(settings.products_path, settings.threads + 2)
-        self.products = Products(self._engine)
-        self.queue = WriteQueue(
-            self._journal,
-            Ledger(self._engine),
-            CatalogueWriter(settings.products_path),
-            self.background,
-            _queue_limits(settings),
-            self.products.last_id(),
-            self._count_settled,
-        )
-        webhook_secret = settings.webhook_secret or secret_of(settings.data_dir)
+        limits = QueueLimits.of(settings)
+        self.stores = stores = open_stores(settings, limits.of_store)
+        self.sharing, self.products = stores.sharing, stores.products
+        self.metrics = Metrics("" if stores.sharing is None else stores.sharing.name)
+        self.queue = WriteQueue(stores.writes, self.background, limits, self._count_settled)
+        secret = webhook_secret(settings, stores.secret)
         self._tasks = TaskRuntime(
-            settings.tasks_path,
-            settings.journal_sync,
-            settings.threads + 4,
-            build_workers(settings, webhook_secret),
+            stores.tasks,
+            build_workers(settings, secret),
             self.background,
             RuntimeLimits.of(settings),
             self.metrics.count_tasks,
+            name="" if stores.sharing is None else stores.sharing.name,
         )
         self.tasks = self._tasks.queue
-        self.receiver = Receiver(webhook_secret, ReceivedWebhooks(self._tasks.commits, self._tasks.reader))
-        self.metrics.watch(self.queue.status, self.tasks.status)
+        self.receiver = Receiver(secret, ReceivedWebhooks(stores.tasks.commits, stores.tasks.reader))
+        self.metrics.watch(self.queue.status, self.tasks.status, stores.conflicts)
         self.accepting = False
+
+    @property
+    def runs_tasks(self) -> bool:
+        """Whether this process has workers beside its routes."""
+        return self.settings.run_workers == "on"
 
     def start(self) -> None:
         """Start the background loop, the drain and the workers; requests may come when this returns."""
         self.background.start()
         self.queue.start()
-        self._tasks.start(alone=True)  # the journal has one owner, and the task database is beside it
+        if self.runs_tasks:
+            self._tasks.start(alone=self.sharing is None)
+        if self.sharing is not None:
+            self._share()
         self._watching = self.background.submit(self.recent.watch(lambda: self.queue.depth))
         self.accepting = True
 
@@ -88,23 +86,26 @@ class Service:
         self.queue.stop()
         if self._watching is not None:
             self._watching.cancel()
+        if self.sharing is not None:
+            self.background.submit(self.sharing.stop()).result()
         self.background.stop()  # waits for it
-        self._tasks.close()
-        self._journal.close()
-        self._engine.dispose()
+        self.stores.close()
         _log.info("stopped after %.1f s", time.monotonic() - started)
+
+    def _share(self) -> None:
+        """Let this process and the others on its database hear of each other."""
+        assert self.sharing is not None
+        self.sharing.doing = self._doing
+        self.queue.share(self.sharing.bus)
+        TaskFeed(self.sharing.bus, self._tasks, self.background).start()
+        self.background.submit(self.sharing.start()).result()
+
+    def _doing(self) -> Mapping[str, Any]:
+        doing: dict[str, Any] = {"drains": self.stores.writes.drains}
+        if self.runs_tasks:
+            doing["tasks"] = dict(self.tasks.status().running)
+        return doing
 
     def _count_settled(self, writes: Sequence[Write]) -> None:
         self.metrics.count_settled(writes)
         self.recent.count_settled(writes)
-
-
-def _queue_limits(settings: Settings) -> QueueLimits:
-    return QueueLimits(
-        max_writes=settings.queue_max_writes,
-        max_bytes=settings.queue_max_bytes,
-        batch_size=settings.batch_size,
-        max_waiters=settings.max_waiters,
-        stop_seconds=settings.stop_seconds,
-        idempotency_seconds=settings.idempotency_hours * 3600,
-    )

@@ -39,6 +39,15 @@ class Settings:
     host: str = _setting("127.0.0.1", "address to listen on")
     port: int = _setting(5000, "port to listen on", least=0, most=65_535)
     data_dir: Path = _setting(Path("data"), "folder of the databases, the keys, the secrets and the log")
+    database_url: str = _setting(
+        "", "PostgreSQL for many processes, `postgresql+psycopg://…`; empty: SQLite in DATA_DIR", secret=True
+    )
+    database_direct_url: str = _setting(
+        "", "the same database past a transaction pooler, to LISTEN there; empty: DATABASE_URL", secret=True
+    )
+    database_connections: int = _setting(
+        8, "connections of a process that read PostgreSQL; it has five more", least=2, most=1_000
+    )
     server: str = _setting(
         "granian", "HTTP server that runs the application", choices=("granian", "gunicorn")
     )
@@ -85,6 +94,12 @@ class Settings:
         30, "days for which a task that has ended is kept; IDEMPOTENCY_HOURS at least", least=1, most=36_500
     )
     task_threads: int = _setting(16, "threads for the blocking code of workers", least=1, most=1_000)
+    run_workers: str = _setting(
+        "on", "`off` leaves tasks to other processes: `dev.py worker`", choices=("on", "off")
+    )
+    metrics_port: int = _setting(
+        0, "port on which a process of workers answers /metrics and /health; 0: none", most=65_535
+    )
     worker_modules: str = _setting(
         "", "modules with workers of your own, separated by commas; each has `build_workers(settings)`"
     )
@@ -181,6 +196,10 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
             f"THREADS={settings.threads} leaves no thread for queries beside "
             f"MAX_WAITERS={settings.max_waiters} and MAX_STREAMS={settings.max_streams}: "
             "raise THREADS above their sum or lower them"
+        )
+    if settings.run_workers == "off" and not settings.database_url:
+        raise SettingsError(
+            "RUN_WORKERS=off leaves tasks to other processes, which data in DATA_DIR cannot have: set DATABASE_URL"
         )
     return settings
 

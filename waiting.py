@@ -1,7 +1,7 @@
 """Lets callers wait until a write is settled, and keeps count of them."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from writes import Write
@@ -44,11 +44,14 @@ class Waiters:
         """Wake everyone who waits for one of these writes, or for an older one."""
         by_id = {write.id: write for write in settled}
         with self._lock:
-            self.settled_through = settled[-1].id
-            for write_id in [number for number in self._waiting if number <= self.settled_through]:
-                for waiter in self._waiting[write_id]:
-                    waiter.write = by_id.get(write_id)
-                    waiter.event.set()
+            self.settled_through = max(self.settled_through, settled[-1].id)
+            self._wake_settled(by_id)
+
+    def pass_by(self, settled_through: int) -> None:
+        """Wake everyone who waits for a write up to this id: it was settled by somebody else, and can be read."""
+        with self._lock:
+            self.settled_through = max(self.settled_through, settled_through)
+            self._wake_settled({})
 
     def wake_uncounted(self) -> None:
         """Wake those who would wait for ever, with nothing: there is something else for them to see."""
@@ -59,6 +62,12 @@ class Waiters:
 
     def __len__(self) -> int:
         return sum(map(len, self._waiting.values()))
+
+    def _wake_settled(self, by_id: Mapping[int, Write]) -> None:
+        for write_id in [number for number in self._waiting if number <= self.settled_through]:
+            for waiter in self._waiting[write_id]:
+                waiter.write = waiter.write or by_id.get(write_id)
+                waiter.event.set()
 
     def _leave(self, write_id: int, waiter: _Waiter) -> None:
         with self._lock:

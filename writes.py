@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from product import Product, from_microseconds
 
+ROW_OVERHEAD_BYTES = 64
+
 
 class Operation(StrEnum):
     """What a write asks for."""
@@ -99,6 +101,11 @@ class WriteRequest(NamedTuple):
     product_id: int | None
     arguments: str
     retry_of: int | None = None
+
+
+def size_bytes(arguments: str) -> int:
+    """What a write counts for in the backlog's limit in bytes."""
+    return len(arguments.encode()) + ROW_OVERHEAD_BYTES
 
 
 def request_write(operation: Operation, product_id: int | None, fields: dict[str, Any]) -> WriteRequest:

@@ -10,15 +10,14 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from hashlib import sha256
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from flask import Flask, Request, Response, current_app, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 
 from access.keys import Key
-from database.secret_file import kept_secret
 
 TOKEN_FIELD = "csrf_token"  # noqa: S105 - the name of a field
 TOKEN_HEADER = "X-CSRF-Token"  # noqa: S105 - the name of a header
@@ -100,9 +99,9 @@ class Sessions(SecureCookieSessionInterface):
             super().save_session(app, session, response)
 
 
-def session_secret(folder: Path) -> str:
-    """The secret in ``folder/session-secret`` that signs the cookies; made at the first call. Raises StoreError."""
-    return kept_secret(folder / "session-secret", secrets.token_hex(32), "session secret")
+def session_secret(keep: Callable[[str, str], str]) -> str:
+    """The secret that signs the cookies, as ``keep(name, made)`` keeps it. Raises StoreError."""
+    return keep("session-secret", secrets.token_hex(32))
 
 
 def use_sessions(app: Flask, secret: str, hours: int, ended: EndedSessions) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from background import BackgroundLoop
 from bench.noop_workers import TASK_TYPE, NoopWorker
-from database.task_database import open_with_tasks
+from database.task_database import open_task_file, open_with_tasks
 from settings import Settings
 from tasks.runtime import RuntimeLimits, TaskRuntime
 from tasks.task import NewTask, Task, TaskStatus
@@ -74,5 +74,5 @@ def open_runtime(
     settings = Settings(data_dir=folder)
     open_with_tasks(settings).close()
     limits = RuntimeLimits.of(settings)
-    sync = settings.journal_sync
-    return TaskRuntime(settings.tasks_path, sync, READERS, workers, background, limits, on_recorded)
+    database = open_task_file(settings.tasks_path, settings.journal_sync, READERS)
+    return TaskRuntime(database, workers, background, limits, on_recorded)

@@ -1,15 +1,36 @@
 """Runs write transactions; callers from any thread share a commit."""
 
+import random
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from database.driver import DriverConnection
+from database.engine import TransactionConflict
 from database.schema import StoreError
 
 T = TypeVar("T")
+_MOST_ATTEMPTS = 10
+_LONGEST_PAUSE_SECONDS = 0.05
+
+
+class DatabaseClock:
+    """The database's time: that of the last transaction, and what has passed since on a clock that nobody sets."""
+
+    def __init__(self) -> None:
+        self._ahead_us: int | None = None
+
+    def learn(self, now_us: int) -> None:
+        """Take note of the database's time of this moment."""
+        self._ahead_us = now_us - time.monotonic_ns() // 1000
+
+    def now_us(self) -> int:
+        """Microseconds since 1970; before anything was learned, this machine's."""
+        ahead_us = self._ahead_us
+        return time.time_ns() // 1000 if ahead_us is None else time.monotonic_ns() // 1000 + ahead_us
 
 
 @dataclass(slots=True, eq=False)
@@ -25,6 +46,7 @@ class Commits:
 
     So many callers share one fsync. What raises is undone alone: then the transaction is rolled back and each
     work is run in one of its own. A work may therefore be run twice and must touch nothing but its connection.
+    Where a transaction was in the way of another one it is done again; ``conflicts`` counts that.
     """
 
     def __init__(self, connect: Callable[[], DriverConnection]) -> None:
@@ -33,6 +55,7 @@ class Commits:
         self._connection: DriverConnection | None = None
         self._arrived: deque[_Ticket] = deque()
         self._turn = threading.Lock()
+        self.conflicts, self.clock = 0, DatabaseClock()
 
     def run(self, work: Callable[[DriverConnection], T]) -> T:
         """Run ``work`` in a transaction and return what it returns, on disk; raises what it raises."""
@@ -59,9 +82,7 @@ class Commits:
 
     def _commit(self, tickets: list[_Ticket]) -> None:
         try:
-            connection = self._connection = self._connection or self._connect()
-            with connection.transaction():
-                results = [ticket.work(connection) for ticket in tickets]
+            results = self._results(tickets)
         except BaseException as error:  # noqa: BLE001 - it is raised in the thread that it belongs to
             self._disconnect()  # after an error its state is not worth knowing
             # A database that cannot be used is so for all of them; anything else concerns one of them.
@@ -76,6 +97,27 @@ class Commits:
                 ticket.result = result
         for ticket in tickets:
             ticket.done = True
+
+    def _results(self, tickets: list[_Ticket]) -> list[Any]:
+        attempts_left = _MOST_ATTEMPTS
+        while True:
+            connection = self._connected()
+            try:
+                with connection.transaction():
+                    self.clock.learn(connection.now_us)
+                    return [ticket.work(connection) for ticket in tickets]
+            except TransactionConflict:
+                self.conflicts += 1
+                attempts_left -= 1
+                if not attempts_left:
+                    raise
+                time.sleep(random.uniform(0, _LONGEST_PAUSE_SECONDS))  # noqa: S311 - it lets the other one pass
+
+    def _connected(self) -> DriverConnection:
+        if self._connection is not None and not self._connection.is_alive():
+            self._disconnect()
+        self._connection = self._connection or self._connect()
+        return self._connection
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None

@@ -1,6 +1,7 @@
 """Opens what reads a database, and what writes one."""
 
 import sqlite3
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,10 @@ _OF_OUR_OWN = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError
 
 class StoreUnavailable(StoreError):
     """A database cannot be used at the moment; nothing of the attempt was done."""
+
+
+class TransactionConflict(StoreUnavailable):
+    """Two transactions were in each other's way (a deadlock, a serialization failure): to be done again."""
 
 
 def open_reader(path: Path, threads: int) -> Engine:
@@ -63,13 +68,18 @@ def open_writer(path: Path, sync: str = "full") -> DriverConnection:
         )
     except sqlite3.Error as error:
         raise explain(error) from error
-    connection = DriverConnection(raw, sqlite.dialect(), "BEGIN IMMEDIATE", explain)
+    connection = DriverConnection(raw, sqlite.dialect(), _begin, explain, lambda: True)
     try:
         connection.execute(lambda cursor: cursor.execute(f"PRAGMA synchronous = {sync}"))
     except StoreUnavailable:
         connection.close()
         raise
     return connection
+
+
+def _begin(cursor: sqlite3.Cursor) -> int:
+    cursor.execute("BEGIN IMMEDIATE")
+    return time.time_ns() // 1000
 
 
 def _explained(what: str, error: Exception) -> Exception:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from database.schema import StoreError, can_be_database, migrate_journal
-from writes import Write, WriteFilter
+from database.write_store import KeyUse
+from writes import ROW_OVERHEAD_BYTES, Write, WriteFilter
 
-ROW_OVERHEAD_BYTES = 64
 _FIELDS = Write._fields[: Write._fields.index("status")]  # what is known before it is settled
 _COLUMNS, _MARKS = ", ".join(_FIELDS), ", ".join("?" * len(_FIELDS))
 _SCANNED_AT_ONCE = 10_000
@@ -34,15 +34,6 @@ class JournalUnwritable(StoreError):
     """The journal could not be written (disk full, I/O error): nothing of the attempt was accepted."""
 
 
-class KeyUse(NamedTuple):
-    """What an idempotency key was used for: ``writes`` writes with consecutive ids from ``first_write_id``."""
-
-    key: str
-    fingerprint: str
-    first_write_id: int
-    writes: int
-
-
 class Backlog(NamedTuple):
     """What waits in the journal; ``last_product_id`` is the greatest one promised to a create, or 0."""
 
@@ -50,11 +41,6 @@ class Backlog(NamedTuple):
     size_bytes: int
     last_id: int
     last_product_id: int
-
-
-def size_bytes(arguments: str) -> int:
-    """What a write counts for in the backlog's limit in bytes."""
-    return len(arguments.encode()) + ROW_OVERHEAD_BYTES
 
 
 class Journal:

@@ -1,6 +1,7 @@
 """Reads products: one, a page by offset, a page by keyset, how many, and the categories."""
 
 import contextlib
+import string
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from product import Product
 
 _columns = [products.c[name] for name in Product._fields]
 _SHORT_SKIP = 1_000
+_ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _by_id = select(*_columns).where(products.c.id == bindparam("id"))
 _by_ids = select(*_columns).where(products.c.id.in_(bindparam("ids", expanding=True)))
 _page = select(*_columns).order_by(products.c.id).limit(bindparam("first")).offset(bindparam("skip"))
@@ -89,10 +91,13 @@ class Products:
     """Reads over one engine; every method may be called from any thread."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        # A read gives the interpreter lock up at each row; many threads that do so at once lose more time in
-        # handing it over than in reading. Short reads take turns; a long one must not hold them up, so it has none.
-        self._turn = threading.Lock()
+        self._engine, self._dialect = engine, engine.dialect.name
+        # SQLite gives the interpreter lock up at each row; many threads that do so at once lose more time in handing
+        # it over than in reading. Short reads take turns; a long one must not hold them up, so it has none.
+        in_turn = self._dialect == "sqlite"
+        self._turn: contextlib.AbstractContextManager[object] = (
+            threading.Lock() if in_turn else contextlib.nullcontext()
+        )
 
     def get(self, product_id: int) -> Product | None:
         """One product, or None."""
@@ -111,7 +116,7 @@ class Products:
         if not search:
             with self._turn if skip <= _SHORT_SKIP else contextlib.nullcontext():
                 return self._products(_page, {"first": first, "skip": skip})
-        source, values = matching(search)
+        source, values = matching(search, self._dialect)
         statement = select(*_of(source)).order_by(source.c.id).limit(first).offset(skip)
         return self._products(statement, values)
 
@@ -129,7 +134,7 @@ class Products:
 
     def count(self, wanted: ProductFilter) -> int:
         """How many products the filter lets through."""
-        source, values = matching(wanted.search)
+        source, values = matching(wanted.search, self._dialect)
         with self._engine.connect() as connection:
             statement = select(func.count()).select_from(source).where(*_conditions(source, wanted))
             return connection.execute(statement, values).scalar_one()
@@ -167,14 +172,14 @@ class Products:
         *,
         backwards: bool,
     ) -> list[Product]:
-        source, values = matching(wanted.search)
+        source, values = matching(wanted.search, self._dialect)
         descending = order.descending is not backwards
-        keys = _keys(source, order)
+        keys = _keys(source, order, self._dialect)
         statement = select(*_of(source)).where(*_conditions(source, wanted)).limit(limit)
         statement = statement.order_by(*(key.desc() if descending else key for key in keys))
         if position is not None:
             place = tuple_(*keys)
-            there = position if len(keys) == 2 else (position.product_id,)
+            there = _place(position, order, self._dialect) if len(keys) == 2 else (position.product_id,)
             statement = statement.where(place < there if descending else place > there)
         return self._products(statement, values)
 
@@ -187,12 +192,20 @@ def _of(source: Table | Subquery) -> list[ColumnElement[Any]]:
     return [source.c[name] for name in Product._fields]
 
 
-def _keys(source: Table | Subquery, order: ProductOrder) -> list[ColumnElement[Any]]:
+def _keys(source: Table | Subquery, order: ProductOrder, dialect: str) -> list[ColumnElement[Any]]:
     if order.field == "id":
         return [source.c.id]
     if order.field == "title":
-        return [collate(source.c.title, "NOCASE"), source.c.id]
+        # Both tell no upper case from lower in ASCII, and compare byte by byte.
+        folded = collate(source.c.title, "NOCASE") if dialect == "sqlite" else func.lower(source.c.title)
+        return [folded, source.c.id]
     return [source.c[order.field], source.c.id]
+
+
+def _place(position: Position, order: ProductOrder, dialect: str) -> tuple[str | int, int]:
+    if order.field == "title" and dialect != "sqlite":
+        return str(position.value).translate(_ASCII_LOWER), position.product_id
+    return position
 
 
 def _conditions(source: Table | Subquery, wanted: ProductFilter) -> list[ColumnElement[bool]]:

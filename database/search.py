@@ -1,7 +1,8 @@
 """Finds products by a substring of title, description and category: exactly, and from an index.
 
-The index (FTS5, trigram, no positions) names candidates; the case-folded ``search_text`` decides. What the index
-does not hold yet (``search_behind`` and every id above ``search_state.indexed_through``) is scanned.
+In SQLite the index (FTS5, trigram, no positions) names candidates; the case-folded ``search_text`` decides. What the
+index does not hold yet (``search_behind`` and every id above ``search_state.indexed_through``) is scanned. PostgreSQL
+does the same by itself: its index (pg_trgm) serves LIKE, and holds what is new in a list of its own.
 """
 
 from typing import NamedTuple
@@ -59,6 +60,9 @@ _FOUND = f"""
     WHERE products.id > (SELECT indexed_through FROM search_state) AND instr(products.search_text, :term)
 """  # noqa: S608 - names of our own columns
 _found = text(_FOUND).columns(*products.c).subquery("found")
+_liked = (
+    select(products).where(products.c.search_text.like(bindparam("pattern"), escape="\\")).subquery("found")
+)
 _scanned = select(products).where(func.instr(products.c.search_text, bindparam("term")) > 0).subquery("found")
 
 
@@ -69,14 +73,26 @@ class Found(NamedTuple):
     values: dict[str, str]
 
 
-def matching(term: str) -> Found:
-    """The products that a search finds: the table itself for an empty term, else a subquery of its columns."""
+def matching(term: str, dialect: str) -> Found:
+    """The products that a search finds: the table itself for an empty term, else a subquery of its columns.
+
+    ``dialect`` is SQLAlchemy's name of the database.
+    """
     folded = term.casefold()
     if not folded:
         return Found(products, {})
+    if dialect == "postgresql":
+        return Found(_liked, {"pattern": like_pattern(folded)})
     if len(folded) < _GRAM:  # no trigram to look up
         return Found(_scanned, {"term": folded})
     return Found(_found, {"grams": _grams(folded), "term": folded})
+
+
+def like_pattern(text: str) -> str:
+    """What LIKE finds a text by, wherever it stands; a backslash goes before what would mean something else."""
+    for special in ("\\", "%", "_"):
+        text = text.replace(special, f"\\{special}")
+    return f"%{text}%"
 
 
 def _grams(folded: str) -> str:

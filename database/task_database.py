@@ -3,12 +3,36 @@
 import os
 import sqlite3
 from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from sqlalchemy import Engine
+
+from database.commits import Commits
 from database.data_folder import open_data_folder
+from database.engine import open_reader, open_writer
 from database.journal import Journal
 from database.schema import StoreError, can_be_database, migrate_tasks
 from settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDatabase:
+    """What reads a database of tasks, and what writes it."""
+
+    reader: Engine
+    commits: Commits
+
+    def close(self) -> None:
+        """Close both."""
+        self.commits.close()
+        self.reader.dispose()
+
+
+def open_task_file(path: Path, sync: str, readers: int) -> TaskDatabase:
+    """The task database of a data folder, which is up to date; ``readers`` threads may read at once."""
+    return TaskDatabase(open_reader(path, readers), Commits(partial(open_writer, path, sync)))
 
 
 def open_with_tasks(settings: Settings) -> Journal:

@@ -6,14 +6,16 @@ import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import aiosqlite
 
 from database import search_index
 from database.schema import StoreError
+from database.settling import StoreAway, refused, work_out
+from database.write_store import SettledBatch
 from product import Product
-from writes import Write, WriteError, WriteErrorCode, WriteStatus, apply_write
+from writes import Write, WriteStatus
 
 _PRODUCT_COLUMNS = (*Product._fields, "search_text")
 _UPSERT = (
@@ -40,25 +42,11 @@ _BUSY_MILLISECONDS = 250  # short: a wait that is longer shows in /health as a r
 T = TypeVar("T")
 
 
-class StoreAway(StoreError):
-    """The product database cannot be written now (locked, full, read-only, damaged, gone): nothing was applied.
-
-    The batch is to be tried again; ``reason`` is the driver's word.
-    """
-
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(
-            f"The product database {path} cannot be written: {reason}. Accepted writes wait in the journal "
-            "and are applied when it can be written again"
-        )
-        self.reason = reason
-
-
-class SettledBatch(NamedTuple):
-    """A batch after it was settled: all its writes, and those of them that were not settled before."""
-
-    writes: list[Write]
-    fresh: list[Write]
+def _away(path: Path, reason: str) -> str:
+    return (
+        f"The product database {path} cannot be written: {reason}. Accepted writes wait in the journal "
+        "and are applied when it can be written again"
+    )
 
 
 class CatalogueWriter:
@@ -100,7 +88,7 @@ class CatalogueWriter:
             await connection.execute("COMMIT")
         except (sqlite3.Error, OSError, StoreError) as error:
             await self._give_up()
-            raise StoreAway(self.path, str(error)) from error
+            raise StoreAway(_away(self.path, str(error))) from error
         except BaseException:
             await self._give_up()
             raise
@@ -172,7 +160,7 @@ async def _apply(db: aiosqlite.Connection, writes: Sequence[Write]) -> list[Writ
     """Work the batch out in memory, then store what it comes to in a few statements over many rows."""
     before = await _load(db, {write.product_id for write in writes})
     after: dict[int, Product | None] = dict(before)
-    settled = [_work_out(write, after) for write in writes]
+    settled = [work_out(write, after, time.time_ns() // 1000) for write in writes]
     changed = {key: product for key, product in after.items() if before.get(key) is not product}
     stored = [(*product, product.search_text) for product in changed.values() if product is not None]
     deleted = [(key,) for key, product in changed.items() if product is None]
@@ -195,7 +183,7 @@ async def _apply_one_by_one(db: aiosqlite.Connection, writes: Sequence[Write]) -
             settled += await _apply(db, [write])
         except _OF_ONE_WRITE as error:
             await db.execute("ROLLBACK TO one")
-            failed = _failed(write, WriteErrorCode.CONSTRAINT_VIOLATED, f"The database refused it: {error}")
+            failed = refused(write, error, time.time_ns() // 1000)
             await db.execute(_LEDGER, failed)
             settled.append(failed)
         await db.execute("RELEASE one")
@@ -214,23 +202,6 @@ async def _load(db: aiosqlite.Connection, product_ids: set[int]) -> dict[int, Pr
         )
         found.update((row[0], Product(*row)) for row in rows)
     return found
-
-
-def _work_out(write: Write, products: dict[int, Product | None]) -> Write:
-    try:
-        products[write.product_id] = apply_write(write, products.get(write.product_id))
-    except WriteError as error:
-        return _failed(write, error.code, error.message)
-    return write._replace(status=WriteStatus.APPLIED.value, settled_at_us=time.time_ns() // 1000)
-
-
-def _failed(write: Write, code: WriteErrorCode, message: str) -> Write:
-    return write._replace(
-        status=WriteStatus.FAILED.value,
-        error_code=code.value,
-        error_message=message,
-        settled_at_us=time.time_ns() // 1000,
-    )
 
 
 async def _count(db: aiosqlite.Connection, settled: Sequence[Write]) -> None:

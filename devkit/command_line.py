@@ -24,6 +24,12 @@ def _file(parser: ArgumentParser) -> None:
     parser.add_argument("--report", metavar="FILE", help="write every refused row to this file")
 
 
+def _no_workers(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--no-workers", action="store_true", help="leave tasks to `worker` (with DATABASE_URL)"
+    )
+
+
 def _no_follow(parser: ArgumentParser) -> None:
     parser.add_argument("--no-follow", action="store_true", help="print the last lines and end")
 
@@ -48,7 +54,17 @@ class Passing:
 
 
 VERBS: dict[str, Verb | Passing] = {
-    "up": Verb(verbs.up, "set up, load the sample catalogue if empty, serve in the foreground"),
+    "up": Verb(
+        verbs.up,
+        "set up, load the sample catalogue if empty, serve in the foreground",
+        "[--no-workers]",
+        _no_workers,
+    ),
+    "worker": Passing(
+        verbs.worker,
+        "run tasks only, of the PostgreSQL in DATABASE_URL",
+        "[--types T,T] [--concurrency N]",
+    ),
     "start": Verb(verbs.start, "the same in the background; returns when the server is ready"),
     "stop": Verb(
         verbs.stop, "stop the server; running tasks end and what waits is applied, within their time limits"

@@ -16,9 +16,15 @@ from devkit.errors import CommandError
 
 TO_RUN = "requirements.txt"
 TO_DEVELOP = "requirements-dev.txt"
+ON_POSTGRES = "requirements-postgres.txt"
 STAMP = "afterwrite-stamp.json"
 
 Say = Callable[[str], None]
+
+
+def to_run() -> str:
+    """Return the name of the requirements of a server with the settings of the environment."""
+    return ON_POSTGRES if os.environ.get("DATABASE_URL", "").strip() else TO_RUN
 
 
 def ready_python(root: Path, requirements: str, say: Say) -> Path:
@@ -37,8 +43,8 @@ def ready_python(root: Path, requirements: str, say: Say) -> Path:
         stamps = {}
     if stamps.get(requirements) != digest:
         _install(folder, root / requirements, say)
-        both = {TO_RUN: digest_of(root / TO_RUN)} if requirements == TO_DEVELOP else {}
-        (folder / STAMP).write_text(json.dumps({**both, requirements: digest}))
+        done = {name: digest_of(root / name) for name in included_in(root / requirements)}
+        (folder / STAMP).write_text(json.dumps({**stamps, **done, requirements: digest}))
     return python_of(folder)
 
 
@@ -67,9 +73,18 @@ def pins(requirements: Path) -> Iterator[tuple[str, str]]:
 def digest_of(requirements: Path) -> str:
     """Return a text that changes whenever `requirements` or a file that it includes does."""
     content = requirements.read_bytes()
-    included = re.findall(r"^-r\s*(\S+)", content.decode("utf-8"), re.MULTILINE)
-    inner = "".join(digest_of(requirements.parent / name) for name in included)
+    inner = "".join(digest_of(requirements.parent / name) for name in _named_in(requirements))
     return hashlib.sha256(content + inner.encode()).hexdigest()
+
+
+def included_in(requirements: Path) -> list[str]:
+    """Return the names of the requirement files that `requirements` includes, those that they include too."""
+    named = _named_in(requirements)
+    return [name for first in named for name in (first, *included_in(requirements.parent / first))]
+
+
+def _named_in(requirements: Path) -> list[str]:
+    return re.findall(r"^-r\s*(\S+)", requirements.read_text(encoding="utf-8"), re.MULTILINE)
 
 
 def read_stamps(folder: Path) -> dict[str, str]:

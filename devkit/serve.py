@@ -19,12 +19,17 @@ def load(place: Place, python: Path, arguments: Sequence[str] = ()) -> None:
 
 
 def become_server(place: Place, python: Path) -> int:
-    """Run the server in the foreground, in this very process where the system can do that.
+    """Run the server in the foreground; see ``become``."""
+    return become(place, python, ["app.py"])
 
-    So signals and Ctrl-C reach the server once, with nobody in between. It returns only on Windows.
+
+def become(place: Place, python: Path, program: Sequence[str]) -> int:
+    """Run a program of the project in the foreground, in this very process where the system can do that.
+
+    So signals and Ctrl-C reach it once, with nobody in between. It returns only on Windows.
     """
     sys.stdout.flush()
-    command = [str(python), "app.py"]
+    command = [str(python), *program]
     if os.name == "posix":
         os.chdir(ROOT)
         os.execve(python, command, place.environment())  # noqa: S606

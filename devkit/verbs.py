@@ -14,7 +14,7 @@ from pathlib import Path
 from access.opening import warning_of
 from devkit import ask, background_server, log_lines, removal, serve, task_demo
 from devkit.background_server import Running
-from devkit.environment import TO_DEVELOP, TO_RUN, ready_python
+from devkit.environment import TO_DEVELOP, ready_python, to_run
 from devkit.errors import CommandError
 from devkit.health import health
 from devkit.place import ROOT, Place, place_from_environment, temporary_place
@@ -37,18 +37,31 @@ def setup(_: Namespace) -> int:
     return 0
 
 
-def up(_: Namespace) -> int:
+def up(options: Namespace) -> int:
     """Set up, load the catalogue if it is empty, and serve in the foreground until Ctrl-C."""
+    if options.no_workers:
+        if not from_environment().database_url:
+            raise CommandError(
+                "--no-workers leaves tasks to other processes, which data in DATA_DIR cannot have: set DATABASE_URL"
+            )
+        os.environ["RUN_WORKERS"] = "off"  # for the server, which takes this one's place
     place = place_from_environment()
     if server := background_server.running(place):
         say(_runs_already(server, place))
         return 0
-    python = ready_python(ROOT, TO_RUN, say)
+    python = ready_python(ROOT, to_run(), say)
     background_server.require_free_port(place)
     serve.load(place, python)
     say(f"Starting {place.url} (GraphiQL: {place.url}/graphql), data in {place.data_dir}; Ctrl-C stops")
     background_server.record(place, os.getpid(), in_background=False)
     return serve.become_server(place, python)
+
+
+def worker(arguments: list[str]) -> int:
+    """Set up and run tasks in the foreground until Ctrl-C; the arguments go to the program."""
+    place = place_from_environment()
+    python = ready_python(ROOT, to_run(), say)
+    return serve.become(place, python, ["worker.py", *arguments])
 
 
 def start(_: Namespace) -> int:
@@ -101,7 +114,7 @@ def test_debug(arguments: list[str]) -> int:
 
 def build(_: Namespace) -> int:
     """Set up and compile every source; an environment that is complete already is kept."""
-    ready_python(ROOT, TO_RUN, say)
+    ready_python(ROOT, to_run(), say)
     sources = [*ROOT.glob("*.py")]
     packages = [path.parent for path in ROOT.glob("*/__init__.py")]
     faulty = [path for path in sources if not compileall.compile_file(path, quiet=1)]
@@ -137,13 +150,13 @@ def clean(options: Namespace) -> int:
 
 def fresh(options: Namespace) -> int:
     """Clean, then up."""
-    return clean(options) or up(options)
+    return clean(options) or up(Namespace(no_workers=False))
 
 
 def shell(_: Namespace) -> int:
     """Open a Python prompt with settings, engine and schema at hand."""
     place = place_from_environment()
-    python = ready_python(ROOT, TO_RUN, say)
+    python = ready_python(ROOT, to_run(), say)
     if not place.data_dir.joinpath("products.db").exists():
         serve.load(place, python)
     return subprocess.call([python, "-i", "-m", "devkit.shell_names"], cwd=ROOT, env=place.environment())
@@ -162,7 +175,7 @@ def init_db(options: Namespace) -> int:
         raise CommandError(
             f"a server runs in the foreground (pid {server.pid}): stop it with Ctrl-C or `stop` first"
         )
-    python = ready_python(ROOT, TO_RUN, say)
+    python = ready_python(ROOT, to_run(), say)
     if server is None:
         serve.load(place, python, arguments)
         return 0
@@ -243,7 +256,7 @@ def screenshots(_: Namespace) -> int:
 
 
 def _load_and_start(place: Place) -> None:
-    python = ready_python(ROOT, TO_RUN, say)
+    python = ready_python(ROOT, to_run(), say)
     background_server.require_free_port(place)
     serve.load(place, python)
     _start(place, python)
@@ -293,7 +306,7 @@ def _throw_away_server() -> Iterator[Place]:
 
 
 def _run_integration_test(place: Place, arguments: list[str]) -> int:
-    command = [str(ready_python(ROOT, TO_RUN, say)), "integration_test.py"]
+    command = [str(ready_python(ROOT, to_run(), say)), "integration_test.py"]
     command += ["--url", place.url, "--log-file", str(place.log_path), *arguments]
     return subprocess.call(command, cwd=ROOT, env=place.environment())
 

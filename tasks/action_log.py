@@ -3,16 +3,16 @@
 import json
 
 from database.driver import DriverConnection
+from database.ids import Ids
 from tasks import statements as sql
 from tasks.actions import ActionKind, TaskAction
-from time_ordered import next_id
 
 
 class ActionLog:
     """The actions of one store; every method is called inside a transaction, by one thread at a time."""
 
-    def __init__(self, last_id: int) -> None:
-        self._last_id = last_id
+    def __init__(self, connection: DriverConnection) -> None:
+        self._ids = Ids(connection, sql.actions, "task_action_ids")
 
     def note(
         self,
@@ -24,8 +24,8 @@ class ActionLog:
         task_type: str | None = None,
     ) -> None:
         """Record an action that is done at ``now``, in microseconds since 1970."""
-        self._last_id = next_id(self._last_id, now)
-        action = TaskAction(self._last_id, task_id, task_type, kind.value, by, now)
+        [action_id] = self._ids.take(connection, 1)
+        action = TaskAction(action_id, task_id, task_type, kind.value, by, now)
         sql.ADD_ACTION.run(connection, action._asdict())
 
     def set_paused(

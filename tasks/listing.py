@@ -6,8 +6,9 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Engine, Select, func, or_, select
 
+from database.search import like_pattern
 from tasks.actions import Pause, TaskAction
-from tasks.statements import COLUMNS, actions, paused_types, tasks
+from tasks.statements import COLUMNS, PENDING, actions, paused_types, tasks
 from tasks.task import Task, TaskStatus
 
 _DURATIONS = 1_000  # of the newest completed tasks of a type
@@ -76,6 +77,14 @@ class TaskListing:
         of_it = _some.where(tasks.c.correlation_id.is_not(None), tasks.c.correlation_id == correlation_id)
         of_it = of_it if task_type is None else of_it.where(tasks.c.type == task_type)
         return next(iter(self._tasks(of_it.order_by(tasks.c.id.desc()).limit(1))), None)
+
+    def changed_since(self, since_us: int, limit: int) -> list[Task]:
+        """Up to ``limit`` tasks that were made or have ended since, and those that run."""
+        ended = _some.where(tasks.c.finished_at_us.is_not(None), tasks.c.finished_at_us >= since_us)
+        running = _some.where(tasks.c.locked_by.is_not(None))
+        made = _some.where(PENDING, tasks.c.updated_at_us >= since_us).order_by(tasks.c.id.desc())
+        parts = (part.limit(limit) for part in (ended, running, made))
+        return list({task.id: task for part in parts for task in self._tasks(part)}.values())
 
     def newest(self, wanted: TaskFilter, before: int | None, limit: int) -> list[Task]:
         """The newest ``limit`` tasks with an id below ``before``, newest first."""
@@ -159,14 +168,7 @@ def _conditions(wanted: TaskFilter) -> list[ColumnElement[bool]]:
     if wanted.by is not None:
         conditions.append(tasks.c.created_by == wanted.by)
     if wanted.search:
-        pattern = _pattern(wanted.search)
+        pattern = like_pattern(wanted.search.casefold())
         texts = [tasks.c.search_text] if wanted.type is not None else [tasks.c.search_text, tasks.c.type]
         conditions.append(or_(*(text.like(pattern, escape=_ESCAPE) for text in texts)))
     return conditions
-
-
-def _pattern(search: str) -> str:
-    text = search.casefold()
-    for special in (_ESCAPE, "%", "_"):
-        text = text.replace(special, _ESCAPE + special)
-    return f"%{text}%"

@@ -7,9 +7,8 @@ import os
 import random
 import secrets
 import socket
-import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -76,11 +75,18 @@ class WorkerManager:
         background: BackgroundLoop,
         limits: ManagerLimits,
         on_recorded: Callable[[Sequence[Task]], None] = lambda _: None,
+        *,
+        name: str = "",
+        types: Collection[str] | None = None,
+        concurrency: int | None = None,
     ) -> None:
-        self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
+        """``name`` is the process's own, ``types`` are run here, ``concurrency`` of each at once; else as it comes."""
+        self.name = name or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
+        self.types = frozenset(registry.types if types is None else types)
+        self._concurrency = concurrency
         self._store, self._registry, self._background, self._limits = store, registry, background, limits
         self._on_recorded = on_recorded
-        self._hungry = set(registry.types)  # types of which a task may be ready
+        self._hungry = set(self.types)  # types of which a task may be ready
         self._due_us: int | None = 0  # when the next scheduled task's time comes; 0: look
         self._trouble: str | None = None
         self._stopping = self._finished = False
@@ -123,6 +129,23 @@ class WorkerManager:
         self._background.submit(self._finish()).result()
         self._code_threads.shutdown(wait=False, cancel_futures=True)
         self._store_thread.shutdown()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether tasks are run in this process."""
+        return bool(self._jobs) and not self._stopping
+
+    def hear(self, types: Collection[str] = (), due_us: int | None = None) -> None:
+        """Hear from another process that tasks of these types may be claimed, or when one is due."""
+        self._call(self._feed, set(types), due_us)
+
+    def look(self) -> None:
+        """Look for what may be claimed or is due, although nobody told of it."""
+        self._call(self._look)
+
+    def hear_cancel(self, task_id: int, claim: int) -> None:
+        """Hear from another process that a task that is claimed here is to be cancelled."""
+        self._call(self._running.cancel, task_id, claim)
 
     def resumed(self, task_type: str) -> None:
         """Claim tasks of a type that was paused."""
@@ -171,6 +194,7 @@ class WorkerManager:
                 expired = await self._in_store(self._store.expire, None, self._upkeep.lost)
 
     def _feed(self, types: set[str], due_us: int | None) -> None:
+        types = types & self.types
         self._hungry |= types
         self._note_due(due_us)
         if types:
@@ -178,7 +202,7 @@ class WorkerManager:
 
     def _look(self) -> None:
         """Claim and look for what is due, although nobody told of it."""
-        self._feed(set(self._registry.types), 0)
+        self._feed(set(self.types), 0)
 
     def _has_report(self, task: Task) -> None:
         self._hungry.add(task.type)
@@ -208,10 +232,10 @@ class WorkerManager:
 
         It should when some type had no more places than there were tasks for them.
         """
-        is_due = self._due_us is not None and self._due_us <= time.time_ns() // 1000
+        is_due = self._due_us is not None and self._due_us <= self._store.now_us()
         if is_due:
             self._due_us = None
-            self._hungry |= set(self._registry.types)
+            self._hungry |= self.types
         reports, slots = self._running.take_reports(), self._free_slots()
         if not reports and not slots and not is_due:
             return 0
@@ -284,7 +308,7 @@ class WorkerManager:
             self._timer.cancel()
             self._timer = None
         if self._due_us is not None:
-            delay = max(0.0, self._due_us / 1e6 - time.time())
+            delay = max(0, self._due_us - self._store.now_us()) / 1e6
             self._timer = asyncio.get_running_loop().call_later(delay + 0.0005, self._wake.set)
 
     def _free_slots(self) -> dict[str, int]:
@@ -293,7 +317,8 @@ class WorkerManager:
         places = {}
         for task_type in self._hungry:
             worker = self._registry.worker(task_type)
-            free = 0 if worker is None else worker.concurrency - self._running.busy[task_type]
+            most = 0 if worker is None else self._concurrency or worker.concurrency
+            free = most - self._running.busy[task_type]
             if free > 0:
                 places[task_type] = free
         return places

@@ -19,6 +19,7 @@ _COUNTED_EVERY_SECONDS = 5.0
 _COUNTED_WHEN_FULL_SECONDS = 0.05
 _COUNTS_KEPT_SECONDS = 1.0
 _PRUNED_AT_ONCE = 1_000
+_LOOKED_BACK_SECONDS, _LOOKED_AT_ONCE = 5.0, 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,11 @@ class TaskQueue:
     def lock_seconds(self) -> float:
         """How long a lock lasts that nobody renews."""
         return self._limits.lock_seconds
+
+    @property
+    def watchers(self) -> Watchers:
+        """Who watches tasks in this process."""
+        return self._watchers
 
     @property
     def changes(self) -> int:
@@ -129,7 +135,7 @@ class TaskQueue:
         The time must be as far back as idempotency keys are known: or a repeat would be taken for a new request. When
         the server stops meanwhile the rest is left.
         """
-        latest = time.time_ns() // 1000 - int(self._limits.idempotency_seconds * 1_000_000)
+        latest = self._store.now_us() - int(self._limits.idempotency_seconds * 1_000_000)
         if ended_before_us > latest:
             raise TaskRefused(
                 Refusal.INVALID_ARGUMENT,
@@ -193,6 +199,13 @@ class TaskQueue:
     def watch(self, *, task_id: int | None = None, task_type: str | None = None) -> TaskWatch:
         """Watch one task, the tasks of a type, or all, from now on; to be closed."""
         return self._watchers.watch(task_id, task_type)
+
+    def look_for_changes(self) -> None:
+        """Look what other processes changed a moment ago, for those who watch; a notification of it may be lost."""
+        self._store.count_change()
+        if self._watchers.watch_something:
+            since_us = self._store.now_us() - int(_LOOKED_BACK_SECONDS * 1_000_000)
+            self._watchers.changed(self._listing.changed_since(since_us, _LOOKED_AT_ONCE))
 
     def status(self) -> ManagerStatus:
         """How the workers are; answered whatever state the database is in."""

@@ -1,13 +1,10 @@
 """Puts the parts of the tasks together over one database: store, listing, workers, queue."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 
 from background import BackgroundLoop
-from database.commits import Commits
-from database.engine import open_reader, open_writer
+from database.task_database import TaskDatabase
 from settings import Settings
 from tasks.listing import TaskListing
 from tasks.manager import ManagerLimits, WorkerManager
@@ -51,24 +48,29 @@ class TaskRuntime:
 
     def __init__(
         self,
-        path: Path,
-        sync: str,
-        readers: int,
+        database: TaskDatabase,
         workers: Sequence[BaseWorker],
         background: BackgroundLoop,
         limits: RuntimeLimits,
         on_recorded: Callable[[Sequence[Task]], None] = lambda _: None,
+        *,
+        name: str = "",
+        types: Collection[str] | None = None,
+        concurrency: int | None = None,
     ) -> None:
-        """``readers`` is how many threads may read at once. Raises StoreError, and ValueError for wrong workers."""
+        """Takes ``database`` over. ``name`` is the process's own, if it has one.
+
+        ``types`` are those whose tasks are run here (None: all), ``concurrency`` is how many of each side by side
+        (None: as its worker says). Raises StoreError, and ValueError for wrong workers.
+        """
         self.registry = Registry(workers, limits.payload_max_bytes)
-        self.reader = open_reader(path, readers)
-        self.commits = Commits(partial(open_writer, path, sync))
+        self.database = database
         try:
-            self.store = store = TaskStore(self.commits, self._delivery)
+            self.store = store = TaskStore(database.commits, self._delivery)
         except BaseException:
             self.close()
             raise
-        self._manager = WorkerManager(
+        self.manager = WorkerManager(
             store,
             self.registry,
             background,
@@ -80,28 +82,30 @@ class TaskRuntime:
                 code_threads=limits.code_threads,
             ),
             on_recorded,
+            name=name,
+            types=types,
+            concurrency=concurrency,
         )
         self.queue = TaskQueue(
             store,
-            TaskListing(self.reader),
+            TaskListing(database.reader),
             self.registry,
-            self._manager,
+            self.manager,
             TaskLimits(limits.max_waiting, limits.lock_seconds, limits.idempotency_seconds),
         )
 
     def start(self, *, alone: bool) -> None:
         """Let the workers begin; ``alone`` says that no other process has this database."""
-        self._manager.start(alone=alone)
+        self.manager.start(alone=alone)
 
     def stop(self) -> None:
         """Let running tasks finish for ``stop_seconds``, release the others; may be called twice."""
         self.queue.announce_stop()
-        self._manager.stop()
+        self.manager.stop()
 
     def close(self) -> None:
         """Close the database, after ``stop``."""
-        self.commits.close()
-        self.reader.dispose()
+        self.database.close()
 
     def _delivery(self, task: Task) -> Prepared | None:
         """The delivery of an ended task's outcome to its callback URL, if it has one."""

@@ -3,12 +3,16 @@
 from typing import Any
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     Column,
     MetaData,
     String,
     Table,
+    Text,
     bindparam,
+    cast,
+    column,
     delete,
     exists,
     func,
@@ -21,7 +25,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-from database.driver import DriverStatement
+from database.driver import DriverStatement, ManyRows
 from tasks.task import Task, TaskStatus
 
 _WHOLE = {name for name, kind in Task.__annotations__.items() if kind in (int, int | None)}
@@ -83,21 +87,45 @@ def _ids_for_postgresql(element: _Ids, compiler: SQLCompiler, **options: Any) ->
 
 
 _GIVEN_IDS = _Ids(bindparam("ids"))
+_ROWS = bindparam("rows", type_=Text)
+_STORED = [column.name for column in tasks.c]
+# The rows of a JSON text, as columns of the names and types that they have in the table.
+_new_rows = func.json_to_recordset(cast(_ROWS, JSON)).table_valued(
+    *(column(name, tasks.c[name].type) for name in _STORED), name="given"
+)
+_saved_rows = func.json_to_recordset(cast(_ROWS, JSON)).table_valued(
+    column("of_id", BigInteger),
+    column("of_claim", BigInteger),
+    column("of_status", String),
+    *(column(f"new_{name}", tasks.c[name].type) for name in CHANGED),
+    name="given",
+)
 
-INSERT = DriverStatement(insert(tasks))
+INSERT = ManyRows(
+    insert(tasks),
+    insert(tasks).from_select(_STORED, select(*_new_rows.render_derived(with_types=True).c)),
+)
 BY_ID = DriverStatement(select(*COLUMNS).where(tasks.c.id == bindparam("id")).with_for_update())
 BY_KEY = DriverStatement(
     select(*COLUMNS, tasks.c.fingerprint).where(tasks.c.idempotency_key == bindparam("key"))
 )
 # The row is as it was when the new one was worked out, or nothing is changed.
-SAVE = DriverStatement(
+_given = _saved_rows.render_derived(with_types=True)
+SAVE = ManyRows(
     update(tasks)
     .where(
         tasks.c.id == bindparam("of_id"),
         tasks.c.claim == bindparam("of_claim"),
         tasks.c.status == bindparam("of_status"),
     )
-    .values({name: bindparam(f"new_{name}") for name in CHANGED})
+    .values({name: bindparam(f"new_{name}") for name in CHANGED}),
+    update(tasks)
+    .where(
+        tasks.c.id == _given.c.of_id,
+        tasks.c.claim == _given.c.of_claim,
+        tasks.c.status == _given.c.of_status,
+    )
+    .values({name: _given.c[f"new_{name}"] for name in CHANGED}),
 )
 HELD = DriverStatement(
     select(tasks.c.id, tasks.c.claim, tasks.c.cancel_asked)
@@ -117,20 +145,21 @@ _NEXT = (
     .limit(bindparam("slots"))
     .with_for_update(skip_locked=True)
 )
+_CLAIMED = {
+    "status": TaskStatus.PROCESSING.value,
+    "ready": 0,
+    "claim": tasks.c.claim + 1,
+    "attempt": tasks.c.attempt + 1,
+    "locked_by": bindparam("worker"),
+    "locked_at_us": bindparam("now"),
+    "started_at_us": func.coalesce(tasks.c.started_at_us, bindparam("now")),
+    "updated_at_us": bindparam("now"),
+}
+# PostgreSQL may run a subquery more than once, and each time it would lock other rows; a materialized one it runs once.
+_next = _NEXT.cte("next_tasks").prefix_with("MATERIALIZED", dialect="postgresql")
 CLAIM = DriverStatement(
-    update(tasks)
-    .where(tasks.c.id.in_(_NEXT.scalar_subquery()), READY)
-    .values(
-        status=TaskStatus.PROCESSING.value,
-        ready=0,
-        claim=tasks.c.claim + 1,
-        attempt=tasks.c.attempt + 1,
-        locked_by=bindparam("worker"),
-        locked_at_us=bindparam("now"),
-        started_at_us=func.coalesce(tasks.c.started_at_us, bindparam("now")),
-        updated_at_us=bindparam("now"),
-    )
-    .returning(*COLUMNS)
+    update(tasks).where(tasks.c.id.in_(_NEXT.scalar_subquery()), READY).values(_CLAIMED).returning(*COLUMNS),
+    postgresql=update(tasks).where(tasks.c.id == _next.c.id).values(_CLAIMED).returning(*COLUMNS),
 )
 RENEW = DriverStatement(
     update(tasks)
@@ -149,7 +178,7 @@ DUE = DriverStatement(
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)
 )
-MAKE_READY = DriverStatement(update(tasks).where(tasks.c.id == bindparam("of_id"), PENDING).values(ready=1))
+MAKE_READY = DriverStatement(update(tasks).where(tasks.c.id.op("IN")(_GIVEN_IDS), PENDING).values(ready=1))
 NEXT_DUE = DriverStatement(select(func.min(tasks.c.run_at_us)).where(PENDING, SCHEDULED))
 EXPIRED = DriverStatement(
     select(*COLUMNS)
@@ -174,5 +203,3 @@ PAUSED = DriverStatement(select(paused_types.c.type).where(paused_types.c.type =
 PAUSE = DriverStatement(insert(paused_types))
 RESUME = DriverStatement(delete(paused_types).where(paused_types.c.type == bindparam("type")))
 STORE_NAME = DriverStatement(select(meta.c.value).where(meta.c.name == "store"))
-LAST_ID = DriverStatement(select(func.max(tasks.c.id)))
-LAST_ACTION_ID = DriverStatement(select(func.max(actions.c.id)))

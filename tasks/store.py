@@ -2,18 +2,17 @@
 
 import json
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 from database.commits import Commits
 from database.driver import DriverConnection
+from database.ids import Ids
 from tasks import statements as sql
 from tasks.action_log import ActionLog
 from tasks.actions import ActionKind
 from tasks.task import ENDED, MoveNotAllowed, NewTask, Outcome, Task, TaskStatus, after
-from time_ordered import next_id
 
 _DUE_AT_ONCE = 1_000
 _FOREVER_US = 2**62
@@ -66,9 +65,14 @@ class TaskStore:
     def __init__(self, commits: Commits, ended: Callable[[Task], Prepared | None]) -> None:
         self._commits, self._ended = commits, ended
         self.on_change: list[Callable[[Sequence[Task]], None]] = []
-        self.name, self._last_id, last_action_id = commits.run(_name_and_last_ids)
-        self._log = ActionLog(last_action_id)
+        self.on_resume: list[Callable[[str], None]] = []  # called with a type whose pause has ended
+        self.name, self._ids, self._log = commits.run(_begin)
+        self._clock = commits.clock
         self._changes, self._changes_lock = 0, threading.Lock()
+
+    def now_us(self) -> int:
+        """The database's time, in microseconds since 1970, as far as it is known here."""
+        return self._clock.now_us()
 
     @property
     def changes(self) -> int:
@@ -106,7 +110,9 @@ class TaskStore:
     def renew(self, worker: str, task_ids: Sequence[int]) -> list[Held]:
         """Renew the locks that ``worker`` still holds on these tasks, and return them."""
         given = {"ids": json.dumps(list(task_ids)), "worker": worker}
-        rows = self._commits.run(lambda connection: sql.RENEW.rows(connection, {**given, "now": self._now()}))
+        rows = self._commits.run(
+            lambda connection: sql.RENEW.rows(connection, {**given, "now": connection.now_us})
+        )
         return [Held(row[0], row[1], bool(row[2])) for row in rows]
 
     def change(
@@ -146,10 +152,12 @@ class TaskStore:
         """
 
         def work(connection: DriverConnection) -> bool:
-            return self._log.set_paused(connection, task_type, by, self._now(), paused=paused)
+            return self._log.set_paused(connection, task_type, by, connection.now_us, paused=paused)
 
         if self._commits.run(work):
-            self._count_change()
+            self.count_change()
+            for listener in [] if paused else self.on_resume:
+                listener(task_type)
 
     def prune(
         self, ended_before_us: int, most: int = 1_000, *, asked: bool = False, by: str | None = None
@@ -162,23 +170,24 @@ class TaskStore:
             lambda connection: self._prune(connection, ended_before_us, most, asked, by)
         )
         if pruned:
-            self._count_change()
+            self.count_change()
         return pruned
 
     # -- inside a transaction -------------------------------------------------------------------------------
 
     def _add(self, connection: DriverConnection, prepared: Sequence[Prepared]) -> tuple[list[Task], int]:
-        now = self._now()
+        now = connection.now_us
         found: list[Task] = []
         rows: list[dict[str, Any]] = []
+        ids = self._ids.take(connection, len(prepared))
         for one in prepared:
             known = self._known(connection, one, rows)
             if known is None:
-                rows.append(self._new_row(one, now))
+                rows.append(_new_row(next(ids), one, now))
                 known = _task_of(rows[-1])
             found.append(known)
         if rows:
-            sql.INSERT.run_many(connection, rows)
+            sql.INSERT.run(connection, rows)
         return found, len(rows)
 
     @staticmethod
@@ -197,36 +206,6 @@ class TaskStore:
             return task
         return None
 
-    def _new_row(self, prepared: Prepared, now: int) -> dict[str, Any]:
-        new = prepared.new
-        self._last_id = next_id(self._last_id, now)
-        run_at = now if new.run_at_us is None else new.run_at_us
-        return _EMPTY | {
-            "id": self._last_id,
-            "type": new.type,
-            "status": TaskStatus.PENDING.value,
-            "progress": 0,
-            "stage": prepared.stage,
-            "payload_json": prepared.payload_json,
-            "error_is_final": 0,
-            "attempt": 0,
-            "max_attempts": prepared.max_attempts,
-            "priority": new.priority,
-            "run_at_us": run_at,
-            "ready": int(run_at <= now),
-            "cancel_asked": 0,
-            "correlation_id": new.correlation_id,
-            "callback_url": new.callback_url,
-            "idempotency_key": new.idempotency_key,
-            "renewals": 0,
-            "claim": 0,
-            "created_at_us": now,
-            "updated_at_us": now,
-            "search_text": prepared.search_text,
-            "fingerprint": prepared.fingerprint if new.idempotency_key else None,
-            "created_by": new.created_by,
-        }
-
     def _turn(
         self,
         connection: DriverConnection,
@@ -235,7 +214,7 @@ class TaskStore:
         slots: Mapping[str, int],
         look_for_due: bool,
     ) -> tuple[Turn, list[Task]]:
-        now = self._now()
+        now = connection.now_us
         recorded, lost, ready = self._record(connection, worker, outcomes, now) if outcomes else ([], [], [])
         due_us = None
         if look_for_due:
@@ -276,7 +255,7 @@ class TaskStore:
         rows = sql.BY_ID.rows(connection, {"id": task_id})
         if not rows:
             return []
-        now, before = self._now(), Task._make(rows[0])
+        now, before = connection.now_us, Task._make(rows[0])
         changed = work_out(before, now)
         self._log.note(connection, kind, by, now, task_id, before.type)
         return [changed, *self._save(connection, [(before, changed)], now)]
@@ -286,7 +265,7 @@ class TaskStore:
     ) -> int:
         pruned = self._log.prune(connection, ended_before_us, most)
         if pruned and asked:
-            self._log.note(connection, ActionKind.PRUNE, by, self._now())
+            self._log.note(connection, ActionKind.PRUNE, by, connection.now_us)
         return pruned
 
     def _expire(
@@ -297,7 +276,7 @@ class TaskStore:
         alive: Sequence[int],
         most: int,
     ) -> list[Task]:
-        now = self._now()
+        now = connection.now_us
         oldest = _FOREVER_US if lock_seconds is None else now - int(lock_seconds * 1_000_000)
         given = {"before": oldest, "ids": json.dumps(list(alive)), "most": most}
         before = [Task._make(row) for row in sql.EXPIRED.rows(connection, given)]
@@ -309,39 +288,37 @@ class TaskStore:
         given = {"now": now, "most": _DUE_AT_ONCE}
         due = [Task._make(row) for row in sql.DUE.rows(connection, given)]
         if due:
-            sql.MAKE_READY.run_many(connection, [{"of_id": task.id} for task in due])
+            sql.MAKE_READY.run(connection, {"ids": json.dumps([task.id for task in due])})
         return [task._replace(ready=1) for task in due], sql.NEXT_DUE.rows(connection)[0][0]
 
     def _save(self, connection: DriverConnection, pairs: Sequence[tuple[Task, Task]], now: int) -> list[Task]:
         """Put new tasks in the place of old ones, and add what follows from those that end; returns these."""
         if not pairs:
             return []
-        saved = sql.SAVE.run_many(connection, [_saving(before, new) for before, new in pairs])
+        saved = sql.SAVE.run(connection, [_saving(before, new) for before, new in pairs])
         if saved != len(pairs):  # the rows are locked since they were read
             raise MoveNotAllowed(
                 pairs[0][0].id, TaskStatus(pairs[0][0].status), TaskStatus(pairs[0][1].status)
             )
-        followers = [
-            self._ended(new) for before, new in pairs if new.status in ENDED and before.status not in ENDED
-        ]
-        rows = [self._new_row(one, now) for one in followers if one is not None]
-        if rows:
-            sql.INSERT.run_many(connection, rows)
+        ends = [new for before, new in pairs if new.status in ENDED and before.status not in ENDED]
+        followers = [one for one in map(self._ended, ends) if one is not None]
+        if not followers:
+            return []
+        ids = self._ids.take(connection, len(followers))
+        rows = [_new_row(task_id, one, now) for task_id, one in zip(ids, followers, strict=True)]
+        sql.INSERT.run(connection, rows)
         return [_task_of(row) for row in rows]
 
     def _tell(self, changed: Sequence[Task]) -> None:
         if changed:
-            self._count_change()
+            self.count_change()
             for listener in self.on_change:
                 listener(changed)
 
-    def _count_change(self) -> None:
+    def count_change(self) -> None:
+        """Let ``changes`` grow: something changed, here or in another process."""
         with self._changes_lock:
             self._changes += 1
-
-    @staticmethod
-    def _now() -> int:
-        return time.time_ns() // 1000
 
 
 _EMPTY = dict.fromkeys(Task._fields)
@@ -354,13 +331,42 @@ def _task_of(row: Mapping[str, Any]) -> Task:
     return Task._make(_values_of_task(row))
 
 
+def _new_row(task_id: int, prepared: Prepared, now: int) -> dict[str, Any]:
+    new = prepared.new
+    run_at = now if new.run_at_us is None else new.run_at_us
+    return _EMPTY | {
+        "id": task_id,
+        "type": new.type,
+        "status": TaskStatus.PENDING.value,
+        "progress": 0,
+        "stage": prepared.stage,
+        "payload_json": prepared.payload_json,
+        "error_is_final": 0,
+        "attempt": 0,
+        "max_attempts": prepared.max_attempts,
+        "priority": new.priority,
+        "run_at_us": run_at,
+        "ready": int(run_at <= now),
+        "cancel_asked": 0,
+        "correlation_id": new.correlation_id,
+        "callback_url": new.callback_url,
+        "idempotency_key": new.idempotency_key,
+        "renewals": 0,
+        "claim": 0,
+        "created_at_us": now,
+        "updated_at_us": now,
+        "search_text": prepared.search_text,
+        "fingerprint": prepared.fingerprint if new.idempotency_key else None,
+        "created_by": new.created_by,
+    }
+
+
 def _saving(before: Task, new: Task) -> dict[str, Any]:
     values = dict(zip(_NEW_NAMES, _changed_of(new), strict=True))
     values |= {"of_id": before.id, "of_claim": before.claim, "of_status": before.status}
     return values
 
 
-def _name_and_last_ids(connection: DriverConnection) -> tuple[str, int, int]:
-    [(name,)], [(last_id,)] = sql.STORE_NAME.rows(connection), sql.LAST_ID.rows(connection)
-    [(last_action_id,)] = sql.LAST_ACTION_ID.rows(connection)
-    return name, last_id or 0, last_action_id or 0
+def _begin(connection: DriverConnection) -> tuple[str, Ids, ActionLog]:
+    [(name,)] = sql.STORE_NAME.rows(connection)
+    return name, Ids(connection, sql.tasks, "task_ids"), ActionLog(connection)

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -60,7 +59,7 @@ class Upkeep:
     async def retention(self, retention_seconds: float) -> None:
         """Delete what ended so long ago, a batch at a time."""
         while True:
-            before = time.time_ns() // 1000 - int(retention_seconds * 1_000_000)
+            before = self._store.now_us() - int(retention_seconds * 1_000_000)
             pruned = await self._tried(self._store.prune, before, _PRUNED_AT_ONCE)
             await asyncio.sleep(_PRUNE_PAUSE_SECONDS if pruned == _PRUNED_AT_ONCE else _PRUNE_SECONDS)
 

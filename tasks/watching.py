@@ -1,16 +1,31 @@
 """Lets callers watch tasks change."""
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from tasks.task import Task
 
 _MOST_WAITING = 50_000
 _READ_AT_ONCE = 500
+_TOLD_REMEMBERED = 200
 
 
 class WatchTooSlow(Exception):
     """More changes wait than are kept for one who watches: some can no longer be told."""
+
+
+class Identified(Protocol):
+    """A task of which that much is known."""
+
+    @property
+    def id(self) -> int:
+        """Its id."""
+
+    @property
+    def type(self) -> str:
+        """Its type."""
 
 
 class Watchers:
@@ -32,12 +47,17 @@ class Watchers:
                 watch.wake()
         return watch
 
-    def changed(self, tasks: Sequence[Task]) -> None:
+    def changed(self, tasks: Sequence[Identified]) -> None:
         """Tell those who watch one of these tasks."""
         if self._watches:
             with self._lock:
                 for watch in self._watches:
                     watch.changed(tasks)
+
+    @property
+    def watch_something(self) -> bool:
+        """Whether there is anybody."""
+        return bool(self._watches)
 
     def stop(self) -> None:
         """Let nobody wait any more."""
@@ -71,6 +91,7 @@ class TaskWatch:
         self._watchers, self._read = watchers, read
         self._task_id, self._task_type = task_id, task_type
         self._changed: set[int] = set()
+        self._told: OrderedDict[int, Task] = OrderedDict()
         self._event = threading.Event()
         self._stopping = self._is_too_slow = False
 
@@ -82,13 +103,23 @@ class TaskWatch:
         """
         self._event.wait(timeout_seconds)
         changed = self._watchers.take(self)
-        return self._read(changed) if changed else []
+        return [task for task in self._read(changed) if self._is_news(task)] if changed else []
+
+    def _is_news(self, task: Task) -> bool:
+        """Whether this state was not told yet: of one change may be heard more than once."""
+        if self._told.get(task.id) == task:
+            return False
+        self._told[task.id] = task
+        self._told.move_to_end(task.id)
+        while len(self._told) > _TOLD_REMEMBERED:
+            self._told.popitem(last=False)
+        return True
 
     def close(self) -> None:
         """Watch no longer; may be called twice."""
         self._watchers.leave(self)
 
-    def changed(self, tasks: Sequence[Task]) -> None:
+    def changed(self, tasks: Sequence[Identified]) -> None:
         """Take note of those of the tasks that are watched; called under the lock of the watchers."""
         for task in tasks:
             if self._task_id in (None, task.id) and self._task_type in (None, task.type):

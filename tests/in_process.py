@@ -11,9 +11,11 @@ from task_house import make_task_database
 from async_db import QueueLimits, WriteQueue
 from background import BackgroundLoop
 from database.data_folder import open_data_folder
+from database.embedded_writes import EmbeddedWrites
 from database.engine import open_reader
 from database.ledger import Ledger
 from database.products import Products
+from database.task_database import open_task_file
 from database.writer import CatalogueWriter
 from request_context import Context
 from tasks.runtime import RuntimeLimits, TaskRuntime
@@ -71,15 +73,18 @@ class Catalogue:
             self.products = Products(self.engine)
             self.ledger = Ledger(self.engine)
             self.writer = CatalogueWriter(self.path)
-            self.queue = WriteQueue(
-                self.journal, self.ledger, self.writer, self.background, limits, self.products.last_id()
+            self.store = EmbeddedWrites(
+                self.journal, self.ledger, self.writer, limits.of_store, self.products.last_id()
             )
+            self.queue = WriteQueue(self.store, self.background, limits)
         except BaseException:
             self.engine.dispose()
             self.journal.close()
             raise
         make_task_database(folder / "tasks.db")
-        self.tasks = TaskRuntime(folder / "tasks.db", "full", 4, [], self.background, TASK_LIMITS)
+        self.tasks = TaskRuntime(
+            open_task_file(folder / "tasks.db", "full", 4), [], self.background, TASK_LIMITS
+        )
         self.background.start()
         if held:
             self.hold()
@@ -122,7 +127,7 @@ class Catalogue:
         self.background.submit(self._at_rest()).result(WAIT_SECONDS)
 
     async def _at_rest(self) -> None:
-        while not self.queue._idle or self.queue._acceptor.depth:
+        while not self.queue._idle or self.store.depth:
             await asyncio.sleep(0)  # a turn of the loop: the drain takes it
 
     def follow_index(self, limit: int) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 
 from background import BackgroundLoop
 from database.schema import migrate_tasks
+from database.task_database import open_task_file
 from tasks.retry import RetryPolicy
 from tasks.runtime import RuntimeLimits, TaskRuntime
 from tasks.task import NewTask, Task
@@ -103,7 +104,9 @@ class TaskHouse:
         self.background.start()
         self.recorded: list[Task] = []
         limited, told = dataclasses.replace(LIMITS, **limits), self.recorded.extend
-        self.runtime = TaskRuntime(self.path, "full", 8, workers, self.background, limited, told)
+        self.runtime = TaskRuntime(
+            open_task_file(self.path, "full", 8), workers, self.background, limited, told
+        )
         self.queue, self.store = self.runtime.queue, self.runtime.store
 
     def start(self, *, alone: bool = False) -> "TaskHouse":

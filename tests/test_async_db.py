@@ -172,7 +172,7 @@ def test_a_quiet_queue_lets_the_index_catch_up_whatever_its_length(tmp_path: Pat
         for _ in range(5):
             catalogue.write(*(create("x") for _ in range(500)))
         deadline = time.monotonic() + WAIT_SECONDS
-        while catalogue.queue._index_lag:
+        while catalogue.store._index_lag:
             assert time.monotonic() < deadline
             threading.Event().wait(0.02)  # between two looks at what has no event to wait for
         catalogue.settle()

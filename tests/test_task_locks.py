@@ -98,7 +98,7 @@ def test_an_expired_lock_is_taken_over_and_its_old_holder_records_nothing_and_is
     taken_over = second.wait(task)
     gate.open()
     go_on()
-    first.background.submit(first.runtime._manager._running.finish(WAIT_SECONDS)).result(WAIT_SECONDS)
+    first.background.submit(first.runtime.manager._running.finish(WAIT_SECONDS)).result(WAIT_SECONDS)
     assert (taken_over.status, taken_over.result) == ("COMPLETED", {"attempt": 2})
     assert second.get(task) == taken_over
     assert told == [True]

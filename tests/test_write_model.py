@@ -17,6 +17,7 @@ from in_process import create, delete, update
 from write_model import WriteModel
 
 import async_db
+from database import embedded_writes
 from writes import WriteRequest
 
 TEXTS = (
@@ -151,9 +152,9 @@ def points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CrashPoints:
     monkeypatch.setattr(sqlite3, "connect", watching.connect)
     monkeypatch.setattr(async_db, "_FIRST_PAUSE_SECONDS", 0.001)
     monkeypatch.setattr(async_db, "_LONGEST_PAUSE_SECONDS", 0.002)
-    monkeypatch.setattr(async_db, "_INDEX_LAG_MAX", 4)
-    monkeypatch.setattr(async_db, "_INDEX_BATCH", 3)
-    monkeypatch.setattr(async_db, "_QUIET_SECONDS", 3600)  # ``follow_index`` says when it is quiet
+    monkeypatch.setattr(embedded_writes, "_INDEX_LAG_MAX", 4)
+    monkeypatch.setattr(embedded_writes, "_INDEX_BATCH", 3)
+    monkeypatch.setattr(embedded_writes, "_QUIET_SECONDS", 3600)  # ``follow_index`` says when it is quiet
     return watching
 
 

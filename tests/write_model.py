@@ -12,9 +12,8 @@ from in_process import LIMITS, WAIT_SECONDS, Catalogue, create
 from oracle import Oracle
 
 from async_db import NotAcceptedError, Refusal
-from database.journal import size_bytes
 from database.schema import StoreError
-from writes import Operation, Write, WriteErrorCode, WriteFilter, WriteRequest, WriteStatus
+from writes import Operation, Write, WriteErrorCode, WriteFilter, WriteRequest, WriteStatus, size_bytes
 
 MODEL_LIMITS = replace(LIMITS, max_writes=14, batch_size=3)
 EVERYTHING = 1_000_000

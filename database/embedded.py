@@ -1,0 +1,51 @@
+"""Opens the files of a data folder, which one process owns."""
+
+from database.embedded_writes import EmbeddedWrites
+from database.engine import open_reader
+from database.ledger import Ledger
+from database.products import Products
+from database.secret_file import kept_secret
+from database.task_database import open_task_file, open_with_tasks
+from database.write_store import Limits
+from database.writer import CatalogueWriter
+from settings import Settings
+
+
+class EmbeddedStores:
+    """The files of one data folder; see ``Stores``."""
+
+    sharing = None
+
+    def __init__(self, settings: Settings, limits: Limits) -> None:
+        """Own the folder until ``close``. Raises StoreError with one line that says what to do."""
+        self._settings = settings
+        self._journal = open_with_tasks(settings)
+        self._engine = open_reader(settings.products_path, settings.threads + 2)
+        self.products = Products(self._engine)
+        writer, last_id = CatalogueWriter(settings.products_path), self.products.last_id()
+        self.writes = EmbeddedWrites(self._journal, Ledger(self._engine), writer, limits, last_id)
+        self.tasks = open_task_file(settings.tasks_path, settings.journal_sync, settings.threads + 4)
+
+    def secret(self, name: str, made: str, otherwise: str = "") -> str:
+        """The secret in the file of this name, readable for the owner only."""
+        return secret_in_folder(self._settings, name, made, otherwise)
+
+    def conflicts(self) -> int:
+        """None: one process writes."""
+        return 0
+
+    def close(self) -> None:
+        """Give the folder up."""
+        self.tasks.close()
+        self._journal.close()
+        self._engine.dispose()
+
+
+def prepare_embedded(settings: Settings) -> None:
+    """Make the folder and its files, or bring them up to date. Raises StoreError."""
+    open_with_tasks(settings).close()
+
+
+def secret_in_folder(settings: Settings, name: str, made: str, otherwise: str = "") -> str:
+    """The secret in DATA_DIR. Raises StoreError."""
+    return kept_secret(settings.data_dir / name, made, name.replace("-", " "), otherwise)

@@ -1,0 +1,140 @@
+"""Opens connections to PostgreSQL, and says what the errors of its driver mean."""
+
+import select
+import sys
+from typing import Any
+
+import psycopg
+from psycopg.pq import ConnStatus
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import InvalidatePoolError
+
+from database.driver import SCHEMA, DriverConnection
+from database.engine import StoreUnavailable, TransactionConflict
+from database.postgres.address import Address
+
+_READ_WAIT_SECONDS = 30
+_CONFLICTS = "40"  # the class of SQLSTATE: transaction rollback, by a deadlock or a serialization failure
+# A transaction begins with the database's own time: clocks of the machines may differ.
+_BEGIN = "BEGIN; SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+
+
+def connect(address: Address, *, prepared: bool = True) -> "psycopg.Connection[Any]":
+    """A connection in autocommit; ``prepared``: statements may be prepared, which no pooler of transactions is sure of.
+
+    Raises StoreUnavailable.
+    """
+    try:
+        connection = psycopg.connect(address.conninfo, autocommit=True, **address.options())
+    except psycopg.Error as error:
+        raise StoreUnavailable(f"PostgreSQL cannot be reached at {address}: {_words(error)}") from error
+    connection.prepare_threshold = 5 if prepared else None
+    return connection
+
+
+async def connect_async(address: Address, *, prepared: bool = True) -> "psycopg.AsyncConnection[Any]":
+    """The same for the background loop."""
+    try:
+        connection = await psycopg.AsyncConnection.connect(
+            address.conninfo, autocommit=True, **address.options()
+        )
+    except psycopg.Error as error:
+        raise StoreUnavailable(f"PostgreSQL cannot be reached at {address}: {_words(error)}") from error
+    connection.prepare_threshold = 5 if prepared else None
+    return connection
+
+
+def is_pooled(connection: "psycopg.Connection[Any]") -> bool:
+    """Whether somebody stands between: a pooler says another process number than the server that answers."""
+    row = connection.execute("SELECT pg_backend_pid()").fetchone()
+    return row is not None and row[0] != connection.info.backend_pid
+
+
+def open_writer(address: Address, *, prepared: bool = True) -> DriverConnection:
+    """A connection whose transactions begin with the database's time. Raises StoreUnavailable."""
+    raw = connect(address, prepared=prepared)
+
+    def explain(error: Exception) -> Exception:
+        return explained(f"PostgreSQL at {address} cannot be used", error)
+
+    dialect = PGDialect_psycopg()  # type: ignore[no-untyped-call]
+    return DriverConnection(raw, dialect, _begin, explain, lambda: is_alive(raw))
+
+
+def _begin(cursor: Any) -> int:
+    cursor.execute(_BEGIN)
+    cursor.nextset()
+    [now_us] = cursor.fetchone()
+    return int(now_us)
+
+
+def open_reader(address: Address, connections: int, *, prepared: bool = True) -> Engine:
+    """An engine for reading, in autocommit: each statement sees the newest commit."""
+    threshold = {} if prepared else {"prepare_threshold": None}
+    engine = create_engine(
+        address.url,
+        isolation_level="AUTOCOMMIT",
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=_READ_WAIT_SECONDS,
+        pool_reset_on_return=None,
+        connect_args={**address.options(), **threshold},
+    )
+
+    @event.listens_for(engine, "checkout")
+    def _check(connection: Any, _record: Any, _proxy: Any) -> None:
+        if not is_alive(connection):
+            raise InvalidatePoolError("the server has closed the connection")
+
+    _translate_errors(engine, f"PostgreSQL at {address} cannot be read")
+    return engine.execution_options(schema_translate_map={None: SCHEMA})
+
+
+def is_alive(connection: Any) -> bool:
+    """Whether an idle connection is still open, as far as is known here: nothing is asked of the server."""
+    pgconn = connection.pgconn
+    if pgconn.status != ConnStatus.OK:
+        return False
+    if not _readable(pgconn.socket):
+        return True
+    try:  # a notice, or the end
+        pgconn.consume_input()
+    except psycopg.OperationalError:
+        return False
+    return bool(pgconn.status == ConnStatus.OK)
+
+
+if sys.platform == "win32":
+
+    def _readable(handle: int) -> bool:
+        return bool(select.select([handle], [], [], 0)[0])
+
+else:
+
+    def _readable(handle: int) -> bool:
+        poll = select.poll()
+        poll.register(handle, select.POLLIN)
+        return bool(poll.poll(0))
+
+
+def explained(what: str, error: Exception) -> Exception:
+    """What an error means: that the database cannot be used now, that it is to be tried again, or just what it says."""
+    if not isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError)):
+        return error
+    if (getattr(error, "sqlstate", None) or "").startswith(_CONFLICTS):
+        return TransactionConflict(f"{what}: {_words(error)}. It is tried again")
+    return StoreUnavailable(f"{what}: {_words(error)}. What was accepted is safe; see /health")
+
+
+def _translate_errors(engine: Engine, what: str) -> None:
+    @event.listens_for(engine, "handle_error")
+    def _translate(context: ExceptionContext) -> None:
+        original = context.original_exception
+        if isinstance(original, Exception) and (explanation := explained(what, original)) is not original:
+            raise explanation from original
+
+
+def _words(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__

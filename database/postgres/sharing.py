@@ -1,0 +1,115 @@
+"""Lets the processes on one database know of each other: signs of life, and what one tells the others."""
+
+import asyncio
+import json
+import logging
+import os
+import secrets
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from sqlalchemy import Engine, text
+
+from database.postgres.bus import PostgresBus
+from database.schema import StoreError
+from settings import VERSION
+
+_log = logging.getLogger("afterwrite.database")
+
+_BEAT_SECONDS = 1.0
+_GONE_SECONDS = 10
+_FORGOTTEN_SECONDS = 3_600
+_NOW = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+_BEAT = text(
+    "INSERT INTO afterwrite.processes (name, role, host, pid, version, started_at_us, beat_at_us, doing) "  # noqa: S608 - constants
+    f"VALUES (:name, :role, :host, :pid, :version, {_NOW}, {_NOW}, :doing) "
+    f"ON CONFLICT (name) DO UPDATE SET beat_at_us = {_NOW}, doing = excluded.doing"
+)
+_LIVE = text(
+    f"SELECT name, role, host, pid, version, started_at_us, beat_at_us, {_NOW} - beat_at_us, doing "  # noqa: S608
+    f"FROM afterwrite.processes WHERE beat_at_us > {_NOW} - {_GONE_SECONDS * 1_000_000} ORDER BY started_at_us, name"
+)
+_FORGET = text(
+    f"DELETE FROM afterwrite.processes WHERE beat_at_us < {_NOW} - {_FORGOTTEN_SECONDS * 1_000_000}"  # noqa: S608
+)
+_LEAVE = text("DELETE FROM afterwrite.processes WHERE name = :name")
+
+
+class ProcessAlive(NamedTuple):
+    """A process that has given a sign of life in the last seconds; times in microseconds since 1970."""
+
+    name: str
+    role: str
+    host: str
+    pid: int
+    version: str
+    started_at_us: int
+    beat_at_us: int
+    silent_us: int
+    doing: Mapping[str, Any]
+
+
+class Sharing:
+    """What one process has to do with the others on its database. Raises StoreError where that is away."""
+
+    def __init__(self, bus: PostgresBus, engine: Engine, name: str, role: str) -> None:
+        """``role`` is what this process is for, such as ``server``."""
+        self.bus, self.name = bus, name
+        self._engine, self._role = engine, role
+        self._forget_in = 0
+        self._jobs: list[asyncio.Task[None]] = []
+        self.doing: Callable[[], Mapping[str, Any]] = dict
+        """What this process does at the moment, for /health."""
+
+    async def start(self) -> None:
+        """Begin to listen, to look and to give signs of life; on the loop."""
+        await asyncio.to_thread(self.beat)
+        self._jobs = [asyncio.create_task(job) for job in (self.bus.run(), self.bus.polls(), self._beats())]
+
+    async def stop(self) -> None:
+        """End that, and say so."""
+        jobs, self._jobs = self._jobs, []
+        for job in jobs:
+            job.cancel()
+        await asyncio.gather(*jobs, return_exceptions=True)
+        if jobs:
+            try:
+                await asyncio.to_thread(self.leave)
+            except StoreError as error:  # the others find out by themselves
+                _log.warning("could not sign off: %s", error)
+
+    def beat(self) -> None:
+        """Give a sign of life."""
+        values = {"name": self.name, "role": self._role, "host": socket.gethostname(), "pid": os.getpid()}
+        values |= {"version": VERSION, "doing": json.dumps(self.doing())}
+        with self._engine.connect() as connection:
+            connection.execute(_BEAT, values)
+            self._forget_in -= 1
+            if self._forget_in < 0:
+                self._forget_in = 60
+                connection.execute(_FORGET)
+
+    def leave(self) -> None:
+        """Say that this process ends."""
+        with self._engine.connect() as connection:
+            connection.execute(_LEAVE, {"name": self.name})
+
+    def live(self) -> list[ProcessAlive]:
+        """Every process that lives, the oldest first."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(_LIVE).all()
+        return [ProcessAlive._make([*row[:-1], json.loads(row[-1])]) for row in rows]
+
+    async def _beats(self) -> None:
+        while True:
+            await asyncio.sleep(_BEAT_SECONDS)
+            try:
+                await asyncio.to_thread(self.beat)
+            except StoreError as error:
+                _log.debug("no sign of life could be given: %s", error)
+
+
+def new_name() -> str:
+    """A name for this process that no other one has, and that says where it runs."""
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"

@@ -1,0 +1,72 @@
+"""Opens a database of PostgreSQL, which any number of processes share."""
+
+import logging
+from functools import partial
+
+from database.commits import Commits
+from database.postgres.address import address_of, direct_address_of
+from database.postgres.bus import PostgresBus
+from database.postgres.connect import connect, connect_async, is_pooled, open_reader, open_writer
+from database.postgres.drain import Drain
+from database.postgres.migrations import migrate
+from database.postgres.sharing import Sharing, new_name
+from database.postgres.writes import PostgresWrites
+from database.products import Products
+from database.task_database import TaskDatabase
+from database.write_store import Limits
+from settings import Settings
+
+_log = logging.getLogger("afterwrite.database")
+_KEEP = "INSERT INTO afterwrite.secrets (name, value) VALUES (%s, %s) ON CONFLICT DO NOTHING"
+_KEPT = "SELECT value FROM afterwrite.secrets WHERE name = %s"
+
+
+class PostgresStores:
+    """All data of one database; see ``Stores``."""
+
+    def __init__(self, settings: Settings, limits: Limits, role: str) -> None:
+        """Raises StoreError or SettingsError with one line that says what to do."""
+        prepare_postgres(settings)
+        self._settings, address = settings, address_of(settings)
+        with connect(address, prepared=False) as connection:
+            pooled = is_pooled(connection)
+        if pooled:
+            _log.info("a pooler stands before %s: no statement is prepared", address)
+        prepared = not pooled
+        self.name = new_name()
+        self._reader = open_reader(address, settings.database_connections, prepared=prepared)
+        write = partial(open_writer, address, prepared=prepared)
+        self.products = Products(self._reader)
+        self.drain = Drain(self.name, partial(connect_async, address, prepared=prepared))
+        self.writes = PostgresWrites(self._reader, write, self.drain, limits)
+        self.tasks = TaskDatabase(self._reader, Commits(write))
+        bus = PostgresBus(direct_address_of(settings), self._reader)
+        self.sharing: Sharing | None = Sharing(bus, self._reader, self.name, role)
+
+    def secret(self, name: str, made: str, otherwise: str = "") -> str:
+        """The secret of this name, which all processes share."""
+        return secret_in_postgres(self._settings, name, made)
+
+    def conflicts(self) -> int:
+        """How many transactions were done again because another one was in the way."""
+        return self.drain.conflicts + self.tasks.commits.conflicts
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.writes.close()
+        self.tasks.close()
+        self._reader.dispose()
+
+
+def prepare_postgres(settings: Settings) -> None:
+    """Bring the database to the newest schema; safe when several processes do so at once. Raises StoreError."""
+    migrate(direct_address_of(settings))
+
+
+def secret_in_postgres(settings: Settings, name: str, made: str) -> str:
+    """The secret of this name in the database, the same for every process. Raises StoreError."""
+    with connect(address_of(settings), prepared=False) as connection:
+        connection.execute(_KEEP, (name, made))
+        row = connection.execute(_KEPT, (name,)).fetchone()
+    assert row is not None
+    return str(row[0])

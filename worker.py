@@ -1,0 +1,137 @@
+"""The program of a process that runs tasks and serves no requests; any number of them work on one PostgreSQL."""
+
+import argparse
+import logging
+import signal
+import sys
+import threading
+import time
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from prometheus_client import start_http_server
+
+from async_db import QueueLimits
+from background import BackgroundLoop
+from database.schema import StoreError
+from database.stores import open_stores
+from logs import check_log_file, set_up_logs
+from metrics import Metrics
+from settings import Settings, SettingsError, from_environment
+from tasks.feed import TaskFeed
+from tasks.runtime import RuntimeLimits, TaskRuntime
+from tasks.workers import build_workers
+from webhooks.secret import webhook_secret
+
+_log = logging.getLogger("afterwrite.app")
+
+
+class WorkerProcess:
+    """The workers of one process: opened by the constructor, running between ``start`` and ``stop``."""
+
+    def __init__(self, settings: Settings, types: Collection[str] | None, concurrency: int | None) -> None:
+        """``types`` are those whose tasks are run here (None: all), ``concurrency`` is how many of each at once.
+
+        Raises StoreError or SettingsError with one line that says what to do.
+        """
+        self.settings = settings
+        self._background = BackgroundLoop()
+        self._stores = stores = open_stores(settings, QueueLimits.of(settings).of_store, "worker")
+        assert stores.sharing is not None
+        self._sharing, self._metrics = stores.sharing, Metrics(stores.sharing.name)
+        self._runtime = TaskRuntime(
+            stores.tasks,
+            build_workers(settings, webhook_secret(settings, stores.secret)),
+            self._background,
+            RuntimeLimits.of(settings),
+            self._metrics.count_tasks,
+            name=stores.sharing.name,
+            types=types,
+            concurrency=concurrency,
+        )
+        self._metrics.watch(None, self._runtime.queue.status, stores.conflicts)
+        _check_types(types, self._runtime.registry.types)
+
+    def start(self) -> None:
+        """Run tasks from now on."""
+        self._background.start()
+        self._sharing.doing = self._doing
+        TaskFeed(self._sharing.bus, self._runtime, self._background, hears_changes=False).start()
+        self._runtime.start(alone=False)
+        self._background.submit(self._sharing.start()).result()
+        if self.settings.metrics_port:
+            start_http_server(self.settings.metrics_port, self.settings.host, self._metrics.registry)
+        _log.info("running tasks of the types %s as %s", ", ".join(self._types), self._sharing.name)
+
+    def stop(self) -> None:
+        """Let running tasks end, release the others, let go of everything."""
+        started = time.monotonic()
+        self._runtime.stop()
+        self._background.submit(self._sharing.stop()).result()
+        self._background.stop()
+        self._stores.close()
+        _log.info("stopped after %.1f s", time.monotonic() - started)
+
+    @property
+    def _types(self) -> list[str]:
+        return sorted(self._runtime.manager.types)
+
+    def _doing(self) -> Mapping[str, Any]:
+        return {"types": self._types, "tasks": dict(self._runtime.queue.status().running)}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run tasks until SIGTERM or SIGINT; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    told = threading.Event()
+    try:
+        settings = from_environment()
+        if not settings.database_url:
+            raise SettingsError(
+                "DATABASE_URL is not set: tasks in DATA_DIR are run by the server that owns it. Set DATABASE_URL to a "
+                "PostgreSQL for workers in processes of their own"
+            )
+        check_log_file(settings)
+        set_up_logs(settings)
+        workers = WorkerProcess(settings, options.types, options.concurrency)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: told.set())
+        workers.start()
+    except (SettingsError, StoreError) as error:
+        sys.stderr.write(f"afterwrite: {error}\n")
+        return 1
+    told.wait()
+    workers.stop()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="worker.py", description=__doc__)
+    parser.add_argument(
+        "--types",
+        metavar="TYPE,…",
+        type=lambda text: [name for name in text.split(",") if name],
+        help="run tasks of these types only",
+    )
+    parser.add_argument(
+        "--concurrency", metavar="N", type=_positive, help="run N tasks of each type side by side"
+    )
+    return parser
+
+
+def _positive(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= len(text) <= 4 and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not usable: give a whole number from 1 to 9999")
+    return int(text)
+
+
+def _check_types(wanted: Collection[str] | None, known: Sequence[str]) -> None:
+    unknown = sorted(set(wanted or ()) - set(known))
+    if unknown:
+        raise SettingsError(
+            f"--types names {unknown[0]!r}, for which there is no worker; there are workers for {', '.join(known)}"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

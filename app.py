@@ -41,6 +41,7 @@ def wsgi() -> "Flask":
     if warning := warning_of(settings):
         _log.warning(warning)
     service = Service(settings)
+    service.share_ended_sessions(access.ended)
     service.start()
     _running.append(service)
     place = "PostgreSQL" if settings.database_url else settings.data_dir

@@ -3,15 +3,13 @@
 import argparse
 import contextlib
 import gc
-import sqlite3
 import sys
 import time
 from pathlib import Path
 from typing import TextIO
 
 import loading
-from database.bulk import holds_products, next_product_id, open_for_loading, stored_values
-from database.data_folder import open_data_folder
+from database.catalogue_load import CatalogueLoader, open_loader, stored_values
 from database.schema import StoreError
 from loading import CatalogueFile, TextFileError
 from loading.checked_rows import check_row, check_sample_row, checked_batches
@@ -19,12 +17,12 @@ from loading.load import LoadFailed, RefusedRows, load_products
 from settings import Settings, SettingsError, from_environment
 
 SAMPLE = Path(__file__).parent / "sample_catalogue.json"
-_INDEX_ROWS = 10_000
 _BAR_WIDTH = 30
 _BAR_SECONDS = 0.1
 
 _DESCRIPTION = f"""\
-Creates the product database in DATA_DIR where it is missing, then loads products. Safe to run twice.
+Creates the product database where it is missing, in DATA_DIR or where DATABASE_URL leads, then loads products. Safe to
+run twice.
 
 Without FILE it loads the sample catalogue, if the catalogue is empty. With FILE it adds the products of that
 file, at every run: a JSON array, an object with an array "products", JSONL (one object a line), or CSV with a
@@ -34,7 +32,8 @@ header row (comma, semicolon or tab), in UTF-8. The fields and the names they ma
 In CSV an empty cell is null, and rating, images and category may hold JSON.
 
 A row that breaks a rule of the API is refused and reported; the others are loaded together, in one
-transaction: a load that fails or is interrupted leaves the catalogue as it was. Stop the server before."""
+transaction: a load that fails or is interrupted leaves the catalogue as it was. Stop a server on DATA_DIR before;
+one on PostgreSQL may go on."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -69,18 +68,20 @@ def _initialise(settings: Settings, options: argparse.Namespace) -> int:
     with contextlib.ExitStack() as stack:
         report = stack.enter_context(_open_report(options.report, options.file)) if options.report else None
         source = stack.enter_context(CatalogueFile(options.file or SAMPLE))
-        journal = open_data_folder(settings.products_path, settings.journal_path, settings.journal_sync)
-        stack.enter_context(contextlib.closing(journal))
-        connection = stack.enter_context(contextlib.closing(open_for_loading(settings.products_path)))
-        if options.file is None and holds_products(connection):
-            print(f"The catalogue {settings.products_path} has products already: nothing to load")
+        loader = stack.enter_context(contextlib.closing(open_loader(settings)))
+        if options.file is None and loader.holds_products():
+            print(f"The catalogue {_place(settings)} has products already: nothing to load")
             return 0
         refused = RefusedRows(report)
-        loaded = _load(connection, next_product_id(connection, journal), source, refused)
+        loaded = _load(loader, source, refused)
         _tell_refused(refused, options.report)
         if loaded and not options.index_later:
-            _build_search_index(settings.products_path)
+            _build_search_index(loader)
         return 1 if refused.count and not loaded else 0
+
+
+def _place(settings: Settings) -> str:
+    return "in PostgreSQL" if settings.database_url else str(settings.products_path)
 
 
 def _open_report(report: Path, file: Path | None) -> TextIO:
@@ -94,13 +95,13 @@ def _open_report(report: Path, file: Path | None) -> TextIO:
         ) from error
 
 
-def _load(connection: sqlite3.Connection, first_id: int, source: CatalogueFile, refused: RefusedRows) -> int:
+def _load(loader: CatalogueLoader, source: CatalogueFile, refused: RefusedRows) -> int:
     begin = time.perf_counter()
     bar = ProgressBar(source, sys.stderr)
     check = check_sample_row if source.path.resolve() == SAMPLE.resolve() else check_row
     try:
         loaded = load_products(
-            connection, first_id, checked_batches(source, stored_values, check), refused, bar.show
+            loader.load(), checked_batches(source, stored_values, check), refused, bar.show
         )
     finally:
         bar.clear()
@@ -122,28 +123,16 @@ def _tell_refused(refused: RefusedRows, report: Path | None) -> None:
     print(f"{refused.count:,} rows were refused{more}: {where}", file=sys.stderr)
 
 
-def _build_search_index(path: Path) -> None:
+def _build_search_index(loader: CatalogueLoader) -> None:
     """Let the search index catch up, so that searches are fast at once; they are exact without it too."""
-    import asyncio  # here, because a start that loads nothing needs neither
-
-    from database.writer import CatalogueWriter
-
-    async def follow() -> int:
-        writer, indexed = CatalogueWriter(path), 0
-        try:
-            while more := await writer.index_some(_INDEX_ROWS):
-                indexed += more
-        finally:
-            await writer.close()
-        return indexed
-
     begin = time.perf_counter()
     try:
-        indexed = asyncio.run(follow())
+        indexed = loader.index()
     except StoreError as error:
         print(f"init_db: the search index was left to the server: {error}", file=sys.stderr)
         return
-    print(f"Indexed {indexed:,} products for search in {time.perf_counter() - begin:.2f} s")
+    if indexed is not None:
+        print(f"Indexed {indexed:,} products for search in {time.perf_counter() - begin:.2f} s")
 
 
 def _fail(message: str) -> int:

@@ -6,8 +6,9 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from writes import Write
 
@@ -76,6 +77,35 @@ class RecentFigures:
         if not self._buckets or self._buckets[-1].number < number:
             self._buckets.append(_Bucket(number))
         return self._buckets[-1]
+
+
+def merged(own: Sequence[Point], others: Sequence[tuple[int, Mapping[str, Any]]]) -> list[Point]:
+    """The points of a process together with what all of them settled; of the delays those where most was settled.
+
+    ``others`` are the fields of a Point, with when its bucket began. The depth is the same for everybody.
+    """
+    found = {point.time: replace(point, settled_per_second=0.0, p50_ms=None, p95_ms=None) for point in own}
+    most: dict[int, float] = {}
+    for at, figures in others:
+        before = found.get(at, Point(at, 0, 0.0, None, None))
+        rate = float(figures["settled_per_second"])
+        after = replace(
+            before,
+            depth=max(before.depth, figures["depth"]),
+            settled_per_second=before.settled_per_second + rate,
+        )
+        if rate > most.get(at, 0.0):
+            most[at] = rate
+            after = replace(after, p50_ms=figures["p50_ms"], p95_ms=figures["p95_ms"])
+        found[at] = after
+    return _without_gaps(found)
+
+
+def _without_gaps(found: Mapping[int, Point]) -> list[Point]:
+    if not found:
+        return []
+    times = range(min(found), max(found) + 1, BUCKET_SECONDS)
+    return [found.get(at) or Point(at, 0, 0.0, None, None) for at in times]
 
 
 @dataclass(slots=True, eq=False)

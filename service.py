@@ -1,18 +1,24 @@
 """Everything behind the routes of one process: its data, the queue of writes, the tasks; their start and stop."""
 
+import asyncio
 import logging
+import os
+import socket
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import asdict
 from typing import Any
 
+from access.session import EndedSessions
 from async_db import QueueLimits, WriteQueue
 from background import BackgroundLoop
+from database.processes import ProcessAlive
 from database.received import ReceivedWebhooks
 from database.stores import open_stores
 from metrics import Metrics
-from recent import RecentFigures
-from settings import Settings
+from recent import KEPT_SECONDS, Point, RecentFigures, merged
+from settings import VERSION, Settings
 from tasks.feed import TaskFeed
 from tasks.runtime import RuntimeLimits, TaskRuntime
 from tasks.workers import build_workers
@@ -32,12 +38,13 @@ class Service:
         Raises StoreError or SettingsError with one line that says what to do.
         """
         self.settings = settings
-        self.recent = RecentFigures()
         self._watching: Future[None] | None = None
+        self._started_at_us = 0
         self.background = BackgroundLoop()
         limits = QueueLimits.of(settings)
         self.stores = stores = open_stores(settings, limits.of_store)
         self.sharing, self.products = stores.sharing, stores.products
+        self.recent = RecentFigures() if self.sharing is None else RecentFigures(self.sharing.clock.seconds)
         self.metrics = Metrics("" if stores.sharing is None else stores.sharing.name)
         self.queue = WriteQueue(stores.writes, self.background, limits, self._count_settled)
         secret = webhook_secret(settings, stores.secret)
@@ -53,11 +60,43 @@ class Service:
         self.receiver = Receiver(secret, ReceivedWebhooks(stores.tasks.commits, stores.tasks.reader))
         self.metrics.watch(self.queue.status, self.tasks.status, stores.conflicts)
         self.accepting = False
+        self._shared_bucket = 0
 
     @property
     def runs_tasks(self) -> bool:
         """Whether this process has workers beside its routes."""
         return self.settings.run_workers == "on"
+
+    def share_ended_sessions(self, ended: EndedSessions) -> None:
+        """Let a sign-out count in every process on the same database, within a second."""
+        if self.sharing is None:
+            return
+        table = self.sharing.ended_sessions
+
+        async def look() -> None:
+            for session_id in await asyncio.to_thread(table.take_new):
+                ended.add(session_id)
+
+        ended.tell = lambda session_id: table.add(session_id, ended.seconds)
+        self.sharing.bus.look(look)
+
+    def processes(self) -> list[ProcessAlive]:
+        """Every process that works on the same data, the oldest first. Raises StoreError."""
+        if self.sharing is not None:
+            return self.sharing.live()
+        now = time.time_ns() // 1000
+        name, here = self.tasks.status().name, socket.gethostname()
+        own = ProcessAlive(
+            name, "server", here, os.getpid(), VERSION, self._started_at_us, now, 0, self._doing()
+        )
+        return [own]
+
+    def points(self) -> list[Point]:
+        """The figures of the last minutes, of every process together. Raises StoreError."""
+        if self.sharing is None:
+            return self.recent.points()
+        oldest = int(self.sharing.clock.now_us() // 1_000_000) - KEPT_SECONDS
+        return merged(self.recent.points(), self.sharing.figures.load(oldest))
 
     def start(self) -> None:
         """Start the background loop, the drain and the workers; requests may come when this returns."""
@@ -68,6 +107,7 @@ class Service:
         if self.sharing is not None:
             self._share()
         self._watching = self.background.submit(self.recent.watch(lambda: self.queue.depth))
+        self._started_at_us = time.time_ns() // 1000
         self.accepting = True
 
     def announce_stop(self) -> None:
@@ -97,8 +137,20 @@ class Service:
         assert self.sharing is not None
         self.sharing.doing = self._doing
         self.queue.share(self.sharing.bus)
+        self.sharing.bus.look(self._share_figures)
+        self.sharing.bus.look(lambda: asyncio.to_thread(self.receiver.look))
         TaskFeed(self.sharing.bus, self._tasks, self.background).start()
         self.background.submit(self.sharing.start()).result()
+
+    async def _share_figures(self) -> None:
+        """Keep what this process settled in the last bucket that is over, for the charts of all."""
+        points = [point for point in self.recent.points()[-3:] if point.settled_per_second]
+        for point in points:
+            if self.sharing is not None and point.time > self._shared_bucket:
+                await asyncio.to_thread(
+                    self.sharing.figures.save, point.time, asdict(point), point.time - KEPT_SECONDS
+                )
+                self._shared_bucket = point.time
 
     def _doing(self) -> Mapping[str, Any]:
         doing: dict[str, Any] = {"drains": self.stores.writes.drains}

@@ -40,12 +40,14 @@ class EndedSessions:
     """The sessions that were signed out before their time; may be used from any number of threads.
 
     In memory only, and the newest 100,000: a restart lets a cookie that somebody kept count again until its hours are
-    over.
+    over. Where processes share a database they tell each other, through ``tell``.
     """
 
     def __init__(self, hours: int) -> None:
         """``hours``: how long a session lasts at the most."""
-        self._seconds = hours * 3600
+        self.seconds = hours * 3600
+        self.tell: Callable[[str], None] = lambda _: None
+        """Called with the id of a session that was signed out here; it may raise StoreError."""
         self._ended_at: OrderedDict[str, float] = OrderedDict()
         self._turn = threading.Lock()
 
@@ -54,19 +56,24 @@ class EndedSessions:
         """How many there are."""
         return len(self._ended_at)
 
+    def end(self, session_id: str) -> None:
+        """Let the session count no more, here and in every other process. Raises StoreError."""
+        self.add(session_id)
+        self.tell(session_id)
+
     def add(self, session_id: str) -> None:
-        """Let the session count no more."""
+        """Let the session count no more in this process."""
         now = time.time()
         with self._turn:
             self._ended_at[session_id] = now
             while (
-                len(self._ended_at) > _ENDED_MAX or next(iter(self._ended_at.values())) < now - self._seconds
+                len(self._ended_at) > _ENDED_MAX or next(iter(self._ended_at.values())) < now - self.seconds
             ):
                 self._ended_at.popitem(last=False)
 
     def lasts(self, held: Held) -> bool:
         """Whether the session is young enough and was not signed out."""
-        return 0 <= time.time() - held.since < self._seconds and held.id not in self._ended_at
+        return 0 <= time.time() - held.since < self.seconds and held.id not in self._ended_at
 
 
 class Sessions(SecureCookieSessionInterface):
@@ -127,7 +134,7 @@ def sign_out() -> None:
     """End the session of the browser: the cookie is taken back, and counts no more where somebody kept it."""
     sessions = current_app.session_interface
     if isinstance(sessions, Sessions) and "id" in session:
-        sessions.ended.add(session["id"])
+        sessions.ended.end(session["id"])
     session.clear()
 
 

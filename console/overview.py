@@ -7,6 +7,7 @@ from flask import Blueprint, Response
 from access.control import may
 from console.answers import page
 from console.charts import Chart, chart
+from database.processes import ProcessAlive
 from database.schema import StoreError
 from recent import BUCKET_SECONDS, KEPT_SECONDS
 from service import Service
@@ -51,6 +52,7 @@ def add_overview(blueprint: Blueprint, service: Service) -> None:
             parts=parts,
             queue=service.queue.status() if internals else None,
             charts=_charts(service) if internals else [],
+            processes=_processes(service) if internals else [],
             **figures,
         )
 
@@ -105,8 +107,21 @@ def _parts(service: Service, *, internals: bool) -> list[Part]:
     ]
 
 
+def _processes(service: Service) -> list[ProcessAlive]:
+    """Every process, where there can be more than this one."""
+    if service.sharing is None:
+        return []
+    try:
+        return service.processes()
+    except StoreError:  # which is told under health
+        return []
+
+
 def _charts(service: Service) -> list[Chart]:
-    points = service.recent.points()[-_POINTS:]
+    try:
+        points = service.points()[-_POINTS:]
+    except StoreError:  # which is told under health
+        points = []
     missing = [None] * (_POINTS - len(points))  # before the start of the server
     return [
         chart("Queue depth", "writes wait", missing + [point.depth for point in points]),

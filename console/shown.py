@@ -111,6 +111,17 @@ def badge(status: str) -> Markup:
     return Markup('<span class="badge {}">{}</span>').format(_TONES.get(status, "busy"), status)
 
 
+def doing(said: Mapping[str, Any]) -> str:
+    """What a process does, as it said itself with its sign of life."""
+    parts = ["applies writes"] if said.get("drains") else []
+    running = [f"{count} {name}" for name, count in dict(said.get("tasks") or {}).items()]
+    if running:
+        parts.append(f"runs {', '.join(running)}")
+    elif said.get("types"):
+        parts.append(f"waits for {', '.join(said['types'])}")
+    return ", ".join(parts) or _NOTHING
+
+
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "moment": moment,
     "price": price,
@@ -122,4 +133,5 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "size": size,
     "process_url": process_url,
     "badge": badge,
+    "doing": doing,
 }

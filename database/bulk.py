@@ -3,29 +3,70 @@
 import itertools
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from operator import itemgetter
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
 
+from database.catalogue_load import STORED, StoredValues
+from database.data_folder import open_data_folder
 from database.journal import Journal
 from database.schema import StoreError
 from product import search_text
+from settings import Settings
 
 _CACHE_KIB = 32 * 1024
 _BUSY_SECONDS = 5
-_STORED = ("title", "price_minor", "description", "category", "image", "rating_rate", "rating_count")
+_INDEX_ROWS = 10_000
 _INSERT = (
-    f"INSERT INTO products (id, {', '.join(_STORED)}, created_at_us, updated_at_us, version, search_text) "  # noqa: S608
+    f"INSERT INTO products (id, {', '.join(STORED)}, created_at_us, updated_at_us, version, search_text) "  # noqa: S608
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?)"
 )
 # Below this, keeping the secondary indexes row by row costs less than building them again.
 _LEAST_ROWS_TO_REBUILD = 5_000
 
-StoredValues = tuple[Any, ...]
-# Takes them from the stored form of a new product, as ``product.check_fields`` gives it.
-stored_values: Callable[[Mapping[str, Any]], StoredValues] = itemgetter(*_STORED)
+
+class EmbeddedLoader:
+    """The catalogue of a data folder; see ``CatalogueLoader``."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Own the data folder. Raises StoreError."""
+        self._path = settings.products_path
+        self._journal = open_data_folder(self._path, settings.journal_path, settings.journal_sync)
+        try:
+            self._connection = open_for_loading(self._path)
+        except BaseException:
+            self._journal.close()
+            raise
+
+    def holds_products(self) -> bool:
+        """Whether there is any product."""
+        return bool(self._connection.execute("SELECT EXISTS (SELECT 1 FROM products)").fetchone()[0])
+
+    def load(self) -> AbstractContextManager["BulkLoad"]:
+        """Insert products; see ``bulk_load``."""
+        return bulk_load(self._connection, _next_product_id(self._connection, self._journal))
+
+    def index(self) -> int:
+        """Let the search index catch up."""
+        import asyncio  # here, because a start that loads nothing needs neither
+
+        from database.writer import CatalogueWriter
+
+        async def follow() -> int:
+            writer, indexed = CatalogueWriter(self._path), 0
+            try:
+                while more := await writer.index_some(_INDEX_ROWS):
+                    indexed += more
+            finally:
+                await writer.close()
+            return indexed
+
+        return asyncio.run(follow())
+
+    def close(self) -> None:
+        """Give the data folder up."""
+        self._connection.close()
+        self._journal.close()
 
 
 def open_for_loading(path: Path) -> sqlite3.Connection:
@@ -42,12 +83,7 @@ def open_for_loading(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def holds_products(connection: sqlite3.Connection) -> bool:
-    """Whether there is any product."""
-    return bool(connection.execute("SELECT EXISTS (SELECT 1 FROM products)").fetchone()[0])
-
-
-def next_product_id(connection: sqlite3.Connection, journal: Journal) -> int:
+def _next_product_id(connection: sqlite3.Connection, journal: Journal) -> int:
     """The least id that no product has, had in a settled write, or was promised in a waiting one.
 
     It stays free while the caller owns ``journal``.

@@ -27,6 +27,10 @@ class DatabaseClock:
         """Take note of the database's time of this moment."""
         self._ahead_us = now_us - time.monotonic_ns() // 1000
 
+    def seconds(self) -> float:
+        """Seconds since 1970."""
+        return self.now_us() / 1_000_000
+
     def now_us(self) -> int:
         """Microseconds since 1970; before anything was learned, this machine's."""
         ahead_us = self._ahead_us

@@ -2,7 +2,19 @@
 
 from typing import NamedTuple
 
-from sqlalchemy import BigInteger, Column, Engine, MetaData, String, Table, bindparam, delete, insert, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Engine,
+    MetaData,
+    String,
+    Table,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+)
 
 from database.commits import Commits
 from database.driver import DriverConnection, DriverStatement
@@ -72,6 +84,11 @@ class ReceivedWebhooks:
             return int(key)
 
         return received._replace(id=self._commits.run(work))
+
+    def last_id(self) -> int:
+        """The id of the newest; 0 when there is none."""
+        with self._reader.connect() as connection:
+            return connection.execute(select(func.max(received_webhooks.c.id))).scalar() or 0
 
     def newest(self, limit: int = KEPT) -> list[Received]:
         """The last ``limit`` at the most, newest first."""

@@ -2,6 +2,9 @@
 
 from typing import TYPE_CHECKING, Protocol
 
+from sqlalchemy import Engine
+
+from database.engine import open_reader
 from database.products import Products
 from database.task_database import TaskDatabase
 from database.write_store import Limits, WriteStore
@@ -59,6 +62,17 @@ def open_stores(settings: Settings, limits: Limits, role: str = "server") -> Sto
     from database.embedded import EmbeddedStores
 
     return EmbeddedStores(settings, limits)
+
+
+def open_for_reading(settings: Settings) -> tuple[Products, Engine]:
+    """The products and what reads them, beside a server that has them open; nothing is changed."""
+    if settings.database_url:
+        from database.postgres.stores import open_postgres_for_reading
+
+        engine = open_postgres_for_reading(settings)
+    else:
+        engine = open_reader(settings.products_path, threads=2)
+    return Products(engine), engine
 
 
 def secret_of(settings: Settings, name: str, made: str, otherwise: str = "") -> str:

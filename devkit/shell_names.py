@@ -6,14 +6,12 @@ from typing import Any
 
 from sqlalchemy import text
 
-from database.engine import open_reader
-from database.products import Products
+from database.stores import open_for_reading
 from schema import build_schema
 from settings import from_environment
 
 settings = from_environment()
-engine = open_reader(settings.products_path, threads=2)
-products = Products(engine)
+products, engine = open_for_reading(settings)
 schema = build_schema()
 # Nothing waits here, and nothing is written: the server that owns the journal does that.
 _context = SimpleNamespace(products=products, shown=lambda product: product)
@@ -28,7 +26,10 @@ def query(document: str) -> Any:
 
 
 def sql(statement: str) -> list[tuple[object, ...]]:
-    """Return the rows of one statement on the product database, which it cannot change."""
+    """Return the rows of one statement on the product database, which it cannot change.
+
+    In PostgreSQL the tables are in the schema ``afterwrite``.
+    """
     with engine.connect() as connection:
         return [tuple(row) for row in connection.execute(text(statement))]
 

@@ -131,6 +131,8 @@ def clean(options: Namespace) -> int:
     """Stop the server and remove the data folder, the environment and the caches."""
     place = place_from_environment()
     folders = removal.made_here(place.data_dir)
+    if from_environment().database_url:
+        say("What is in PostgreSQL stays there: DROP SCHEMA afterwrite CASCADE removes it")
     if not folders:
         say("Nothing to remove")
         return 0
@@ -157,7 +159,7 @@ def shell(_: Namespace) -> int:
     """Open a Python prompt with settings, engine and schema at hand."""
     place = place_from_environment()
     python = ready_python(ROOT, to_run(), say)
-    if not place.data_dir.joinpath("products.db").exists():
+    if not from_environment().database_url and not place.data_dir.joinpath("products.db").exists():
         serve.load(place, python)
     return subprocess.call([python, "-i", "-m", "devkit.shell_names"], cwd=ROOT, env=place.environment())
 
@@ -170,7 +172,7 @@ def init_db(options: Namespace) -> int:
         what = "is a folder" if Path(arguments[0]).is_dir() else "does not exist"
         raise CommandError(f"{arguments[0]} {what}: name a JSON, JSONL or CSV file of products")
     arguments += ["--report", str(Path(options.report).resolve())] if options.report else []
-    server = background_server.running(place)
+    server = None if from_environment().database_url else background_server.running(place)
     if server and not server.in_background:
         raise CommandError(
             f"a server runs in the foreground (pid {server.pid}): stop it with Ctrl-C or `stop` first"

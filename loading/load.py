@@ -1,11 +1,11 @@
 """Loads a product file into the catalogue: all of its good rows, or after an error none."""
 
 import json
-import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import TextIO
 
-from database.bulk import BulkLoad, StoredValues, bulk_load
+from database.catalogue_load import Load, StoredValues
 from database.schema import StoreError
 from loading import TextFileError
 from loading.checked_rows import CheckedRows, RefusedRow
@@ -40,20 +40,19 @@ class RefusedRows:
 
 
 def load_products(
-    connection: sqlite3.Connection,
-    first_id: int,
+    loading: AbstractContextManager[Load],
     batches: Iterator[CheckedRows[StoredValues]],
     refused: RefusedRows,
     progress: Callable[[int], None] = lambda rows: None,
 ) -> int:
-    """Store the products of all batches, with ids from ``first_id`` on; returns how many.
+    """Store the products of all batches in one load; returns how many.
 
     They are on disk together when this returns; ``refused`` gets the refused rows. ``progress`` is called
     with the number of rows inserted so far. Raises LoadFailed.
     """
-    load: BulkLoad | None = None
+    load: Load | None = None
     try:
-        with bulk_load(connection, first_id) as load:
+        with loading as load:
             for batch in batches:
                 load.insert(batch.products)
                 for row in batch.refused:

@@ -7,8 +7,10 @@ from flask import Blueprint, Response, jsonify
 from access.caller import current_caller
 from access.roles import Role
 from async_db import QueueState
+from database.schema import StoreError
 from service import Service
 from settings import VERSION
+from tasks.task import moment
 
 
 def add_operation_routes(blueprint: Blueprint, service: Service) -> None:
@@ -62,4 +64,27 @@ def _health(service: Service) -> dict[str, Any]:
             "running": tasks.running,
         },
         "integrations": tasks.integrations,
+        "processes": _processes(service),
     }
+
+
+def _processes(service: Service) -> list[dict[str, Any]]:
+    """Every process on the same data; none that can be told of while the database is away."""
+    try:
+        alive = service.processes()
+    except StoreError:  # which the status of the database says already
+        return []
+    return [
+        {
+            "name": one.name,
+            "role": one.role,
+            "host": one.host,
+            "pid": one.pid,
+            "version": one.version,
+            "startedAt": moment(one.started_at_us).isoformat(),
+            "lastHeartbeat": moment(one.beat_at_us).isoformat(),
+            "silentMs": one.silent_us // 1000,
+            "doing": one.doing,
+        }
+        for one in alive
+    ]

@@ -78,6 +78,17 @@ class TaskListing:
         of_it = of_it if task_type is None else of_it.where(tasks.c.type == task_type)
         return next(iter(self._tasks(of_it.order_by(tasks.c.id.desc()).limit(1))), None)
 
+    def pulse(self) -> tuple[int | None, ...]:
+        """Figures of which one is another after almost every change of a task; each is at the end of an index."""
+        newest = (
+            select(func.max(tasks.c.id)),
+            select(func.max(tasks.c.finished_at_us)).where(tasks.c.finished_at_us.is_not(None)),
+            select(func.max(tasks.c.locked_at_us)).where(tasks.c.locked_by.is_not(None)),
+            select(func.max(actions.c.id)),
+        )
+        with self._engine.connect() as connection:
+            return tuple(connection.execute(select(*(part.scalar_subquery() for part in newest))).one())
+
     def changed_since(self, since_us: int, limit: int) -> list[Task]:
         """Up to ``limit`` tasks that were made or have ended since, and those that run."""
         ended = _some.where(tasks.c.finished_at_us.is_not(None), tasks.c.finished_at_us >= since_us)

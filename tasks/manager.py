@@ -3,10 +3,7 @@
 import asyncio
 import concurrent.futures
 import logging
-import os
 import random
-import secrets
-import socket
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +12,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from background import BackgroundLoop
+from database.processes import new_name
 from database.schema import StoreError
 from tasks.execution import unrecordable
 from tasks.registry import Registry
@@ -81,7 +79,7 @@ class WorkerManager:
         concurrency: int | None = None,
     ) -> None:
         """``name`` is the process's own, ``types`` are run here, ``concurrency`` of each at once; else as it comes."""
-        self.name = name or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
+        self.name = name or new_name()
         self.types = frozenset(registry.types if types is None else types)
         self._concurrency = concurrency
         self._store, self._registry, self._background, self._limits = store, registry, background, limits
@@ -150,10 +148,6 @@ class WorkerManager:
     def resumed(self, task_type: str) -> None:
         """Claim tasks of a type that was paused."""
         self._call(self._feed, {task_type}, None)
-
-    def running(self, task_type: str) -> int:
-        """How many tasks of a type run in this process."""
-        return self._running.busy[task_type]
 
     def status(self) -> ManagerStatus:
         """The workers now."""

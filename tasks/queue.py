@@ -54,6 +54,7 @@ class TaskQueue:
         self._counted_at = float("-inf")
         self._counts: dict[TaskStatus, int] = {}
         self._counts_lock, self._counts_at = threading.Lock(), float("-inf")
+        self._pulse: tuple[int | None, ...] = ()
         self.stop_announced = False
 
     @property
@@ -202,6 +203,10 @@ class TaskQueue:
 
     def look_for_changes(self) -> None:
         """Look what other processes changed a moment ago, for those who watch; a notification of it may be lost."""
+        pulse = self._listing.pulse()
+        if pulse == self._pulse:
+            return
+        self._pulse = pulse
         self._store.count_change()
         if self._watchers.watch_something:
             since_us = self._store.now_us() - int(_LOOKED_BACK_SECONDS * 1_000_000)
@@ -268,7 +273,7 @@ class TaskQueue:
             {status: counts.get(status, 0) for status in TaskStatus},
             pause,
             0 if worker is None else worker.concurrency,
-            self._manager.running(task_type),
+            counts.get(TaskStatus.PROCESSING, 0),
             percentile(50),
             percentile(95),
         )

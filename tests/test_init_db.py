@@ -17,7 +17,7 @@ import pytest
 from conftest import ROOT, ServerProcess
 
 import init_db
-from database.bulk import stored_values
+from database.catalogue_load import stored_values
 from database.engine import open_reader
 from database.journal import Journal
 from database.products import Products

@@ -10,7 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import product
-from database.bulk import open_for_loading, stored_values
+from database.bulk import bulk_load, open_for_loading
+from database.catalogue_load import stored_values
 from database.data_folder import open_data_folder
 from loading import CatalogueFile
 from loading.checked_rows import check_row, checked_batches
@@ -107,7 +108,7 @@ def test_a_full_disk_stores_nothing_and_says_so(tmp_path: Path) -> None:
             LoadFailed, match=r"full: free space .* stopped after \d+,\d+ rows; nothing of it is stored"
         ),
     ):
-        load_products(connection, 1, checked_batches(source, stored_values), RefusedRows())
+        load_products(bulk_load(connection, 1), checked_batches(source, stored_values), RefusedRows())
     assert connection.execute("SELECT count(*) FROM products").fetchone() == (0,)
     assert index_names(connection) == indexes
     connection.close()

@@ -61,6 +61,10 @@ class Receiver:
         self.last_kept = kept.id
         return kept
 
+    def look(self) -> None:
+        """Take note of what came to other processes."""
+        self.last_kept = self._store.last_id()
+
     def newest(self, limit: int = KEPT) -> list[Received]:
         """What came last, newest first; a hundred at the most."""
         return self._store.newest(limit)

@@ -70,9 +70,11 @@ def _begin(cursor: Any) -> int:
     return int(now_us)
 
 
-def open_reader(address: Address, connections: int, *, prepared: bool = True) -> Engine:
-    """An engine for reading, in autocommit: each statement sees the newest commit."""
-    threshold = {} if prepared else {"prepare_threshold": None}
+def open_reader(address: Address, connections: int, *, prepared: bool = True, writes: bool = True) -> Engine:
+    """An engine in autocommit: each statement sees the newest commit. ``writes``: small writes are possible too."""
+    given = address.options() | ({} if prepared else {"prepare_threshold": None})
+    if not writes:
+        given["options"] = "-c default_transaction_read_only=on"
     engine = create_engine(
         address.url,
         isolation_level="AUTOCOMMIT",
@@ -80,7 +82,7 @@ def open_reader(address: Address, connections: int, *, prepared: bool = True) ->
         max_overflow=0,
         pool_timeout=_READ_WAIT_SECONDS,
         pool_reset_on_return=None,
-        connect_args={**address.options(), **threshold},
+        connect_args=given,
     )
 
     @event.listens_for(engine, "checkout")

@@ -4,14 +4,17 @@ import asyncio
 import json
 import logging
 import os
-import secrets
 import socket
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Engine, text
 
+from database.commits import DatabaseClock
 from database.postgres.bus import PostgresBus
+from database.postgres.ended_sessions import EndedSessionTable
+from database.postgres.figures import SharedFigures
+from database.processes import ProcessAlive
 from database.schema import StoreError
 from settings import VERSION
 
@@ -24,7 +27,8 @@ _NOW = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 _BEAT = text(
     "INSERT INTO afterwrite.processes (name, role, host, pid, version, started_at_us, beat_at_us, doing) "  # noqa: S608 - constants
     f"VALUES (:name, :role, :host, :pid, :version, {_NOW}, {_NOW}, :doing) "
-    f"ON CONFLICT (name) DO UPDATE SET beat_at_us = {_NOW}, doing = excluded.doing"
+    f"ON CONFLICT (name) DO UPDATE SET beat_at_us = {_NOW}, doing = excluded.doing "
+    "RETURNING beat_at_us"
 )
 _LIVE = text(
     f"SELECT name, role, host, pid, version, started_at_us, beat_at_us, {_NOW} - beat_at_us, doing "  # noqa: S608
@@ -36,25 +40,13 @@ _FORGET = text(
 _LEAVE = text("DELETE FROM afterwrite.processes WHERE name = :name")
 
 
-class ProcessAlive(NamedTuple):
-    """A process that has given a sign of life in the last seconds; times in microseconds since 1970."""
-
-    name: str
-    role: str
-    host: str
-    pid: int
-    version: str
-    started_at_us: int
-    beat_at_us: int
-    silent_us: int
-    doing: Mapping[str, Any]
-
-
 class Sharing:
     """What one process has to do with the others on its database. Raises StoreError where that is away."""
 
-    def __init__(self, bus: PostgresBus, engine: Engine, name: str, role: str) -> None:
-        """``role`` is what this process is for, such as ``server``."""
+    def __init__(self, bus: PostgresBus, engine: Engine, clock: DatabaseClock, name: str, role: str) -> None:
+        """``role`` is what this process is for, such as ``server``; ``clock`` learns the database's time."""
+        self.clock = clock
+        self.ended_sessions, self.figures = EndedSessionTable(engine), SharedFigures(engine, name)
         self.bus, self.name = bus, name
         self._engine, self._role = engine, role
         self._forget_in = 0
@@ -84,7 +76,7 @@ class Sharing:
         values = {"name": self.name, "role": self._role, "host": socket.gethostname(), "pid": os.getpid()}
         values |= {"version": VERSION, "doing": json.dumps(self.doing())}
         with self._engine.connect() as connection:
-            connection.execute(_BEAT, values)
+            self.clock.learn(connection.execute(_BEAT, values).scalar_one())
             self._forget_in -= 1
             if self._forget_in < 0:
                 self._forget_in = 60
@@ -108,8 +100,3 @@ class Sharing:
                 await asyncio.to_thread(self.beat)
             except StoreError as error:
                 _log.debug("no sign of life could be given: %s", error)
-
-
-def new_name() -> str:
-    """A name for this process that no other one has, and that says where it runs."""
-    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"

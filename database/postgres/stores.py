@@ -3,14 +3,17 @@
 import logging
 from functools import partial
 
+from sqlalchemy import Engine
+
 from database.commits import Commits
 from database.postgres.address import address_of, direct_address_of
 from database.postgres.bus import PostgresBus
 from database.postgres.connect import connect, connect_async, is_pooled, open_reader, open_writer
 from database.postgres.drain import Drain
 from database.postgres.migrations import migrate
-from database.postgres.sharing import Sharing, new_name
+from database.postgres.sharing import Sharing
 from database.postgres.writes import PostgresWrites
+from database.processes import new_name
 from database.products import Products
 from database.task_database import TaskDatabase
 from database.write_store import Limits
@@ -41,7 +44,7 @@ class PostgresStores:
         self.writes = PostgresWrites(self._reader, write, self.drain, limits)
         self.tasks = TaskDatabase(self._reader, Commits(write))
         bus = PostgresBus(direct_address_of(settings), self._reader)
-        self.sharing: Sharing | None = Sharing(bus, self._reader, self.name, role)
+        self.sharing: Sharing | None = Sharing(bus, self._reader, self.tasks.commits.clock, self.name, role)
 
     def secret(self, name: str, made: str, otherwise: str = "") -> str:
         """The secret of this name, which all processes share."""
@@ -61,6 +64,12 @@ class PostgresStores:
 def prepare_postgres(settings: Settings) -> None:
     """Bring the database to the newest schema; safe when several processes do so at once. Raises StoreError."""
     migrate(direct_address_of(settings))
+
+
+def open_postgres_for_reading(settings: Settings) -> Engine:
+    """An engine whose connections cannot write. Raises StoreError."""
+    prepare_postgres(settings)
+    return open_reader(address_of(settings), 2, prepared=False, writes=False)
 
 
 def secret_in_postgres(settings: Settings, name: str, made: str) -> str:

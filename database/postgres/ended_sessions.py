@@ -1,0 +1,34 @@
+"""Keeps the sessions that were signed out before their time, for every process to know."""
+
+from sqlalchemy import Engine, text
+
+_NOW = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+_ADD = text(
+    f"INSERT INTO afterwrite.ended_sessions (id, ended_at_us) VALUES (:id, {_NOW}) ON CONFLICT DO NOTHING"  # noqa: S608
+)
+_FORGET = text(
+    f"DELETE FROM afterwrite.ended_sessions WHERE ended_at_us < {_NOW} - :kept_us"  # noqa: S608 - constants
+)
+# A little further back than what was seen: two that end at one moment may become visible one after the other.
+_NEWER = text("SELECT id, ended_at_us FROM afterwrite.ended_sessions WHERE ended_at_us > :seen_us - 5000000")
+
+
+class EndedSessionTable:
+    """The ended sessions of one database. Raises StoreError where it is away."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._seen_us = 0
+
+    def add(self, session_id: str, kept_seconds: int) -> None:
+        """Let every process know of an end, and forget those that are older than ``kept_seconds``."""
+        with self._engine.connect() as connection:
+            connection.execute(_FORGET, {"kept_us": kept_seconds * 1_000_000})
+            connection.execute(_ADD, {"id": session_id})
+
+    def take_new(self) -> list[str]:
+        """Those that were not seen yet, and some that were."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(_NEWER, {"seen_us": self._seen_us}).all()
+        self._seen_us = max([self._seen_us, *(row[1] for row in rows)])
+        return [row[0] for row in rows]

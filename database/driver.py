@@ -34,6 +34,8 @@ class DriverConnection:
     ) -> None:
         self.dialect, self.is_alive = dialect, is_alive
         self.now_us = 0  # when the transaction began
+        # Whether a trip to the database costs more than a row: then many rows go in one statement, not one by one.
+        self.is_far = dialect.name != "sqlite"
         self._raw, self._begin, self._explain = raw, begin, explain
 
     @contextmanager
@@ -123,12 +125,12 @@ class ManyRows:
 
     def run(self, connection: DriverConnection, rows: Sequence[Values]) -> int:
         """Run it, and return how many rows it changed."""
-        if connection.dialect.name == "sqlite":
+        if not connection.is_far:
             return self._of_each.run_many(connection, rows)
-        return self._of_all.run(connection, {"rows": _encode(rows)})
+        return self._of_all.run(connection, {"rows": encode_rows(rows)})
 
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+encode_rows = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def compiled_for(statement: ClauseElement, dialect: Dialect) -> tuple[str, Values]:

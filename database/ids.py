@@ -16,13 +16,13 @@ class Ids:
         numbers = func.generate_series(1, bindparam("count", type_=Integer)).table_valued("number")
         self._next = DriverStatement(select(Sequence(sequence).next_value()).select_from(numbers))
         self._last_id = 0
-        if connection.dialect.name == "sqlite":
+        if not connection.is_far:
             newest = DriverStatement(select(func.max(table.c.id)))
             self._last_id = newest.rows(connection)[0][0] or 0
 
     def take(self, connection: DriverConnection, count: int) -> Iterator[int]:
         """So many new ids, each greater than the one before."""
-        if connection.dialect.name != "sqlite":
+        if connection.is_far:
             yield from (row[0] for row in self._next.rows(connection, {"count": count}))
             return
         for _ in range(count):

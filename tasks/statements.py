@@ -97,6 +97,7 @@ _saved_rows = func.json_to_recordset(cast(_ROWS, JSON)).table_valued(
     column("of_id", BigInteger),
     column("of_claim", BigInteger),
     column("of_status", String),
+    column("of_cancel_asked", BigInteger),
     *(column(f"new_{name}", tasks.c[name].type) for name in CHANGED),
     name="given",
 )
@@ -127,14 +128,25 @@ SAVE = ManyRows(
     )
     .values({name: _given.c[f"new_{name}"] for name in CHANGED}),
 )
+# Whoever has the lock; said so that only the ids lead to the rows: by the index of statuses, or of locks, PostgreSQL
+# would walk over all that ran a moment ago. What is locked is PROCESSING.
+_IS_OURS = func.coalesce(tasks.c.locked_by, "") == bindparam("worker")
 HELD = DriverStatement(
     select(tasks.c.id, tasks.c.claim, tasks.c.cancel_asked)
-    .where(
-        tasks.c.id.op("IN")(_GIVEN_IDS),
-        tasks.c.locked_by == bindparam("worker"),
-        tasks.c.status == TaskStatus.PROCESSING.value,
-    )
+    .where(tasks.c.id.op("IN")(_GIVEN_IDS), _IS_OURS)
     .with_for_update()
+)
+# In one statement, where no cancel was asked for meanwhile; returns the ids of those that were saved.
+SAVE_HELD = DriverStatement(
+    update(tasks)
+    .where(
+        tasks.c.id == _given.c.of_id,
+        tasks.c.claim == _given.c.of_claim,
+        tasks.c.cancel_asked == _given.c.of_cancel_asked,
+        _IS_OURS,
+    )
+    .values({name: _given.c[f"new_{name}"] for name in CHANGED})
+    .returning(tasks.c.id)
 )
 # In the claim itself: when a pause is answered, nothing is claimed any more, by whichever process.
 _paused = exists().where(paused_types.c.type == bindparam("type_"))
@@ -163,11 +175,7 @@ CLAIM = DriverStatement(
 )
 RENEW = DriverStatement(
     update(tasks)
-    .where(
-        tasks.c.id.op("IN")(_GIVEN_IDS),
-        tasks.c.locked_by == bindparam("worker"),
-        tasks.c.status == TaskStatus.PROCESSING.value,
-    )
+    .where(tasks.c.id.op("IN")(_GIVEN_IDS), _IS_OURS)
     .values(locked_at_us=bindparam("now"))
     .returning(tasks.c.id, tasks.c.claim, tasks.c.cancel_asked)
 )

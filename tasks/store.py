@@ -7,7 +7,7 @@ from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 from database.commits import Commits
-from database.driver import DriverConnection
+from database.driver import DriverConnection, encode_rows
 from database.ids import Ids
 from tasks import statements as sql
 from tasks.action_log import ActionLog
@@ -232,6 +232,14 @@ class TaskStore:
     def _record(
         self, connection: DriverConnection, worker: str, outcomes: Sequence[tuple[Task, Outcome]], now: int
     ) -> tuple[list[Task], list[int], list[Task]]:
+        at_once: list[tuple[Task, Task]] = []
+        if connection.is_far:
+            at_once = self._record_at_once(connection, worker, outcomes, now)
+            saved = {task.id for task, _ in at_once}
+            outcomes = [(task, outcome) for task, outcome in outcomes if task.id not in saved]
+        ready = self._follow(connection, at_once, now)
+        if not outcomes:
+            return [new for _, new in at_once], [], ready
         given = {"ids": json.dumps([task.id for task, _ in outcomes]), "worker": worker}
         held = {(row[0], row[1]): row[2] for row in sql.HELD.rows(connection, given)}
         pairs, lost = [], []
@@ -242,7 +250,19 @@ class TaskStore:
             else:
                 before = task._replace(cancel_asked=cancel_asked)
                 pairs.append((before, after(before, outcome, now)))
-        return [new for _, new in pairs], lost, self._save(connection, pairs, now)
+        ready += self._save(connection, pairs, now)
+        return [new for _, new in at_once + pairs], lost, ready
+
+    @staticmethod
+    def _record_at_once(
+        connection: DriverConnection, worker: str, outcomes: Sequence[tuple[Task, Outcome]], now: int
+    ) -> list[tuple[Task, Task]]:
+        """Record in one statement what is still as the worker knows it; returns that, before and after."""
+        pairs = [(task, after(task, outcome, now)) for task, outcome in outcomes]
+        rows = [_saving(before, new) for before, new in pairs]
+        given = {"rows": encode_rows(rows), "worker": worker}
+        saved = {row[0] for row in sql.SAVE_HELD.rows(connection, given)}
+        return [(before, new) for before, new in pairs if before.id in saved]
 
     def _change(
         self,
@@ -300,6 +320,12 @@ class TaskStore:
             raise MoveNotAllowed(
                 pairs[0][0].id, TaskStatus(pairs[0][0].status), TaskStatus(pairs[0][1].status)
             )
+        return self._follow(connection, pairs, now)
+
+    def _follow(
+        self, connection: DriverConnection, pairs: Sequence[tuple[Task, Task]], now: int
+    ) -> list[Task]:
+        """Add what follows from the tasks that ended; returns it."""
         ends = [new for before, new in pairs if new.status in ENDED and before.status not in ENDED]
         followers = [one for one in map(self._ended, ends) if one is not None]
         if not followers:
@@ -364,6 +390,7 @@ def _new_row(task_id: int, prepared: Prepared, now: int) -> dict[str, Any]:
 def _saving(before: Task, new: Task) -> dict[str, Any]:
     values = dict(zip(_NEW_NAMES, _changed_of(new), strict=True))
     values |= {"of_id": before.id, "of_claim": before.claim, "of_status": before.status}
+    values["of_cancel_asked"] = before.cancel_asked
     return values
 
 

@@ -17,8 +17,12 @@ from database.postgres.address import Address
 
 _READ_WAIT_SECONDS = 30
 _CONFLICTS = "40"  # the class of SQLSTATE: transaction rollback, by a deadlock or a serialization failure
-# A transaction begins with the database's own time: clocks of the machines may differ.
-_BEGIN = "BEGIN; SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+# Every statement of a writer finds its rows by an index; a plan that was made while a table was small, or before its
+# statistics were, would read all of it. A transaction begins with the database's own time: clocks of machines differ.
+_BEGIN = (
+    "BEGIN; SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; "
+    "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+)
 
 
 def connect(address: Address, *, prepared: bool = True) -> "psycopg.Connection[Any]":
@@ -65,7 +69,8 @@ def open_writer(address: Address, *, prepared: bool = True) -> DriverConnection:
 
 def _begin(cursor: Any) -> int:
     cursor.execute(_BEGIN)
-    cursor.nextset()
+    while cursor.nextset():  # the last one has the time
+        pass
     [now_us] = cursor.fetchone()
     return int(now_us)
 

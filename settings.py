@@ -46,7 +46,7 @@ class Settings:
         "", "the same database past a transaction pooler, to LISTEN there; empty: DATABASE_URL", secret=True
     )
     database_connections: int = _setting(
-        8, "connections of a process that read PostgreSQL; it has five more", least=2, most=1_000
+        8, "connections of a process that read PostgreSQL; it has four more", least=2, most=1_000
     )
     server: str = _setting(
         "granian", "HTTP server that runs the application", choices=("granian", "gunicorn")
@@ -98,7 +98,7 @@ class Settings:
         "on", "`off` leaves tasks to other processes: `dev.py worker`", choices=("on", "off")
     )
     metrics_port: int = _setting(
-        0, "port on which a process of workers answers /metrics and /health; 0: none", most=65_535
+        0, "port on which a process of workers answers /metrics; 0: none", most=65_535
     )
     worker_modules: str = _setting(
         "", "modules with workers of your own, separated by commas; each has `build_workers(settings)`"

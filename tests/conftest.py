@@ -34,6 +34,8 @@ def free_port() -> int:
 class ServerProcess:
     """``python app.py`` in a process group of its own, on a free port, over one data folder."""
 
+    program: tuple[str, ...] = ("app.py",)
+
     def __init__(self, data_dir: Path, **environment: str) -> None:
         self.data_dir = data_dir
         self.port = free_port()
@@ -51,7 +53,7 @@ class ServerProcess:
         """Start the process, ``before`` put in front of its command line, and return at once."""
         environment = os.environ | {"DATA_DIR": str(self.data_dir), "PORT": str(self.port)} | self.environment
         self.process = subprocess.Popen(
-            [*before, sys.executable, str(ROOT / "app.py")],
+            [*before, sys.executable, str(ROOT / self.program[0]), *self.program[1:]],
             env=environment,
             cwd=ROOT,
             stdout=subprocess.DEVNULL,
@@ -129,6 +131,24 @@ class ServerProcess:
     def _close_pipe(self) -> None:
         if self.process is not None and self.process.stderr is not None:
             self.process.stderr.close()
+
+
+class WorkerProcess(ServerProcess):
+    """``python worker.py`` in a process group of its own; its port is that of its figures."""
+
+    program: tuple[str, ...] = ("worker.py",)
+
+    def __init__(self, data_dir: Path, *arguments: str, **environment: str) -> None:
+        super().__init__(data_dir, **environment)
+        self.program = ("worker.py", *arguments)
+        self.environment = {"METRICS_PORT": str(self.port), **environment}
+
+    def ready(self) -> bool:
+        """Whether it answers /metrics, which it does when it runs tasks."""
+        try:
+            return self.get("/metrics")[0] == 200
+        except (OSError, http.client.HTTPException):
+            return False
 
 
 def process_group(leader: int) -> list[int]:
@@ -246,6 +266,22 @@ def make_server(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
     yield make
     for server in made:
         server.kill()
+
+
+@pytest.fixture
+def make_worker(tmp_path: Path) -> Iterator[Callable[..., WorkerProcess]]:
+    """Makes processes of workers; every one that still runs is killed at the end."""
+    made: list[WorkerProcess] = []
+
+    def make(data_dir: Path | None = None, *arguments: str, **environment: str) -> WorkerProcess:
+        folder = data_dir or tmp_path / f"worker{len(made)}"
+        folder.mkdir(parents=True, exist_ok=True)
+        made.append(WorkerProcess(folder, *arguments, **environment))
+        return made[-1]
+
+    yield make
+    for worker in made:
+        worker.kill()
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from database.write_store import SettledBatch
 from product import Product
 from writes import Write, WriteStatus, size_bytes
 
-_LOCK = 7_046_029_254_386_354  # any number: a transaction that drains holds the advisory lock of this one
+LOCK = 7_046_029_254_386_354  # any number: a transaction that drains holds the advisory lock of this one
 _LEASE_US = 3_000_000
 _RENEW_US = 2_000_000
 _LOOK_SECONDS = 1.0
@@ -230,7 +230,7 @@ class Drain:
 async def _begin(connection: Connection, limit: int) -> tuple[_State, list[Write]]:
     async with connection.pipeline():
         await connection.execute("BEGIN")
-        await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+        await connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
         # Each statement sees what was committed before it: these two what was so before the lock was ours.
         state = await connection.execute(_STATE)
         batch = await connection.execute(_BATCH, (limit,))

@@ -1,0 +1,239 @@
+"""Kills processes and PostgreSQL under load, again and again: no promise is broken over any number of processes."""
+
+import contextlib
+import http.client
+import json
+import random
+import sys
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from conftest import ROOT, Client, ServerProcess, WorkerProcess, wait_until
+from postgres_cluster import PostgresCluster
+from write_load import Request, Shopkeeper
+
+SECONDS = 60.0
+KILLED_EVERY_SECONDS = 1.0
+RESTARTS = 3
+SERVERS, WORKERS, CLIENTS = 3, 3, 8
+SEED = 20261125
+TASK = "mutation($type: String!, $key: String!) { createTask(type: $type, payload: {}, idempotencyKey: $key) { id } }"
+ENVIRONMENT = {
+    "WORKER_MODULES": "kill_workers",
+    "PYTHONPATH": str(ROOT / "tests"),
+    "TASK_LOCK_SECONDS": "5",
+    "DATABASE_CONNECTIONS": "4",
+    "RUN_WORKERS": "off",
+}
+# What the database itself saw: each claim, and each outcome with the claim that it was recorded for.
+AUDIT = """
+CREATE TABLE public.recorded (task bigint, claim bigint, by text, outcome text);
+CREATE FUNCTION public.audit() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF old.status = 'PROCESSING' AND new.status <> 'PROCESSING' THEN
+        INSERT INTO public.recorded VALUES (old.id, old.claim, old.locked_by, new.status);
+    ELSIF old.status <> 'PROCESSING' AND new.status = 'PROCESSING' THEN
+        INSERT INTO public.recorded VALUES (new.id, new.claim, new.locked_by, 'CLAIMED');
+    ELSIF old.status IN ('COMPLETED', 'FAILED', 'CANCELLED') THEN
+        INSERT INTO public.recorded VALUES (new.id, new.claim, new.locked_by, 'CHANGED AFTER ITS END');
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER audit AFTER UPDATE OF status ON afterwrite.tasks FOR EACH ROW EXECUTE FUNCTION public.audit();
+"""
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="sends SIGKILL")
+
+
+class Wanderer(Shopkeeper):
+    """A client that goes from server to server when one does not answer; it creates tasks beside its writes."""
+
+    def wander(self, servers: list[ServerProcess], over: threading.Event) -> None:
+        """Work until it is over."""
+        self.tasks: list[int] = []
+        while not over.is_set():
+            server = self.random.choice(servers)
+            gone = contextlib.suppress(OSError, http.client.HTTPException, NotAnswered)
+            with gone, contextlib.closing(server.client()) as client:
+                self._work(client, over)
+
+    def _work(self, client: Client, over: threading.Event) -> None:
+        self.catch_up(client)
+        while not over.is_set():
+            self.send(client, self.next_request())
+            if self.random.random() < 0.3:
+                self._create_task(client)
+
+    def deliver(self, client: Client, request: Request) -> int:
+        """Send a request; an answer that does not say whether it was accepted is none."""
+        answer = client.execute(request.document, request.variables)
+        accepted = (answer.get("data") or {}).get("answer")
+        if accepted is None or (
+            not accepted["success"] and accepted["errors"][0]["code"] == "JOURNAL_UNWRITABLE"
+        ):
+            raise NotAnswered
+        return super().deliver(_Answered(answer), request)
+
+    def _create_task(self, client: Client) -> None:
+        kind = self.random.choice(["recorded", "staged"])
+        answer = client.execute(TASK, {"type": kind, "key": self.title("task")})
+        if (answer.get("data") or {}).get("createTask"):
+            self.tasks.append(int(answer["data"]["createTask"]["id"]))
+
+
+class NotAnswered(Exception):
+    """It is not known what became of a request."""
+
+
+class _Answered(Client):
+    """A client that has its answer already."""
+
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+
+    def query(self, document: str, variables: dict[str, Any] | None = None) -> Any:
+        """The data of the answer."""
+        return self._answer["data"]
+
+
+@pytest.fixture
+def cluster() -> Iterator[PostgresCluster]:
+    """A PostgreSQL of the test's own."""
+    made = PostgresCluster(
+        "fsync = off"
+    )  # no power is cut; a killed process loses nothing that the system has
+    yield made
+    made.remove()
+
+
+def test_no_promise_is_broken_while_processes_and_the_database_are_killed(
+    cluster: PostgresCluster,
+    make_server: Callable[..., ServerProcess],
+    make_worker: Callable[..., WorkerProcess],
+    tmp_path: Path,
+) -> None:
+    chance = random.Random(SEED)
+    environment = {**ENVIRONMENT, "DATABASE_URL": cluster.url}
+    servers = [make_server(tmp_path / f"api{number}", **environment).start() for number in range(SERVERS)]
+    workers = [make_worker(tmp_path / f"worker{number}", **environment).start() for number in range(WORKERS)]
+    with psycopg.connect(_plain(cluster.url), autocommit=True) as connection:
+        connection.execute(AUDIT)
+    shop = [Wanderer(f"shop {number}", random.Random(f"{SEED}.{number}")) for number in range(CLIENTS)]
+    over = threading.Event()
+    clients = [threading.Thread(target=keeper.wander, args=(servers, over)) for keeper in shop]
+    for client in clients:
+        client.start()
+    kills = _make_chaos(cluster, [*servers, *workers], chance)
+    over.set()
+    for client in clients:
+        client.join(60)
+        assert not client.is_alive()
+    _start_dead([*servers, *workers])
+    for process in [*servers, *workers]:
+        wait_until(process.ready, 60)
+    _finish(servers[0], shop)
+    wait_until(lambda: _is_at_rest(servers[0]), 120)
+    assert kills >= 50
+    _check(cluster, shop)
+
+
+def _make_chaos(cluster: PostgresCluster, processes: list[Any], chance: random.Random) -> int:
+    """Kill a random process every second, and start those that were killed before; returns how many were."""
+    begin, kills, restarted = time.monotonic(), 0, 0
+    while (passed := time.monotonic() - begin) < SECONDS:
+        if passed > (restarted + 1) * SECONDS / (RESTARTS + 1) and restarted < RESTARTS:
+            restarted += 1
+            cluster.restart_at_once()
+        _start_dead(processes)
+        chance.choice(processes).kill()
+        kills += 1
+        threading.Event().wait(max(0.0, begin + kills * KILLED_EVERY_SECONDS - time.monotonic()))
+    assert restarted == RESTARTS
+    return kills
+
+
+def _start_dead(processes: list[Any]) -> None:
+    for process in processes:
+        if process.process is None or process.process.poll() is not None:
+            process.launch()
+
+
+def _finish(server: ServerProcess, shop: list[Wanderer]) -> None:
+    """Send again what has a key and no answer."""
+    for keeper in shop:
+        with contextlib.closing(server.client()) as client:
+            keeper.catch_up(client)
+
+
+def _is_at_rest(server: ServerProcess) -> bool:
+    answer = server.query(
+        "{ queue { depth } a: tasks(status: PENDING) { totalCount } b: tasks(status: PROCESSING) { totalCount } }"
+    )
+    return not answer["queue"]["depth"] and not answer["a"]["totalCount"] and not answer["b"]["totalCount"]
+
+
+def _plain(url: str) -> str:
+    return url.replace("postgresql+psycopg", "postgresql")
+
+
+def _check(cluster: PostgresCluster, shop: list[Wanderer]) -> None:
+    with psycopg.connect(_plain(cluster.url)) as connection:
+        ledger = connection.execute(
+            "SELECT id, operation, product_id, arguments, status FROM afterwrite.ledger ORDER BY id"
+        ).fetchall()
+        products = connection.execute("SELECT id, title, version FROM afterwrite.products").fetchall()
+        tasks = connection.execute("SELECT id, status, claim, result_json FROM afterwrite.tasks").fetchall()
+        recorded = connection.execute("SELECT task, claim, outcome FROM public.recorded").fetchall()
+        left = connection.execute("SELECT count(*) FROM afterwrite.writes").fetchone()
+    assert left == (0,)
+    _check_writes(ledger, {row[0]: row[1:] for row in products}, shop)
+    _check_tasks(tasks, recorded, {task for keeper in shop for task in keeper.tasks})
+
+
+def _check_writes(ledger: list[Any], products: dict[int, Any], shop: list[Wanderer]) -> None:
+    """Every acknowledged write is in the ledger once, in the order of its client; the products are what it comes to."""
+    acknowledged = [write for keeper in shop for write in keeper.sent if write.write_id is not None]
+    assert len(acknowledged) > 1_000
+    by_id = {row[0]: row for row in ledger}
+    for write in acknowledged:
+        _id, operation, product_id, arguments, status = by_id[write.write_id]
+        found = (operation, product_id, json.loads(arguments).get("title", ""), status)
+        assert found == (write.operation, write.product_id, write.title, "APPLIED")
+    titles = Counter(json.loads(row[3])["title"] for row in ledger if row[1] != "DELETE")
+    assert {title for title, count in titles.items() if count > 1} == set(), "a write was accepted twice"
+    for keeper in shop:
+        ids_of: dict[int | None, list[int]] = defaultdict(list)
+        for write in keeper.sent:
+            if write.write_id is not None:
+                ids_of[write.product_id].append(write.write_id)
+        assert all(ids == sorted(ids) for ids in ids_of.values()), "the order of a product's writes"
+    expected: dict[int, Any] = {}
+    for _id, operation, product_id, arguments, status in ledger:
+        if status == "APPLIED" and operation == "DELETE":
+            del expected[product_id]
+        elif status == "APPLIED":
+            version = 1 if operation == "CREATE" else expected[product_id][1] + 1
+            expected[product_id] = (json.loads(arguments)["title"], version)
+    assert products == expected
+
+
+def _check_tasks(tasks: list[Any], recorded: list[Any], acknowledged: set[int]) -> None:
+    """Every task has ended once, and no claim was given to two workers or recorded by two."""
+    assert len(acknowledged) > 200
+    assert acknowledged <= {row[0] for row in tasks}
+    assert Counter(row[1] for row in tasks) == {"COMPLETED": len(tasks)}
+    assert all(json.loads(result)["claim"] == claim for _id, _status, claim, result in tasks)
+    ends = Counter(task for task, _claim, outcome in recorded if outcome == "COMPLETED")
+    assert ends == dict.fromkeys((row[0] for row in tasks), 1)
+    assert not [row for row in recorded if row[2] == "CHANGED AFTER ITS END"]
+    for kind in (True, False):
+        of_kind = Counter(
+            (task, claim) for task, claim, outcome in recorded if (outcome == "CLAIMED") is kind
+        )
+        assert max(of_kind.values()) == 1, "a claim was given or recorded twice"

@@ -1,0 +1,80 @@
+"""Transactions that are in each other's way are done again, and that is counted."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from many_processes import new_database
+from postgres_server import require_postgres
+
+from database.commits import Commits
+from database.driver import DriverConnection
+from database.engine import TransactionConflict
+from database.postgres.address import Address, address_of
+from database.postgres.connect import open_writer
+from settings import Settings
+
+
+@pytest.fixture
+def address() -> Iterator[Address]:
+    """A database with two rows to fight for."""
+    require_postgres()
+    with new_database() as url:
+        found = address_of(Settings(database_url=url))
+        commits = Commits(lambda: open_writer(found))
+        commits.run(
+            lambda connection: _run(
+                connection, "CREATE TABLE rows AS SELECT id, 0 AS value FROM (VALUES (1), (2)) AS v (id)"
+            )
+        )
+        commits.close()
+        yield found
+
+
+def _run(connection: DriverConnection, statement: str) -> Any:
+    return connection.execute(lambda cursor: cursor.execute(statement).rowcount)
+
+
+def test_a_deadlock_is_done_again_and_counted(address: Address) -> None:
+    both = threading.Barrier(2)
+
+    def add_to(first: int, second: int, commits: Commits) -> None:
+        met = threading.Event()
+
+        def work(connection: DriverConnection) -> None:
+            _run(connection, f"UPDATE rows SET value = value + 1 WHERE id = {first}")
+            if not met.is_set():  # only the first time: each has its first row before it asks for the other's
+                met.set()
+                both.wait(30)
+            _run(connection, f"UPDATE rows SET value = value + 1 WHERE id = {second}")
+
+        commits.run(work)
+
+    one, other = Commits(lambda: open_writer(address)), Commits(lambda: open_writer(address))
+    threads = [threading.Thread(target=add_to, args=ids) for ids in ((1, 2, one), (2, 1, other))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert one.conflicts + other.conflicts == 1
+    values = one.run(
+        lambda connection: connection.execute(
+            lambda cursor: cursor.execute("SELECT value FROM rows").fetchall()
+        )
+    )
+    assert values == [(2,), (2,)]
+    one.close()
+    other.close()
+
+
+def test_a_conflict_that_never_ends_is_an_error_in_the_end(address: Address) -> None:
+    commits = Commits(lambda: open_writer(address))
+
+    def work(connection: DriverConnection) -> None:
+        _run(connection, "DO $$ BEGIN RAISE serialization_failure; END $$")
+
+    with pytest.raises(TransactionConflict, match="It is tried again"):
+        commits.run(work)
+    assert commits.conflicts == 10
+    commits.close()

@@ -6,9 +6,11 @@ holds: no two of them run at once, whoever believes to have the lease. It is one
 pooler too.
 """
 
+import asyncio
 import contextlib
 import json
 import random
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -27,6 +29,9 @@ _LEASE_US = 3_000_000
 _RENEW_US = 2_000_000
 _LOOK_SECONDS = 1.0
 _MOST_ATTEMPTS = 10
+# From the beginning of one batch to that of the next, unless more waits than a batch takes: each is a commit and some
+# trips to the server, at the cost of those who accept, and the writes of a moment may as well share them.
+_PACE_SECONDS = 0.008
 _KEYS_PRUNED_AT_ONCE = 1_000
 _HOUSEKEEPING_US = 60_000_000
 # What says that one write is bad, and not that the database is away.
@@ -102,6 +107,7 @@ class Drain:
         self._connection: Connection | None = None
         self._sleeps = False
         self._now_us = self._housekeeping_due_us = 0
+        self._next_at = 0.0
         self.is_mine = False  # whether this process drains
         self.conflicts = 0
 
@@ -110,10 +116,14 @@ class Drain:
 
         Raises StoreAway, and then nothing was applied.
         """
-        attempts_left = _MOST_ATTEMPTS
+        await asyncio.sleep(self._next_at - time.monotonic())
+        begun, attempts_left = time.monotonic(), _MOST_ATTEMPTS
         while True:
             try:
-                return await self._settle_next(await self._open(), limit)
+                settled = await self._settle_next(await self._open(), limit)
+                is_full = settled is not None and len(settled.writes) == limit
+                self._next_at = begun if is_full else begun + _PACE_SECONDS
+                return settled
             except (psycopg.Error, OSError, StoreUnavailable) as error:
                 await self._close()
                 explanation = explained("PostgreSQL cannot be written", error)

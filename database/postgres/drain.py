@@ -117,13 +117,17 @@ class Drain:
         Raises StoreAway, and then nothing was applied.
         """
         await asyncio.sleep(self._next_at - time.monotonic())
-        begun, attempts_left = time.monotonic(), _MOST_ATTEMPTS
+        begun = time.monotonic()
+        settled = await self._settle_over_conflicts(limit)
+        is_full = settled is not None and len(settled.writes) == limit
+        self._next_at = begun if is_full else begun + _PACE_SECONDS
+        return settled
+
+    async def _settle_over_conflicts(self, limit: int) -> SettledBatch | None:
+        attempts_left = _MOST_ATTEMPTS
         while True:
             try:
-                settled = await self._settle_next(await self._open(), limit)
-                is_full = settled is not None and len(settled.writes) == limit
-                self._next_at = begun if is_full else begun + _PACE_SECONDS
-                return settled
+                return await self._settle_next(await self._open(), limit)
             except (psycopg.Error, OSError, StoreUnavailable) as error:
                 await self._close()
                 explanation = explained("PostgreSQL cannot be written", error)

@@ -19,7 +19,6 @@ from task_calls import Stream, create, find, wait_ended
 CREATE = (
     'mutation { createProduct(title: "Lamp", price: 1) { success write { id productId } errors { code } } }'
 )
-FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
 
 
 @pytest.fixture
@@ -225,11 +224,10 @@ class _Closing:
         self.close = fleet.kill_all
 
 
-@pytest.mark.skipif(not Path(FAKETIME).exists(), reason="faketime is not installed")
 @pytest.mark.parametrize("offset", ["+5m", "-5m"])
 def test_a_process_whose_clock_is_five_minutes_off_takes_no_lock_early(fleet: Fleet, offset: str) -> None:
     """Its lock seconds are four: by its own clock every lock of the others has expired, or never will."""
-    skewed = {"LD_PRELOAD": FAKETIME, "FAKETIME": offset, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    skewed = {"LD_PRELOAD": _faketime(), "FAKETIME": offset, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
     server = fleet.server(RUN_WORKERS="off").start()
     right = fleet.worker("--concurrency", "1", STAGE_SECONDS="6").start()
     entry = server.query('mutation { createEntry(title: "Hello") { id } }')["createEntry"]["id"]
@@ -242,6 +240,16 @@ def test_a_process_whose_clock_is_five_minutes_off_takes_no_lock_early(fleet: Fl
     assert "the lock was lost" not in right.log
     scheduled = _in_three_seconds(server)
     assert wait_ended(server, scheduled) == "COMPLETED"
+
+
+def _faketime() -> str:
+    """The library that sets a process's clock; the test is skipped without it, save in CI."""
+    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+    if not found and os.environ.get("CI"):
+        pytest.fail("CI has to have faketime")
+    if not found:
+        pytest.skip("faketime is not installed")
+    return str(found[0])
 
 
 def _in_three_seconds(server: ServerProcess) -> str:

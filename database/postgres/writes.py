@@ -83,12 +83,18 @@ class PostgresWrites:
 
     def take(self, asked: Sequence[Asked]) -> list[Taken]:
         """Take requests in, all processes one after the other, in one commit."""
-        connection = self._connected()
+        try:
+            connection = self._connected()
+        except StoreError as error:
+            raise StoreError(f"{error}. Nothing of this request was accepted; send it again later") from error
         arguments = [*_columns(asked), self._limits.max_writes, self._limits.max_bytes]
         try:
             rows = connection.execute(lambda cursor: cursor.execute(_ACCEPT, arguments).fetchall())
-        except BaseException:
+        except StoreError as error:
             self.close()  # after an error its state is not worth knowing
+            raise StoreError(f"{error}. {_what_became(error)}") from error
+        except BaseException:
+            self.close()
             raise
         taken = [_taken(one, row) for one, row in zip(asked, rows, strict=True)]
         last = [one[-1].id for one in taken if isinstance(one, list) and one]
@@ -193,6 +199,13 @@ class PostgresWrites:
     async def leave(self) -> None:
         """Let another process drain."""
         await self._drain.leave()
+
+
+def _what_became(error: StoreError) -> str:
+    """What is known of a request that was on its way when the database said this, or nothing more."""
+    if getattr(error.__cause__, "sqlstate", None) is None:  # the connection broke
+        return "Whether this request was accepted is not known: send it again, with the idempotencyKey that it had"
+    return "Nothing of this request was accepted; send it again later"
 
 
 def _columns(asked: Sequence[Asked]) -> list[list[Any]]:

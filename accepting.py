@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from database.schema import StoreError
+from database.errors import StoreError
 from database.write_store import Asked, Full, KeyUse, Taken
 from writes import Operation, Write, WriteRequest, size_bytes
 

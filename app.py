@@ -13,7 +13,7 @@ import serving
 from access.key_ring import KeyRing
 from access.opening import anonymous_role, warning_of
 from access.rate import rate_limit_of
-from database.schema import StoreError
+from database.errors import StoreError
 from database.stores import prepare_stores, secret_of
 from logs import check_log_file, set_up_logs
 from settings import Settings, SettingsError, from_environment

@@ -13,7 +13,7 @@ from enum import StrEnum
 from accepting import Acceptor, NotAcceptedError, Refusal
 from background import BackgroundLoop
 from database.bus import Bus
-from database.schema import StoreError
+from database.errors import StoreError
 from database.write_store import KeyUse, Limits, SettledBatch, WriteStore
 from settings import Settings
 from waiting import Waiters

@@ -10,7 +10,7 @@ from typing import TextIO
 
 import loading
 from database.catalogue_load import CatalogueLoader, open_loader, stored_values
-from database.schema import StoreError
+from database.errors import StoreError
 from loading import CatalogueFile, TextFileError
 from loading.checked_rows import check_row, check_sample_row, checked_batches
 from loading.load import LoadFailed, RefusedRows, load_products

@@ -7,8 +7,8 @@ from functools import wraps
 from typing import Any, TypeVar
 
 from async_db import WriteQueue
+from database.errors import StoreError
 from database.products import Products
-from database.schema import StoreError
 from graphql_http import RequestError
 from product import Product
 from tasks.queue import TaskQueue

@@ -7,7 +7,7 @@ from typing import Any
 import graphene
 
 from connections import parse_id
-from database.schema import StoreError
+from database.errors import StoreError
 from graphql_http import KEEP_ALIVE, RequestError
 from request_context import Context, database_unavailable
 from task_requests import answering

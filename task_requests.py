@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from graphene.utils.str_converters import to_camel_case
 
 from connections import Edge, Page, check_name, check_page_size, check_search, newest_first, parse_id
-from database.schema import StoreError
+from database.errors import StoreError
 from entries import EntryStatus, entry_filter, entry_of
 from graphql_http import RequestError
 from request_context import Context, database_unavailable

@@ -13,7 +13,7 @@ from prometheus_client import start_http_server
 
 from async_db import QueueLimits
 from background import BackgroundLoop
-from database.schema import StoreError
+from database.errors import StoreError
 from database.stores import open_stores
 from logs import check_log_file, set_up_logs
 from metrics import Metrics

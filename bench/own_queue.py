@@ -6,7 +6,7 @@ from pathlib import Path
 
 from background import BackgroundLoop
 from bench.noop_workers import TASK_TYPE, NoopWorker
-from database.task_database import open_task_file, open_with_tasks
+from database.sqlite.task_file import open_task_file, open_with_tasks
 from settings import Settings
 from tasks.runtime import RuntimeLimits, TaskRuntime
 from tasks.task import NewTask, Task, TaskStatus

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.noop_workers import TASK_TYPE
 from bench.own_queue import EndedCount
-from database.schema import migrate_tasks
+from database.sqlite.migrations import migrate_tasks
 
 WORKERS = 4
 POLL_SECONDS = 5.0

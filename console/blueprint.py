@@ -25,7 +25,7 @@ from console.products import add_product_pages
 from console.sign_in import add_sign_in
 from console.tasks import add_task_pages
 from console.writes import add_write_pages
-from database.schema import StoreError
+from database.errors import StoreError
 from graphql_http import RequestError
 from graphql_http.body import read_on
 from request_context import Context

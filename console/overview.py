@@ -7,8 +7,8 @@ from flask import Blueprint, Response
 from access.control import may
 from console.answers import page
 from console.charts import Chart, chart
+from database.errors import StoreError
 from database.processes import ProcessAlive
-from database.schema import StoreError
 from recent import BUCKET_SECONDS, KEPT_SECONDS
 from service import Service
 from tasks.listing import TaskFilter

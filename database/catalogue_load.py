@@ -51,6 +51,6 @@ def open_loader(settings: Settings) -> CatalogueLoader:
         from database.postgres.bulk import PostgresLoader
 
         return PostgresLoader(settings)
-    from database.bulk import EmbeddedLoader
+    from database.sqlite.bulk import EmbeddedLoader
 
     return EmbeddedLoader(settings)

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from database.driver import DriverConnection
-from database.engine import TransactionConflict
-from database.schema import StoreError
+from database.errors import StoreError, TransactionConflict
 
 T = TypeVar("T")
 _MOST_ATTEMPTS = 10

@@ -21,7 +21,7 @@ from sqlalchemy import (
     tuple_,
 )
 
-from database.schema import StoreError
+from database.errors import StoreError
 from database.search import matching, products
 from product import Product
 

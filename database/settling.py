@@ -1,6 +1,6 @@
 """Works out what writes come to, before any SQL runs, and what they are recorded as."""
 
-from database.schema import StoreError
+from database.errors import StoreError
 from product import Product
 from writes import Write, WriteError, WriteErrorCode, WriteStatus, apply_write
 

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from sqlalchemy import Engine
 
-from database.engine import open_reader
 from database.products import Products
+from database.sqlite.engine import open_reader
 from database.task_database import TaskDatabase
 from database.write_store import Limits, WriteStore
 from settings import Settings
@@ -45,7 +45,7 @@ def prepare_stores(settings: Settings) -> None:
 
         prepare_postgres(settings)
     else:
-        from database.embedded import prepare_embedded
+        from database.sqlite.stores import prepare_embedded
 
         prepare_embedded(settings)
 
@@ -59,7 +59,7 @@ def open_stores(settings: Settings, limits: Limits, role: str = "server") -> Sto
         from database.postgres.stores import PostgresStores
 
         return PostgresStores(settings, limits, role)
-    from database.embedded import EmbeddedStores
+    from database.sqlite.stores import EmbeddedStores
 
     return EmbeddedStores(settings, limits)
 
@@ -81,6 +81,6 @@ def secret_of(settings: Settings, name: str, made: str, otherwise: str = "") -> 
         from database.postgres.stores import secret_in_postgres
 
         return secret_in_postgres(settings, name, made)
-    from database.embedded import secret_in_folder
+    from database.sqlite.stores import secret_in_folder
 
     return secret_in_folder(settings, name, made, otherwise)

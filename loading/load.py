@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from typing import TextIO
 
 from database.catalogue_load import Load, StoredValues
-from database.schema import StoreError
+from database.errors import StoreError
 from loading import TextFileError
 from loading.checked_rows import CheckedRows, RefusedRow
 

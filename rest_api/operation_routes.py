@@ -7,7 +7,7 @@ from flask import Blueprint, Response, jsonify
 from access.caller import current_caller
 from access.roles import Role
 from async_db import QueueState
-from database.schema import StoreError
+from database.errors import StoreError
 from service import Service
 from settings import VERSION
 from tasks.task import moment

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from flask import Response
 from werkzeug.exceptions import HTTPException
 
-from database.schema import StoreError
+from database.errors import StoreError
 from tasks.registry import Refusal, TaskRefused
 from tasks.task import MoveNotAllowed
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from background import BackgroundLoop
 from database.bus import Bus
-from database.schema import StoreError
+from database.errors import StoreError
 from tasks.runtime import TaskRuntime
 from tasks.task import Task
 

@@ -12,8 +12,8 @@ from functools import partial
 from typing import Any, TypeVar
 
 from background import BackgroundLoop
+from database.errors import StoreError
 from database.processes import new_name
-from database.schema import StoreError
 from tasks.execution import unrecordable
 from tasks.registry import Registry
 from tasks.running import Report, Running

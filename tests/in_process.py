@@ -10,13 +10,13 @@ from task_house import make_task_database
 
 from async_db import QueueLimits, WriteQueue
 from background import BackgroundLoop
-from database.data_folder import open_data_folder
-from database.embedded_writes import EmbeddedWrites
-from database.engine import open_reader
 from database.ledger import Ledger
 from database.products import Products
-from database.task_database import open_task_file
-from database.writer import CatalogueWriter
+from database.sqlite.data_folder import open_data_folder
+from database.sqlite.engine import open_reader
+from database.sqlite.task_file import open_task_file
+from database.sqlite.writer import CatalogueWriter
+from database.sqlite.writes import EmbeddedWrites
 from request_context import Context
 from tasks.runtime import RuntimeLimits, TaskRuntime
 from writes import Operation, Write, WriteRequest, request_write

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from background import BackgroundLoop
-from database.schema import migrate_tasks
-from database.task_database import open_task_file
+from database.sqlite.migrations import migrate_tasks
+from database.sqlite.task_file import open_task_file
 from tasks.retry import RetryPolicy
 from tasks.runtime import RuntimeLimits, TaskRuntime
 from tasks.task import NewTask, Task

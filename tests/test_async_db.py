@@ -14,7 +14,7 @@ import pytest
 from in_process import LIMITS, WAIT_SECONDS, Catalogue, create, delete, update
 
 from async_db import NotAcceptedError, QueueState, Refusal
-from database.schema import StoreError
+from database.errors import StoreError
 from writes import WriteRequest, WriteStatus
 
 

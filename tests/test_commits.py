@@ -14,7 +14,8 @@ from sqlalchemy import text
 
 from database.commits import Commits
 from database.driver import DriverConnection, DriverStatement
-from database.engine import StoreUnavailable, open_writer
+from database.errors import StoreUnavailable
+from database.sqlite.engine import open_writer
 
 WAIT_SECONDS = 30
 ADD = DriverStatement(text("INSERT INTO numbers VALUES (:number)"))

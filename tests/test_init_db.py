@@ -18,9 +18,9 @@ from conftest import ROOT, ServerProcess
 
 import init_db
 from database.catalogue_load import stored_values
-from database.engine import open_reader
-from database.journal import Journal
 from database.products import Products
+from database.sqlite.engine import open_reader
+from database.sqlite.journal import Journal
 from loading import CatalogueFile
 from loading.checked_rows import check_sample_row, checked_batches
 from writes import Operation, Write

@@ -10,9 +10,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import product
-from database.bulk import bulk_load, open_for_loading
 from database.catalogue_load import stored_values
-from database.data_folder import open_data_folder
+from database.sqlite.bulk import bulk_load, open_for_loading
+from database.sqlite.data_folder import open_data_folder
 from loading import CatalogueFile
 from loading.checked_rows import check_row, checked_batches
 from loading.load import LoadFailed, RefusedRows, load_products

@@ -10,7 +10,7 @@ from postgres_server import require_postgres
 
 from database.commits import Commits
 from database.driver import DriverConnection
-from database.engine import TransactionConflict
+from database.errors import TransactionConflict
 from database.postgres.address import Address, address_of
 from database.postgres.connect import open_writer
 from settings import Settings

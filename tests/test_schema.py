@@ -10,9 +10,10 @@ import pytest
 from conftest import ROOT
 from sqlalchemy import Table
 
+from database.errors import StoreError
 from database.ledger import ledger, ledger_totals
-from database.schema import StoreError, catalogue_name, migrate_journal, migrate_products
 from database.search import products
+from database.sqlite.migrations import catalogue_name, migrate_journal, migrate_products
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_processes_that_migrate_at_the_same_time_all_succeed(tmp_path: Path) -> 
     script = f"""
 import sqlite3, sys
 sys.path.insert(0, {str(ROOT)!r})
-from database.schema import catalogue_name, migrate_products
+from database.sqlite.migrations import catalogue_name, migrate_products
 connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=30)
 sys.stdin.read(1)
 migrate_products(connection)

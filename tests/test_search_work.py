@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from in_process import LIMITS, Catalogue, create, delete, update
 
-from database.engine import open_reader
 from database.products import Position, ProductFilter, ProductOrder, Products
+from database.sqlite.engine import open_reader
 
 PRODUCTS = 8_000
 MANY, NONE = "lamp", "quartz"

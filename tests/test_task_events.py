@@ -9,7 +9,7 @@ import pytest
 from conftest import ServerProcess, wait_until
 from task_calls import Stream, create, find, paused
 
-from database.schema import StoreError
+from database.errors import StoreError
 from graphql_http import RequestError
 from task_events import events_told
 

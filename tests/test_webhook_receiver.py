@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from task_house import make_task_database
 
 from database.commits import Commits
-from database.engine import StoreUnavailable, open_reader, open_writer
+from database.errors import StoreUnavailable
 from database.received import KEPT, Received, ReceivedWebhooks
+from database.sqlite.engine import open_reader, open_writer
 from webhooks.receiver import BODY_KEPT_BYTES, Receiver
 from webhooks.signing import Verdict, sign
 

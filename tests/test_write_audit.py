@@ -12,8 +12,8 @@ from in_process import Catalogue, create, delete, update
 from older_folder import make_older, run_on
 from sqlalchemy.dialects import sqlite
 
-from database import journal
 from database.ledger import newest_statement
+from database.sqlite import journal
 from request_context import Context
 from schema import build_schema
 from writes import Write, WriteFilter, WriteStatus

@@ -17,7 +17,7 @@ from in_process import create, delete, update
 from write_model import WriteModel
 
 import async_db
-from database import embedded_writes
+from database.sqlite import writes as embedded_writes
 from writes import WriteRequest
 
 TEXTS = (

@@ -12,7 +12,7 @@ from in_process import LIMITS, WAIT_SECONDS, Catalogue, create
 from oracle import Oracle
 
 from async_db import NotAcceptedError, Refusal
-from database.schema import StoreError
+from database.errors import StoreError
 from writes import Operation, Write, WriteErrorCode, WriteFilter, WriteRequest, WriteStatus, size_bytes
 
 MODEL_LIMITS = replace(LIMITS, max_writes=14, batch_size=3)

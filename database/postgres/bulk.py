@@ -9,10 +9,10 @@ import psycopg
 
 from database.catalogue_load import STORED, StoredValues
 from database.driver import SCHEMA
+from database.errors import StoreError
 from database.postgres.address import address_of
 from database.postgres.connect import connect, explained
 from database.postgres.migrations import migrate
-from database.schema import StoreError
 from product import search_text
 from settings import Settings
 

@@ -12,9 +12,9 @@ from psycopg import sql
 from sqlalchemy import Engine, text
 
 from database.bus import Handler, Look
+from database.errors import StoreError
 from database.postgres.address import Address
 from database.postgres.connect import connect_async
-from database.schema import StoreError
 
 _log = logging.getLogger("afterwrite.database")
 

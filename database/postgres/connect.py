@@ -12,7 +12,7 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import InvalidatePoolError
 
 from database.driver import SCHEMA, DriverConnection
-from database.engine import StoreUnavailable, TransactionConflict
+from database.errors import StoreUnavailable, TransactionConflict
 from database.postgres.address import Address
 
 _READ_WAIT_SECONDS = 30

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import psycopg
 
 from database.driver import SCHEMA
-from database.engine import StoreUnavailable, TransactionConflict
+from database.errors import StoreUnavailable, TransactionConflict
 from database.postgres.connect import explained, is_alive
 from database.settling import StoreAway, refused, work_out
 from database.write_store import SettledBatch

@@ -6,11 +6,11 @@ from typing import Any
 import psycopg
 
 from database.driver import SCHEMA
+from database.errors import StoreError
 from database.postgres.address import Address
 from database.postgres.connect import connect, explained
-from database.schema import StoreError
 
-_STEPS = Path(__file__).parent.parent / "sql"
+_STEPS = Path(__file__).parent / "sql"
 _LEAST_SERVER = 14
 _LOCK = 7_046_029_254_386_353  # any number: who migrates holds the advisory lock of this one
 _VERSION = f"SELECT coalesce(max(version), 0) FROM {SCHEMA}.schema_versions"  # noqa: S608 - a constant
@@ -41,11 +41,11 @@ def migrate(address: Address) -> None:
 
 def newest_version() -> int:
     """The number of the newest schema that this program knows."""
-    return int(_steps()[-1].stem.rpartition("_")[2])
+    return int(_steps()[-1].stem)
 
 
 def _steps() -> list[Path]:
-    return sorted(_STEPS.glob("postgres_*.sql"))
+    return sorted(_STEPS.glob("*.sql"))
 
 
 def _check_server(connection: "psycopg.Connection[Any]", address: Address) -> None:
@@ -87,7 +87,7 @@ def _apply(connection: "psycopg.Connection[Any]", address: Address) -> None:
     for step in _steps()[_present(connection) :]:
         script = step.read_text(encoding="utf-8").replace("gin_trgm_ops", trigram)
         connection.execute(script.encode())
-        number = int(step.stem.rpartition("_")[2])
+        number = int(step.stem)
         connection.execute(f"INSERT INTO {SCHEMA}.schema_versions (version) VALUES (%s)", (number,))  # noqa: S608
 
 

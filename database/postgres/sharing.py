@@ -11,11 +11,11 @@ from typing import Any
 from sqlalchemy import Engine, text
 
 from database.commits import DatabaseClock
+from database.errors import StoreError
 from database.postgres.bus import PostgresBus
 from database.postgres.ended_sessions import EndedSessionTable
 from database.postgres.figures import SharedFigures
 from database.processes import ProcessAlive
-from database.schema import StoreError
 from settings import VERSION
 
 _log = logging.getLogger("afterwrite.database")

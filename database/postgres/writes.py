@@ -6,9 +6,9 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Engine, MetaData, Select, String, Table, func, select
 
 from database.driver import DriverConnection
+from database.errors import StoreError
 from database.ledger import Ledger, ledger_totals
 from database.postgres.drain import Drain
-from database.schema import StoreError
 from database.write_store import Asked, Full, KeyUse, Limits, SettledBatch, Standing, Taken
 from writes import Write, WriteFilter, WriteStatus
 

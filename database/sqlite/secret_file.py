@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from database.schema import StoreError
+from database.errors import StoreError
 
 
 def kept_secret(path: Path, make: str, what: str, otherwise: str = "") -> str:

@@ -8,9 +8,9 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from database.catalogue_load import STORED, StoredValues
-from database.data_folder import open_data_folder
-from database.journal import Journal
-from database.schema import StoreError
+from database.errors import StoreError
+from database.sqlite.data_folder import open_data_folder
+from database.sqlite.journal import Journal
 from product import search_text
 from settings import Settings
 
@@ -50,7 +50,7 @@ class EmbeddedLoader:
         """Let the search index catch up."""
         import asyncio  # here, because a start that loads nothing needs neither
 
-        from database.writer import CatalogueWriter
+        from database.sqlite.writer import CatalogueWriter
 
         async def follow() -> int:
             writer, indexed = CatalogueWriter(self._path), 0

@@ -3,13 +3,11 @@
 import sqlite3
 from pathlib import Path
 
+from database.errors import StoreError
+
 _SQL = Path(__file__).parent / "sql"
 _MAGIC = b"SQLite format 3\0"
 _LEAST_SQLITE = (3, 37, 0)  # STRICT tables; FTS5's trigram came in 3.34
-
-
-class StoreError(Exception):
-    """A database file that cannot be used; the text names the file and what to do."""
 
 
 def migrate_products(connection: sqlite3.Connection) -> None:

@@ -5,8 +5,9 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from database.journal import Journal
-from database.schema import StoreError, can_be_database, catalogue_name, migrate_products
+from database.errors import StoreError
+from database.sqlite.journal import Journal
+from database.sqlite.migrations import can_be_database, catalogue_name, migrate_products
 
 
 def open_data_folder(products_path: Path, journal_path: Path, sync: str = "full") -> Journal:

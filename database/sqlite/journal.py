@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from database.schema import StoreError, can_be_database, migrate_journal
+from database.errors import StoreError
+from database.sqlite.migrations import can_be_database, migrate_journal
 from database.write_store import KeyUse
 from writes import ROW_OVERHEAD_BYTES, Write, WriteFilter
 

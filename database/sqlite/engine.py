@@ -11,20 +11,12 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import ExceptionContext
 
 from database.driver import DriverConnection
-from database.schema import StoreError
+from database.errors import StoreUnavailable
 
 _CACHE_KIB = 4 * 1024
 _BUSY_SECONDS = 2
 # What says that a statement or a value is wrong, and not that the database cannot be used.
 _OF_OUR_OWN = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
-
-
-class StoreUnavailable(StoreError):
-    """A database cannot be used at the moment; nothing of the attempt was done."""
-
-
-class TransactionConflict(StoreUnavailable):
-    """Two transactions were in each other's way (a deadlock, a serialization failure): to be done again."""
 
 
 def open_reader(path: Path, threads: int) -> Engine:

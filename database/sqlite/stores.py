@@ -1,13 +1,13 @@
 """Opens the files of a data folder, which one process owns."""
 
-from database.embedded_writes import EmbeddedWrites
-from database.engine import open_reader
 from database.ledger import Ledger
 from database.products import Products
-from database.secret_file import kept_secret
-from database.task_database import open_task_file, open_with_tasks
+from database.sqlite.engine import open_reader
+from database.sqlite.secret_file import kept_secret
+from database.sqlite.task_file import open_task_file, open_with_tasks
+from database.sqlite.writer import CatalogueWriter
+from database.sqlite.writes import EmbeddedWrites
 from database.write_store import Limits
-from database.writer import CatalogueWriter
 from settings import Settings
 
 

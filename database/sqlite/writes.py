@@ -6,11 +6,11 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 
-from database.journal import Journal
+from database.errors import StoreError
 from database.ledger import Ledger
-from database.schema import StoreError
+from database.sqlite.journal import Journal
+from database.sqlite.writer import CatalogueWriter
 from database.write_store import Asked, Full, KeyUse, Limits, SettledBatch, Standing, Taken
-from database.writer import CatalogueWriter
 from time_ordered import first_id_of, next_id
 from writes import Write, WriteFilter, WriteRequest, WriteStatus, size_bytes
 

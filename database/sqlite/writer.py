@@ -10,9 +10,9 @@ from typing import TypeVar
 
 import aiosqlite
 
-from database import search_index
-from database.schema import StoreError
+from database.errors import StoreError
 from database.settling import StoreAway, refused, work_out
+from database.sqlite import search_index
 from database.write_store import SettledBatch
 from product import Product
 from writes import Write, WriteStatus

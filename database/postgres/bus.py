@@ -35,6 +35,7 @@ class PostgresBus:
         self._handlers: dict[str, Handler] = {}
         self._looks: list[Look] = []
         self._heard = asyncio.Event()  # a probe came through
+        self._is_deaf = False  # connected, and told nothing
         self.listens = False
         self.trouble: str | None = None
 
@@ -64,14 +65,14 @@ class PostgresBus:
                 self.trouble = str(error)
                 if self.listens:
                     pause = _FIRST_PAUSE_SECONDS
-            self.listens = False
+            self.listens = self._is_deaf = False
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - it spreads retries
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
     async def polls(self) -> None:
         """Look again and again until it is cancelled."""
         while True:
-            every = LOOK_SECONDS if self.listens else POLL_SECONDS
+            every = POLL_SECONDS if self._is_deaf else LOOK_SECONDS
             await asyncio.sleep(every * random.uniform(0.8, 1.2))  # noqa: S311 - it spreads the looks
             await self._look_everywhere()
 
@@ -116,7 +117,7 @@ class PostgresBus:
                     POLL_SECONDS,
                     self._direct,
                 )
-            self.trouble = "notifications do not come through"
+            self.trouble, self._is_deaf = "notifications do not come through", True
             return
         _log.info("listening for notifications at %s", self._direct)
         self.listens, self.trouble = True, None

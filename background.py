@@ -49,9 +49,8 @@ class BackgroundLoop:
             thread.join()
 
     def _run(self, running: threading.Event) -> None:
-        with asyncio.Runner(
-            loop_factory=_LOOP
-        ) as runner:  # its exit cancels tasks, ends generators and the thread pool
+        # Its exit cancels tasks, ends generators and the thread pool.
+        with asyncio.Runner(loop_factory=_LOOP) as runner:
             loop = runner.get_loop()
             self._loop = loop
             loop.call_soon(running.set)

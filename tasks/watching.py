@@ -1,6 +1,7 @@
 """Lets callers watch tasks change."""
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -101,9 +102,13 @@ class TaskWatch:
         States in between may be left out. [] when the time is over first, or when the server stops. Raises
         WatchTooSlow when more changes came than one can wait for.
         """
-        self._event.wait(timeout_seconds)
-        changed = self._watchers.take(self)
-        return [task for task in self._read(changed) if self._is_news(task)] if changed else []
+        deadline = time.monotonic() + timeout_seconds
+        while self._event.wait(max(0.0, deadline - time.monotonic())):
+            changed = self._watchers.take(self)
+            news = [task for task in self._read(changed) if self._is_news(task)] if changed else []
+            if news or self._stopping:
+                return news
+        return []
 
     def _is_news(self, task: Task) -> bool:
         """Whether this state was not told yet: of one change may be heard more than once."""

@@ -42,7 +42,11 @@ class PostgresStores:
         write = partial(open_writer, address, prepared=prepared)
         self.products = Products(self._reader)
         self.drain = Drain(self.name, partial(connect_async, address, prepared=prepared))
-        self.writes = PostgresWrites(self._reader, write, self.drain, limits)
+        try:
+            self.writes = PostgresWrites(self._reader, write, self.drain, limits)
+        except BaseException:
+            self._reader.dispose()
+            raise
         self.tasks = TaskDatabase(self._reader, Commits(write))
         bus = PostgresBus(direct_address_of(settings), self._reader)
         self.sharing: Sharing | None = Sharing(bus, self._reader, self.tasks.commits.clock, self.name, role)

@@ -74,6 +74,7 @@ _BEGINNINGS = {
 
 
 def _copy(source: EmbeddedSource, target: PostgresTarget, plan: Plan, teller: Teller) -> None:
+    secrets = source.secrets()  # first: one that cannot be read is told before all the work
     totals: list[Row] = []
     for table in source.tables():
         if table.name == TOTALS:
@@ -86,7 +87,7 @@ def _copy(source: EmbeddedSource, target: PostgresTarget, plan: Plan, teller: Te
         teller.begin(f"index {index} built")
         target.build(index)
         teller.end()
-    target.carry_over(source.secrets(), totals)
+    target.carry_over(secrets, totals)
 
 
 def _check(target: PostgresTarget, tables: Sequence[SourceTable], plan: Plan, teller: Teller) -> None:

@@ -30,6 +30,7 @@ _COPIED, _INDEXES = "copied", "copying_indexes"
 _ALIVE_US = 10_000_000
 _IS_MADE = f"SELECT to_regclass('{SCHEMA}.meta') IS NOT NULL"
 _META = f"SELECT name, value FROM {SCHEMA}.meta"  # noqa: S608 - constants
+_PATIENCE = "SET LOCAL lock_timeout = '60s'"  # a forgotten transaction would hold this up without a word
 _LOCK = f"LOCK TABLE {SCHEMA}.meta IN SHARE ROW EXCLUSIVE MODE"
 _SET = (
     f"INSERT INTO {SCHEMA}.meta (name, value) VALUES (%s, %s) "  # noqa: S608 - constants
@@ -95,15 +96,18 @@ class PostgresTarget:
         """
         with self._explained():
             [is_made] = self._one(_IS_MADE)
-            if is_made:  # what is refused is refused before its schema changes
-                self._standing()
+            if (
+                is_made and self._standing() is Begun.COMPLETE
+            ):  # what is refused is so before its schema changes
+                return Begun.COMPLETE
             migrate(self._address)
             with self._connection.transaction():
+                self._connection.execute(_PATIENCE)
                 self._connection.execute(_LOCK)
                 begun = self._standing()
                 self._connection.execute(_OURS)  # what a killed copy has begun is over then
                 if begun in (Begun.FRESH, Begun.ANEW):
-                    self._begin()
+                    self._begin(begun)
         return begun
 
     def _standing(self) -> Begun:
@@ -150,10 +154,13 @@ class PostgresTarget:
                 "this again"
             )
 
-    def _begin(self) -> None:
+    def _begin(self, begun: Begun) -> None:
         """Empty the tables, and drop their indexes: to build one at the end takes less time, and leaves it smaller."""
         tables = [name for name in self._plan.tables if name != TOTALS]
         names = ", ".join(f"{SCHEMA}.{name}" for name in tables)
+        self._connection.execute(f"LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE".encode())
+        if begun is Begun.FRESH:
+            self._require_empty()  # again: nothing that was committed meanwhile may be lost
         self._connection.execute(f"TRUNCATE {names}".encode())
         self._connection.execute("SET LOCAL search_path = pg_catalog")  # so that definitions name all in full
         indexes = dict(self._connection.execute(_SECONDARY, (SCHEMA, tables)).fetchall())

@@ -64,6 +64,17 @@ def worker(arguments: list[str]) -> int:
     return serve.become(place, python, ["worker.py", *arguments])
 
 
+def migrate_to_postgres(_: Namespace) -> int:
+    """Copy the catalogue in the data folder, which no server uses, into the PostgreSQL in DATABASE_URL."""
+    place = place_from_environment()
+    if not from_environment().database_url:
+        raise CommandError("DATABASE_URL is not set: it says which PostgreSQL to copy into")
+    if server := background_server.running(place):
+        raise CommandError(f"a server runs on {place.data_dir} (pid {server.pid}): `stop` it first")
+    python = ready_python(ROOT, to_run(), say)
+    return serve.become(place, python, ["migrate_to_postgres.py"])
+
+
 def start(_: Namespace) -> int:
     """Set up, load the catalogue if it is empty, and serve in the background."""
     place = place_from_environment()

@@ -9,6 +9,7 @@ from database.commits import Commits
 from database.postgres.address import address_of, direct_address_of
 from database.postgres.bus import PostgresBus
 from database.postgres.connect import connect, connect_async, is_pooled, open_reader, open_writer
+from database.postgres.copying import require_no_copy
 from database.postgres.drain import Drain
 from database.postgres.migrations import migrate
 from database.postgres.sharing import Sharing
@@ -73,8 +74,14 @@ class PostgresStores:
 
 
 def prepare_postgres(settings: Settings) -> None:
-    """Bring the database to the newest schema; safe when several processes do so at once. Raises StoreError."""
-    migrate(direct_address_of(settings))
+    """Bring the database to the newest schema; safe when several processes do so at once.
+
+    Raises StoreError, also where an embedded installation was not copied into it to the end.
+    """
+    address = direct_address_of(settings)
+    migrate(address)
+    with connect(address, prepared=False) as connection:
+        require_no_copy(connection, address)
 
 
 def open_postgres_for_reading(settings: Settings) -> Engine:

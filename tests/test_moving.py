@@ -127,7 +127,7 @@ def standing_still(
         connection.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
         connection.execute(STANDSTILL.format(row=row, lock=LOCK, table=table).encode())
         process = subprocess.Popen(
-            move.command(), env=move.environment(), cwd=ROOT, stdout=subprocess.DEVNULL
+            move.command(), env=move.environment(), cwd=ROOT, stdout=subprocess.DEVNULL, text=True
         )
         try:
             wait_until(lambda: move.fleet.rows(WAITS, LOCK) == [(1,)], SECONDS)

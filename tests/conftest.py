@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from databases import Database
+    from lent_databases import LentDatabases
     from task_house import MakeHouse
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -254,6 +256,56 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: places.get(item.path.stem, len(places)))
 
 
+DATABASES = ("sqlite", "postgresql")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what uses a database on both, save what is marked ``embedded``."""
+    embedded = metafunc.definition.get_closest_marker("embedded")
+    if embedded is None:
+        for name in {"database", "module_database"}.intersection(metafunc.fixturenames):
+            metafunc.parametrize(name, DATABASES, indirect=True)
+
+
+@pytest.fixture(scope="session")
+def lent_databases() -> Iterator["LentDatabases"]:
+    """Databases of PostgreSQL; without one the test is skipped, save in CI."""
+    from lent_databases import LentDatabases
+    from postgres_server import require_postgres
+
+    require_postgres()
+    with LentDatabases() as lent:
+        yield lent
+
+
+@contextlib.contextmanager
+def opened(request: pytest.FixtureRequest, folder: Path) -> Iterator["Database"]:
+    """The database that the parameter of a fixture says."""
+    from databases import EmbeddedDatabase, PostgresDatabase
+
+    if getattr(request, "param", "sqlite") == "sqlite":
+        yield EmbeddedDatabase(folder)
+        return
+    with request.getfixturevalue("lent_databases").lend() as url:
+        yield PostgresDatabase(folder, url)
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator["Database"]:
+    """An empty database of this test."""
+    with opened(request, tmp_path / "data") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def module_database(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator["Database"]:
+    """An empty database that the tests of one file share."""
+    with opened(request, tmp_path_factory.mktemp("module") / "data") as found:
+        yield found
+
+
 @pytest.fixture
 def make_server(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
     """Makes servers over data folders; every one that still runs is killed at the end."""
@@ -291,14 +343,14 @@ def server(make_server: Callable[..., ServerProcess]) -> ServerProcess:
 
 
 @pytest.fixture
-def make_house(tmp_path: Path) -> Iterator["MakeHouse"]:
-    """Makes task houses over one folder, as processes of their own would be; all are stopped at the end."""
+def make_house(database: "Database") -> Iterator["MakeHouse"]:
+    """Makes task houses on one database, as processes of their own would be; all are stopped at the end."""
     from task_house import TaskHouse
 
     made: list[TaskHouse] = []
 
     def make(*workers: Any, **limits: Any) -> TaskHouse:
-        made.append(TaskHouse(tmp_path, *workers, **limits))
+        made.append(TaskHouse(database, *workers, **limits))
         return made[-1]
 
     yield make

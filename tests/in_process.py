@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from task_house import make_task_database
+from databases import make_task_database
 
 from async_db import QueueLimits, WriteQueue
 from background import BackgroundLoop

@@ -1,5 +1,6 @@
 """Finds the PostgreSQL that tests use."""
 
+import functools
 import os
 
 import psycopg
@@ -7,6 +8,7 @@ import pytest
 from many_processes import server_url
 
 
+@functools.cache
 def _missing() -> str:
     try:
         psycopg.connect(server_url().replace("postgresql+psycopg", "postgresql"), connect_timeout=5).close()

@@ -2,16 +2,14 @@
 
 import asyncio
 import dataclasses
-import sqlite3
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
+from databases import Database
+
 from background import BackgroundLoop
-from database.sqlite.migrations import migrate_tasks
-from database.sqlite.task_file import open_task_file
+from tasks.feed import TaskFeed
 from tasks.retry import RetryPolicy
 from tasks.runtime import RuntimeLimits, TaskRuntime
 from tasks.task import NewTask, Task
@@ -86,28 +84,22 @@ class Gate:
             self._loop.call_soon_threadsafe(self._opened.set)
 
 
-def make_task_database(path: Path) -> None:
-    """A task database that belongs to no journal."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")
-        migrate_tasks(connection)
-
-
 class TaskHouse:
-    """The tasks of one folder; a second one on the same folder stands for another process."""
+    """The tasks of one database as one process has them; a second one on it stands for another process."""
 
-    def __init__(self, folder: Path, *workers: BaseWorker, **limits: Any) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / "tasks.db"
-        make_task_database(self.path)
+    def __init__(self, database: Database, *workers: BaseWorker, **limits: Any) -> None:
+        self.database = database
         self.background = BackgroundLoop()
         self.background.start()
         self.recorded: list[Task] = []
+        self._stopped = False
         limited, told = dataclasses.replace(LIMITS, **limits), self.recorded.extend
-        self.runtime = TaskRuntime(
-            open_task_file(self.path, "full", 8), workers, self.background, limited, told
-        )
+        tasks, self._sharing, name = database.open_tasks()
+        self.runtime = TaskRuntime(tasks, workers, self.background, limited, told, name=name)
         self.queue, self.store = self.runtime.queue, self.runtime.store
+        if self._sharing is not None:
+            TaskFeed(self._sharing.bus, self.runtime, self.background).start()
+            self.background.submit(self._sharing.start()).result(WAIT_SECONDS)
 
     def start(self, *, alone: bool = False) -> "TaskHouse":
         """Let the workers begin."""
@@ -141,12 +133,22 @@ class TaskHouse:
 
     def rows(self, statement: str, *values: object) -> list[Any]:
         """What a statement finds in the database."""
-        with closing(sqlite3.connect(self.path)) as connection, connection:
-            return connection.execute(statement, values).fetchall()
+        return self.database.rows(statement, *values)
+
+    def now_us(self) -> int:
+        """The database's time, in microseconds since 1970."""
+        return self.runtime.database.commits.clock.now_us()
+
+    def is_held_up(self) -> bool:
+        """Whether what it wants to write cannot be written at the moment."""
+        return self.queue.status().trouble is not None or self.database.has_waiting()
 
     def stop(self) -> None:
-        """Stop the workers and let go of everything."""
+        """Stop the workers and let go of everything; may be called twice."""
         self.runtime.stop()
+        if self._sharing is not None and not self._stopped:
+            self.background.submit(self._sharing.stop()).result(WAIT_SECONDS)
+        self._stopped = True
         self.background.stop()
         self.runtime.close()
 

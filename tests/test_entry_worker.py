@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import ServerProcess, wait_until
+from databases import EmbeddedDatabase
 from jsonschema import Draft202012Validator
 from task_house import TaskHouse
 from worker_runs import SECONDS, WorkerRuns, new_task
@@ -189,7 +190,7 @@ def test_a_failure_of_an_entry_is_final() -> None:
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[TaskHouse]:
     """The real queue and manager with a worker of entries that takes no time."""
-    opened = TaskHouse(tmp_path, EntryWorker(0)).start()
+    opened = TaskHouse(EmbeddedDatabase(tmp_path), EntryWorker(0)).start()
     yield opened
     opened.stop()
 
@@ -208,7 +209,7 @@ def test_many_entries_end_in_the_real_queue_each_stage_claimed_once(house: TaskH
 def test_an_entry_that_is_cancelled_in_the_middle_ends_cancelled_and_goes_on_when_tried_again(
     tmp_path: Path,
 ) -> None:
-    slow, quick = TaskHouse(tmp_path, EntryWorker(3600)), EntryWorker(0)
+    slow, quick = TaskHouse(EmbeddedDatabase(tmp_path), EntryWorker(3600)), EntryWorker(0)
     slow.start()
     try:
         task = slow.create("entry", payload=TITLE, stage="STAGE_1")
@@ -218,7 +219,7 @@ def test_an_entry_that_is_cancelled_in_the_middle_ends_cancelled_and_goes_on_whe
         assert (cancelled.status, cancelled.stage) == (TaskStatus.CANCELLED, "STAGE_1")
     finally:
         slow.stop()
-    house = TaskHouse(tmp_path, quick).start()
+    house = TaskHouse(EmbeddedDatabase(tmp_path), quick).start()
     try:
         house.queue.retry(task.id)
         done = house.wait(task)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import ROOT, ServerProcess, wait_until
+from databases import EmbeddedDatabase
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
@@ -223,7 +224,9 @@ def test_the_products_of_a_public_api_go_through_whole() -> None:
 
 
 def test_a_list_of_products_goes_through_the_real_queue(tmp_path: Path) -> None:
-    house = TaskHouse(tmp_path, ProcessProductsWorker(), payload_max_bytes=RESULT_MAX_BYTES).start()
+    house = TaskHouse(
+        EmbeddedDatabase(tmp_path), ProcessProductsWorker(), payload_max_bytes=RESULT_MAX_BYTES
+    ).start()
     try:
         payloads: list[dict[str, Any]] = [
             {"products": [LAMP, {}]},

@@ -1,10 +1,7 @@
 """What goes wrong in the process that runs tasks harms no task but its own, and none is lost or run twice at once."""
 
 import asyncio
-import sqlite3
-import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from typing import Any
 
 import pytest
@@ -63,32 +60,28 @@ def test_a_process_that_was_late_to_renew_its_locks_does_not_take_its_own_tasks_
     house, task = attempt.house, attempt.task
     for _ in range(5):  # polls come more often than heartbeats: one of them would be first
         house.rows(AGED)
-        wait_until(lambda: (house.get(task).locked_at_us or 0) > (time.time() - 100) * 1e6)
+        wait_until(lambda: (house.get(task).locked_at_us or 0) > house.now_us() - 100_000_000)
     attempt.gate.open()
     assert attempt.ends_as_the_only_one()
 
 
 def test_an_outcome_that_waits_for_a_locked_database_keeps_its_lock(make_house: MakeHouse) -> None:
     attempt = Attempt(make_house)
-    with closing(sqlite3.connect(attempt.house.path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        other.execute(AGED)
+    with attempt.house.database.held(AGED):
         attempt.gate.open()
-        wait_until(lambda: attempt.house.queue.status().trouble)
-        other.execute("COMMIT")
+        wait_until(attempt.house.is_held_up)
     assert attempt.ends_as_the_only_one()
 
 
+@pytest.mark.embedded("SQLite refuses what cannot be written; PostgreSQL lets it wait")
 def test_a_stop_that_cannot_record_says_so_and_the_next_start_does_it_again(
     make_house: MakeHouse, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(manager, "_LAST_TURN_SECONDS", 0.1)
     attempt = Attempt(make_house)
-    with closing(sqlite3.connect(attempt.house.path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with attempt.house.database.held():
         attempt.gate.open()
         attempt.house.stop()
-        other.execute("ROLLBACK")
     assert "could not be recorded any more" in caplog.text
     later = make_house(CalledWorker(done)).start(alone=True)
     assert later.wait(attempt.task).result == 2
@@ -162,6 +155,7 @@ def test_what_is_claimed_in_the_moment_of_a_stop_is_given_back_unbegun(make_hous
     assert (released.status, released.attempt, released.locked_by, worker.began) == ("PENDING", 0, None, [])
 
 
+@pytest.mark.embedded("one process has a folder, so no other one lives; on PostgreSQL locks expire")
 def test_locks_of_a_process_before_end_at_the_start_also_when_the_clock_was_set_back(
     make_house: MakeHouse,
 ) -> None:
@@ -224,14 +218,11 @@ def test_an_outcome_that_the_database_does_not_take_fails_its_task_and_holds_up_
 
     worker = CalledWorker(work)
     house = make_house(worker).start()
-    house.rows(
-        "CREATE TRIGGER picky BEFORE UPDATE ON tasks WHEN new.result_json = '\"refused\"' "
-        "BEGIN SELECT raise(ABORT, 'not this one'); END"
-    )
-    tasks = house.queue.create_many([NewTask("called", {"bad": bad}) for bad in (False, True, False)])
-    worker.wait_begun(len(tasks))
-    gate.open()  # all three are recorded in one turn
-    ended = house.wait_all(tasks)
+    with house.database.refusing("tasks", "result_json = '\"refused\"'"):
+        tasks = house.queue.create_many([NewTask("called", {"bad": bad}) for bad in (False, True, False)])
+        worker.wait_begun(len(tasks))
+        gate.open()  # all three are recorded in one turn
+        ended = house.wait_all(tasks)
     assert [task.status for task in ended] == ["COMPLETED", "FAILED", "COMPLETED"]
     assert ended[1].error_code == "OUTCOME_UNUSABLE"
     wait_until(lambda: {task.id for task in house.recorded} == {task.id for task in ended})
@@ -334,5 +325,5 @@ def test_tasks_start_at_their_signal_and_not_at_a_poll(
     house = make_house(CalledWorker(done), lock_seconds=LONG_LOCK_SECONDS).start()
     for _ in range(20):
         assert house.wait(house.create()).status == "COMPLETED"
-    soon = [house.create(run_at_us=time.time_ns() // 1000 + 20_000 * number) for number in range(5)]
+    soon = [house.create(run_at_us=house.now_us() + 20_000 * number) for number in range(5)]
     assert {task.status for task in house.wait_all(soon)} == {"COMPLETED"}

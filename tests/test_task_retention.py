@@ -1,7 +1,5 @@
 """How long tasks that have ended are kept."""
 
-import time
-
 import pytest
 from conftest import wait_until
 from task_house import CalledWorker, MakeHouse, echo
@@ -13,7 +11,7 @@ from tasks.runtime import RuntimeLimits
 
 def test_tasks_that_ended_long_ago_are_deleted(make_house: MakeHouse) -> None:
     house = make_house(CalledWorker(echo)).start()
-    done, waiting = house.wait(house.create()), house.create(run_at_us=time.time_ns() // 1000 + 10**10)
+    done, waiting = house.wait(house.create()), house.create(run_at_us=house.now_us() + 10**10)
     assert house.store.prune(done.finished_at_us or 0) == 0
     house.wait_all([house.create(), house.create()])
     assert house.store.prune(2**62, most=2) == 2, "a batch at a time"

@@ -1,7 +1,6 @@
 """Tasks in one process: accepted, claimed, run, repeated, cancelled, scheduled, paused, stopped."""
 
 import asyncio
-import time
 from typing import Any
 
 import pytest
@@ -68,7 +67,7 @@ def test_claims_go_by_priority_then_time_then_age(make_house: MakeHouse) -> None
     worker = working(echo)
     worker.concurrency = 1  # type: ignore[misc]
     house = make_house(worker)
-    now = time.time_ns() // 1000
+    now = house.now_us()
     late = house.create(run_at_us=now - 1_000_000)
     early = house.create(run_at_us=now - 2_000_000)
     same = house.create(run_at_us=now - 1_000_000)
@@ -337,7 +336,7 @@ def test_a_task_that_has_ended_cannot_be_cancelled_and_one_that_waits_not_be_ret
         house.queue.cancel(task.id)
     assert refused.value.refusal is Refusal.TASK_NOT_CANCELLABLE
     with pytest.raises(TaskRefused) as refused:
-        house.queue.cancel(1)
+        house.queue.cancel(task.id + 1)
     assert refused.value.refusal is Refusal.TASK_NOT_FOUND
 
 
@@ -346,7 +345,7 @@ def test_a_task_that_has_ended_cannot_be_cancelled_and_one_that_waits_not_be_ret
 
 def test_a_scheduled_task_starts_when_its_time_comes_and_not_at_the_next_poll(make_house: MakeHouse) -> None:
     house = make_house(working(echo)).start()
-    at = time.time_ns() // 1000 + 300_000
+    at = house.now_us() + 300_000
     later = house.create(run_at_us=at + 3600_000_000)
     task = house.create(run_at_us=at)
     done = house.wait(task)

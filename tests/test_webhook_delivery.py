@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from databases import EmbeddedDatabase
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
@@ -137,7 +138,9 @@ def test_every_end_leaves_its_delivery_behind_also_when_the_process_dies_with_it
     tmp_path: Path, server: ReceivingServer
 ) -> None:
     """Nobody works in the first house: what it leaves is what was committed with the end of each task."""
-    before = TaskHouse(tmp_path, CalledWorker(lambda *_: None), WebhookDeliveryWorker(SECRET, True))
+    before = TaskHouse(
+        EmbeddedDatabase(tmp_path), CalledWorker(lambda *_: None), WebhookDeliveryWorker(SECRET, True)
+    )
     try:
         cancelled, lost = [before.create(callback_url=server.url, max_attempts=1) for _ in range(2)]
         before.queue.cancel(cancelled.id)
@@ -145,7 +148,9 @@ def test_every_end_leaves_its_delivery_behind_also_when_the_process_dies_with_it
         before.store.expire(0.0, lambda task: worker_lost(task, RetryPolicy()))
     finally:
         before.stop()
-    after = TaskHouse(tmp_path, CalledWorker(lambda *_: None), WebhookDeliveryWorker(SECRET, True)).start()
+    after = TaskHouse(
+        EmbeddedDatabase(tmp_path), CalledWorker(lambda *_: None), WebhookDeliveryWorker(SECRET, True)
+    ).start()
     try:
         after.wait_all(after.queue.newest(TaskFilter(type=TYPE), None, 9))
     finally:
@@ -370,7 +375,7 @@ async def _done(task: Task, _context: object) -> Any:
 
 def house_with(folder: Path) -> TaskHouse:
     """Running workers, one of which delivers."""
-    return TaskHouse(folder, CalledWorker(_done), QuickDeliveries(SECRET, True)).start()
+    return TaskHouse(EmbeddedDatabase(folder), CalledWorker(_done), QuickDeliveries(SECRET, True)).start()
 
 
 def delivery_in(house: TaskHouse, text: str) -> Task:
@@ -425,7 +430,7 @@ def test_a_result_with_half_a_character_does_not_keep_its_task_from_ending(
     async def half(_task: Task, _context: object) -> str:
         return "\ud83d"
 
-    house = TaskHouse(tmp_path, CalledWorker(half), QuickDeliveries(SECRET, True)).start()
+    house = TaskHouse(EmbeddedDatabase(tmp_path), CalledWorker(half), QuickDeliveries(SECRET, True)).start()
     try:
         ended = house.wait(house.queue.create(NewTask("called", {}, callback_url=server.url)))
         assert ended.status == TaskStatus.COMPLETED

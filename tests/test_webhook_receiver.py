@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from databases import make_task_database
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from task_house import make_task_database
 
 from database.commits import Commits
 from database.errors import StoreUnavailable

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from conftest import ROOT, ServerProcess, wait_until
+from databases import EmbeddedDatabase
 from task_house import TaskHouse
 from worker_runs import WorkerRuns
 
@@ -52,7 +53,7 @@ def test_the_example_has_less_than_25_lines() -> None:
 
 
 def test_the_example_runs_in_the_real_queue(worker: BaseWorker, tmp_path: Path) -> None:
-    house = TaskHouse(tmp_path / "data", worker).start()
+    house = TaskHouse(EmbeddedDatabase(tmp_path / "data"), worker).start()
     try:
         counted, empty = house.wait_all(
             [house.create(TYPE, payload=PAYLOAD), house.create(TYPE, payload={"text": ""})]

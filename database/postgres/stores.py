@@ -34,6 +34,12 @@ class PostgresStores:
         self._settings, address = settings, address_of(settings)
         with connect(address, prepared=False) as connection:
             pooled = is_pooled(connection)
+            [sync] = connection.execute("SHOW synchronous_commit").fetchone() or ("on",)
+        self.sync = "normal" if sync == "off" else "full"
+        if self.sync == "normal":
+            _log.warning(
+                "synchronous_commit is off at %s: a power cut there may lose what was answered", address
+            )
         if pooled:
             _log.info("a pooler stands before %s: no statement is prepared", address)
         prepared = not pooled
@@ -42,14 +48,15 @@ class PostgresStores:
         write = partial(open_writer, address, prepared=prepared)
         self.products = Products(self._reader)
         self.drain = Drain(self.name, partial(connect_async, address, prepared=prepared))
+        self.tasks = TaskDatabase(self._reader, Commits(write))
+        bus = PostgresBus(direct_address_of(settings), self._reader)
+        self.sharing = Sharing(bus, self._reader, self.tasks.commits.clock, self.name, role)
+        others_live = partial(self.sharing.others_live, "server")
         try:
-            self.writes = PostgresWrites(self._reader, write, self.drain, limits)
+            self.writes = PostgresWrites(self._reader, write, self.drain, limits, others_live)
         except BaseException:
             self._reader.dispose()
             raise
-        self.tasks = TaskDatabase(self._reader, Commits(write))
-        bus = PostgresBus(direct_address_of(settings), self._reader)
-        self.sharing: Sharing | None = Sharing(bus, self._reader, self.tasks.commits.clock, self.name, role)
 
     def secret(self, name: str, made: str, otherwise: str = "") -> str:
         """The secret of this name, which all processes share."""

@@ -18,7 +18,7 @@ class EmbeddedStores:
 
     def __init__(self, settings: Settings, limits: Limits) -> None:
         """Own the folder until ``close``. Raises StoreError with one line that says what to do."""
-        self._settings = settings
+        self._settings, self.sync = settings, settings.journal_sync
         self._journal = open_with_tasks(settings)
         self._engine = open_reader(settings.products_path, settings.threads + 2)
         self.products = Products(self._engine)

@@ -1,0 +1,201 @@
+"""Gives a test its database: the files of a folder, or a database of PostgreSQL. The test need not know which."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from database.processes import new_name
+from database.sqlite.migrations import migrate_tasks
+from database.sqlite.task_file import open_task_file
+from database.task_database import TaskDatabase
+from database.write_store import Limits
+from settings import Settings
+
+if TYPE_CHECKING:
+    from database.postgres.sharing import Sharing
+
+LIMITS = Limits(max_writes=10_000, max_bytes=1 << 26, idempotency_seconds=3600)
+CONNECTIONS = 4  # of one process; many tests run at a time on one server
+
+
+class OpenTasks(NamedTuple):
+    """A database of tasks as one process has it open; ``sharing`` is what it has to do with others."""
+
+    tasks: TaskDatabase
+    sharing: "Sharing | None"
+    name: str
+
+
+class Database(Protocol):
+    """A database of one test, empty at first. What opens it more than once stands for as many processes."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What tells a program of it, beside its DATA_DIR."""
+
+    def settings(self, **given: Any) -> Settings:
+        """The settings of a process on it."""
+
+    def open_tasks(self) -> OpenTasks:
+        """Open its tasks."""
+
+    def rows(self, statement: str, *values: object) -> list[Any]:
+        """What a statement finds or changes in products, ledger or tasks, with ``?`` for each value."""
+
+    def held(self, *statements: str) -> AbstractContextManager[None]:
+        """Nobody else can write a task inside; ``statements`` are done at its end."""
+
+    def has_waiting(self) -> bool:
+        """Whether somebody waits for what another one holds; who is refused at once never does."""
+
+    def refusing(self, table: str, condition: str) -> AbstractContextManager[None]:
+        """The database takes no change inside that makes a row of which the condition is true."""
+
+    def is_by_index(self, statement: str) -> bool:
+        """Whether a statement can read the rows that it wants from an index, in the order in which it wants them."""
+
+
+class EmbeddedDatabase:
+    """The files of one folder; see ``Database``."""
+
+    environment: dict[str, str] = {}
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+
+    def settings(self, **given: Any) -> Settings:
+        """Those of a process that has the folder."""
+        return Settings(data_dir=self.folder, **given)
+
+    def open_tasks(self) -> OpenTasks:
+        """Open the tasks without the journal, which only one process could do."""
+        path = self.folder / "tasks.db"
+        make_task_database(path)
+        return OpenTasks(open_task_file(path, "full", 8), None, new_name())
+
+    def rows(self, statement: str, *values: object) -> list[Any]:
+        """Run it on products and tasks together."""
+        with closing(sqlite3.connect(":memory:")) as connection:
+            for name in ("products", "tasks"):
+                if (path := self.folder / f"{name}.db").exists():
+                    connection.execute(f"ATTACH ? AS {name}_file", (str(path),))
+            with connection:
+                return connection.execute(statement, values).fetchall()
+
+    @contextmanager
+    def held(self, *statements: str) -> Iterator[None]:
+        """Write, and do not commit before the end."""
+        with closing(sqlite3.connect(self.folder / "tasks.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            for statement in statements:
+                other.execute(statement)
+            yield
+            other.execute("COMMIT")
+
+    def has_waiting(self) -> bool:
+        """Never: SQLite refuses instead."""
+        return False
+
+    @contextmanager
+    def refusing(self, table: str, condition: str) -> Iterator[None]:
+        """Refuse it with a trigger."""
+        path = self.folder / ("tasks.db" if table == "tasks" else "products.db")
+        with closing(sqlite3.connect(path)) as connection:
+            for change in ("INSERT", "UPDATE"):
+                connection.execute(
+                    f"CREATE TRIGGER picky_{change} AFTER {change} ON {table} WHEN EXISTS "
+                    f"(SELECT 1 FROM {table} WHERE rowid = new.rowid AND {condition}) "
+                    "BEGIN SELECT raise(ABORT, 'not this one'); END"
+                )
+            connection.commit()
+            yield
+            for change in ("INSERT", "UPDATE"):
+                connection.execute(f"DROP TRIGGER picky_{change}")
+            connection.commit()
+
+    def is_by_index(self, statement: str) -> bool:
+        """Ask for the plan."""
+        plan = str(self.rows(f"EXPLAIN QUERY PLAN {statement}"))
+        return "INDEX" in plan and "TEMP B-TREE" not in plan
+
+
+class PostgresDatabase:
+    """A database of PostgreSQL; see ``Database``."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self.folder, self.url = folder, url
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Its address."""
+        return {"DATABASE_URL": self.url, "DATABASE_CONNECTIONS": str(CONNECTIONS)}
+
+    def settings(self, **given: Any) -> Settings:
+        """Those of one of many processes."""
+        address = {"database_url": self.url, "database_connections": CONNECTIONS}
+        return Settings(**{"data_dir": self.folder, **address, **given})
+
+    def open_tasks(self) -> OpenTasks:
+        """Open it as a server does."""
+        from database.postgres.stores import PostgresStores
+
+        stores = PostgresStores(self.settings(), LIMITS, "server")
+        return OpenTasks(stores.tasks, stores.sharing, stores.name)
+
+    def rows(self, statement: str, *values: object) -> list[Any]:
+        """Run it in the schema of the program."""
+        with self._connection() as connection:
+            cursor = connection.execute(statement.replace("?", "%s").encode(), values)
+            return cursor.fetchall() if cursor.description else []
+
+    @contextmanager
+    def held(self, *statements: str) -> Iterator[None]:
+        """Lock the table."""
+        with self._connection() as connection, connection.transaction():
+            connection.execute("LOCK TABLE tasks IN EXCLUSIVE MODE")
+            for statement in statements:
+                connection.execute(statement.encode())
+            yield
+
+    def has_waiting(self) -> bool:
+        """Whether a session of this database waits for a lock."""
+        [(waiting,)] = self.rows(
+            "SELECT count(*) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return bool(waiting)
+
+    @contextmanager
+    def refusing(self, table: str, condition: str) -> Iterator[None]:
+        """Refuse it with a constraint."""
+        self.rows(
+            f"ALTER TABLE {table} ADD CONSTRAINT picky CHECK (NOT coalesce({condition}, false)) NOT VALID"
+        )
+        yield
+        self.rows(f"ALTER TABLE {table} DROP CONSTRAINT picky")
+
+    def is_by_index(self, statement: str) -> bool:
+        """Ask for the plan when nothing else than an index would do; a small table is read as a whole otherwise."""
+        with self._connection() as connection:
+            connection.execute("SET enable_seqscan = off")
+            connection.execute("SET enable_sort = off")
+            plan = str(connection.execute(f"EXPLAIN {statement}".encode()).fetchall())
+        return "Index" in plan and "Sort" not in plan and "Seq Scan" not in plan
+
+    @contextmanager
+    def _connection(self) -> Iterator[Any]:
+        import psycopg
+
+        plain = self.url.replace("postgresql+psycopg", "postgresql")
+        with psycopg.connect(plain, autocommit=True, options="-c search_path=afterwrite") as connection:
+            yield connection
+
+
+def make_task_database(path: Path) -> None:
+    """A task database that belongs to no journal."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        migrate_tasks(connection)

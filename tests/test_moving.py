@@ -5,10 +5,9 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 from conftest import ROOT, ServerProcess, wait_until
-from embedded_installation import Installation, assert_same_rows, settings_of
+from embedded_installation import Installation, settings_of
 from in_process import create, update
 from many_processes import Fleet, new_database
 from moving_house import SECONDS, Move
@@ -102,9 +101,7 @@ def test_a_copy_killed_while_it_builds_an_index_is_gone_on_with(
     _assert_complete(everything, fleet)
 
 
-@pytest.mark.parametrize(
-    "line", ["products read", "Copying", "products copied", "products checked", "tasks checked"]
-)
+@pytest.mark.parametrize("line", ["ledger copied", "tasks checked"])
 def test_a_copy_killed_between_two_steps_is_gone_on_with(
     everything: Installation, fleet: Fleet, line: str
 ) -> None:
@@ -139,18 +136,13 @@ def standing_still(
 
 
 def _assert_complete(installation: Installation, fleet: Fleet) -> None:
-    """All rows are there, the schema is as new, and ids go on after those that were given."""
-    with fleet.connection() as connection, new_database() as other:
-        assert_same_rows(installation, connection)
-        migrate(address_of(settings_of(installation.folder, other)))
-        indexes = "SELECT indexdef FROM pg_indexes WHERE schemaname = 'afterwrite' ORDER BY indexname"
-        with psycopg.connect(other.replace("+psycopg", "")) as fresh:
-            assert connection.execute(indexes).fetchall() == fresh.execute(indexes).fetchall()
-        for table, sequence in (("products", "product_ids"), ("tasks", "task_ids"), ("writes", "write_ids")):
-            greatest = f"(SELECT coalesce(max(id), 0) FROM afterwrite.{table})"
-            is_below = f"SELECT {greatest} < nextval('afterwrite.{sequence}')"
-            assert connection.execute(is_below.encode()).fetchone() == (True,), table
-        names = dict(connection.execute("SELECT name, value FROM afterwrite.meta").fetchall())
+    """All rows are there, and ids go on after those that were given."""
+    move = Move(installation.folder, fleet)
+    move.assert_same()
+    for table, sequence in (("products", "product_ids"), ("tasks", "task_ids"), ("writes", "write_ids")):
+        greatest = f"(SELECT coalesce(max(id), 0) FROM afterwrite.{table})"
+        assert fleet.rows(f"SELECT {greatest} < nextval('afterwrite.{sequence}')") == [(True,)], table
+    names = dict(fleet.rows("SELECT name, value FROM afterwrite.meta"))
     assert [(names["store"],)] == installation.rows("tasks", "SELECT value FROM meta WHERE name = 'store'")
     assert "copying" not in names
 

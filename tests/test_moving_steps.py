@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 from conftest import wait_until
+from embedded_installation import Installation
 from many_processes import Fleet, new_database
-from moving_house import FILES, Move, make_folder
+from moving_house import FILES, Move
 from postgres_server import require_postgres
 
 from database.moving.rows import chunks, summarize
@@ -57,7 +58,7 @@ def make_schema(move: Move) -> None:
 
 
 def test_a_copy_waits_for_what_a_killed_one_has_begun(move: Move) -> None:
-    make_folder(move.folder, PRODUCTS)
+    Installation(move.folder).load(PRODUCTS)
     make_schema(move)
     with move.fleet.connection() as connection:
         connection.execute(_HOLD.encode())
@@ -77,7 +78,7 @@ def test_a_copy_waits_for_what_a_killed_one_has_begun(move: Move) -> None:
 def test_a_copy_that_is_killed_after_every_line_leaves_what_an_undisturbed_one_does(move: Move) -> None:
     make_schema(move)
     indexes = move.indexes()
-    make_folder(move.folder, PRODUCTS)
+    Installation(move.folder).load(PRODUCTS)
     kills = 0
     while _killed_after_lines(move, kills + 1):
         kills += 1
@@ -100,7 +101,7 @@ def _killed_after_lines(move: Move, lines: int) -> bool:
 
 
 def test_what_waits_and_where_ids_go_on_is_as_it_was(move: Move) -> None:
-    make_folder(move.folder, 10)
+    Installation(move.folder).load(10)
     settled = Write(FIRST_ID, "CREATE", 70, "{}", NOW_US)
     waiting = Write(FIRST_ID + 1, "CREATE", 80, '{"a": "ä"}', NOW_US)
     later = Write(FIRST_ID + 5, Operation.UPDATE, 9_999, "{}", NOW_US, None, "ann")
@@ -132,20 +133,20 @@ def test_what_waits_and_where_ids_go_on_is_as_it_was(move: Move) -> None:
 
 
 def test_an_empty_installation_is_copied_too(move: Move) -> None:
-    make_folder(move.folder)
+    Installation(move.folder)
     move.succeed()
     assert move.fleet.rows("SELECT nextval('afterwrite.product_ids')") == [(1,)]
     assert move.fleet.rows("SELECT through FROM afterwrite.journal_settled") == [(0,)]
 
 
 def test_both_sides_have_the_columns_that_are_copied(move: Move) -> None:
-    make_folder(move.folder)
+    Installation(move.folder)
     make_schema(move)
     of_table = (
         "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped"
     )
     tables = [(file, table) for file, names in FILES.items() for table in names]
-    for file, table in [*tables, ("journal.db", "writes"), ("journal.db", "idempotency_keys")]:
+    for file, table in tables:
         here = {row[1] for row in move.in_files(file, f"PRAGMA table_info({table})")}
         there = {row[0] for row in move.fleet.rows(of_table, f"afterwrite.{table}")}
         assert here <= there
@@ -153,7 +154,7 @@ def test_both_sides_have_the_columns_that_are_copied(move: Move) -> None:
 
 
 def test_a_nul_in_a_text_is_no_hindrance(move: Move) -> None:
-    make_folder(move.folder)
+    Installation(move.folder)
     row = "INSERT INTO received_webhooks VALUES (7, 1, NULL, 'a' || char(0), NULL, 'VALID', ?)"
     move.in_files("tasks.db", row, "\0" * 65_536)
     move.succeed()

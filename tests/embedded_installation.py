@@ -1,4 +1,4 @@
-"""Makes an embedded installation with the real code and no server, and compares it with a copy in PostgreSQL."""
+"""Makes an embedded installation with the real code and no server."""
 
 import asyncio
 import sqlite3
@@ -7,7 +7,6 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-import psycopg
 from in_process import LIMITS, create, update
 
 from database.ledger import Ledger
@@ -22,11 +21,6 @@ from settings import Settings, from_environment
 from writes import Write, WriteRequest, size_bytes
 
 _BATCH = 1_000
-COPIED = {
-    "products": ("products", "ledger", "ledger_totals"),
-    "journal": ("writes", "idempotency_keys"),
-    "tasks": ("tasks", "paused_task_types", "task_actions", "received_webhooks"),
-}
 
 
 def settings_of(folder: Path, url: str = "") -> Settings:
@@ -106,17 +100,3 @@ async def _settle(store: EmbeddedWrites, count: int) -> None:
         assert settled is not None
         count -= len(settled.writes)
     await store._writer.close()
-
-
-def assert_same_rows(installation: Installation, connection: "psycopg.Connection[Any]") -> None:
-    """Every row of the files is in PostgreSQL, and no other; found out without the code that copies."""
-    [(settled,)] = installation.rows("products", "SELECT coalesce(max(id), 0) FROM ledger")
-    for file, tables in COPIED.items():
-        for table in tables:
-            described = installation.rows(file, f"PRAGMA table_info({table})")
-            names = ", ".join(f'"{name}"' for _, name, *_ in described)
-            where = f"WHERE id > {settled}" if table == "writes" else ""
-            here = installation.rows(file, f"SELECT {names} FROM {table} {where} ORDER BY 1")
-            statement = f"SELECT {names} FROM afterwrite.{table} ORDER BY 1"
-            there = connection.execute(statement.encode()).fetchall()
-            assert there == here, f"{table}: {len(there)} rows, {len(here)} in the file"

@@ -1,4 +1,4 @@
-"""Runs migrate_to_postgres.py as a process of its own."""
+"""Runs migrate_to_postgres.py as a process of its own, and looks at both sides."""
 
 import contextlib
 import os
@@ -13,6 +13,12 @@ from conftest import ROOT
 from many_processes import Fleet
 
 SECONDS = 120
+# The tables that are the same on both sides, in the columns that the files have.
+FILES = {
+    "products.db": ("products", "ledger", "ledger_totals"),
+    "journal.db": ("writes", "idempotency_keys"),
+    "tasks.db": ("tasks", "paused_task_types", "task_actions", "received_webhooks"),
+}
 
 
 class Move:
@@ -77,3 +83,19 @@ class Move:
         """What a statement finds in a file of the folder."""
         with contextlib.closing(sqlite3.connect(self.folder / file)) as connection, connection:
             return connection.execute(statement, values).fetchall()
+
+    def assert_same(self) -> None:
+        """Every row of every table is in PostgreSQL as it is in the files; found out without the code that copies."""
+        [(settled,)] = self.in_files("products.db", "SELECT coalesce(max(id), 0) FROM ledger")
+        for file, tables in FILES.items():
+            for table in tables:
+                names = [row[1] for row in self.in_files(file, f"PRAGMA table_info({table})")]
+                listed = ", ".join(f'"{name}"' for name in names)
+                there = self.fleet.rows(f"SELECT {listed} FROM afterwrite.{table} ORDER BY {names[0]}")
+                waiting = f"WHERE id > {settled}" if table == "writes" else ""
+                here = self.in_files(file, f"SELECT {listed} FROM {table} {waiting} ORDER BY {names[0]}")
+                assert there == here, table
+
+    def indexes(self) -> list[Any]:
+        """Every index of the schema as it is defined."""
+        return self.fleet.rows("SELECT indexdef FROM pg_indexes WHERE schemaname = 'afterwrite' ORDER BY 1")

@@ -5,10 +5,9 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 from conftest import ROOT, ServerProcess, wait_until
-from embedded_installation import Installation, assert_same_rows, settings_of
+from embedded_installation import Installation, settings_of
 from in_process import create, update
 from many_processes import Fleet, new_database
 from moving_house import SECONDS, Move
@@ -29,10 +28,10 @@ BEGIN
 END $$;
 CREATE TRIGGER stand_still BEFORE INSERT ON afterwrite.{table} FOR EACH ROW EXECUTE FUNCTION public.stand_still();
 """
-WAITS_FOR_INDEX = (
-    "SELECT count(*) FROM pg_locks WHERE mode = 'ShareLock' AND locktype = 'relation' AND NOT granted"
-)
-WAITS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = %s AND NOT granted"
+WAITS = """
+SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = %s AND mode = %s
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 SPOILED = """
 CREATE FUNCTION public.spoil() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -94,7 +93,7 @@ def test_a_copy_killed_while_it_builds_an_index_is_gone_on_with(
             connection.execute(
                 "LOCK TABLE afterwrite.ledger IN ROW EXCLUSIVE MODE"
             )  # rows may come, no index
-        wait_until(lambda: fleet.rows(WAITS_FOR_INDEX) == [(1,)], SECONDS)
+        wait_until(lambda: fleet.rows(WAITS, "relation", "ShareLock") == [(1,)], SECONDS)
         assert process.poll() is None
         process.kill()
         process.wait()
@@ -102,9 +101,7 @@ def test_a_copy_killed_while_it_builds_an_index_is_gone_on_with(
     _assert_complete(everything, fleet)
 
 
-@pytest.mark.parametrize(
-    "line", ["products read", "Copying", "products copied", "products checked", "tasks checked"]
-)
+@pytest.mark.parametrize("line", ["ledger copied", "tasks checked"])
 def test_a_copy_killed_between_two_steps_is_gone_on_with(
     everything: Installation, fleet: Fleet, line: str
 ) -> None:
@@ -118,7 +115,7 @@ def test_a_copy_killed_between_two_steps_is_gone_on_with(
 @contextlib.contextmanager
 def standing_still(
     move: Move, installation: Installation, table: str, place: int
-) -> Iterator["subprocess.Popen[str]"]:
+) -> Iterator["subprocess.Popen[bytes]"]:
     """A copy that does not get past a row inside; outside it goes on."""
     file = "tasks" if table == "tasks" else "products"
     [(row,)] = installation.rows(file, f"SELECT id FROM {table} ORDER BY id LIMIT 1 OFFSET {place}")
@@ -130,7 +127,7 @@ def standing_still(
             move.command(), env=move.environment(), cwd=ROOT, stdout=subprocess.DEVNULL, text=True
         )
         try:
-            wait_until(lambda: move.fleet.rows(WAITS, LOCK) == [(1,)], SECONDS)
+            wait_until(lambda: move.fleet.rows(WAITS, "advisory", "ExclusiveLock") == [(1,)], SECONDS)
             yield process
         except BaseException:
             process.kill()
@@ -139,17 +136,13 @@ def standing_still(
 
 
 def _assert_complete(installation: Installation, fleet: Fleet) -> None:
-    """All rows are there, the schema is as new, and ids go on after those that were given."""
-    with fleet.connection() as connection, new_database() as other:
-        assert_same_rows(installation, connection)
-        migrate(address_of(settings_of(installation.folder, other)))
-        indexes = "SELECT indexdef FROM pg_indexes WHERE schemaname = 'afterwrite' ORDER BY indexname"
-        with psycopg.connect(other.replace("+psycopg", "")) as fresh:
-            assert connection.execute(indexes).fetchall() == fresh.execute(indexes).fetchall()
-        for table, sequence in (("products", "product_ids"), ("tasks", "task_ids"), ("writes", "write_ids")):
-            greatest = f"SELECT (SELECT max(id) FROM afterwrite.{table}) < nextval('afterwrite.{sequence}')"
-            assert connection.execute(greatest.encode()).fetchone() == (True,), table
-        names = dict(connection.execute("SELECT name, value FROM afterwrite.meta").fetchall())
+    """All rows are there, and ids go on after those that were given."""
+    move = Move(installation.folder, fleet)
+    move.assert_same()
+    for table, sequence in (("products", "product_ids"), ("tasks", "task_ids"), ("writes", "write_ids")):
+        greatest = f"(SELECT coalesce(max(id), 0) FROM afterwrite.{table})"
+        assert fleet.rows(f"SELECT {greatest} < nextval('afterwrite.{sequence}')") == [(True,)], table
+    names = dict(fleet.rows("SELECT name, value FROM afterwrite.meta"))
     assert [(names["store"],)] == installation.rows("tasks", "SELECT value FROM meta WHERE name = 'store'")
     assert "copying" not in names
 
@@ -231,7 +224,7 @@ def test_a_folder_that_a_server_has_is_refused(
     make_server: Callable[..., ServerProcess], fleet: Fleet
 ) -> None:
     server = make_server().start()
-    assert "another process" in Move(server.data_dir, fleet).fail()
+    assert "owns the data folder" in Move(server.data_dir, fleet).fail()
 
 
 def test_a_folder_without_a_catalogue_is_refused_and_not_made(tmp_path: Path, fleet: Fleet) -> None:

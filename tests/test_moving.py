@@ -124,7 +124,7 @@ def standing_still(
         connection.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
         connection.execute(STANDSTILL.format(row=row, lock=LOCK, table=table).encode())
         process = subprocess.Popen(
-            move.command(), env=move.environment(), cwd=ROOT, stdout=subprocess.DEVNULL, text=True
+            move.command(), env=move.environment(), cwd=ROOT, stdout=subprocess.DEVNULL
         )
         try:
             wait_until(lambda: move.fleet.rows(WAITS, "advisory", "ExclusiveLock") == [(1,)], SECONDS)

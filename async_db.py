@@ -107,7 +107,7 @@ class WriteQueue:
         self._trouble: str | None = None
         self._idle = False
         self.stop_announced = False
-        self._stopping = False
+        self._stopping = self._leaves = False  # leaves: what waits is left to another process
 
     # -- accept ---------------------------------------------------------------------------------------------
 
@@ -252,6 +252,7 @@ class WriteQueue:
         # The task itself: a concurrent future that is cancelled says so at once, while its coroutine still cleans up.
         drain = self._drain_task
         if drain is not None:
+            self._leaves = await self._store.may_leave()
             await asyncio.wait([drain], timeout=self._limits.stop_seconds)
             drain.cancel()
             await asyncio.wait([drain])
@@ -269,9 +270,9 @@ class WriteQueue:
             try:
                 worked = await self._drain_once()
                 self._recover()
+                if self._stopping and (self._leaves or not worked):
+                    return
                 if not worked:
-                    if self._stopping:
-                        return
                     await self._rest()
                 pause = _FIRST_PAUSE_SECONDS
             except Exception as error:  # noqa: BLE001 - the one place where the loop's failures are met

@@ -2,11 +2,14 @@
 
 import asyncio
 import concurrent.futures
+import sys
 import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+# The driver of PostgreSQL cannot do with the other loop of Windows.
+_LOOP = asyncio.SelectorEventLoop if sys.platform == "win32" else None
 
 
 class BackgroundLoop:
@@ -46,7 +49,8 @@ class BackgroundLoop:
             thread.join()
 
     def _run(self, running: threading.Event) -> None:
-        with asyncio.Runner() as runner:  # its exit cancels tasks, ends generators and the thread pool
+        # Its exit cancels tasks, ends generators and the thread pool.
+        with asyncio.Runner(loop_factory=_LOOP) as runner:
             loop = runner.get_loop()
             self._loop = loop
             loop.call_soon(running.set)

@@ -1,7 +1,9 @@
 """The command `python -m bench`: runs the measurements and prints the table."""
 
 import argparse
+import os
 import platform
+import signal
 import sqlite3
 import sys
 import tempfile
@@ -14,6 +16,11 @@ from bench.catalogue_size import search_misses, start_to_ready
 from bench.compare import compare
 from bench.console_pages import console_pages
 from bench.load import CLIENTS
+from bench.many.claims import claim_cost
+from bench.many.creates import durable_creates
+from bench.many.databases import server_version
+from bench.many.drain_rates import backlog_rates
+from bench.many.starts import start_delays
 from bench.plan import Plan
 from bench.servers import THREADS
 from bench.table import Row, table
@@ -38,24 +45,47 @@ MEASUREMENTS: dict[str, Callable[[Plan], list[Row]]] = {
     "pages": console_pages,
     "tasks": tasks,
 }
+ON_POSTGRES: dict[str, Callable[[Plan], list[Row]]] = {
+    "creates": durable_creates,
+    "tasks": backlog_rates,
+    "starts": start_delays,
+    "claims": claim_cost,
+}
 
 
 def main(arguments: Sequence[str]) -> int:
     """Measure, print the table, and return 1 if a goal was missed."""
-    options = _parser().parse_args(arguments)
-    rounds, products = (1, 100_000) if options.quick else (3, 1_000_000)
+    options = _options(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was begun is ended
+    measurements = ON_POSTGRES if options.postgres else MEASUREMENTS
+    rounds, many = (1, 100_000) if options.quick else (3, 1_000_000)
     seconds = options.seconds or (1.0 if options.quick else 3.0)
     begin = time.perf_counter()
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="afterwrite-bench-") as folder:
-        plan = Plan(seconds, rounds, products, Path(folder))
-        for name in options.only or MEASUREMENTS:
-            rows += MEASUREMENTS[name](plan)
-    python, sqlite = platform.python_version(), sqlite3.sqlite_version
-    print(f"{CLIENTS} clients, one process of {THREADS} threads, Python {python}, SQLite {sqlite}, ", end="")
-    print(f"{rounds} rounds of {seconds:g} s, {time.perf_counter() - begin:.0f} s in all\n")
+        plan = Plan(seconds, rounds, many, many, Path(folder))
+        for name in options.only or measurements:
+            rows += measurements[name](plan)
+    print(f"{_circumstances(postgres=options.postgres)}, {rounds} rounds of {seconds:g} s, ", end="")
+    print(f"{time.perf_counter() - begin:.0f} s in all\n")
     print(table(rows))
     return 1 if any(row.reached is False for row in rows) else 0
+
+
+def _circumstances(*, postgres: bool) -> str:
+    clients, python = f"{CLIENTS} clients", f"Python {platform.python_version()}"
+    if postgres:
+        return f"{clients}, {os.cpu_count()} cores for all, {python}, PostgreSQL {server_version()}"
+    return f"{clients}, one process of {THREADS} threads, {python}, SQLite {sqlite3.sqlite_version}"
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    names = ON_POSTGRES if options.postgres else MEASUREMENTS
+    if unknown := [name for name in options.only or () if name not in names]:
+        parser.error(f"--only names {unknown[0]!r}: choose from {', '.join(names)}")
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -64,11 +94,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seconds", type=float, help="seconds of load for each figure and round (default 3)")
     parser.add_argument(
-        "--quick", action="store_true", help="one short round, a smaller catalogue to search in"
+        "--quick", action="store_true", help="one short round, smaller tables to search and to claim in"
     )
     parser.add_argument(
-        "--only", nargs="+", choices=MEASUREMENTS, metavar="NAME", help=", ".join(MEASUREMENTS)
+        "--postgres",
+        action="store_true",
+        help="measure many processes on PostgreSQL instead (TEST_DATABASE_URL, or 127.0.0.1:5432), and Celery on "
+        "RabbitMQ beside them (TEST_AMQP_URL, or 127.0.0.1:5672)",
     )
+    names = f"{', '.join(MEASUREMENTS)}; with --postgres {', '.join(ON_POSTGRES)}"
+    parser.add_argument("--only", nargs="+", metavar="NAME", help=names)
     return parser
 
 

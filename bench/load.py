@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -23,7 +24,7 @@ class Load:
     """What to send: the workload by name, to 127.0.0.1:port, for how long, from how many clients.
 
     `warm_seconds` come first and are not counted in the rate and the latencies, but their acknowledged
-    numbers are. Every `keep_every`-th body is kept.
+    numbers are. Every `keep_every`-th body is kept. With `other_ports` the clients are spread over all the ports.
     """
 
     port: int
@@ -33,6 +34,7 @@ class Load:
     clients: int = CLIENTS
     catalogue_size: int = 1
     keep_every: int = 0
+    other_ports: Sequence[int] = ()
 
 
 @dataclass
@@ -163,8 +165,9 @@ class Generator:
         self._next = 0
         self._result = Result()
         self._selector = selectors.DefaultSelector()
-        for _ in range(load.clients):
-            client = Client(load.port, work)
+        ports = [load.port, *load.other_ports]
+        for number in range(load.clients):
+            client = Client(ports[number % len(ports)], work)
             self._selector.register(client.socket, selectors.EVENT_READ, client)
 
     def run(self) -> Result:

@@ -11,12 +11,13 @@ from pathlib import Path
 class Plan:
     """`seconds` of load for each figure and round, `rounds` in turns, and the run's temporary folder.
 
-    `search_products` is the size of the big catalogue for searches.
+    `search_products` is the size of the big catalogue for searches, `finished_tasks` that of the big task table.
     """
 
     seconds: float
     rounds: int
     search_products: int
+    finished_tasks: int
     folder: Path
 
     def new_folder(self) -> Path:

@@ -90,7 +90,7 @@ def _parts(service: Service, *, internals: bool) -> list[Part]:
     }
     well = {
         "Product database": "reads and applies",
-        "Journal": f"synced: {service.settings.journal_sync}",
+        "Journal": f"synced: {service.stores.sync}",
         "Workers": f"{sum(tasks.running.values())} running",
     }
     hidden = "an administrator sees why"

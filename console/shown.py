@@ -12,6 +12,7 @@ _NOTHING = "\N{EN DASH}"
 _CUT = "\n… cut off here: the API has all of it"
 _SHOWN_CHARACTERS = 20_000
 _SHORT_CHARACTERS = 2_000
+_FEW_TYPES = 2
 _encoder = json.JSONEncoder(indent=2, ensure_ascii=False, default=str)
 _TONES = {
     "APPLIED": "good",
@@ -117,8 +118,9 @@ def doing(said: Mapping[str, Any]) -> str:
     running = [f"{count} {name}" for name, count in dict(said.get("tasks") or {}).items()]
     if running:
         parts.append(f"runs {', '.join(running)}")
-    elif said.get("types"):
-        parts.append(f"waits for {', '.join(said['types'])}")
+    elif types := said.get("types"):
+        few = len(types) <= _FEW_TYPES
+        parts.append(f"waits for {', '.join(types)}" if few else f"waits for tasks of {len(types)} types")
     return ", ".join(parts) or _NOTHING
 
 

@@ -19,6 +19,8 @@ class Stores(Protocol):
 
     products: Products
     tasks: TaskDatabase
+    sync: str
+    """``full``: what is answered survives a power cut; ``normal``: it survives a killed process."""
 
     @property
     def writes(self) -> WriteStore:

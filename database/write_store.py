@@ -126,5 +126,8 @@ class WriteStore(Protocol):
     async def rest(self) -> float | None:
         """Called before the drain rests: for how many seconds at the most, None until it is woken, 0 not at all."""
 
+    async def may_leave(self) -> bool:
+        """Whether somebody else settles what waits when this process stops."""
+
     async def leave(self) -> None:
         """Let go of what the drain holds."""

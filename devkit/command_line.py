@@ -83,6 +83,9 @@ VERBS: dict[str, Verb | Passing] = {
         "[FILE] [--report FILE]",
         _file,
     ),
+    "migrate-to-postgres": Verb(
+        verbs.migrate_to_postgres, "copy the data folder into the PostgreSQL in DATABASE_URL, and check it"
+    ),
     "logs": Verb(verbs.logs, "last 50 lines of the log, then what follows", "[--no-follow]", _no_follow),
     "graphql": Verb(
         verbs.graphql, "send a document; without one, open GraphiQL", "[DOCUMENT] [--variables JSON]"

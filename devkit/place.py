@@ -9,6 +9,7 @@ from devkit.errors import CommandError
 from settings import SettingsError, from_environment
 
 ROOT = Path(__file__).resolve().parent.parent
+_OF_POSTGRES = ("DATABASE_URL", "DATABASE_DIRECT_URL", "RUN_WORKERS")
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Place:
     port: int
     stop_seconds: int = 30
     log_file: str = ""
+    is_throw_away: bool = False
 
     @property
     def local_host(self) -> str:
@@ -52,7 +54,8 @@ class Place:
     def environment(self) -> dict[str, str]:
         """Return the environment for a program that belongs to this place."""
         own = {"HOST": self.host, "PORT": str(self.port), "DATA_DIR": str(self.data_dir)}
-        return {**os.environ, **own, "LOG_FILE": self.log_file}
+        given = without_postgres() if self.is_throw_away else os.environ
+        return {**given, **own, "LOG_FILE": self.log_file}
 
 
 def place_from_environment() -> Place:
@@ -73,7 +76,12 @@ def place_from_environment() -> Place:
 
 def temporary_place(folder: Path) -> Place:
     """Return a place for a throw-away server: `folder`, on a free port of the loopback interface."""
-    return Place(folder, "127.0.0.1", free_port("127.0.0.1"))
+    return Place(folder, "127.0.0.1", free_port("127.0.0.1"), is_throw_away=True)
+
+
+def without_postgres() -> dict[str, str]:
+    """Return the environment for what tries things out: it must not do so on somebody's PostgreSQL."""
+    return {name: value for name, value in os.environ.items() if name not in _OF_POSTGRES}
 
 
 def free_port(host: str) -> int:

@@ -17,7 +17,7 @@ from devkit.background_server import Running
 from devkit.environment import TO_DEVELOP, ready_python, to_run
 from devkit.errors import CommandError
 from devkit.health import health
-from devkit.place import ROOT, Place, place_from_environment, temporary_place
+from devkit.place import ROOT, Place, place_from_environment, temporary_place, without_postgres
 from settings import from_environment
 
 # A file at a time for each, because the tests of a file share a server; more than two, because most tests wait.
@@ -64,6 +64,17 @@ def worker(arguments: list[str]) -> int:
     return serve.become(place, python, ["worker.py", *arguments])
 
 
+def migrate_to_postgres(_: Namespace) -> int:
+    """Copy the catalogue in the data folder, which no server uses, into the PostgreSQL in DATABASE_URL."""
+    place = place_from_environment()
+    if not from_environment().database_url:
+        raise CommandError("DATABASE_URL is not set: it says which PostgreSQL to copy into")
+    if server := background_server.running(place):
+        raise CommandError(f"a server runs on {place.data_dir} (pid {server.pid}): `stop` it first")
+    python = ready_python(ROOT, to_run(), say)
+    return serve.become(place, python, ["migrate_to_postgres.py"])
+
+
 def start(_: Namespace) -> int:
     """Set up, load the catalogue if it is empty, and serve in the background."""
     place = place_from_environment()
@@ -99,7 +110,8 @@ def restart(_: Namespace) -> int:
 def test(arguments: list[str]) -> int:
     """Set up and run pytest with the arguments given; without any, all tests, three files at a time."""
     python = ready_python(ROOT, TO_DEVELOP, say)
-    return subprocess.call([python, "-m", "pytest", *(arguments or _ALL_TESTS)], cwd=ROOT)
+    command = [python, "-m", "pytest", *(arguments or _ALL_TESTS)]
+    return subprocess.call(command, cwd=ROOT, env=without_postgres())
 
 
 def test_verbose(arguments: list[str]) -> int:
@@ -245,7 +257,8 @@ def check(_: Namespace) -> int:
 
 def bench(arguments: list[str]) -> int:
     """Measure the speed and print one table; the arguments go to the benchmark."""
-    return subprocess.call([ready_python(ROOT, TO_DEVELOP, say), "-m", "bench", *arguments], cwd=ROOT)
+    command = [ready_python(ROOT, TO_DEVELOP, say), "-m", "bench", *arguments]
+    return subprocess.call(command, cwd=ROOT, env=without_postgres())
 
 
 def screenshots(_: Namespace) -> int:

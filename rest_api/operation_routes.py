@@ -55,7 +55,7 @@ def _health(service: Service) -> dict[str, Any]:
         "journal": {
             "status": "degraded" if status.journal_trouble else "ok",
             "trouble": status.journal_trouble,
-            "sync": service.settings.journal_sync,
+            "sync": service.stores.sync,
         },
         "tasks": {
             "status": "degraded" if tasks.trouble else "ok",

@@ -61,7 +61,14 @@ def test_without_a_verb_every_verb_is_listed(here: Place) -> None:
     listed = [line.split()[0] for line in answer.stdout.splitlines() if line.startswith("  ")]
     assert answer.returncode == 0
     assert listed == list(VERBS)
-    assert set(listed) == OF_BOTH | {"setup", "check", "bench", "screenshots"}
+    assert set(listed) == OF_BOTH | {
+        "setup",
+        "check",
+        "bench",
+        "screenshots",
+        "worker",
+        "migrate-to-postgres",
+    }
 
 
 def test_an_unknown_verb_is_refused_with_the_nearest_one(here: Place) -> None:

@@ -14,7 +14,7 @@ FLOORS = (
     {"routes"},
     {"gate"},
     {"rest_api", "console"},
-    {"schema", "init_db", "service"},
+    {"schema", "init_db", "migrate_to_postgres", "service"},
     {"product_mutations", "product_events", "task_mutations", "task_events"},
     {"product_requests", "product_types", "task_types", "loading", "metrics", "recent", "logs"},
     {"product_pages", "task_requests", "task_action_types"},

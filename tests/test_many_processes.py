@@ -11,10 +11,13 @@ from typing import Any
 
 import pytest
 from conftest import ServerProcess, wait_until
+from console_client import ConsoleClient
 from kill_workers import Notebook
 from many_processes import KILL_WORKERS, Fleet, health, new_database
 from postgres_server import require_postgres
-from task_calls import Stream, create, find, wait_ended
+from task_calls import Stream, create, find, rest, wait_ended
+
+from access.keys import hash_of
 
 CREATE = (
     'mutation { createProduct(title: "Lamp", price: 1) { success write { id productId } errors { code } } }'
@@ -193,6 +196,39 @@ def test_health_and_metrics_tell_of_every_process(fleet: Fleet) -> None:
         assert names <= {one["name"] for one in roles}
     assert worker.stop() == 0
     assert [one["role"] for one in health(server)["processes"]] == ["server", "server"]
+
+
+def test_a_browser_is_signed_in_and_out_everywhere(fleet: Fleet) -> None:
+    """Behind a proxy a browser sees one host, and its requests go to one process or another."""
+    keys = f"ann:admin:{hash_of('a secret of ann')}"
+    servers = [fleet.server(API_KEYS=keys).start() for _ in range(2)]
+    first, second = ConsoleClient(servers[0]), ConsoleClient(servers[1])
+    with first.http, second.http:
+        for browser in (first, second):
+            browser.http.headers["Host"] = "shop.test"
+        assert first.sign_in("a secret of ann").status_code == 303
+        second.http.cookies = first.http.cookies
+        assert second.get("/").status_code == 200
+        kept = {"Cookie": "; ".join(f"{name}={value}" for name, value in first.http.cookies.items())}
+        assert second.post("/sign-out").status_code == 303
+        wait_until(lambda: first.http.get("/", headers=kept).status_code != 200)
+
+
+def test_the_secrets_and_the_charts_are_those_of_all_processes(fleet: Fleet) -> None:
+    servers = [fleet.server(WEBHOOK_ALLOW_PRIVATE="on").start() for _ in range(2)]
+    accept(servers[0])
+    drainer = wait_until(fleet.drainer)
+    [other] = [server for server in servers if server is not drainer]
+    body = {"payload": {"products": [{"title": "Lamp", "price": 1}]}, "callback_url": f"{other.url}/webhook"}
+    assert rest(drainer, "POST", "/api/process", body).status == 202
+    received = wait_until(lambda: rest(drainer, "GET", "/webhook").body["received"])
+    assert [one["verdict"] for one in received] == ["valid"]
+    chart = 'aria-label="Writes over the last five minutes, 0 at the most"'
+    console = ConsoleClient(other)
+    with console.http:
+        wait_until(
+            lambda: "over the last five minutes" in (text := console.get("/").text) and chart not in text
+        )
 
 
 def _one_drains(server: ServerProcess) -> Any:

@@ -8,7 +8,7 @@ import pytest
 from conftest import wait_until
 from in_process import create
 
-from recent import KEPT_SECONDS, Point, RecentFigures
+from recent import KEPT_SECONDS, Point, RecentFigures, merged
 from service import Service
 from settings import Settings
 from writes import Write, WriteFilter
@@ -150,3 +150,20 @@ def test_the_depth_is_seen_while_writes_wait(tmp_path: Path) -> None:
         job.cancel()
     finally:
         service.stop()
+
+
+def test_the_points_of_all_processes_are_added_and_the_busiest_tells_the_delays() -> None:
+    own = [Point(10, 3, 5.0, 1.0, 2.0), Point(12, 0, 0.0, None, None)]
+    busy = {"time": 10, "depth": 2, "settled_per_second": 5.0, "p50_ms": 1.0, "p95_ms": 2.0}
+    other = busy | {"depth": 7, "settled_per_second": 1.0, "p50_ms": 9.0, "p95_ms": 9.0}
+    earlier = busy | {"time": 6}
+    assert merged(own, [(10, busy), (10, other), (6, earlier)]) == [
+        Point(6, 2, 5.0, 1.0, 2.0),
+        Point(8, 0, 0.0, None, None),
+        Point(10, 7, 6.0, 1.0, 2.0),
+        Point(12, 0, 0.0, None, None),
+    ]
+
+
+def test_there_are_no_points_before_the_first() -> None:
+    assert merged([], []) == []

@@ -171,6 +171,12 @@ def test_half_a_character_in_a_correlation_id_is_no_error(desk: Desk) -> None:
     assert (received.correlation_id, desk.receiver.newest()) == ("a?", [received])
 
 
+def test_a_nul_is_kept_as_a_sign_of_one(desk: Desk) -> None:
+    received = desk.receive(b'{"correlation_id": "a\\u0000"}')
+    assert (received.correlation_id, desk.receiver.newest()) == ("a\ufffd", [received])
+    assert desk.receive(b"a\0").body == "a\ufffd"
+
+
 @settings(deadline=None)  # it writes to a disk
 @given(st.dictionaries(st.sampled_from(["id", "timestamp", "signature"]), st.text()), st.binary())
 def test_anything_that_comes_is_kept(

@@ -79,13 +79,13 @@ def _correlation_id(body: bytes) -> str | None:
 
 
 def _kept_name(given: object) -> str | None:
-    # A JSON text may hold half a character, which no database takes.
-    return (
-        given[:_NAME_KEPT_CHARACTERS].encode("utf-8", "replace").decode() if isinstance(given, str) else None
-    )
+    if not isinstance(given, str):
+        return None
+    # A JSON text may hold half a character, which no database takes, or a NUL, which PostgreSQL does not.
+    return given[:_NAME_KEPT_CHARACTERS].encode("utf-8", "replace").decode().replace("\0", "\ufffd")
 
 
 def _kept_text(body: bytes) -> str:
-    text = body[:BODY_KEPT_BYTES].decode("utf-8", "replace")
-    # Bytes that are no text became longer than they were.
+    text = body[:BODY_KEPT_BYTES].decode("utf-8", "replace").replace("\0", "\ufffd")
+    # What is no text became longer than it was.
     return text.encode()[:BODY_KEPT_BYTES].decode("utf-8", "ignore")

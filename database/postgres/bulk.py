@@ -12,6 +12,7 @@ from database.driver import SCHEMA
 from database.errors import StoreError
 from database.postgres.address import address_of
 from database.postgres.connect import connect, explained
+from database.postgres.copying import require_no_copy
 from database.postgres.migrations import migrate
 from product import search_text
 from settings import Settings
@@ -34,7 +35,12 @@ class PostgresLoader:
         try:
             self._connection.execute("BEGIN")
             self._connection.execute(_ALONE)
+            require_no_copy(self._connection, self._address)
+        except StoreError:
+            self._connection.close()
+            raise
         except psycopg.Error as error:
+            self._connection.close()
             raise self._unusable(error) from error
 
     def holds_products(self) -> bool:

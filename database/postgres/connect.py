@@ -17,12 +17,14 @@ from database.postgres.address import Address
 
 _READ_WAIT_SECONDS = 30
 _CONFLICTS = "40"  # the class of SQLSTATE: transaction rollback, by a deadlock or a serialization failure
+# A process that stands still in the middle of a transaction loses it, and with it the locks that others wait for.
+IDLE_LIMIT = "SET LOCAL idle_in_transaction_session_timeout = '10s'"
 # Every statement of a writer finds its rows by an index; a plan that was made while a table was small, or before its
-# statistics were, would read all of it. A transaction begins with the database's own time: clocks of machines differ.
-_BEGIN = (
-    "BEGIN; SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; "
-    "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
-)
+# statistics were, would read all of it.
+_PLANS = "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
+_TIME = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+# A transaction begins with the database's own time: clocks of machines differ.
+_BEGIN = f"BEGIN; {IDLE_LIMIT}; {_PLANS}; {_TIME}"
 
 
 def connect(address: Address, *, prepared: bool = True) -> "psycopg.Connection[Any]":

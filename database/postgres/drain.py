@@ -11,14 +11,14 @@ import contextlib
 import json
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import psycopg
 
 from database.driver import SCHEMA
 from database.errors import StoreUnavailable, TransactionConflict
-from database.postgres.connect import explained, is_alive
+from database.postgres.connect import IDLE_LIMIT, explained, is_alive
 from database.settling import StoreAway, refused, work_out
 from database.write_store import SettledBatch
 from product import Product
@@ -127,48 +127,40 @@ class Drain:
         attempts_left = _MOST_ATTEMPTS
         while True:
             try:
-                return await self._settle_next(await self._open(), limit)
-            except (psycopg.Error, OSError, StoreUnavailable) as error:
-                await self._close()
-                explanation = explained("PostgreSQL cannot be written", error)
-                if isinstance(explanation, TransactionConflict) and attempts_left:
-                    self.conflicts += 1
-                    attempts_left -= 1
-                    continue
-                raise StoreAway(f"{explanation}. Accepted writes wait in the journal until it can") from error
-            except BaseException:
-                await self._close()
-                raise
+                async with self._connected() as connection:
+                    return await self._settle_next(connection, limit)
+            except StoreAway as error:
+                if not isinstance(error.__cause__, TransactionConflict) or not attempts_left:
+                    raise
+                self.conflicts += 1
+                attempts_left -= 1
 
     async def prune(self, keys_kept_seconds: float) -> None:
         """Drop idempotency keys that are too old, some at a time; for who drains."""
         if not self.is_mine or self._now_us < self._housekeeping_due_us:
             return
-        connection = await self._open()
-        cursor = await connection.execute(_PRUNE_KEYS, (int(keys_kept_seconds * 1e6), _KEYS_PRUNED_AT_ONCE))
+        kept_us = int(keys_kept_seconds * 1_000_000)
+        async with self._connected() as connection:
+            cursor = await connection.execute(_PRUNE_KEYS, (kept_us, _KEYS_PRUNED_AT_ONCE))
         if cursor.rowcount < _KEYS_PRUNED_AT_ONCE:
             self._housekeeping_due_us = self._now_us + _HOUSEKEEPING_US
 
     async def rest(self) -> float:
         """For how many seconds the drain may rest; 0: a write came meanwhile. Then a write wakes who drains."""
         if self.is_mine and not self._sleeps:
-            connection = await self._open()
-            [self._sleeps] = await _one(await connection.execute(_SLEEP, (self._name,)))
+            async with self._connected() as connection:
+                [self._sleeps] = await _one(await connection.execute(_SLEEP, (self._name,)))
             if not self._sleeps:
                 return 0.0
         return _LOOK_SECONDS * random.uniform(0.8, 1.2)  # noqa: S311 - it spreads the looks
 
     async def leave(self) -> None:
-        """Let another process drain, at once; may be called twice. Raises StoreUnavailable."""
+        """Let another process drain, at once; may be called twice. Raises StoreAway; then the lease ends by itself."""
         if self.is_mine:
             self.is_mine = False
-            try:
-                connection = await self._open()
-                async with connection.pipeline():
-                    await connection.execute(_RELEASE, (self._name,))
-                    await connection.execute("SELECT pg_notify('afterwrite_accepted', 'free')")
-            except psycopg.Error as error:  # the lease ends by itself
-                raise explained("The lease of the drain cannot be given back", error) from error
+            async with self._connected() as connection, connection.pipeline():
+                await connection.execute(_RELEASE, (self._name,))
+                await connection.execute("SELECT pg_notify('afterwrite_accepted', 'free')")
         await self._close()
 
     # -- one batch ------------------------------------------------------------------------------------------
@@ -226,6 +218,20 @@ class Drain:
 
     # -- the connection -------------------------------------------------------------------------------------
 
+    @contextlib.asynccontextmanager
+    async def _connected(self) -> AsyncIterator[Connection]:
+        """The connection; after an error it is closed, which rolls back: its state is not worth knowing."""
+        try:
+            yield await self._open()
+        except (psycopg.Error, OSError, StoreUnavailable) as error:
+            await self._close()
+            explanation = explained("PostgreSQL cannot be written", error)
+            message = f"{explanation}. Accepted writes wait in the journal until it can"
+            raise StoreAway(message) from explanation
+        except BaseException:
+            await self._close()
+            raise
+
     async def _open(self) -> Connection:
         if self._connection is not None and not is_alive(self._connection):
             await self._close()
@@ -234,7 +240,6 @@ class Drain:
         return self._connection
 
     async def _close(self) -> None:
-        """Close the connection, which rolls back: after an error its state is not worth knowing."""
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(psycopg.Error):
@@ -244,6 +249,7 @@ class Drain:
 async def _begin(connection: Connection, limit: int) -> tuple[_State, list[Write]]:
     async with connection.pipeline():
         await connection.execute("BEGIN")
+        await connection.execute(IDLE_LIMIT)
         await connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
         # Each statement sees what was committed before it: these two what was so before the lock was ours.
         state = await connection.execute(_STATE)

@@ -93,6 +93,13 @@ class Sharing:
             rows = connection.execute(_LIVE).all()
         return [ProcessAlive._make([*row[:-1], json.loads(row[-1])]) for row in rows]
 
+    def others_live(self, role: str) -> bool:
+        """Whether another process of a role lives; not, where that cannot be asked."""
+        try:
+            return any(one.role == role and one.name != self.name for one in self.live())
+        except StoreError:
+            return False
+
     async def _beats(self) -> None:
         while True:
             await asyncio.sleep(_BEAT_SECONDS)

@@ -9,6 +9,7 @@ from database.commits import Commits
 from database.postgres.address import address_of, direct_address_of
 from database.postgres.bus import PostgresBus
 from database.postgres.connect import connect, connect_async, is_pooled, open_reader, open_writer
+from database.postgres.copying import require_no_copy
 from database.postgres.drain import Drain
 from database.postgres.migrations import migrate
 from database.postgres.sharing import Sharing
@@ -33,6 +34,12 @@ class PostgresStores:
         self._settings, address = settings, address_of(settings)
         with connect(address, prepared=False) as connection:
             pooled = is_pooled(connection)
+            [sync] = connection.execute("SHOW synchronous_commit").fetchone() or ("on",)
+        self.sync = "normal" if sync == "off" else "full"
+        if self.sync == "normal":
+            _log.warning(
+                "synchronous_commit is off at %s: a power cut there may lose what was answered", address
+            )
         if pooled:
             _log.info("a pooler stands before %s: no statement is prepared", address)
         prepared = not pooled
@@ -41,10 +48,15 @@ class PostgresStores:
         write = partial(open_writer, address, prepared=prepared)
         self.products = Products(self._reader)
         self.drain = Drain(self.name, partial(connect_async, address, prepared=prepared))
-        self.writes = PostgresWrites(self._reader, write, self.drain, limits)
         self.tasks = TaskDatabase(self._reader, Commits(write))
         bus = PostgresBus(direct_address_of(settings), self._reader)
-        self.sharing: Sharing | None = Sharing(bus, self._reader, self.tasks.commits.clock, self.name, role)
+        self.sharing = Sharing(bus, self._reader, self.tasks.commits.clock, self.name, role)
+        others_live = partial(self.sharing.others_live, "server")
+        try:
+            self.writes = PostgresWrites(self._reader, write, self.drain, limits, others_live)
+        except BaseException:
+            self._reader.dispose()
+            raise
 
     def secret(self, name: str, made: str, otherwise: str = "") -> str:
         """The secret of this name, which all processes share."""
@@ -62,8 +74,14 @@ class PostgresStores:
 
 
 def prepare_postgres(settings: Settings) -> None:
-    """Bring the database to the newest schema; safe when several processes do so at once. Raises StoreError."""
-    migrate(direct_address_of(settings))
+    """Bring the database to the newest schema; safe when several processes do so at once.
+
+    Raises StoreError, also where an embedded installation was not copied into it to the end.
+    """
+    address = direct_address_of(settings)
+    migrate(address)
+    with connect(address, prepared=False) as connection:
+        require_no_copy(connection, address)
 
 
 def open_postgres_for_reading(settings: Settings) -> Engine:

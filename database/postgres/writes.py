@@ -1,5 +1,6 @@
 """Keeps the writes of many processes: journal and ledger are tables of one database."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -69,9 +70,15 @@ class PostgresWrites:
     """The writes of a database of PostgreSQL; see ``WriteStore``."""
 
     def __init__(
-        self, reader: Engine, connect: Callable[[], DriverConnection], drain: Drain, limits: Limits
+        self,
+        reader: Engine,
+        connect: Callable[[], DriverConnection],
+        drain: Drain,
+        limits: Limits,
+        others_live: Callable[[], bool],
     ) -> None:
-        """``connect`` gives the connection that accepts."""
+        """``connect`` gives the connection that accepts; ``others_live``: whether another server could drain."""
+        self._others_live = others_live
         self.ledger = Ledger(reader)
         self._reader, self._connect, self._drain, self._limits = reader, connect, drain, limits
         self._connection: DriverConnection | None = None
@@ -195,6 +202,10 @@ class PostgresWrites:
     async def rest(self) -> float | None:
         """Rest until a write is accepted, and look again soon in any case."""
         return await self._drain.rest()
+
+    async def may_leave(self) -> bool:
+        """Whether another server lives, which then drains."""
+        return await asyncio.to_thread(self._others_live)
 
     async def leave(self) -> None:
         """Let another process drain."""

@@ -185,6 +185,15 @@ class Journal:
         )
         return KeyUse._make(rows[0]) if rows else None
 
+    def keys_after(self, key: str, limit: int) -> list[KeyUse]:
+        """The first ``limit`` idempotency keys that come after ``key``, byte by byte, and what they were used for."""
+        rows = self._read(
+            "SELECT key, fingerprint, first_write_id, writes FROM idempotency_keys WHERE key > ? ORDER BY key LIMIT ?",
+            key,
+            limit,
+        )
+        return [KeyUse._make(row) for row in rows]
+
     def prune_keys(self, before: int, limit: int) -> int:
         """Drop up to ``limit`` keys of writes with an id below ``before``; returns how many."""
         with self._lock:

@@ -18,13 +18,17 @@ class EmbeddedStores:
 
     def __init__(self, settings: Settings, limits: Limits) -> None:
         """Own the folder until ``close``. Raises StoreError with one line that says what to do."""
-        self._settings = settings
+        self._settings, self.sync = settings, settings.journal_sync
         self._journal = open_with_tasks(settings)
         self._engine = open_reader(settings.products_path, settings.threads + 2)
         self.products = Products(self._engine)
-        writer, last_id = CatalogueWriter(settings.products_path), self.products.last_id()
-        self.writes = EmbeddedWrites(self._journal, Ledger(self._engine), writer, limits, last_id)
         self.tasks = open_task_file(settings.tasks_path, settings.journal_sync, settings.threads + 4)
+        try:
+            writer, last_id = CatalogueWriter(settings.products_path), self.products.last_id()
+            self.writes = EmbeddedWrites(self._journal, Ledger(self._engine), writer, limits, last_id)
+        except BaseException:
+            self.close()
+            raise
 
     def secret(self, name: str, made: str, otherwise: str = "") -> str:
         """The secret in the file of this name, readable for the owner only."""

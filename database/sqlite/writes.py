@@ -229,6 +229,10 @@ class EmbeddedWrites:
             return 0.0
         return _QUIET_SECONDS if self._index_lag else None  # then the search index catches up
 
+    async def may_leave(self) -> bool:
+        """Nobody else does."""
+        return False
+
     async def leave(self) -> None:
         """Close the writer."""
         await self._writer.close()

@@ -1,0 +1,77 @@
+"""Afterwrite's tasks in PostgreSQL, as worker processes share them; WORKER_MODULES gives them what counts."""
+
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
+
+import psycopg
+
+from async_db import QueueLimits
+from background import BackgroundLoop
+from bench.many.backlog import ADDED_AT_ONCE
+from bench.many.counters import counter, wait_at_gate
+from bench.many.databases import connect, count, new_database, settle
+from bench.noop_workers import TASK_TYPE, NoopWorker
+from database.stores import open_stores
+from settings import Settings
+from tasks.runtime import RuntimeLimits, TaskRuntime
+from tasks.task import NewTask
+from tasks.worker import BaseWorker
+
+
+class OwnBacklog:
+    """Tasks of Afterwrite in a database of its own."""
+
+    def __init__(self, url: str, connection: "psycopg.Connection[object]") -> None:
+        self._url, self._connection = url, connection
+        self.settings = worker_settings(url, "bench.many.own_tasks")
+
+    def fill(self, count: int) -> None:
+        """Create tasks, a thousand in each commit."""
+        with task_runtime(self._url) as runtime:
+            for start in range(0, count, ADDED_AT_ONCE):
+                some = min(ADDED_AT_ONCE, count - start)
+                runtime.queue.create_many([NewTask(TASK_TYPE, {})] * some)
+        settle(self._url)
+
+    def commands(self, workers: int) -> Sequence[Sequence[str]]:
+        """A process for each worker, which runs 32 tasks side by side on its event loop."""
+        return [worker_command()] * workers
+
+    def recorded(self) -> int:
+        """How many tasks are COMPLETED."""
+        return count(self._connection, "SELECT count(*) FROM afterwrite.tasks WHERE status = 'COMPLETED'")
+
+
+@contextlib.contextmanager
+def own_backlog() -> Iterator[OwnBacklog]:
+    """Tasks of Afterwrite in a new database, which is dropped at the end."""
+    with new_database() as url, connect(url) as connection:
+        yield OwnBacklog(url, connection)
+
+
+@contextlib.contextmanager
+def task_runtime(url: str) -> Iterator[TaskRuntime]:
+    """The tasks of a database, for who creates or claims them; the schema is made, no worker runs in this process."""
+    settings = Settings(database_url=url)
+    stores = open_stores(settings, QueueLimits.of(settings).of_store)
+    try:
+        yield TaskRuntime(stores.tasks, [NoopWorker()], BackgroundLoop(), RuntimeLimits.of(settings))
+    finally:
+        stores.close()
+
+
+def worker_command() -> Sequence[str]:
+    """The command line of a worker process for no-op tasks alone."""
+    return [sys.executable, "worker.py", "--types", TASK_TYPE]
+
+
+def worker_settings(url: str, module: str) -> dict[str, str]:
+    """The settings of a worker process that takes its worker from a module."""
+    return {"DATABASE_URL": url, "WORKER_MODULES": module, "LOG_LEVEL": "warning", "LOG_FILE": "off"}
+
+
+def build_workers(_settings: Settings) -> Sequence[BaseWorker]:
+    """What a worker process asks for when everything is imported, before it claims."""
+    wait_at_gate()
+    return [NoopWorker(counter())]

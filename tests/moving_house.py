@@ -1,0 +1,101 @@
+"""Runs migrate_to_postgres.py as a process of its own, and looks at both sides."""
+
+import contextlib
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from conftest import ROOT
+from many_processes import Fleet
+
+SECONDS = 120
+# The tables that are the same on both sides, in the columns that the files have.
+FILES = {
+    "products.db": ("products", "ledger", "ledger_totals"),
+    "journal.db": ("writes", "idempotency_keys"),
+    "tasks.db": ("tasks", "paused_task_types", "task_actions", "received_webhooks"),
+}
+
+
+class Move:
+    """A data folder that is to be copied into the database of a fleet."""
+
+    def __init__(self, folder: Path, fleet: Fleet) -> None:
+        self.folder, self.fleet = folder, fleet
+
+    def command(self) -> list[str]:
+        """The command line."""
+        return [sys.executable, str(ROOT / "migrate_to_postgres.py")]
+
+    def environment(self, **settings: str) -> dict[str, str]:
+        """The environment of the command."""
+        return os.environ | {"DATA_DIR": str(self.folder), "DATABASE_URL": self.fleet.url} | settings
+
+    def run(self, **settings: str) -> "subprocess.CompletedProcess[str]":
+        """Run it to its end."""
+        return subprocess.run(
+            self.command(),
+            env=self.environment(**settings),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+
+    def succeed(self) -> str:
+        """Run it to its end, which must be a good one; what it said."""
+        done = self.run()
+        assert (done.returncode, done.stderr) == (0, ""), done
+        return done.stdout
+
+    def fail(self, **settings: str) -> str:
+        """Run it where it must not go on; the one line that it said."""
+        done = self.run(**settings)
+        assert done.returncode == 1, done
+        assert done.stderr.startswith("migrate-to-postgres: ")
+        assert done.stderr.count("\n") == 1, done.stderr
+        return done.stderr
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator["subprocess.Popen[str]"]:
+        """The command while it runs; killed at the end."""
+        process = subprocess.Popen(
+            self.command(), env=self.environment(), cwd=ROOT, stdout=subprocess.PIPE, text=True
+        )
+        with process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    def kill_after(self, line: str) -> None:
+        """Kill it when it has said a line that begins so."""
+        with self.running() as process:
+            assert process.stdout is not None
+            assert any(said.startswith(line) for said in process.stdout), f"it never said {line!r}"
+
+    def in_files(self, file: str, statement: str, *values: object) -> list[Any]:
+        """What a statement finds in a file of the folder."""
+        with contextlib.closing(sqlite3.connect(self.folder / file)) as connection, connection:
+            return connection.execute(statement, values).fetchall()
+
+    def assert_same(self) -> None:
+        """Every row of every table is in PostgreSQL as it is in the files; found out without the code that copies."""
+        [(settled,)] = self.in_files("products.db", "SELECT coalesce(max(id), 0) FROM ledger")
+        for file, tables in FILES.items():
+            for table in tables:
+                names = [row[1] for row in self.in_files(file, f"PRAGMA table_info({table})")]
+                listed = ", ".join(f'"{name}"' for name in names)
+                there = self.fleet.rows(f"SELECT {listed} FROM afterwrite.{table} ORDER BY {names[0]}")
+                waiting = f"WHERE id > {settled}" if table == "writes" else ""
+                here = self.in_files(file, f"SELECT {listed} FROM {table} {waiting} ORDER BY {names[0]}")
+                assert there == here, table
+
+    def indexes(self) -> list[Any]:
+        """Every index of the schema as it is defined."""
+        return self.fleet.rows("SELECT indexdef FROM pg_indexes WHERE schemaname = 'afterwrite' ORDER BY 1")

@@ -1,0 +1,236 @@
+"""Copying an embedded installation into PostgreSQL: all of it, whatever interrupts it, or a clear refusal."""
+
+import contextlib
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, ServerProcess, wait_until
+from embedded_installation import Installation, settings_of
+from in_process import create, update
+from many_processes import Fleet, new_database
+from moving_house import SECONDS, Move
+from postgres_server import require_postgres
+
+from database.catalogue_load import open_loader
+from database.errors import StoreError
+from database.postgres.address import address_of
+from database.postgres.migrations import migrate
+
+LOCK = 17
+# Whoever inserts this row waits until the test gives its lock up.
+STANDSTILL = """
+CREATE FUNCTION public.stand_still() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF new.id = {row} THEN PERFORM pg_advisory_xact_lock({lock}); END IF;
+    RETURN new;
+END $$;
+CREATE TRIGGER stand_still BEFORE INSERT ON afterwrite.{table} FOR EACH ROW EXECUTE FUNCTION public.stand_still();
+"""
+WAITS = """
+SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = %s AND mode = %s
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+SPOILED = """
+CREATE FUNCTION public.spoil() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF new.id = 7 THEN new.title := 'Spoiled'; END IF;
+    RETURN new;
+END $$;
+CREATE TRIGGER spoil BEFORE INSERT ON afterwrite.products FOR EACH ROW EXECUTE FUNCTION public.spoil();
+"""
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[Fleet]:
+    """Processes on a new empty database."""
+    require_postgres()
+    with new_database() as url:
+        made = Fleet(tmp_path / "fleet", url)
+        yield made
+        made.kill_all()
+
+
+def _everything(folder: Path) -> Installation:
+    """An installation with rows in every table that has several chunks, and writes that wait."""
+    made = Installation(folder)
+    made.load(12_500)
+    made.settle(12_400)
+    made.add_tasks(300)
+    one, two = made.accept(create("Waits"), create("Waits too"), key="known", settle=1)
+    made.accept(update(one.product_id, title="Changed"), update(two.product_id + 100, title="Fails"))
+    return made
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    """The same for tests that leave it as it is."""
+    return _everything(tmp_path_factory.mktemp("everything") / "data")
+
+
+@pytest.mark.parametrize(
+    ("table", "place"), [("products", 4_000), ("products", 11_000), ("ledger", 11_000), ("tasks", 100)]
+)
+def test_a_copy_killed_in_the_middle_of_a_chunk_is_gone_on_with(
+    everything: Installation, fleet: Fleet, table: str, place: int
+) -> None:
+    move = Move(everything.folder, fleet)
+    with standing_still(move, everything, table, place) as process:
+        process.kill()
+        process.wait()
+        assert fleet.rows(f"SELECT count(*) FROM afterwrite.{table}") == [(place // 10_000 * 10_000,)]
+    assert "from where the copy before this one ended" in move.succeed()
+    _assert_complete(everything, fleet)
+
+
+def test_a_copy_killed_while_it_builds_an_index_is_gone_on_with(
+    everything: Installation, fleet: Fleet
+) -> None:
+    move = Move(everything.folder, fleet)
+    with fleet.connection() as connection, connection.transaction():
+        with standing_still(move, everything, "ledger", 1) as process:
+            connection.execute(
+                "LOCK TABLE afterwrite.ledger IN ROW EXCLUSIVE MODE"
+            )  # rows may come, no index
+        wait_until(lambda: fleet.rows(WAITS, "relation", "ShareLock") == [(1,)], SECONDS)
+        assert process.poll() is None
+        process.kill()
+        process.wait()
+    move.succeed()
+    _assert_complete(everything, fleet)
+
+
+@pytest.mark.parametrize("line", ["ledger copied", "tasks checked"])
+def test_a_copy_killed_between_two_steps_is_gone_on_with(
+    everything: Installation, fleet: Fleet, line: str
+) -> None:
+    move = Move(everything.folder, fleet)
+    move.kill_after(line)
+    assert "are the same on both sides" in move.succeed()
+    _assert_complete(everything, fleet)
+    assert "there is nothing to do" in move.succeed()
+
+
+@contextlib.contextmanager
+def standing_still(
+    move: Move, installation: Installation, table: str, place: int
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """A copy that does not get past a row inside; outside it goes on."""
+    file = "tasks" if table == "tasks" else "products"
+    [(row,)] = installation.rows(file, f"SELECT id FROM {table} ORDER BY id LIMIT 1 OFFSET {place}")
+    migrate(address_of(settings_of(move.folder, move.fleet.url)))
+    with move.fleet.connection() as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
+        connection.execute(STANDSTILL.format(row=row, lock=LOCK, table=table).encode())
+        process = subprocess.Popen(
+            move.command(), env=move.environment(), cwd=ROOT, stdout=subprocess.DEVNULL
+        )
+        try:
+            wait_until(lambda: move.fleet.rows(WAITS, "advisory", "ExclusiveLock") == [(1,)], SECONDS)
+            yield process
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+
+
+def _assert_complete(installation: Installation, fleet: Fleet) -> None:
+    """All rows are there, and ids go on after those that were given."""
+    move = Move(installation.folder, fleet)
+    move.assert_same()
+    for table, sequence in (("products", "product_ids"), ("tasks", "task_ids"), ("writes", "write_ids")):
+        greatest = f"(SELECT coalesce(max(id), 0) FROM afterwrite.{table})"
+        assert fleet.rows(f"SELECT {greatest} < nextval('afterwrite.{sequence}')") == [(True,)], table
+    names = dict(fleet.rows("SELECT name, value FROM afterwrite.meta"))
+    assert [(names["store"],)] == installation.rows("tasks", "SELECT value FROM meta WHERE name = 'store'")
+    assert "copying" not in names
+
+
+def test_nothing_else_starts_on_a_database_that_is_not_copied_to_the_end(
+    everything: Installation, fleet: Fleet
+) -> None:
+    move = Move(everything.folder, fleet)
+    move.kill_after("products copied")
+    for process in (fleet.server(), fleet.worker()):
+        started = process.launch(keep_errors=True)
+        _out, said = started.communicate(timeout=30)
+        assert started.returncode == 1
+        assert "not all of it is there yet: finish that with `python3 dev.py migrate-to-postgres`" in said
+        process.process = None
+    with pytest.raises(StoreError, match="not all of it is there yet"):
+        open_loader(settings_of(everything.folder, fleet.url))
+    move.succeed()
+    fleet.server().start()
+
+
+def test_files_that_have_changed_since_the_interruption_are_copied_anew(tmp_path: Path, fleet: Fleet) -> None:
+    installation = Installation(tmp_path / "data")
+    installation.settle(100)
+    move = Move(installation.folder, fleet)
+    move.kill_after("ledger copied")
+    installation.settle(10)
+    assert "from the start: the files have changed" in move.succeed()
+    _assert_complete(installation, fleet)
+    installation.settle(10)
+    assert "the files in DATA_DIR have changed since" in move.fail()
+
+
+def test_a_row_that_is_not_the_same_is_noticed_and_the_next_copy_begins_anew(
+    tmp_path: Path, fleet: Fleet
+) -> None:
+    installation = Installation(tmp_path / "data")
+    installation.load(100)
+    migrate(address_of(settings_of(installation.folder, fleet.url)))
+    with fleet.connection() as connection:
+        connection.execute(SPOILED)
+        move = Move(installation.folder, fleet)
+        assert "The table products is not the same in PostgreSQL: 100 rows" in move.fail()
+        connection.execute("DROP FUNCTION public.spoil CASCADE")
+    assert "that one went wrong" in move.succeed()
+    _assert_complete(installation, fleet)
+
+
+def test_a_database_that_is_in_use_is_refused_and_left_as_it_is(tmp_path: Path, fleet: Fleet) -> None:
+    server = fleet.server().start()
+    answer = server.query('mutation { createProductSync(title: "Theirs", price: 1) { success } }')
+    assert answer["createProductSync"]["success"]
+    move = Move(Installation(tmp_path / "data").folder, fleet)
+    assert "is in use already: there are rows in its table products. Nothing was changed" in move.fail()
+    assert server.query("{ allProducts { title } }") == {"allProducts": [{"title": "Theirs"}]}
+    assert fleet.rows("SELECT name FROM afterwrite.meta ORDER BY name") == [("catalogue",), ("store",)]
+
+
+def test_a_database_on_which_a_process_works_is_refused(tmp_path: Path, fleet: Fleet) -> None:
+    server = fleet.server().start()
+    move = Move(Installation(tmp_path / "data").folder, fleet)
+    assert "A process works on the database" in move.fail()
+    server.stop()
+    move.succeed()
+
+
+def test_a_second_catalogue_is_refused_while_a_first_one_is_being_copied(
+    everything: Installation, tmp_path: Path, fleet: Fleet
+) -> None:
+    move = Move(everything.folder, fleet)
+    move.kill_after("products copied")
+    other = Move(Installation(tmp_path / "other").folder, fleet)
+    assert "Another catalogue" in other.fail()
+    move.succeed()
+    assert "is in use already" in other.fail()
+
+
+def test_a_folder_that_a_server_has_is_refused(
+    make_server: Callable[..., ServerProcess], fleet: Fleet
+) -> None:
+    server = make_server().start()
+    assert "owns the data folder" in Move(server.data_dir, fleet).fail()
+
+
+def test_a_folder_without_a_catalogue_is_refused_and_not_made(tmp_path: Path, fleet: Fleet) -> None:
+    assert "There is no catalogue to copy" in Move(tmp_path / "none", fleet).fail()
+    assert not (tmp_path / "none").exists()
+
+
+def test_without_a_database_it_says_which_setting_is_missing(tmp_path: Path) -> None:
+    assert "DATABASE_URL is not set" in Move(tmp_path, Fleet(tmp_path, "")).fail()

@@ -1,0 +1,213 @@
+"""Copies installations step by step: what a killed copy leaves, what follows from the rows, what is told."""
+
+import contextlib
+import hashlib
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import wait_until
+from embedded_installation import Installation
+from many_processes import Fleet, new_database
+from moving_house import FILES, Move
+from postgres_server import require_postgres
+
+from database.moving.rows import chunks, summarize
+from database.postgres.address import address_of
+from database.postgres.migrations import migrate
+from database.sqlite.journal import Journal
+from database.write_store import KeyUse
+from migrate_to_postgres import Progress
+from settings import from_environment
+from time_ordered import first_id_of
+from writes import Operation, Write, size_bytes
+
+NOW_US = 1_700_000_000_000_000
+FIRST_ID = first_id_of(NOW_US)
+PRODUCTS = 25_000  # three chunks
+_HELD = 4_711  # the advisory lock that a test has while a copy is to stand still
+_HOLD = f"""
+CREATE FUNCTION public.hold() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.id = 15000 THEN PERFORM pg_advisory_xact_lock({_HELD}); END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER hold BEFORE INSERT ON afterwrite.products FOR EACH ROW EXECUTE FUNCTION public.hold();
+"""
+_WAITS = (
+    "SELECT 1 FROM pg_stat_activity "
+    "WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event = %s"
+)
+
+
+@pytest.fixture
+def move(tmp_path: Path) -> Iterator[Move]:
+    """A move of the folder ``data``, which is not there yet, into a new database."""
+    require_postgres()
+    with new_database() as url:
+        fleet = Fleet(tmp_path, url)
+        yield Move(tmp_path / "data", fleet)
+        fleet.kill_all()
+
+
+def make_schema(move: Move) -> None:
+    """The schema of an empty installation."""
+    migrate(address_of(from_environment({"DATABASE_URL": move.fleet.url})))
+
+
+def test_a_copy_waits_for_what_a_killed_one_has_begun(move: Move) -> None:
+    Installation(move.folder).load(PRODUCTS)
+    make_schema(move)
+    with move.fleet.connection() as connection:
+        connection.execute(_HOLD.encode())
+        connection.execute("SELECT pg_advisory_lock(%s)", (_HELD,))
+        with move.running() as killed:
+            wait_until(lambda: move.fleet.rows(_WAITS, "advisory"))
+            killed.kill()
+        with move.running() as process:  # PostgreSQL does not know yet that the first one is dead
+            wait_until(lambda: move.fleet.rows(_WAITS, "transactionid"))
+            connection.execute("SELECT pg_advisory_unlock(%s)", (_HELD,))
+            said, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    assert f"products copied: {PRODUCTS:,} rows (100%)" in said
+    move.assert_same()
+
+
+def test_a_copy_that_is_killed_after_every_line_leaves_what_an_undisturbed_one_does(move: Move) -> None:
+    make_schema(move)
+    indexes = move.indexes()
+    Installation(move.folder).load(PRODUCTS)
+    kills = 0
+    while _killed_after_lines(move, kills + 1):
+        kills += 1
+    assert kills > 8
+    move.assert_same()
+    assert move.indexes() == indexes
+    names = move.fleet.rows("SELECT name FROM afterwrite.meta ORDER BY name")
+    assert names == [("catalogue",), ("copied",), ("store",)]
+
+
+def _killed_after_lines(move: Move, lines: int) -> bool:
+    """Run the copy and kill it after so many lines; False when it had ended before."""
+    with move.running() as process:
+        assert process.stdout is not None
+        for _ in range(lines):
+            if not process.stdout.readline():
+                assert process.wait(60) == 0
+                return False
+    return True
+
+
+def test_what_waits_and_where_ids_go_on_is_as_it_was(move: Move) -> None:
+    Installation(move.folder).load(10)
+    settled = Write(FIRST_ID, "CREATE", 70, "{}", NOW_US)
+    waiting = Write(FIRST_ID + 1, "CREATE", 80, '{"a": "ä"}', NOW_US)
+    later = Write(FIRST_ID + 5, Operation.UPDATE, 9_999, "{}", NOW_US, None, "ann")
+    with contextlib.closing(Journal.open(move.folder / "journal.db")) as journal:
+        keys = [
+            KeyUse("Z", "f", FIRST_ID, 1),
+            KeyUse("ä", "g", FIRST_ID + 1, 5),
+            KeyUse("a", "h", FIRST_ID, 1),
+        ]
+        journal.append([settled, waiting, later], keys, 0)
+    applied = "INSERT INTO ledger VALUES (?, 'CREATE', 70, '{}', 1, NULL, 'APPLIED', NULL, NULL, 1, NULL)"
+    move.in_files("products.db", applied, settled.id)  # and not dropped from the journal before a crash
+    failed = "INSERT INTO ledger VALUES (3, 'UPDATE', 100000, '{}', 1, NULL, 'FAILED', 'X', '', 1, NULL)"
+    move.in_files("products.db", failed)  # a client may name any number
+    move.succeed()
+    rows = move.fleet.rows
+    assert rows("SELECT * FROM afterwrite.writes ORDER BY id") == [waiting[:7], later[:7]]
+    assert rows("SELECT * FROM afterwrite.idempotency_keys ORDER BY key") == [
+        ("Z", "f", FIRST_ID, 1, NOW_US),
+        ("a", "h", FIRST_ID, 1, NOW_US),
+        ("ä", "g", FIRST_ID + 1, 5, NOW_US),
+    ]
+    accepted = (2, size_bytes(waiting.arguments) + size_bytes(later.arguments), later.id)
+    assert rows("SELECT writes, size_bytes, last_write_id FROM afterwrite.journal_accepted") == [accepted]
+    assert rows("SELECT writes, size_bytes, through FROM afterwrite.journal_settled") == [(0, 0, settled.id)]
+    assert rows("SELECT nextval('afterwrite.product_ids')") == [(81,)]
+    [ids] = rows("SELECT nextval('afterwrite.write_ids'), nextval('afterwrite.task_ids')")
+    assert min(ids) > later.id
+
+
+def test_an_empty_installation_is_copied_too(move: Move) -> None:
+    Installation(move.folder)
+    move.succeed()
+    assert move.fleet.rows("SELECT nextval('afterwrite.product_ids')") == [(1,)]
+    assert move.fleet.rows("SELECT through FROM afterwrite.journal_settled") == [(0,)]
+
+
+def test_both_sides_have_the_columns_that_are_copied(move: Move) -> None:
+    Installation(move.folder)
+    make_schema(move)
+    of_table = (
+        "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped"
+    )
+    tables = [(file, table) for file, names in FILES.items() for table in names]
+    for file, table in tables:
+        here = {row[1] for row in move.in_files(file, f"PRAGMA table_info({table})")}
+        there = {row[0] for row in move.fleet.rows(of_table, f"afterwrite.{table}")}
+        assert here <= there
+        assert there - here == ({"used_at_us"} if table == "idempotency_keys" else set()), table
+
+
+def test_a_nul_in_a_text_is_no_hindrance(move: Move) -> None:
+    Installation(move.folder)
+    row = "INSERT INTO received_webhooks VALUES (7, 1, NULL, 'a' || char(0), NULL, 'VALID', ?)"
+    move.in_files("tasks.db", row, "\0" * 65_536)
+    move.succeed()
+    kept = move.fleet.rows("SELECT correlation_id, body FROM afterwrite.received_webhooks")
+    assert kept == [("a\ufffd", "\ufffd" * (65_536 // 3))]
+    made = "INSERT INTO afterwrite.received_webhooks (received_at_us, verdict, body) VALUES (1, '', '') RETURNING id"
+    assert move.fleet.rows(made) == [(8,)]
+
+
+def test_chunks_are_short_where_rows_are_long() -> None:
+    assert [len(chunk) for chunk in chunks((number,) for number in range(25_000))] == [10_000, 10_000, 5_000]
+    assert [len(chunk) for chunk in chunks((number, "x" * 3_000_000) for number in range(4))] == [3, 1]
+    assert list(chunks([])) == []
+
+
+def test_a_checksum_depends_on_every_value_and_on_the_order_but_not_on_chunks() -> None:
+    rows = [(1, "a", None, 4.5), (2, "ä", "", 0.0)]
+    checksum = summarize(rows, lambda _: None).checksum
+    others = [
+        rows[::-1],
+        rows[:1],
+        [*rows, rows[1]],
+        [rows[0], (2, "ä", None, 0.0)],
+        [rows[0], (2, "ä", "", 0)],
+    ]
+    assert checksum not in {summarize(other, lambda _: None).checksum for other in others}
+    many = [(number, "x" * 1_000) for number in range(20_000)]
+    text = "".join(json.dumps(row, separators=(",", ":")) + "," for row in many)
+    assert summarize(many, lambda _: None).checksum == hashlib.sha256(text.encode()).hexdigest()
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("kind", [io.StringIO, Terminal])
+def test_progress_tells_rows_share_and_speed(
+    kind: type[io.StringIO], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("migrate_to_postgres._TERMINAL_SECONDS", 0)
+    stream = kind()
+    progress = Progress(stream)
+    told = progress.begin_rows("products copied", 2_000, present=500)
+    told(500)
+    told(1_000)
+    progress.end_rows()
+    progress.begin_rows("writes copied")
+    progress.end_rows()
+    said = stream.getvalue()
+    assert "products copied: 2,000 rows (100%), " in said
+    if stream.isatty():
+        assert "\rproducts copied: 1,000 rows (50%), " in said
+        assert said.endswith("\r\x1b[K")
+    else:
+        assert said.count("\n") == 1

@@ -296,12 +296,16 @@ class WriteQueue:
         longest = await self._store.rest()  # a write that came before the flag was up is seen there
         if longest != 0 and not self._stopping:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), longest)
+                async with asyncio.timeout(
+                    longest
+                ):  # wait_for loses a cancel that comes with what it waits for
+                    await self._wake.wait()
         self._idle = False
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stop_asked.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._stop_asked.wait()
             await asyncio.sleep(seconds)  # a stop goes on trying, at the same pace, until its time is over
 
     # -- settle ---------------------------------------------------------------------------------------------

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
-from crash_points import CrashPoints
 from in_process import WAIT_SECONDS
 
-from async_db import WriteQueue
+from async_db import NotAcceptedError, Refusal, WriteQueue
+from database.write_store import Asked, Taken
 from writes import Write, WriteRequest
 
 
@@ -30,18 +30,19 @@ class _Arrivals(deque[Any]):
         self.seen.release()
 
 
-def accept_together(
-    queue: WriteQueue, points: CrashPoints, first: Ticket, others: Sequence[Ticket]
-) -> list[Future[list[Write]]]:
+def accept_together(queue: WriteQueue, first: Ticket, others: Sequence[Ticket]) -> list[Future[list[Write]]]:
     """Accept ``first`` in a commit of its own and ``others`` together, in this order, in the next one."""
-    reached, go = threading.Event(), threading.Event()
+    reached, go, acceptor = threading.Event(), threading.Event(), queue._acceptor
+    take = acceptor._take
 
-    def hold_the_commit() -> None:
+    def hold_the_commit(asked: Sequence[Asked]) -> list[Taken]:
+        acceptor._take = take
         reached.set()
         assert go.wait(WAIT_SECONDS)
+        return take(asked)
 
-    arrivals = queue._acceptor._arrived = _Arrivals()
-    points.journal_begins = hold_the_commit
+    arrivals = acceptor._arrived = _Arrivals()
+    acceptor._take = hold_the_commit
     with ThreadPoolExecutor(len(others) + 1) as callers:
         answers = [callers.submit(queue.accept, *first)]
         try:
@@ -51,6 +52,25 @@ def accept_together(
                 answers.append(callers.submit(queue.accept, *ticket))
                 assert arrivals.seen.acquire(timeout=WAIT_SECONDS)
         finally:
-            points.journal_begins = lambda: None
             go.set()
     return answers
+
+
+def count_commits(queue: WriteQueue) -> list[int]:
+    """How many requests share each commit from now on; the list grows."""
+    acceptor, counts = queue._acceptor, list[int]()
+    take = acceptor._take
+
+    def counted(asked: Sequence[Asked]) -> list[Taken]:
+        counts.append(len(asked))
+        return take(asked)
+
+    acceptor._take = counted
+    return counts
+
+
+def refusals(answers: Sequence[Future[list[Write]]]) -> list[Refusal | None]:
+    """Why each request was refused; None when it was accepted."""
+    errors = [answer.exception() for answer in answers]
+    assert all(error is None or isinstance(error, NotAcceptedError) for error in errors)
+    return [error.refusal if isinstance(error, NotAcceptedError) else None for error in errors]

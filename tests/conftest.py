@@ -18,6 +18,7 @@ import pytest
 
 if TYPE_CHECKING:
     from databases import Database
+    from in_process import Catalogue, MakeCatalogue
     from lent_databases import LentDatabases
     from task_house import MakeHouse
 
@@ -356,3 +357,25 @@ def make_house(database: "Database") -> Iterator["MakeHouse"]:
     yield make
     for house in reversed(made):
         house.stop()
+
+
+@pytest.fixture
+def make_catalogue(database: "Database") -> Iterator["MakeCatalogue"]:
+    """Opens the catalogue of the test's database; whatever still runs is stopped at the end."""
+    from in_process import Catalogue
+
+    made: list[Catalogue] = []
+
+    def make(*limits: Any, held: bool = False) -> Catalogue:
+        made.append(Catalogue(database, *limits, held=held))
+        return made[-1]
+
+    yield make
+    for catalogue in reversed(made):
+        catalogue.stop()
+
+
+@pytest.fixture
+def catalogue(make_catalogue: "MakeCatalogue") -> "Catalogue":
+    """An empty catalogue with its queue running."""
+    return make_catalogue()

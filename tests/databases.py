@@ -6,12 +6,21 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from database.ledger import Ledger
 from database.processes import new_name
+from database.products import Products
+from database.sqlite.data_folder import open_data_folder
+from database.sqlite.engine import open_reader
 from database.sqlite.migrations import migrate_tasks
+from database.sqlite.stores import EmbeddedStores
 from database.sqlite.task_file import open_task_file
+from database.sqlite.writer import CatalogueWriter
+from database.sqlite.writes import EmbeddedWrites
+from database.stores import Stores
 from database.task_database import TaskDatabase
 from database.write_store import Limits
 from settings import Settings
+from time_ordered import first_id_of
 
 if TYPE_CHECKING:
     from database.postgres.sharing import Sharing
@@ -41,6 +50,12 @@ class Database(Protocol):
     def open_tasks(self) -> OpenTasks:
         """Open its tasks."""
 
+    def open_stores(self, limits: Limits) -> Stores:
+        """Open everything."""
+
+    def age_keys(self, seconds: int) -> None:
+        """Let every idempotency key of a write be older by so much; while nobody has the database open."""
+
     def rows(self, statement: str, *values: object) -> list[Any]:
         """What a statement finds or changes in products, ledger or tasks, with ``?`` for each value."""
 
@@ -55,6 +70,26 @@ class Database(Protocol):
 
     def is_by_index(self, statement: str) -> bool:
         """Whether a statement can read the rows that it wants from an index, in the order in which it wants them."""
+
+
+class OpenFiles(EmbeddedStores):
+    """The files of a folder in reach of the test; the journal knows of no task database, so that it may come alone."""
+
+    def __init__(self, folder: Path, limits: Limits) -> None:
+        path = folder / "products.db"
+        self.journal = self._journal = open_data_folder(path, folder / "journal.db")
+        self.engine = self._engine = open_reader(path, 8)
+        try:
+            self.products = Products(self.engine)
+            self.writer = CatalogueWriter(path)
+            ledger, last_id = Ledger(self.engine), self.products.last_id()
+            self.writes = EmbeddedWrites(self.journal, ledger, self.writer, limits, last_id)
+        except BaseException:
+            self.engine.dispose()
+            self.journal.close()
+            raise
+        make_task_database(folder / "tasks.db")
+        self.tasks = open_task_file(folder / "tasks.db", "full", 4)
 
 
 class EmbeddedDatabase:
@@ -75,6 +110,16 @@ class EmbeddedDatabase:
         path = self.folder / "tasks.db"
         make_task_database(path)
         return OpenTasks(open_task_file(path, "full", 8), None, new_name())
+
+    def open_stores(self, limits: Limits) -> "OpenFiles":
+        """Own the folder."""
+        return OpenFiles(self.folder, limits)
+
+    def age_keys(self, seconds: int) -> None:
+        """Move their first writes back: the id of a write is a time."""
+        with closing(sqlite3.connect(self.folder / "journal.db")) as connection, connection:
+            passed = first_id_of(seconds * 1_000_000) - first_id_of(0)
+            connection.execute("UPDATE idempotency_keys SET first_write_id = first_write_id - ?", (passed,))
 
     def rows(self, statement: str, *values: object) -> list[Any]:
         """Run it on products and tasks together."""
@@ -144,6 +189,16 @@ class PostgresDatabase:
 
         stores = PostgresStores(self.settings(), LIMITS, "server")
         return OpenTasks(stores.tasks, stores.sharing, stores.name)
+
+    def open_stores(self, limits: Limits) -> Stores:
+        """Open it as a server does."""
+        from database.postgres.stores import PostgresStores
+
+        return PostgresStores(self.settings(), limits, "server")
+
+    def age_keys(self, seconds: int) -> None:
+        """Move the time of their use back."""
+        self.rows("UPDATE idempotency_keys SET used_at_us = used_at_us - ?", seconds * 1_000_000)
 
     def rows(self, statement: str, *values: object) -> list[Any]:
         """Run it in the schema of the program."""

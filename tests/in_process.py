@@ -3,23 +3,24 @@
 import asyncio
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from databases import make_task_database
+from databases import Database, EmbeddedDatabase, OpenFiles
+from sqlalchemy import Engine
 
 from async_db import QueueLimits, WriteQueue
 from background import BackgroundLoop
-from database.ledger import Ledger
-from database.products import Products
-from database.sqlite.data_folder import open_data_folder
-from database.sqlite.engine import open_reader
-from database.sqlite.task_file import open_task_file
-from database.sqlite.writer import CatalogueWriter
-from database.sqlite.writes import EmbeddedWrites
+from database.sqlite.journal import Journal
 from request_context import Context
+from tasks.feed import TaskFeed
 from tasks.runtime import RuntimeLimits, TaskRuntime
-from writes import Operation, Write, WriteRequest, request_write
+from writes import Operation, Write, WriteFilter, WriteRequest, request_write
+
+if TYPE_CHECKING:
+    from database.postgres.sharing import Sharing
 
 WAIT_SECONDS = 30.0
 LIMITS = QueueLimits(
@@ -59,36 +60,27 @@ def delete(product_id: int) -> WriteRequest:
 
 
 class Catalogue:
-    """What ``app.Service`` wires, over one folder, without HTTP; ``held`` opens it with its loop at rest."""
+    """What ``service.Service`` wires, on one database, without HTTP; ``held`` opens it with its loop at rest."""
 
-    def __init__(self, folder: Path, limits: QueueLimits = LIMITS, *, held: bool = False) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.folder = folder
-        self.path = folder / "products.db"
+    def __init__(self, database: Database, limits: QueueLimits = LIMITS, *, held: bool = False) -> None:
         self.background = BackgroundLoop()
         self._gate: threading.Event | None = None
-        self.journal = open_data_folder(self.path, folder / "journal.db")
-        self.engine = open_reader(self.path, 8)
-        try:
-            self.products = Products(self.engine)
-            self.ledger = Ledger(self.engine)
-            self.writer = CatalogueWriter(self.path)
-            self.store = EmbeddedWrites(
-                self.journal, self.ledger, self.writer, limits.of_store, self.products.last_id()
-            )
-            self.queue = WriteQueue(self.store, self.background, limits)
-        except BaseException:
-            self.engine.dispose()
-            self.journal.close()
-            raise
-        make_task_database(folder / "tasks.db")
-        self.tasks = TaskRuntime(
-            open_task_file(folder / "tasks.db", "full", 4), [], self.background, TASK_LIMITS
-        )
+        self._stopped = False
+        self.stores = stores = database.open_stores(limits.of_store)
+        self.products, self.store, self.ledger = stores.products, stores.writes, stores.writes.ledger
+        self.queue = WriteQueue(stores.writes, self.background, limits)
+        name = "" if stores.sharing is None else stores.sharing.name
+        self.tasks = TaskRuntime(stores.tasks, [], self.background, TASK_LIMITS, name=name)
         self.background.start()
         if held:
             self.hold()
         self.queue.start()
+        self._sharing = None if stores.sharing is None else self._share(stores.sharing)
+
+    def _share(self, sharing: "Sharing") -> "Future[None]":
+        self.queue.share(sharing.bus)
+        TaskFeed(sharing.bus, self.tasks, self.background).start()
+        return self.background.submit(sharing.start())
 
     @property
     def context(self) -> Context:
@@ -127,12 +119,28 @@ class Catalogue:
         self.background.submit(self._at_rest()).result(WAIT_SECONDS)
 
     async def _at_rest(self) -> None:
-        while not self.queue._idle or self.store.depth:
+        while not self.queue._idle or self.store.standing().depth:
             await asyncio.sleep(0)  # a turn of the loop: the drain takes it
 
+    def waiting(self) -> list[Write]:
+        """Every write that is in the journal, the oldest first; in a file also one that it did not forget yet."""
+        if isinstance(self.stores, OpenFiles):
+            return self.stores.journal.after(0, 1_000_000)
+        return self.store.newest(WriteFilter(), 2**63 - 1, 1_000_000)[::-1]
+
+    @property
+    def reader(self) -> Engine:
+        """What reads its products."""
+        return self.ledger._engine
+
     def follow_index(self, limit: int) -> int:
-        """Let the search index follow by ``limit`` products; only while the drain is at rest."""
-        return self.background.submit(self.writer.index_some(limit)).result(WAIT_SECONDS)
+        """Let the search index follow by ``limit`` products, where it is behind; only while the drain is at rest.
+
+        Returns by how many it did.
+        """
+        if not isinstance(self.stores, OpenFiles):
+            return 0
+        return self.background.submit(self.stores.writer.index_some(limit)).result(WAIT_SECONDS)
 
     def write(self, *requests: WriteRequest) -> list[Write]:
         """Accept the requests in one commit and wait until they are settled."""
@@ -141,10 +149,37 @@ class Catalogue:
         return self.ledger.find_range(accepted[0].id, len(accepted))
 
     def stop(self) -> None:
-        """Drain and let go of everything."""
+        """Drain and let go of everything; may be called twice."""
+        if self._stopped:
+            return
+        self._stopped = True
         self.release()
         self.queue.stop()
+        if self._sharing is not None and self.stores.sharing is not None:
+            self._sharing.result(WAIT_SECONDS)
+            self.background.submit(self.stores.sharing.stop()).result(WAIT_SECONDS)
         self.background.stop()
-        self.tasks.close()
-        self.journal.close()
-        self.engine.dispose()
+        self.stores.close()
+
+
+class EmbeddedCatalogue(Catalogue):
+    """The catalogue over the files of one folder, for tests that are about these."""
+
+    stores: OpenFiles
+
+    def __init__(self, folder: Path, limits: QueueLimits = LIMITS, *, held: bool = False) -> None:
+        self.folder, self.path = folder, folder / "products.db"
+        super().__init__(EmbeddedDatabase(folder), limits, held=held)
+
+    @property
+    def journal(self) -> Journal:
+        """The journal that it owns."""
+        return self.stores.journal
+
+    @property
+    def engine(self) -> Engine:
+        """What reads its products."""
+        return self.stores.engine
+
+
+MakeCatalogue = Callable[..., Catalogue]

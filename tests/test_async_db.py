@@ -3,7 +3,6 @@
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -11,26 +10,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from in_process import LIMITS, WAIT_SECONDS, Catalogue, create, delete, update
+from accept_together import count_commits
+from databases import Database
+from in_process import (
+    LIMITS,
+    WAIT_SECONDS,
+    Catalogue,
+    EmbeddedCatalogue,
+    MakeCatalogue,
+    create,
+    delete,
+    update,
+)
 
 from async_db import NotAcceptedError, QueueState, Refusal
 from database.errors import StoreError
 from writes import WriteRequest, WriteStatus
 
 
-@pytest.fixture
-def catalogue(tmp_path: Path) -> Iterator[Catalogue]:
-    """An empty catalogue with its queue running."""
-    opened = Catalogue(tmp_path / "data")
-    yield opened
-    opened.stop()
-
-
 def test_concurrent_callers_share_commits_and_keep_their_own_order(catalogue: Catalogue) -> None:
-    commits: list[str] = []
-    catalogue.journal._connection.set_trace_callback(
-        lambda statement: commits.append(statement) if statement == "COMMIT" else None
-    )
+    commits = count_commits(catalogue.queue)
     start = threading.Barrier(16)
 
     def send(number: int) -> list[int]:
@@ -40,9 +39,9 @@ def test_concurrent_callers_share_commits_and_keep_their_own_order(catalogue: Ca
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(send, range(16)))
     catalogue.settle()
-    catalogue.journal._connection.set_trace_callback(None)
     assert all(ids == sorted(ids) for ids in answers)
     assert len({write_id for ids in answers for write_id in ids}) == 400
+    assert sum(commits) == 400
     assert len(commits) < 400
     titles = [product.title for product in catalogue.products.page("", 500, 0)]
     for number in range(16):
@@ -51,18 +50,16 @@ def test_concurrent_callers_share_commits_and_keep_their_own_order(catalogue: Ca
 
 
 def test_numbers_rise_when_the_clock_steps_back_and_after_a_restart(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_catalogue: MakeCatalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    catalogue = Catalogue(tmp_path / "data")
+    catalogue = make_catalogue()
     first = catalogue.write(create("before"))[0]
     an_hour_ago = time.time_ns() - 3600 * 10**9
     monkeypatch.setattr(time, "time_ns", lambda: an_hour_ago)
     second = catalogue.write(create("stepped back"))[0]
     catalogue.write(delete(second.product_id))
     catalogue.stop()
-    again = Catalogue(tmp_path / "data")
-    third = again.write(create("restarted"))[0]
-    again.stop()
+    third = make_catalogue().write(create("restarted"))[0]
     assert first.id < second.id < third.id
     assert third.product_id == second.product_id + 1  # an id is not used again, though its product is gone
 
@@ -75,39 +72,33 @@ def test_numbers_rise_when_the_clock_steps_back_and_after_a_restart(
     ],
 )
 def test_past_its_limit_the_queue_is_full_and_nothing_is_half_accepted(
-    tmp_path: Path, limits: object, fits: list[WriteRequest]
+    make_catalogue: MakeCatalogue, limits: object, fits: list[WriteRequest]
 ) -> None:
-    catalogue = Catalogue(tmp_path / "data", limits, held=True)  # type: ignore[arg-type]
-    try:
-        catalogue.queue.accept(fits)
-        before = catalogue.queue.status()
-        with pytest.raises(NotAcceptedError) as refused:
-            catalogue.queue.accept([create("x" * 300), create("y")])
-        assert refused.value.refusal is Refusal.QUEUE_FULL
-        after = catalogue.queue.status()
-        assert (after.depth, after.size_bytes) == (before.depth, before.size_bytes)
-        assert len(catalogue.journal.after(0, 10)) == len(fits)
-        catalogue.settle()
-        assert catalogue.queue.status().depth == 0
-        catalogue.write(create("room again"))
-    finally:
-        catalogue.stop()
+    catalogue = make_catalogue(limits, held=True)
+    catalogue.queue.accept(fits)
+    before = catalogue.queue.status()
+    with pytest.raises(NotAcceptedError) as refused:
+        catalogue.queue.accept([create("x" * 300), create("y")])
+    assert refused.value.refusal is Refusal.QUEUE_FULL
+    after = catalogue.queue.status()
+    assert (after.depth, after.size_bytes) == (before.depth, before.size_bytes)
+    assert len(catalogue.waiting()) == len(fits)
+    catalogue.settle()
+    assert catalogue.queue.status().depth == 0
+    catalogue.write(create("room again"))
 
 
-def test_a_full_queue_says_so(tmp_path: Path) -> None:
-    catalogue = Catalogue(tmp_path / "data", replace(LIMITS, max_writes=1), held=True)
-    try:
-        assert catalogue.queue.status().state is QueueState.IDLE
-        catalogue.queue.accept([create("a")])
-        status = catalogue.queue.status()
-        assert (status.state, status.depth) == (QueueState.FULL, 1)
-        assert status.size_bytes > 0
-    finally:
-        catalogue.stop()
+def test_a_full_queue_says_so(make_catalogue: MakeCatalogue) -> None:
+    catalogue = make_catalogue(replace(LIMITS, max_writes=1), held=True)
+    assert catalogue.queue.status().state is QueueState.IDLE
+    catalogue.queue.accept([create("a")])
+    status = catalogue.queue.status()
+    assert (status.state, status.depth) == (QueueState.FULL, 1)
+    assert status.size_bytes > 0
 
 
-def test_a_stopped_queue_accepts_nothing(tmp_path: Path) -> None:
-    catalogue = Catalogue(tmp_path / "data")
+def test_a_stopped_queue_accepts_nothing(make_catalogue: MakeCatalogue) -> None:
+    catalogue = make_catalogue()
     catalogue.stop()
     with pytest.raises(NotAcceptedError) as refused:
         catalogue.queue.accept([create("late")])
@@ -126,19 +117,16 @@ def test_a_waiter_gets_its_write_when_it_is_settled(catalogue: Catalogue) -> Non
     assert catalogue.queue.wait(applied.id, 0) is not None
 
 
-def test_no_more_than_the_limit_wait_at_once(tmp_path: Path) -> None:
-    catalogue = Catalogue(tmp_path / "data", replace(LIMITS, max_waiters=1), held=True)
-    try:
-        write = catalogue.queue.accept([create("a")])[0]
-        with ThreadPoolExecutor(1) as pool:
-            first = pool.submit(catalogue.queue.wait, write.id, WAIT_SECONDS)
-            while not len(catalogue.queue._waiters):
-                assert not first.done()
-            assert catalogue.queue.wait(write.id, WAIT_SECONDS) is None
-            catalogue.release()
-            assert first.result(WAIT_SECONDS) is not None
-    finally:
-        catalogue.stop()
+def test_no_more_than_the_limit_wait_at_once(make_catalogue: MakeCatalogue) -> None:
+    catalogue = make_catalogue(replace(LIMITS, max_waiters=1), held=True)
+    write = catalogue.queue.accept([create("a")])[0]
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(catalogue.queue.wait, write.id, WAIT_SECONDS)
+        while not len(catalogue.queue._waiters):
+            assert not first.done()
+        assert catalogue.queue.wait(write.id, WAIT_SECONDS) is None
+        catalogue.release()
+        assert first.result(WAIT_SECONDS) is not None
 
 
 def test_a_wait_that_is_over_leaves_nothing_behind(catalogue: Catalogue) -> None:
@@ -151,28 +139,27 @@ def test_a_wait_that_is_over_leaves_nothing_behind(catalogue: Catalogue) -> None
 def test_the_journal_forgets_what_is_settled(catalogue: Catalogue) -> None:
     catalogue.write(*(create(str(number)) for number in range(120)))
     catalogue.settle()
-    assert catalogue.journal.backlog().writes == 0
+    assert catalogue.waiting() == []
     status = catalogue.queue.status()
     assert (status.depth, status.size_bytes, status.applied_total) == (0, 0, 120)
 
 
-def test_totals_survive_a_restart(tmp_path: Path) -> None:
-    catalogue = Catalogue(tmp_path / "data")
+def test_totals_survive_a_restart(make_catalogue: MakeCatalogue) -> None:
+    catalogue = make_catalogue()
     catalogue.write(create("a"), delete(9), create("b"))
     catalogue.stop()
-    again = Catalogue(tmp_path / "data")
-    status = again.queue.status()
-    again.stop()
+    status = make_catalogue().queue.status()
     assert (status.applied_total, status.failed_total) == (2, 1)
 
 
+# Of SQLite only: it has a search index of its own.
 def test_a_quiet_queue_lets_the_index_catch_up_whatever_its_length(tmp_path: Path) -> None:
-    catalogue = Catalogue(tmp_path / "data")
+    catalogue = EmbeddedCatalogue(tmp_path / "data")
     try:
         for _ in range(5):
             catalogue.write(*(create("x") for _ in range(500)))
         deadline = time.monotonic() + WAIT_SECONDS
-        while catalogue.store._index_lag:
+        while catalogue.stores.writes._index_lag:
             assert time.monotonic() < deadline
             threading.Event().wait(0.02)  # between two looks at what has no event to wait for
         catalogue.settle()
@@ -181,23 +168,22 @@ def test_a_quiet_queue_lets_the_index_catch_up_whatever_its_length(tmp_path: Pat
         catalogue.stop()
 
 
-def test_those_who_watch_without_a_limit_take_no_place_from_those_who_wait(tmp_path: Path) -> None:
-    catalogue = Catalogue(tmp_path / "data", replace(LIMITS, max_waiters=1), held=True)
-    try:
-        write = catalogue.queue.accept([create("a")])[0]
-        with ThreadPoolExecutor(3) as pool:
-            watching = [
-                pool.submit(catalogue.queue.wait, write.id, WAIT_SECONDS, counted=False) for _ in range(2)
-            ]
-            while len(catalogue.queue._waiters) < 2:
-                assert not any(watcher.done() for watcher in watching)
-            waiting = pool.submit(catalogue.queue.wait, write.id, WAIT_SECONDS)
-            while len(catalogue.queue._waiters) < 3:
-                assert not waiting.done()
-            catalogue.release()
-            assert waiting.result(WAIT_SECONDS) is not None
-    finally:
-        catalogue.stop()
+def test_those_who_watch_without_a_limit_take_no_place_from_those_who_wait(
+    make_catalogue: MakeCatalogue,
+) -> None:
+    catalogue = make_catalogue(replace(LIMITS, max_waiters=1), held=True)
+    write = catalogue.queue.accept([create("a")])[0]
+    with ThreadPoolExecutor(3) as pool:
+        watching = [
+            pool.submit(catalogue.queue.wait, write.id, WAIT_SECONDS, counted=False) for _ in range(2)
+        ]
+        while len(catalogue.queue._waiters) < 2:
+            assert not any(watcher.done() for watcher in watching)
+        waiting = pool.submit(catalogue.queue.wait, write.id, WAIT_SECONDS)
+        while len(catalogue.queue._waiters) < 3:
+            assert not waiting.done()
+        catalogue.release()
+        assert waiting.result(WAIT_SECONDS) is not None
 
 
 def test_a_stop_that_is_announced_wakes_those_who_watch(catalogue: Catalogue) -> None:
@@ -211,8 +197,9 @@ def test_a_stop_that_is_announced_wakes_those_who_watch(catalogue: Catalogue) ->
         assert watching.result(WAIT_SECONDS) is None
 
 
+# Of SQLite only: a settled write leaves the journal with a later commit.
 def test_settled_writes_are_dropped_a_few_batches_at_a_time(tmp_path: Path) -> None:
-    catalogue = Catalogue(tmp_path / "data", replace(LIMITS, batch_size=10), held=True)
+    catalogue = EmbeddedCatalogue(tmp_path / "data", replace(LIMITS, batch_size=10), held=True)
     try:
         for _ in range(30):
             catalogue.queue.accept([create(str(number)) for number in range(10)])
@@ -232,8 +219,9 @@ def test_settled_writes_are_dropped_a_few_batches_at_a_time(tmp_path: Path) -> N
         catalogue.stop()
 
 
-def test_a_journal_that_cannot_be_written_shows_and_the_figures_still_come(catalogue: Catalogue) -> None:
-    catalogue.hold()
+# Of SQLite only: the journal is made read-only.
+def test_a_journal_that_cannot_be_written_shows_and_the_figures_still_come(tmp_path: Path) -> None:
+    catalogue = EmbeddedCatalogue(tmp_path / "data", held=True)
     catalogue.queue.accept([create("a")])
     catalogue.journal._connection.execute(
         "PRAGMA query_only = ON"
@@ -245,19 +233,20 @@ def test_a_journal_that_cannot_be_written_shows_and_the_figures_still_come(catal
     catalogue.journal._connection.execute("PRAGMA query_only = OFF")
     catalogue.queue.accept([create("c")])
     assert catalogue.queue.status().journal_trouble is None
+    catalogue.stop()
 
 
-def test_a_receipt_that_the_ledger_lost_is_named(catalogue: Catalogue) -> None:
+def test_a_receipt_that_the_ledger_lost_is_named(database: Database, catalogue: Catalogue) -> None:
     [write] = catalogue.queue.accept([create("a")], "key")
     catalogue.settle()
-    with closing(sqlite3.connect(catalogue.path, isolation_level=None)) as connection:
-        connection.execute("DELETE FROM ledger")
+    database.rows("DELETE FROM ledger")
     with pytest.raises(StoreError, match=f"Write {write.id} was accepted .* the ledger does not have it"):
         catalogue.queue.accept([create("a")], "key")
 
 
+# Of SQLite only: it has a search index of its own.
 def test_the_index_catches_up_while_writes_keep_coming(tmp_path: Path) -> None:
-    catalogue = Catalogue(tmp_path / "data", held=True)
+    catalogue = EmbeddedCatalogue(tmp_path / "data", held=True)
     try:
         for _ in range(10):
             catalogue.queue.accept([create("x") for _ in range(500)])
@@ -270,7 +259,7 @@ def test_the_index_catches_up_while_writes_keep_coming(tmp_path: Path) -> None:
         catalogue.stop()
 
 
-def indexed_through(catalogue: Catalogue) -> int:
+def indexed_through(catalogue: EmbeddedCatalogue) -> int:
     """The greatest product id that the search index has reached."""
     with closing(sqlite3.connect(catalogue.path)) as connection:
         return int(connection.execute("SELECT indexed_through FROM search_state").fetchone()[0])

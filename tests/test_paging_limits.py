@@ -2,8 +2,7 @@
 
 import base64
 import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -20,14 +19,6 @@ from request_context import Context
 from writes import WriteFilter, WriteStatus
 
 EVERYTHING = ProductFilter()
-
-
-@pytest.fixture
-def catalogue(tmp_path: Path) -> Iterator[Catalogue]:
-    """An empty catalogue with its queue running."""
-    opened = Catalogue(tmp_path / "data")
-    yield opened
-    opened.stop()
 
 
 def place(item: Product, order: ProductOrder) -> tuple[bytes | int, int]:

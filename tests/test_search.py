@@ -1,14 +1,13 @@
 """A search is exact, whatever the index holds, and does not read more than it must."""
 
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from in_process import Catalogue, create, delete, update
+from in_process import Catalogue, EmbeddedCatalogue, create, delete, update
 from oracle import found_by
 from sqlalchemy import event
 
@@ -18,14 +17,6 @@ from product import Product
 LETTERS = "aAbß ßsS\"'%_*?[]-İıÉé日本😀x"
 TEXTS = st.text(alphabet=LETTERS, min_size=1, max_size=12).filter(lambda text: not text.isspace())
 TERMS = st.one_of(st.text(alphabet=LETTERS, min_size=1, max_size=5), TEXTS)
-
-
-@pytest.fixture
-def catalogue(tmp_path: Path) -> Iterator[Catalogue]:
-    """An empty catalogue with its queue running."""
-    opened = Catalogue(tmp_path / "data")
-    yield opened
-    opened.stop()
 
 
 def ids(products: list[Product]) -> list[int]:
@@ -102,6 +93,16 @@ def test_a_long_term_is_found(catalogue: Catalogue) -> None:
     assert ids(catalogue.products.page(text, 10, 0)) == [1]
 
 
+def test_characters_that_a_database_may_take_for_one_another_are_told_apart(catalogue: Catalogue) -> None:
+    catalogue.write(create("x\ufffey"), create("x\ufffdy"), create("x\uffffy"))
+    catalogue.settle()
+    for _ in range(2):  # before and after the index follows
+        for place, term in enumerate(("\ufffe", "\ufffd", "\uffff"), start=1):
+            for wanted in (term, f"x{term}y"):
+                assert [item.id for item in catalogue.products.page(wanted, 9, 0)] == [place]
+        catalogue.follow_index(9)
+
+
 def test_the_filters_hold_beside_a_search(catalogue: Catalogue) -> None:
     catalogue.write(
         create("lamp one", 100, category="Home"),
@@ -113,7 +114,9 @@ def test_the_filters_hold_beside_a_search(catalogue: Catalogue) -> None:
     assert catalogue.products.count(wanted) == 1
 
 
-def test_a_page_by_id_reads_the_index_in_order_and_sorts_nothing(catalogue: Catalogue) -> None:
+# Of SQLite only: it is SQLite's plan that is read.
+def test_a_page_by_id_reads_the_index_in_order_and_sorts_nothing(tmp_path: Path) -> None:
+    catalogue = EmbeddedCatalogue(tmp_path / "data")
     catalogue.write(*(create(f"common {number}") for number in range(50)))
     catalogue.settle()
     catalogue.follow_index(1000)
@@ -121,9 +124,10 @@ def test_a_page_by_id_reads_the_index_in_order_and_sorts_nothing(catalogue: Cata
     assert "SCAN products_fts VIRTUAL TABLE" in plan
     assert "TEMP B-TREE" not in plan
     assert "SCAN products\n" not in plan + "\n"
+    catalogue.stop()
 
 
-def explain(catalogue: Catalogue, term: str) -> str:
+def explain(catalogue: EmbeddedCatalogue, term: str) -> str:
     """SQLite's plan for the first page by id of a search."""
     statements: list[tuple[str, object]] = []
 

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
-from in_process import LIMITS, Catalogue, create, delete, update
+from in_process import LIMITS, EmbeddedCatalogue, create, delete, update
 
 from database.products import Position, ProductFilter, ProductOrder, Products
 from database.sqlite.engine import open_reader
@@ -48,9 +47,9 @@ def by(products: Products, wanted: ProductFilter, order: ProductOrder) -> Any:
 
 
 @pytest.fixture(scope="module")
-def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalogue]:
+def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedCatalogue]:
     """Many products that are all alike, the index behind by one changed, one deleted and one new."""
-    opened = Catalogue(tmp_path_factory.mktemp("search-work"), replace(LIMITS, batch_size=1_000))
+    opened = EmbeddedCatalogue(tmp_path_factory.mktemp("search-work"), replace(LIMITS, batch_size=1_000))
     numbers = range(PRODUCTS)
     opened.write(*(create(f"Lamp {number}", 1 + number % 1_000, category="Home") for number in numbers))
     opened.settle()
@@ -61,7 +60,7 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalogue]:
     opened.stop()
 
 
-def steps(catalogue: Catalogue, read: Read) -> int:
+def steps(catalogue: EmbeddedCatalogue, read: Read) -> int:
     """The steps that SQLite's machine takes for a read: its work, in a figure that no load changes."""
     taken = 0
 
@@ -82,19 +81,7 @@ def steps(catalogue: Catalogue, read: Read) -> int:
 
 
 @pytest.mark.parametrize("name", READS)
-def test_a_search_takes_far_fewer_steps_than_there_are_products(catalogue: Catalogue, name: str) -> None:
+def test_a_search_takes_far_fewer_steps_than_there_are_products(
+    catalogue: EmbeddedCatalogue, name: str
+) -> None:
     assert 0 < steps(catalogue, READS[name]) < PRODUCTS // 2  # a look at every product takes four for each
-
-
-def test_characters_that_sqlite_takes_for_one_another_are_told_apart(tmp_path: Path) -> None:
-    catalogue = Catalogue(tmp_path / "data")
-    try:
-        catalogue.write(create("x\ufffey"), create("x\ufffdy"), create("x\uffffy"))
-        catalogue.settle()
-        for _ in range(2):  # before and after the index follows
-            for place, term in enumerate(("\ufffe", "\ufffd", "\uffff"), start=1):
-                for wanted in (term, f"x{term}y"):
-                    assert [item.id for item in catalogue.products.page(wanted, 9, 0)] == [place]
-            catalogue.follow_index(9)
-    finally:
-        catalogue.stop()

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from in_process import Catalogue
+from in_process import EmbeddedCatalogue
 from older_folder import make_older, run_on
 from task_house import CalledWorker, MakeHouse, TaskHouse, echo
 
@@ -204,7 +204,7 @@ def test_a_task_database_of_the_schema_before_is_brought_up_to_date(tmp_path: Pa
         folder / "tasks.db", f"INSERT INTO tasks ({', '.join(columns)}) VALUES ({marks})", *columns.values()
     )
     run_on(folder / "tasks.db", "INSERT INTO paused_task_types VALUES ('gone')")
-    catalogue = Catalogue(folder)
+    catalogue = EmbeddedCatalogue(folder)
     try:
         queue = catalogue.tasks.queue
         [report] = queue.types()

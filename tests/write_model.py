@@ -8,7 +8,7 @@ from pathlib import Path
 
 from accept_together import Ticket, accept_together
 from crash_points import CRASHES, CrashPoint, CrashPoints
-from in_process import LIMITS, WAIT_SECONDS, Catalogue, create
+from in_process import LIMITS, WAIT_SECONDS, EmbeddedCatalogue, create
 from oracle import Oracle
 
 from async_db import NotAcceptedError, Refusal
@@ -79,7 +79,7 @@ class WriteModel:
         if self._expected_refusal(first):
             self.settle()
         self.points.arm(point)
-        answers = accept_together(self.catalogue.queue, self.points, first, others)
+        answers = accept_together(self.catalogue.queue, first, others)
         self._judge([first, *others], answers, point)
 
     def settle(self, point: CrashPoint | None = None) -> None:
@@ -222,10 +222,10 @@ class WriteModel:
         if ticket.key is not None:
             self.oracle.keys[ticket.key] = (list(ticket.requests), [write.id for write in writes])
 
-    def _open(self, folder: Path, point: CrashPoint | None) -> Catalogue:
+    def _open(self, folder: Path, point: CrashPoint | None) -> EmbeddedCatalogue:
         self.points.arm(point)
         try:
-            catalogue = Catalogue(folder, MODEL_LIMITS, held=True)
+            catalogue = EmbeddedCatalogue(folder, MODEL_LIMITS, held=True)
         except StoreError:
             assert point is not None
             assert point.harm not in CRASHES

@@ -108,7 +108,10 @@ class PostgresBus:
         self._heard.clear()
         await asyncio.to_thread(self.send, self._probe, "")
         try:
-            await asyncio.wait_for(self._heard.wait(), _PROBE_SECONDS)
+            async with asyncio.timeout(
+                _PROBE_SECONDS
+            ):  # wait_for loses a cancel that comes with what it waits for
+                await self._heard.wait()
         except TimeoutError:
             if self.trouble is None:
                 _log.warning(

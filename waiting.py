@@ -61,7 +61,8 @@ class Waiters:
                     waiter.event.set()
 
     def __len__(self) -> int:
-        return sum(map(len, self._waiting.values()))
+        with self._lock:
+            return sum(map(len, self._waiting.values()))
 
     def _wake_settled(self, by_id: Mapping[int, Write]) -> None:
         for write_id in [number for number in self._waiting if number <= self.settled_through]:

@@ -133,7 +133,7 @@ else:
 
 def explained(what: str, error: Exception) -> Exception:
     """What an error means: that the database cannot be used now, that it is to be tried again, or just what it says."""
-    if isinstance(error, psycopg.errors.UniqueViolation) and error.diag.constraint_name == _KEYS_OF_TASKS:
+    if isinstance(error, psycopg.errors.UniqueViolation) and error.diag.constraint_name in _ADDED_AT_ONCE:
         return TransactionConflict(f"{what}: {_words(error)}. It is tried again")
     if not isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError)):
         return error

@@ -16,9 +16,8 @@ from database.errors import StoreUnavailable, TransactionConflict
 from database.postgres.address import Address
 
 _READ_WAIT_SECONDS = 30
-_KEYS_OF_TASKS = (
-    "tasks_by_key"  # two processes that add one key at a time: the second then finds what the first added
-)
+# Two processes that add one key, or one pause, at a time: the second one then finds what the first one added.
+_ADDED_AT_ONCE = frozenset({"tasks_by_key", "paused_task_types_pkey"})
 _CONFLICTS = "40"  # the class of SQLSTATE: transaction rollback, by a deadlock or a serialization failure
 # A process that stands still in the middle of a transaction loses it, and with it the locks that others wait for.
 IDLE_LIMIT = "SET LOCAL idle_in_transaction_session_timeout = '10s'"

@@ -46,6 +46,11 @@ class ServerProcess:
         self.environment = environment
         self.process: subprocess.Popen[str] | None = None
 
+    @classmethod
+    def on(cls, database: "Database", **environment: str) -> "ServerProcess":
+        """A process on a database."""
+        return cls(database.folder, **{**database.environment, **environment})
+
     @property
     def log(self) -> str:
         """All that the server logged in this data folder."""
@@ -308,12 +313,13 @@ def module_database(
 
 
 @pytest.fixture
-def make_server(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
-    """Makes servers over data folders; every one that still runs is killed at the end."""
+def make_server(database: "Database") -> Iterator[Callable[..., ServerProcess]]:
+    """Makes servers on the test's database; every one that still runs is killed at the end."""
     made: list[ServerProcess] = []
 
     def make(data_dir: Path | None = None, **environment: str) -> ServerProcess:
-        made.append(ServerProcess(data_dir or tmp_path / "data", **environment))
+        made.append(ServerProcess.on(database, **environment))
+        made[-1].data_dir = data_dir or database.folder
         return made[-1]
 
     yield make
@@ -339,7 +345,7 @@ def make_worker(tmp_path: Path) -> Iterator[Callable[..., WorkerProcess]]:
 
 @pytest.fixture
 def server(make_server: Callable[..., ServerProcess]) -> ServerProcess:
-    """A running server over an empty data folder."""
+    """A running server on an empty database."""
     return make_server().start()
 
 

@@ -41,6 +41,10 @@ class Database(Protocol):
     """A database of one test, empty at first. What opens it more than once stands for as many processes."""
 
     @property
+    def folder(self) -> Path:
+        """The DATA_DIR of who uses it."""
+
+    @property
     def environment(self) -> dict[str, str]:
         """What tells a program of it, beside its DATA_DIR."""
 
@@ -171,6 +175,7 @@ class PostgresDatabase:
     """A database of PostgreSQL; see ``Database``."""
 
     def __init__(self, folder: Path, url: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.url = folder, url
 
     @property

@@ -45,11 +45,21 @@ class ServerProcess:
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment = environment
         self.process: subprocess.Popen[str] | None = None
+        self._database: Database | None = None
 
     @classmethod
     def on(cls, database: "Database", **environment: str) -> "ServerProcess":
         """A process on a database."""
-        return cls(database.folder, **{**database.environment, **environment})
+        made = cls(database.folder, **{**database.environment, **environment})
+        made._database = database
+        return made
+
+    @property
+    def database(self) -> "Database":
+        """What it keeps its data in."""
+        from databases import EmbeddedDatabase
+
+        return self._database or EmbeddedDatabase(self.data_dir)
 
     @property
     def log(self) -> str:
@@ -266,8 +276,8 @@ DATABASES = ("sqlite", "postgresql")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run what uses a database on both, save what is marked ``embedded``."""
-    embedded = metafunc.definition.get_closest_marker("embedded")
+    """Run what uses a database on both, save what is marked ``one_database``."""
+    embedded = metafunc.definition.get_closest_marker("one_database")
     if embedded is None:
         for name in {"database", "module_database"}.intersection(metafunc.fixturenames):
             metafunc.parametrize(name, DATABASES, indirect=True)

@@ -110,7 +110,7 @@ def restart(_: Namespace) -> int:
 def test(arguments: list[str]) -> int:
     """Set up and run pytest with the arguments given; without any, all tests, three files at a time."""
     python = ready_python(ROOT, TO_DEVELOP, say)
-    command = [python, "-m", "pytest", *(arguments or _ALL_TESTS)]
+    command = [str(python), "-m", "pytest", *(arguments or _ALL_TESTS)]
     return subprocess.call(command, cwd=ROOT, env=without_postgres())
 
 
@@ -257,7 +257,7 @@ def check(_: Namespace) -> int:
 
 def bench(arguments: list[str]) -> int:
     """Measure the speed and print one table; the arguments go to the benchmark."""
-    command = [ready_python(ROOT, TO_DEVELOP, say), "-m", "bench", *arguments]
+    command = [str(ready_python(ROOT, TO_DEVELOP, say)), "-m", "bench", *arguments]
     return subprocess.call(command, cwd=ROOT, env=without_postgres())
 
 

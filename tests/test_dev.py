@@ -7,12 +7,13 @@ import signal
 import socket
 import subprocess
 import sys
+from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from devkit import background_server, place
+from devkit import background_server, place, verbs
 from devkit.command_line import VERBS
 from devkit.errors import CommandError
 from devkit.health import wait_until_healthy
@@ -390,6 +391,20 @@ def test_clean_removes_nothing_where_nobody_can_be_asked(here: Place) -> None:
     assert str(here.data_dir) in answer.stdout
     assert "add --yes" in answer.stderr
     assert (here.data_dir / "journal.db").exists()
+
+
+def test_a_move_to_postgresql_needs_an_address_and_a_folder_without_a_server(
+    here: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATA_DIR", str(here.data_dir))
+    monkeypatch.setenv("DATABASE_URL", "")
+    with pytest.raises(CommandError, match="DATABASE_URL is not set"):
+        verbs.migrate_to_postgres(Namespace())
+    monkeypatch.setenv("DATABASE_URL", "postgresql+psycopg://nobody@127.0.0.1:1/nothing")
+    background_server.record(here, os.getpid(), in_background=True)
+    with pytest.raises(CommandError, match=rf"\(pid {os.getpid()}\): `stop` it first"):
+        verbs.migrate_to_postgres(Namespace())
+    here.record_path.unlink()
 
 
 def test_logs_without_a_log_says_how_to_get_one(here: Place) -> None:

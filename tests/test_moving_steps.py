@@ -78,7 +78,9 @@ def test_a_copy_waits_for_what_a_killed_one_has_begun(move: Move) -> None:
 def test_a_copy_that_is_killed_after_every_line_leaves_what_an_undisturbed_one_does(move: Move) -> None:
     make_schema(move)
     indexes = move.indexes()
-    Installation(move.folder).load(PRODUCTS)
+    installation = Installation(move.folder)
+    installation.load(PRODUCTS)
+    installation.settle(1_000)
     kills = 0
     while _killed_after_lines(move, kills + 1):
         kills += 1

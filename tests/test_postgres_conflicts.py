@@ -2,18 +2,24 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from many_processes import new_database
 from postgres_server import require_postgres
+from task_house import CalledWorker, echo
 
 from database.commits import Commits
 from database.driver import DriverConnection
 from database.errors import TransactionConflict
 from database.postgres.address import Address, address_of
 from database.postgres.connect import open_writer
+from database.stores import prepare_stores
 from settings import Settings
+from tasks.registry import Registry
+from tasks.store import TaskStore
+from tasks.task import NewTask
 
 
 @pytest.fixture
@@ -78,3 +84,25 @@ def test_a_conflict_that_never_ends_is_an_error_in_the_end(address: Address) -> 
         commits.run(work)
     assert commits.conflicts == 10
     commits.close()
+
+
+def test_two_processes_that_add_one_key_at_a_time_add_one_task() -> None:
+    """The one that comes second waits for the first, and then finds the key."""
+    require_postgres()
+    with new_database() as url:
+        settings = Settings(database_url=url)
+        prepare_stores(settings)
+        sides = [Commits(lambda: open_writer(address_of(settings))) for _ in range(2)]
+        stores = [TaskStore(commits, lambda _: None) for commits in sides]
+        registry, met = Registry([CalledWorker(echo)], 1_000), threading.Barrier(2)
+
+        def add(store: TaskStore, number: int) -> int:
+            prepared = registry.prepare(NewTask("called", {}, idempotency_key=f"key {number}"))
+            met.wait(30)
+            return store.add([prepared])[0][0].id
+
+        with ThreadPoolExecutor(2) as pool:
+            for number in range(20):
+                assert len(set(pool.map(add, stores, [number, number]))) == 1
+        for commits in sides:
+            commits.close()

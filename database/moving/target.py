@@ -96,9 +96,8 @@ class PostgresTarget:
         """
         with self._explained():
             [is_made] = self._one(_IS_MADE)
-            if (
-                is_made and self._standing() is Begun.COMPLETE
-            ):  # what is refused is so before its schema changes
+            # What is refused is refused before its schema changes.
+            if is_made and self._standing() is Begun.COMPLETE:
                 return Begun.COMPLETE
             migrate(self._address)
             with self._connection.transaction():

@@ -16,6 +16,8 @@ from database.errors import StoreUnavailable, TransactionConflict
 from database.postgres.address import Address
 
 _READ_WAIT_SECONDS = 30
+# Two processes that add one key, or one pause, at a time: the second one then finds what the first one added.
+_ADDED_AT_ONCE = frozenset({"tasks_by_key", "paused_task_types_pkey"})
 _CONFLICTS = "40"  # the class of SQLSTATE: transaction rollback, by a deadlock or a serialization failure
 # A process that stands still in the middle of a transaction loses it, and with it the locks that others wait for.
 IDLE_LIMIT = "SET LOCAL idle_in_transaction_session_timeout = '10s'"
@@ -130,6 +132,8 @@ else:
 
 def explained(what: str, error: Exception) -> Exception:
     """What an error means: that the database cannot be used now, that it is to be tried again, or just what it says."""
+    if isinstance(error, psycopg.errors.UniqueViolation) and error.diag.constraint_name in _ADDED_AT_ONCE:
+        return TransactionConflict(f"{what}: {_words(error)}. It is tried again")
     if not isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError)):
         return error
     if (getattr(error, "sqlstate", None) or "").startswith(_CONFLICTS):

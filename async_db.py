@@ -245,7 +245,7 @@ class WriteQueue:
         loop.call_soon_threadsafe(self._wake.set)
         loop.call_soon_threadsafe(self._stop_asked.set)
         self._background.submit(self._finish()).result()
-        left = self._store.depth
+        left = self._store.standing().depth
         _log.info("drained" if not left else f"{left} writes wait in the journal for the next start")
 
     async def _finish(self) -> None:

@@ -23,6 +23,7 @@ from sqlalchemy import (
 
 from database.errors import StoreError
 from database.search import matching, products
+from database.texts import is_text
 from product import Product
 
 _columns = [products.c[name] for name in Product._fields]
@@ -211,7 +212,7 @@ def _place(position: Position, order: ProductOrder, dialect: str) -> tuple[str |
 def _conditions(source: Table | Subquery, wanted: ProductFilter) -> list[ColumnElement[bool]]:
     conditions = []
     if wanted.category is not None:
-        conditions.append(source.c.category == wanted.category)
+        conditions.append(is_text(source.c.category, wanted.category))
     if wanted.min_price_minor is not None:
         conditions.append(source.c.price_minor >= wanted.min_price_minor)
     if wanted.max_price_minor is not None:

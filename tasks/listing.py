@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Engine, Select, func, or_, select
 
 from database.search import like_pattern
+from database.texts import is_text
 from tasks.actions import Pause, TaskAction
 from tasks.statements import COLUMNS, PENDING, actions, paused_types, tasks
 from tasks.task import Task, TaskStatus
@@ -74,7 +75,9 @@ class TaskListing:
 
     def find_correlated(self, correlation_id: str, task_type: str | None = None) -> Task | None:
         """The newest task (of a type) with a correlation id, or None."""
-        of_it = _some.where(tasks.c.correlation_id.is_not(None), tasks.c.correlation_id == correlation_id)
+        of_it = _some.where(
+            tasks.c.correlation_id.is_not(None), is_text(tasks.c.correlation_id, correlation_id)
+        )
         of_it = of_it if task_type is None else of_it.where(tasks.c.type == task_type)
         return next(iter(self._tasks(of_it.order_by(tasks.c.id.desc()).limit(1))), None)
 
@@ -173,7 +176,7 @@ def _conditions(wanted: TaskFilter) -> list[ColumnElement[bool]]:
     if wanted.statuses:
         conditions.append(tasks.c.status.in_(sorted(status.value for status in wanted.statuses)))
     if wanted.type is not None:
-        conditions.append(tasks.c.type == wanted.type)
+        conditions.append(is_text(tasks.c.type, wanted.type))
     if wanted.stage is not None:
         conditions.append(tasks.c.stage == wanted.stage)
     if wanted.by is not None:

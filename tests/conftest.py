@@ -45,6 +45,21 @@ class ServerProcess:
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment = environment
         self.process: subprocess.Popen[str] | None = None
+        self._database: Database | None = None
+
+    @classmethod
+    def on(cls, database: "Database", **environment: str) -> "ServerProcess":
+        """A process on a database."""
+        made = cls(database.folder, **{**database.environment, **environment})
+        made._database = database
+        return made
+
+    @property
+    def database(self) -> "Database":
+        """What it keeps its data in."""
+        from databases import EmbeddedDatabase
+
+        return self._database or EmbeddedDatabase(self.data_dir)
 
     @property
     def log(self) -> str:
@@ -261,8 +276,8 @@ DATABASES = ("sqlite", "postgresql")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run what uses a database on both, save what is marked ``embedded``."""
-    embedded = metafunc.definition.get_closest_marker("embedded")
+    """Run what uses a database on both, save what is marked ``one_database``."""
+    embedded = metafunc.definition.get_closest_marker("one_database")
     if embedded is None:
         for name in {"database", "module_database"}.intersection(metafunc.fixturenames):
             metafunc.parametrize(name, DATABASES, indirect=True)
@@ -308,12 +323,13 @@ def module_database(
 
 
 @pytest.fixture
-def make_server(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
-    """Makes servers over data folders; every one that still runs is killed at the end."""
+def make_server(database: "Database") -> Iterator[Callable[..., ServerProcess]]:
+    """Makes servers on the test's database; every one that still runs is killed at the end."""
     made: list[ServerProcess] = []
 
     def make(data_dir: Path | None = None, **environment: str) -> ServerProcess:
-        made.append(ServerProcess(data_dir or tmp_path / "data", **environment))
+        made.append(ServerProcess.on(database, **environment))
+        made[-1].data_dir = data_dir or database.folder
         return made[-1]
 
     yield make
@@ -339,7 +355,7 @@ def make_worker(tmp_path: Path) -> Iterator[Callable[..., WorkerProcess]]:
 
 @pytest.fixture
 def server(make_server: Callable[..., ServerProcess]) -> ServerProcess:
-    """A running server over an empty data folder."""
+    """A running server on an empty database."""
     return make_server().start()
 
 

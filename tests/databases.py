@@ -6,6 +6,8 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from other_process import write_lock
+
 from database.ledger import Ledger
 from database.processes import new_name
 from database.products import Products
@@ -41,6 +43,10 @@ class Database(Protocol):
     """A database of one test, empty at first. What opens it more than once stands for as many processes."""
 
     @property
+    def folder(self) -> Path:
+        """The DATA_DIR of who uses it."""
+
+    @property
     def environment(self) -> dict[str, str]:
         """What tells a program of it, beside its DATA_DIR."""
 
@@ -58,6 +64,15 @@ class Database(Protocol):
 
     def rows(self, statement: str, *values: object) -> list[Any]:
         """What a statement finds or changes in products, ledger or tasks, with ``?`` for each value."""
+
+    def journal(self) -> list[Any]:
+        """The id and the arguments of every write that waits, the oldest first; while no server has a file open."""
+
+    def check_integrity(self) -> None:
+        """Let a file of SQLite check itself; PostgreSQL has no such thing."""
+
+    def no_drain(self) -> AbstractContextManager[None]:
+        """Nobody can apply a write inside."""
 
     def held(self, *statements: str) -> AbstractContextManager[None]:
         """Nobody else can write a task inside; ``statements`` are done at its end."""
@@ -130,6 +145,22 @@ class EmbeddedDatabase:
             with connection:
                 return connection.execute(statement, values).fetchall()
 
+    def journal(self) -> list[Any]:
+        """Read the file."""
+        with closing(sqlite3.connect(self.folder / "journal.db")) as connection:
+            return connection.execute("SELECT id, arguments FROM writes ORDER BY id").fetchall()
+
+    def check_integrity(self) -> None:
+        """Check the products."""
+        with closing(sqlite3.connect(self.folder / "products.db")) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+    @contextmanager
+    def no_drain(self) -> Iterator[None]:
+        """Another process holds the lock of the product database."""
+        with write_lock(self.folder / "products.db"):
+            yield
+
     @contextmanager
     def held(self, *statements: str) -> Iterator[None]:
         """Write, and do not commit before the end."""
@@ -153,7 +184,7 @@ class EmbeddedDatabase:
                 connection.execute(
                     f"CREATE TRIGGER picky_{change} AFTER {change} ON {table} WHEN EXISTS "
                     f"(SELECT 1 FROM {table} WHERE rowid = new.rowid AND {condition}) "
-                    "BEGIN SELECT raise(ABORT, 'not this one'); END"
+                    "BEGIN SELECT raise(ABORT, 'picky'); END"
                 )
             connection.commit()
             yield
@@ -171,6 +202,7 @@ class PostgresDatabase:
     """A database of PostgreSQL; see ``Database``."""
 
     def __init__(self, folder: Path, url: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.url = folder, url
 
     @property
@@ -203,8 +235,24 @@ class PostgresDatabase:
     def rows(self, statement: str, *values: object) -> list[Any]:
         """Run it in the schema of the program."""
         with self._connection() as connection:
-            cursor = connection.execute(statement.replace("?", "%s").encode(), values)
+            cursor = connection.execute(statement.replace("?", "%s").encode(), values or None)
             return cursor.fetchall() if cursor.description else []
+
+    def journal(self) -> list[Any]:
+        """Read the table."""
+        return self.rows("SELECT id, arguments FROM writes ORDER BY id")
+
+    def check_integrity(self) -> None:
+        """Nothing to be done."""
+
+    @contextmanager
+    def no_drain(self) -> Iterator[None]:
+        """Hold the lock that every transaction of a drain takes."""
+        from database.postgres.drain import LOCK
+
+        with self._connection() as connection:
+            connection.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
+            yield
 
     @contextmanager
     def held(self, *statements: str) -> Iterator[None]:

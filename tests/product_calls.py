@@ -1,9 +1,6 @@
 """Calls the product API as a client does."""
 
-import contextlib
 import json
-import sqlite3
-from pathlib import Path
 from typing import Any
 
 from conftest import ServerProcess, wait_until
@@ -56,6 +53,11 @@ def wait_degraded(server: ServerProcess) -> str:
     return str(health(server)["database"]["trouble"])
 
 
+def wait_held_up(server: ServerProcess) -> None:
+    """Wait until a write of the drain is refused, or waits for somebody else's lock, as the database does it."""
+    wait_until(lambda: health(server)["status"] == "degraded" or server.database.has_waiting())
+
+
 def wait_applied(server: ServerProcess) -> None:
     """Wait until nothing waits any more and all is well."""
     wait_until(lambda: health(server)["queue"]["depth"] == 0 and health(server)["status"] == "ok")
@@ -66,14 +68,11 @@ def queue_state(server: ServerProcess) -> str:
     return str(server.query("{ queue { state } }")["queue"]["state"])
 
 
-def stored_titles(data_dir: Path) -> list[str]:
-    """The titles of all products, read from the file, in the order of their ids."""
-    with contextlib.closing(sqlite3.connect(data_dir / "products.db")) as database:
-        return [row[0] for row in database.execute("SELECT title FROM products ORDER BY id")]
+def stored_titles(server: ServerProcess) -> list[str]:
+    """The titles of all products, read from the database, in the order of their ids."""
+    return [title for (title,) in server.database.rows("SELECT title FROM products ORDER BY id")]
 
 
-def waiting_titles(data_dir: Path) -> list[str]:
+def waiting_titles(server: ServerProcess) -> list[str]:
     """The titles in the journal of a stopped server, in the order of acceptance."""
-    with contextlib.closing(sqlite3.connect(data_dir / "journal.db")) as journal:
-        rows = journal.execute("SELECT arguments FROM writes ORDER BY id").fetchall()
-    return [json.loads(row[0])["title"] for row in rows]
+    return [json.loads(arguments)["title"] for _, arguments in server.database.journal()]

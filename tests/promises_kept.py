@@ -1,12 +1,10 @@
 """Compares what clients were told with what is on disk."""
 
 import json
-import sqlite3
 from collections import Counter, defaultdict
-from contextlib import closing
-from pathlib import Path
 from typing import NamedTuple
 
+from conftest import ServerProcess
 from write_load import Sent, Shopkeeper
 
 
@@ -27,21 +25,15 @@ class Stored(NamedTuple):
     version: int
 
 
-def check_promises(data_dir: Path, shop: list[Shopkeeper]) -> int:
-    """Check P1 to P4 and P8 on the files of a stopped server; returns how many writes were acknowledged."""
-    with closing(sqlite3.connect(data_dir / "journal.db")) as journal:
-        assert journal.execute("SELECT count(*) FROM writes").fetchone() == (0,), "the journal is not drained"
-    with closing(sqlite3.connect(data_dir / "products.db")) as database:
-        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        ledger = [
-            Settled(row[0], row[1], row[2], json.loads(row[3]).get("title", ""), row[4])
-            for row in database.execute(
-                "SELECT id, operation, product_id, arguments, status FROM ledger ORDER BY id"
-            )
-        ]
-        products = {
-            row[0]: Stored(*row[1:]) for row in database.execute("SELECT id, title, version FROM products")
-        }
+def check_promises(server: ServerProcess, shop: list[Shopkeeper]) -> int:
+    """Check P1 to P4 and P8 on the data of a stopped server; returns how many writes were acknowledged."""
+    database = server.database
+    assert database.journal() == [], "the journal is not drained"
+    database.check_integrity()
+    rows = database.rows("SELECT id, operation, product_id, arguments, status FROM ledger ORDER BY id")
+    ledger = [Settled(row[0], row[1], row[2], json.loads(row[3]).get("title", ""), row[4]) for row in rows]
+    found = database.rows("SELECT id, title, version FROM products")
+    products = {row[0]: Stored(*row[1:]) for row in found}
     sent = [write for keeper in shop for write in keeper.sent]
     _check_nothing_twice(ledger, sent)
     _check_acknowledged(ledger, sent)

@@ -15,6 +15,8 @@ from access.at_once import AtOnce
 from access.roles import Role
 from settings import Settings
 
+pytestmark = pytest.mark.one_database("what is read of a body, before any database")
+
 SLOW = 40  # more than there are threads
 FORM = "application/x-www-form-urlencoded"
 

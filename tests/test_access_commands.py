@@ -14,6 +14,8 @@ from conftest import ROOT, ServerProcess, wait_until
 
 from access.roles import Role
 
+pytestmark = pytest.mark.one_database("keys are files")
+
 MakeServer = Callable[..., ServerProcess]
 
 

@@ -18,6 +18,8 @@ from access.opening import anonymous_role, is_loopback
 from access.roles import Role
 from settings import Settings, SettingsError
 
+pytestmark = pytest.mark.one_database("keys are files")
+
 MakeServer = Callable[..., ServerProcess]
 
 

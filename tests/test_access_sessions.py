@@ -18,6 +18,10 @@ from access.local_paths import local_path
 from access.roles import Role
 from access.session import EndedSessions, Held, Sessions
 
+pytestmark = pytest.mark.one_database(
+    "keys are files; tests of many processes look at sessions that all of them share"
+)
+
 TOKEN = re.compile(r'<meta name="csrf-token" content="([^"]+)">')
 MUTATION = {"query": 'mutation { createEntry(title: "x") { id } }'}
 

@@ -19,6 +19,8 @@ from access.roles import Role
 from graphql_http.errors import HttpRefusal
 from graphql_http.streams import StreamSlots
 
+pytestmark = pytest.mark.one_database("keys are files")
+
 TASKS = f"/graphql?query={quote('subscription { tasksUpdated { status } }')}"
 ACCEPT = {"Accept": "text/event-stream"}
 MakeServer = Callable[..., ServerProcess]

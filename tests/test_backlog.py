@@ -3,7 +3,6 @@
 import contextlib
 import json
 import re
-import sqlite3
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -11,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from conftest import ServerProcess
-from other_process import write_lock
 from product_calls import (
     codes,
     create,
@@ -30,32 +28,30 @@ _ONE_THOUSAND = "mutation ($products: [ProductInput!]!) { createProducts(product
 
 
 def test_a_write_that_breaks_a_constraint_fails_alone_in_its_batch(server: ServerProcess) -> None:
-    with contextlib.closing(sqlite3.connect(server.data_dir / "products.db")) as database:
-        database.execute("CREATE UNIQUE INDEX each_title_once ON products (title)")
     titles = [f"product {number}" for number in range(BATCH)]
-    titles[250] = titles[100]
-    with write_lock(server.data_dir / "products.db"):
-        receipts = create_many(server, titles)["writes"]
-    wait_applied(server)
-    assert stored_titles(server.data_dir) == titles[:250] + titles[251:]
-    assert _failures(server.data_dir) == {receipts[250]["id"]: "CONSTRAINT_VIOLATED"}
-    assert "UNIQUE constraint failed" in _error_message(server, receipts[250]["id"])
+    with server.database.refusing("products", "title = 'product 250'"):
+        with server.database.no_drain():
+            receipts = create_many(server, titles)["writes"]
+        wait_applied(server)
+    assert stored_titles(server) == titles[:250] + titles[251:]
+    assert _failures(server) == {receipts[250]["id"]: "CONSTRAINT_VIOLATED"}
+    assert "picky" in _error_message(server, receipts[250]["id"])
 
 
 def test_an_update_of_no_product_fails_alone_in_its_batch(server: ServerProcess) -> None:
-    with write_lock(server.data_dir / "products.db"):
+    with server.database.no_drain():
         create_many(server, [f"before {number}" for number in range(250)])
         lost = update(server, "999999", "nobody")["write"]["id"]
         create_many(server, [f"after {number}" for number in range(249)])
     wait_applied(server)
-    assert len(stored_titles(server.data_dir)) == BATCH - 1
-    assert _failures(server.data_dir) == {lost: "PRODUCT_NOT_FOUND"}
+    assert len(stored_titles(server)) == BATCH - 1
+    assert _failures(server) == {lost: "PRODUCT_NOT_FOUND"}
     assert "999999" in _error_message(server, lost)
 
 
 def test_past_the_most_writes_nothing_is_accepted_until_some_are_applied(make_server: MakeServer) -> None:
     server = make_server(QUEUE_MAX_WRITES="10").start()
-    with write_lock(server.data_dir / "products.db"):
+    with server.database.no_drain():
         assert create_many(server, [f"first {number}" for number in range(8)])["success"]
         assert codes(create_many(server, ["too", "many", "now"])) == ["QUEUE_FULL"]
         assert health(server)["queue"]["depth"] == 8
@@ -68,13 +64,13 @@ def test_past_the_most_writes_nothing_is_accepted_until_some_are_applied(make_se
     assert create(server, "again")["success"]
     wait_applied(server)
     first = [f"first {number}" for number in range(8)]
-    assert stored_titles(server.data_dir) == [*first, "9th", "10th", "again"]
+    assert stored_titles(server) == [*first, "9th", "10th", "again"]
 
 
 def test_past_the_most_bytes_nothing_is_accepted_until_some_are_applied(make_server: MakeServer) -> None:
     server = make_server(QUEUE_MAX_BYTES="10000").start()
     bulk = "x" * 2_000
-    with write_lock(server.data_dir / "products.db"):
+    with server.database.no_drain():
         assert create_many(server, ["one", "two", "three"], description=bulk)["success"]
         before = health(server)["queue"]
         assert codes(create_many(server, ["four", "five"], description=bulk)) == ["QUEUE_FULL"]
@@ -85,15 +81,16 @@ def test_past_the_most_bytes_nothing_is_accepted_until_some_are_applied(make_ser
     wait_applied(server)
     assert create(server, "again", description=bulk)["success"]
     wait_applied(server)
-    assert stored_titles(server.data_dir) == ["one", "two", "three", "four", "small", "again"]
+    assert stored_titles(server) == ["one", "two", "three", "four", "small", "again"]
 
 
+@pytest.mark.one_database("nothing is kept in memory that has the journal in another process")
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the memory of a process from /proc")
 def test_a_million_waiting_writes_take_less_than_100_mb_of_memory(server: ServerProcess) -> None:
     product = {"title": "One of very many", "price": 12.5, "category": "Things"}
     variables = {"products": [product] * 1_000}
     body = json.dumps({"query": _ONE_THOUSAND, "variables": variables}).encode()
-    with write_lock(server.data_dir / "products.db"), contextlib.closing(server.client()) as client:
+    with server.database.no_drain(), contextlib.closing(server.client()) as client:
         before = _memory_bytes(server.worker())
         for _ in range(MILLION // 1_000):
             _status, answer = client.request("POST", "/graphql", body, {"Content-Type": "application/json"})
@@ -111,10 +108,9 @@ def _memory_bytes(pid: int) -> int:
     return int(resident[1]) * 1024
 
 
-def _failures(data_dir: Path) -> dict[str, str]:
+def _failures(server: ServerProcess) -> dict[str, str]:
     """The codes of the writes that failed, by their ids; every other write is applied."""
-    with contextlib.closing(sqlite3.connect(data_dir / "products.db")) as database:
-        rows = database.execute("SELECT id, status, error_code FROM ledger").fetchall()
+    rows = server.database.rows("SELECT id, status, error_code FROM ledger")
     assert Counter(status for _id, status, _code in rows).keys() <= {"APPLIED", "FAILED"}
     return {str(write_id): code for write_id, status, code in rows if status == "FAILED"}
 

@@ -48,7 +48,10 @@ END $$;
 CREATE TRIGGER audit AFTER UPDATE OF status ON afterwrite.tasks FOR EACH ROW EXECUTE FUNCTION public.audit();
 """
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="sends SIGKILL")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="sends SIGKILL"),
+    pytest.mark.one_database("it starts a PostgreSQL of its own"),
+]
 
 
 class Wanderer(Shopkeeper):

@@ -13,6 +13,8 @@ from playwright.sync_api import Page, expect
 from access.keys import Key, hash_of
 from access.roles import Role
 
+pytestmark = pytest.mark.one_database("what a page shows to whom")
+
 MakeServer = Callable[..., ServerProcess]
 SECRETS = {"reader": "aw_reader", "writer": "aw_writer", "boss": "aw_boss"}
 KEYS = ",".join(

@@ -12,6 +12,8 @@ from conftest import ServerProcess, wait_until
 from console_pages import PLACES, ROWS, console_of, create_product, dialog, fill, row
 from playwright.sync_api import Page, expect
 
+pytestmark = pytest.mark.one_database("how pages look and are operated")
+
 MakeServer = Callable[..., ServerProcess]
 # Scripts and markup; each would change the title of the page if it ran.
 EVIL = "<img src=x onerror=\"document.title='run'\"><script>document.title='run'</script></td>'\"{{7*7}}"

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from conftest import ServerProcess
 from console_pages import ROWS, console_of, create_product, dialog, fill, row, toast
-from other_process import write_lock
 from playwright.sync_api import Route, expect
 
 from access.keys import Key, hash_of
 from access.roles import Role
+
+pytestmark = pytest.mark.one_database("how forms are operated")
 
 MakeServer = Callable[..., ServerProcess]
 CREATE_MANY = (
@@ -77,7 +78,7 @@ def test_a_refused_delete_says_why_and_can_be_sent_again(make_server: MakeServer
         page = visit.page
         page.goto("/products")
         create_product(page, "Desk", "200")
-        with write_lock(server.data_dir / "products.db"):
+        with server.database.no_drain():
             server.query('mutation { createProduct(title: "Chair", price: 1) { success } }')
             row(page, "Desk").get_by_role("link", name="Delete").click()
             dialog(page).get_by_role("button", name="Delete").click()
@@ -179,7 +180,7 @@ def test_a_receipt_that_fails_while_one_looks_on_can_be_tried_again(
 ) -> None:
     with console_of(quick, tmp_path) as visit:
         page = visit.page
-        with write_lock(quick.data_dir / "products.db"):
+        with quick.database.no_drain():
             write = quick.query("mutation { deleteProduct(productId: 77) { write { id } } }")[
                 "deleteProduct"
             ]["write"]

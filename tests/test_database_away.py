@@ -27,7 +27,10 @@ from product_calls import (
 MakeServer = Callable[..., ServerProcess]
 HELD_SECONDS = 3
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be moved there")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be moved there"),
+    pytest.mark.one_database("it takes files away; test_postgres_away takes PostgreSQL away"),
+]
 
 
 def test_while_another_process_locks_the_database_creates_are_answered_and_all_are_applied_afterwards(
@@ -44,11 +47,11 @@ def test_while_another_process_locks_the_database_creates_are_answered_and_all_a
             slowest = max(slowest, time.monotonic() - started)
         assert "database is locked" in wait_degraded(server)
         assert health(server)["queue"]["depth"] == len(titles)
-        assert stored_titles(server.data_dir) == []
+        assert stored_titles(server) == []
     wait_applied(server)
     assert slowest < HELD_SECONDS
     assert len(titles) > 10
-    assert stored_titles(server.data_dir) == titles
+    assert stored_titles(server) == titles
     assert queue_state(server) == "IDLE"
     assert "the product database can be written again" in server.log
 
@@ -65,7 +68,7 @@ def test_a_lock_that_meets_the_search_index_in_a_quiet_moment_stops_no_later_wri
                 wait_until(lambda: health(server)["status"] == "degraded")
     assert create(server, "after")["success"]
     wait_applied(server)
-    assert stored_titles(server.data_dir)[-1] == "after"
+    assert stored_titles(server)[-1] == "after"
 
 
 def test_a_database_that_becomes_immutable_delays_writes_and_fails_none(server: ServerProcess) -> None:
@@ -76,7 +79,7 @@ def test_a_database_that_becomes_immutable_delays_writes_and_fails_none(server: 
         wait_degraded(server)
         assert create(server, "waits 2")["success"]
     wait_applied(server)
-    assert stored_titles(server.data_dir) == ["before", "waits 1", "waits 2"]
+    assert stored_titles(server) == ["before", "waits 1", "waits 2"]
 
 
 def test_a_database_that_is_moved_away_and_put_back_gets_every_write(server: ServerProcess) -> None:
@@ -90,7 +93,7 @@ def test_a_database_that_is_moved_away_and_put_back_gets_every_write(server: Ser
     assert not products.exists()
     elsewhere.rename(products)
     wait_applied(server)
-    assert stored_titles(server.data_dir) == ["before", "waits 1", "waits 2"]
+    assert stored_titles(server) == ["before", "waits 1", "waits 2"]
 
 
 @pytest.mark.parametrize("other", ["another catalogue", "an empty file", "a copy"])
@@ -110,7 +113,7 @@ def test_a_database_that_is_replaced_is_not_written_until_the_right_one_is_back(
     assert products.read_bytes() == foreign
     kept.rename(products)
     wait_applied(server)
-    assert stored_titles(server.data_dir) == ["before", "waits"]
+    assert stored_titles(server) == ["before", "waits"]
 
 
 def test_a_database_that_is_damaged_while_it_runs_delays_writes_until_a_backup_is_back(
@@ -136,7 +139,7 @@ def test_a_database_that_is_damaged_while_it_runs_delays_writes_until_a_backup_i
     shutil.copy(backup, products)
     server.start()
     wait_applied(server)
-    titles = stored_titles(server.data_dir)
+    titles = stored_titles(server)
     assert titles[::500] == [*(f"changed {number}" for number in (48, 49, 44, 45, 46, 47)), "still accepted"]
 
 

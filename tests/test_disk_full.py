@@ -29,7 +29,10 @@ QUOTA_BYTES = 1 << 20
 DISK_BYTES = 6 << 20
 BULK = "x" * 2_000
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sets the limits of a process of Linux")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="sets the limits of a process of Linux"),
+    pytest.mark.one_database("it fills the disk of a file"),
+]
 
 
 def test_past_the_quota_of_the_journal_writes_are_refused_and_with_more_room_accepted_again(
@@ -43,7 +46,7 @@ def test_past_the_quota_of_the_journal_writes_are_refused_and_with_more_room_acc
         _set_quota(server, resource.RLIM_INFINITY)
         assert create(server, "with more room")["success"]
     wait_applied(server)
-    assert stored_titles(server.data_dir) == [*accepted, "with more room"]
+    assert stored_titles(server) == [*accepted, "with more room"]
 
 
 def test_what_was_acknowledged_before_the_quota_was_reached_survives_a_kill(make_server: MakeServer) -> None:
@@ -51,10 +54,10 @@ def test_what_was_acknowledged_before_the_quota_was_reached_survives_a_kill(make
     with write_lock(server.data_dir / "products.db"):
         accepted = _create_until_refused(server)
         server.kill()
-    assert waiting_titles(server.data_dir) == accepted
+    assert waiting_titles(server) == accepted
     server.start()
     wait_applied(server)
-    assert stored_titles(server.data_dir) == accepted
+    assert stored_titles(server) == accepted
 
 
 def test_past_the_quota_of_the_product_database_writes_wait_and_are_applied_with_more_room(
@@ -72,7 +75,7 @@ def test_past_the_quota_of_the_product_database_writes_wait_and_are_applied_with
     assert health(server)["queue"]["depth"] == 2
     _set_quota(server, resource.RLIM_INFINITY)
     wait_applied(server)
-    assert stored_titles(server.data_dir) == [*first, "waits 1", "waits 2"]
+    assert stored_titles(server) == [*first, "waits 1", "waits 2"]
 
 
 def test_on_a_full_disk_writes_are_refused_and_with_space_accepted_again(
@@ -88,7 +91,7 @@ def test_on_a_full_disk_writes_are_refused_and_with_space_accepted_again(
         filler.unlink()
         assert create(server, "with space")["success"]
     wait_applied(server)
-    assert stored_titles(server.data_dir) == [*accepted, "with space"]
+    assert stored_titles(server) == [*accepted, "with space"]
 
 
 def test_on_a_full_disk_a_killed_server_loses_nothing(make_server: MakeServer, small_disk: Path) -> None:
@@ -100,7 +103,7 @@ def test_on_a_full_disk_a_killed_server_loses_nothing(make_server: MakeServer, s
     filler.unlink()
     server.start()
     wait_applied(server)
-    assert stored_titles(server.data_dir) == accepted
+    assert stored_titles(server) == accepted
 
 
 def test_a_start_on_a_full_disk_says_so_in_one_line(make_server: MakeServer, small_disk: Path) -> None:

@@ -2,17 +2,15 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import ServerProcess, wait_until
-from databases import EmbeddedDatabase
 from jsonschema import Draft202012Validator
-from task_house import TaskHouse
+from task_house import MakeHouse, TaskHouse
 from worker_runs import SECONDS, WorkerRuns, new_task
 
 from tasks.task import StageDone, TaskStatus
@@ -188,11 +186,9 @@ def test_a_failure_of_an_entry_is_final() -> None:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[TaskHouse]:
-    """The real queue and manager with a worker of entries that takes no time."""
-    opened = TaskHouse(EmbeddedDatabase(tmp_path), EntryWorker(0)).start()
-    yield opened
-    opened.stop()
+def house(make_house: MakeHouse) -> TaskHouse:
+    """The real queue with a quick worker of entries."""
+    return make_house(EntryWorker(0)).start()
 
 
 def test_many_entries_end_in_the_real_queue_each_stage_claimed_once(house: TaskHouse) -> None:
@@ -207,24 +203,18 @@ def test_many_entries_end_in_the_real_queue_each_stage_claimed_once(house: TaskH
 
 
 def test_an_entry_that_is_cancelled_in_the_middle_ends_cancelled_and_goes_on_when_tried_again(
-    tmp_path: Path,
+    make_house: MakeHouse,
 ) -> None:
-    slow, quick = TaskHouse(EmbeddedDatabase(tmp_path), EntryWorker(3600)), EntryWorker(0)
-    slow.start()
-    try:
-        task = slow.create("entry", payload=TITLE, stage="STAGE_1")
-        slow.wait(task, lambda now: now.status == TaskStatus.PROCESSING)
-        slow.queue.cancel(task.id)
-        cancelled = slow.wait(task)
-        assert (cancelled.status, cancelled.stage) == (TaskStatus.CANCELLED, "STAGE_1")
-    finally:
-        slow.stop()
-    house = TaskHouse(EmbeddedDatabase(tmp_path), quick).start()
-    try:
-        house.queue.retry(task.id)
-        done = house.wait(task)
-    finally:
-        house.stop()
+    slow = make_house(EntryWorker(3600)).start()
+    task = slow.create("entry", payload=TITLE, stage="STAGE_1")
+    slow.wait(task, lambda now: now.status == TaskStatus.PROCESSING)
+    slow.queue.cancel(task.id)
+    cancelled = slow.wait(task)
+    assert (cancelled.status, cancelled.stage) == (TaskStatus.CANCELLED, "STAGE_1")
+    slow.stop()
+    house = make_house(EntryWorker(0)).start()
+    house.queue.retry(task.id)
+    done = house.wait(task)
     assert done.status == TaskStatus.COMPLETED
     assert [stage["stage"] for stage in done.result["stages"]] == ["STAGE_2", "COMPLETED"]
 
@@ -249,7 +239,7 @@ def create_entry(server: ServerProcess, title: str) -> None:
 def test_entries_go_on_from_their_stage_after_a_kill_and_record_each_stage_once(
     make_server: Callable[..., ServerProcess],
 ) -> None:
-    server = make_server(STAGE_SECONDS="1").start()
+    server = make_server(STAGE_SECONDS="1", TASK_LOCK_SECONDS="4").start()
     for number in range(8):
         create_entry(server, f"Entry {number}")
     wait_until(lambda: any(entry["status"] == "STAGE_1" for entry in entries(server)))

@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 import pytest
 from conftest import ServerProcess, wait_until, watched
-from other_process import write_lock
 from promises_kept import check_promises
 from write_load import load, open_shop
 
@@ -20,7 +19,10 @@ CLIENTS = 8
 ROUNDS = 20
 SEED = 20250206
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks processes up in /proc")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="looks processes up in /proc"),
+    pytest.mark.one_database("PostgreSQL has test_chaos"),
+]
 
 
 @pytest.mark.parametrize("kind", SERVERS)
@@ -32,7 +34,7 @@ def test_twenty_kills_under_load_lose_nothing_and_double_nothing(make_server: Ma
         server.start()
         with contextlib.ExitStack() as backlog:
             if number % 4 == 3:  # lets a backlog grow, so that the kill comes in the middle of the drain
-                backlog.enter_context(write_lock(server.data_dir / "products.db"))
+                backlog.enter_context(server.database.no_drain())
             with load(server, shop, chance.randint(100, 1_600)):
                 backlog.close()
                 _a_moment(chance.uniform(0, 0.05))
@@ -44,7 +46,7 @@ def test_twenty_kills_under_load_lose_nothing_and_double_nothing(make_server: Ma
         with contextlib.closing(server.client()) as client:
             keeper.catch_up(client)
     assert server.stop() == 0
-    acknowledged = check_promises(server.data_dir, shop)
+    acknowledged = check_promises(server, shop)
     assert acknowledged > ROUNDS * 100
 
 
@@ -59,7 +61,7 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost(make_server: MakeServer
     wait_until(server.ready)
     with load(server, shop, 300):
         assert server.stop() == 0
-    assert check_promises(server.data_dir, shop) >= 600
+    assert check_promises(server, shop) >= 600
 
 
 @pytest.mark.parametrize("kind", SERVERS)
@@ -78,7 +80,7 @@ def test_a_worker_whose_main_process_was_killed_ends_and_lets_go_of_the_journal(
     server.start()
     with load(server, shop, 300):
         assert server.stop() == 0
-    assert check_promises(server.data_dir, shop) >= 600
+    assert check_promises(server, shop) >= 600
 
 
 def _kill_in_the_replay(server: ServerProcess, chance: random.Random) -> None:

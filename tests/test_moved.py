@@ -8,11 +8,12 @@ import pytest
 from conftest import ServerProcess, wait_until
 from many_processes import Fleet, new_database
 from moving_house import Move
-from other_process import write_lock
 from postgres_server import require_postgres
 from product_calls import codes, create, update
 from task_calls import create as create_task
 from task_calls import find, rest, wait_ended
+
+pytestmark = pytest.mark.one_database("it moves from the one database to the other")
 
 MakeServer = Callable[..., ServerProcess]
 RECEIPT = '{ write(id: "%s") { status productId error { code } acceptedAt settledAt } }'
@@ -57,7 +58,7 @@ class Used:
 
     def wait(self, server: ServerProcess) -> None:
         """Let writes be accepted that are not applied; then the server is killed."""
-        with write_lock(server.data_dir / "products.db"):
+        with server.database.no_drain():
             self.chair = create(server, "Chair")["write"]
             self.mugs = _create_mugs(server)["writes"]
             update(server, self.chair["productId"], "Stool")

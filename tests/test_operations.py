@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 from conftest import ServerProcess
+from databases import Database
 
 
 @pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+def api(module_database: Database) -> Iterator[ServerProcess]:
     """One server for all tests of this file; each test works on products of its own."""
-    server = ServerProcess(tmp_path_factory.mktemp("api") / "data", WAIT_SECONDS="5").start()
+    server = ServerProcess.on(module_database, WAIT_SECONDS="5").start()
     yield server
     server.kill()
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from conftest import ServerProcess, wait_until
+from databases import Database
 from task_calls import Answer, paused, problem, rest, wait_ended
 
 from webhooks.signing import sign
@@ -18,10 +19,9 @@ LAMP = {"products": [{"title": "Lamp", "price": 12.5}]}
 
 
 @pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+def api(module_database: Database) -> Iterator[ServerProcess]:
     """One server for all tests of this file; each test works on entries of its own."""
-    folder = tmp_path_factory.mktemp("rest") / "data"
-    server = ServerProcess(folder, STAGE_SECONDS="0", WEBHOOK_SECRET=SECRET).start()
+    server = ServerProcess.on(module_database, STAGE_SECONDS="0", WEBHOOK_SECRET=SECRET).start()
     yield server
     server.kill()
 

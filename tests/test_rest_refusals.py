@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import ServerProcess
+from databases import Database
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from other_process import write_lock
@@ -22,10 +23,9 @@ LAMP = {"products": [{"title": "Lamp", "price": 12.5}]}
 
 
 @pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+def api(module_database: Database) -> Iterator[ServerProcess]:
     """One server for all tests of this file."""
-    folder = tmp_path_factory.mktemp("refusals") / "data"
-    server = ServerProcess(folder, STAGE_SECONDS="0", MAX_BODY_BYTES=str(MAX_BODY)).start()
+    server = ServerProcess.on(module_database, STAGE_SECONDS="0", MAX_BODY_BYTES=str(MAX_BODY)).start()
     yield server
     server.kill()
 
@@ -254,6 +254,7 @@ def test_a_key_that_cannot_be_kept_is_refused(api: ServerProcess, key: str) -> N
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the lock is taken by another process of POSIX")
+@pytest.mark.one_database("PostgreSQL lets who writes wait for a lock")
 def test_a_database_that_cannot_be_written_is_said_and_the_request_may_be_sent_again(
     make_server: Callable[..., ServerProcess],
 ) -> None:

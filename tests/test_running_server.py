@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 import pytest
 from conftest import ServerProcess, wait_until
 from graphql_http_audits import failed_audits, missing
-from other_process import write_lock
 
 from devkit.browser import find_chromium, visiting
+
+pytestmark = pytest.mark.one_database("what a command says beside the files of a running server")
 
 RESULT = "document.querySelector('.result-window .CodeMirror')"
 # GraphiQL takes no notice of a click before all its editors are there: click again while nothing runs.
@@ -41,7 +42,7 @@ def test_open_streams_leave_threads_for_queries(
     if server_name == "gunicorn" and os.name == "nt":
         pytest.skip("gunicorn does not run on Windows")
     server = make_server(SERVER=server_name, MAX_STREAMS="2", STOP_SECONDS="1").start()
-    with contextlib.ExitStack() as open_streams, write_lock(server.data_dir / "products.db"):
+    with contextlib.ExitStack() as open_streams, server.database.no_drain():
         write = server.query('mutation { createProduct(title: "Late", price: 1) { write { id } } }')
         number = write["createProduct"]["write"]["id"]
         path = f"/graphql?query=subscription%7BwriteSettled(id:{number})%7Bstatus%7D%7D"

@@ -15,6 +15,8 @@ from database.ledger import ledger, ledger_totals
 from database.search import products
 from database.sqlite.migrations import catalogue_name, migrate_journal, migrate_products
 
+pytestmark = pytest.mark.one_database("the schema of the files")
+
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:

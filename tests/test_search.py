@@ -112,6 +112,7 @@ def test_the_filters_hold_beside_a_search(catalogue: Catalogue) -> None:
     wanted = ProductFilter(search="LAMP", category="Home", min_price_minor=150, max_price_minor=200)
     assert ids(catalogue.products.after(wanted, ProductOrder.PRICE_ASC, None, 10)) == [2]
     assert catalogue.products.count(wanted) == 1
+    assert catalogue.products.count(ProductFilter(category="Ho\0me")) == 0
 
 
 # Of SQLite only: it is SQLite's plan that is read.

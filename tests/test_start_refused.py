@@ -17,7 +17,10 @@ SERVERS = pytest.mark.parametrize("kind", ["granian", "gunicorn"])
 START_SECONDS = 30
 WITHOUT_POWER_OVER_MODES = (sys.executable, str(ROOT / "tests" / "confined.py"), "file-modes")
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="sends SIGTERM")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="sends SIGTERM"),
+    pytest.mark.one_database("it harms files"),
+]
 
 
 @pytest.mark.parametrize("ended", ["stopped", "killed"])
@@ -141,7 +144,7 @@ def test_a_schema_newer_than_the_program_stops_the_start(make_server: MakeServer
     said = _refusal(server)
     assert "has schema version 900" in said
     assert "start a newer version of the program" in said
-    assert waiting_titles(server.data_dir) == [f"waits {number}" for number in range(10)]
+    assert waiting_titles(server) == [f"waits {number}" for number in range(10)]
 
 
 @SERVERS
@@ -224,7 +227,7 @@ def _with_waiting_writes(server: ServerProcess, writes: int = 10, *, killed: boo
 def _assert_all_is_applied(server: ServerProcess) -> None:
     server.start()
     wait_applied(server)
-    assert stored_titles(server.data_dir) == ["applied", *(f"waits {number}" for number in range(10))]
+    assert stored_titles(server) == ["applied", *(f"waits {number}" for number in range(10))]
 
 
 def _files(folder: Path) -> dict[str, bytes]:

@@ -13,14 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from conftest import ROOT, ServerProcess, wait_until
-from other_process import write_lock
 from product_calls import (
     create,
     create_many,
     health,
     stored_titles,
     wait_applied,
-    wait_degraded,
+    wait_held_up,
     waiting_titles,
 )
 from promises_kept import check_promises
@@ -52,8 +51,8 @@ def test_a_stop_applies_all_that_was_accepted_before_it_ends(make_server: MakeSe
     for number in range(10):
         assert create_many(server, [f"product {number} {item}" for item in range(1_000)])["success"]
     assert server.stop() == 0
-    assert len(stored_titles(server.data_dir)) == 10_000
-    assert waiting_titles(server.data_dir) == []
+    assert len(stored_titles(server)) == 10_000
+    assert waiting_titles(server) == []
     assert "drained" in server.log
 
 
@@ -62,19 +61,19 @@ def test_a_stop_with_a_locked_database_leaves_the_writes_to_the_next_start(
     make_server: MakeServer, kind: str
 ) -> None:
     server = make_server(SERVER=kind, STOP_SECONDS="1").start()
-    with write_lock(server.data_dir / "products.db"):
+    with server.database.no_drain():
         assert create(server, "waits")["success"]
-        wait_degraded(server)
+        wait_held_up(server)
         started = time.monotonic()
         assert server.stop() == 0
         took = time.monotonic() - started
-        assert waiting_titles(server.data_dir) == ["waits"]
-        assert stored_titles(server.data_dir) == []
+        assert waiting_titles(server) == ["waits"]
+        assert stored_titles(server) == []
     assert 1 <= took < 15
     assert "1 writes wait in the journal for the next start" in server.log
     server.start()
     wait_applied(server)
-    assert stored_titles(server.data_dir) == ["waits"]
+    assert stored_titles(server) == ["waits"]
 
 
 @SERVERS
@@ -93,7 +92,7 @@ def test_a_request_that_waits_for_its_write_is_answered_during_a_stop(
 ) -> None:
     server = make_server(SERVER=kind, WAIT_SECONDS="30").start()
     with ThreadPoolExecutor(1) as pool:
-        with write_lock(server.data_dir / "products.db"):
+        with server.database.no_drain():
             answer = pool.submit(server.query, _SYNC)
             wait_until(lambda: health(server)["queue"]["depth"] == 1)
             assert server.process is not None
@@ -107,7 +106,7 @@ def test_a_request_that_waits_for_its_write_is_answered_during_a_stop(
             "errors": [],
         }
     assert server.stop() == 0
-    assert stored_titles(server.data_dir) == ["in flight"]
+    assert stored_titles(server) == ["in flight"]
 
 
 @SERVERS
@@ -119,7 +118,7 @@ def test_writes_in_the_moment_of_a_stop_are_applied_or_refused(make_server: Make
         server.start()
         with load(server, shop, chance.randint(50, 300)):
             assert server.stop() == 0
-        check_promises(server.data_dir, shop)
+        check_promises(server, shop)
     refusals = {write.refused for keeper in shop for write in keeper.sent}
     assert refusals <= {None, "SHUTTING_DOWN"}
 
@@ -127,7 +126,7 @@ def test_writes_in_the_moment_of_a_stop_are_applied_or_refused(make_server: Make
 @SERVERS
 def test_an_open_stream_ends_at_a_stop_and_holds_up_nothing(make_server: MakeServer, kind: str) -> None:
     server = make_server(SERVER=kind, STOP_SECONDS="1").start()
-    with write_lock(server.data_dir / "products.db"), contextlib.closing(server.client()) as client:
+    with server.database.no_drain(), contextlib.closing(server.client()) as client:
         write = server.query('mutation { createProduct(title: "waits", price: 1) { write { id } } }')
         path = (
             f"/graphql?query=subscription{{writeSettled(id:{write['createProduct']['write']['id']}){{id}}}}"
@@ -144,7 +143,7 @@ def test_the_waits_of_one_request_do_not_add_up(make_server: MakeServer) -> None
     many = " ".join(
         f'w{at}: createProductSync(title: "{at}", price: 1) {{ errors {{ code }} }}' for at in range(20)
     )
-    with write_lock(server.data_dir / "products.db"):
+    with server.database.no_drain():
         started = time.monotonic()
         answers = server.query(f"mutation {{ {many} }}")
         took = time.monotonic() - started

@@ -38,7 +38,9 @@ def test_a_kill_between_charge_and_record_charges_once(
     make_server: Callable[..., ServerProcess], localstripe: LocalStripe, front: IdempotentFront
 ) -> None:
     customer = localstripe.customer()
-    server = make_server(STRIPE_SECRET_KEY=KEY, STRIPE_API_BASE=front.url, WEBHOOK_SECRET=SECRET).start()
+    server = make_server(
+        STRIPE_SECRET_KEY=KEY, STRIPE_API_BASE=front.url, WEBHOOK_SECRET=SECRET, TASK_LOCK_SECONDS="4"
+    ).start()
     paid = []
     for number in range(ROUNDS):
         front.may_answer.clear()

@@ -94,7 +94,7 @@ def test_actions_are_paged_newest_first_and_filtered_by_name(make_house: MakeHou
     assert house.queue.newest_actions(BEN, every[4].id, 2) == [every[7]]
 
 
-@pytest.mark.embedded("ids come from a clock, which may be set back; on PostgreSQL from a sequence")
+@pytest.mark.one_database("ids come from a clock, which may be set back; on PostgreSQL from a sequence")
 def test_a_second_process_goes_on_with_ids_that_grow(make_house: MakeHouse) -> None:
     first = make_house(CalledWorker(echo))
     first.queue.pause("called", ANN)

@@ -2,28 +2,26 @@
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+from databases import Database
 from flask import Flask
 from flask.testing import FlaskClient
-from older_folder import run_on
 
 from request_context import Context
 from rest_api import rest_api
 from schema import build_schema
 from service import Service
-from settings import Settings
 from tasks.listing import TaskFilter
 
 ANN, BEN = "ann", "ben"
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[Service]:
-    """A running service over an empty folder, with entries paused."""
-    made = Service(Settings(data_dir=tmp_path / "data", idempotency_hours=1))
+def service(database: Database) -> Iterator[Service]:
+    """A running service over an empty database, with entries paused."""
+    made = Service(database.settings(idempotency_hours=1))
     made.start()
     made.tasks.pause("entry", ANN)
     yield made
@@ -99,10 +97,10 @@ def test_graphql_tells_who_paused_a_type_and_pages_through_all_actions(service: 
     assert mine["nodes"] == [{"action": "PAUSE"}]
 
 
-def test_graphql_prunes_and_says_how_many(service: Service) -> None:
+def test_graphql_prunes_and_says_how_many(service: Service, database: Database) -> None:
     entry = ask(service, 'mutation { createEntry(title: "x") { id } }')["createEntry"]
     ask(service, "mutation ($id: ID!) { cancelTask(id: $id) { id } }", id=entry["id"])
-    run_on(service.settings.tasks_path, "UPDATE tasks SET finished_at_us = 5")
+    database.rows("UPDATE tasks SET finished_at_us = 5")
     prune = "mutation ($before: DateTime!) { pruneTasks(endedBefore: $before) { pruned } }"
     assert ask(service, prune, ANN, before="2001-01-01T00:00:00Z")["pruneTasks"] == {"pruned": 1}
     latest = ask(service, "{ taskActions(first: 1) { nodes { action by type taskId } } }")["taskActions"]

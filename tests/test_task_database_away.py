@@ -15,7 +15,10 @@ CREATE = 'mutation { createEntry(title: "E") { id } }'
 HEALTH_SECONDS = 30
 START_SECONDS = 30
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="sends SIGTERM")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="sends SIGTERM"),
+    pytest.mark.one_database("it takes files away; test_postgres_away takes PostgreSQL away"),
+]
 
 
 def test_while_the_task_database_is_locked_products_go_on_and_tasks_are_refused_cleanly(

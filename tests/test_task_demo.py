@@ -12,6 +12,8 @@ from conftest import ROOT, ServerProcess
 from stripe_fake import KEY, Answer, canned
 from task_calls import execute
 
+pytestmark = pytest.mark.one_database("a program that only asks over HTTP")
+
 COMMAND = [sys.executable, "-m", "devkit.task_demo"]
 PAYMENTS = ["customer", "payment", "refund"]
 LABELS = [*PAYMENTS, "entry 1", "entry 2", "entry 3"]

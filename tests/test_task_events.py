@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from conftest import ServerProcess, wait_until
+from databases import Database
 from task_calls import Stream, create, find, paused
 
 from database.errors import StoreError
@@ -17,9 +18,9 @@ CUSTOMER = {"email": "test@example.com", "name": "Test"}
 
 
 @pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+def api(module_database: Database) -> Iterator[ServerProcess]:
     """One server for all tests of this file; each test works on tasks of its own."""
-    server = ServerProcess(tmp_path_factory.mktemp("events") / "data", STAGE_SECONDS="0").start()
+    server = ServerProcess.on(module_database, STAGE_SECONDS="0").start()
     yield server
     server.kill()
 

@@ -73,7 +73,7 @@ def test_an_outcome_that_waits_for_a_locked_database_keeps_its_lock(make_house: 
     assert attempt.ends_as_the_only_one()
 
 
-@pytest.mark.embedded("SQLite refuses what cannot be written; PostgreSQL lets it wait")
+@pytest.mark.one_database("SQLite refuses what cannot be written; PostgreSQL lets it wait")
 def test_a_stop_that_cannot_record_says_so_and_the_next_start_does_it_again(
     make_house: MakeHouse, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -155,7 +155,7 @@ def test_what_is_claimed_in_the_moment_of_a_stop_is_given_back_unbegun(make_hous
     assert (released.status, released.attempt, released.locked_by, worker.began) == ("PENDING", 0, None, [])
 
 
-@pytest.mark.embedded("one process has a folder, so no other one lives; on PostgreSQL locks expire")
+@pytest.mark.one_database("one process has a folder, so no other one lives; on PostgreSQL locks expire")
 def test_locks_of_a_process_before_end_at_the_start_also_when_the_clock_was_set_back(
     make_house: MakeHouse,
 ) -> None:

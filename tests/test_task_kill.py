@@ -21,7 +21,10 @@ SEED = 20251124
 WORKERS = {"WORKER_MODULES": "kill_workers", "PYTHONPATH": str(ROOT / "tests")}
 CREATE = "mutation($type: String!, $key: String!) { createTask(type: $type, payload: {}, idempotencyKey: $key) { id } }"
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="sends SIGKILL")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="sends SIGKILL"),
+    pytest.mark.one_database("PostgreSQL has test_chaos"),
+]
 
 
 class Creator(threading.Thread):

@@ -23,6 +23,8 @@ def test_tasks_are_found_by_status_type_and_text(make_house: MakeHouse) -> None:
     assert house.queue.count(TaskFilter(search="0% g")) == 5
     assert house.queue.count(TaskFilter(search="0_ g")) == 0
     assert house.queue.count(TaskFilter(type="other")) == 0
+    assert house.queue.count(TaskFilter(type="\0")) == 0
+    assert house.queue.find_correlated("\0") is None
     assert house.queue.count(TaskFilter(search="CALL")) == 5, "the type is a text to be found by, too"
     assert house.queue.count(TaskFilter(type="called", search="call")) == 0
 

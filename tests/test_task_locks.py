@@ -220,7 +220,7 @@ def test_a_task_whose_worker_dies_each_time_uses_up_its_attempts(make_house: Mak
     assert ended.error_message == "The worker doomed stopped without a word in attempt 3 of 3"
 
 
-@pytest.mark.embedded("one process has a folder, so no other one lives; on PostgreSQL locks expire")
+@pytest.mark.one_database("one process has a folder, so no other one lives; on PostgreSQL locks expire")
 def test_workers_that_are_alone_take_over_at_once_what_the_process_before_left(make_house: MakeHouse) -> None:
     house = make_house(CalledWorker(done))
     task = house.create()

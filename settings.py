@@ -98,7 +98,7 @@ class Settings:
         "on", "`off` leaves tasks to other processes: `dev.py worker`", choices=("on", "off")
     )
     metrics_port: int = _setting(
-        0, "port on which a process of workers answers /metrics; 0: none", most=65_535
+        0, "port on which a process of workers answers /metrics and /health; 0: none", most=65_535
     )
     worker_modules: str = _setting(
         "", "modules with workers of your own, separated by commas; each has `build_workers(settings)`"

@@ -149,6 +149,11 @@ class Settings:
     proxies: int = _setting(
         0, "reverse proxies in front whose X-Forwarded-For, -Proto and -Host are believed", most=10
     )
+    own_proxies: int = _setting(
+        0,
+        "proxies beside PROXIES that belong to this server: PUBLISHED_HOST is where they are reached",
+        most=10,
+    )
     rate_limit: str = _setting(
         "", "requests of each key, or address, such as `600/minute`; empty: as many as they like"
     )

@@ -22,8 +22,12 @@ _CONFLICTS = "40"  # the class of SQLSTATE: transaction rollback, by a deadlock 
 # A process that stands still in the middle of a transaction loses it, and with it the locks that others wait for.
 IDLE_LIMIT = "SET LOCAL idle_in_transaction_session_timeout = '10s'"
 # Every statement of a writer finds its rows by an index; a plan that was made while a table was small, or before its
-# statistics were, would read all of it.
-_PLANS = "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
+# statistics were, would read all of it. Where a small table is read as a whole all the same, PostgreSQL takes that for
+# so dear that it would compile the statement first, for longer by far than it runs.
+_PLANS = (
+    "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; "
+    "SET LOCAL jit = off"
+)
 _TIME = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 # A transaction begins with the database's own time: clocks of machines differ.
 _BEGIN = f"BEGIN; {IDLE_LIMIT}; {_PLANS}; {_TIME}"

@@ -66,6 +66,18 @@ class Acceptor:
                 self._commit(self._take_arrived())
         return self._answer(ticket)
 
+    def look(self) -> None:
+        """Where the last commit failed, find out whether the next one will: by one of nothing, in a shared database."""
+        if self.trouble is None:
+            return
+        with self._lock:
+            try:
+                self._take([])
+            except StoreError as error:
+                self.trouble = str(error)
+            else:
+                self.trouble = None
+
     def close(self) -> None:
         """Refuse from now on; when this returns no write is on its way into the journal."""
         with self._lock:

@@ -352,6 +352,7 @@ class WriteQueue:
         self._waiters.pass_by(await asyncio.to_thread(self._store.settled_through))
         if not self._store.drains and before:
             self._rate_count(self._store.settled_total - before)
+        await asyncio.to_thread(self._acceptor.look)
 
     # -- trouble --------------------------------------------------------------------------------------------
 

@@ -5,17 +5,15 @@ import json
 import threading
 from contextlib import closing
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import ROOT, ServerProcess, wait_until
-from databases import EmbeddedDatabase
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from product_lists import LAMP, PAYLOADS
-from task_house import TaskHouse
+from task_house import MakeHouse
 from worker_runs import SECONDS, WorkerRuns, new_task
 
 from tasks import product_pipeline
@@ -223,20 +221,15 @@ def test_the_products_of_a_public_api_go_through_whole() -> None:
     assert all(product["slug"] and product["keywords"] for product in result["products"])
 
 
-def test_a_list_of_products_goes_through_the_real_queue(tmp_path: Path) -> None:
-    house = TaskHouse(
-        EmbeddedDatabase(tmp_path), ProcessProductsWorker(), payload_max_bytes=RESULT_MAX_BYTES
-    ).start()
-    try:
-        payloads: list[dict[str, Any]] = [
-            {"products": [LAMP, {}]},
-            {"products": [{}]},
-            many(5000, category="a"),
-        ]
-        good, bad, large = (house.create(TYPE, payload=payload) for payload in payloads)
-        done, failed, full = house.wait_all([good, bad, large])
-    finally:
-        house.stop()
+def test_a_list_of_products_goes_through_the_real_queue(make_house: MakeHouse) -> None:
+    house = make_house(ProcessProductsWorker(), payload_max_bytes=RESULT_MAX_BYTES).start()
+    payloads: list[dict[str, Any]] = [
+        {"products": [LAMP, {}]},
+        {"products": [{}]},
+        many(5000, category="a"),
+    ]
+    good, bad, large = (house.create(TYPE, payload=payload) for payload in payloads)
+    done, failed, full = house.wait_all([good, bad, large])
     assert (done.status, done.stage, done.claim) == (TaskStatus.COMPLETED, "COMPLETED", 3)
     assert (done.result["accepted"], done.result["refused"]) == (1, 1)
     assert failed.status == TaskStatus.FAILED

@@ -6,16 +6,14 @@ import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
-from databases import EmbeddedDatabase
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from receiving_server import ReceivingServer, Reply, reply, silence
-from task_house import CalledWorker, TaskHouse
+from task_house import CalledWorker, MakeHouse, TaskHouse
 from worker_runs import SECONDS, RecordedContext, WorkerRuns, new_task
 
 from tasks.execution import worker_lost
@@ -135,26 +133,17 @@ def test_the_event_of_a_cancelled_task_says_so() -> None:
 
 
 def test_every_end_leaves_its_delivery_behind_also_when_the_process_dies_with_it(
-    tmp_path: Path, server: ReceivingServer
+    make_house: MakeHouse, server: ReceivingServer
 ) -> None:
     """Nobody works in the first house: what it leaves is what was committed with the end of each task."""
-    before = TaskHouse(
-        EmbeddedDatabase(tmp_path), CalledWorker(lambda *_: None), WebhookDeliveryWorker(SECRET, True)
-    )
-    try:
-        cancelled, lost = [before.create(callback_url=server.url, max_attempts=1) for _ in range(2)]
-        before.queue.cancel(cancelled.id)
-        before.store.claim_and_record("dead", [], {"called": 1})
-        before.store.expire(0.0, lambda task: worker_lost(task, RetryPolicy()))
-    finally:
-        before.stop()
-    after = TaskHouse(
-        EmbeddedDatabase(tmp_path), CalledWorker(lambda *_: None), WebhookDeliveryWorker(SECRET, True)
-    ).start()
-    try:
-        after.wait_all(after.queue.newest(TaskFilter(type=TYPE), None, 9))
-    finally:
-        after.stop()
+    before = make_house(CalledWorker(lambda *_: None), WebhookDeliveryWorker(SECRET, True))
+    cancelled, lost = [before.create(callback_url=server.url, max_attempts=1) for _ in range(2)]
+    before.queue.cancel(cancelled.id)
+    before.store.claim_and_record("dead", [], {"called": 1})
+    before.store.expire(0.0, lambda task: worker_lost(task, RetryPolicy()))
+    before.stop()
+    after = make_house(CalledWorker(lambda *_: None), WebhookDeliveryWorker(SECRET, True)).start()
+    after.wait_all(after.queue.newest(TaskFilter(type=TYPE), None, 9))
     told = {event["task_id"]: event["event"] for event in (json.loads(post.body) for post in server.posts)}
     assert told == {str(cancelled.id): "task.cancelled", str(lost.id): "task.failed"}
     assert len(server.posts) == 2
@@ -373,9 +362,10 @@ async def _done(task: Task, _context: object) -> Any:
     return {"done": True}
 
 
-def house_with(folder: Path) -> TaskHouse:
+@pytest.fixture
+def house(make_house: MakeHouse) -> TaskHouse:
     """Running workers, one of which delivers."""
-    return TaskHouse(EmbeddedDatabase(folder), CalledWorker(_done), QuickDeliveries(SECRET, True)).start()
+    return make_house(CalledWorker(_done), QuickDeliveries(SECRET, True)).start()
 
 
 def delivery_in(house: TaskHouse, text: str) -> Task:
@@ -390,51 +380,40 @@ def delivery_in(house: TaskHouse, text: str) -> Task:
     ids=["completed", "failed"],
 )
 def test_the_end_of_a_task_is_delivered_and_the_delivery_is_a_task(
-    tmp_path: Path, server: ReceivingServer, payload: Any, event: str
+    house: TaskHouse, server: ReceivingServer, payload: Any, event: str
 ) -> None:
-    house = house_with(tmp_path)
-    try:
-        task = house.create(payload=payload, callback_url=server.url, correlation_id="order-17")
-        house.wait(task)
-        for text in ("order-17", str(task.id), event, server.url):
-            assert delivery_in(house, text).status == TaskStatus.COMPLETED
-        [post] = server.posts
-        arrived = json.loads(post.body)
-        assert (arrived["event"], arrived["task_id"]) == (event, str(task.id))
-        assert arrived["correlation_id"] == "order-17"
-        found = house.queue.find_correlated("order-17")
-        assert found is not None
-        assert found.id == task.id
-    finally:
-        house.stop()
+    task = house.create(payload=payload, callback_url=server.url, correlation_id="order-17")
+    house.wait(task)
+    for text in ("order-17", str(task.id), event, server.url):
+        assert delivery_in(house, text).status == TaskStatus.COMPLETED
+    [post] = server.posts
+    arrived = json.loads(post.body)
+    assert (arrived["event"], arrived["task_id"]) == (event, str(task.id))
+    assert arrived["correlation_id"] == "order-17"
+    found = house.queue.find_correlated("order-17")
+    assert found is not None
+    assert found.id == task.id
 
 
-def test_a_delivery_that_failed_can_be_tried_again_by_hand(tmp_path: Path, server: ReceivingServer) -> None:
+def test_a_delivery_that_failed_can_be_tried_again_by_hand(house: TaskHouse, server: ReceivingServer) -> None:
     refusals: list[Reply] = [reply(500)] * 7
     server.replies = [*refusals, reply(410), reply(200)]
-    house = house_with(tmp_path)
-    try:
-        house.wait(house.create(callback_url=server.url, correlation_id="order-18"))
-        failed = delivery_in(house, "order-18")
-        assert (failed.status, failed.error_code, failed.attempt) == (TaskStatus.FAILED, "WEBHOOK_GONE", 8)
-        assert house.wait(house.queue.retry(failed.id)).status == TaskStatus.COMPLETED
-        assert len({post.headers["webhook-id"] for post in server.posts}) == 1
-        assert len(server.posts) == 9
-    finally:
-        house.stop()
+    house.wait(house.create(callback_url=server.url, correlation_id="order-18"))
+    failed = delivery_in(house, "order-18")
+    assert (failed.status, failed.error_code, failed.attempt) == (TaskStatus.FAILED, "WEBHOOK_GONE", 8)
+    assert house.wait(house.queue.retry(failed.id)).status == TaskStatus.COMPLETED
+    assert len({post.headers["webhook-id"] for post in server.posts}) == 1
+    assert len(server.posts) == 9
 
 
 def test_a_result_with_half_a_character_does_not_keep_its_task_from_ending(
-    tmp_path: Path, server: ReceivingServer
+    make_house: MakeHouse, server: ReceivingServer
 ) -> None:
     async def half(_task: Task, _context: object) -> str:
         return "\ud83d"
 
-    house = TaskHouse(EmbeddedDatabase(tmp_path), CalledWorker(half), QuickDeliveries(SECRET, True)).start()
-    try:
-        ended = house.wait(house.queue.create(NewTask("called", {}, callback_url=server.url)))
-        assert ended.status == TaskStatus.COMPLETED
-        server.wait()
-        assert json.loads(server.posts[0].body)["result_omitted"] is True
-    finally:
-        house.stop()
+    house = make_house(CalledWorker(half), QuickDeliveries(SECRET, True)).start()
+    ended = house.wait(house.queue.create(NewTask("called", {}, callback_url=server.url)))
+    assert ended.status == TaskStatus.COMPLETED
+    server.wait()
+    assert json.loads(server.posts[0].body)["result_omitted"] is True

@@ -1,23 +1,17 @@
 """The receiver tells good signatures from bad ones and keeps the last hundred tries over restarts."""
 
 import json
-import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
-from databases import make_task_database
-from hypothesis import given, settings
+from databases import Database
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from database.commits import Commits
 from database.errors import StoreUnavailable
 from database.received import KEPT, Received, ReceivedWebhooks
-from database.sqlite.engine import open_reader, open_writer
 from webhooks.receiver import BODY_KEPT_BYTES, Receiver
 from webhooks.signing import Verdict, sign
 
@@ -28,17 +22,14 @@ BODY = b'{"event":"task.completed","correlation_id":"order-17"}'
 class Desk:
     """A receiver over a real database; ``now`` is its clock."""
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "tasks.db"
-        make_task_database(self.path)
-        self.commits, self.reader = Commits(partial(open_writer, self.path)), open_reader(self.path, 4)
-        self.now = NOW
-        self.receiver = Receiver(SECRET, ReceivedWebhooks(self.commits, self.reader), clock=lambda: self.now)
+    def __init__(self, database: Database) -> None:
+        self.tasks, self.now = database.open_tasks().tasks, NOW
+        self.store = ReceivedWebhooks(self.tasks.commits, self.tasks.reader)
+        self.receiver = Receiver(SECRET, self.store, clock=lambda: self.now)
 
     def close(self) -> None:
-        """Let go of the database."""
-        self.commits.close()
-        self.reader.dispose()
+        """Let go of the database; may be called twice."""
+        self.tasks.close()
 
     def receive(self, body: bytes = BODY, **changed: str | None) -> Received:
         """Receive a body, signed well but for the headers that are ``changed`` (None: left out)."""
@@ -53,9 +44,9 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
+def desk(database: Database) -> Iterator[Desk]:
     """A receiver over an empty database."""
-    one = Desk(tmp_path)
+    one = Desk(database)
     yield one
     one.close()
 
@@ -115,11 +106,11 @@ def test_the_last_hundred_are_kept(desk: Desk) -> None:
     ]
 
 
-def test_what_was_kept_is_there_after_a_restart(tmp_path: Path) -> None:
-    first = Desk(tmp_path)
+def test_what_was_kept_is_there_after_a_restart(database: Database) -> None:
+    first = Desk(database)
     received = first.receive()
     first.close()
-    second = Desk(tmp_path)
+    second = Desk(database)
     assert second.receiver.newest() == [received]
     assert second.receive().id == received.id + 1
     second.close()
@@ -177,29 +168,21 @@ def test_a_nul_is_kept_as_a_sign_of_one(desk: Desk) -> None:
     assert desk.receive(b"a\0").body == "a\ufffd"
 
 
-@settings(deadline=None)  # it writes to a disk
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])  # it writes to a disk
 @given(st.dictionaries(st.sampled_from(["id", "timestamp", "signature"]), st.text()), st.binary())
-def test_anything_that_comes_is_kept(
-    tmp_path_factory: pytest.TempPathFactory, changed: dict[str, str], body: bytes
-) -> None:
-    desk = Desk(tmp_path_factory.mktemp("desk"))
-    try:
-        received = desk.receive(body, **changed)
-        assert desk.receiver.newest() == [received]
-        assert (received.verdict == Verdict.VALID) is (
-            not changed.keys() - {"id"} and changed.get("id") != ""
-        )
-    finally:
-        desk.close()
+def test_anything_that_comes_is_kept(desk: Desk, changed: dict[str, str], body: bytes) -> None:
+    received = desk.receive(body, **changed)
+    assert desk.receiver.newest(1) == [received]
+    assert (received.verdict == Verdict.VALID) is (not changed.keys() - {"id"} and changed.get("id") != "")
 
 
-def test_nothing_is_kept_when_the_database_is_away(desk: Desk) -> None:
-    with closing(sqlite3.connect(desk.path)) as connection:
-        connection.execute("DROP TABLE received_webhooks")
+@pytest.mark.one_database("it takes the table away; test_postgres_away takes PostgreSQL away")
+def test_nothing_is_kept_when_the_database_is_away(desk: Desk, database: Database) -> None:
+    database.rows("DROP TABLE received_webhooks")
     with pytest.raises(StoreUnavailable):
         desk.receive()
 
 
 def test_without_a_secret_there_is_no_receiver(desk: Desk) -> None:
     with pytest.raises(ValueError, match="WEBHOOK_SECRET"):
-        Receiver("", ReceivedWebhooks(desk.commits, desk.reader))
+        Receiver("", desk.store)

@@ -39,7 +39,8 @@ def address() -> Iterator[Address]:
 
 
 def _run(connection: DriverConnection, statement: str) -> Any:
-    return connection.execute(lambda cursor: cursor.execute(statement).rowcount)
+    """Run a statement now, and not with the next one; returns how many rows it changed."""
+    return connection.execute(lambda cursor: connection.count(cursor.execute(statement)))
 
 
 def test_a_deadlock_is_done_again_and_counted(address: Address) -> None:

@@ -7,58 +7,83 @@ set "FILE=%~f2"
 set "NAME=%~nx2"
 set "REST="
 for /f "tokens=1,*" %%a in ("%*") do set REST=%%b
+set "PROFILE="
+set "SERVICE=app"
+if not "%FIRST%"=="--profile" goto arguments-read
+if not "%~3"=="scale" goto profile-unknown
+set "PROFILE=scale"
+set "SERVICE=api"
+set "FIRST=%~4"
+set "FILE=%~f4"
+set "NAME=%~nx4"
+set "REST="
+for /f "tokens=1-3,*" %%a in ("%*") do set REST=%%d
+:arguments-read
 if not defined PORT set "PORT=5000"
 cd /d "%~dp0"
 rem docker.exe, not docker: in this folder the bare name would be this very script.
 set "COMPOSE=docker.exe compose"
 docker.exe compose version >nul 2>&1 || set "COMPOSE=docker-compose.exe"
 set "CODE=0"
+set "IN_SERVER=%COMPOSE% exec -T --env API_KEY app"
+if defined PROFILE set "COMPOSE=%COMPOSE% --profile scale"
+rem There the server is at 127.0.0.1:5000, as it is in the container of `app`.
+if defined PROFILE set "IN_SERVER=%COMPOSE% run --rm --no-deps -T client"
 
 if "%VERB%"=="" goto help
-for %%v in (up start stop restart test test-verbose test-debug build clean fresh shell init-db logs graphql key demo help) do if "%VERB%"=="%%v" goto %%v
+for %%v in (up start stop restart test test-verbose test-debug build clean fresh shell init-db logs graphql key migrate-to-postgres demo help) do if "%VERB%"=="%%v" goto %%v
 if "%VERB%"=="-h" goto help
 if "%VERB%"=="--help" goto help
 echo docker.bat: there is no verb '%VERB%'; without a verb, docker.bat prints all of them 1>&2
 exit /b 2
 
+:profile-unknown
+echo docker.bat: there is no profile '%~3'; --profile scale is the only one 1>&2
+exit /b 2
+
 :up
 docker.exe build --tag afterwrite . || exit /b 1
-%COMPOSE% up --detach || exit /b 1
+call :start_services || exit /b 1
 call :wait_ready || exit /b 1
 exit /b 0
 
 :start
-%COMPOSE% up --detach || exit /b 1
+call :start_services || exit /b 1
 call :wait_ready || exit /b 1
 exit /b 0
 
 :stop
-%COMPOSE% stop || exit /b 1
+%COMPOSE% --profile scale stop || exit /b 1
 exit /b 0
 
 :restart
-%COMPOSE% stop || exit /b 1
-%COMPOSE% up --detach || exit /b 1
+%COMPOSE% --profile scale stop || exit /b 1
+call :start_services || exit /b 1
 call :wait_ready || exit /b 1
 exit /b 0
 
 :test
-%COMPOSE% up --detach || exit /b 1
+call :start_services || exit /b 1
 call :wait_ready || exit /b 1
-%COMPOSE% exec -T --env API_KEY app python integration_test.py %REST% || exit /b 1
+%IN_SERVER% python integration_test.py %REST% || exit /b 1
 exit /b 0
 
 :test-verbose
-%COMPOSE% up --detach || exit /b 1
+call :start_services || exit /b 1
 call :wait_ready || exit /b 1
-%COMPOSE% exec -T --env API_KEY app python integration_test.py --verbose %REST% || exit /b 1
+%IN_SERVER% python integration_test.py --verbose %REST% || exit /b 1
 exit /b 0
 
 :test-debug
-%COMPOSE% up --detach || exit /b 1
+call :start_services || exit /b 1
 call :wait_ready || exit /b 1
-%COMPOSE% exec -T --env API_KEY app python integration_test.py --debug %REST% || exit /b 1
+if defined PROFILE goto test-debug-profile
+%IN_SERVER% python integration_test.py --debug %REST% || exit /b 1
 exit /b 0
+:test-debug-profile
+%IN_SERVER% python integration_test.py --verbose %REST% || set "CODE=1"
+%COMPOSE% logs --tail 50 || exit /b 1
+exit /b %CODE%
 
 :build
 docker.exe build --tag afterwrite %REST% . || exit /b 1
@@ -66,33 +91,33 @@ exit /b 0
 
 :clean
 call :confirm || exit /b 1
-%COMPOSE% down --volumes --rmi all --remove-orphans || exit /b 1
+%COMPOSE% --profile scale down --volumes --rmi all --remove-orphans || exit /b 1
 exit /b 0
 
 :fresh
 call :confirm || exit /b 1
-%COMPOSE% down --volumes --rmi all --remove-orphans || exit /b 1
+%COMPOSE% --profile scale down --volumes --rmi all --remove-orphans || exit /b 1
 docker.exe build --tag afterwrite . || exit /b 1
-%COMPOSE% up --detach || exit /b 1
+call :start_services || exit /b 1
 call :wait_ready || exit /b 1
 exit /b 0
 
 :shell
-%COMPOSE% exec app sh || exit /b 1
+%COMPOSE% exec %SERVICE% sh || exit /b 1
 exit /b 0
 
 :init-db
-rem Whether the load succeeds or not, the server is started again.
+rem Whether the load succeeds or not, the server runs afterwards.
 if not "%FIRST%"=="" goto init-db-file
-%COMPOSE% stop || exit /b 1
-%COMPOSE% run --rm --no-deps -T app python init_db.py || set "CODE=1"
+call :make_way || exit /b 1
+%COMPOSE% run --rm --no-deps -T %SERVICE% python init_db.py || set "CODE=1"
 goto init-db-start
 :init-db-file
 call :require_file || exit /b 1
-%COMPOSE% stop || exit /b 1
-%COMPOSE% run --rm --no-deps -T --volume "%FILE%:/input/%NAME%:ro" app python init_db.py "/input/%NAME%" || set "CODE=1"
+call :make_way || exit /b 1
+%COMPOSE% run --rm --no-deps -T --volume "%FILE%:/input/%NAME%:ro" %SERVICE% python init_db.py "/input/%NAME%" || set "CODE=1"
 :init-db-start
-%COMPOSE% up --detach || exit /b 1
+call :start_services || exit /b 1
 call :wait_ready || exit /b 1
 exit /b %CODE%
 
@@ -105,25 +130,66 @@ if not "%FIRST%"=="" goto graphql-document
 echo http://127.0.0.1:%PORT%/graphql
 exit /b 0
 :graphql-document
-%COMPOSE% exec -T --env API_KEY app python -m devkit.ask %REST% || exit /b 1
+%IN_SERVER% python -m devkit.ask %REST% || exit /b 1
 exit /b 0
 
 :key
 rem Not in the running container: a server without keys may refuse to start.
-%COMPOSE% run --rm --no-deps -T app python -m devkit.keys %REST% || exit /b 1
+%COMPOSE% run --rm --no-deps -T %SERVICE% python -m devkit.keys %REST% || exit /b 1
+exit /b 0
+
+:migrate-to-postgres
+call :keep_password || exit /b 1
+docker.exe build --tag afterwrite . || exit /b 1
+%COMPOSE% --profile scale stop || exit /b 1
+%COMPOSE% --profile scale run --rm -T api python migrate_to_postgres.py || exit /b 1
 exit /b 0
 
 :demo
 docker.exe build --tag afterwrite . || exit /b 1
-%COMPOSE% up --detach || exit /b 1
+call :start_services || exit /b 1
 call :wait_ready || exit /b 1
-%COMPOSE% exec -T --env API_KEY app python integration_test.py --verbose || set "CODE=1"
-%COMPOSE% exec -T --env API_KEY app python -m devkit.task_demo || set "CODE=1"
-echo The server keeps running; docker.bat stop ends it
+%IN_SERVER% python integration_test.py --verbose || set "CODE=1"
+%IN_SERVER% python -m devkit.task_demo || set "CODE=1"
+if defined PROFILE echo The server keeps running; docker.bat stop --profile scale ends it
+if not defined PROFILE echo The server keeps running; docker.bat stop ends it
 exit /b %CODE%
 
+rem With a profile, names what is to start: `app` would start, too.
+:start_services
+if defined PROFILE goto start_services_of_profile
+%COMPOSE% up --detach || exit /b 1
+exit /b 0
+:start_services_of_profile
+call :keep_password || exit /b 1
+%COMPOSE% up --detach nginx worker || exit /b 1
+exit /b 0
+
+rem PostgreSQL's password: given, or made once and kept where compose reads it.
+:keep_password
+if defined POSTGRES_PASSWORD exit /b 0
+findstr /r "^POSTGRES_PASSWORD=." .env >nul 2>&1 && exit /b 0
+set "MAKE=$bytes = New-Object byte[] 24; [Security.Cryptography.RandomNumberGenerator]::Create().GetBytes($bytes);"
+set "MAKE=%MAKE% $password = [BitConverter]::ToString($bytes).Replace('-', '');"
+set "MAKE=%MAKE% Add-Content -Encoding ascii -Path .env -Value '', ('POSTGRES_PASSWORD=' + $password)"
+powershell.exe -NoProfile -Command "%MAKE%" || exit /b 1
+echo Made a password for PostgreSQL: it is in .env and belongs to the volume, so keep it as long as that
+exit /b 0
+
+rem Files have one owner, so the server stops for a load; PostgreSQL has to run for it.
+:make_way
+if defined PROFILE goto make_way_of_profile
+%COMPOSE% stop || exit /b 1
+exit /b 0
+:make_way_of_profile
+call :start_services || exit /b 1
+exit /b 0
+
 :wait_ready
-%COMPOSE% exec -T app python -m devkit.health --wait 60 || exit /b 1
+if not defined PROFILE goto wait_ready_at_last
+%COMPOSE% exec -T api python -m devkit.health --wait 60 || exit /b 1
+:wait_ready_at_last
+%IN_SERVER% python -m devkit.health --wait 60 || exit /b 1
 echo Ready: http://127.0.0.1:%PORT% (GraphiQL: http://127.0.0.1:%PORT%/graphql)
 exit /b 0
 
@@ -135,13 +201,13 @@ exit /b 1
 :confirm
 if "%FIRST%"=="--yes" exit /b 0
 set "ANSWER=no"
-set /p "ANSWER=Remove the container, the image and the volume with every product? [y/N] "
+set /p "ANSWER=Remove the containers, the images and the volumes with every product? [y/N] "
 if "%ANSWER%"=="y" exit /b 0
 echo Nothing was removed (add --yes where nobody can be asked)
 exit /b 1
 
 :help
-echo usage: docker.bat VERB [ARGUMENT...]
+echo usage: docker.bat VERB [--profile scale] [ARGUMENT...]
 echo.
 echo   up                    build the image, start the server, wait until it is ready
 echo   start                 start the server, wait until it is ready
@@ -151,17 +217,22 @@ echo   test                  test over HTTP, one line a test
 echo   test-verbose          the same, showing each request and response
 echo   test-debug            the same, and the end of the server's log
 echo   build [ARGUMENT...]   build the image; arguments go to docker build
-echo   clean [--yes]         remove container, image and volume, every product included
+echo   clean [--yes]         remove containers, images and volumes of both kinds, every product included
 echo   fresh [--yes]         clean, then up
 echo   shell                 open a shell in the running container
 echo   init-db [FILE]        load the sample catalogue or a JSON, JSONL or CSV file
 echo   logs                  last 50 lines of the log, then what follows
 echo   graphql [DOCUMENT]    send a document; without one, print the address of GraphiQL
 echo   key ...               make, list or remove keys: key add NAME --role ROLE, key list, key remove NAME
+echo   migrate-to-postgres   copy the data of the one server into the empty PostgreSQL of --profile scale; stops it
 echo   demo                  up, test with full output, run tasks and show them, keep the server running
+echo.
+echo With --profile scale the server is PostgreSQL, two API containers behind nginx and two containers of workers. One of the
+echo two kinds can run at a time; they have the same keys, and products of their own.
 echo.
 echo These are read from the environment: PORT (5000), SERVER, THREADS, LOG_LEVEL, LOG_FORMAT, JOURNAL_SYNC,
 echo INTROSPECTION, STRIPE_SECRET_KEY, STRIPE_API_BASE, WEBHOOK_SECRET, WEBHOOK_ALLOW_PRIVATE, STAGE_SECONDS,
 echo TASK_LOCK_SECONDS, TASK_RETENTION_DAYS, PUBLISHED_HOST (127.0.0.1), API_KEYS, ALLOW_ANONYMOUS, SESSION_HOURS,
-echo PROXIES, RATE_LIMIT; and API_KEY, the key that the commands themselves show to the server.
+echo PROXIES, RATE_LIMIT; POSTGRES_PASSWORD, which is made and kept in .env unless given; and API_KEY, the key that the
+echo commands themselves show to the server.
 exit /b 0

@@ -6,7 +6,7 @@ cd "$(dirname "$0")"
 
 help() {
     cat <<'END'
-usage: docker.sh VERB [ARGUMENT...]
+usage: docker.sh VERB [--profile scale] [ARGUMENT...]
 
   up                    build the image, start the server, wait until it is ready
   start                 start the server, wait until it is ready
@@ -16,32 +16,78 @@ usage: docker.sh VERB [ARGUMENT...]
   test-verbose          the same, showing each request and response
   test-debug            the same, and the end of the server's log
   build [ARGUMENT...]   build the image; arguments go to docker build
-  clean [--yes]         remove container, image and volume, every product included
+  clean [--yes]         remove containers, images and volumes of both kinds, every product included
   fresh [--yes]         clean, then up
   shell                 open a shell in the running container
   init-db [FILE]        load the sample catalogue or a JSON, JSONL or CSV file
   logs                  last 50 lines of the log, then what follows
   graphql [DOCUMENT]    send a document; without one, print the address of GraphiQL
   key ...               make, list or remove keys: key add NAME --role ROLE, key list, key remove NAME
+  migrate-to-postgres   copy the data of the one server into the empty PostgreSQL of --profile scale; stops it
   demo                  up, test with full output, run tasks and show them, keep the server running
+
+With --profile scale the server is PostgreSQL, two API containers behind nginx and two containers of workers. One of the
+two kinds can run at a time; they have the same keys, and products of their own.
 
 These are read from the environment: PORT (5000), SERVER, THREADS, LOG_LEVEL, LOG_FORMAT, JOURNAL_SYNC,
 INTROSPECTION, STRIPE_SECRET_KEY, STRIPE_API_BASE, WEBHOOK_SECRET, WEBHOOK_ALLOW_PRIVATE, STAGE_SECONDS,
 TASK_LOCK_SECONDS, TASK_RETENTION_DAYS, PUBLISHED_HOST (127.0.0.1), API_KEYS, ALLOW_ANONYMOUS, SESSION_HOURS,
-PROXIES, RATE_LIMIT; and API_KEY, the key that the commands themselves show to the server.
+PROXIES, RATE_LIMIT; POSTGRES_PASSWORD, which is made and kept in .env unless given; and API_KEY, the key that the
+commands themselves show to the server.
 END
 }
 
 compose() {
     if docker compose version >/dev/null 2>&1; then
-        docker compose "$@"
+        docker compose ${profile:+--profile "$profile"} "$@"
     else
-        docker-compose "$@"
+        docker-compose ${profile:+--profile "$profile"} "$@"
+    fi
+}
+
+# With a profile, names what is to start: `app` would start, too.
+start_services() {
+    if [ -z "$profile" ]; then
+        compose up --detach
+    else
+        keep_password
+        compose up --detach nginx worker
+    fi
+}
+
+# PostgreSQL's password: given, or made once and kept where compose reads it.
+keep_password() {
+    if [ -n "${POSTGRES_PASSWORD:-}" ] || grep -qs '^POSTGRES_PASSWORD=.' .env; then
+        return
+    fi
+    password=$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')
+    (umask 077 && printf '\nPOSTGRES_PASSWORD=%s\n' "$password" >>.env)
+    echo "Made a password for PostgreSQL: it is in .env and belongs to the volume, so keep it as long as that"
+}
+
+# Runs a command where the server is at 127.0.0.1:5000.
+in_server() {
+    if [ -z "$profile" ]; then
+        compose exec -T --env API_KEY app "$@"
+    else
+        compose run --rm --no-deps -T client "$@"
+    fi
+}
+
+# Files have one owner, so the server stops for a load; PostgreSQL has to run for it.
+make_way() {
+    if [ -z "$profile" ]; then
+        compose stop
+    else
+        start_services
     fi
 }
 
 wait_ready() {
-    compose exec -T app python -m devkit.health --wait 60
+    if [ -n "$profile" ]; then
+        compose exec -T api python -m devkit.health --wait 60
+    fi
+    in_server python -m devkit.health --wait 60
     echo "Ready: http://127.0.0.1:${PORT:-5000} (GraphiQL: http://127.0.0.1:${PORT:-5000}/graphql)"
 }
 
@@ -49,7 +95,7 @@ confirm() {
     if [ "${1:-}" = "--yes" ]; then
         return
     fi
-    printf 'Remove the container, the image and the volume with every product? [y/N] '
+    printf 'Remove the containers, the images and the volumes with every product? [y/N] '
     read -r answer || answer=no
     if [ "$answer" != "y" ]; then
         echo "Nothing was removed (add --yes where nobody can be asked)"
@@ -71,70 +117,87 @@ fi
 verb=$1
 shift
 code=0
+profile=
+service=app
+if [ "${1:-}" = --profile ]; then
+    if [ "${2:-}" != scale ]; then
+        echo "docker.sh: there is no profile '${2:-}'; --profile scale is the only one" >&2
+        exit 2
+    fi
+    profile=scale
+    service=api
+    shift 2
+fi
 
 case "$verb" in
     up)
         docker build --tag afterwrite .
-        compose up --detach
+        start_services
         wait_ready
         ;;
     start)
-        compose up --detach
+        start_services
         wait_ready
         ;;
     stop)
-        compose stop
+        compose --profile scale stop
         ;;
     restart)
-        compose stop
-        compose up --detach
+        compose --profile scale stop
+        start_services
         wait_ready
         ;;
     test)
-        compose up --detach
+        start_services
         wait_ready
-        compose exec -T --env API_KEY app python integration_test.py "$@"
+        in_server python integration_test.py "$@"
         ;;
     test-verbose)
-        compose up --detach
+        start_services
         wait_ready
-        compose exec -T --env API_KEY app python integration_test.py --verbose "$@"
+        in_server python integration_test.py --verbose "$@"
         ;;
     test-debug)
-        compose up --detach
+        start_services
         wait_ready
-        compose exec -T --env API_KEY app python integration_test.py --debug "$@"
+        if [ -z "$profile" ]; then
+            in_server python integration_test.py --debug "$@"
+        else
+            in_server python integration_test.py --verbose "$@" || code=$?
+            compose logs --tail 50
+            exit "$code"
+        fi
         ;;
     build)
         docker build --tag afterwrite "$@" .
         ;;
     clean)
         confirm "$@"
-        compose down --volumes --rmi all --remove-orphans
+        compose --profile scale down --volumes --rmi all --remove-orphans
         ;;
     fresh)
         confirm "$@"
-        compose down --volumes --rmi all --remove-orphans
+        compose --profile scale down --volumes --rmi all --remove-orphans
         docker build --tag afterwrite .
-        compose up --detach
+        start_services
         wait_ready
         ;;
     shell)
-        compose exec app sh
+        compose exec "$service" sh
         ;;
     init-db)
-        # Whether the load succeeds or not, the server is started again.
+        # Whether the load succeeds or not, the server runs afterwards.
         if [ "$#" -eq 0 ]; then
-            compose stop
-            compose run --rm --no-deps -T app python init_db.py || code=$?
+            make_way
+            compose run --rm --no-deps -T "$service" python init_db.py || code=$?
         else
             name=$(basename "$1")
             file=$(cd "$caller" && cd "$(dirname "$1")" && pwd)/$name
             require_file "$file"
-            compose stop
-            compose run --rm --no-deps -T --volume "$file:/input/$name:ro" app python init_db.py "/input/$name" || code=$?
+            make_way
+            compose run --rm --no-deps -T --volume "$file:/input/$name:ro" "$service" python init_db.py "/input/$name" || code=$?
         fi
-        compose up --detach
+        start_services
         wait_ready
         exit "$code"
         ;;
@@ -145,20 +208,26 @@ case "$verb" in
         if [ "$#" -eq 0 ]; then
             echo "http://127.0.0.1:${PORT:-5000}/graphql"
         else
-            compose exec -T --env API_KEY app python -m devkit.ask "$@"
+            in_server python -m devkit.ask "$@"
         fi
         ;;
     key)
         # Not in the running container: a server without keys may refuse to start.
-        compose run --rm --no-deps -T app python -m devkit.keys "$@"
+        compose run --rm --no-deps -T "$service" python -m devkit.keys "$@"
+        ;;
+    migrate-to-postgres)
+        keep_password
+        docker build --tag afterwrite .
+        compose --profile scale stop
+        compose --profile scale run --rm -T api python migrate_to_postgres.py
         ;;
     demo)
         docker build --tag afterwrite .
-        compose up --detach
+        start_services
         wait_ready
-        compose exec -T --env API_KEY app python integration_test.py --verbose || code=$?
-        compose exec -T --env API_KEY app python -m devkit.task_demo || code=$?
-        echo "The server keeps running; docker.sh stop ends it"
+        in_server python integration_test.py --verbose || code=$?
+        in_server python -m devkit.task_demo || code=$?
+        echo "The server keeps running; docker.sh stop${profile:+ --profile $profile} ends it"
         exit "$code"
         ;;
     help | -h | --help)

@@ -28,8 +28,7 @@ def add_gate(app: Flask, access: AccessControl, session_secret: str) -> None:
     To be called before anything else that answers before a request.
     """
     settings = access.settings
-    if settings.proxies:
-        count = settings.proxies
+    if count := settings.proxies + settings.own_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)  # type: ignore[method-assign]
     use_sessions(app, session_secret, settings.session_hours, access.ended)
     install(access, app)

@@ -59,6 +59,7 @@ def _serve_with_granian(settings: Settings) -> None:
 
     A task that ends its process would otherwise end the server too. Raises SystemExit when that does not help.
     """
+    _let_new_workers_be_stopped()
     failures = 0
     while True:
         started = time.monotonic()
@@ -72,6 +73,28 @@ def _serve_with_granian(settings: Settings) -> None:
             time.sleep(failures)
         else:
             return
+
+
+def _let_new_workers_be_stopped() -> None:
+    """Let a worker that is told to stop before it serves end at once.
+
+    It is forked with the handlers of this process, which only take a note in its own copy of the server: the signal
+    would be lost, and the stop last until Granian kills the worker.
+    """
+    if sys.platform == "win32":
+        return
+    told = (signal.SIGTERM, signal.SIGINT)
+
+    def end_by_signal() -> None:
+        for number in told:
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, told)
+
+    os.register_at_fork(
+        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, told),
+        after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, told),
+        after_in_child=end_by_signal,
+    )
 
 
 def _granian(settings: Settings) -> Any:

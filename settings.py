@@ -98,7 +98,7 @@ class Settings:
         "on", "`off` leaves tasks to other processes: `dev.py worker`", choices=("on", "off")
     )
     metrics_port: int = _setting(
-        0, "port on which a process of workers answers /metrics; 0: none", most=65_535
+        0, "port on which a process of workers answers /metrics and /health; 0: none", most=65_535
     )
     worker_modules: str = _setting(
         "", "modules with workers of your own, separated by commas; each has `build_workers(settings)`"
@@ -148,6 +148,11 @@ class Settings:
     session_hours: int = _setting(12, "hours for which a browser stays signed in", least=1, most=8_760)
     proxies: int = _setting(
         0, "reverse proxies in front whose X-Forwarded-For, -Proto and -Host are believed", most=10
+    )
+    own_proxies: int = _setting(
+        0,
+        "proxies beside PROXIES that belong to this server: PUBLISHED_HOST is where they are reached",
+        most=10,
     )
     rate_limit: str = _setting(
         "", "requests of each key, or address, such as `600/minute`; empty: as many as they like"

@@ -9,8 +9,6 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from prometheus_client import start_http_server
-
 from async_db import QueueLimits
 from background import BackgroundLoop
 from database.errors import StoreError
@@ -22,6 +20,7 @@ from tasks.feed import TaskFeed
 from tasks.runtime import RuntimeLimits, TaskRuntime
 from tasks.workers import build_workers
 from webhooks.secret import webhook_secret
+from worker_health import HealthServer
 
 _log = logging.getLogger("afterwrite.app")
 
@@ -51,6 +50,10 @@ class WorkerProcess:
         )
         self._metrics.watch(None, self._runtime.queue.status, stores.conflicts)
         _check_types(types, self._runtime.registry.types)
+        self._health: HealthServer | None = None
+        if settings.metrics_port:
+            status = self._runtime.queue.status
+            self._health = HealthServer(settings, self._background, status, self._metrics.registry)
 
     def start(self) -> None:
         """Run tasks from now on."""
@@ -59,13 +62,15 @@ class WorkerProcess:
         TaskFeed(self._sharing.bus, self._runtime, self._background, hears_changes=False).start()
         self._runtime.start(alone=False)
         self._background.submit(self._sharing.start()).result()
-        if self.settings.metrics_port:
-            start_http_server(self.settings.metrics_port, self.settings.host, self._metrics.registry)
+        if self._health:
+            self._health.start()
         _log.info("running tasks of the types %s as %s", ", ".join(self._types), self._sharing.name)
 
     def stop(self) -> None:
         """Let running tasks end, release the others, let go of everything."""
         started = time.monotonic()
+        if self._health:
+            self._health.stop()
         self._runtime.stop()
         self._background.submit(self._sharing.stop()).result()
         self._background.stop()

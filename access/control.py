@@ -59,7 +59,8 @@ class AccessControl:
         self.keys.refresh()
         sender = self._anonymous[self.keys.had_keys]
         if self.is_open:
-            _check_host(asked.environ.get("HTTP_HOST", ""))
+            wire = asked.environ.get("werkzeug.proxy_fix.orig", asked.environ)
+            _check_host(wire.get("HTTP_HOST") or "")
         elif (method, rule) not in UNASKED:
             sender = self._identified(asked) or sender
         set_sender(asked, sender)
@@ -182,8 +183,8 @@ def sign_in(secret: str) -> Caller | None:
 def _check_host(header: str) -> None:
     """Refuse names that are not this machine's own: a page elsewhere could let its name lead here (DNS rebinding).
 
-    Only browsers need this, and they always send a Host. An open server has no proxies, so the header is the one that
-    came over the wire: what is forwarded is not looked at.
+    Only browsers need this, and they always send a Host. An open server has no proxies but its own, which pass the Host
+    on, so the header is the one that came over the wire: what is forwarded is not looked at.
     """
     if header and not _is_own_name(header):
         raise Refused(

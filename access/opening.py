@@ -26,6 +26,9 @@ def anonymous_role(settings: Settings, *, has_keys: bool) -> Role:
     if settings.proxies:
         reached = f"PROXIES={settings.proxies} says that a proxy leads others here"
         raise _refusal(reached, "set PROXIES=0 if there is none")
+    if settings.own_proxies and not settings.published_host:
+        reached = f"OWN_PROXIES={settings.own_proxies} says that a proxy leads others here"
+        raise _refusal(reached, "say with PUBLISHED_HOST=127.0.0.1 that only this machine reaches it")
     return Role.ADMIN
 
 

@@ -22,9 +22,9 @@ class DatabaseClock:
     def __init__(self) -> None:
         self._ahead_us: int | None = None
 
-    def learn(self, now_us: int) -> None:
-        """Take note of the database's time of this moment."""
-        self._ahead_us = now_us - time.monotonic_ns() // 1000
+    def learn(self, now_us: int, ago_us: int = 0) -> None:
+        """Take note of what the database's time was so long ago."""
+        self._ahead_us = now_us + ago_us - time.monotonic_ns() // 1000
 
     def seconds(self) -> float:
         """Seconds since 1970."""
@@ -106,15 +106,20 @@ class Commits:
         while True:
             connection = self._connected()
             try:
-                with connection.transaction():
-                    self.clock.learn(connection.now_us)
-                    return [ticket.work(connection) for ticket in tickets]
+                return self._transaction(connection, tickets)
             except TransactionConflict:
                 self.conflicts += 1
                 attempts_left -= 1
                 if not attempts_left:
                     raise
                 time.sleep(random.uniform(0, _LONGEST_PAUSE_SECONDS))  # noqa: S311 - it lets the other one pass
+
+    def _transaction(self, connection: DriverConnection, tickets: list[_Ticket]) -> list[Any]:
+        begun = time.monotonic_ns()
+        with connection.transaction():
+            results = [ticket.work(connection) for ticket in tickets]
+        self.clock.learn(connection.now_us, (time.monotonic_ns() - begun) // 1000)
+        return results
 
     def _connected(self) -> DriverConnection:
         if self._connection is not None and not self._connection.is_alive():

@@ -33,15 +33,25 @@ class DriverConnection:
         self, raw: Any, dialect: Dialect, begin: Begin, explain: Explain, is_alive: Callable[[], bool]
     ) -> None:
         self.dialect, self.is_alive = dialect, is_alive
-        self.now_us = 0  # when the transaction began
+        self._now_us = 0
         # Whether a trip to the database costs more than a row: then many rows go in one statement, not one by one.
         self.is_far = dialect.name != "sqlite"
         self._raw, self._begin, self._explain = raw, begin, explain
 
+    @property
+    def now_us(self) -> int:
+        """When the transaction began, in microseconds since 1970."""
+        return self._now_us
+
+    @property
+    def time(self) -> Values:
+        """The value of statements that say ``Now``, where it is given."""
+        return _NOTHING if self.is_far else {"now": self.now_us}
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Commit what is done within, or undo it when it raises."""
-        self.now_us = self.execute(self._begin)
+        self._now_us = self.execute(self._begin)
         try:
             yield
             self.execute(lambda _: self._raw.commit())
@@ -62,6 +72,11 @@ class DriverConnection:
             if (explained := self._explain(error)) is error:
                 raise
             raise explained from error
+
+    def count(self, cursor: Any) -> int:
+        """How many rows the statement changed that was run with this cursor."""
+        changed: int = cursor.rowcount
+        return changed
 
     def close(self) -> None:
         """Close it; what is under way is undone."""
@@ -91,8 +106,15 @@ class DriverStatement:
     def run(self, connection: DriverConnection, values: Values = _NOTHING) -> int:
         """Run it, and return how many rows it changed."""
         text, own = self._text(connection.dialect)
-        changed: int = connection.execute(lambda cursor: cursor.execute(text, {**own, **values}).rowcount)
+        changed: int = connection.execute(
+            lambda cursor: connection.count(cursor.execute(text, {**own, **values}))
+        )
         return changed
+
+    def send(self, connection: DriverConnection, values: Values = _NOTHING) -> None:
+        """Run it; an error may come with a later statement of the transaction, or with its end."""
+        text, own = self._text(connection.dialect)
+        connection.execute(lambda cursor: cursor.execute(text, {**own, **values}) and None)
 
     def run_many(self, connection: DriverConnection, many_values: Sequence[Values]) -> int:
         """Run it with each of the values, and return how many rows it changed in all."""
@@ -101,8 +123,7 @@ class DriverStatement:
 
         def work(cursor: Any) -> int:
             cursor.executemany(text, given)
-            changed: int = cursor.rowcount
-            return changed
+            return connection.count(cursor)
 
         return cast(int, connection.execute(work))
 
@@ -128,6 +149,13 @@ class ManyRows:
         if not connection.is_far:
             return self._of_each.run_many(connection, rows)
         return self._of_all.run(connection, {"rows": encode_rows(rows)})
+
+    def send(self, connection: DriverConnection, rows: Sequence[Values]) -> None:
+        """Run it; see ``DriverStatement.send``."""
+        if not connection.is_far:
+            self._of_each.run_many(connection, rows)
+        else:
+            self._of_all.send(connection, {"rows": encode_rows(rows)})
 
 
 encode_rows = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

@@ -80,7 +80,7 @@ class ReceivedWebhooks:
 
         def work(connection: DriverConnection) -> int:
             [(key,)] = _KEEP.rows(connection, values)
-            _PRUNE.run(connection)
+            _PRUNE.send(connection)
             return int(key)
 
         return received._replace(id=self._commits.run(work))

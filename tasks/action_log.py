@@ -26,7 +26,7 @@ class ActionLog:
         """Record an action that is done at ``now``, in microseconds since 1970."""
         [action_id] = self._ids.take(connection, 1)
         action = TaskAction(action_id, task_id, task_type, kind.value, by, now)
-        sql.ADD_ACTION.run(connection, action._asdict())
+        sql.ADD_ACTION.send(connection, action._asdict())
 
     def set_paused(
         self, connection: DriverConnection, task_type: str, by: str | None, now: int, *, paused: bool
@@ -35,9 +35,9 @@ class ActionLog:
         if bool(sql.PAUSED.rows(connection, {"type": task_type})) is paused:
             return False
         if paused:
-            sql.PAUSE.run(connection, {"type": task_type, "paused_by": by, "paused_at_us": now})
+            sql.PAUSE.send(connection, {"type": task_type, "paused_by": by, "paused_at_us": now})
         else:
-            sql.RESUME.run(connection, {"type": task_type})
+            sql.RESUME.send(connection, {"type": task_type})
         self.note(connection, ActionKind.PAUSE if paused else ActionKind.RESUME, by, now, None, task_type)
         return True
 
@@ -46,5 +46,5 @@ class ActionLog:
         """Delete tasks that ended before a time, with what was done to them; returns how many."""
         pruned = [row[0] for row in sql.PRUNE.rows(connection, {"before": ended_before_us, "most": most})]
         if pruned:
-            sql.DROP_ACTIONS.run(connection, {"ids": json.dumps(pruned)})
+            sql.DROP_ACTIONS.send(connection, {"ids": json.dumps(pruned)})
         return len(pruned)

@@ -6,6 +6,7 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     Column,
+    ColumnElement,
     MetaData,
     String,
     Table,
@@ -86,6 +87,23 @@ def _ids_for_postgresql(element: _Ids, compiler: SQLCompiler, **options: Any) ->
     return f"(SELECT value::bigint FROM json_array_elements_text({text}::json))"  # noqa: S608 - the name of a value
 
 
+class _Now(ColumnElement[int]):
+    """When the transaction began: given as ``now``, or as the database knows it without being asked for it before."""
+
+    inherit_cache, type = True, BigInteger()
+
+
+@compiles(_Now, "sqlite")
+def _now_for_sqlite(element: _Now, compiler: SQLCompiler, **options: Any) -> str:
+    return compiler.process(bindparam("now", type_=BigInteger), **options)
+
+
+@compiles(_Now, "postgresql")
+def _now_for_postgresql(element: _Now, compiler: SQLCompiler, **options: Any) -> str:
+    return "(extract(epoch FROM now()) * 1000000)::bigint"
+
+
+NOW = _Now()
 _GIVEN_IDS = _Ids(bindparam("ids"))
 _ROWS = bindparam("rows", type_=Text)
 _STORED = [column.name for column in tasks.c]
@@ -163,9 +181,9 @@ _CLAIMED = {
     "claim": tasks.c.claim + 1,
     "attempt": tasks.c.attempt + 1,
     "locked_by": bindparam("worker"),
-    "locked_at_us": bindparam("now"),
-    "started_at_us": func.coalesce(tasks.c.started_at_us, bindparam("now")),
-    "updated_at_us": bindparam("now"),
+    "locked_at_us": NOW,
+    "started_at_us": func.coalesce(tasks.c.started_at_us, NOW),
+    "updated_at_us": NOW,
 }
 # PostgreSQL may run a subquery more than once, and each time it would lock other rows; a materialized one it runs once.
 _next = _NEXT.cte("next_tasks").prefix_with("MATERIALIZED", dialect="postgresql")
@@ -176,12 +194,12 @@ CLAIM = DriverStatement(
 RENEW = DriverStatement(
     update(tasks)
     .where(tasks.c.id.op("IN")(_GIVEN_IDS), _IS_OURS)
-    .values(locked_at_us=bindparam("now"))
+    .values(locked_at_us=NOW)
     .returning(tasks.c.id, tasks.c.claim, tasks.c.cancel_asked)
 )
 DUE = DriverStatement(
     select(*COLUMNS)
-    .where(PENDING, SCHEDULED, tasks.c.run_at_us <= bindparam("now"))
+    .where(PENDING, SCHEDULED, tasks.c.run_at_us <= NOW)
     .order_by(tasks.c.run_at_us)
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)

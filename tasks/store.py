@@ -110,9 +110,7 @@ class TaskStore:
     def renew(self, worker: str, task_ids: Sequence[int]) -> list[Held]:
         """Renew the locks that ``worker`` still holds on these tasks, and return them."""
         given = {"ids": json.dumps(list(task_ids)), "worker": worker}
-        rows = self._commits.run(
-            lambda connection: sql.RENEW.rows(connection, {**given, "now": connection.now_us})
-        )
+        rows = self._commits.run(lambda connection: sql.RENEW.rows(connection, {**given, **connection.time}))
         return [Held(row[0], row[1], bool(row[2])) for row in rows]
 
     def change(
@@ -176,10 +174,11 @@ class TaskStore:
     # -- inside a transaction -------------------------------------------------------------------------------
 
     def _add(self, connection: DriverConnection, prepared: Sequence[Prepared]) -> tuple[list[Task], int]:
+        # Together: in PostgreSQL the time comes along with the first ids.
+        ids = iter([*self._ids.take(connection, len(prepared))])
         now = connection.now_us
         found: list[Task] = []
         rows: list[dict[str, Any]] = []
-        ids = self._ids.take(connection, len(prepared))
         for one in prepared:
             known = self._known(connection, one, rows)
             if known is None:
@@ -187,7 +186,7 @@ class TaskStore:
                 known = _task_of(rows[-1])
             found.append(known)
         if rows:
-            sql.INSERT.run(connection, rows)
+            sql.INSERT.send(connection, rows)
         return found, len(rows)
 
     @staticmethod
@@ -214,15 +213,14 @@ class TaskStore:
         slots: Mapping[str, int],
         look_for_due: bool,
     ) -> tuple[Turn, list[Task]]:
-        now = connection.now_us
-        recorded, lost, ready = self._record(connection, worker, outcomes, now) if outcomes else ([], [], [])
+        recorded, lost, ready = self._record(connection, worker, outcomes) if outcomes else ([], [], [])
         due_us = None
         if look_for_due:
-            due, due_us = self._make_due_ready(connection, now)
+            due, due_us = self._make_due_ready(connection)
             ready += due
         claimed = []
         for task_type, free in slots.items():
-            given = {"type_": task_type, "slots": free, "worker": worker, "now": now}
+            given = {"type_": task_type, "slots": free, "worker": worker, **connection.time}
             claimed += [Task._make(row) for row in sql.CLAIM.rows(connection, given)]
         claimed.sort(key=lambda task: (-task.priority, task.run_at_us, task.id))
         begun = {task.id for task in claimed}
@@ -230,8 +228,9 @@ class TaskStore:
         return Turn(recorded, lost, claimed, due_us), left
 
     def _record(
-        self, connection: DriverConnection, worker: str, outcomes: Sequence[tuple[Task, Outcome]], now: int
+        self, connection: DriverConnection, worker: str, outcomes: Sequence[tuple[Task, Outcome]]
     ) -> tuple[list[Task], list[int], list[Task]]:
+        now = connection.now_us
         at_once: list[tuple[Task, Task]] = []
         if connection.is_far:
             at_once = self._record_at_once(connection, worker, outcomes, now)
@@ -304,11 +303,11 @@ class TaskStore:
         return [new for _, new in pairs] + self._save(connection, pairs, now)
 
     @staticmethod
-    def _make_due_ready(connection: DriverConnection, now: int) -> tuple[list[Task], int | None]:
-        given = {"now": now, "most": _DUE_AT_ONCE}
+    def _make_due_ready(connection: DriverConnection) -> tuple[list[Task], int | None]:
+        given = {"most": _DUE_AT_ONCE, **connection.time}
         due = [Task._make(row) for row in sql.DUE.rows(connection, given)]
         if due:
-            sql.MAKE_READY.run(connection, {"ids": json.dumps([task.id for task in due])})
+            sql.MAKE_READY.send(connection, {"ids": json.dumps([task.id for task in due])})
         return [task._replace(ready=1) for task in due], sql.NEXT_DUE.rows(connection)[0][0]
 
     def _save(self, connection: DriverConnection, pairs: Sequence[tuple[Task, Task]], now: int) -> list[Task]:
@@ -332,7 +331,7 @@ class TaskStore:
             return []
         ids = self._ids.take(connection, len(followers))
         rows = [_new_row(task_id, one, now) for task_id, one in zip(ids, followers, strict=True)]
-        sql.INSERT.run(connection, rows)
+        sql.INSERT.send(connection, rows)
         return [_task_of(row) for row in rows]
 
     def _tell(self, changed: Sequence[Task]) -> None:

@@ -250,6 +250,8 @@ def wait_until(condition: Callable[[], Any], timeout: float = 30) -> Any:
 
 # Begun first, so that at the end no process works through one of them while the others have nothing left to do.
 LONGEST = (
+    "test_many_processes",
+    "test_chaos",
     "test_kill",
     "test_task_kill",
     "test_console_everywhere",

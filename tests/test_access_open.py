@@ -171,6 +171,20 @@ def test_what_is_forwarded_opens_no_server_under_another_name(open_site: Site) -
     assert open_site.send("GET", "/api/entries", headers=headers).status_code == 421
 
 
+def test_behind_its_own_proxy_an_open_server_looks_at_the_host_that_the_proxy_passes_on(
+    tmp_path: Path,
+) -> None:
+    published = {"host": "0.0.0.0", "published_host": "127.0.0.1", "own_proxies": 1}
+    with site_over(tmp_path / "data", api_keys="", **published) as site:
+        for host, forwarded, status in (
+            ("localhost:5000", "localhost:5000", 200),
+            ("evil.test", "evil.test", 421),
+            ("evil.test", "localhost", 421),  # past the proxy, from a page that wrote the header itself
+        ):
+            headers = {"Host": host, "X-Forwarded-Host": forwarded, "X-Forwarded-For": "10.0.0.7"}
+            assert site.send("GET", "/api/entries", headers=headers).status_code == status
+
+
 def test_names_do_not_matter_where_keys_do(tmp_path: Path) -> None:
     elsewhere = {"Host": "shop.test"}
     with site_over(tmp_path / "keys") as site:
@@ -224,6 +238,10 @@ def test_anonymous_callers_have_the_role_that_was_given_also_beside_keys(
         (Settings(proxies=1, allow_anonymous="read"), False, Role.READ),
         (Settings(proxies=1), False, None),
         (Settings(host="0.0.0.0", published_host="127.0.0.1", proxies=1), False, None),
+        (Settings(host="0.0.0.0", published_host="127.0.0.1", own_proxies=1), False, Role.ADMIN),
+        (Settings(host="0.0.0.0", published_host="127.0.0.1", own_proxies=1, proxies=1), False, None),
+        (Settings(host="0.0.0.0", published_host="0.0.0.0", own_proxies=1), False, None),
+        (Settings(host="127.0.0.1", own_proxies=1), False, None),
         (Settings(host="0.0.0.0"), False, None),
         (Settings(host="shop.test"), False, None),
         (Settings(host="127.0.0.1", published_host="0.0.0.0"), False, None),

@@ -71,6 +71,14 @@ def test_over_https_the_cookie_is_for_https_only(tmp_path: Path) -> None:
         assert page.headers["Set-Cookie"].startswith("afterwrite_8443=")
 
 
+def test_a_proxy_of_its_own_stands_behind_those_of_others(tmp_path: Path) -> None:
+    with site_over(tmp_path / "data", proxies=1, own_proxies=1) as site:
+        said = {"X-Forwarded-Proto": "https, http", "X-Forwarded-Host": "shop.test:8443, nginx:5000"}
+        assert "; Secure;" in site.client().get("/sign-in", headers=said).headers["Set-Cookie"]
+        alone = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "shop.test:8443"}
+        assert "Secure" not in site.client().get("/sign-in", headers=alone).headers["Set-Cookie"]
+
+
 def test_what_no_proxy_wrote_is_not_believed(site: Site) -> None:
     page = site.client().get("/sign-in", headers={"X-Forwarded-Proto": "https", "X-Forwarded-Host": "x:1"})
     assert page.headers["Set-Cookie"].startswith("afterwrite=")

@@ -13,7 +13,7 @@ FLOORS = (
     {"app", "serving", "gunicorn.conf", "worker"},
     {"routes"},
     {"gate"},
-    {"rest_api", "console"},
+    {"rest_api", "console", "worker_health"},
     {"schema", "init_db", "migrate_to_postgres", "service"},
     {"product_mutations", "product_events", "task_mutations", "task_events"},
     {"product_requests", "product_types", "task_types", "loading", "metrics", "recent", "logs"},

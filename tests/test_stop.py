@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import ROOT, ServerProcess, wait_until
+from conftest import ROOT, ServerProcess, process_group, wait_until
 from product_calls import (
     create,
     create_many,
@@ -149,6 +149,15 @@ def test_the_waits_of_one_request_do_not_add_up(make_server: MakeServer) -> None
         took = time.monotonic() - started
     assert {answer["errors"][0]["code"] for answer in answers.values()} == {"WRITE_PENDING"}
     assert took < 10  # and not 20
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@SERVERS
+def test_a_stop_is_heard_while_the_process_that_serves_begins(make_server: MakeServer, kind: str) -> None:
+    server = make_server(SERVER=kind)
+    process = server.launch()
+    wait_until(lambda: len(process_group(process.pid)) > 1)  # there, and loading the application
+    assert server.stop(timeout=20) == 0
 
 
 def test_a_signal_that_the_system_gives_to_another_thread_wakes_the_main_thread() -> None:

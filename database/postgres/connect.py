@@ -14,23 +14,12 @@ from sqlalchemy.exc import InvalidatePoolError
 from database.driver import SCHEMA, DriverConnection
 from database.errors import StoreUnavailable, TransactionConflict
 from database.postgres.address import Address
+from database.postgres.pipelined import PipelinedConnection
 
 _READ_WAIT_SECONDS = 30
 # Two processes that add one key, or one pause, at a time: the second one then finds what the first one added.
 _ADDED_AT_ONCE = frozenset({"tasks_by_key", "paused_task_types_pkey"})
 _CONFLICTS = "40"  # the class of SQLSTATE: transaction rollback, by a deadlock or a serialization failure
-# A process that stands still in the middle of a transaction loses it, and with it the locks that others wait for.
-IDLE_LIMIT = "SET LOCAL idle_in_transaction_session_timeout = '10s'"
-# Every statement of a writer finds its rows by an index; a plan that was made while a table was small, or before its
-# statistics were, would read all of it. Where a small table is read as a whole all the same, PostgreSQL takes that for
-# so dear that it would compile the statement first, for longer by far than it runs.
-_PLANS = (
-    "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; "
-    "SET LOCAL jit = off"
-)
-_TIME = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
-# A transaction begins with the database's own time: clocks of machines differ.
-_BEGIN = f"BEGIN; {IDLE_LIMIT}; {_PLANS}; {_TIME}"
 
 
 def connect(address: Address, *, prepared: bool = True) -> "psycopg.Connection[Any]":
@@ -72,15 +61,7 @@ def open_writer(address: Address, *, prepared: bool = True) -> DriverConnection:
         return explained(f"PostgreSQL at {address} cannot be used", error)
 
     dialect = PGDialect_psycopg()  # type: ignore[no-untyped-call]
-    return DriverConnection(raw, dialect, _begin, explain, lambda: is_alive(raw))
-
-
-def _begin(cursor: Any) -> int:
-    cursor.execute(_BEGIN)
-    while cursor.nextset():  # the last one has the time
-        pass
-    [now_us] = cursor.fetchone()
-    return int(now_us)
+    return PipelinedConnection(raw, dialect, explain, lambda: is_alive(raw))
 
 
 def open_reader(address: Address, connections: int, *, prepared: bool = True, writes: bool = True) -> Engine:

@@ -1,0 +1,164 @@
+"""Tests the image and docker-compose.yml: the one server, and the profile `scale`, are whole, safe and fit together."""
+
+import re
+from typing import Any
+
+import pytest
+from compose_file import APP, ROOT, SCALE, composition, passed_settings, services
+
+from access.opening import anonymous_role
+from access.roles import Role
+from database.postgres.address import address_of
+from settings import Settings, SettingsError, from_environment
+
+PROGRAMS = ("app", "api", "worker")
+OURS = (*PROGRAMS, "client")
+VARIABLE = re.compile(r"\$\{([A-Z_]+):-(.*?)\}")
+
+
+def settings_in(service: str, **given: str) -> Settings:
+    """What the program in a container reads when docker.sh was given these variables."""
+    image = dict(re.findall(r"^ *(?:ENV )?([A-Z_]+)=(\S+)", _text("Dockerfile"), re.MULTILINE))
+    own = {name: _filled_in(value, given) for name, value in services()[service]["environment"].items()}
+    return from_environment({**image, **own})
+
+
+def _filled_in(value: str, given: dict[str, str]) -> str:
+    return VARIABLE.sub(lambda found: given.get(found[1]) or found[2], value)
+
+
+def _text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def _seconds(service: str) -> int:
+    return int(services()[service]["stop_grace_period"].removesuffix("s"))
+
+
+def test_without_a_profile_there_is_the_one_server() -> None:
+    assert {name for name, service in services().items() if "profiles" not in service} == set(APP)
+    assert {name for name, service in services().items() if service.get("profiles") == ["scale"]} == set(
+        SCALE
+    )
+
+
+@pytest.mark.parametrize("name", [*APP, *SCALE, "client"])
+def test_no_container_may_more_than_it_needs(name: str) -> None:
+    service = services()[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert not service.keys() & {"privileged", "cap_add", "devices", "pid", "ipc"}
+    if name not in OURS:  # whose image has a user
+        assert service["user"] == service["image"].partition(":")[0]
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_container_has_longer_to_stop_than_tasks_and_drain_may_take(name: str) -> None:
+    assert _seconds(name) > settings_in(name).longest_stop_seconds + 15
+
+
+@pytest.mark.parametrize("script", ["docker.sh", "docker.bat"])
+def test_the_scripts_say_how_long_a_stop_takes(script: str) -> None:
+    settings = settings_in("app")
+    assert f"for {settings.stop_seconds + settings.task_stop_seconds} s at most" in _text(script)
+
+
+def test_only_what_answers_requests_has_a_port_and_on_this_machine_only() -> None:
+    published = {name: service["ports"] for name, service in services().items() if "ports" in service}
+    here = ["${PUBLISHED_HOST:-127.0.0.1}:${PORT:-5000}:5000"]
+    assert published == {"app": here, "nginx": here}
+
+
+@pytest.mark.parametrize("name", ["app", "api"])
+def test_a_server_is_open_only_where_this_machine_alone_reaches_it(name: str) -> None:
+    settings = settings_in(name)
+    assert settings.host == "0.0.0.0"  # so that others must be let in
+    assert anonymous_role(settings, has_keys=False) is Role.ADMIN
+    for given in ({"PUBLISHED_HOST": "0.0.0.0"}, {"PROXIES": "1"}):
+        with pytest.raises(SettingsError, match="there are no keys"):
+            anonymous_role(settings_in(name, **given), has_keys=False)
+
+
+def test_the_api_believes_its_nginx_and_the_one_server_nobody() -> None:
+    assert [settings_in(name).own_proxies for name in ("app", "api")] == [0, 1]
+
+
+def test_settings_that_are_passed_on_exist_and_go_to_every_program() -> None:
+    assert passed_settings()
+    assert set(passed_settings()) <= {name.upper() for name in Settings.__dataclass_fields__}
+    for name in ("api", "worker"):
+        assert passed_settings(name) == passed_settings()
+
+
+def test_api_and_workers_share_one_database_and_the_work() -> None:
+    api, worker = settings_in("api"), settings_in("worker")
+    assert api.database_url == worker.database_url
+    assert (api.run_workers, services()["worker"]["command"]) == ("off", ["python", "worker.py"])
+    assert services()["api"]["scale"] == services()["worker"]["scale"] == 2
+    address, postgres = address_of(api).url, services()["postgres"]["environment"]
+    assert (address.host, address.port) == ("postgres", 5432)
+    assert (address.username, address.database) == (postgres["POSTGRES_USER"], postgres["POSTGRES_DB"])
+
+
+def test_every_api_container_reads_the_keys_that_docker_sh_makes() -> None:
+    assert services()["api"]["volumes"] == services()["app"]["volumes"] == ["data:/data"]
+    assert str(settings_in("api").data_dir) == str(settings_in("app").data_dir) == "/data"
+
+
+def test_the_password_has_no_default_and_is_on_no_command_line() -> None:
+    given = "${POSTGRES_PASSWORD:-}"
+    assert services()["postgres"]["environment"]["POSTGRES_PASSWORD"] == given
+    for name in ("api", "worker"):
+        assert services()[name]["environment"]["PGPASSWORD"] == given
+    assert _text("docker-compose.yml").count("POSTGRES_PASSWORD:-") == 2
+    assert "/.env" in [f"/{line}" for line in _text(".gitignore").splitlines()]
+    assert ".*" in _text(".dockerignore").splitlines()
+
+
+def test_nobody_but_api_and_workers_reaches_postgresql() -> None:
+    reached = {name: service.get("networks", ["default"]) for name, service in services().items()}
+    assert {name for name, networks in reached.items() if "database" in networks} == {
+        "api",
+        "worker",
+        "postgres",
+    }
+    assert reached["postgres"] == ["database"]
+    assert composition()["networks"]["database"] == {"internal": True}
+
+
+def test_api_and_workers_start_when_postgresql_answers() -> None:
+    for name in ("api", "worker"):
+        assert services()[name]["depends_on"] == {"postgres": {"condition": "service_healthy"}}
+
+
+@pytest.mark.parametrize("name", ["nginx", "postgres"])
+def test_what_is_not_ours_has_a_check_of_its_own(name: str) -> None:
+    assert services()[name]["healthcheck"]["test"][0] == "CMD"
+
+
+def test_the_check_of_the_image_finds_a_container_of_workers() -> None:
+    worker = settings_in("worker")
+    assert worker.metrics_port == worker.port
+    assert worker.host == "127.0.0.1"  # without keys, so for this container only
+
+
+def test_commands_for_the_profile_are_run_where_nginx_is_at_the_address_of_the_server() -> None:
+    client: dict[str, Any] = services()["client"]
+    assert client["network_mode"] == "service:nginx"
+    assert client["environment"] == {"API_KEY": None}  # as it is where docker.sh was called
+    assert re.findall(r"listen (\d+);", _text("docker/nginx.conf")) == [str(settings_in("api").port)]
+
+
+def test_the_image_runs_as_its_own_user_with_exec_forms() -> None:
+    lines = [line.strip() for line in _text("Dockerfile").splitlines()]
+    assert "FROM python:3.13-slim" in lines
+    assert "USER afterwrite" in lines
+    assert 'CMD ["python", "-m", "devkit.serve"]' in lines
+    check = '["python", "-m", "devkit.health"]'
+    assert any(line.startswith("HEALTHCHECK") and line.endswith(check) for line in lines)
+
+
+def test_the_image_has_what_postgresql_needs() -> None:
+    assert "--requirement requirements-postgres.txt" in _text("Dockerfile")
+    assert "-r requirements.txt" in _text("requirements-postgres.txt").splitlines()

@@ -1,0 +1,212 @@
+"""Runs docker.sh with a stand-in for docker that writes down how it is called."""
+
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from compose_file import ROOT
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., tuple[subprocess.CompletedProcess[str], list[str]]]:
+    """Run docker.sh with the arguments; return the process and the calls of docker, one line each."""
+    if sys.platform == "win32":
+        pytest.skip("docker.sh is for Linux and macOS")
+    calls, project = tmp_path / "calls", tmp_path / "project"
+    project.mkdir()
+    script = shutil.copy(ROOT / "docker.sh", project)
+    for name in ("docker", "docker-compose"):
+        stand_in = tmp_path / "bin" / name
+        stand_in.parent.mkdir(exist_ok=True)
+        stand_in.write_text(
+            "#!/bin/sh\n[ \"$*\" = 'compose version' ] && exit ${NO_PLUGIN:-0}\n"
+            f'echo "{name} $*" >>{calls}\n'
+            '[ -n "${FAILS:-}" ] || exit 0\ncase "$*" in *$FAILS*) exit 3 ;; esac\n'
+        )
+        stand_in.chmod(stand_in.stat().st_mode | stat.S_IXUSR)
+
+    def run_script(
+        *arguments: str, typed: str = "", **variables: str
+    ) -> tuple[subprocess.CompletedProcess[str], list[str]]:
+        calls.write_text("")
+        path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
+        environment = {**os.environ, "PATH": path, **variables}
+        answer = subprocess.run(
+            [script, *arguments],
+            cwd=tmp_path,
+            env=environment,
+            input=typed,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        return answer, calls.read_text().splitlines()
+
+    return run_script
+
+
+Run = Callable[..., tuple[subprocess.CompletedProcess[str], list[str]]]
+SCALE = "docker compose --profile scale"
+START_SCALE = f"{SCALE} up --detach nginx worker"
+READY_SCALE = [
+    f"{SCALE} exec -T api python -m devkit.health --wait 60",
+    f"{SCALE} run --rm --no-deps -T client python -m devkit.health --wait 60",
+]
+READY = "docker compose exec -T --env API_KEY app python -m devkit.health --wait 60"
+
+
+def test_without_a_verb_help_is_printed_and_nothing_runs(run: Run) -> None:
+    answer, calls = run()
+    assert answer.returncode == 0
+    assert answer.stdout.startswith("usage: docker.sh VERB")
+    assert calls == []
+
+
+def test_an_unknown_verb_is_refused(run: Run) -> None:
+    answer, calls = run("strat")
+    assert (answer.returncode, calls) == (2, [])
+    assert "there is no verb 'strat'" in answer.stderr
+
+
+def test_up_builds_starts_and_waits(run: Run) -> None:
+    answer, calls = run("up", PORT="8080")
+    assert calls == ["docker build --tag afterwrite .", "docker compose up --detach", READY]
+    assert "Ready: http://127.0.0.1:8080 " in answer.stdout
+
+
+def test_the_older_docker_compose_is_used_where_the_plugin_is_missing(run: Run) -> None:
+    assert run("stop", NO_PLUGIN="1")[1] == ["docker-compose --profile scale stop"]
+
+
+def test_a_file_is_loaded_between_stop_and_start(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "my feed.csv").touch()
+    answer, calls = run("init-db", "my feed.csv")
+    assert answer.returncode == 0, answer.stderr
+    mount = f"--volume {tmp_path.resolve()}/my feed.csv:/input/my feed.csv:ro"
+    load = f"docker compose run --rm --no-deps -T {mount} app python init_db.py /input/my feed.csv"
+    assert calls == ["docker compose stop", load, "docker compose up --detach", READY]
+
+
+def test_a_load_that_fails_is_reported_and_the_server_started_again(run: Run) -> None:
+    answer, calls = run("init-db", FAILS="init_db.py")
+    assert answer.returncode == 3
+    assert calls[-2:] == ["docker compose up --detach", READY]
+
+
+def test_a_file_that_is_not_there_stops_nothing(run: Run) -> None:
+    answer, calls = run("init-db", "none.csv")
+    assert (answer.returncode, calls) == (1, [])
+    assert "there is no file" in answer.stderr
+
+
+def test_a_failed_build_starts_nothing(run: Run) -> None:
+    answer, calls = run("up", FAILS="build")
+    assert (answer.returncode, calls) == (3, ["docker build --tag afterwrite ."])
+
+
+@pytest.mark.parametrize(("typed", "removes"), [("y\n", True), ("n\n", False), ("", False)])
+def test_clean_asks_before_it_removes(run: Run, typed: str, removes: bool) -> None:
+    answer, calls = run("clean", typed=typed)
+    assert bool(calls) is removes
+    assert answer.returncode == (0 if removes else 1)
+
+
+def test_clean_removes_without_a_question_when_told_so(run: Run) -> None:
+    down = "docker compose --profile scale down --volumes --rmi all --remove-orphans"
+    assert run("clean", "--yes")[1] == [down]
+
+
+def test_a_document_is_sent_as_one_argument(run: Run) -> None:
+    # The key goes on by its name: everybody on the machine may read what stands on a command line.
+    assert run("graphql", "{ queue { depth } }", API_KEY="aw_x")[1] == [
+        "docker compose exec -T --env API_KEY app python -m devkit.ask { queue { depth } }"
+    ]
+
+
+def test_keys_are_made_without_a_running_server(run: Run) -> None:
+    _answer, calls = run("key", "add", "ann", "--role", "read")
+    assert calls == ["docker compose run --rm --no-deps -T app python -m devkit.keys add ann --role read"]
+
+
+# With the profile
+
+
+def test_up_with_the_profile_names_what_it_starts(run: Run) -> None:
+    answer, calls = run("up", "--profile", "scale", POSTGRES_PASSWORD="given")
+    assert calls == ["docker build --tag afterwrite .", START_SCALE, *READY_SCALE]
+    assert answer.returncode == 0
+
+
+def test_the_password_of_the_profile_is_made_once_and_kept(run: Run, tmp_path: Path) -> None:
+    kept = tmp_path / "project" / ".env"
+    kept.write_text("OTHER=1")  # without an end of its line
+    said = [run("start", "--profile", "scale", POSTGRES_PASSWORD="")[0].stdout for _ in range(2)]
+    assert re.fullmatch(r"OTHER=1\nPOSTGRES_PASSWORD=[0-9a-f]{48}\n", kept.read_text())
+    assert ["Made a password" in text for text in said] == [True, False]
+    assert re.search(r"=(.*)\n$", kept.read_text())[1] not in said[0]  # type: ignore[index]
+
+
+def test_nobody_else_reads_the_password(run: Run, tmp_path: Path) -> None:
+    run("start", "--profile", "scale", POSTGRES_PASSWORD="")
+    assert stat.S_IMODE((tmp_path / "project" / ".env").stat().st_mode) == 0o600
+
+
+def test_a_password_that_is_given_is_kept_nowhere(run: Run, tmp_path: Path) -> None:
+    run("start", "--profile", "scale", POSTGRES_PASSWORD="given")
+    run("start", POSTGRES_PASSWORD="")
+    assert not (tmp_path / "project" / ".env").exists()
+
+
+@pytest.mark.parametrize("given", [["scal"], []])
+def test_an_unknown_profile_is_refused(run: Run, given: list[str]) -> None:
+    answer, calls = run("up", "--profile", *given)
+    assert (answer.returncode, calls) == (2, [])
+    assert "--profile scale is the only one" in answer.stderr
+
+
+def test_whatever_runs_is_stopped_and_cleaned(run: Run) -> None:
+    for given in ([], ["--profile", "scale"]):
+        assert run("stop", *given)[1][0].endswith("--profile scale stop")
+        [down] = run("clean", *given, "--yes")[1]
+        assert down.endswith("--profile scale down --volumes --rmi all --remove-orphans")
+
+
+def test_commands_of_the_profile_ask_nginx(run: Run) -> None:
+    client = f"{SCALE} run --rm --no-deps -T client"
+    document = ["graphql", "--profile", "scale", "{ queue { depth } }"]
+    assert run(*document)[1] == [f"{client} python -m devkit.ask {{ queue {{ depth }} }}"]
+    _answer, calls = run("test", "--profile", "scale", "--verbose", POSTGRES_PASSWORD="given")
+    assert calls[-1] == f"{client} python integration_test.py --verbose"
+
+
+def test_the_log_of_the_profile_is_shown_also_after_a_failure(run: Run) -> None:
+    tested = run("test-debug", "--profile", "scale", POSTGRES_PASSWORD="given", FAILS="integration_test.py")
+    assert tested[0].returncode == 3
+    assert tested[1][-1] == f"{SCALE} logs --tail 50"
+
+
+def test_a_file_is_loaded_into_postgresql_while_it_serves(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "feed.csv").touch()
+    answer, calls = run("init-db", "--profile", "scale", "feed.csv", POSTGRES_PASSWORD="given")
+    assert answer.returncode == 0, answer.stderr
+    mount = f"--volume {tmp_path.resolve()}/feed.csv:/input/feed.csv:ro"
+    load = f"{SCALE} run --rm --no-deps -T {mount} api python init_db.py /input/feed.csv"
+    assert calls == [START_SCALE, load, START_SCALE, *READY_SCALE]
+
+
+def test_a_key_of_the_profile_is_made_in_a_container_of_the_api(run: Run) -> None:
+    _answer, calls = run("key", "--profile", "scale", "add", "ann", "--role", "read")
+    assert calls == [f"{SCALE} run --rm --no-deps -T api python -m devkit.keys add ann --role read"]
+
+
+def test_the_one_server_stops_before_its_data_is_copied(run: Run) -> None:
+    answer, calls = run("migrate-to-postgres", POSTGRES_PASSWORD="given")
+    copy = f"{SCALE} run --rm -T api python migrate_to_postgres.py"
+    assert calls == ["docker build --tag afterwrite .", f"{SCALE} stop", copy]
+    assert answer.returncode == 0

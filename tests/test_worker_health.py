@@ -1,0 +1,110 @@
+"""A process that runs tasks answers /health and /metrics on a port of its own."""
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+from conftest import Client
+from prometheus_client import CollectorRegistry, Gauge
+
+from background import BackgroundLoop
+from devkit.health import health
+from devkit.place import Place, free_port
+from settings import Settings, SettingsError
+from tasks.manager import ManagerStatus
+from worker_health import HealthServer
+
+WELL = ManagerStatus(
+    name="here-1-abcd", running={"entry": 2}, ended={}, retried=0, lost=0, trouble=None, integrations={}
+)
+
+
+class Worker:
+    """What a process of workers has to do with its port."""
+
+    def __init__(self) -> None:
+        self.background, self.registry, self.status = BackgroundLoop(), CollectorRegistry(), WELL
+        self.settings = Settings(metrics_port=free_port("127.0.0.1"))
+        self.server = HealthServer(self.settings, self.background, lambda: self.status, self.registry)
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        """Status and body of the answer."""
+        client = Client(self.settings.metrics_port)
+        try:
+            return client.request("GET", path)
+        finally:
+            client.close()
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    found = Worker()
+    found.background.start()
+    found.server.start()
+    yield found
+    found.server.stop()
+    found.background.stop()
+
+
+@contextmanager
+def held(background: BackgroundLoop) -> Iterator[None]:
+    """Somebody works on the loop and does not give way."""
+    begun, end = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        begun.set()
+        end.wait(60)
+
+    background.loop.call_soon_threadsafe(hold)
+    assert begun.wait(10)
+    try:
+        yield
+    finally:
+        end.set()
+
+
+def test_a_process_that_works_is_well(worker: Worker) -> None:
+    status, body = worker.get("/health")
+    told = json.loads(body)
+    assert (status, told["status"]) == (200, "ok")
+    assert told["tasks"] == {"worker": "here-1-abcd", "running": {"entry": 2}}
+
+
+def test_the_check_of_a_container_understands_the_answer(worker: Worker) -> None:
+    place = Place(worker.settings.data_dir, "127.0.0.1", worker.settings.metrics_port)
+    assert (health(place) or {})["status"] == "ok"
+    with held(worker.background):
+        assert health(place) is None
+
+
+def test_trouble_with_the_database_is_told_and_restarts_nothing(worker: Worker) -> None:
+    worker.status = replace(WELL, trouble="PostgreSQL at postgresql://shop@db/shop cannot be used")
+    status, body = worker.get("/health")
+    assert (status, json.loads(body)["status"]) == (200, "degraded")
+    assert b"postgresql://" not in body  # anybody may ask
+
+
+def test_a_loop_that_does_not_answer_is_not_well(worker: Worker) -> None:
+    with held(worker.background):
+        status, body = worker.get("/health")
+        assert (status, json.loads(body)["status"]) == (503, "stuck")
+    assert worker.get("/health")[0] == 200
+
+
+def test_figures_are_there_and_nothing_else(worker: Worker) -> None:
+    Gauge("afterwrite_of_a_test", "A figure", registry=worker.registry).set(7)
+    status, body = worker.get("/metrics")
+    assert status == 200
+    assert b"\nafterwrite_of_a_test 7.0\n" in body
+    assert worker.get("/")[0] == 404
+
+
+def test_a_port_that_is_taken_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(SettingsError, match=f"METRICS_PORT={port} of 127.0.0.1 cannot be listened on"):
+            HealthServer(Settings(metrics_port=port), BackgroundLoop(), lambda: WELL, CollectorRegistry())

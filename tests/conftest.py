@@ -279,8 +279,7 @@ DATABASES = ("sqlite", "postgresql")
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run what uses a database on both, save what is marked ``one_database``."""
-    embedded = metafunc.definition.get_closest_marker("one_database")
-    if embedded is None:
+    if metafunc.definition.get_closest_marker("one_database") is None:
         for name in {"database", "module_database"}.intersection(metafunc.fixturenames):
             metafunc.parametrize(name, DATABASES, indirect=True)
 
@@ -299,12 +298,15 @@ def lent_databases() -> Iterator["LentDatabases"]:
 @contextlib.contextmanager
 def opened(request: pytest.FixtureRequest, folder: Path) -> Iterator["Database"]:
     """The database that the parameter of a fixture says."""
-    from databases import EmbeddedDatabase, PostgresDatabase
+    from databases import EmbeddedDatabase
 
     if getattr(request, "param", "sqlite") == "sqlite":
         yield EmbeddedDatabase(folder)
         return
-    with request.getfixturevalue("lent_databases").lend() as url:
+    lent = request.getfixturevalue("lent_databases")  # skips the test where there is no PostgreSQL
+    from postgres_database import PostgresDatabase
+
+    with lent.lend() as url:
         yield PostgresDatabase(folder, url)
 
 

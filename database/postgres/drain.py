@@ -19,7 +19,7 @@ import psycopg
 from database.driver import SCHEMA
 from database.errors import StoreUnavailable, TransactionConflict
 from database.postgres.connect import explained, is_alive
-from database.postgres.pipelined import IDLE_LIMIT
+from database.postgres.pipelined import SETTINGS
 from database.settling import StoreAway, refused, work_out
 from database.write_store import SettledBatch
 from product import Product
@@ -250,7 +250,7 @@ class Drain:
 async def _begin(connection: Connection, limit: int) -> tuple[_State, list[Write]]:
     async with connection.pipeline():
         await connection.execute("BEGIN")
-        await connection.execute(f"SELECT {IDLE_LIMIT}")
+        await connection.execute(f"SELECT {SETTINGS}")
         await connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
         # Each statement sees what was committed before it: these two what was so before the lock was ours.
         state = await connection.execute(_STATE)

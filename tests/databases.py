@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from database.postgres.sharing import Sharing
 
 LIMITS = Limits(max_writes=10_000, max_bytes=1 << 26, idempotency_seconds=3600)
-CONNECTIONS = 4  # of one process; many tests run at a time on one server
 
 
 class OpenTasks(NamedTuple):
@@ -70,6 +69,12 @@ class Database(Protocol):
 
     def check_integrity(self) -> None:
         """Let a file of SQLite check itself; PostgreSQL has no such thing."""
+
+    def check_mode(self) -> None:
+        """A file of SQLite is in the mode in which a server uses it; PostgreSQL has no such thing."""
+
+    def indexes(self) -> list[Any]:
+        """The names and definitions of all indexes of the products."""
 
     def no_drain(self) -> AbstractContextManager[None]:
         """Nobody can apply a write inside."""
@@ -155,6 +160,16 @@ class EmbeddedDatabase:
         with closing(sqlite3.connect(self.folder / "products.db")) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
+    def check_mode(self) -> None:
+        """Check the products."""
+        with closing(sqlite3.connect(self.folder / "products.db")) as connection:
+            assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+    def indexes(self) -> list[Any]:
+        """All that its schema has."""
+        with closing(sqlite3.connect(self.folder / "products.db")) as connection:
+            return connection.execute("SELECT name, sql FROM sqlite_schema ORDER BY name").fetchall()
+
     @contextmanager
     def no_drain(self) -> Iterator[None]:
         """Another process holds the lock of the product database."""
@@ -196,105 +211,6 @@ class EmbeddedDatabase:
         """Ask for the plan."""
         plan = str(self.rows(f"EXPLAIN QUERY PLAN {statement}"))
         return "INDEX" in plan and "TEMP B-TREE" not in plan
-
-
-class PostgresDatabase:
-    """A database of PostgreSQL; see ``Database``."""
-
-    def __init__(self, folder: Path, url: str) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.folder, self.url = folder, url
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """Its address."""
-        return {"DATABASE_URL": self.url, "DATABASE_CONNECTIONS": str(CONNECTIONS)}
-
-    def settings(self, **given: Any) -> Settings:
-        """Those of one of many processes."""
-        address = {"database_url": self.url, "database_connections": CONNECTIONS}
-        return Settings(**{"data_dir": self.folder, **address, **given})
-
-    def open_tasks(self) -> OpenTasks:
-        """Open it as a server does."""
-        from database.postgres.stores import PostgresStores
-
-        stores = PostgresStores(self.settings(), LIMITS, "server")
-        return OpenTasks(stores.tasks, stores.sharing, stores.name)
-
-    def open_stores(self, limits: Limits) -> Stores:
-        """Open it as a server does."""
-        from database.postgres.stores import PostgresStores
-
-        return PostgresStores(self.settings(), limits, "server")
-
-    def age_keys(self, seconds: int) -> None:
-        """Move the time of their use back."""
-        self.rows("UPDATE idempotency_keys SET used_at_us = used_at_us - ?", seconds * 1_000_000)
-
-    def rows(self, statement: str, *values: object) -> list[Any]:
-        """Run it in the schema of the program."""
-        with self._connection() as connection:
-            cursor = connection.execute(statement.replace("?", "%s").encode(), values or None)
-            return cursor.fetchall() if cursor.description else []
-
-    def journal(self) -> list[Any]:
-        """Read the table."""
-        return self.rows("SELECT id, arguments FROM writes ORDER BY id")
-
-    def check_integrity(self) -> None:
-        """Nothing to be done."""
-
-    @contextmanager
-    def no_drain(self) -> Iterator[None]:
-        """Hold the lock that every transaction of a drain takes."""
-        from database.postgres.drain import LOCK
-
-        with self._connection() as connection:
-            connection.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
-            yield
-
-    @contextmanager
-    def held(self, *statements: str) -> Iterator[None]:
-        """Lock the table."""
-        with self._connection() as connection, connection.transaction():
-            connection.execute("LOCK TABLE tasks IN EXCLUSIVE MODE")
-            for statement in statements:
-                connection.execute(statement.encode())
-            yield
-
-    def has_waiting(self) -> bool:
-        """Whether a session of this database waits for a lock."""
-        [(waiting,)] = self.rows(
-            "SELECT count(*) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        )
-        return bool(waiting)
-
-    @contextmanager
-    def refusing(self, table: str, condition: str) -> Iterator[None]:
-        """Refuse it with a constraint."""
-        self.rows(
-            f"ALTER TABLE {table} ADD CONSTRAINT picky CHECK (NOT coalesce({condition}, false)) NOT VALID"
-        )
-        yield
-        self.rows(f"ALTER TABLE {table} DROP CONSTRAINT picky")
-
-    def is_by_index(self, statement: str) -> bool:
-        """Ask for the plan when nothing else than an index would do; a small table is read as a whole otherwise."""
-        with self._connection() as connection:
-            connection.execute("SET enable_seqscan = off")
-            connection.execute("SET enable_sort = off")
-            plan = str(connection.execute(f"EXPLAIN {statement}".encode()).fetchall())
-        return "Index" in plan and "Sort" not in plan and "Seq Scan" not in plan
-
-    @contextmanager
-    def _connection(self) -> Iterator[Any]:
-        import psycopg
-
-        plain = self.url.replace("postgresql+psycopg", "postgresql")
-        with psycopg.connect(plain, autocommit=True, options="-c search_path=afterwrite") as connection:
-            yield connection
 
 
 def make_task_database(path: Path) -> None:

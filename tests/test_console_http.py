@@ -112,6 +112,7 @@ def test_a_form_sent_again_with_other_values_gets_a_key_of_its_own(visitor: Cons
     assert "with other values" in visitor.post("/entries", {**entry, "title": "Bye"}).text
 
 
+@pytest.mark.one_database("it never comes to the database")
 def test_a_task_form_tells_everything_that_is_wrong_at_once(visitor: ConsoleClient) -> None:
     empty = visitor.post("/tasks/new/customer")
     assert empty.text.count("Give a value") == 2
@@ -122,6 +123,7 @@ def test_a_task_form_tells_everything_that_is_wrong_at_once(visitor: ConsoleClie
     assert "Give an object with a list of products" in visitor.post("/process", {"payload": "[1]"}).text
 
 
+@pytest.mark.one_database("it never comes to the database")
 @pytest.mark.parametrize("path", ["/nothing", "/tasks/abc", "/entries/5"])
 def test_a_mistyped_address_gets_a_browser_a_page_and_a_program_json(
     visitor: ConsoleClient, path: str
@@ -140,6 +142,7 @@ def test_a_refused_row_of_a_json_array_is_found_by_its_place(visitor: ConsoleCli
     assert "element 2</span>" not in answer.text
 
 
+@pytest.mark.one_database("it never comes to the database")
 @pytest.mark.parametrize("number", [2**63, 10**30])
 def test_a_number_that_is_no_id_finds_nothing(visitor: ConsoleClient, number: int) -> None:
     for path in ("/writes/{}", "/tasks/{}", "/products/{}", "/products/{}/delete"):
@@ -154,6 +157,9 @@ def test_a_number_that_is_no_id_finds_nothing(visitor: ConsoleClient, number: in
         assert visitor.post(path.format(number)).status_code in (404, 409)
 
 
+@pytest.mark.one_database("it never comes to the database")
+@pytest.mark.one_database("it never comes to the database")
+@pytest.mark.one_database("it never comes to the database")
 @pytest.mark.parametrize(
     "payload", ["[" * 500 + "]" * 500, '{"products": [], "products": []}', "NaN", '"\\ud800"']
 )
@@ -170,6 +176,7 @@ def test_many_categories_make_no_heavy_page(server: ServerProcess, visitor: Cons
     assert '<option value="Kind 899" selected>' in page.text
 
 
+@pytest.mark.one_database("it never comes to the database")
 def test_a_few_files_at_a_time_leave_threads_to_the_others(make_server: MakeServer) -> None:
     server = make_server(THREADS="26").start()  # three of them for files
     visitor = ConsoleClient(server)
@@ -254,6 +261,7 @@ def test_a_file_that_cannot_be_read_is_refused(
     assert told in answer.text
 
 
+@pytest.mark.one_database("it never comes to the database")
 def test_a_file_that_is_too_long_is_refused(make_server: MakeServer) -> None:
     server = make_server(UPLOAD_MAX_BYTES="10000").start()
     visitor = ConsoleClient(server)

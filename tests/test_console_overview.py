@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from conftest import ServerProcess
 from console_pages import ROWS, console_of, create_product, dialog, fill, row, toast
 from playwright.sync_api import expect
@@ -60,6 +61,7 @@ def test_a_receipt_moves_from_queued_to_applied_while_one_looks_on(
         expect(row(other, "Create product 1")).to_contain_text("APPLIED")
 
 
+@pytest.mark.one_database("a browser is slow, and what it does here asks nothing new of the database")
 def test_writes_are_found_by_status_and_product_and_tried_again(
     server: ServerProcess, tmp_path: Path
 ) -> None:

@@ -5,6 +5,7 @@ import io
 import json
 from pathlib import Path
 
+import pytest
 from conftest import ServerProcess
 from console_pages import ROWS, console_of, create_product, dialog, fill, row
 from playwright.sync_api import Page, expect
@@ -121,6 +122,7 @@ def test_the_list_is_searched_filtered_sorted_and_paged_and_the_url_keeps_it(
         expect(page.get_by_text("120 products")).to_be_visible()
 
 
+@pytest.mark.one_database("a browser is slow, and what it does here asks nothing new of the database")
 def test_a_file_is_uploaded_with_its_refused_rows_told_and_given_out_again(
     server: ServerProcess, tmp_path: Path
 ) -> None:
@@ -153,6 +155,7 @@ def test_a_file_is_uploaded_with_its_refused_rows_told_and_given_out_again(
         assert json.loads(waiting.value.path().read_text(encoding="utf-8"))["title"] == "Shelf"
 
 
+@pytest.mark.one_database("a browser is slow, and what it does here asks nothing new of the database")
 def test_a_file_that_is_no_product_file_is_refused_with_its_name(
     server: ServerProcess, tmp_path: Path
 ) -> None:
@@ -167,6 +170,7 @@ def test_a_file_that_is_no_product_file_is_refused_with_its_name(
     assert server.query("{ products { totalCount } }") == {"products": {"totalCount": 0}}
 
 
+@pytest.mark.one_database("a browser is slow, and what it does here asks nothing new of the database")
 def test_a_picture_that_cannot_be_loaded_leaves_a_letter(server: ServerProcess, tmp_path: Path) -> None:
     with console_of(server, tmp_path) as visit:
         page = visit.page
@@ -180,6 +184,7 @@ def test_a_picture_that_cannot_be_loaded_leaves_a_letter(server: ServerProcess, 
         visit.complaints = [text for text in visit.complaints if "404" not in text]
 
 
+@pytest.mark.one_database("a browser is slow, and what it does here asks nothing new of the database")
 def test_an_edit_leaves_alone_what_another_one_changed_meanwhile(
     server: ServerProcess, tmp_path: Path
 ) -> None:

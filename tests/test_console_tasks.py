@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from conftest import ServerProcess
 from console_pages import ROWS, console_of, dialog, fill, row, toast
 from playwright.sync_api import expect
@@ -13,6 +14,7 @@ from playwright.sync_api import expect
 MakeServer = Callable[..., ServerProcess]
 
 
+@pytest.mark.one_database("a browser is slow, and what it does here asks nothing new of the database")
 def test_a_customer_pays_and_is_refunded(server: ServerProcess, tmp_path: Path) -> None:
     with console_of(server, tmp_path) as visit:
         page = visit.page
@@ -92,6 +94,7 @@ def test_a_type_is_paused_and_a_task_cancelled_and_retried(server: ServerProcess
         expect(told).to_contain_text(re.compile("Cancel.*Retry", re.DOTALL))
 
 
+@pytest.mark.one_database("a browser is slow, and what it does here asks nothing new of the database")
 def test_entries_are_seen_going_through_their_stages(make_server: MakeServer, tmp_path: Path) -> None:
     server = make_server(STAGE_SECONDS="1", CONSOLE_POLL_SECONDS="1").start()
     with console_of(server, tmp_path) as visit:
@@ -118,6 +121,7 @@ def test_entries_are_seen_going_through_their_stages(make_server: MakeServer, tm
         expect(page.get_by_text("No entry fits")).to_be_visible()
 
 
+@pytest.mark.one_database("a browser is slow, and what it does here asks nothing new of the database")
 def test_an_entry_that_fails_says_so_over_the_page(make_server: MakeServer, tmp_path: Path) -> None:
     server = make_server(STAGE_SECONDS="3600", CONSOLE_POLL_SECONDS="1").start()
     with console_of(server, tmp_path) as visit:

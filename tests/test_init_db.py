@@ -5,22 +5,21 @@ import io
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import ROOT, ServerProcess
+from databases import Database
 
 import init_db
 from database.catalogue_load import stored_values
-from database.products import Products
-from database.sqlite.engine import open_reader
 from database.sqlite.journal import Journal
+from database.stores import open_for_reading
 from loading import CatalogueFile
 from loading.checked_rows import check_sample_row, checked_batches
 from writes import Operation, Write
@@ -33,11 +32,11 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
+def run(database: Database) -> Run:
     def run_it(*arguments: object) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             command(*arguments),
-            env=environment(tmp_path),
+            env=environment(database),
             capture_output=True,
             text=True,
             timeout=SECONDS,
@@ -51,29 +50,18 @@ def command(*arguments: object) -> list[str]:
     return [sys.executable, str(ROOT / "init_db.py"), *map(str, arguments)]
 
 
-def environment(folder: Path) -> dict[str, str]:
-    return os.environ | {"DATA_DIR": str(folder / "data")}
+def environment(database: Database) -> dict[str, str]:
+    return os.environ | {"DATA_DIR": str(database.folder)} | database.environment
 
 
-@contextlib.contextmanager
-def catalogue(folder: Path) -> Iterator[sqlite3.Connection]:
-    with contextlib.closing(sqlite3.connect(folder / "data" / "products.db")) as connection:
-        yield connection
+def count(database: Database) -> int:
+    return int(database.rows("SELECT count(*) FROM products")[0][0])
 
 
-def ask(folder: Path, sql: str) -> list[tuple[Any, ...]]:
-    with catalogue(folder) as connection:
-        return connection.execute(sql).fetchall()
-
-
-def count(folder: Path) -> int:
-    return int(ask(folder, "SELECT count(*) FROM products")[0][0])
-
-
-def search(folder: Path, term: str) -> list[str]:
-    engine = open_reader(folder / "data" / "products.db", 1)
+def search(database: Database, term: str) -> list[str]:
+    products, engine = open_for_reading(database.settings())
     try:
-        return [product.title for product in Products(engine).page(term, 100, 0)]
+        return [product.title for product in products.page(term, 100, 0)]
     finally:
         engine.dispose()
 
@@ -87,26 +75,25 @@ def lamps(amount: int) -> list[dict[str, Any]]:
     return [{"title": f"Lamp {number}", "price": 1.5, "category": "Lights"} for number in range(amount)]
 
 
-def test_a_fresh_folder_gets_the_schema_and_the_sample_catalogue(run: Run, tmp_path: Path) -> None:
+def test_a_fresh_folder_gets_the_schema_and_the_sample_catalogue(run: Run, database: Database) -> None:
     done = run()
     assert (done.returncode, done.stderr) == (0, "")
     assert f"Loaded {len(SAMPLES)} products" in done.stdout
-    assert ask(tmp_path, "SELECT min(id), max(id), count(*) FROM products") == [
+    assert database.rows("SELECT min(id), max(id), count(*) FROM products") == [
         (1, len(SAMPLES), len(SAMPLES))
     ]
-    assert len([title for title in search(tmp_path, "LAPTOP") if "Laptop" in title]) >= 2
-    assert ask(tmp_path, "SELECT indexed_through FROM search_state") == [(len(SAMPLES),)]
-    created, updated, version = ask(tmp_path, "SELECT created_at_us, updated_at_us, version FROM products")[0]
+    assert len([title for title in search(database, "LAPTOP") if "Laptop" in title]) >= 2
+    created, updated, version = database.rows("SELECT created_at_us, updated_at_us, version FROM products")[0]
     assert created == updated > 1_600_000_000_000_000
     assert version == 1
 
 
-def test_a_second_run_loads_nothing(run: Run, tmp_path: Path) -> None:
+def test_a_second_run_loads_nothing(run: Run, database: Database) -> None:
     run()
     done = run()
     assert (done.returncode, done.stderr) == (0, "")
     assert "has products already: nothing to load" in done.stdout
-    assert count(tmp_path) == len(SAMPLES)
+    assert count(database) == len(SAMPLES)
 
 
 def test_every_sample_obeys_the_rules_of_the_api() -> None:
@@ -137,30 +124,33 @@ def test_a_file_may_not_name_the_pictures_of_the_project(run: Run, tmp_path: Pat
     assert "refused: line 1: image is '/static/pictures/arc-lamp.svg': give an absolute URL" in done.stderr
 
 
-def test_each_run_adds_the_products_of_the_file(run: Run, tmp_path: Path) -> None:
+def test_each_run_adds_the_products_of_the_file(run: Run, database: Database, tmp_path: Path) -> None:
     file = write_lines(tmp_path / "a.jsonl", *lamps(3))
     assert [run(file).returncode for _ in range(2)] == [0, 0]
-    assert ask(tmp_path, "SELECT id, title FROM products ORDER BY id") == [
+    assert database.rows("SELECT id, title FROM products ORDER BY id") == [
         (number + 1, f"Lamp {number % 3}") for number in range(6)
     ]
 
 
-def test_no_id_is_given_twice_even_when_its_product_is_deleted_or_waits(run: Run, tmp_path: Path) -> None:
+@pytest.mark.one_database("ids follow from the tables of the files")
+def test_no_id_is_given_twice_even_when_its_product_is_deleted_or_waits(
+    run: Run, database: Database, tmp_path: Path
+) -> None:
     run()
     file = write_lines(tmp_path / "a.jsonl", *lamps(1))
-    with catalogue(tmp_path) as connection:
-        connection.execute(
-            "INSERT INTO ledger VALUES (1, 'DELETE', 50, '{}', 1, NULL, 'APPLIED', NULL, NULL, 1, NULL)"
-        )
-        connection.commit()
+    database.rows(
+        "INSERT INTO ledger VALUES (1, 'DELETE', 50, '{}', 1, NULL, 'APPLIED', NULL, NULL, 1, NULL)"
+    )
     run(file)
-    with contextlib.closing(Journal.open(tmp_path / "data" / "journal.db")) as journal:
+    with contextlib.closing(Journal.open(database.folder / "journal.db")) as journal:
         journal.append([Write(2, Operation.CREATE, 70, "{}", 1)], [], 0)
     run(file)
-    assert ask(tmp_path, "SELECT id FROM products ORDER BY id DESC LIMIT 2") == [(71,), (51,)]
+    assert database.rows("SELECT id FROM products ORDER BY id DESC LIMIT 2") == [(71,), (51,)]
 
 
-def test_refused_rows_are_reported_and_the_others_loaded(run: Run, tmp_path: Path) -> None:
+def test_refused_rows_are_reported_and_the_others_loaded(
+    run: Run, database: Database, tmp_path: Path
+) -> None:
     bad = [{"title": "", "price": number} for number in range(24)]
     file = write_lines(tmp_path / "a.jsonl", *lamps(2), *bad, {"title": "Desk", "price": 1.234, "rating": 6})
     done = run(file, "--report", tmp_path / "report.jsonl")
@@ -178,7 +168,7 @@ def test_refused_rows_are_reported_and_the_others_loaded(run: Run, tmp_path: Pat
         ("price", "TOO_MANY_DECIMALS"),
         ("rating_rate", "OUT_OF_RANGE"),
     ]
-    assert count(tmp_path) == 2
+    assert count(database) == 2
 
 
 def test_a_refused_element_is_named_by_index_and_line(run: Run, tmp_path: Path) -> None:
@@ -190,9 +180,11 @@ def test_a_refused_element_is_named_by_index_and_line(run: Run, tmp_path: Path) 
     assert "refused: element 2 (line 3): an array: give an object" in done.stderr
 
 
-def test_a_file_of_which_every_row_is_refused_ends_with_1(run: Run, tmp_path: Path) -> None:
+def test_a_file_of_which_every_row_is_refused_ends_with_1(
+    run: Run, database: Database, tmp_path: Path
+) -> None:
     assert run(write_lines(tmp_path / "a.jsonl", {}, {})).returncode == 1
-    assert count(tmp_path) == 0
+    assert count(database) == 0
 
 
 @pytest.mark.parametrize(("name", "content"), [("a.json", "[]"), ("a.jsonl", ""), ("a.csv", "title,price\n")])
@@ -202,14 +194,16 @@ def test_a_file_without_products_is_nothing_to_do(run: Run, tmp_path: Path, name
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_missing_file_is_named_and_nothing_is_made(run: Run, tmp_path: Path) -> None:
+def test_a_missing_file_is_named_and_nothing_is_made(run: Run, database: Database, tmp_path: Path) -> None:
     done = run(tmp_path / "missing.json")
     assert done.returncode == 1
     assert done.stderr.startswith(f"init_db: {tmp_path / 'missing.json'} cannot be opened")
-    assert not (tmp_path / "data").exists()
+    assert list(database.folder.iterdir()) == []
 
 
-def test_a_syntax_error_in_an_array_leaves_the_catalogue_as_it_was(run: Run, tmp_path: Path) -> None:
+def test_a_syntax_error_in_an_array_leaves_the_catalogue_as_it_was(
+    run: Run, database: Database, tmp_path: Path
+) -> None:
     run()
     file = tmp_path / "a.json"
     file.write_text(json.dumps(lamps(20_000))[:-1] + ",", encoding="utf-8")
@@ -217,7 +211,7 @@ def test_a_syntax_error_in_an_array_leaves_the_catalogue_as_it_was(run: Run, tmp
     assert done.returncode == 1
     assert "Expecting value at line 1" in done.stderr
     assert "stopped after 20,000 rows; nothing of it is stored" in done.stderr
-    assert count(tmp_path) == len(SAMPLES)
+    assert count(database) == len(SAMPLES)
 
 
 def test_the_report_cannot_overwrite_the_file(run: Run, tmp_path: Path) -> None:
@@ -228,13 +222,14 @@ def test_the_report_cannot_overwrite_the_file(run: Run, tmp_path: Path) -> None:
     assert file.stat().st_size > 0
 
 
-def test_the_load_waits_for_no_server_and_says_so(run: Run, tmp_path: Path) -> None:
+@pytest.mark.one_database("one process has a folder; PostgreSQL is loaded beside servers")
+def test_the_load_waits_for_no_server_and_says_so(run: Run, database: Database, tmp_path: Path) -> None:
     run()
-    with contextlib.closing(Journal.open(tmp_path / "data" / "journal.db")):
+    with contextlib.closing(Journal.open(database.folder / "journal.db")):
         done = run(write_lines(tmp_path / "a.jsonl", *lamps(1)))
     assert done.returncode == 1
     assert "owns the data folder" in done.stderr
-    assert count(tmp_path) == len(SAMPLES)
+    assert count(database) == len(SAMPLES)
 
 
 def test_a_setting_that_cannot_be_used_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,37 +239,49 @@ def test_a_setting_that_cannot_be_used_is_named(run: Run, monkeypatch: pytest.Mo
     assert "PORT='many'" in done.stderr
 
 
-def test_a_large_load_keeps_the_indexes_and_can_be_searched_at_once(run: Run, tmp_path: Path) -> None:
+def test_a_large_load_can_be_searched_at_once(run: Run, database: Database, tmp_path: Path) -> None:
     run()
-    schema = ask(tmp_path, "SELECT name, sql FROM sqlite_schema ORDER BY name")
+    indexes = database.indexes()
+    assert run(write_lines(tmp_path / "a.jsonl", *lamps(12_000))).returncode == 0
+    assert (database.indexes(), count(database)) == (indexes, len(SAMPLES) + 12_000)
+    assert search(database, "lamp 11999") == ["Lamp 11999"]
+
+
+@pytest.mark.one_database("a search index of its own")
+def test_a_large_load_keeps_the_indexes_and_can_be_searched_at_once(
+    run: Run, database: Database, tmp_path: Path
+) -> None:
+    run()
+    indexes = database.indexes()
     assert run("--index-later", write_lines(tmp_path / "a.jsonl", *lamps(12_000))).returncode == 0
-    assert ask(tmp_path, "SELECT name, sql FROM sqlite_schema ORDER BY name") == schema
-    assert ask(tmp_path, "PRAGMA integrity_check") == [("ok",)]
-    assert ask(tmp_path, "PRAGMA journal_mode") == [("wal",)]
-    assert ask(tmp_path, "SELECT indexed_through FROM search_state") == [(len(SAMPLES),)]
-    assert search(tmp_path, "lamp 11999") == ["Lamp 11999"]
+    assert database.indexes() == indexes
+    database.check_integrity()
+    database.check_mode()
+    assert database.rows("SELECT indexed_through FROM search_state") == [(len(SAMPLES),)]
+    assert search(database, "lamp 11999") == ["Lamp 11999"]
     assert run(write_lines(tmp_path / "b.jsonl", *lamps(1))).stdout.endswith("\n")
-    assert ask(tmp_path, "SELECT indexed_through FROM search_state") == [(len(SAMPLES) + 12_001,)]
-    assert search(tmp_path, "lamp 11999") == ["Lamp 11999"]
+    assert database.rows("SELECT indexed_through FROM search_state") == [(len(SAMPLES) + 12_001,)]
+    assert search(database, "lamp 11999") == ["Lamp 11999"]
 
 
-def test_loaded_products_are_served_and_a_running_server_keeps_the_folder(run: Run, tmp_path: Path) -> None:
+def test_loaded_products_are_served(run: Run, make_server: Callable[..., ServerProcess]) -> None:
     run()
-    server = ServerProcess(tmp_path / "data")
-    server.start()
-    try:
-        found = server.query(
-            '{ allProducts(search: "laptop", first: 10) { id title image } product(productId: 1) { id } }'
-        )
-        assert found["product"] == {"id": "1"}
-        assert len(found["allProducts"]) >= 2
-        image = found["allProducts"][0]["image"]
-        assert image.startswith(f"{server.url}/static/pictures/")
-        status, picture = server.get(image.removeprefix(server.url))
-        assert (status, picture[:4]) == (200, b"<svg")
-        assert "owns the data folder" in run().stderr
-    finally:
-        server.stop()
+    server = make_server().start()
+    found = server.query(
+        '{ allProducts(search: "laptop", first: 10) { id title image } product(productId: 1) { id } }'
+    )
+    assert found["product"] == {"id": "1"}
+    assert len(found["allProducts"]) >= 2
+    image = found["allProducts"][0]["image"]
+    assert image.startswith(f"{server.url}/static/pictures/")
+    status, picture = server.get(image.removeprefix(server.url))
+    assert (status, picture[:4]) == (200, b"<svg")
+
+
+@pytest.mark.one_database("one process has a folder; PostgreSQL is loaded beside servers")
+def test_a_running_server_keeps_its_folder(run: Run, server: ServerProcess) -> None:
+    assert "owns the data folder" in run().stderr
+    assert server.ready()
 
 
 class EndlessLoad:
@@ -282,10 +289,10 @@ class EndlessLoad:
 
     _LINE = json.dumps({"title": "Lamp", "price": 1.5, "description": "x" * 900}) + "\n"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, database: Database) -> None:
         os.mkfifo(folder / "endless.jsonl")
         self.process = subprocess.Popen(
-            command(folder / "endless.jsonl"), env=environment(folder), stderr=subprocess.PIPE, text=True
+            command(folder / "endless.jsonl"), env=environment(database), stderr=subprocess.PIPE, text=True
         )
         self._pipe = (folder / "endless.jsonl").open("wb", buffering=0)
         self._pipe.write(self._LINE.encode() * 20_000)  # returns when all was read but what fits in the pipe
@@ -301,26 +308,28 @@ class EndlessLoad:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
-def test_a_killed_load_leaves_the_catalogue_as_it_was(run: Run, tmp_path: Path) -> None:
+def test_a_killed_load_leaves_the_catalogue_as_it_was(run: Run, database: Database, tmp_path: Path) -> None:
     run()
-    schema = ask(tmp_path, "SELECT name, sql FROM sqlite_schema ORDER BY name")
-    EndlessLoad(tmp_path).end(signal.SIGKILL)
-    assert ask(tmp_path, "SELECT name, sql FROM sqlite_schema ORDER BY name") == schema
-    assert count(tmp_path) == len(SAMPLES)
-    assert ask(tmp_path, "PRAGMA integrity_check") == [("ok",)]
+    indexes = database.indexes()
+    EndlessLoad(tmp_path, database).end(signal.SIGKILL)
+    assert database.indexes() == indexes
+    assert count(database) == len(SAMPLES)
+    database.check_integrity()
     assert run(write_lines(tmp_path / "a.jsonl", *lamps(1))).returncode == 0
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
-def test_an_interrupted_load_leaves_the_catalogue_as_it_was(run: Run, tmp_path: Path) -> None:
+def test_an_interrupted_load_leaves_the_catalogue_as_it_was(
+    run: Run, database: Database, tmp_path: Path
+) -> None:
     run()
-    load = EndlessLoad(tmp_path)
+    load = EndlessLoad(tmp_path, database)
     errors = load.end(signal.SIGINT)
     assert load.process.returncode == 130
     assert "interrupted" in errors
     assert "Traceback" not in errors
-    assert count(tmp_path) == len(SAMPLES)
-    assert ask(tmp_path, "PRAGMA journal_mode") == [("wal",)]
+    assert count(database) == len(SAMPLES)
+    database.check_mode()
 
 
 class Terminal(io.StringIO):
@@ -351,13 +360,12 @@ def test_the_help_names_the_fields_of_feeds(run: Run) -> None:
 
 
 @pytest.mark.skipif(not DUMMYJSON.exists(), reason=f"{DUMMYJSON} is not here: it is not part of the project")
-def test_the_products_of_a_public_api_load_whole(run: Run, tmp_path: Path) -> None:
+def test_the_products_of_a_public_api_load_whole(run: Run, database: Database) -> None:
     done = run(DUMMYJSON)
     assert (done.returncode, done.stderr) == (0, "")
-    assert count(tmp_path) == len(json.loads(DUMMYJSON.read_text(encoding="utf-8"))) == 194
-    null = ask(
-        tmp_path,
+    assert count(database) == len(json.loads(DUMMYJSON.read_text(encoding="utf-8"))) == 194
+    null = database.rows(
         "SELECT count(*) FROM products WHERE image IS NULL OR rating_rate IS NULL OR category IS NULL",
     )
     assert null == [(0,)]
-    assert "iPhone 13 Pro" in search(tmp_path, "iphone")
+    assert "iPhone 13 Pro" in search(database, "iphone")

@@ -64,6 +64,7 @@ def test_the_quiet_mode_prints_one_line_a_test(server: ServerProcess) -> None:
     assert re.fullmatch(rf"{TESTS} passed, 0 failed in [\d.]+ s", lines[-1])
 
 
+@pytest.mark.one_database("what the program prints")
 def test_products_with_the_titles_of_the_tests_stay_as_they_are(server: ServerProcess) -> None:
     for title in ("MacBook Pro M3", "Sony Headphones", "Updated Title"):
         server.query(CREATE_SYNC, {"title": title})
@@ -73,6 +74,7 @@ def test_products_with_the_titles_of_the_tests_stay_as_they_are(server: ServerPr
     assert server.query(TITLES)["allProducts"] == before
 
 
+@pytest.mark.one_database("what the program prints")
 def test_a_failed_test_is_named_and_leaves_no_product(server: ServerProcess, tmp_path: Path) -> None:
     script = broken_script(tmp_path, "products.py", '"count": 342}', '"count": 343}')
     done = run_script("--url", server.url, script=script)
@@ -86,6 +88,7 @@ def test_a_failed_test_is_named_and_leaves_no_product(server: ServerProcess, tmp
     assert server.query(TITLES)["allProducts"] == []
 
 
+@pytest.mark.one_database("what the program prints")
 def test_a_failed_test_leaves_no_task_that_waits_or_runs(server: ServerProcess, tmp_path: Path) -> None:
     script = broken_script(
         tmp_path, "tasks.py", '(entry["status"] == "CREATED"', '(entry["status"] == "GONE"'
@@ -119,6 +122,7 @@ def test_nothing_is_paid_at_a_server_that_does_not_simulate_payments(
         }
 
 
+@pytest.mark.one_database("what the program prints")
 def test_the_verbose_mode_shows_each_request_and_response(server: ServerProcess) -> None:
     done = run_script("--verbose", PORT=str(server.port))
     assert done.returncode == 0, done.stdout + done.stderr
@@ -132,6 +136,7 @@ def test_the_verbose_mode_shows_each_request_and_response(server: ServerProcess)
     assert "--- SERVER LOG" not in done.stdout
 
 
+@pytest.mark.one_database("what the program prints")
 def test_the_debug_mode_ends_with_the_log_of_the_server(server: ServerProcess) -> None:
     done = run_script("--debug", "--url", server.url, DATA_DIR=str(server.data_dir))
     assert done.returncode == 0, done.stdout + done.stderr
@@ -142,6 +147,7 @@ def test_the_debug_mode_ends_with_the_log_of_the_server(server: ServerProcess) -
     assert shown[1:-1] == server.log.splitlines()[-50:]
 
 
+@pytest.mark.one_database("what the program prints")
 def test_the_debug_mode_names_a_log_that_it_cannot_read(server: ServerProcess, tmp_path: Path) -> None:
     missing = tmp_path / "nowhere.log"
     done = run_script("--debug", "--url", server.url, "--log-file", str(missing))

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import pytest
 from conftest import ServerProcess, free_port, wait_until
-from databases import PostgresDatabase
 from lent_databases import LentDatabases
+from postgres_database import PostgresDatabase
 from product_calls import codes, create, health, stored_titles, wait_applied, waiting_titles
 from sqlalchemy import make_url
 from tcp_proxy import TcpProxy

@@ -342,8 +342,8 @@ def make_server(database: "Database") -> Iterator[Callable[..., ServerProcess]]:
     made: list[ServerProcess] = []
 
     def make(data_dir: Path | None = None, **environment: str) -> ServerProcess:
-        made.append(ServerProcess.on(database, **environment))
-        made[-1].data_dir = data_dir or database.folder
+        place = database if data_dir is None else database.seen_from(data_dir)
+        made.append(ServerProcess.on(place, **environment))
         return made[-1]
 
     yield make

@@ -49,6 +49,9 @@ class Database(Protocol):
     def environment(self) -> dict[str, str]:
         """What tells a program of it, beside its DATA_DIR."""
 
+    def seen_from(self, folder: Path) -> "Database":
+        """The database of who has another DATA_DIR: of SQLite it is another one."""
+
     def settings(self, **given: Any) -> Settings:
         """The settings of a process on it."""
 
@@ -120,6 +123,10 @@ class EmbeddedDatabase:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
+
+    def seen_from(self, folder: Path) -> "EmbeddedDatabase":
+        """The files of that folder."""
+        return EmbeddedDatabase(folder)
 
     def settings(self, **given: Any) -> Settings:
         """Those of a process that has the folder."""

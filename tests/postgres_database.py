@@ -29,6 +29,10 @@ class PostgresDatabase:
         """Its address."""
         return {"DATABASE_URL": self.url, "DATABASE_CONNECTIONS": str(CONNECTIONS)}
 
+    def seen_from(self, folder: Path) -> "PostgresDatabase":
+        """The same one."""
+        return PostgresDatabase(folder, self.url)
+
     def settings(self, **given: Any) -> Settings:
         """Those of one of many processes."""
         address = {"database_url": self.url, "database_connections": CONNECTIONS}

@@ -158,8 +158,6 @@ def test_a_number_that_is_no_id_finds_nothing(visitor: ConsoleClient, number: in
 
 
 @pytest.mark.one_database("it never comes to the database")
-@pytest.mark.one_database("it never comes to the database")
-@pytest.mark.one_database("it never comes to the database")
 @pytest.mark.parametrize(
     "payload", ["[" * 500 + "]" * 500, '{"products": [], "products": []}', "NaN", '"\\ud800"']
 )
@@ -193,6 +191,7 @@ def test_a_few_files_at_a_time_leave_threads_to_the_others(make_server: MakeServ
     visitor.http.close()
 
 
+@pytest.mark.one_database("it never comes to the database")
 @pytest.mark.parametrize(
     ("path", "told"),
     [
@@ -244,6 +243,7 @@ def test_an_upload_meets_a_full_queue_half_way_and_goes_on_later(make_server: Ma
     assert server.query(LAST, {"id": last["id"]})["products"]["totalCount"] == 2_000
 
 
+@pytest.mark.one_database("it never comes to the database")
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [

@@ -88,6 +88,7 @@ class WorkerManager:
         self._due_us: int | None = 0  # when the next scheduled task's time comes; 0: look
         self._trouble: str | None = None
         self._stopping = self._finished = False
+        self._unheard = False  # whether a claim may have been committed without an answer
         self._timer: asyncio.TimerHandle | None = None
         self._wake = asyncio.Event()
         self._jobs: list[concurrent.futures.Future[None]] = []
@@ -211,6 +212,7 @@ class WorkerManager:
             self._wake.clear()
             begun = loop.time()
             try:
+                await self._give_unheard_back()
                 tasks = await self._turn()
                 self._recover()
                 pause = _FIRST_PAUSE_SECONDS
@@ -237,6 +239,7 @@ class WorkerManager:
         try:
             turn = await self._claim_and_record(reports, slots, look_for_due=is_due)
         except Exception as error:
+            self._unheard = self._unheard or bool(slots)
             self._running.put_back(reports)
             self._hungry |= set(slots)
             self._note_due(0 if is_due else None)
@@ -258,6 +261,14 @@ class WorkerManager:
         if self._running.has_reports or self._free_slots():
             self._wake.set()
         return None if full else len(reports) + len(turn.claimed)
+
+    async def _give_unheard_back(self) -> None:
+        """Release what was claimed for this process while the answer was lost: it does not run, and blocks others."""
+        while self._unheard:
+            released = await self._in_store(self._store.give_back, self.name, list(self._running.runs))
+            self._unheard = released > 0  # there may be more
+            if released:
+                _log.info("the answer to a claim was lost: %d tasks are released", released)
 
     async def _claim_and_record(
         self, reports: Sequence[Report], slots: Mapping[str, int], *, look_for_due: bool = False

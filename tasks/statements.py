@@ -217,6 +217,13 @@ EXPIRED = DriverStatement(
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)
 )
+FORGOTTEN = DriverStatement(
+    select(*COLUMNS)
+    .where(tasks.c.locked_by == bindparam("worker"), tasks.c.id.op("NOT IN")(_GIVEN_IDS))
+    .order_by(tasks.c.id)
+    .limit(bindparam("most"))
+    .with_for_update()
+)
 _OLD = (
     select(tasks.c.id)
     .where(tasks.c.finished_at_us.is_not(None), tasks.c.finished_at_us < bindparam("before"))

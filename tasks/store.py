@@ -12,7 +12,7 @@ from database.ids import Ids
 from tasks import statements as sql
 from tasks.action_log import ActionLog
 from tasks.actions import ActionKind
-from tasks.task import ENDED, MoveNotAllowed, NewTask, Outcome, Task, TaskStatus, after
+from tasks.task import ENDED, MoveNotAllowed, NewTask, Outcome, Stopped, Task, TaskStatus, after
 
 _DUE_AT_ONCE = 1_000
 _FOREVER_US = 2**62
@@ -140,6 +140,15 @@ class TaskStore:
         changed = self._commits.run(
             lambda connection: self._expire(connection, lock_seconds, decide, alive, most)
         )
+        self._tell(changed)
+        return len(changed)
+
+    def give_back(self, worker: str, held: Sequence[int], most: int = 500) -> int:
+        """Release what is claimed for ``worker`` and is none of ``held``, what it knows of; returns how many.
+
+        A claim whose commit was not heard of is such; the attempt, which never began, does not count.
+        """
+        changed = self._commits.run(lambda connection: self._give_back(connection, worker, held, most))
         self._tell(changed)
         return len(changed)
 
@@ -300,6 +309,15 @@ class TaskStore:
         given = {"before": oldest, "ids": json.dumps(list(alive)), "most": most}
         before = [Task._make(row) for row in sql.EXPIRED.rows(connection, given)]
         pairs = [(task, after(task, decide(task), now)) for task in before]
+        return [new for _, new in pairs] + self._save(connection, pairs, now)
+
+    def _give_back(
+        self, connection: DriverConnection, worker: str, held: Sequence[int], most: int
+    ) -> list[Task]:
+        now = connection.now_us
+        given = {"worker": worker, "ids": json.dumps(list(held)), "most": most}
+        before = [Task._make(row) for row in sql.FORGOTTEN.rows(connection, given)]
+        pairs = [(task, after(task, Stopped(), now)) for task in before]
         return [new for _, new in pairs] + self._save(connection, pairs, now)
 
     @staticmethod

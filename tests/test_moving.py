@@ -220,6 +220,7 @@ def test_a_second_catalogue_is_refused_while_a_first_one_is_being_copied(
     assert "is in use already" in other.fail()
 
 
+@pytest.mark.one_database("a data folder is what the embedded server has")
 def test_a_folder_that_a_server_has_is_refused(
     make_server: Callable[..., ServerProcess], fleet: Fleet
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 from conftest import wait_until
 from task_house import CalledWorker, Gate, MakeHouse, TaskHouse
 
+from database.errors import StoreError
 from tasks import manager, upkeep
 from tasks.task import NewTask, Task
 from tasks.worker import CancelAsked, TaskContext, TaskFailed, next_stage
@@ -106,6 +107,32 @@ def test_a_task_that_is_claimed_again_ends_its_earlier_run_first(make_house: Mak
     house.queue.resume("called")
     assert house.wait(task).claim == 2
     wait_until(lambda: stopped == [1])
+
+
+def test_a_claim_whose_answer_was_lost_is_given_back_and_does_not_count(make_house: MakeHouse) -> None:
+    gate = Gate()
+
+    async def work(task: Task, _context: TaskContext) -> Any:
+        await gate.wait()
+        return [task.claim, task.attempt]
+
+    worker = CalledWorker(work)
+    house = make_house(worker, lock_seconds=LONG_LOCK_SECONDS).start()
+    running = house.create()
+    worker.wait_begun()
+    unheard: list[int] = []
+
+    def lose_answer(task: Task) -> None:
+        if task.id != running.id and not unheard:
+            unheard.append(task.id)
+            raise StoreError("the connection broke after the commit")
+
+    when_claimed(house, lose_answer)
+    task = house.create()
+    gate.open()
+    assert house.wait(task).result == [2, 1]
+    assert house.wait(running).result == [1, 1], "what runs here is not given back"
+    assert unheard == [task.id]
 
 
 def test_a_cancel_between_the_claim_and_the_begin_reaches_the_worker(make_house: MakeHouse) -> None:

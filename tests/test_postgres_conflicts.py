@@ -12,7 +12,8 @@ from task_house import CalledWorker, echo
 
 from database.commits import Commits
 from database.driver import DriverConnection
-from database.errors import TransactionConflict
+from database.errors import StoreUnavailable, TransactionConflict
+from database.postgres import pipelined
 from database.postgres.address import Address, address_of
 from database.postgres.connect import open_writer
 from database.stores import prepare_stores
@@ -72,6 +73,34 @@ def test_a_deadlock_is_done_again_and_counted(address: Address) -> None:
     )
     assert values == [(2,), (2,)]
     one.close()
+    other.close()
+
+
+def test_a_lock_that_is_not_given_up_is_an_error_after_a_time(
+    address: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = pipelined._BEGUN.replace("'15s'", "'100ms'")
+    assert begun != pipelined._BEGUN
+    monkeypatch.setattr(pipelined, "_BEGUN", begun)
+    held, other = Commits(lambda: open_writer(address)), Commits(lambda: open_writer(address))
+
+    def add(connection: DriverConnection) -> None:
+        _run(connection, "UPDATE rows SET value = value + 1 WHERE id = 1")
+
+    def add_while_it_is_locked(connection: DriverConnection) -> None:
+        add(connection)
+        with pytest.raises(StoreUnavailable, match="lock timeout"):
+            other.run(add)
+
+    held.run(add_while_it_is_locked)
+    other.run(add)
+    [(value,)] = other.run(
+        lambda connection: connection.execute(
+            lambda cursor: cursor.execute("SELECT value FROM rows WHERE id = 1").fetchall()
+        )
+    )
+    assert value == 2
+    held.close()
     other.close()
 
 

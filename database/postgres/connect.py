@@ -135,4 +135,5 @@ def _translate_errors(engine: Engine, what: str) -> None:
 
 
 def _words(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    said = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+    return " ".join((said or str(error)).split())[:300] or type(error).__name__

@@ -11,12 +11,14 @@ from database.driver import DriverConnection, Explain
 
 # A process that stands still in the middle of a transaction loses it, and with it the locks that others wait for.
 _IDLE_LIMIT = "set_config('idle_in_transaction_session_timeout', '10s', true)"
+# And who waits for longer than that for a lock, as of a table that somebody changes by hand, says so and tries again.
+_LOCK_LIMIT = "set_config('lock_timeout', '15s', true)"
 # Every statement of a writer finds its rows by an index; a plan that was made while a table was small, or before its
 # statistics were, would read all of it. Where a small table is read as a whole all the same, PostgreSQL takes that for
 # so dear that it would compile the statement first, for longer by far than it runs.
 _OFF = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit")
 # What is set for a transaction that writes: functions to be selected in it.
-SETTINGS = ", ".join([_IDLE_LIMIT, *(f"set_config('{name}', 'off', true)" for name in _OFF)])
+SETTINGS = ", ".join([_IDLE_LIMIT, _LOCK_LIMIT, *(f"set_config('{name}', 'off', true)" for name in _OFF)])
 # The database's own time, for clocks of machines differ: when the transaction began.
 _BEGUN = f"SELECT (extract(epoch FROM now()) * 1000000)::bigint, {SETTINGS}"  # noqa: S608 - constants
 

@@ -22,7 +22,7 @@ from settings import from_environment
 
 # A file at a time for each, because the tests of a file share a server; more than two, because most tests wait.
 # In the order of tests/conftest.py, which begins with the files that take longest.
-_ALL_TESTS = ["--numprocesses", "3", "--dist", "loadfile", "--no-loadscope-reorder"]
+_ALL_TESTS = ["--numprocesses", "4", "--dist", "loadfile", "--no-loadscope-reorder"]
 
 
 def say(text: str) -> None:
@@ -108,7 +108,7 @@ def restart(_: Namespace) -> int:
 
 
 def test(arguments: list[str]) -> int:
-    """Set up and run pytest with the arguments given; without any, all tests, three files at a time."""
+    """Set up and run pytest with the arguments given; without any, all tests, four files at a time."""
     python = ready_python(ROOT, TO_DEVELOP, say)
     command = [str(python), "-m", "pytest", *(arguments or _ALL_TESTS)]
     return subprocess.call(command, cwd=ROOT, env=without_postgres())

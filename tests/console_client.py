@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import httpx
-from conftest import ServerProcess
+from server_process import ServerProcess
 
 _TOKEN = re.compile(r'<meta name="csrf-token" content="([^"]+)">')
 

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from conftest import ServerProcess
 from graphql_http_audits import missing
 from playwright.sync_api import Locator, Page
+from server_process import ServerProcess
 
 from devkit.browser import Visit, find_chromium, visiting
 

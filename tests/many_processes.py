@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from conftest import ROOT, ServerProcess, WorkerProcess, process_group
+from server_process import ROOT, ServerProcess, WorkerProcess, process_group
 
 from database.postgres.drain import LOCK
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from conftest import ROOT
 from many_processes import Fleet
+from server_process import ROOT
 
 SECONDS = 120
 # The tables that are the same on both sides, in the columns that the files have.

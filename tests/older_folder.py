@@ -4,7 +4,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from conftest import ROOT
+from server_process import ROOT
 
 
 def make_older(path: Path, name: str, version: int) -> None:

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from conftest import free_port
+from server_process import free_port
 
 _SETTINGS = ("listen_addresses = '127.0.0.1'", "max_connections = 200", "unix_socket_directories = ''")
 

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from conftest import ServerProcess, wait_until
+from server_process import ServerProcess, wait_until
 
 _CREATE = """mutation ($title: String!, $description: String, $key: String) {
   createProduct(title: $title, price: 1, description: $description, idempotencyKey: $key) {

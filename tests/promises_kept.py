@@ -4,7 +4,7 @@ import json
 from collections import Counter, defaultdict
 from typing import NamedTuple
 
-from conftest import ServerProcess
+from server_process import ServerProcess
 from write_load import Sent, Shopkeeper
 
 

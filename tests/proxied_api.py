@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from compose_file import ROOT
-from conftest import Client, wait_until
+from server_process import Client, wait_until
 
 from devkit.place import free_port
 

@@ -18,7 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
-from conftest import free_port, wait_until
+from server_process import free_port, wait_until
 
 KEY = "sk_test_tests0only0recognisable0key"  # localstripe takes every key that starts with sk_
 _STOP_SECONDS = 10

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from conftest import ServerProcess, wait_until
+from server_process import ServerProcess, wait_until
 
 ENDED = {"COMPLETED", "FAILED", "CANCELLED"}
 CREATE = """mutation ($type: String!, $payload: JSON!, $priority: Int, $runAt: DateTime, $maxAttempts: Int,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from access_site import KEYS, SECRETS, Site, code_of, site_over
-from conftest import ServerProcess
+from server_process import ServerProcess
 
 from access.at_once import AtOnce
 from access.roles import Role

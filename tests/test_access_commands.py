@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from access_site import KEYS, SECRETS
-from conftest import ROOT, ServerProcess, wait_until
+from server_process import ROOT, ServerProcess, wait_until
 
 from access.roles import Role
 

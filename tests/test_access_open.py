@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from access_site import KEYS, SECRETS, Site, bearer, code_of, site_over
-from conftest import ROOT, ServerProcess, free_port, wait_until
+from server_process import ROOT, ServerProcess, free_port, wait_until
 
 from access.key_file import add_key
 from access.keys import Key, hash_of

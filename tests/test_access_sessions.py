@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from access_site import KEYS, SECRETS, Site, bearer, code_of, site_over
-from conftest import ServerProcess
 from flask.testing import FlaskClient
+from server_process import ServerProcess
 from werkzeug.test import TestResponse
 
 from access.key_file import add_key, remove_key

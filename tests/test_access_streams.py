@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 from access_site import KEYS, SECRETS, Site, bearer, code_of, site_over
-from conftest import Client, ServerProcess
+from server_process import Client, ServerProcess
 
 from access.key_file import add_key, remove_key
 from access.keys import Key, hash_of

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ServerProcess
 from product_calls import (
     codes,
     create,
@@ -19,6 +18,7 @@ from product_calls import (
     update,
     wait_applied,
 )
+from server_process import ServerProcess
 
 MakeServer = Callable[..., ServerProcess]
 BATCH = 500

@@ -14,11 +14,12 @@ from typing import Any
 
 import psycopg
 import pytest
-from conftest import ROOT, Client, ServerProcess, WorkerProcess, wait_until
 from postgres_cluster import PostgresCluster
+from server_process import ROOT, Client, ServerProcess, WorkerProcess, wait_until
 from write_load import Request, Shopkeeper
 
 SECONDS = 60.0
+PAUSE_SECONDS = 0.02  # of a client, at most: what is new must get its turn beside them
 KILLED_EVERY_SECONDS = 1.0
 RESTARTS = 3
 SERVERS, WORKERS, CLIENTS = 3, 3, 8
@@ -72,6 +73,7 @@ class Wanderer(Shopkeeper):
             self.send(client, self.next_request())
             if self.random.random() < 0.3:
                 self._create_task(client)
+            over.wait(self.random.uniform(0, PAUSE_SECONDS))
 
     def deliver(self, client: Client, request: Request) -> int:
         """Send a request; an answer that does not say whether it was accepted is none."""

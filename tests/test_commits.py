@@ -8,8 +8,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import wait_until
 from other_process import write_lock
+from server_process import wait_until
 from sqlalchemy import text
 
 from database.commits import Commits

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ServerProcess, wait_until
 from console_client import ConsoleClient
 from console_pages import PLACES, console_of, create_product, row
 from playwright.sync_api import Page, expect
+from server_process import ServerProcess, wait_until
 
 from access.keys import Key, hash_of
 from access.roles import Role

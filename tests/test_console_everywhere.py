@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from conftest import ServerProcess, wait_until
 from console_pages import PLACES, ROWS, console_of, create_product, dialog, fill, row
 from playwright.sync_api import Page, expect
+from server_process import ServerProcess, wait_until
 
 pytestmark = pytest.mark.one_database("how pages look and are operated")
 

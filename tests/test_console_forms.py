@@ -7,9 +7,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import ServerProcess
 from console_pages import ROWS, console_of, create_product, dialog, fill, row, toast
 from playwright.sync_api import Route, expect
+from server_process import ServerProcess
 
 from access.keys import Key, hash_of
 from access.roles import Role

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ServerProcess, wait_until
 from console_client import ConsoleClient
 from console_pages import PLACES
+from server_process import ServerProcess, wait_until
 
 from console.exports import harmless
 

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ServerProcess
 from console_pages import ROWS, console_of, create_product, dialog, fill, row, toast
 from playwright.sync_api import expect
+from server_process import ServerProcess
 
 DELETE = "mutation ($id: ID!) { deleteProduct(productId: $id) { write { id productId } } }"
 

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import ServerProcess
 from console_pages import ROWS, console_of, create_product, dialog, fill, row
 from playwright.sync_api import Page, expect
+from server_process import ServerProcess
 
 FILE = "title;price;category\nDesk;200;Home\n;3;Home\nChair;abc;Home\nShelf;80.5;Garden\n"
 CREATE_MANY = (

@@ -7,9 +7,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import ServerProcess
 from console_pages import ROWS, console_of, dialog, fill, row, toast
 from playwright.sync_api import expect
+from server_process import ServerProcess
 
 MakeServer = Callable[..., ServerProcess]
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ServerProcess, wait_until
 from other_process import write_lock
 from product_calls import (
     create,
@@ -23,6 +22,7 @@ from product_calls import (
     wait_applied,
     wait_degraded,
 )
+from server_process import ServerProcess, wait_until
 
 MakeServer = Callable[..., ServerProcess]
 HELD_SECONDS = 3

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, ServerProcess, process_group
 from other_process import write_lock
 from product_calls import (
     codes,
@@ -23,6 +22,7 @@ from product_calls import (
     wait_degraded,
     waiting_titles,
 )
+from server_process import ROOT, ServerProcess, process_group
 
 MakeServer = Callable[..., ServerProcess]
 QUOTA_BYTES = 1 << 20

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from conftest import ServerProcess, wait_until
 from jsonschema import Draft202012Validator
+from server_process import ServerProcess, wait_until
 from task_house import MakeHouse, TaskHouse
 from worker_runs import SECONDS, WorkerRuns, new_task
 

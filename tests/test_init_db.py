@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, ServerProcess
 from databases import Database
+from server_process import ROOT, ServerProcess
 
 import init_db
 from database.catalogue_load import stored_values

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ServerProcess, free_port
+from server_process import ServerProcess, free_port
 from stripe_fake import KEY, Answer, canned
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from server_process import ROOT
 
 # From the top floor down; a module imports only from floors below its own.
 FLOORS = (

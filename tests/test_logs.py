@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, free_port
+from server_process import ROOT, free_port
 
 from logs import set_up_logs
 from settings import from_environment

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ServerProcess, wait_until
 from console_client import ConsoleClient
 from kill_workers import Notebook
 from many_processes import KILL_WORKERS, Fleet, health, new_database
 from postgres_server import require_postgres
+from server_process import ServerProcess, wait_until
 from task_calls import Stream, create, find, rest, wait_ended
 
 from access.keys import hash_of

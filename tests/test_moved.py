@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ServerProcess, wait_until
 from many_processes import Fleet, new_database
 from moving_house import Move
 from postgres_server import require_postgres
 from product_calls import codes, create, update
+from server_process import ServerProcess, wait_until
 from task_calls import create as create_task
 from task_calls import find, rest, wait_ended
 

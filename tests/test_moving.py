@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, ServerProcess, wait_until
 from embedded_installation import Installation, settings_of
 from in_process import create, update
 from many_processes import Fleet, new_database
 from moving_house import SECONDS, Move
 from postgres_server import require_postgres
+from server_process import ROOT, ServerProcess, wait_until
 
 from database.catalogue_load import open_loader
 from database.errors import StoreError

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import wait_until
 from embedded_installation import Installation
 from many_processes import Fleet, new_database
 from moving_house import FILES, Move
 from postgres_server import require_postgres
+from server_process import wait_until
 
 from database.moving.rows import chunks, summarize
 from database.postgres.address import address_of

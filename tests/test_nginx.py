@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ServerProcess
 from granian.http import HTTP1Settings
 from proxied_api import CONF, Nginx, StandIn
+from server_process import ServerProcess
 
 from settings import Settings
 

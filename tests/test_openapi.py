@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from access_site import site_over
-from conftest import ServerProcess, wait_until
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
+from server_process import ServerProcess, wait_until
 from task_calls import Answer, paused, rest
 
 from access.control import AccessControl

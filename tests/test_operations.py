@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ServerProcess
 from databases import Database
+from server_process import ServerProcess
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import free_port, wait_until
 from many_processes import Fleet, new_database, server_url
 from postgres_server import require_postgres
+from server_process import free_port, wait_until
 from sqlalchemy import make_url
 from task_calls import wait_ended
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from conftest import ServerProcess, free_port, wait_until
 from lent_databases import LentDatabases
 from postgres_database import PostgresDatabase
 from product_calls import codes, create, health, stored_titles, wait_applied, waiting_titles
+from server_process import ServerProcess, free_port, wait_until
 from sqlalchemy import make_url
 from tcp_proxy import TcpProxy
 

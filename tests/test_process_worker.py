@@ -8,11 +8,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from conftest import ROOT, ServerProcess, wait_until
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from product_lists import LAMP, PAYLOADS
+from server_process import ROOT, ServerProcess, wait_until
 from task_house import MakeHouse
 from worker_runs import SECONDS, WorkerRuns, new_task
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ServerProcess
 from databases import Database
+from server_process import ServerProcess
 
 FIELDS = "id title price description category image rating"
 CREATE_SYNC = """

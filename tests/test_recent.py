@@ -5,8 +5,8 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import wait_until
 from in_process import create
+from server_process import wait_until
 
 from recent import KEPT_SECONDS, Point, RecentFigures, merged
 from service import Service

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from conftest import ServerProcess, wait_until
 from databases import Database
+from server_process import ServerProcess, wait_until
 from task_calls import Answer, paused, problem, rest, wait_ended
 
 from webhooks.signing import sign

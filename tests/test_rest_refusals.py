@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from conftest import ServerProcess
 from databases import Database
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from other_process import write_lock
+from server_process import ServerProcess
 from task_calls import problem, rest
 
 from rest_api.problems import problem_of

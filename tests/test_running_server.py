@@ -7,8 +7,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from conftest import ServerProcess, wait_until
 from graphql_http_audits import failed_audits, missing
+from server_process import ServerProcess, wait_until
 
 from devkit.browser import find_chromium, visiting
 

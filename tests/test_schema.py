@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from server_process import ROOT
 from sqlalchemy import Table
 
 from database.errors import StoreError

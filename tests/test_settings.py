@@ -4,7 +4,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from server_process import ROOT
 
 from settings import Settings, SettingsError, from_environment
 

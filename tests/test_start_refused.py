@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, ServerProcess
 from other_process import write_lock
 from product_calls import create, create_many, stored_titles, wait_applied, wait_degraded, waiting_titles
+from server_process import ROOT, ServerProcess
 
 MakeServer = Callable[..., ServerProcess]
 SERVERS = pytest.mark.parametrize("kind", ["granian", "gunicorn"])

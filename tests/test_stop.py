@@ -12,7 +12,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import ROOT, ServerProcess, process_group, wait_until
 from product_calls import (
     create,
     create_many,
@@ -23,6 +22,7 @@ from product_calls import (
     waiting_titles,
 )
 from promises_kept import check_promises
+from server_process import ROOT, ServerProcess, process_group, wait_until
 from write_load import load, open_shop
 
 MakeServer = Callable[..., ServerProcess]

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from conftest import ServerProcess, wait_until
+from server_process import ServerProcess, wait_until
 from stripe_fake import KEY, IdempotentFront, LocalStripe
 
 PAY = """mutation($customer: String!, $amount: Int!) {

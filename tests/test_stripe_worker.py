@@ -14,7 +14,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from conftest import free_port, wait_until
+from server_process import free_port, wait_until
 from stripe_fake import KEY, Answer, IdempotentFront, LocalStripe, canned, silent_url
 
 from tasks.task import Completed, Failed, Progress, Task, TaskError, after, asked_again

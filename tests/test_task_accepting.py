@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from conftest import wait_until
+from server_process import wait_until
 from task_house import CalledWorker, MakeHouse, TaskHouse, echo
 
 from tasks.listing import TaskFilter

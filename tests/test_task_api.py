@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from conftest import ServerProcess, wait_until
 from databases import Database
+from server_process import ServerProcess, wait_until
 from task_calls import CREATE, create, execute, find, paused, refusal, rest, wait_ended
 
 CUSTOMER = {"email": "test@example.com", "name": "Test"}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from conftest import wait_until
+from server_process import wait_until
 from task_house import CalledWorker, Gate, MakeHouse, TaskHouse, echo
 from worker_runs import claimed
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ServerProcess, wait_until
 from other_process import write_lock
+from server_process import ServerProcess, wait_until
 
 MakeServer = Callable[..., ServerProcess]
 CREATE = 'mutation { createEntry(title: "E") { id } }'

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, ServerProcess
+from server_process import ROOT, ServerProcess
 from stripe_fake import KEY, Answer, canned
 from task_calls import execute
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, ServerProcess
+from server_process import ROOT, ServerProcess
 from task_calls import execute
 
 from rest_api.openapi import openapi_document

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from conftest import ServerProcess, wait_until
 from databases import Database
+from server_process import ServerProcess, wait_until
 from task_calls import Stream, create, find, paused
 
 from database.errors import StoreError

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
-from conftest import wait_until
+from server_process import wait_until
 from task_house import CalledWorker, Gate, MakeHouse, TaskHouse
 
 from database.errors import StoreError

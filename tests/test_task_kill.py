@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, Client, ServerProcess, wait_until
 from kill_workers import STAGES, Notebook
+from server_process import ROOT, Client, ServerProcess, wait_until
 
 MakeServer = Callable[..., ServerProcess]
 ROUNDS = 20

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from conftest import wait_until
+from server_process import wait_until
 from task_house import WAIT_SECONDS, CalledWorker, Gate, MakeHouse, TaskHouse
 
 from settings import Settings

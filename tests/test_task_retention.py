@@ -1,7 +1,7 @@
 """How long tasks that have ended are kept."""
 
 import pytest
-from conftest import wait_until
+from server_process import wait_until
 from task_house import CalledWorker, MakeHouse, echo
 
 from settings import Settings

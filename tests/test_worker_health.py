@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
-from conftest import Client
 from prometheus_client import CollectorRegistry, Gauge
+from server_process import Client
 
 from background import BackgroundLoop
 from devkit.health import health

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, ServerProcess, wait_until
 from databases import EmbeddedDatabase
+from server_process import ROOT, ServerProcess, wait_until
 from task_house import TaskHouse
 from worker_runs import WorkerRuns
 

@@ -167,7 +167,7 @@ def test_any_course_of_events_agrees_with_the_oracle(points: CrashPoints, tmp_pa
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=30,
+            max_examples=20,
             stateful_step_count=25,
             deadline=None,
             derandomize=True,

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from conftest import Client, ServerProcess
+from server_process import Client, ServerProcess
 
 _LOAD_SECONDS = 60
 _RECEIPT = "id productId"

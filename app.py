@@ -44,8 +44,7 @@ def wsgi() -> "Flask":
     service.share_ended_sessions(access.ended)
     service.start()
     _running.append(service)
-    place = "PostgreSQL" if settings.database_url else settings.data_dir
-    _log.info("serving on http://%s:%d, data in %s", settings.host, settings.port, place)
+    _log.info("serving on http://%s:%d, data in %s", settings.host, settings.port, settings.data_place)
     return create_app(service, access)
 
 

@@ -179,6 +179,11 @@ class Settings:
         return self.wait_seconds + self.task_stop_seconds + self.stop_seconds
 
     @property
+    def data_place(self) -> str:
+        """Where products, writes and tasks are, to be told to people."""
+        return "PostgreSQL" if self.database_url else str(self.data_dir)
+
+    @property
     def log_path(self) -> Path | None:
         """The file that gets the log, or None."""
         if self.log_file == "off":

@@ -51,6 +51,11 @@ class Place:
         """The file that names the running server's process."""
         return self.data_dir / "server.pid"
 
+    @property
+    def data_place(self) -> str:
+        """Where the server's data is: the folder, or PostgreSQL."""
+        return from_environment(self.environment()).data_place
+
     def environment(self) -> dict[str, str]:
         """Return the environment for a program that belongs to this place."""
         own = {"HOST": self.host, "PORT": str(self.port), "DATA_DIR": str(self.data_dir)}

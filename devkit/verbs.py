@@ -52,7 +52,7 @@ def up(options: Namespace) -> int:
     python = ready_python(ROOT, to_run(), say)
     background_server.require_free_port(place)
     serve.load(place, python)
-    say(f"Starting {place.url} (GraphiQL: {place.url}/graphql), data in {place.data_dir}; Ctrl-C stops")
+    say(f"Starting {place.url} (GraphiQL: {place.url}/graphql), data in {place.data_place}; Ctrl-C stops")
     background_server.record(place, os.getpid(), in_background=False)
     return serve.become_server(place, python)
 
@@ -281,7 +281,7 @@ def _start(place: Place, python: Path) -> None:
     server = background_server.start(place, python)
     if warning := warning_of(from_environment()):
         say(warning)
-    say(f"Started: {place.url} (pid {server.pid}), data in {place.data_dir}")
+    say(f"Started: {place.url} (pid {server.pid}), data in {place.data_place}")
 
 
 def _stop(place: Place, server: Running) -> None:

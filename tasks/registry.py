@@ -12,7 +12,7 @@ from jsonschema.exceptions import ValidationError, best_match
 from jsonschema.validators import validator_for
 
 from tasks.retry import RetryPolicy
-from tasks.store import Prepared
+from tasks.rows import Prepared
 from tasks.task import NewTask, Task
 from tasks.worker import BaseWorker
 

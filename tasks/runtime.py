@@ -10,7 +10,8 @@ from tasks.listing import TaskListing
 from tasks.manager import ManagerLimits, WorkerManager
 from tasks.queue import TaskLimits, TaskQueue
 from tasks.registry import Registry
-from tasks.store import Prepared, TaskStore
+from tasks.rows import Prepared
+from tasks.store import TaskStore
 from tasks.task import Task
 from tasks.worker import BaseWorker
 from tasks.workers.webhook_delivery import delivery_of

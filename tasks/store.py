@@ -3,7 +3,6 @@
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 from database.commits import Commits
@@ -12,7 +11,8 @@ from database.ids import Ids
 from tasks import statements as sql
 from tasks.action_log import ActionLog
 from tasks.actions import ActionKind
-from tasks.task import ENDED, MoveNotAllowed, NewTask, Outcome, Stopped, Task, TaskStatus, after
+from tasks.rows import Prepared, new_row, saving, task_of
+from tasks.task import ENDED, MoveNotAllowed, Outcome, Stopped, Task, TaskStatus, after
 
 _DUE_AT_ONCE = 1_000
 _FOREVER_US = 2**62
@@ -20,17 +20,6 @@ _FOREVER_US = 2**62
 
 class KeyReused(Exception):
     """An idempotency key came again with another request."""
-
-
-class Prepared(NamedTuple):
-    """A task that may be accepted: what its creator asked for, and what its type adds."""
-
-    new: NewTask
-    payload_json: str
-    max_attempts: int
-    stage: str | None
-    search_text: str
-    fingerprint: str
 
 
 class Held(NamedTuple):
@@ -191,8 +180,8 @@ class TaskStore:
         for one in prepared:
             known = self._known(connection, one, rows)
             if known is None:
-                rows.append(_new_row(next(ids), one, now))
-                known = _task_of(rows[-1])
+                rows.append(new_row(next(ids), one, now))
+                known = task_of(rows[-1])
             found.append(known)
         if rows:
             sql.INSERT.send(connection, rows)
@@ -207,7 +196,7 @@ class TaskStore:
         if key is None:
             return None
         stored = [(Task._make(row[:-1]), row[-1]) for row in sql.BY_KEY.rows(connection, {"key": key})]
-        added = [(_task_of(row), row["fingerprint"]) for row in rows if row["idempotency_key"] == key]
+        added = [(task_of(row), row["fingerprint"]) for row in rows if row["idempotency_key"] == key]
         for task, fingerprint in stored + added:
             if fingerprint != prepared.fingerprint:
                 raise KeyReused(key)
@@ -267,7 +256,7 @@ class TaskStore:
     ) -> list[tuple[Task, Task]]:
         """Record in one statement what is still as the worker knows it; returns that, before and after."""
         pairs = [(task, after(task, outcome, now)) for task, outcome in outcomes]
-        rows = [_saving(before, new) for before, new in pairs]
+        rows = [saving(before, new) for before, new in pairs]
         given = {"rows": encode_rows(rows), "worker": worker}
         saved = {row[0] for row in sql.SAVE_HELD.rows(connection, given)}
         return [(before, new) for before, new in pairs if before.id in saved]
@@ -332,7 +321,7 @@ class TaskStore:
         """Put new tasks in the place of old ones, and add what follows from those that end; returns these."""
         if not pairs:
             return []
-        saved = sql.SAVE.run(connection, [_saving(before, new) for before, new in pairs])
+        saved = sql.SAVE.run(connection, [saving(before, new) for before, new in pairs])
         if saved != len(pairs):  # the rows are locked since they were read
             raise MoveNotAllowed(
                 pairs[0][0].id, TaskStatus(pairs[0][0].status), TaskStatus(pairs[0][1].status)
@@ -348,9 +337,9 @@ class TaskStore:
         if not followers:
             return []
         ids = self._ids.take(connection, len(followers))
-        rows = [_new_row(task_id, one, now) for task_id, one in zip(ids, followers, strict=True)]
+        rows = [new_row(task_id, one, now) for task_id, one in zip(ids, followers, strict=True)]
         sql.INSERT.send(connection, rows)
-        return [_task_of(row) for row in rows]
+        return [task_of(row) for row in rows]
 
     def _tell(self, changed: Sequence[Task]) -> None:
         if changed:
@@ -362,53 +351,6 @@ class TaskStore:
         """Let ``changes`` grow: something changed, here or in another process."""
         with self._changes_lock:
             self._changes += 1
-
-
-_EMPTY = dict.fromkeys(Task._fields)
-_NEW_NAMES = [f"new_{name}" for name in sql.CHANGED]
-_values_of_task = itemgetter(*Task._fields)
-_changed_of = attrgetter(*sql.CHANGED)
-
-
-def _task_of(row: Mapping[str, Any]) -> Task:
-    return Task._make(_values_of_task(row))
-
-
-def _new_row(task_id: int, prepared: Prepared, now: int) -> dict[str, Any]:
-    new = prepared.new
-    run_at = now if new.run_at_us is None else new.run_at_us
-    return _EMPTY | {
-        "id": task_id,
-        "type": new.type,
-        "status": TaskStatus.PENDING.value,
-        "progress": 0,
-        "stage": prepared.stage,
-        "payload_json": prepared.payload_json,
-        "error_is_final": 0,
-        "attempt": 0,
-        "max_attempts": prepared.max_attempts,
-        "priority": new.priority,
-        "run_at_us": run_at,
-        "ready": int(run_at <= now),
-        "cancel_asked": 0,
-        "correlation_id": new.correlation_id,
-        "callback_url": new.callback_url,
-        "idempotency_key": new.idempotency_key,
-        "renewals": 0,
-        "claim": 0,
-        "created_at_us": now,
-        "updated_at_us": now,
-        "search_text": prepared.search_text,
-        "fingerprint": prepared.fingerprint if new.idempotency_key else None,
-        "created_by": new.created_by,
-    }
-
-
-def _saving(before: Task, new: Task) -> dict[str, Any]:
-    values = dict(zip(_NEW_NAMES, _changed_of(new), strict=True))
-    values |= {"of_id": before.id, "of_claim": before.claim, "of_status": before.status}
-    values["of_cancel_asked"] = before.cancel_asked
-    return values
 
 
 def _begin(connection: DriverConnection) -> tuple[str, Ids, ActionLog]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from databases import Database
     from in_process import Catalogue, MakeCatalogue
     from lent_databases import LentDatabases
+    from many_processes import Fleet
     from task_house import MakeHouse
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -149,6 +150,19 @@ def make_worker(tmp_path: Path) -> Iterator[Callable[..., WorkerProcess]]:
     yield make
     for worker in made:
         worker.kill()
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator["Fleet"]:
+    """Processes on a new database of PostgreSQL; without one the test is skipped, save in CI."""
+    from many_processes import Fleet, new_database
+    from postgres_server import require_postgres
+
+    require_postgres()
+    with new_database() as url:
+        made = Fleet(tmp_path / "fleet", url)
+        yield made
+        made.kill_all()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from many_processes import Fleet
-from server_process import ROOT
+from server_process import ROOT, wait_until
 
 SECONDS = 120
 # The tables that are the same on both sides, in the columns that the files have.
@@ -19,6 +19,21 @@ FILES = {
     "journal.db": ("writes", "idempotency_keys"),
     "tasks.db": ("tasks", "paused_task_types", "task_actions", "received_webhooks"),
 }
+
+_LOCK = 17
+# Whoever inserts this row waits until the test gives its lock up.
+_STANDSTILL = """
+CREATE FUNCTION public.stand_still() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF new.id = {row} THEN PERFORM pg_advisory_xact_lock({lock}); END IF;
+    RETURN new;
+END $$;
+CREATE TRIGGER stand_still BEFORE INSERT ON afterwrite.{table} FOR EACH ROW EXECUTE FUNCTION public.stand_still();
+"""
+_WAITS = """
+SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)
+WHERE NOT granted AND locktype = %s AND mode = %s AND datname = current_database()
+"""
 
 
 class Move:
@@ -99,3 +114,19 @@ class Move:
     def indexes(self) -> list[Any]:
         """Every index of the schema as it is defined."""
         return self.fleet.rows("SELECT indexdef FROM pg_indexes WHERE schemaname = 'afterwrite' ORDER BY 1")
+
+    @contextlib.contextmanager
+    def standstill(self, table: str, row: int) -> Iterator[None]:
+        """No copy gets past a row of a table inside; the schema is there already."""
+        with self.fleet.connection() as connection:
+            connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+            connection.execute(_STANDSTILL.format(row=row, lock=_LOCK, table=table).encode())
+            yield
+
+    def wait_standing_still(self) -> None:
+        """Wait until a copy has come to that row."""
+        self.wait_locked("advisory", "ExclusiveLock")
+
+    def wait_locked(self, kind: str, mode: str) -> None:
+        """Wait until somebody waits for a lock, as pg_locks names it."""
+        wait_until(lambda: self.fleet.rows(_WAITS, kind, mode) == [(1,)], SECONDS)

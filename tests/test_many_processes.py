@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,20 +17,13 @@ from server_process import ServerProcess, wait_until
 from task_calls import Stream, create, find, rest, wait_ended
 
 from access.keys import hash_of
+from database.postgres import migrations
+from database.postgres.address import address_of
+from settings import from_environment
 
 CREATE = (
     'mutation { createProduct(title: "Lamp", price: 1) { success write { id productId } errors { code } } }'
 )
-
-
-@pytest.fixture
-def fleet(tmp_path: Path) -> Iterator[Fleet]:
-    """Processes on a new database."""
-    require_postgres()
-    with new_database() as url:
-        made = Fleet(tmp_path, url)
-        yield made
-        made.kill_all()
 
 
 def accept(server: ServerProcess) -> dict[str, Any]:
@@ -64,8 +56,25 @@ def test_a_database_of_a_newer_program_stops_the_start_with_a_clear_line(fleet: 
         started = process.launch(keep_errors=True)
         _out, said = started.communicate(timeout=30)
         assert started.returncode == 1
-        assert "has schema version 999, this program knows 1: start a newer version" in said
+        assert (
+            f"has schema version 999, this program knows {migrations.newest_version()}: start a newer version"
+            in said
+        )
         process.process = None
+
+
+def test_a_database_of_an_older_program_is_brought_up_to_date(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = migrations._steps()
+    with monkeypatch.context() as patch:
+        patch.setattr(migrations, "_steps", lambda: steps[:1])
+        migrations.migrate(address_of(from_environment({"DATABASE_URL": fleet.url})))
+    accept(fleet.server().start())
+    versions = fleet.rows("SELECT version FROM afterwrite.schema_versions ORDER BY version")
+    assert versions == [(number,) for number in range(1, len(steps) + 1)]
+    [(settings,)] = fleet.rows("SELECT proconfig FROM pg_proc WHERE proname = 'accept_writes'")
+    assert settings == ["lock_timeout=15s"]
 
 
 def test_waits_hear_of_writes_that_another_process_applies(fleet: Fleet) -> None:

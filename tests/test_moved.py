@@ -1,13 +1,12 @@
 """Uses an installation, kills it with writes and tasks under way, copies it, and goes on with it on PostgreSQL."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from many_processes import Fleet, new_database
+from many_processes import Fleet
 from moving_house import Move
-from postgres_server import require_postgres
 from product_calls import codes, create, update
 from server_process import ServerProcess, wait_until
 from task_calls import create as create_task
@@ -19,16 +18,6 @@ MakeServer = Callable[..., ServerProcess]
 RECEIPT = '{ write(id: "%s") { status productId error { code } acceptedAt settledAt } }'
 CUSTOMER = ("stripe_create_customer", {"email": "ann@example.com", "name": "Ann"})
 MUGS = ["Mug", "Cup"]
-
-
-@pytest.fixture
-def fleet(tmp_path: Path) -> Iterator[Fleet]:
-    """Processes on a new database."""
-    require_postgres()
-    with new_database() as url:
-        made = Fleet(tmp_path, url)
-        yield made
-        made.kill_all()
 
 
 class Used:

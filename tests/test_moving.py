@@ -8,30 +8,15 @@ from pathlib import Path
 import pytest
 from embedded_installation import Installation, settings_of
 from in_process import create, update
-from many_processes import Fleet, new_database
-from moving_house import SECONDS, Move
-from postgres_server import require_postgres
-from server_process import ROOT, ServerProcess, wait_until
+from many_processes import Fleet
+from moving_house import Move
+from server_process import ROOT, ServerProcess
 
 from database.catalogue_load import open_loader
 from database.errors import StoreError
 from database.postgres.address import address_of
 from database.postgres.migrations import migrate
 
-LOCK = 17
-# Whoever inserts this row waits until the test gives its lock up.
-STANDSTILL = """
-CREATE FUNCTION public.stand_still() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    IF new.id = {row} THEN PERFORM pg_advisory_xact_lock({lock}); END IF;
-    RETURN new;
-END $$;
-CREATE TRIGGER stand_still BEFORE INSERT ON afterwrite.{table} FOR EACH ROW EXECUTE FUNCTION public.stand_still();
-"""
-WAITS = """
-SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = %s AND mode = %s
-    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-"""
 SPOILED = """
 CREATE FUNCTION public.spoil() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -40,16 +25,6 @@ BEGIN
 END $$;
 CREATE TRIGGER spoil BEFORE INSERT ON afterwrite.products FOR EACH ROW EXECUTE FUNCTION public.spoil();
 """
-
-
-@pytest.fixture
-def fleet(tmp_path: Path) -> Iterator[Fleet]:
-    """Processes on a new empty database."""
-    require_postgres()
-    with new_database() as url:
-        made = Fleet(tmp_path / "fleet", url)
-        yield made
-        made.kill_all()
 
 
 def _everything(folder: Path) -> Installation:
@@ -93,7 +68,7 @@ def test_a_copy_killed_while_it_builds_an_index_is_gone_on_with(
             connection.execute(
                 "LOCK TABLE afterwrite.ledger IN ROW EXCLUSIVE MODE"
             )  # rows may come, no index
-        wait_until(lambda: fleet.rows(WAITS, "relation", "ShareLock") == [(1,)], SECONDS)
+        move.wait_locked("relation", "ShareLock")
         assert process.poll() is None
         process.kill()
         process.wait()
@@ -120,14 +95,12 @@ def standing_still(
     file = "tasks" if table == "tasks" else "products"
     [(row,)] = installation.rows(file, f"SELECT id FROM {table} ORDER BY id LIMIT 1 OFFSET {place}")
     migrate(address_of(settings_of(move.folder, move.fleet.url)))
-    with move.fleet.connection() as connection:
-        connection.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
-        connection.execute(STANDSTILL.format(row=row, lock=LOCK, table=table).encode())
+    with move.standstill(table, row):
         process = subprocess.Popen(
             move.command(), env=move.environment(), cwd=ROOT, stdout=subprocess.DEVNULL
         )
         try:
-            wait_until(lambda: move.fleet.rows(WAITS, "advisory", "ExclusiveLock") == [(1,)], SECONDS)
+            move.wait_standing_still()
             yield process
         except BaseException:
             process.kill()

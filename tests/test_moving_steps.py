@@ -4,15 +4,12 @@ import contextlib
 import hashlib
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from embedded_installation import Installation
-from many_processes import Fleet, new_database
+from many_processes import Fleet
 from moving_house import FILES, Move
-from postgres_server import require_postgres
-from server_process import wait_until
 
 from database.moving.rows import chunks, summarize
 from database.postgres.address import address_of
@@ -27,29 +24,12 @@ from writes import Operation, Write, size_bytes
 NOW_US = 1_700_000_000_000_000
 FIRST_ID = first_id_of(NOW_US)
 PRODUCTS = 25_000  # three chunks
-_HELD = 4_711  # the advisory lock that a test has while a copy is to stand still
-_HOLD = f"""
-CREATE FUNCTION public.hold() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    IF NEW.id = 15000 THEN PERFORM pg_advisory_xact_lock({_HELD}); END IF;
-    RETURN NEW;
-END $$;
-CREATE TRIGGER hold BEFORE INSERT ON afterwrite.products FOR EACH ROW EXECUTE FUNCTION public.hold();
-"""
-_WAITS = (
-    "SELECT 1 FROM pg_stat_activity "
-    "WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event = %s"
-)
 
 
 @pytest.fixture
-def move(tmp_path: Path) -> Iterator[Move]:
+def move(tmp_path: Path, fleet: Fleet) -> Move:
     """A move of the folder ``data``, which is not there yet, into a new database."""
-    require_postgres()
-    with new_database() as url:
-        fleet = Fleet(tmp_path, url)
-        yield Move(tmp_path / "data", fleet)
-        fleet.kill_all()
+    return Move(tmp_path / "data", fleet)
 
 
 def make_schema(move: Move) -> None:
@@ -60,15 +40,14 @@ def make_schema(move: Move) -> None:
 def test_a_copy_waits_for_what_a_killed_one_has_begun(move: Move) -> None:
     Installation(move.folder).load(PRODUCTS)
     make_schema(move)
-    with move.fleet.connection() as connection:
-        connection.execute(_HOLD.encode())
-        connection.execute("SELECT pg_advisory_lock(%s)", (_HELD,))
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(move.standstill("products", 15_000))
         with move.running() as killed:
-            wait_until(lambda: move.fleet.rows(_WAITS, "advisory"))
+            move.wait_standing_still()
             killed.kill()
         with move.running() as process:  # PostgreSQL does not know yet that the first one is dead
-            wait_until(lambda: move.fleet.rows(_WAITS, "transactionid"))
-            connection.execute("SELECT pg_advisory_unlock(%s)", (_HELD,))
+            move.wait_locked("transactionid", "ShareLock")
+            stack.close()
             said, _ = process.communicate(timeout=60)
     assert process.returncode == 0, said
     assert f"products copied: {PRODUCTS:,} rows (100%)" in said

@@ -129,7 +129,7 @@ CREATE FUNCTION afterwrite.accept_writes(
     max_writes bigint, max_bytes bigint
 ) RETURNS TABLE (
     outcome text, first_id bigint, writes bigint, fingerprint text, new_product_ids bigint[], at_us bigint, size_bytes bigint
-) LANGUAGE plpgsql SET lock_timeout = '15s' AS $$
+) LANGUAGE plpgsql AS $$
 DECLARE
     waiting bigint;
     waiting_bytes bigint;

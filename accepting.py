@@ -67,7 +67,7 @@ class Acceptor:
         return self._answer(ticket)
 
     def look(self) -> None:
-        """Where the last commit failed, find out whether the next one will: by one of nothing, in a shared database."""
+        """Where the last commit failed, find out by an empty one whether the next will, if others share the data."""
         if self.trouble is None:
             return
         with self._lock:

@@ -296,9 +296,8 @@ class WriteQueue:
         longest = await self._store.rest()  # a write that came before the flag was up is seen there
         if longest != 0 and not self._stopping:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(
-                    longest
-                ):  # wait_for loses a cancel that comes with what it waits for
+                # In Python 3.11 wait_for loses a cancel that comes with what it waits for.
+                async with asyncio.timeout(longest):
                     await self._wake.wait()
         self._idle = False
 

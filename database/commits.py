@@ -22,9 +22,9 @@ class DatabaseClock:
     def __init__(self) -> None:
         self._ahead_us: int | None = None
 
-    def learn(self, now_us: int, ago_us: int = 0) -> None:
-        """Take note of what the database's time was so long ago."""
-        self._ahead_us = now_us + ago_us - time.monotonic_ns() // 1000
+    def learn(self, now_us: int) -> None:
+        """Take note of what the database's time is at this moment."""
+        self._ahead_us = now_us - time.monotonic_ns() // 1000
 
     def seconds(self) -> float:
         """Seconds since 1970."""
@@ -118,7 +118,7 @@ class Commits:
         begun = time.monotonic_ns()
         with connection.transaction():
             results = [ticket.work(connection) for ticket in tickets]
-        self.clock.learn(connection.now_us, (time.monotonic_ns() - begun) // 1000)
+        self.clock.learn(connection.now_us + (time.monotonic_ns() - begun) // 1000)
         return results
 
     def _connected(self) -> DriverConnection:

@@ -62,16 +62,12 @@ class DriverConnection:
 
     def execute(self, work: Callable[[Any], Any]) -> Any:
         """Give ``work`` a cursor, and return what it returns. Raises what ``explain`` says of the driver's errors."""
-        try:
+        with self._explained():
             cursor = self._raw.cursor()
             try:
                 return work(cursor)
             finally:
                 cursor.close()
-        except Exception as error:
-            if (explained := self._explain(error)) is error:
-                raise
-            raise explained from error
 
     def count(self, cursor: Any) -> int:
         """How many rows the statement changed that was run with this cursor."""
@@ -81,6 +77,15 @@ class DriverConnection:
     def close(self) -> None:
         """Close it; what is under way is undone."""
         self._raw.close()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            if (explained := self._explain(error)) is error:
+                raise
+            raise explained from error
 
 
 class DriverStatement:
@@ -114,7 +119,7 @@ class DriverStatement:
     def send(self, connection: DriverConnection, values: Values = _NOTHING) -> None:
         """Run it; an error may come with a later statement of the transaction, or with its end."""
         text, own = self._text(connection.dialect)
-        connection.execute(lambda cursor: cursor.execute(text, {**own, **values}) and None)
+        connection.execute(lambda cursor: cursor.execute(text, {**own, **values}))
 
     def run_many(self, connection: DriverConnection, many_values: Sequence[Values]) -> int:
         """Run it with each of the values, and return how many rows it changed in all."""

@@ -1,7 +1,5 @@
 """Gives rows their ids: by time where one process owns the database, from a sequence where many share it."""
 
-from collections.abc import Iterator
-
 from sqlalchemy import Integer, Sequence, Table, bindparam, func, select
 
 from database.driver import DriverConnection, DriverStatement
@@ -20,11 +18,12 @@ class Ids:
             newest = DriverStatement(select(func.max(table.c.id)))
             self._last_id = newest.rows(connection)[0][0] or 0
 
-    def take(self, connection: DriverConnection, count: int) -> Iterator[int]:
+    def take(self, connection: DriverConnection, count: int) -> list[int]:
         """So many new ids, each greater than the one before."""
         if connection.is_far:
-            yield from (row[0] for row in self._next.rows(connection, {"count": count}))
-            return
+            return [row[0] for row in self._next.rows(connection, {"count": count})]
+        taken = []
         for _ in range(count):
             self._last_id = next_id(self._last_id, connection.now_us)
-            yield self._last_id
+            taken.append(self._last_id)
+        return taken

@@ -53,7 +53,7 @@ class SettledBatch(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """How the writes stand at one moment: what waits, what was settled, and up to which ids.
+    """How the writes stand at one moment: what waits, and what was settled.
 
     The totals count since the catalogue was made. ``trouble`` says why the journal cannot be read.
     """

@@ -32,12 +32,12 @@ class ActionLog:
         self, connection: DriverConnection, task_type: str, by: str | None, now: int, *, paused: bool
     ) -> bool:
         """Pause a type or end its pause; whether that changed anything."""
-        if bool(sql.PAUSED.rows(connection, {"type": task_type})) is paused:
-            return False
         if paused:
-            sql.PAUSE.send(connection, {"type": task_type, "paused_by": by, "paused_at_us": now})
+            changed = sql.PAUSE.run(connection, {"type": task_type, "paused_by": by, "paused_at_us": now})
         else:
-            sql.RESUME.send(connection, {"type": task_type})
+            changed = sql.RESUME.run(connection, {"type": task_type})
+        if not changed:
+            return False
         self.note(connection, ActionKind.PAUSE if paused else ActionKind.RESUME, by, now, None, task_type)
         return True
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from typing import Any
 
+from database.texts import storable
 from tasks.registry import Registry
 from tasks.retry import RetryPolicy
 from tasks.task import (
@@ -138,5 +139,5 @@ def _unusable(code: str, message: str) -> Failed:
 
 
 def _storable(text: str, most: int) -> str:
-    clean = text.encode("utf-8", "replace").decode().replace("\x00", "�")
+    clean = storable(text)
     return clean if len(clean) <= most else f"{clean[: most - 1]}…"

@@ -265,10 +265,8 @@ class WorkerManager:
     async def _give_unheard_back(self) -> None:
         """Release what was claimed for this process while the answer was lost: it does not run, and blocks others."""
         while self._unheard:
-            released = await self._in_store(self._store.give_back, self.name, list(self._running.runs))
-            self._unheard = released > 0  # there may be more
-            if released:
-                _log.info("the answer to a claim was lost: %d tasks are released", released)
+            held = list(self._running.runs)
+            self._unheard = not await self._in_store(self._store.give_back, self.name, held)
 
     async def _claim_and_record(
         self, reports: Sequence[Report], slots: Mapping[str, int], *, look_for_due: bool = False

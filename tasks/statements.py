@@ -22,6 +22,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -220,7 +221,7 @@ EXPIRED = DriverStatement(
 FORGOTTEN = DriverStatement(
     select(*COLUMNS)
     .where(tasks.c.locked_by == bindparam("worker"), tasks.c.id.op("NOT IN")(_GIVEN_IDS))
-    .order_by(tasks.c.id)
+    .order_by(tasks.c.locked_at_us)
     .limit(bindparam("most"))
     .with_for_update()
 )
@@ -232,7 +233,10 @@ _OLD = (
 PRUNE = DriverStatement(delete(tasks).where(tasks.c.id.in_(_OLD.scalar_subquery())).returning(tasks.c.id))
 DROP_ACTIONS = DriverStatement(delete(actions).where(actions.c.task_id.op("IN")(_GIVEN_IDS)))
 ADD_ACTION = DriverStatement(insert(actions))
-PAUSED = DriverStatement(select(paused_types.c.type).where(paused_types.c.type == bindparam("type")))
-PAUSE = DriverStatement(insert(paused_types))
+# Two processes may pause a type at a time: the count says which of them did.
+PAUSE = DriverStatement(
+    insert(paused_types).prefix_with("OR IGNORE"),
+    postgresql=postgresql.insert(paused_types).on_conflict_do_nothing(),
+)
 RESUME = DriverStatement(delete(paused_types).where(paused_types.c.type == bindparam("type")))
 STORE_NAME = DriverStatement(select(meta.c.value).where(meta.c.name == "store"))

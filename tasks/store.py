@@ -1,6 +1,7 @@
 """Keeps tasks on disk: added, claimed, recorded and moved, each in one short transaction."""
 
 import json
+import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -14,7 +15,9 @@ from tasks.actions import ActionKind
 from tasks.rows import Prepared, new_row, saving, task_of
 from tasks.task import ENDED, MoveNotAllowed, Outcome, Stopped, Task, TaskStatus, after
 
-_DUE_AT_ONCE = 1_000
+_log = logging.getLogger("afterwrite.tasks")
+
+_DUE_AT_ONCE, _GIVEN_BACK_AT_ONCE = 1_000, 500
 _FOREVER_US = 2**62
 
 
@@ -132,14 +135,16 @@ class TaskStore:
         self._tell(changed)
         return len(changed)
 
-    def give_back(self, worker: str, held: Sequence[int], most: int = 500) -> int:
-        """Release what is claimed for ``worker`` and is none of ``held``, what it knows of; returns how many.
+    def give_back(self, worker: str, held: Sequence[int]) -> bool:
+        """Release what is claimed for ``worker`` and is none of ``held``, what it knows of; whether that was all.
 
         A claim whose commit was not heard of is such; the attempt, which never began, does not count.
         """
-        changed = self._commits.run(lambda connection: self._give_back(connection, worker, held, most))
+        changed = self._commits.run(lambda connection: self._give_back(connection, worker, held))
         self._tell(changed)
-        return len(changed)
+        if changed:
+            _log.info("the answer to a claim was lost: %d tasks are released", len(changed))
+        return len(changed) < _GIVEN_BACK_AT_ONCE
 
     def set_paused(self, task_type: str, *, paused: bool, by: str | None = None) -> None:
         """Remember that no task of a type is to be claimed, or that they may be again, and who said so.
@@ -173,7 +178,7 @@ class TaskStore:
 
     def _add(self, connection: DriverConnection, prepared: Sequence[Prepared]) -> tuple[list[Task], int]:
         # Together: in PostgreSQL the time comes along with the first ids.
-        ids = iter([*self._ids.take(connection, len(prepared))])
+        ids = iter(self._ids.take(connection, len(prepared)))
         now = connection.now_us
         found: list[Task] = []
         rows: list[dict[str, Any]] = []
@@ -293,20 +298,25 @@ class TaskStore:
         alive: Sequence[int],
         most: int,
     ) -> list[Task]:
-        now = connection.now_us
-        oldest = _FOREVER_US if lock_seconds is None else now - int(lock_seconds * 1_000_000)
+        oldest = _FOREVER_US
+        if lock_seconds is not None:
+            oldest = connection.now_us - int(lock_seconds * 1_000_000)
         given = {"before": oldest, "ids": json.dumps(list(alive)), "most": most}
-        before = [Task._make(row) for row in sql.EXPIRED.rows(connection, given)]
-        pairs = [(task, after(task, decide(task), now)) for task in before]
-        return [new for _, new in pairs] + self._save(connection, pairs, now)
+        return self._release(connection, sql.EXPIRED.rows(connection, given), decide)
 
-    def _give_back(
-        self, connection: DriverConnection, worker: str, held: Sequence[int], most: int
+    def _give_back(self, connection: DriverConnection, worker: str, held: Sequence[int]) -> list[Task]:
+        given = {"worker": worker, "ids": json.dumps(list(held)), "most": _GIVEN_BACK_AT_ONCE}
+        return self._release(connection, sql.FORGOTTEN.rows(connection, given), lambda _: Stopped())
+
+    def _release(
+        self,
+        connection: DriverConnection,
+        rows: Sequence[Sequence[Any]],
+        decide: Callable[[Task], Outcome],
     ) -> list[Task]:
-        now = connection.now_us
-        given = {"worker": worker, "ids": json.dumps(list(held)), "most": most}
-        before = [Task._make(row) for row in sql.FORGOTTEN.rows(connection, given)]
-        pairs = [(task, after(task, Stopped(), now)) for task in before]
+        """End the claims of these tasks; returns what changed."""
+        now, before = connection.now_us, [Task._make(row) for row in rows]
+        pairs = [(task, after(task, decide(task), now)) for task in before]
         return [new for _, new in pairs] + self._save(connection, pairs, now)
 
     @staticmethod

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 # A database of somebody who calls pytest is not for the tests.
-for name in ("DATABASE_URL", "DATABASE_DIRECT_URL"):
+for name in ("DATABASE_URL", "DATABASE_DIRECT_URL", "RUN_WORKERS"):
     os.environ.pop(name, None)
 
 # Begun first, so that at the end no process works through one of them while the others have nothing left to do.

@@ -24,6 +24,7 @@ from settings import from_environment
 CREATE = (
     'mutation { createProduct(title: "Lamp", price: 1) { success write { id productId } errors { code } } }'
 )
+VERSIONS = "SELECT version FROM afterwrite.schema_versions ORDER BY version"
 
 
 def accept(server: ServerProcess) -> dict[str, Any]:
@@ -43,7 +44,7 @@ def test_several_servers_may_start_at_once_on_an_empty_database(fleet: Fleet) ->
     servers = [fleet.server() for _ in range(4)]
     with ThreadPoolExecutor(len(servers)) as pool:
         list(pool.map(lambda server: server.start(), servers))
-    assert fleet.rows("SELECT version FROM afterwrite.schema_versions") == [(1,)]
+    assert fleet.rows(VERSIONS) == [(number,) for number in range(1, migrations.newest_version() + 1)]
     accept(servers[3])
     wait_until(lambda: servers[0].query("{ allProducts { title } }")["allProducts"] == [{"title": "Lamp"}])
 
@@ -71,8 +72,7 @@ def test_a_database_of_an_older_program_is_brought_up_to_date(
         patch.setattr(migrations, "_steps", lambda: steps[:1])
         migrations.migrate(address_of(from_environment({"DATABASE_URL": fleet.url})))
     accept(fleet.server().start())
-    versions = fleet.rows("SELECT version FROM afterwrite.schema_versions ORDER BY version")
-    assert versions == [(number,) for number in range(1, len(steps) + 1)]
+    assert fleet.rows(VERSIONS) == [(number,) for number in range(1, len(steps) + 1)]
     [(settings,)] = fleet.rows("SELECT proconfig FROM pg_proc WHERE proname = 'accept_writes'")
     assert settings == ["lock_timeout=15s"]
 

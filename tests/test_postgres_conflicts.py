@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import psycopg
 import pytest
 from many_processes import new_database
 from postgres_server import require_postgres
+from server_process import wait_until
 from task_house import CalledWorker, echo
 
 from database.commits import Commits
@@ -15,7 +17,8 @@ from database.driver import DriverConnection
 from database.errors import StoreUnavailable, TransactionConflict
 from database.postgres import pipelined
 from database.postgres.address import Address, address_of
-from database.postgres.connect import open_writer
+from database.postgres.connect import connect, open_reader, open_writer
+from database.postgres.sharing import end_standing
 from database.stores import prepare_stores
 from settings import Settings
 from tasks.registry import Registry
@@ -102,6 +105,30 @@ def test_a_lock_that_is_not_given_up_is_an_error_after_a_time(
     assert value == 2
     held.close()
     other.close()
+
+
+def test_who_stands_still_in_the_middle_of_a_pipeline_loses_its_session_and_nobody_else_does(
+    address: Address,
+) -> None:
+    engine = open_reader(address, 2)
+    with connect(address) as standing, connect(address) as other, engine.connect() as connection:
+        with pytest.raises(psycopg.OperationalError, match=r"lost|terminat"), standing.pipeline():
+            standing.execute("BEGIN")
+            standing.execute(f"SELECT {pipelined.SETTINGS}")
+            row = standing.execute("SELECT pg_advisory_xact_lock(1), pg_backend_pid()").fetchone()
+            assert row is not None  # it came without the end of the pipeline, so the server waits for more
+            wait_until(lambda: _standing(other, row[1]) == ("active", "ClientRead"))
+            end_standing(connection, 3600)
+            assert _standing(other, row[1]) == ("active", "ClientRead"), "it has not stood still for so long"
+            end_standing(connection, 0)
+        other.execute("SELECT pg_advisory_lock(1)")
+    engine.dispose()
+
+
+def _standing(connection: "psycopg.Connection[Any]", pid: int) -> Any:
+    return connection.execute(
+        "SELECT state, wait_event FROM pg_stat_activity WHERE pid = %s", (pid,)
+    ).fetchone()
 
 
 def test_a_conflict_that_never_ends_is_an_error_in_the_end(address: Address) -> None:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from database.received import KEPT, Received, ReceivedWebhooks
+from database.texts import storable
 from webhooks.signing import (
     ID_HEADER,
     SIGNATURE_HEADER,
@@ -81,8 +82,7 @@ def _correlation_id(body: bytes) -> str | None:
 def _kept_name(given: object) -> str | None:
     if not isinstance(given, str):
         return None
-    # A JSON text may hold half a character, which no database takes, or a NUL, which PostgreSQL does not.
-    return given[:_NAME_KEPT_CHARACTERS].encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+    return storable(given[:_NAME_KEPT_CHARACTERS])
 
 
 def _kept_text(body: bytes) -> str:

@@ -108,9 +108,8 @@ class PostgresBus:
         self._heard.clear()
         await asyncio.to_thread(self.send, self._probe, "")
         try:
-            async with asyncio.timeout(
-                _PROBE_SECONDS
-            ):  # wait_for loses a cancel that comes with what it waits for
+            # In Python 3.11 wait_for loses a cancel that comes with what it waits for.
+            async with asyncio.timeout(_PROBE_SECONDS):
                 await self._heard.wait()
         except TimeoutError:
             if self.trouble is None:

@@ -17,8 +17,8 @@ from database.postgres.address import Address
 from database.postgres.pipelined import PipelinedConnection
 
 _READ_WAIT_SECONDS = 30
-# Two processes that add one key, or one pause, at a time: the second one then finds what the first one added.
-_ADDED_AT_ONCE = frozenset({"tasks_by_key", "paused_task_types_pkey"})
+# Two processes that add one key at a time: the second one then finds what the first one added.
+_ADDED_AT_ONCE = "tasks_by_key"
 _CONFLICTS = "40"  # the class of SQLSTATE: transaction rollback, by a deadlock or a serialization failure
 
 
@@ -117,7 +117,7 @@ else:
 
 def explained(what: str, error: Exception) -> Exception:
     """What an error means: that the database cannot be used now, that it is to be tried again, or just what it says."""
-    if isinstance(error, psycopg.errors.UniqueViolation) and error.diag.constraint_name in _ADDED_AT_ONCE:
+    if isinstance(error, psycopg.errors.UniqueViolation) and error.diag.constraint_name == _ADDED_AT_ONCE:
         return TransactionConflict(f"{what}: {_words(error)}. It is tried again")
     if not isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError)):
         return error

@@ -9,7 +9,10 @@ from sqlalchemy.engine import Dialect
 
 from database.driver import DriverConnection, Explain
 
-# A process that stands still in the middle of a transaction loses it, and with it the locks that others wait for.
+# A process that stands still in the middle of a transaction loses it, and with it the locks that others wait for. This
+# counts only where PostgreSQL knows that nothing more is on its way; ``sharing`` looks for the others by this name.
+WRITING = "afterwrite writing"
+_NAME = f"set_config('application_name', '{WRITING}', true)"
 _IDLE_LIMIT = "set_config('idle_in_transaction_session_timeout', '10s', true)"
 # And who waits for longer than that for a lock, as of a table that somebody changes by hand, says so and tries again.
 _LOCK_LIMIT = "set_config('lock_timeout', '15s', true)"
@@ -18,7 +21,9 @@ _LOCK_LIMIT = "set_config('lock_timeout', '15s', true)"
 # so dear that it would compile the statement first, for longer by far than it runs.
 _OFF = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit")
 # What is set for a transaction that writes: functions to be selected in it.
-SETTINGS = ", ".join([_IDLE_LIMIT, _LOCK_LIMIT, *(f"set_config('{name}', 'off', true)" for name in _OFF)])
+SETTINGS = ", ".join(
+    [_NAME, _IDLE_LIMIT, _LOCK_LIMIT, *(f"set_config('{name}', 'off', true)" for name in _OFF)]
+)
 # The database's own time, for clocks of machines differ: when the transaction began.
 _BEGUN = f"SELECT (extract(epoch FROM now()) * 1000000)::bigint, {SETTINGS}"  # noqa: S608 - constants
 
@@ -44,9 +49,10 @@ class PipelinedConnection(DriverConnection):
     @property
     def now_us(self) -> int:
         """When the transaction began, by the database's clock."""
-        if self._begun is not None:
-            row = self.execute(lambda _: self._begun.fetchone() if self._begun else None)
-            self._now_us, self._begun = int(row[0]), None
+        if (begun := self._begun) is not None:
+            with self._explained():
+                [(self._now_us, *_)] = begun.fetchall()
+            self._begun = None
         return self._now_us
 
     @contextmanager
@@ -58,8 +64,7 @@ class PipelinedConnection(DriverConnection):
                 self._begun = self._raw.cursor().execute(_BEGUN)
                 yield
                 self._raw.cursor().execute("COMMIT")
-                self._pipeline.sync()
-                _ = self.now_us  # it has come, and may be asked for afterwards
+            _ = self.now_us  # it has come, and may be asked for afterwards
         except BaseException:
             with suppress(Exception):  # the error that led here is the one to report
                 self._raw.rollback()
@@ -77,12 +82,3 @@ class PipelinedConnection(DriverConnection):
         if self._pipeline is not None:
             self._pipeline.sync()
         return super().count(cursor)
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except Exception as error:
-            if (explained := self._explain(error)) is error:
-                raise
-            raise explained from error

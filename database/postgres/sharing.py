@@ -8,13 +8,14 @@ import socket
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from database.commits import DatabaseClock
 from database.errors import StoreError
 from database.postgres.bus import PostgresBus
 from database.postgres.ended_sessions import EndedSessionTable
 from database.postgres.figures import SharedFigures
+from database.postgres.pipelined import WRITING
 from database.processes import ProcessAlive
 from settings import VERSION
 
@@ -23,6 +24,7 @@ _log = logging.getLogger("afterwrite.database")
 _BEAT_SECONDS = 1.0
 _GONE_SECONDS = 10
 _FORGOTTEN_SECONDS = 3_600
+_STANDING_SECONDS, _BEATS_PER_LOOK = 10, 5
 _NOW = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 _BEAT = text(
     "INSERT INTO afterwrite.processes (name, role, host, pid, version, started_at_us, beat_at_us, doing) "  # noqa: S608 - constants
@@ -37,6 +39,12 @@ _LIVE = text(
 _FORGET = text(
     f"DELETE FROM afterwrite.processes WHERE beat_at_us < {_NOW} - {_FORGOTTEN_SECONDS * 1_000_000}"  # noqa: S608
 )
+# A process that stands still in the middle of a pipeline does not idle: PostgreSQL ends no such session by itself.
+_END_STANDING = text(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "  # noqa: S608
+    f"AND usename = current_user AND application_name = '{WRITING}' AND state = 'active' "
+    "AND wait_event = 'ClientRead' AND query_start < clock_timestamp() - make_interval(secs => :seconds)"
+)
 _LEAVE = text("DELETE FROM afterwrite.processes WHERE name = :name")
 
 
@@ -49,7 +57,7 @@ class Sharing:
         self.ended_sessions, self.figures = EndedSessionTable(engine), SharedFigures(engine, name)
         self.bus, self.name = bus, name
         self._engine, self._role = engine, role
-        self._forget_in = 0
+        self._forget_in = self._look_in = 0
         self._jobs: list[asyncio.Task[None]] = []
         self.doing: Callable[[], Mapping[str, Any]] = dict
         """What this process does at the moment, for /health."""
@@ -77,6 +85,10 @@ class Sharing:
         values |= {"version": VERSION, "doing": json.dumps(self.doing())}
         with self._engine.connect() as connection:
             self.clock.learn(connection.execute(_BEAT, values).scalar_one())
+            self._look_in -= 1
+            if self._look_in < 0:
+                self._look_in = _BEATS_PER_LOOK
+                end_standing(connection)
             self._forget_in -= 1
             if self._forget_in < 0:
                 self._forget_in = 60
@@ -107,3 +119,12 @@ class Sharing:
                 await asyncio.to_thread(self.beat)
             except StoreError as error:
                 _log.debug("no sign of life could be given: %s", error)
+
+
+def end_standing(connection: Connection, seconds: float = _STANDING_SECONDS) -> None:
+    """End sessions that stood still so long in the middle of a transaction: others wait for what they have locked."""
+    ended = len(connection.execute(_END_STANDING, {"seconds": seconds}).all())
+    if ended:
+        _log.warning(
+            "%d sessions of processes that stand still were ended: their transactions are undone", ended
+        )

@@ -23,6 +23,7 @@ FLOORS = (
     {"accepting", "waiting", "webhooks", "access"},
     {"database"},
     {"writes", "background", "graphql_http", "settings", "time_ordered"},
+    {"processing"},
     {"product"},
 )
 OUTSIDE = {"dev", "devkit", "integration", "integration_test", "bench"}  # programs of their own

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from tasks.product_pipeline import Checked, Json, adds_up, transform, validate, verdict, with_products
+from processing.pipeline import Checked, Json, adds_up, transform, validate, verdict, with_products
 from tasks.task import StageDone, Task
 from tasks.worker import BaseWorker, TaskContext, TaskFailed, next_stage
 
@@ -25,7 +25,7 @@ class ProcessProductsWorker(BaseWorker):
     Each stage leaves its part of the result for the next one. The products themselves stay in the payload:
     to check them again costs less than to store them twice. The result, at most ``result_max_bytes`` of JSON, has
     ``received accepted refused refusals refusalsLeftOut statistics products productsLeftOut completedAt``; see
-    ``tasks.product_pipeline`` for their shapes.
+    ``processing.pipeline`` for their shapes.
     """
 
     types = {

@@ -15,6 +15,7 @@ COMPLETED = "COMPLETED"
 # The stages in their order, each with the progress of a task that is at it.
 PROGRESS = {"VALIDATING": 25, "TRANSFORMING": 50, "STORING": 75}
 
+_LATER = ("TRANSFORMING", "STORING", COMPLETED)
 _NAMED_REFUSALS = 3
 _REASON_MAX = 200
 
@@ -54,7 +55,7 @@ class ProcessProductsWorker(BaseWorker):
     async def execute_task(self, task: Task, context: TaskContext) -> Any:
         """Do one stage. Raises TaskFailed when no product is valid, or the stage before left nothing."""
         items = task.payload["products"]
-        if task.stage == "VALIDATING":
+        if task.stage not in _LATER:  # one that was to be run by others begins here
             await context.progress(PROGRESS["VALIDATING"])
             return await context.in_thread(_validating, items, self._max_bytes)
         report = task.result

@@ -12,6 +12,7 @@ from product import FieldError, check_fields
 Stored = Mapping[str, Any]  # a product as check_fields gives it
 Json = dict[str, Any]
 
+_NAMED_REFUSALS, _REASON_MAX = 3, 200
 _LIST_SHARE = 4  # refusals may take a quarter of the room, and so may the categories
 _ENDING_BYTES = 100  # for what the last stage adds
 
@@ -103,6 +104,16 @@ def verdict(checked: Checked, max_bytes: int) -> Json:
         "refusals": refusals,
         "refusalsLeftOut": left_out,
     }
+
+
+def all_refused(refusals: Sequence[Json]) -> str:
+    """What is told where no product of a list is valid, with the first reasons."""
+    count, first = len(refusals), refusals[:_NAMED_REFUSALS]
+    reasons = "; ".join(
+        f"product {refusal['index']}: {refusal['errors'][0]['message'][:_REASON_MAX]}" for refusal in first
+    )
+    more = f"; and {count - len(first):,} more" if count > len(first) else ""
+    return f"None of the {count:,} products is valid ({reasons}{more}): mend them and send them again"
 
 
 def with_products(report: Json, enriched: Enriched, max_bytes: int) -> Json:

@@ -4,7 +4,16 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from processing.pipeline import Checked, Json, adds_up, transform, validate, verdict, with_products
+from processing.pipeline import (
+    Checked,
+    Json,
+    adds_up,
+    all_refused,
+    transform,
+    validate,
+    verdict,
+    with_products,
+)
 from tasks.task import StageDone, Task
 from tasks.worker import BaseWorker, TaskContext, TaskFailed, next_stage
 
@@ -16,8 +25,6 @@ COMPLETED = "COMPLETED"
 PROGRESS = {"VALIDATING": 25, "TRANSFORMING": 50, "STORING": 75}
 
 _LATER = ("TRANSFORMING", "STORING", COMPLETED)
-_NAMED_REFUSALS = 3
-_REASON_MAX = 200
 
 
 class ProcessProductsWorker(BaseWorker):
@@ -84,14 +91,5 @@ def _transforming(items: Sequence[Mapping[str, Any]], report: Json, max_bytes: i
 def _checked(items: Sequence[Mapping[str, Any]]) -> Checked:
     checked = validate(items)
     if not checked.products:
-        raise TaskFailed("NO_VALID_PRODUCT", _all_refused(checked.refusals), final=True)
+        raise TaskFailed("NO_VALID_PRODUCT", all_refused(checked.refusals), final=True)
     return checked
-
-
-def _all_refused(refusals: Sequence[Json]) -> str:
-    count, first = len(refusals), refusals[:_NAMED_REFUSALS]
-    reasons = "; ".join(
-        f"product {refusal['index']}: {refusal['errors'][0]['message'][:_REASON_MAX]}" for refusal in first
-    )
-    more = f"; and {count - len(first):,} more" if count > len(first) else ""
-    return f"None of the {count:,} products is valid ({reasons}{more}): mend them and send them again"

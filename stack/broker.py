@@ -36,6 +36,7 @@ _HEARTBEAT_SECONDS = 15
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.1, 5.0
 # A message that was taken so often, and never acknowledged nor refused, ends whoever takes it.
 _DELIVERY_LIMIT = 100
+_FOREVER = 1_000_000_000
 _AWAY = (*CONNECTION_EXCEPTIONS, AMQPError, OSError, TimeoutError, RuntimeError)
 
 
@@ -231,7 +232,7 @@ class Broker:
             "x-overflow": "reject-publish",
         }
         if queue == DEAD_LETTERS:
-            return limits
+            return limits | {"x-delivery-limit": _FOREVER}  # to be looked at is no reason to vanish
         return limits | {
             "x-delivery-limit": _DELIVERY_LIMIT,
             "x-dead-letter-exchange": "",

@@ -28,8 +28,8 @@ def ready_airflow() -> Path:
     wanted = hashlib.sha256(VERSION.encode() + _REQUIREMENTS.read_bytes()).hexdigest()
     if not stamp.exists() or stamp.read_text() != wanted:
         subprocess.run([sys.executable, "-m", "venv", "--clear", _FOLDER], check=True)
-        install = [_FOLDER / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check"]
-        packages = [f"apache-airflow=={VERSION}", "-r", _REQUIREMENTS]
+        install = [str(_FOLDER / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check"]
+        packages = [f"apache-airflow=={VERSION}", "-r", str(_REQUIREMENTS)]
         subprocess.run([*install, *packages], check=True, stderr=subprocess.PIPE)
         stamp.write_text(wanted)
     return _FOLDER / "bin" / "airflow"

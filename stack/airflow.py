@@ -19,8 +19,10 @@ from stack.errors import RunRefused, ServiceAway
 DAG_ID = "process_products"
 AIRFLOW = "airflow"
 SUCCESS, FAILURE = "success", "failed"
-_TIMEOUT_SECONDS = 10.0
-_CONNECTIONS = 32
+_TIMEOUT_SECONDS = 30.0
+# Requests at a time. Airflow's API server works on a request after its caller has given up: more callers than it has
+# connections to its database (15), who try again, keep it from ever answering.
+_AT_ONCE = 6
 _EXCERPT = 300
 # Nothing will make these go through; everything else may pass: a DAG that is not there yet, a user without the right.
 _REFUSED = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
@@ -57,10 +59,11 @@ class Airflow:
         self._username, self._password = settings.airflow_username, settings.airflow_password
         self._token: str | None = None
         self._asking_token = asyncio.Lock()
+        self._places = asyncio.Semaphore(_AT_ONCE)
         self._http = httpx.AsyncClient(
             base_url=self._url,
             timeout=timeout_seconds,
-            limits=httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS),
+            limits=httpx.Limits(max_connections=_AT_ONCE, max_keepalive_connections=_AT_ONCE),
             headers={"User-Agent": f"Afterwrite/{VERSION}", "Content-Type": "application/json"},
             trust_env=False,
         )
@@ -140,7 +143,8 @@ class Airflow:
 
     async def _send(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> httpx.Response:
         try:
-            return await self._http.request(method, path, content=body, headers=headers)
+            async with self._places:
+                return await self._http.request(method, path, content=body, headers=headers)
         except httpx.HTTPError as error:
             said = str(error) or type(error).__name__
             raise ServiceAway(AIRFLOW, f"Airflow cannot be reached at {self._url}: {said}") from error

@@ -14,6 +14,7 @@ from stack_house import Stack, new_stack
 JOBS_AT_ONCE, JOBS_OF_A_KILL = 50, 2
 LAMPS = [LAMP] * 1_100  # three parts
 TRACE = "0af7651916cd43dd8448eb211c80319c"
+_STATE_OF = "SELECT state FROM dag_run WHERE run_id = %s"
 _RUNNING = "SELECT 1 FROM task_instance WHERE state = 'running' AND run_id = ANY(%s)"
 _RUNS_OF = "SELECT conf ->> 'correlation_id', run_id FROM dag_run WHERE conf ->> 'correlation_id' = ANY(%s)"
 
@@ -51,12 +52,16 @@ def test_a_job_goes_through(stack: Stack) -> None:
         assert {line["trace_id"] for line in lines} == {TRACE}
 
 
-def test_a_job_without_a_valid_product_fails_with_the_reason(stack: Stack) -> None:
+def test_a_job_without_a_valid_product_fails_with_the_reason(both: tuple[Stack, Airflow]) -> None:
+    stack, airflow = both
     job = stack.submit([{"title": ""}])
     found = stack.ended(job)
     assert (found["status"], found["error"]["code"]) == ("FAILED", "NO_VALID_PRODUCT")
     [told] = wait_until(lambda: stack.told()[job])
     assert (told.event["event"], told.event["error"]) == ("task.failed", found["error"])
+    # Airflow says so too, though the task that publishes did well.
+    wait_until(lambda: airflow.rows(_STATE_OF, job)[0][0] != "running")
+    assert airflow.rows(_STATE_OF, job) == [("failed",)]
 
 
 def test_fifty_jobs_at_once_go_through(both: tuple[Stack, Airflow]) -> None:

@@ -82,8 +82,8 @@ class ProcessesOnAirflow:
 
 
 def as_seen(task: Task, on_airflow: OnAirflow) -> Task:
-    """The task at the stage that Airflow says it has reached: its row learns of that a little later."""
-    if on_airflow.run is None or task.has_ended or task.stage not in PROGRESS:
+    """The task at the stage that Airflow says it has reached: its row learns of that later, or never."""
+    if on_airflow.run is None or task.stage not in PROGRESS:
         return task
     return task._replace(stage=RUNNING, progress=max(task.progress, PROGRESS[RUNNING]))
 

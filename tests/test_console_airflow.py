@@ -146,14 +146,12 @@ def test_a_cancel_is_shown_at_the_step_that_was_not_passed(task: Task, look: See
     assert found[at][2] == "cancelled"
 
 
-def test_the_stage_is_the_one_that_airflow_says_until_the_task_has_ended() -> None:
-    on_airflow = OnAirflow(RUN_ID, seen("running"), False, None)
-    shown = as_seen(job("PUBLISHED"), on_airflow)
-    assert (shown.stage, shown.progress) == ("RUNNING", 50)
-    for task, look in (
-        (completed(job("PUBLISHED")), on_airflow),
-        (job(), OnAirflow(None, None, False, None)),
-    ):
+def test_the_stage_is_the_one_that_airflow_says_until_the_task_is_completed() -> None:
+    on_airflow, nothing = OnAirflow(RUN_ID, seen("running"), False, None), OnAirflow(None, None, False, None)
+    for task in (job("PUBLISHED"), failed(job("PUBLISHED")), asked_to_cancel(job("PUBLISHED"), now_us())):
+        shown = as_seen(task, on_airflow)
+        assert (shown.stage, shown.progress) == ("RUNNING", 50)
+    for task, look in ((completed(job("PUBLISHED")), on_airflow), (job(), nothing)):
         assert as_seen(task, look) == task
 
 

@@ -18,7 +18,7 @@ from stack.errors import RunRefused, ServiceAway
 
 DAG_ID = "process_products"
 AIRFLOW = "airflow"
-SUCCESS, FAILURE = "success", "failed"
+QUEUED, SUCCESS, FAILURE = "queued", "success", "failed"
 _TIMEOUT_SECONDS = 30.0
 # Requests at a time. Airflow's API server works on a request after its caller has given up: more callers than it has
 # connections to its database (15), who try again, keep it from ever answering.
@@ -34,6 +34,11 @@ class TaskState:
 
     name: str
     states: Mapping[str, int]
+
+    @property
+    def total(self) -> int:
+        """How many there are of it."""
+        return sum(self.states.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +100,9 @@ class Airflow:
         if answer.status_code == HTTPStatus.NOT_FOUND:
             return []
         found: dict[str, dict[str, int]] = {}
-        for one in self._check(answer).get("task_instances", []):
+        instances = self._check(answer).get("task_instances", [])
+        # Airflow lists them in no order; by its rule of weights a task weighs more than all that come after it.
+        for one in sorted(instances, key=lambda one: -int(one.get("priority_weight") or 0)):
             states = found.setdefault(str(one["task_id"]), {})
             state = str(one.get("state") or "waiting")
             states[state] = states.get(state, 0) + 1
@@ -164,10 +171,19 @@ class Airflow:
         )
 
 
-def run_url(settings: Settings, run_id: str) -> str:
-    """The page of a run in Airflow's own interface."""
-    base = (settings.airflow_public_url or settings.airflow_url).rstrip("/")
-    return f"{base}/dags/{DAG_ID}/runs/{quote(run_id, safe='')}"
+def run_url(settings: Settings, run_id: str) -> str | None:
+    """The page of a run in Airflow's own interface, without the name and password that its address may have.
+
+    None where that address is none of a page that a browser can open.
+    """
+    try:
+        base = urlsplit((settings.airflow_public_url or settings.airflow_url).rstrip("/"))
+    except ValueError:
+        return None
+    if base.scheme not in ("http", "https") or not base.hostname:
+        return None
+    host = base.netloc.rpartition("@")[2]
+    return f"{base.scheme}://{host}{base.path}/dags/{DAG_ID}/runs/{quote(run_id, safe='')}"
 
 
 _RUNS = f"/api/v2/dags/{DAG_ID}/dagRuns"

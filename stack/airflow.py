@@ -23,6 +23,9 @@ _TIMEOUT_SECONDS = 30.0
 # Requests at a time. Airflow's API server works on a request after its caller has given up: more callers than it has
 # connections to its database (15), who try again, keep it from ever answering.
 _AT_ONCE = 6
+_KEPT_SECONDS = (
+    2.0  # an idle connection: shorter than the server's 5 s, so that it is seldom the one who ends it
+)
 _EXCERPT = 300
 # Nothing will make these go through; everything else may pass: a DAG that is not there yet, a user without the right.
 _REFUSED = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
@@ -68,7 +71,11 @@ class Airflow:
         self._http = httpx.AsyncClient(
             base_url=self._url,
             timeout=timeout_seconds,
-            limits=httpx.Limits(max_connections=_AT_ONCE, max_keepalive_connections=_AT_ONCE),
+            limits=httpx.Limits(
+                max_connections=_AT_ONCE,
+                max_keepalive_connections=_AT_ONCE,
+                keepalive_expiry=_KEPT_SECONDS,
+            ),
             headers={"User-Agent": f"Afterwrite/{VERSION}", "Content-Type": "application/json"},
             trust_env=False,
         )
@@ -151,7 +158,10 @@ class Airflow:
     async def _send(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> httpx.Response:
         try:
             async with self._places:
-                return await self._http.request(method, path, content=body, headers=headers)
+                try:
+                    return await self._http.request(method, path, content=body, headers=headers)
+                except httpx.RemoteProtocolError:  # the connection was closed while it was idle
+                    return await self._http.request(method, path, content=body, headers=headers)
         except httpx.HTTPError as error:
             said = str(error) or type(error).__name__
             raise ServiceAway(AIRFLOW, f"Airflow cannot be reached at {self._url}: {said}") from error

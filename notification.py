@@ -9,7 +9,7 @@ from concurrent.futures import Future
 
 from database.errors import StoreError
 from database.postgres.address import address_of
-from database.postgres.process_runs import ProcessRuns, RunOutcome
+from database.postgres.process_runs import TASK_ENDED, ProcessRuns, RunOutcome
 from programs import run_until_told
 from settings import Settings, SettingsError
 from stack.broker import RABBITMQ, RESULTS, Broker, Delivery, pauses
@@ -140,7 +140,12 @@ class Notification:
             run = next((result for result in results if is_run_of(task, result.run_id)), None)
             if run is None or task.has_ended or task.type != PROCESS_PRODUCTS:
                 return None
-            outcome = self._outcome(run, found.get(run.run_id))
+            left = found.get(run.run_id)
+            if (
+                left is not None and left.error_code == TASK_ENDED
+            ):  # it was tried again since: another run is asked for
+                return None
+            outcome = self._outcome(run, left)
             stage = COMPLETED if isinstance(outcome, Completed) else None
             ended = concluded(task, outcome, now_us, stage)
             return ended._replace(callback_url=urls.get(run.run_id, task.callback_url))

@@ -37,7 +37,7 @@ class Parts:
         receiver: ReceivingServer,
     ) -> None:
         self.rabbitmq, self.redis = servers
-        self.airflow, self.receiver, self._folder = airflow, receiver, folder
+        self.airflow, self.receiver, self.folder = airflow, receiver, folder
         self.prefix = f"t{secrets.token_hex(4)}."
         self.fleet = Fleet(folder / "fleet", url)
         self.settings = Settings(
@@ -47,6 +47,7 @@ class Parts:
             redis_url=self.redis.url,
             queue_prefix=self.prefix,
             airflow_url=airflow.url,
+            airflow_username="somebody",
         )
         self.environment = {
             **SMALL,
@@ -161,7 +162,7 @@ class Parts:
         return process
 
     def _new_folder(self) -> Path:
-        folder = self._folder / f"part{len(self._made)}"
+        folder = self.folder / f"part{len(self._made)}"
         folder.mkdir(parents=True)
         return folder
 

@@ -73,6 +73,24 @@ def test_a_job_without_a_valid_product_fails_with_the_reason(both: tuple[Stack, 
     assert airflow.rows(_STATE_OF, job) == [("failed",)]
 
 
+def test_a_job_that_is_cancelled_before_its_run_begins_is_not_run_until_it_is_tried_again(
+    both: tuple[Stack, Airflow],
+) -> None:
+    stack, airflow = both
+    with _no_consumer(stack):
+        job = stack.submit([LAMP])
+        wait_until(lambda: stack.process(job)["stage"] == "PUBLISHED")
+        [(task_id,)] = stack.fleet.rows("SELECT id FROM afterwrite.tasks WHERE correlation_id = %s", job)
+        stack.server.query(f'mutation {{ cancelTask(id: "{task_id}") {{ id }} }}')
+    wait_until(lambda: airflow.rows(_STATE_OF, job) == [("failed",)], 60)
+    assert stack.process(job)["status"] == "CANCELLED"
+    stack.server.query(f'mutation {{ retryTask(id: "{task_id}") {{ id }} }}')
+    assert stack.ended(job)["result"]["accepted"] == 1
+    assert airflow.rows(_STATE_OF, f"{job}-again")[0][0] in ("running", "success")
+    wait_until(lambda: len(stack.told()[job]) == 2)
+    assert [one.event["event"] for one in stack.told()[job]] == ["task.cancelled", "task.completed"]
+
+
 def test_fifty_jobs_at_once_go_through(both: tuple[Stack, Airflow]) -> None:
     stack, airflow = both
     with ThreadPoolExecutor(10) as threads:

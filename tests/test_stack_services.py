@@ -8,13 +8,23 @@ from pathlib import Path
 
 import pytest
 from broker_house import OwnRabbitMQ, OwnRedis, require_own_servers
+from postgres_database import PostgresDatabase
 from postgres_server import require_postgres
 from server_process import ROOT, ServerProcess, free_port, wait_until
 from stack_parts import Parts, health, metric, new_parts
+from task_house import TaskHouse
 from tcp_proxy import TcpProxy
 
-from stack.broker import FROM_QUEUE, REASON, REQUESTS, RESULTS
+from database.postgres.address import address_of
+from database.postgres.process_runs import TASK_ENDED, ProcessRuns
+from database.postgres.stores import prepare_postgres
+from stack.airflow import Airflow as StackAirflow
+from stack.broker import FROM_QUEUE, REASON, REQUESTS, RESULTS, Broker
+from stack.callbacks import Callbacks
 from stack.messages import COMPLETED, FAILED, Request, headers_of
+from tasks.task import Task
+from tasks.workers import process_on_airflow
+from tasks.workers.process_on_airflow import ProcessOnAirflowWorker
 from tracing import new_trace
 
 PROCESS_TYPE = "process_products"
@@ -45,6 +55,13 @@ def parts(tmp_path: Path, servers: tuple[OwnRabbitMQ, OwnRedis]) -> Iterator[Par
 
 def request_of(job: str, task_id: int = 7) -> bytes:
     return Request(job, task_id, job).encode()
+
+
+def published(parts: Parts, server: ServerProcess) -> tuple[str, int]:
+    """A job that waits for its result, and its task."""
+    job = parts.submit(server)
+    parts.reaches(server, job, "PUBLISHED")
+    return job, parts.task_id(job)
 
 
 # -- the consumer -----------------------------------------------------------------------------------------------
@@ -245,14 +262,90 @@ def test_two_tasks_with_one_correlation_id_are_two_runs(parts: Parts) -> None:
     assert len({run["conf"]["task_id"] for run in parts.airflow.runs.values()}) == 2
 
 
+def test_a_job_that_was_cancelled_and_tried_again_gets_another_run(parts: Parts) -> None:
+    server = parts.server().start()
+    parts.consumer().start()
+    parts.notification().start()
+    job, task_id = published(parts, server)
+    wait_until(lambda: job in parts.airflow.runs)
+    server.query(f'mutation {{ cancelTask(id: "{task_id}") {{ id }} }}')
+    with parts.runs() as runs:
+        runs.fail(job, TASK_ENDED, "as the DAG says it")
+        server.query(f'mutation {{ retryTask(id: "{task_id}") {{ id }} }}')
+        parts.tell(job, task_id, FAILED)  # too late
+        wait_until(lambda: f"{job}-again" in parts.airflow.runs)
+        parts.reaches(server, job, "PUBLISHED")
+        runs.end(f"{job}-again", REPORT, [])
+    parts.tell(job, task_id, COMPLETED, f"{job}-again")
+    assert parts.reaches(server, job, "COMPLETED")["result"] == REPORT
+
+
+# -- the worker, which looks after runs -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def house(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> Iterator[TaskHouse]:
+    """The worker in this process, where it looks every moment; nobody takes its requests."""
+    monkeypatch.setattr(process_on_airflow, "_FIRST_LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(process_on_airflow, "_LONGEST_LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(process_on_airflow, "_LOST_AFTER_SECONDS", 0.2)
+    settings = parts.settings
+    runs = ProcessRuns(address_of(settings))
+    worker = ProcessOnAirflowWorker(
+        Broker(settings), Callbacks(settings), StackAirflow(settings), runs, settings.task_payload_max_bytes
+    )
+    prepare_postgres(settings)
+    made = TaskHouse(PostgresDatabase(parts.folder / "house", settings.database_url), worker).start()
+    yield made
+    made.stop()
+
+
+def started(house: TaskHouse, parts: Parts, job: str = "job-1") -> Task:
+    """A task whose run Airflow knows."""
+    task = house.create(PROCESS_TYPE, payload={"products": [{"title": "Lamp"}]}, correlation_id=job)
+    parts.airflow.runs[job] = {"dag_run_id": job, "conf": {}}
+    return house.wait(task, lambda now: now.stage == "RUNNING")
+
+
+def test_a_run_whose_result_was_lost_ends_its_job(parts: Parts, house: TaskHouse) -> None:
+    tasks = [started(house, parts, "job-1"), started(house, parts, "job-2")]
+    with parts.runs() as runs:
+        runs.end("job-1", REPORT, [])
+        runs.fail("job-2", "NO_VALID_PRODUCT", "none is")
+    good, bad = house.wait_all(tasks)
+    assert (good.status, good.stage, good.result) == ("COMPLETED", "COMPLETED", REPORT)
+    assert (bad.status, bad.error and bad.error.code) == ("FAILED", "NO_VALID_PRODUCT")
+
+
+def test_a_run_that_ended_without_an_outcome_fails_its_job(parts: Parts, house: TaskHouse) -> None:
+    task = started(house, parts)
+    parts.airflow.states["job-1"] = "failed"
+    error = house.wait(task).error
+    assert error is not None
+    assert (error.code, error.final) == ("RUN_FAILED", True)
+
+
+def test_a_request_that_was_lost_is_published_again_more_and_more_seldom(
+    parts: Parts, house: TaskHouse
+) -> None:
+    task = house.create(PROCESS_TYPE, payload={"products": [{"title": "Lamp"}]}, correlation_id="job-1")
+    times = house.wait(task, lambda now: now.result and now.result["timesPublished"] == 3).result
+    assert times["looks"] >= 3
+    assert {Request.read(body).run_id for _, body in parts.messages(REQUESTS)} == {"job-1"}
+    assert 3 <= len(parts.messages(REQUESTS)) <= 4
+    parts.airflow.runs["job-1"] = {"dag_run_id": "job-1", "conf": {}}
+    house.wait(task, lambda now: now.stage == "RUNNING")
+
+
+def test_a_run_is_looked_after_although_airflow_is_away_for_a_time(parts: Parts, house: TaskHouse) -> None:
+    task = started(house, parts)
+    parts.airflow.tokens[:] = ["no longer valid", ""]  # nobody is let in
+    looks = house.get(task).result["looks"]
+    house.wait(task, lambda now: now.result["looks"] > looks + 2)
+    assert house.get(task).error is None
+
+
 # -- the notification service -----------------------------------------------------------------------------------
-
-
-def published(parts: Parts, server: ServerProcess) -> tuple[str, int]:
-    """A job that waits for its result, and its task."""
-    job = parts.submit(server)
-    parts.reaches(server, job, "PUBLISHED")
-    return job, parts.task_id(job)
 
 
 def test_a_result_that_comes_twice_ends_the_job_once(parts: Parts) -> None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 Json = dict[str, Any]
+TASK_ENDED = "TASK_ENDED"
+"""The error of a run that did nothing, because nobody waited for it."""
 
 _TAKE = """
 INSERT INTO afterwrite.process_runs (run_id, task_id) VALUES (%s, %s)

@@ -16,7 +16,7 @@ from airflow.exceptions import AirflowFailException
 from airflow.sdk import dag, get_current_context, task
 
 from database.postgres.address import address_of
-from database.postgres.process_runs import ProcessRuns
+from database.postgres.process_runs import TASK_ENDED, ProcessRuns
 from processing.pipeline import all_refused, described, together, validate, verdict, with_products
 from settings import Settings, from_environment
 from stack.broker import RESULTS, Broker
@@ -64,7 +64,7 @@ def process_products() -> None:
         with _runs() as (job, settings, runs):
             payload, status = runs.payload(job.run_id)
             if status not in _WAITED_FOR:
-                runs.fail(job.run_id, "TASK_ENDED", f"The task had ended as {status} before the run began")
+                runs.fail(job.run_id, TASK_ENDED, f"The task had ended as {status} before the run began")
                 raise AirflowFailException(f"Nobody waits for this run: its task is {status}")
             checked = validate(payload["products"])
             if not checked.products:

@@ -14,7 +14,7 @@ import re
 import time
 from typing import Any
 
-from database.postgres.process_runs import ProcessRuns, RunOutcome
+from database.postgres.process_runs import TASK_ENDED, ProcessRuns, RunOutcome
 from stack.airflow import Airflow
 from stack.broker import REQUESTS, Broker, pauses
 from stack.callbacks import Callbacks
@@ -34,6 +34,7 @@ PROGRESS = {PUBLISHING: 0, PUBLISHED: 10, RUNNING: 50}
 _FIRST_LOOK_SECONDS, _LONGEST_LOOK_SECONDS = 10.0, 600.0
 # A request may wait in its queue for long, while its consumer is away; it is taken for lost only after that.
 _LOST_AFTER_SECONDS = 600.0
+_AGAIN = "-again"  # ends the name of a run in the place of one that found its task cancelled
 _RUN_ID = re.compile(r"[A-Za-z0-9_.~:+-]{1,200}")
 
 
@@ -44,7 +45,9 @@ def run_id_of(task: Task) -> str:
 
 
 def is_run_of(task: Task, run_id: str) -> bool:
-    """Whether a run is the one that a task waits for, and not an earlier one or another task's."""
+    """Whether a run does what a task waits for, and is not of an earlier attempt or another task's."""
+    while run_id.endswith(_AGAIN):
+        run_id = run_id.removesuffix(_AGAIN)
     return run_id in (run_id_of(task), _own_run_id(task))
 
 
@@ -89,7 +92,7 @@ class ProcessOnAirflowWorker(BaseWorker):
         """Do one stage. Raises TaskFailed when the run failed."""
         left = task.result if task.stage in (PUBLISHED, RUNNING) else None
         if left is None or not is_run_of(task, left["runId"]):  # that of an earlier attempt
-            return await self._publish(task, context)
+            return await self._publish(task, context, run_id_of(task))
         return await self._look_after(task, context, left)
 
     async def close(self) -> None:
@@ -99,16 +102,15 @@ class ProcessOnAirflowWorker(BaseWorker):
         await self._airflow.close()
         await asyncio.to_thread(self._runs.close)
 
-    async def _publish(self, task: Task, context: TaskContext) -> StageDone:
-        run_id = await context.in_thread(self._take_run, task)
+    async def _publish(self, task: Task, context: TaskContext, name: str) -> StageDone:
+        run_id = await context.in_thread(self._take_run, task, name)
         await self._keep_callback(run_id, task)
         await self._send(run_id, task, context)
         _log.info("task %d is published as the run %s", task.id, run_id)
         left = {"runId": run_id, "publishedAt": time.time(), "timesPublished": 1, "looks": 0}
         return next_stage(PUBLISHED, PROGRESS[PUBLISHED], left, delay_seconds=_FIRST_LOOK_SECONDS)
 
-    def _take_run(self, task: Task) -> str:
-        run_id = run_id_of(task)
+    def _take_run(self, task: Task, run_id: str) -> str:
         if not self._runs.take(run_id, task.id):  # another task was given the same correlation id
             run_id = _own_run_id(task)
             self._runs.take(run_id, task.id)
@@ -139,10 +141,12 @@ class ProcessOnAirflowWorker(BaseWorker):
     async def _look_after(self, task: Task, context: TaskContext, left: dict[str, Any]) -> Any:
         run_id = left["runId"]
         found = await context.in_thread(self._runs.outcomes, [run_id])
+        if run_id in found and found[run_id].error_code == TASK_ENDED:  # and was tried again since
+            return await self._publish(task, context, run_id + _AGAIN)
         if run_id in found:  # its result is on its way, or was lost: it is the same
             return await self._end(task, context, found[run_id])
         left = left | {"looks": left["looks"] + 1}
-        pause = min(_FIRST_LOOK_SECONDS * 2 ** left["looks"], _LONGEST_LOOK_SECONDS)
+        pause = min(_doubled(_FIRST_LOOK_SECONDS, left["looks"]), _LONGEST_LOOK_SECONDS)
         try:
             run = await self._airflow.run(run_id)
         except ServiceAway as error:
@@ -165,7 +169,7 @@ class ProcessOnAirflowWorker(BaseWorker):
     async def _publish_if_lost(
         self, task: Task, context: TaskContext, left: dict[str, Any]
     ) -> dict[str, Any]:
-        waits = _LOST_AFTER_SECONDS * 2 ** (left["timesPublished"] - 1)
+        waits = _doubled(_LOST_AFTER_SECONDS, left["timesPublished"] - 1)
         if time.time() - left["publishedAt"] < waits:
             return left
         await self._send(left["runId"], task, context)
@@ -178,6 +182,10 @@ class ProcessOnAirflowWorker(BaseWorker):
             raise TaskFailed(outcome.error.code, outcome.error.message, final=outcome.error.final)
         await context.progress(100, COMPLETED)
         return json.loads(outcome.result_json or "null")
+
+
+def _doubled(seconds: float, times: int) -> float:
+    return float(seconds * 2 ** min(times, 10))  # a job may wait for months
 
 
 def _numbered(name: str, task: Task) -> str:

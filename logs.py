@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 
 from settings import Settings, SettingsError
+from tracing import job
 
 _FILE_BYTES = 10 << 20
 _FILES_KEPT = 3
@@ -54,7 +55,9 @@ class _TextFormatter(logging.Formatter):
         return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
 
     def format(self, record: logging.LogRecord) -> str:
-        return " | ".join(super().format(record).splitlines())  # a traceback stays in the line of its event
+        line = " | ".join(super().format(record).splitlines())  # a traceback stays in the line of its event
+        named = " ".join(f"{name}={value}" for name, value in job().items())
+        return f"{line} [{named}]" if named else line
 
 
 class _JsonFormatter(logging.Formatter):
@@ -65,6 +68,7 @@ class _JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        event |= job()
         event |= {name: value for name, value in vars(record).items() if name not in _STANDARD}
         if record.exc_info:
             event["traceback"] = self.formatException(record.exc_info)

@@ -55,6 +55,10 @@ class Metrics:
             self._registry.register(_QueueFigures(queue))
         self._registry.register(_TaskFigures(tasks, conflicts))
 
+    def watch_more(self, figures: Collector) -> None:
+        """Read these figures too whenever they are asked for."""
+        self._registry.register(figures)
+
     def count_request(self, route: str, status: int) -> None:
         """Count an answered request."""
         self._requests.labels(route, status).inc()

@@ -2,14 +2,15 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Request, Response, jsonify, request
 from graphql import GraphQLSchema
 from werkzeug.exceptions import HTTPException
 
+import tracing
 from access.caller import Way, current_caller, sender_of
 from access.control import AccessControl
 from access.session import csrf_token, session_secret
@@ -21,6 +22,9 @@ from rest_api import rest_api
 from schema import build_schema
 from service import Service
 from settings import Settings
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 _log = logging.getLogger("afterwrite.app")
 _ASSET_SECONDS = 7 * 24 * 3600  # the pages put a version into the URLs of their assets
@@ -75,7 +79,21 @@ def create_app(service: Service, access: AccessControl) -> Flask:
         return response
 
     access.table.check(app.url_map, _root_fields(schema))
+    app.wsgi_app = _in_trace(app.wsgi_app)  # type: ignore[method-assign, assignment]
     return app
+
+
+def _in_trace(application: "WSGIApplication") -> "WSGIApplication":
+    """The application, which answers within the trace that a request says it belongs to."""
+
+    def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        header = environ.get("HTTP_TRACEPARENT")
+        if header is None:
+            return application(environ, start_response)
+        with tracing.working_on(None, tracing.read_trace(header)):
+            return application(environ, start_response)
+
+    return answer
 
 
 class _Application(Flask):

@@ -19,6 +19,7 @@ from database.stores import open_stores
 from metrics import Metrics
 from recent import KEPT_SECONDS, Point, RecentFigures, merged
 from settings import VERSION, Settings
+from stack.chosen import overview_of
 from tasks.feed import TaskFeed
 from tasks.runtime import RuntimeLimits, TaskRuntime
 from tasks.workers import build_workers
@@ -59,6 +60,9 @@ class Service:
         self.tasks = self._tasks.queue
         self.receiver = Receiver(secret, ReceivedWebhooks(stores.tasks.commits, stores.tasks.reader))
         self.metrics.watch(self.queue.status, self.tasks.status, stores.conflicts)
+        self.stack = overview_of(settings, self.background)
+        if self.stack is not None:
+            self.metrics.watch_more(self.stack)
         self.accepting = False
         self._shared_bucket = 0
 
@@ -101,6 +105,8 @@ class Service:
     def start(self) -> None:
         """Start the background loop, the drain and the workers; requests may come when this returns."""
         self.background.start()
+        if self.stack is not None:
+            self.stack.start()
         self.queue.start()
         if self.runs_tasks:
             self._tasks.start(alone=self.sharing is None)
@@ -126,6 +132,8 @@ class Service:
         self.queue.stop()
         if self._watching is not None:
             self._watching.cancel()
+        if self.stack is not None:
+            self.stack.stop()
         if self.sharing is not None:
             self.background.submit(self.sharing.stop()).result()
         self.background.stop()  # waits for it

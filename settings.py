@@ -104,6 +104,26 @@ class Settings:
         "", "modules with workers of your own, separated by commas; each has `build_workers(settings)`"
     )
     stage_seconds: int = _setting(2, "seconds of work in each stage of an entry", least=0, most=3600)
+    process_engine: str = _setting(
+        "builtin",
+        "who runs processes: the workers here, or Airflow over RabbitMQ",
+        choices=("builtin", "airflow"),
+    )
+    amqp_url: str = _setting(
+        "amqp://guest:guest@127.0.0.1:5672/", "RabbitMQ, between Afterwrite and Airflow", secret=True
+    )
+    queue_prefix: str = _setting("", "begins the names of the queues in RabbitMQ and of the keys in Redis")
+    queue_max_messages: int = _setting(
+        100_000, "messages in a queue of RabbitMQ before it takes no more", least=1
+    )
+    redis_url: str = _setting(
+        "redis://127.0.0.1:6379/0", "Redis, for the callback URLs of what Airflow runs", secret=True
+    )
+    callback_hours: int = _setting(168, "hours for which Redis keeps a callback URL", least=1, most=100_000)
+    airflow_url: str = _setting("http://127.0.0.1:8080", "Airflow 3, with the path under which it is served")
+    airflow_username: str = _setting("", "Airflow's user who may start runs; empty: none is asked for")
+    airflow_password: str = _setting("", "password of AIRFLOW_USERNAME", secret=True)
+    airflow_public_url: str = _setting("", "Airflow as browsers reach it, for links; empty: AIRFLOW_URL")
     stripe_secret_key: str = _setting(
         "", "secret key of the Stripe account; empty: payments are simulated, and say so", secret=True
     )
@@ -210,6 +230,10 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
     if settings.run_workers == "off" and not settings.database_url:
         raise SettingsError(
             "RUN_WORKERS=off leaves tasks to other processes, which data in DATA_DIR cannot have: set DATABASE_URL"
+        )
+    if settings.process_engine == "airflow" and not settings.database_url:
+        raise SettingsError(
+            "PROCESS_ENGINE=airflow needs a database that Airflow reaches, which DATA_DIR is not: set DATABASE_URL"
         )
     return settings
 

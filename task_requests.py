@@ -19,6 +19,7 @@ from tasks.queue import TaskQueue
 from tasks.registry import Refusal, TaskRefused
 from tasks.task import NewTask, Task, TaskStatus
 from tasks.workers.process_products import PROCESS_PRODUCTS
+from tracing import trace_of_work
 from webhooks.guarded_http import check_callback_url
 
 T = TypeVar("T")
@@ -107,6 +108,7 @@ def accept(
             idempotency_key=options.idempotency_key,
             max_attempts=options.max_attempts,
             created_by=by,
+            traceparent=trace_of_work(),
         )
     )
 

@@ -2,25 +2,24 @@
 
 import argparse
 import logging
-import signal
 import sys
-import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from async_db import QueueLimits
 from background import BackgroundLoop
-from database.errors import StoreError
 from database.stores import open_stores
-from logs import check_log_file, set_up_logs
+from health_server import HealthServer
 from metrics import Metrics
-from settings import Settings, SettingsError, from_environment
+from programs import run_until_told
+from settings import Settings, SettingsError
+from stack.chosen import overview_of
 from tasks.feed import TaskFeed
 from tasks.runtime import RuntimeLimits, TaskRuntime
+from tasks.store import TaskStore
 from tasks.workers import build_workers
 from webhooks.secret import webhook_secret
-from worker_health import HealthServer
 
 _log = logging.getLogger("afterwrite.app")
 
@@ -28,40 +27,54 @@ _log = logging.getLogger("afterwrite.app")
 class WorkerProcess:
     """The workers of one process: opened by the constructor, running between ``start`` and ``stop``."""
 
-    def __init__(self, settings: Settings, types: Collection[str] | None, concurrency: int | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        types: Collection[str] | None,
+        concurrency: int | None,
+        *,
+        role: str = "worker",
+        stack_parts: Collection[str] | None = None,
+    ) -> None:
         """``types`` are those whose tasks are run here (None: all), ``concurrency`` is how many of each at once.
 
-        Raises StoreError or SettingsError with one line that says what to do.
+        ``role`` is what the process is for, as others are told; ``stack_parts`` are the services beside the database
+        that it uses (None: all, where Airflow runs processes). Raises StoreError or SettingsError with one line that
+        says what to do.
         """
         self.settings = settings
-        self._background = BackgroundLoop()
-        self._stores = stores = open_stores(settings, QueueLimits.of(settings).of_store, "worker")
+        self.background = BackgroundLoop()
+        self._stores = stores = open_stores(settings, QueueLimits.of(settings).of_store, role)
         assert stores.sharing is not None
-        self._sharing, self._metrics = stores.sharing, Metrics(stores.sharing.name)
+        self._sharing, self.metrics = stores.sharing, Metrics(stores.sharing.name)
+        self._stack = overview_of(settings, self.background, stack_parts)
         self._runtime = TaskRuntime(
             stores.tasks,
             build_workers(settings, webhook_secret(settings, stores.secret)),
-            self._background,
+            self.background,
             RuntimeLimits.of(settings),
-            self._metrics.count_tasks,
+            self.metrics.count_tasks,
             name=stores.sharing.name,
             types=types,
             concurrency=concurrency,
         )
-        self._metrics.watch(None, self._runtime.queue.status, stores.conflicts)
+        self.metrics.watch(None, self._runtime.queue.status, stores.conflicts)
+        if self._stack is not None:
+            self.metrics.watch_more(self._stack)
         _check_types(types, self._runtime.registry.types)
         self._health: HealthServer | None = None
         if settings.metrics_port:
-            status = self._runtime.queue.status
-            self._health = HealthServer(settings, self._background, status, self._metrics.registry)
+            self._health = HealthServer(settings, self.background, self._told, self.metrics.registry)
 
     def start(self) -> None:
         """Run tasks from now on."""
-        self._background.start()
+        self.background.start()
+        if self._stack is not None:
+            self._stack.start()
         self._sharing.doing = self._doing
-        TaskFeed(self._sharing.bus, self._runtime, self._background, hears_changes=False).start()
+        TaskFeed(self._sharing.bus, self._runtime, self.background, hears_changes=False).start()
         self._runtime.start(alone=False)
-        self._background.submit(self._sharing.start()).result()
+        self.background.submit(self._sharing.start()).result()
         if self._health:
             self._health.start()
         _log.info("running tasks of the types %s as %s", ", ".join(self._types), self._sharing.name)
@@ -72,10 +85,26 @@ class WorkerProcess:
         if self._health:
             self._health.stop()
         self._runtime.stop()
-        self._background.submit(self._sharing.stop()).result()
-        self._background.stop()
+        if self._stack is not None:
+            self._stack.stop()
+        self.background.submit(self._sharing.stop()).result()
+        self.background.stop()
         self._stores.close()
         _log.info("stopped after %.1f s", time.monotonic() - started)
+
+    @property
+    def store(self) -> TaskStore:
+        """The tasks, for who changes them beside the workers."""
+        return self._runtime.store
+
+    def _told(self) -> Mapping[str, object]:
+        """What /health tells."""
+        tasks = self._runtime.queue.status()
+        told: dict[str, object] = {"tasks": {"worker": tasks.name, "running": dict(tasks.running)}}
+        is_well = tasks.trouble is None
+        if self._stack is not None:
+            told["stack"], is_well = self._stack.statuses(), is_well and self._stack.is_well
+        return {"status": "ok" if is_well else "degraded", **told}
 
     @property
     def _types(self) -> list[str]:
@@ -88,26 +117,16 @@ class WorkerProcess:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run tasks until SIGTERM or SIGINT; returns the exit code."""
     options = _parser().parse_args(arguments)
-    told = threading.Event()
-    try:
-        settings = from_environment()
+
+    def make(settings: Settings) -> WorkerProcess:
         if not settings.database_url:
             raise SettingsError(
                 "DATABASE_URL is not set: tasks in DATA_DIR are run by the server that owns it. Set DATABASE_URL to a "
                 "PostgreSQL for workers in processes of their own"
             )
-        check_log_file(settings)
-        set_up_logs(settings)
-        workers = WorkerProcess(settings, options.types, options.concurrency)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: told.set())
-        workers.start()
-    except (SettingsError, StoreError) as error:
-        sys.stderr.write(f"afterwrite: {error}\n")
-        return 1
-    told.wait()
-    workers.stop()
-    return 0
+        return WorkerProcess(settings, options.types, options.concurrency)
+
+    return run_until_told(make)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from devkit import ask, keys, verbs
+from devkit import ask, keys, services, verbs
 from devkit.errors import CommandError
 
 
@@ -61,9 +61,18 @@ VERBS: dict[str, Verb | Passing] = {
         _no_workers,
     ),
     "worker": Passing(
-        verbs.worker,
+        services.worker,
         "run tasks only, of the PostgreSQL in DATABASE_URL",
         "[--types T,T] [--concurrency N]",
+    ),
+    "consumer": Verb(services.consumer, "hand the requests in RabbitMQ to Airflow (see docs/stack.md)"),
+    "notification": Verb(
+        services.notification, "record the results in RabbitMQ, and call who submitted the jobs"
+    ),
+    "dead-letters": Passing(
+        services.dead_letters,
+        "show, try again or remove what no service could deal with",
+        "list | retry ID... | remove ID...",
     ),
     "start": Verb(verbs.start, "the same in the background; returns when the server is ready"),
     "stop": Verb(
@@ -84,7 +93,7 @@ VERBS: dict[str, Verb | Passing] = {
         _file,
     ),
     "migrate-to-postgres": Verb(
-        verbs.migrate_to_postgres, "copy the data folder into the PostgreSQL in DATABASE_URL, and check it"
+        services.migrate_to_postgres, "copy the data folder into the PostgreSQL in DATABASE_URL, and check it"
     ),
     "logs": Verb(verbs.logs, "last 50 lines of the log, then what follows", "[--no-follow]", _no_follow),
     "graphql": Verb(

@@ -17,6 +17,7 @@ from devkit.errors import CommandError
 TO_RUN = "requirements.txt"
 TO_DEVELOP = "requirements-dev.txt"
 ON_POSTGRES = "requirements-postgres.txt"
+ON_STACK = "requirements-stack.txt"
 STAMP = "afterwrite-stamp.json"
 
 Say = Callable[[str], None]
@@ -24,6 +25,8 @@ Say = Callable[[str], None]
 
 def to_run() -> str:
     """Return the name of the requirements of a server with the settings of the environment."""
+    if os.environ.get("PROCESS_ENGINE", "").strip().lower() == "airflow":
+        return ON_STACK
     return ON_POSTGRES if os.environ.get("DATABASE_URL", "").strip() else TO_RUN
 
 

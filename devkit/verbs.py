@@ -18,16 +18,12 @@ from devkit.environment import TO_DEVELOP, ready_python, to_run
 from devkit.errors import CommandError
 from devkit.health import health
 from devkit.place import ROOT, Place, place_from_environment, temporary_place, without_postgres
+from devkit.saying import say
 from settings import from_environment
 
 # A file at a time for each, because the tests of a file share a server; more than two, because most tests wait.
 # In the order of tests/conftest.py, which begins with the files that take longest.
 _ALL_TESTS = ["--numprocesses", "4", "--dist", "loadfile", "--no-loadscope-reorder"]
-
-
-def say(text: str) -> None:
-    """Print one line now, before any line of a program that is started next."""
-    print(text, flush=True)  # noqa: T201
 
 
 def setup(_: Namespace) -> int:
@@ -55,24 +51,6 @@ def up(options: Namespace) -> int:
     say(f"Starting {place.url} (GraphiQL: {place.url}/graphql), data in {place.data_place}; Ctrl-C stops")
     background_server.record(place, os.getpid(), in_background=False)
     return serve.become_server(place, python)
-
-
-def worker(arguments: list[str]) -> int:
-    """Set up and run tasks in the foreground until Ctrl-C; the arguments go to the program."""
-    place = place_from_environment()
-    python = ready_python(ROOT, to_run(), say)
-    return serve.become(place, python, ["worker.py", *arguments])
-
-
-def migrate_to_postgres(_: Namespace) -> int:
-    """Copy the catalogue in the data folder, which no server uses, into the PostgreSQL in DATABASE_URL."""
-    place = place_from_environment()
-    if not from_environment().database_url:
-        raise CommandError("DATABASE_URL is not set: it says which PostgreSQL to copy into")
-    if server := background_server.running(place):
-        raise CommandError(f"a server runs on {place.data_dir} (pid {server.pid}): `stop` it first")
-    python = ready_python(ROOT, to_run(), say)
-    return serve.become(place, python, ["migrate_to_postgres.py"])
 
 
 def start(_: Namespace) -> int:

@@ -26,6 +26,8 @@ def add_operation_routes(blueprint: Blueprint, service: Service) -> None:
         if role >= Role.READ:
             shown |= {name: {"status": whole[name]["status"]} for name in ("database", "journal", "tasks")}
             shown["integrations"] = whole["integrations"]
+            if service.stack is not None:
+                shown["stack"] = service.stack.statuses()
         return jsonify(shown)
 
     @blueprint.get("/ready")
@@ -42,8 +44,9 @@ def _health(service: Service) -> dict[str, Any]:
     """All there is to tell. Queue and trouble are for those who run the server: a trouble may name files of theirs."""
     status, tasks = service.queue.status(), service.tasks.status()
     trouble = status.trouble or service.products.trouble()
-    return {
-        "status": "degraded" if trouble or status.journal_trouble or tasks.trouble else "ok",
+    is_away = service.stack is not None and not service.stack.is_well
+    whole = {
+        "status": "degraded" if trouble or status.journal_trouble or tasks.trouble or is_away else "ok",
         "version": VERSION,
         "queue": {
             "depth": status.depth,
@@ -66,6 +69,9 @@ def _health(service: Service) -> dict[str, Any]:
         "integrations": tasks.integrations,
         "processes": _processes(service),
     }
+    if service.stack is not None:
+        whole["stack"] = service.stack.parts()
+    return whole
 
 
 def _processes(service: Service) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from tasks.task import (
     TaskError,
 )
 from tasks.worker import BaseWorker, CancelAsked, LockLost, TaskContext, TaskFailed, encode_result
+from tracing import working_on
 
 _log = logging.getLogger("afterwrite.tasks")
 
@@ -32,8 +33,16 @@ async def execute(
 ) -> Outcome | None:
     """Let its worker do a task; returns what is to be recorded, or None when the lock is lost.
 
-    Whatever the worker raises is an outcome: nothing that it does ends the loop that it runs on.
+    Whatever the worker raises is an outcome: nothing that it does ends the loop that it runs on. What is logged
+    meanwhile names the task's correlation id and trace.
     """
+    with working_on(task.correlation_id, task.traceparent):
+        return await _execute(registry, task, context, result_max_bytes)
+
+
+async def _execute(
+    registry: Registry, task: Task, context: TaskContext, result_max_bytes: int
+) -> Outcome | None:
     policy = registry.policy(task.type)
     try:
         worker = registry.worker_for(task)

@@ -57,6 +57,7 @@ def new_row(task_id: int, prepared: Prepared, now: int) -> dict[str, Any]:
         "search_text": prepared.search_text,
         "fingerprint": prepared.fingerprint if new.idempotency_key else None,
         "created_by": new.created_by,
+        "traceparent": new.traceparent,
     }
 
 

@@ -66,7 +66,7 @@ PENDING = tasks.c.status == literal_column("'PENDING'")
 READY = tasks.c.ready == literal_column("1")
 SCHEDULED = tasks.c.ready == literal_column("0")
 _GIVEN_ONCE = {"id", "type", "payload_json", "max_attempts", "priority", "correlation_id", "callback_url"}
-_GIVEN_ONCE |= {"idempotency_key", "created_at_us", "created_by"}
+_GIVEN_ONCE |= {"idempotency_key", "created_at_us", "created_by", "traceparent"}
 CHANGED = [name for name in Task._fields if name not in _GIVEN_ONCE]
 
 
@@ -126,6 +126,10 @@ INSERT = ManyRows(
     insert(tasks).from_select(_STORED, select(*_new_rows.render_derived(with_types=True).c)),
 )
 BY_ID = DriverStatement(select(*COLUMNS).where(tasks.c.id == bindparam("id")).with_for_update())
+# In one order, so that two who lock the same rows do not wait for each other.
+BY_IDS = DriverStatement(
+    select(*COLUMNS).where(tasks.c.id.op("IN")(_GIVEN_IDS)).order_by(tasks.c.id).with_for_update()
+)
 BY_KEY = DriverStatement(
     select(*COLUMNS, tasks.c.fingerprint).where(tasks.c.idempotency_key == bindparam("key"))
 )

@@ -117,6 +117,15 @@ class TaskStore:
         self._tell(changed)
         return changed[0] if changed else None
 
+    def conclude(self, work: Mapping[int, Callable[[Task, int], Task | None]]) -> list[Task]:
+        """Put what ``work`` says, ``(task, now_us)`` at a time, in the place of tasks by their ids, in one commit.
+
+        None leaves a task as it is, and one that is not there is left out. Returns what was changed.
+        """
+        changed = self._commits.run(lambda connection: self._conclude(connection, work))
+        self._tell(changed)
+        return [task for task in changed if task.id in work]
+
     def expire(
         self,
         lock_seconds: float | None,
@@ -281,6 +290,14 @@ class TaskStore:
         changed = work_out(before, now)
         self._log.note(connection, kind, by, now, task_id, before.type)
         return [changed, *self._save(connection, [(before, changed)], now)]
+
+    def _conclude(
+        self, connection: DriverConnection, work: Mapping[int, Callable[[Task, int], Task | None]]
+    ) -> list[Task]:
+        rows = sql.BY_IDS.rows(connection, {"ids": json.dumps(sorted(work))})
+        now, found = connection.now_us, [Task._make(row) for row in rows]
+        pairs = [(task, new) for task in found if (new := work[task.id](task, now)) is not None]
+        return [new for _, new in pairs] + self._save(connection, pairs, now)
 
     def _prune(
         self, connection: DriverConnection, ended_before_us: int, most: int, asked: bool, by: str | None

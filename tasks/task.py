@@ -64,7 +64,8 @@ class Task(NamedTuple):
     lost its lock can never be taken for the one that has it now, be it the same process. ``attempt`` counts the
     claims of this stage against ``max_attempts``. ``renewals`` counts how often the task was begun anew after a
     final error: until then an outside request must be made with the key that it had. ``created_by`` is the name of the
-    caller who had it accepted, None of one who gave none.
+    caller who had it accepted, None of one who gave none. ``traceparent`` is the trace that it belongs to, as W3C Trace
+    Context writes it.
     """
 
     id: int
@@ -95,6 +96,7 @@ class Task(NamedTuple):
     started_at_us: int | None
     finished_at_us: int | None
     created_by: str | None = None
+    traceparent: str | None = None
 
     @property
     def payload(self) -> Any:
@@ -163,6 +165,7 @@ class NewTask:
     max_attempts: int | None = None
     stage: str | None = None
     created_by: str | None = None
+    traceparent: str | None = None
 
 
 # -- what can come of a claim; a worker's run ends with one of the first five ----------------------------------
@@ -272,6 +275,19 @@ def after(task: Task, outcome: Outcome, now_us: int) -> Task:
             return _moved(task, TaskStatus.PROCESSING, now_us)._replace(
                 progress=percent, stage=task.stage if stage is None else stage, locked_at_us=now_us
             )
+
+
+def concluded(task: Task, outcome: Completed | Failed, now_us: int, stage: str | None) -> Task:
+    """The task after its end became known by another way than its worker: it is taken from whoever has it.
+
+    Raises MoveNotAllowed for one that has ended.
+    """
+    taken = task
+    if task.status != TaskStatus.PROCESSING:
+        started = now_us if task.started_at_us is None else task.started_at_us
+        taken = _moved(task, TaskStatus.PROCESSING, now_us, ready=0, started_at_us=started)
+    ended = after(taken, outcome, now_us)
+    return ended._replace(claim=task.claim + 1, stage=task.stage if stage is None else stage)
 
 
 def asked_to_cancel(task: Task, now_us: int) -> Task:

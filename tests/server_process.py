@@ -152,7 +152,7 @@ class WorkerProcess(ServerProcess):
 
     def __init__(self, data_dir: Path, *arguments: str, **environment: str) -> None:
         super().__init__(data_dir, **environment)
-        self.program = ("worker.py", *arguments)
+        self.program = (*self.program, *arguments)
         self.environment = {"METRICS_PORT": str(self.port), **environment}
 
     def ready(self) -> bool:
@@ -161,6 +161,18 @@ class WorkerProcess(ServerProcess):
             return self.get("/metrics")[0] == 200
         except (OSError, http.client.HTTPException):
             return False
+
+
+class ConsumerProcess(WorkerProcess):
+    """``python consumer.py``, in the same way."""
+
+    program = ("consumer.py",)
+
+
+class NotificationProcess(WorkerProcess):
+    """``python notification.py``, in the same way."""
+
+    program = ("notification.py",)
 
 
 def process_group(leader: int) -> list[int]:

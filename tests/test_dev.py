@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from devkit import background_server, place, verbs
+from devkit import background_server, place, services
 from devkit.command_line import VERBS
 from devkit.errors import CommandError
 from devkit.health import wait_until_healthy
@@ -68,6 +68,9 @@ def test_without_a_verb_every_verb_is_listed(here: Place) -> None:
         "bench",
         "screenshots",
         "worker",
+        "consumer",
+        "notification",
+        "dead-letters",
         "migrate-to-postgres",
     }
 
@@ -399,11 +402,11 @@ def test_a_move_to_postgresql_needs_an_address_and_a_folder_without_a_server(
     monkeypatch.setenv("DATA_DIR", str(here.data_dir))
     monkeypatch.setenv("DATABASE_URL", "")
     with pytest.raises(CommandError, match="DATABASE_URL is not set"):
-        verbs.migrate_to_postgres(Namespace())
+        services.migrate_to_postgres(Namespace())
     monkeypatch.setenv("DATABASE_URL", "postgresql+psycopg://nobody@127.0.0.1:1/nothing")
     background_server.record(here, os.getpid(), in_background=True)
     with pytest.raises(CommandError, match=rf"\(pid {os.getpid()}\): `stop` it first"):
-        verbs.migrate_to_postgres(Namespace())
+        services.migrate_to_postgres(Namespace())
     here.record_path.unlink()
 
 

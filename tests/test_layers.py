@@ -10,19 +10,22 @@ from server_process import ROOT
 
 # From the top floor down; a module imports only from floors below its own.
 FLOORS = (
-    {"app", "serving", "gunicorn.conf", "worker"},
+    {"app", "serving", "gunicorn.conf", "consumer", "notification", "dead_letters"},
+    {"worker"},
     {"routes"},
     {"gate"},
-    {"rest_api", "console", "worker_health"},
+    {"rest_api", "console", "health_server"},
     {"schema", "init_db", "migrate_to_postgres", "service"},
     {"product_mutations", "product_events", "task_mutations", "task_events"},
-    {"product_requests", "product_types", "task_types", "loading", "metrics", "recent", "logs"},
+    {"product_requests", "product_types", "task_types", "loading", "metrics", "recent", "programs"},
+    {"logs"},
     {"product_pages", "task_requests", "task_action_types"},
     {"entries", "request_context"},
     {"async_db", "tasks", "connections", "graphql_scalars", "strict_json"},
-    {"accepting", "waiting", "webhooks", "access"},
+    {"accepting", "waiting", "webhooks", "access", "stack"},
     {"database"},
-    {"writes", "background", "graphql_http", "settings", "time_ordered"},
+    {"writes", "background", "graphql_http", "settings", "time_ordered", "tracing"},
+    {"processing"},
     {"product"},
 )
 OUTSIDE = {"dev", "devkit", "integration", "integration_test", "bench"}  # programs of their own

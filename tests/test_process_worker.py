@@ -16,7 +16,7 @@ from server_process import ROOT, ServerProcess, wait_until
 from task_house import MakeHouse
 from worker_runs import SECONDS, WorkerRuns, new_task
 
-from tasks import product_pipeline
+from processing import pipeline
 from tasks.task import Progress, Task, TaskStatus
 from tasks.worker import CancelAsked, LockLost, TaskStopped
 from tasks.workers import process_products
@@ -65,8 +65,8 @@ def test_the_work_on_the_products_is_done_in_threads(monkeypatch: pytest.MonkeyP
 
         return call
 
-    monkeypatch.setattr(process_products, "validate", watched(product_pipeline.validate))
-    monkeypatch.setattr(process_products, "transform", watched(product_pipeline.transform))
+    monkeypatch.setattr(process_products, "validate", watched(pipeline.validate))
+    monkeypatch.setattr(process_products, "transform", watched(pipeline.transform))
     done({"products": [LAMP]})
     assert len(threads) == 3
     assert threading.current_thread() not in threads, "the loop of the worker runs in this one"

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from product_lists import LAMP, PAYLOADS
 
+from processing.pipeline import adds_up, price_band, transform, validate, verdict, with_products
+from processing.words import KEYWORDS_MAX, SLUG_MAX, category_name, keywords, slug, tidy, unique
 from product import check_price
-from tasks.product_pipeline import adds_up, price_band, transform, validate, verdict, with_products
-from tasks.product_words import KEYWORDS_MAX, SLUG_MAX, category_name, keywords, slug, tidy, unique_slugs
 
 
 @settings(deadline=None)
@@ -109,7 +109,7 @@ def test_a_slug_keeps_the_words_of_every_script(text: str, expected: str) -> Non
 
 
 def test_no_two_slugs_are_the_same() -> None:
-    assert unique_slugs(["Lamp", "lamp!", "Lamp 2", "LAMP", "?", "!"]) == [
+    assert unique(map(slug, ["Lamp", "lamp!", "Lamp 2", "LAMP", "?", "!"])) == [
         "lamp",
         "lamp-2",
         "lamp-2-2",
@@ -121,7 +121,7 @@ def test_no_two_slugs_are_the_same() -> None:
 
 @given(st.lists(st.text(max_size=4) | st.sampled_from(("a", "a 2", "a-2-2", "A"))))
 def test_slugs_of_any_titles_are_different_and_short(titles: list[str]) -> None:
-    slugs = unique_slugs(titles)
+    slugs = unique(map(slug, titles))
     assert len(set(slugs)) == len(slugs) == len(titles)
     assert all(0 < len(slug) <= SLUG_MAX + 8 for slug in slugs)
 

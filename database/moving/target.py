@@ -160,7 +160,7 @@ class PostgresTarget:
         self._connection.execute(f"LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE".encode())
         if begun is Begun.FRESH:
             self._require_empty()  # again: nothing that was committed meanwhile may be lost
-        self._connection.execute(f"TRUNCATE {names}".encode())
+        self._connection.execute(f"TRUNCATE {names} CASCADE".encode())
         self._connection.execute("SET LOCAL search_path = pg_catalog")  # so that definitions name all in full
         indexes = dict(self._connection.execute(_SECONDARY, (SCHEMA, tables)).fetchall())
         for name in indexes:

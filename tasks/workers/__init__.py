@@ -16,7 +16,7 @@ def build_workers(settings: Settings, webhook_secret: str) -> Sequence[BaseWorke
     return [
         _stripe_worker(settings),
         EntryWorker(settings.stage_seconds),
-        ProcessProductsWorker(settings.task_payload_max_bytes),
+        _process_worker(settings),
         WebhookDeliveryWorker(webhook_secret, settings.webhook_allow_private == "on", VERSION),
         *_workers_of_modules(settings),
     ]
@@ -27,6 +27,26 @@ def _stripe_worker(settings: Settings) -> StripeWorker:
         return StripeWorker(settings.stripe_secret_key, settings.stripe_api_base)
     except ValueError as error:
         raise SettingsError(str(error)) from error
+
+
+def _process_worker(settings: Settings) -> BaseWorker:
+    if settings.process_engine == "builtin":
+        return ProcessProductsWorker(settings.task_payload_max_bytes)
+    # Only here, because its clients need not be installed elsewhere.
+    from database.postgres.address import address_of
+    from database.postgres.process_runs import ProcessRuns
+    from stack.airflow import Airflow
+    from stack.broker import Broker
+    from stack.callbacks import Callbacks
+    from tasks.workers.process_on_airflow import ProcessOnAirflowWorker
+
+    return ProcessOnAirflowWorker(
+        Broker(settings),
+        Callbacks(settings),
+        Airflow(settings),
+        ProcessRuns(address_of(settings)),
+        settings.task_payload_max_bytes,
+    )
 
 
 def _workers_of_modules(settings: Settings) -> list[BaseWorker]:

@@ -4,7 +4,16 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from tasks.product_pipeline import Checked, Json, adds_up, transform, validate, verdict, with_products
+from processing.pipeline import (
+    Checked,
+    Json,
+    adds_up,
+    all_refused,
+    transform,
+    validate,
+    verdict,
+    with_products,
+)
 from tasks.task import StageDone, Task
 from tasks.worker import BaseWorker, TaskContext, TaskFailed, next_stage
 
@@ -15,8 +24,7 @@ COMPLETED = "COMPLETED"
 # The stages in their order, each with the progress of a task that is at it.
 PROGRESS = {"VALIDATING": 25, "TRANSFORMING": 50, "STORING": 75}
 
-_NAMED_REFUSALS = 3
-_REASON_MAX = 200
+_LATER = ("TRANSFORMING", "STORING", COMPLETED)
 
 
 class ProcessProductsWorker(BaseWorker):
@@ -25,7 +33,7 @@ class ProcessProductsWorker(BaseWorker):
     Each stage leaves its part of the result for the next one. The products themselves stay in the payload:
     to check them again costs less than to store them twice. The result, at most ``result_max_bytes`` of JSON, has
     ``received accepted refused refusals refusalsLeftOut statistics products productsLeftOut completedAt``; see
-    ``tasks.product_pipeline`` for their shapes.
+    ``processing.pipeline`` for their shapes.
     """
 
     types = {
@@ -54,7 +62,7 @@ class ProcessProductsWorker(BaseWorker):
     async def execute_task(self, task: Task, context: TaskContext) -> Any:
         """Do one stage. Raises TaskFailed when no product is valid, or the stage before left nothing."""
         items = task.payload["products"]
-        if task.stage == "VALIDATING":
+        if task.stage not in _LATER:  # one that was to be run by others begins here
             await context.progress(PROGRESS["VALIDATING"])
             return await context.in_thread(_validating, items, self._max_bytes)
         report = task.result
@@ -83,14 +91,5 @@ def _transforming(items: Sequence[Mapping[str, Any]], report: Json, max_bytes: i
 def _checked(items: Sequence[Mapping[str, Any]]) -> Checked:
     checked = validate(items)
     if not checked.products:
-        raise TaskFailed("NO_VALID_PRODUCT", _all_refused(checked.refusals), final=True)
+        raise TaskFailed("NO_VALID_PRODUCT", all_refused(checked.refusals), final=True)
     return checked
-
-
-def _all_refused(refusals: Sequence[Json]) -> str:
-    count, first = len(refusals), refusals[:_NAMED_REFUSALS]
-    reasons = "; ".join(
-        f"product {refusal['index']}: {refusal['errors'][0]['message'][:_REASON_MAX]}" for refusal in first
-    )
-    more = f"; and {count - len(first):,} more" if count > len(first) else ""
-    return f"None of the {count:,} products is valid ({reasons}{more}): mend them and send them again"

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar
 
+import tracing
 from tasks.retry import RetryPolicy
 from tasks.task import NewTask, Task
 from tasks.worker import BaseWorker, TaskContext, TaskFailed
@@ -53,7 +54,7 @@ def delivery_of(task: Task) -> NewTask | None:
     payload = {"url": task.callback_url, "event_id": event["event_id"], "event": event}
     if not _fits(payload):
         event |= {"result": None, "result_omitted": True}
-    return NewTask(TYPE, payload, created_by=task.created_by)
+    return NewTask(TYPE, payload, created_by=task.created_by, traceparent=task.traceparent)
 
 
 class WebhookDeliveryWorker(BaseWorker):
@@ -98,9 +99,10 @@ class WebhookDeliveryWorker(BaseWorker):
         """Post the event once."""
         payload = task.payload
         body = json.dumps(payload["event"], separators=(",", ":")).encode()
+        headers = self._headers(payload["event_id"], body, task.traceparent)
         context.check()
         try:
-            answer = await self._http.post(payload["url"], body, self._headers(payload["event_id"], body))
+            answer = await self._http.post(payload["url"], body, headers)
         except AddressRefused as error:
             raise TaskFailed("WEBHOOK_REFUSED", str(error), final=True) from error
         except PostFailed as error:
@@ -123,14 +125,16 @@ class WebhookDeliveryWorker(BaseWorker):
         """Give the threads up that resolve names."""
         self._http.close()
 
-    def _headers(self, event_id: str, body: bytes) -> dict[str, str]:
+    def _headers(self, event_id: str, body: bytes, traceparent: str | None) -> dict[str, str]:
         timestamp = int(self._clock())
+        trace = {} if traceparent is None else {tracing.HEADER: tracing.next_hop(traceparent)}
         return {
             "Content-Type": "application/json",
             "User-Agent": self._user_agent,
             ID_HEADER: event_id,
             TIMESTAMP_HEADER: str(timestamp),
             SIGNATURE_HEADER: sign(self._secret, timestamp, body),
+            **trace,
         }
 
     def _failure(self, answer: Answer, attempt: int, now: float) -> TaskFailed:

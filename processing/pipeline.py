@@ -1,4 +1,4 @@
-"""Checks, enriches and sums up a list of products: the stages of ``process_products`` as pure functions."""
+"""Checks, enriches and sums up a list of products: the stages of a process as pure functions."""
 
 import json
 from collections import defaultdict
@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+from processing.words import category_name, keywords, slug, tidy, unique
 from product import FieldError, check_fields
-from tasks.product_words import category_name, keywords, tidy, unique_slugs
 
 Stored = Mapping[str, Any]  # a product as check_fields gives it
 Json = dict[str, Any]
 
+_NAMED_REFUSALS, _REASON_MAX = 3, 200
 _LIST_SHARE = 4  # refusals may take a quarter of the room, and so may the categories
 _ENDING_BYTES = 100  # for what the last stage adds
 
@@ -31,15 +32,15 @@ class Enriched(NamedTuple):
     categories: list[Json]
 
 
-def validate(items: Sequence[Mapping[str, Any]]) -> Checked:
-    """Check every item by the rules of a new product.
+def validate(items: Sequence[Mapping[str, Any]], first_index: int = 0) -> Checked:
+    """Check every item by the rules of a new product; the first one has ``first_index`` in its list.
 
     A rating may be a number or ``{"rate", "count"}``, as the API gives it, or the two fields of ``check_fields``.
     A refusal is ``{"index", "errors": [{"field", "code", "message"}]}``.
     """
     products: dict[int, Stored] = {}
     refusals = []
-    for index, item in enumerate(items):
+    for index, item in enumerate(items, first_index):
         checked, refused = check_fields(_with_plain_rating(item), creating=True)
         if refused:
             refusals.append({"index": index, "errors": [_error(problem) for problem in refused]})
@@ -51,19 +52,40 @@ def validate(items: Sequence[Mapping[str, Any]]) -> Checked:
 def transform(products: Mapping[int, Stored]) -> Enriched:
     """Enrich every product, and count the figures of all and of each category; at least one product.
 
+    ``described`` for each, then ``together``: who has a long list may describe its parts side by side.
+    """
+    return together([described(index, product) for index, product in products.items()])
+
+
+def described(index: int, product: Stored) -> Json:
+    """What can be said of a product without knowing the others, as JSON: what ``together`` is given."""
+    title, category = tidy(product["title"]), category_name(product["category"])
+    rate, count = product["rating_rate"], product["rating_count"]
+    return {
+        "index": index,
+        "title": title,
+        "slug": slug(title),
+        "category": category,
+        "priceMinor": product["price_minor"],
+        "keywords": keywords(title, category),
+        "rating": None if rate is None and count is None else {"rate": rate, "count": count},
+    }
+
+
+def together(descriptions: Sequence[Json]) -> Enriched:
+    """Bring the descriptions of all products together, in the order of the list; at least one.
+
     A product becomes ``{"index", "title", "slug", "category", "price", "priceBand", "keywords", "rating"}``.
     Figures are ``{"count", "total", "min", "max", "mean", "median"}``; money is decimal text, summed up in minor
     units, so no cent is lost; mean and median are rounded half to even. The categories come largest first.
     """
-    names = {index: category_name(product["category"]) for index, product in products.items()}
     prices: dict[str | None, list[int]] = defaultdict(list)
-    for index, product in products.items():
-        prices[names[index]].append(product["price_minor"])
+    for one in descriptions:
+        prices[one["category"]].append(one["priceMinor"])
     ordered = {name: sorted(found) for name, found in prices.items()}
-    titles = [tidy(product["title"]) for product in products.values()]
+    slugs = unique(one["slug"] for one in descriptions)
     enriched = [
-        _enriched(index, products[index], names[index], title, slug, ordered[names[index]])
-        for index, title, slug in zip(products, titles, unique_slugs(titles), strict=True)
+        _enriched(one, slug, ordered[one["category"]]) for one, slug in zip(descriptions, slugs, strict=True)
     ]
     largest_first = sorted(ordered, key=lambda name: (-len(ordered[name]), name or ""))
     categories = [{"category": name} | _figures(ordered[name]) for name in largest_first]
@@ -82,6 +104,16 @@ def verdict(checked: Checked, max_bytes: int) -> Json:
         "refusals": refusals,
         "refusalsLeftOut": left_out,
     }
+
+
+def all_refused(refusals: Sequence[Json]) -> str:
+    """What is told where no product of a list is valid, with the first reasons."""
+    count, first = len(refusals), refusals[:_NAMED_REFUSALS]
+    reasons = "; ".join(
+        f"product {refusal['index']}: {refusal['errors'][0]['message'][:_REASON_MAX]}" for refusal in first
+    )
+    more = f"; and {count - len(first):,} more" if count > len(first) else ""
+    return f"None of the {count:,} products is valid ({reasons}{more}): mend them and send them again"
 
 
 def with_products(report: Json, enriched: Enriched, max_bytes: int) -> Json:
@@ -125,19 +157,16 @@ def _error(refused: FieldError) -> Json:
     return {"field": refused.field, "code": refused.problem.value, "message": str(refused)}
 
 
-def _enriched(
-    index: int, product: Stored, category: str | None, title: str, slug: str, prices: Sequence[int]
-) -> Json:
-    rate, count = product["rating_rate"], product["rating_count"]
+def _enriched(described: Json, slug: str, prices: Sequence[int]) -> Json:
     return {
-        "index": index,
-        "title": title,
+        "index": described["index"],
+        "title": described["title"],
         "slug": slug,
-        "category": category,
-        "price": _money(product["price_minor"]),
-        "priceBand": price_band(product["price_minor"], prices),
-        "keywords": keywords(title, category),
-        "rating": None if rate is None and count is None else {"rate": rate, "count": count},
+        "category": described["category"],
+        "price": _money(described["priceMinor"]),
+        "priceBand": price_band(described["priceMinor"], prices),
+        "keywords": described["keywords"],
+        "rating": described["rating"],
     }
 
 

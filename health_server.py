@@ -1,9 +1,9 @@
-"""Answers /health and /metrics for a process that runs tasks and serves no requests."""
+"""Answers /health and /metrics for a process that serves no other requests."""
 
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING
@@ -14,7 +14,6 @@ from prometheus_client.registry import Collector
 
 from background import BackgroundLoop
 from settings import VERSION, Settings, SettingsError
-from tasks.manager import ManagerStatus
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -25,20 +24,23 @@ _LOOP_SECONDS = 1.0  # those who ask wait 2 s
 class HealthServer:
     """Listens on METRICS_PORT of HOST from the constructor on, answers between ``start`` and ``stop``.
 
-    ``/health`` tells that the process is ``ok``, ``degraded`` (the database is away: a restart would not help) or, with
-    status 503, ``stuck``: the loop that all tasks run on does not answer. There are no keys here: whoever reaches the
-    port may ask.
+    ``/health`` tells that the process is ``ok``, ``degraded`` (something that it needs is away: a restart would not
+    help) or, with status 503, ``stuck``: the loop that all its work is done on does not answer. There are no keys here:
+    whoever reaches the port may ask.
     """
 
     def __init__(
         self,
         settings: Settings,
         background: BackgroundLoop,
-        tasks: Callable[[], ManagerStatus],
+        health: Callable[[], Mapping[str, object]],
         registry: Collector,
     ) -> None:
-        """Raises SettingsError when METRICS_PORT cannot be listened on."""
-        self._background, self._tasks = background, tasks
+        """``health`` is what ``/health`` tells beside the version, its ``status`` among it.
+
+        Raises SettingsError when METRICS_PORT cannot be listened on.
+        """
+        self._background, self._told = background, health
         self._metrics: WSGIApplication = make_wsgi_app(registry)
         server = _ServerV6 if ":" in settings.host else _Server
         try:
@@ -74,9 +76,7 @@ class HealthServer:
             self._background.submit(_nothing()).result(_LOOP_SECONDS)
         except TimeoutError:  # it is busy with something that does not give way
             return HTTPStatus.SERVICE_UNAVAILABLE, {"status": "stuck", **told}
-        tasks = self._tasks()
-        told["tasks"] = {"worker": tasks.name, "running": dict(tasks.running)}
-        return HTTPStatus.OK, {"status": "degraded" if tasks.trouble else "ok", **told}
+        return HTTPStatus.OK, {**told, **self._told()}
 
 
 async def _nothing() -> None:

@@ -33,20 +33,19 @@ def slug(text: str) -> str:
     return "-".join(words(plain))[:SLUG_MAX].strip("-")
 
 
-def unique_slugs(titles: Iterable[str]) -> list[str]:
-    """A slug for each title, no two the same: the second ``lamp`` is ``lamp-2``."""
+def unique(slugs: Iterable[str]) -> list[str]:
+    """The slugs in their order, no two the same: the second ``lamp`` is ``lamp-2``; an empty one is ``product``."""
     given: set[str] = set()
     last_number: dict[str, int] = {}
-    slugs = []
-    for title in titles:
-        base = slug(title) or "product"
-        found = base
-        while found in given:
+    found = []
+    for base in (slug or "product" for slug in slugs):
+        name = base
+        while name in given:
             last_number[base] = last_number.get(base, 1) + 1
-            found = f"{base}-{last_number[base]}"
-        given.add(found)
-        slugs.append(found)
-    return slugs
+            name = f"{base}-{last_number[base]}"
+        given.add(name)
+        found.append(name)
+    return found
 
 
 def keywords(title: str, category: str | None) -> list[str]:

@@ -1,0 +1,131 @@
+"""The program that takes requests for runs from RabbitMQ and has Airflow begin them; it keeps nothing of its own."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Mapping
+from concurrent.futures import Future
+
+from prometheus_client import CollectorRegistry
+
+from background import BackgroundLoop
+from health_server import HealthServer
+from programs import run_until_told
+from settings import Settings
+from stack.airflow import AIRFLOW, Airflow
+from stack.broker import RABBITMQ, REQUESTS, RESULTS, Broker, Delivery, pauses
+from stack.errors import QueueFull, RunRefused, ServiceAway
+from stack.figures import MessageFigures
+from stack.messages import FAILED, BadMessage, Request, Result, headers_of, trace_in
+from stack.overview import StackOverview
+from tracing import HEADER, new_trace, next_hop, working_on
+
+_log = logging.getLogger("afterwrite.consumer")
+
+_AT_ONCE = 64  # messages that are dealt with side by side
+
+
+class Consumer:
+    """Takes from ``airflow.requests``: opened by the constructor, at work between ``start`` and ``stop``.
+
+    A message is acknowledged when Airflow has its run; the run's id makes a message that comes twice one run. While
+    Airflow is away messages are held, and asked for again after growing pauses.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Raises SettingsError with one line that says what to do."""
+        self._background = BackgroundLoop()
+        self._broker, self._airflow = Broker(settings), Airflow(settings)
+        self._overview = StackOverview(settings, self._background, (RABBITMQ, AIRFLOW))
+        self._figures = MessageFigures()
+        self._health: HealthServer | None = None
+        if settings.metrics_port:
+            registry = CollectorRegistry()
+            registry.register(self._overview)
+            registry.register(self._figures)
+            self._health = HealthServer(settings, self._background, self._told, registry)
+        self._consuming: Future[None] | None = None
+
+    def start(self) -> None:
+        """Take messages from now on."""
+        self._background.start()
+        self._overview.start()
+        if self._health:
+            self._health.start()
+        self._consuming = self._background.submit(self._broker.consume(REQUESTS, _AT_ONCE, self._take))
+        _log.info("taking requests from %s", self._broker)
+
+    def stop(self) -> None:
+        """Take no more; what is not acknowledged goes back into the queue."""
+        if self._health:
+            self._health.stop()
+        if self._consuming is not None:
+            self._consuming.cancel()
+        self._overview.stop()
+        self._background.submit(self._close()).result()
+        self._background.stop()
+
+    async def _take(self, delivery: Delivery) -> None:
+        try:
+            request = Request.read(delivery.body)
+        except BadMessage as error:
+            await delivery.dead_letter(str(error))
+            self._figures.count(REQUESTS, "dead")
+            return
+        trace = next_hop(trace_in(delivery.headers) or new_trace())
+        with working_on(request.correlation_id, trace):
+            await self._begin(request, trace, delivery)
+
+    async def _begin(self, request: Request, trace: str, delivery: Delivery) -> None:
+        """Have Airflow begin the run, however long that takes, unless the message goes to somebody else."""
+        conf = {"correlation_id": request.correlation_id, "task_id": str(request.task_id)}
+        conf |= {"run_id": request.run_id, HEADER: trace}
+        for number, pause in enumerate(pauses()):
+            try:
+                is_new = await self._airflow.start_run(request.run_id, conf, {HEADER: trace})
+                break
+            except RunRefused as error:
+                await self._refuse(request, trace, delivery, str(error))
+                return
+            except ServiceAway as error:
+                _log.log(
+                    logging.DEBUG if number else logging.WARNING,
+                    "the run %s waits: %s",
+                    request.run_id,
+                    error,
+                )
+            if delivery.is_gone:
+                return
+            await asyncio.sleep(pause)
+        await delivery.ack()
+        self._figures.count(REQUESTS, "begun" if is_new else "known")
+        _log.info("the run %s %s", request.run_id, "has begun" if is_new else "was there already")
+
+    async def _refuse(self, request: Request, trace: str, delivery: Delivery, why: str) -> None:
+        """End the job, which would wait for ever, and keep the message for those who look."""
+        told = Result(
+            request.correlation_id, request.task_id, request.run_id, FAILED, ("RUN_REFUSED", why[:1_000])
+        )
+        for pause in pauses():
+            try:
+                await self._broker.publish(RESULTS, told.encode(), headers_of(request.correlation_id, trace))
+                break
+            except (ServiceAway, QueueFull) as error:
+                _log.warning("the refusal of %s waits: %s", request.run_id, error)
+            if delivery.is_gone:
+                return
+            await asyncio.sleep(pause)
+        await delivery.dead_letter(why)
+        self._figures.count(REQUESTS, "refused")
+
+    def _told(self) -> Mapping[str, object]:
+        status = "ok" if self._overview.is_well else "degraded"
+        return {"status": status, "stack": self._overview.statuses()}
+
+    async def _close(self) -> None:
+        await self._broker.close()
+        await self._airflow.close()
+
+
+if __name__ == "__main__":
+    sys.exit(run_until_told(Consumer))

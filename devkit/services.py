@@ -1,0 +1,45 @@
+"""Carries out the verbs that run a program of the project beside the server, in the foreground."""
+
+from argparse import Namespace
+
+from devkit import background_server, serve
+from devkit.environment import ON_STACK, ready_python, to_run
+from devkit.errors import CommandError
+from devkit.place import ROOT, place_from_environment
+from devkit.saying import say
+from settings import from_environment
+
+
+def worker(arguments: list[str]) -> int:
+    """Set up and run tasks until Ctrl-C; the arguments go to the program."""
+    return _become(to_run(), ["worker.py", *arguments])
+
+
+def consumer(_: Namespace) -> int:
+    """Set up and hand requests from RabbitMQ to Airflow until Ctrl-C."""
+    return _become(ON_STACK, ["consumer.py"])
+
+
+def notification(_: Namespace) -> int:
+    """Set up and record results from RabbitMQ, and deliver them, until Ctrl-C."""
+    return _become(ON_STACK, ["notification.py"])
+
+
+def dead_letters(arguments: list[str]) -> int:
+    """Show, try again or remove dead letters; the arguments go to the program."""
+    return _become(ON_STACK, ["dead_letters.py", *arguments])
+
+
+def migrate_to_postgres(_: Namespace) -> int:
+    """Copy the catalogue in the data folder, which no server uses, into the PostgreSQL in DATABASE_URL."""
+    place = place_from_environment()
+    if not from_environment().database_url:
+        raise CommandError("DATABASE_URL is not set: it says which PostgreSQL to copy into")
+    if server := background_server.running(place):
+        raise CommandError(f"a server runs on {place.data_dir} (pid {server.pid}): `stop` it first")
+    return _become(to_run(), ["migrate_to_postgres.py"])
+
+
+def _become(requirements: str, program: list[str]) -> int:
+    place = place_from_environment()
+    return serve.become(place, ready_python(ROOT, requirements, say), program)

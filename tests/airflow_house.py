@@ -1,0 +1,135 @@
+"""A real Airflow in an environment of its own, with a database of its own, its processes on a free port."""
+
+import contextlib
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from many_processes import new_database
+from server_process import ROOT, free_port, process_group, wait_until, watched
+
+VERSION = "3.3.2"
+USER, PASSWORD = "afterwrite", "a secret of the test"
+_FOLDER = ROOT / ".venv-airflow"
+_REQUIREMENTS = ROOT / "requirements-airflow.txt"
+_READY_SECONDS, _COMMAND_SECONDS = 90, 180
+
+
+def ready_airflow() -> Path:
+    """The ``airflow`` of an environment that has it; made where it is not there yet, which takes a minute."""
+    stamp = _FOLDER / "afterwrite-stamp"
+    wanted = hashlib.sha256(VERSION.encode() + _REQUIREMENTS.read_bytes()).hexdigest()
+    if not stamp.exists() or stamp.read_text() != wanted:
+        subprocess.run([sys.executable, "-m", "venv", "--clear", _FOLDER], check=True)
+        install = [str(_FOLDER / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check"]
+        packages = [f"apache-airflow=={VERSION}", "-r", str(_REQUIREMENTS)]
+        subprocess.run([*install, *packages], check=True, stderr=subprocess.PIPE)
+        stamp.write_text(wanted)
+    return _FOLDER / "bin" / "airflow"
+
+
+class Airflow:
+    """One installation; ``environment`` is what the tasks of the DAG find in theirs."""
+
+    def __init__(self, folder: Path, database: str, environment: Mapping[str, str]) -> None:
+        self._folder, self.port = folder, free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._program = ready_airflow()
+        passwords = folder / "passwords.json"
+        passwords.write_text(json.dumps({USER: PASSWORD}))
+        self._environment = os.environ | {
+            "AIRFLOW_HOME": str(folder),
+            "PATH": f"{self._program.parent}:{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "stack" / "dags"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+            "AIRFLOW__CORE__PARALLELISM": "8",
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
+            "AIRFLOW__API__HOST": "127.0.0.1",
+            "AIRFLOW__API__PORT": str(self.port),
+            "AIRFLOW__API_AUTH__JWT_SECRET": "of this test, and long enough for the algorithm, which wants 64 bytes",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": database.replace("psycopg", "psycopg_async"),
+            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+            # One that was killed is noticed soon.
+            "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
+            "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
+            "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "2",
+            **environment,
+        }
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def prepare(self) -> None:
+        """Make its database, and read the DAG."""
+        for command in (["db", "migrate"], ["dags", "reserialize"]):
+            subprocess.run(
+                [self._program, *command],
+                env=self._environment,
+                check=True,
+                capture_output=True,
+                timeout=_COMMAND_SECONDS,
+            )
+
+    def start(self, *names: str) -> None:
+        """Start these processes (``api-server``, ``scheduler``; else both) and return when they are healthy."""
+        for name in names or ("api-server", "scheduler"):
+            with (self._folder / f"{name}.log").open("ab") as log:
+                self._processes[name] = subprocess.Popen(
+                    [self._program, name],
+                    env=self._environment,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+        wait_until(self._is_healthy, _READY_SECONDS)
+
+    def kill(self, *names: str) -> None:
+        """SIGKILL these processes with all that they started; else all that run."""
+        for name in names or tuple(self._processes):
+            process = self._processes.pop(name)
+            with watched(process_group(process.pid)) as ended:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                ended(_READY_SECONDS)
+            process.wait()
+
+    def log(self, name: str) -> str:
+        """What a process has said."""
+        return (self._folder / f"{name}.log").read_text(errors="replace")
+
+    def _is_healthy(self) -> bool:
+        for name, process in self._processes.items():
+            assert process.poll() is None, f"{name} has ended:\n{self.log(name)[-3000:]}"
+        try:
+            with urllib.request.urlopen(f"{self.url}/api/v2/monitor/health", timeout=5) as answer:
+                health: dict[str, Any] = json.load(answer)
+        except OSError:
+            return False
+        wanted = ["metadatabase"] + ["scheduler"] * ("scheduler" in self._processes)
+        return all(health[name]["status"] == "healthy" for name in wanted)
+
+
+@contextlib.contextmanager
+def new_airflow(folder: Path, environment: Mapping[str, str]) -> Iterator[Airflow]:
+    """A running Airflow over a new database, killed at the end."""
+    folder.mkdir(parents=True)
+    with new_database() as url:
+        airflow = Airflow(folder, url, environment)
+        airflow.prepare()
+        airflow.start()
+        try:
+            yield airflow
+        finally:
+            airflow.kill()

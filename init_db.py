@@ -24,9 +24,9 @@ _DESCRIPTION = f"""\
 Creates the product database where it is missing, in DATA_DIR or where DATABASE_URL leads, then loads products. Safe to
 run twice.
 
-Without FILE it loads the sample catalogue, if the catalogue is empty. With FILE it adds the products of that
-file, at every run: a JSON array, an object with an array "products", JSONL (one object a line), or CSV with a
-header row (comma, semicolon or tab), in UTF-8. The fields and the names they may have:
+Without FILE it loads the sample catalogue, if the catalogue is empty; with --schema-only nothing. With FILE it adds
+the products of that file, at every run: a JSON array, an object with an array "products", JSONL (one object a line), or
+CSV with a header row (comma, semicolon or tab), in UTF-8. The fields and the names they may have:
 
 {loading.NAMES}
 In CSV an empty cell is null, and rating, images and category may hold JSON.
@@ -52,7 +52,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="init_db.py", description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("file", metavar="FILE", nargs="?", type=Path, help="products to add")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("file", metavar="FILE", nargs="?", type=Path, help="products to add")
+    what.add_argument("--schema-only", action="store_true", help="bring the schema up to date, load nothing")
     parser.add_argument(
         "--report", metavar="FILE", type=Path, help="write every refused row to this file as JSONL"
     )
@@ -69,6 +71,9 @@ def _initialise(settings: Settings, options: argparse.Namespace) -> int:
         report = stack.enter_context(_open_report(options.report, options.file)) if options.report else None
         source = stack.enter_context(CatalogueFile(options.file or SAMPLE))
         loader = stack.enter_context(contextlib.closing(open_loader(settings)))
+        if options.schema_only:
+            print(f"The schema {_place(settings)} is up to date")
+            return 0
         if options.file is None and loader.holds_products():
             print(f"The catalogue {_place(settings)} has products already: nothing to load")
             return 0

@@ -11,6 +11,8 @@ from tracing import job
 
 _FILE_BYTES = 10 << 20
 _FILES_KEPT = 3
+# They tell every statement, and every request.
+_TALKATIVE = {"aiosqlite": logging.INFO, "httpx": logging.WARNING, "aiormq": logging.WARNING}
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -29,7 +31,8 @@ def set_up_logs(settings: Settings) -> None:
     for handler in handlers:
         handler.setFormatter(formatter)
     logging.basicConfig(level=settings.log_level.upper(), handlers=handlers, force=True)
-    logging.getLogger("aiosqlite").setLevel(logging.INFO)  # it tells every statement otherwise
+    for name, level in _TALKATIVE.items():
+        logging.getLogger(name).setLevel(max(level, logging.getLogger().level))
     logging.captureWarnings(capture=True)
 
 

@@ -17,6 +17,13 @@ from writes import Write, WriteFilter, WriteStatus
 
 _FAILURES = 6
 _POINTS = KEPT_SECONDS // BUCKET_SECONDS
+_HIDDEN = "an administrator sees why"
+# The services of the stack: how each is called, and what it does while it is well.
+_STACK = {
+    "rabbitmq": ("RabbitMQ", "carries jobs and results"),
+    "redis": ("Redis", "keeps callback URLs"),
+    "airflow": ("Airflow", "runs jobs"),
+}
 
 
 class Part(NamedTuple):
@@ -93,18 +100,31 @@ def _parts(service: Service, *, internals: bool) -> list[Part]:
         "Journal": f"synced: {service.stores.sync}",
         "Workers": f"{sum(tasks.running.values())} running",
     }
-    hidden = "an administrator sees why"
     parts = [
         Part(
             name,
             "degraded" if trouble else "ok",
-            (trouble if internals else hidden) if trouble else well[name],
+            (trouble if internals else _HIDDEN) if trouble else well[name],
         )
         for name, trouble in troubles.items()
     ]
-    return parts + [
+    parts += [
         Part(name.capitalize(), str(how.get("status", "ok")), "") for name, how in tasks.integrations.items()
     ]
+    return parts + _stack(service, internals=internals)
+
+
+def _stack(service: Service, *, internals: bool) -> list[Part]:
+    """The services between here and Airflow, where Airflow runs processes."""
+    found = {} if service.stack is None else service.stack.parts()
+    parts = []
+    for key, how in found.items():
+        name, does = _STACK[key]
+        trouble = how["trouble"]
+        parts.append(
+            Part(name, how["status"] or "", does if trouble is None else trouble if internals else _HIDDEN)
+        )
+    return parts
 
 
 def _processes(service: Service) -> list[ProcessAlive]:

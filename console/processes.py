@@ -1,8 +1,8 @@
 """The page of processes: a job submitted with a callback, its stages, its result, and the webhooks that came back."""
 
 import json
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, abort, request
 
@@ -11,6 +11,7 @@ from connections import PAGE_DEFAULT
 from console.answers import page, page_of
 from console.forms import Form, Refusal, again, given
 from console.lists import filters_of, links, refused_list
+from console.process_steps import worker_steps
 from database.received import Received
 from graphql_http import RequestError
 from request_context import Context
@@ -20,8 +21,11 @@ from tasks.listing import TaskFilter
 from tasks.registry import Refusal as TaskRefusal
 from tasks.registry import TaskRefused
 from tasks.task import Task, TaskStatus
-from tasks.workers.process_products import COMPLETED, PROCESS_PRODUCTS, PROGRESS
+from tasks.workers.process_products import PROCESS_PRODUCTS
 from tasks.workers.webhook_delivery import TYPE as WEBHOOK_DELIVERY
+
+if TYPE_CHECKING:
+    from console.process_on_airflow import OnAirflow, ProcessesOnAirflow
 
 _EXAMPLE = json.dumps(
     {"products": [{"title": "Lamp", "price": 12.5, "category": "Lights"}, {"title": "", "price": 3}]},
@@ -65,10 +69,34 @@ def add_process_pages(blueprint: Blueprint, service: Service, context: Callable[
             return page("process_form.html", 422, place="processes", form=shown)
         return page("process_made.html", place="processes", process=made)
 
+    _add_one(blueprint, service, context)
+
+
+def _add_one(blueprint: Blueprint, service: Service, context: Callable[[], Context]) -> None:
+    queue, receiver, airflow = service.tasks, service.receiver, _airflow(service)
+
     @blueprint.get("/process/<path:correlation_id>")
     def process(correlation_id: str) -> Response:
+        # Before the task: what changes in between is in the task, and makes another page the next time.
         seen = (queue.changes, receiver.last_kept)
-        return page_of(seen, lambda: _one(context(), correlation_id, receiver.newest()))
+        if airflow is None:
+            return page_of(
+                seen, lambda: _one(context(), _found(context(), correlation_id), receiver.newest())
+            )
+        found = _found(context(), correlation_id)
+        run = airflow.look(found)
+        return page_of(
+            (*seen, found.updated_at_us, run), lambda: _one(context(), found, receiver.newest(), run)
+        )
+
+
+def _airflow(service: Service) -> "ProcessesOnAirflow | None":
+    """What tells of processes that Airflow runs; None where it runs none."""
+    if service.stack is None:
+        return None
+    from console.process_on_airflow import ProcessesOnAirflow
+
+    return ProcessesOnAirflow(service, service.stack)
 
 
 def _list(context: Context, received: list[Received]) -> Response:
@@ -105,31 +133,51 @@ def _known(context: Context, received: list[Received]) -> set[str]:
     return {name for name in given_ids if find_process(context.tasks, name) is not None}
 
 
-def _one(context: Context, correlation_id: str, received: list[Received]) -> Response:
+def _found(context: Context, correlation_id: str) -> Task:
     found = find_process(context.tasks, correlation_id)
     if found is None:
         abort(404, f"There is no process {correlation_id[:60]}")
-    deliveries = context.tasks.newest(
-        TaskFilter(type=WEBHOOK_DELIVERY, search=correlation_id), None, _DELIVERIES
-    )
+    return found
+
+
+def _one(
+    context: Context, task: Task, received: list[Received], on_airflow: "OnAirflow | None" = None
+) -> Response:
+    name = task.correlation_id or ""
+    deliveries = _deliveries(context, task, name)
+    shown: dict[str, Any] = {"process": task, "steps": worker_steps(task), "result": task.result}
+    if on_airflow is not None:
+        from console.process_on_airflow import airflow_steps, as_seen
+
+        shown = {
+            "process": as_seen(task, on_airflow),
+            "steps": airflow_steps(task, on_airflow, _telling(task, deliveries)),
+            # Until it is completed it keeps there which run it waits for.
+            "result": task.result if task.status == TaskStatus.COMPLETED else None,
+            "on_airflow": on_airflow,
+        }
     return page(
         "process.html",
         place="processes",
-        process=found,
-        steps=_steps(found),
         deliveries=deliveries,
-        received=[one for one in received if one.correlation_id == correlation_id],
-        known={correlation_id},
+        received=[one for one in received if one.correlation_id == name],
+        known={name},
+        **shown,
     )
 
 
-def _steps(task: Task) -> list[tuple[str, bool]]:
-    """The stages in their order, and whether each is reached."""
-    stages = [*PROGRESS, COMPLETED]
-    at = stages.index(task.stage) if task.stage in stages else 0
-    if task.status == COMPLETED:
-        at = len(stages) - 1
-    return [(stage, number <= at) for number, stage in enumerate(stages)]
+def _deliveries(context: Context, task: Task, name: str) -> list[Task]:
+    """The newest deliveries of what came of a process, and of no other task of its correlation id."""
+    found = context.tasks.newest(TaskFilter(type=WEBHOOK_DELIVERY, search=name), None, _DELIVERIES)
+    return [one for one in found if one.payload["event"]["task_id"] == str(task.id)]
+
+
+def _telling(task: Task, deliveries: Sequence[Task]) -> Task | None:
+    """The delivery of the outcome that a process has now; earlier ones told of the end before a retry."""
+    if task.finished_at is None:
+        return None
+    ended = task.finished_at.isoformat()
+    return next((one for one in deliveries if one.payload["event"]["finished_at"] == ended), None)
 
 
 def _payload(text: str) -> Any:

@@ -27,6 +27,15 @@ _TONES = {
     "idle": "faint",
     "paused": "warn",
     "simulated": "warn",
+    "away": "bad",
+    # how Airflow calls the states of runs and tasks
+    "success": "good",
+    "failed": "bad",
+    "upstream_failed": "bad",
+    "up_for_retry": "warn",
+    "skipped": "faint",
+    "removed": "faint",
+    "waiting": "faint",
 }
 
 

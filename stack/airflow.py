@@ -18,9 +18,14 @@ from stack.errors import RunRefused, ServiceAway
 
 DAG_ID = "process_products"
 AIRFLOW = "airflow"
-SUCCESS, FAILURE = "success", "failed"
-_TIMEOUT_SECONDS = 10.0
-_CONNECTIONS = 32
+QUEUED, SUCCESS, FAILURE = "queued", "success", "failed"
+_TIMEOUT_SECONDS = 30.0
+# Requests at a time. Airflow's API server works on a request after its caller has given up: more callers than it has
+# connections to its database (15), who try again, keep it from ever answering.
+_AT_ONCE = 6
+_KEPT_SECONDS = (
+    2.0  # an idle connection: shorter than the server's 5 s, so that it is seldom the one who ends it
+)
 _EXCERPT = 300
 # Nothing will make these go through; everything else may pass: a DAG that is not there yet, a user without the right.
 _REFUSED = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
@@ -32,6 +37,11 @@ class TaskState:
 
     name: str
     states: Mapping[str, int]
+
+    @property
+    def total(self) -> int:
+        """How many there are of it."""
+        return sum(self.states.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +67,15 @@ class Airflow:
         self._username, self._password = settings.airflow_username, settings.airflow_password
         self._token: str | None = None
         self._asking_token = asyncio.Lock()
+        self._places = asyncio.Semaphore(_AT_ONCE)
         self._http = httpx.AsyncClient(
             base_url=self._url,
             timeout=timeout_seconds,
-            limits=httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS),
+            limits=httpx.Limits(
+                max_connections=_AT_ONCE,
+                max_keepalive_connections=_AT_ONCE,
+                keepalive_expiry=_KEPT_SECONDS,
+            ),
             headers={"User-Agent": f"Afterwrite/{VERSION}", "Content-Type": "application/json"},
             trust_env=False,
         )
@@ -92,7 +107,9 @@ class Airflow:
         if answer.status_code == HTTPStatus.NOT_FOUND:
             return []
         found: dict[str, dict[str, int]] = {}
-        for one in self._check(answer).get("task_instances", []):
+        instances = self._check(answer).get("task_instances", [])
+        # Airflow lists them in no order; by its rule of weights a task weighs more than all that come after it.
+        for one in sorted(instances, key=lambda one: -int(one.get("priority_weight") or 0)):
             states = found.setdefault(str(one["task_id"]), {})
             state = str(one.get("state") or "waiting")
             states[state] = states.get(state, 0) + 1
@@ -140,7 +157,11 @@ class Airflow:
 
     async def _send(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> httpx.Response:
         try:
-            return await self._http.request(method, path, content=body, headers=headers)
+            async with self._places:
+                try:
+                    return await self._http.request(method, path, content=body, headers=headers)
+                except httpx.RemoteProtocolError:  # the connection was closed while it was idle
+                    return await self._http.request(method, path, content=body, headers=headers)
         except httpx.HTTPError as error:
             said = str(error) or type(error).__name__
             raise ServiceAway(AIRFLOW, f"Airflow cannot be reached at {self._url}: {said}") from error
@@ -160,10 +181,19 @@ class Airflow:
         )
 
 
-def run_url(settings: Settings, run_id: str) -> str:
-    """The page of a run in Airflow's own interface."""
-    base = (settings.airflow_public_url or settings.airflow_url).rstrip("/")
-    return f"{base}/dags/{DAG_ID}/runs/{quote(run_id, safe='')}"
+def run_url(settings: Settings, run_id: str) -> str | None:
+    """The page of a run in Airflow's own interface, without the name and password that its address may have.
+
+    None where that address is none of a page that a browser can open.
+    """
+    try:
+        base = urlsplit((settings.airflow_public_url or settings.airflow_url).rstrip("/"))
+    except ValueError:
+        return None
+    if base.scheme not in ("http", "https") or not base.hostname:
+        return None
+    host = base.netloc.rpartition("@")[2]
+    return f"{base.scheme}://{host}{base.path}/dags/{DAG_ID}/runs/{quote(run_id, safe='')}"
 
 
 _RUNS = f"/api/v2/dags/{DAG_ID}/dagRuns"

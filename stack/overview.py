@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
-import time
+import math
+import threading
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from time import monotonic
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -22,7 +24,8 @@ _log = logging.getLogger("afterwrite.stack")
 PARTS = (RABBITMQ, REDIS, AIRFLOW)
 _EVERY_SECONDS = 5.0
 _LONGEST_LOOK_SECONDS = 3.0
-_RUN_SECONDS, _RUNS_KEPT = 1.0, 200
+_RUN_SECONDS, _ENDED_RUN_SECONDS, _RUNS_KEPT = 1.0, 30.0, 200
+_TROUBLE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,14 @@ class SeenRun:
     run: Run | None
     tasks: Sequence[TaskState]
     trouble: str | None
+
+
+@dataclass(slots=True)
+class _Look:
+    """A look at a run, which may still be under way."""
+
+    seen: Future[SeenRun]
+    good_until: float = math.inf
 
 
 class StackOverview(Collector):
@@ -51,7 +62,10 @@ class StackOverview(Collector):
         }
         self._checks = {name: checks[name] for name in parts}
         self._troubles: dict[str, str | None] = dict.fromkeys(parts)
-        self._runs: dict[str, tuple[float, SeenRun]] = {}
+        self._lock = threading.Lock()
+        self._looks: dict[str, _Look] = {}
+        self._run_trouble: str | None = None
+        self._ask_again_at = 0.0
         self._watching: Future[None] | None = None
 
     def start(self) -> None:
@@ -83,15 +97,22 @@ class StackOverview(Collector):
         return {name: {"status": part["status"]} for name, part in self.parts().items()}
 
     def run(self, run_id: str) -> SeenRun:
-        """A run of the DAG as it was a second ago at the most."""
-        known = self._runs.get(run_id)
-        if known is not None and time.monotonic() - known[0] < _RUN_SECONDS:
-            return known[1]
-        seen = self._background.submit(self._see(run_id)).result()
-        while len(self._runs) >= _RUNS_KEPT:
-            self._runs.pop(next(iter(self._runs)), None)
-        self._runs[run_id] = (time.monotonic(), seen)
-        return seen
+        """A run of the DAG as it was a second ago at the most; one that has ended, half a minute.
+
+        Callers of one moment share one look. While Airflow cannot be asked nobody waits for it: it is asked again
+        behind the callers' backs, every few seconds at the most, and until it answers they are told its trouble.
+        """
+        now = monotonic()
+        with self._lock:
+            if self._run_trouble is not None:
+                if now >= self._ask_again_at:
+                    self._ask_again_at = math.inf  # until this look is over
+                    self._look_at(run_id)
+                return SeenRun(None, [], self._run_trouble)
+            look = self._looks.get(run_id)
+            if look is None or look.good_until < now:
+                look = self._look_at(run_id)
+        return look.seen.result()
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: registering must not need a look."""
@@ -132,19 +153,41 @@ class StackOverview(Collector):
             return str(error)
         return None
 
+    def _look_at(self, run_id: str) -> _Look:
+        """Begin a look at a run; the oldest one goes where there are too many. The lock must be held."""
+        self._looks.pop(run_id, None)
+        while len(self._looks) >= _RUNS_KEPT:
+            self._looks.pop(next(iter(self._looks)))
+        look = self._looks[run_id] = _Look(self._background.submit(self._see(run_id)))
+        look.seen.add_done_callback(lambda seen: self._keep(look, seen))
+        return look
+
+    def _keep(self, look: _Look, done: Future[SeenRun]) -> None:
+        """Say for how long what was seen is good, and whether Airflow can be asked."""
+        seen = None if done.cancelled() or done.exception() else done.result()
+        now = monotonic()
+        look.good_until = 0.0 if seen is None or seen.trouble else now + _seconds_good(seen)
+        self._ask_again_at = now + _TROUBLE_SECONDS
+        self._run_trouble = None if seen is None else seen.trouble
+
     async def _see(self, run_id: str) -> SeenRun:
+        trouble = ""
         try:
-            async with asyncio.timeout(_LONGEST_LOOK_SECONDS):
-                run, tasks = await asyncio.gather(
-                    self._airflow.run(run_id), self._airflow.task_states(run_id)
-                )
-        except TimeoutError:
-            return SeenRun(None, [], f"Airflow did not answer in {_LONGEST_LOOK_SECONDS:g} s")
-        except ServiceAway as error:
-            return SeenRun(None, [], str(error))
-        return SeenRun(run, tasks, None)
+            # A group, so that when one of them fails the other is given up, too.
+            async with asyncio.timeout(_LONGEST_LOOK_SECONDS), asyncio.TaskGroup() as looks:
+                run = looks.create_task(self._airflow.run(run_id))
+                tasks = looks.create_task(self._airflow.task_states(run_id))
+        except* TimeoutError:
+            trouble = f"Airflow did not answer in {_LONGEST_LOOK_SECONDS:g} s"
+        except* ServiceAway as errors:
+            trouble = str(errors.exceptions[0])
+        return SeenRun(None, [], trouble) if trouble else SeenRun(run.result(), tasks.result(), None)
 
     async def _close(self) -> None:
         await self._broker.close()
         await self._callbacks.close()
         await self._airflow.close()
+
+
+def _seconds_good(seen: SeenRun) -> float:
+    return _ENDED_RUN_SECONDS if seen.run is not None and seen.run.has_ended else _RUN_SECONDS

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from many_processes import new_database
+import psycopg
 from server_process import ROOT, free_port, process_group, wait_until, watched
 
 VERSION = "3.3.2"
@@ -39,7 +39,7 @@ class Airflow:
     """One installation; ``environment`` is what the tasks of the DAG find in theirs."""
 
     def __init__(self, folder: Path, database: str, environment: Mapping[str, str]) -> None:
-        self._folder, self.port = folder, free_port()
+        self._folder, self._database, self.port = folder, database, free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._program = ready_airflow()
         passwords = folder / "passwords.json"
@@ -105,6 +105,18 @@ class Airflow:
                 ended(_READY_SECONDS)
             process.wait()
 
+    def rows(self, statement: str, *values: object) -> list[Any]:
+        """What a statement finds in Airflow's own database."""
+        with psycopg.connect(self._database.replace("+psycopg", "")) as connection:
+            return connection.execute(statement.encode(), values).fetchall()
+
+    def revive(self) -> None:
+        """Start what has ended by itself, as its supervisor would."""
+        ended = [name for name, process in self._processes.items() if process.poll() is not None]
+        if ended:
+            self.kill(*ended)
+            self.start(*ended)
+
     def log(self, name: str) -> str:
         """What a process has said."""
         return (self._folder / f"{name}.log").read_text(errors="replace")
@@ -122,14 +134,13 @@ class Airflow:
 
 
 @contextlib.contextmanager
-def new_airflow(folder: Path, environment: Mapping[str, str]) -> Iterator[Airflow]:
-    """A running Airflow over a new database, killed at the end."""
+def new_airflow(folder: Path, database: str, environment: Mapping[str, str]) -> Iterator[Airflow]:
+    """A running Airflow over an empty database, killed at the end."""
     folder.mkdir(parents=True)
-    with new_database() as url:
-        airflow = Airflow(folder, url, environment)
-        airflow.prepare()
-        airflow.start()
-        try:
-            yield airflow
-        finally:
-            airflow.kill()
+    airflow = Airflow(folder, database, environment)
+    airflow.prepare()
+    airflow.start()
+    try:
+        yield airflow
+    finally:
+        airflow.kill()

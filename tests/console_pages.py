@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from axe_playwright_python.sync_playwright import Axe
 from graphql_http_audits import missing
 from playwright.sync_api import Locator, Page
 from server_process import ServerProcess
@@ -60,3 +61,15 @@ def toast(page: Page, text: str) -> Locator:
     found = page.locator(".toast", has_text=text)
     found.first.wait_for()
     return found
+
+
+def serious(page: Page, *rules: str) -> list[str]:
+    """What axe-core finds serious or critical, by these rules or by all of them."""
+    options = {"runOnly": rules} if rules else {}
+    found = Axe().run(page, options=options).response["violations"]
+    return [
+        f"{one['id']}: {node['html'][:200]} {node['any'][0]['message'] if node['any'] else ''}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+    ]

@@ -1,51 +1,23 @@
 """The whole stack in real processes: API with workers, consumer, notification, Airflow, and a receiver of webhooks."""
 
-import asyncio
 import contextlib
-import functools
 import json
-import os
-import secrets
-import socket
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import aio_pika
-import pytest
+import psycopg
 from airflow_house import PASSWORD, USER, Airflow, new_airflow
-from many_processes import SMALL, Fleet, new_database
-from postgres_server import require_postgres
+from broker_house import OwnRabbitMQ, OwnRedis, require_own_servers
+from many_processes import SMALL, Fleet
+from postgres_cluster import PostgresCluster
 from receiving_server import ReceivingServer
-from redis import Redis
 from server_process import ConsumerProcess, NotificationProcess, ServerProcess, wait_until
 
-from stack.broker import DEAD_LETTERS, REQUESTS, RESULTS
 from webhooks.signing import SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
 
 SECRET = "a secret of the stack's tests"
-AMQP = os.environ.get("TEST_AMQP_URL", "amqp://guest:guest@127.0.0.1:5672/")
-REDIS = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/0")
-
-
-@functools.cache
-def _missing() -> str:
-    for name, port in (("RabbitMQ", 5672), ("Redis", 6379)):
-        try:
-            socket.create_connection(("127.0.0.1", port), 5).close()
-        except OSError as error:
-            return f"{name} does not answer on port {port}: {error}"
-    return ""
-
-
-def require_stack() -> None:
-    """Skip the test where a part of the stack is missing, and fail it in CI."""
-    require_postgres()
-    if missing := _missing():
-        if os.environ.get("CI"):
-            pytest.fail(f"CI has to have the stack: {missing}")
-        pytest.skip(f"no stack: {missing}")
 
 
 class Told(NamedTuple):
@@ -60,16 +32,22 @@ class Told(NamedTuple):
 class Stack:
     """One installation; every process that still runs is killed at the end."""
 
-    def __init__(self, folder: Path, url: str, receiver: ReceivingServer) -> None:
-        self.prefix = f"test-{secrets.token_hex(4)}."
-        self.url, self.receiver = url, receiver
+    def __init__(
+        self,
+        folder: Path,
+        receiver: ReceivingServer,
+        servers: tuple[PostgresCluster, OwnRabbitMQ, OwnRedis],
+    ) -> None:
+        """``servers`` run already."""
+        self.receiver = receiver
+        self.postgres, self.rabbitmq, self.redis = servers
+        self.url = self.new_database("stack")
         self.environment = {
             **SMALL,
             "PROCESS_ENGINE": "airflow",
-            "DATABASE_URL": url,
-            "AMQP_URL": AMQP,
-            "REDIS_URL": REDIS,
-            "QUEUE_PREFIX": self.prefix,
+            "DATABASE_URL": self.url,
+            "AMQP_URL": self.rabbitmq.url,
+            "REDIS_URL": self.redis.url,
             "WEBHOOK_SECRET": SECRET,
             "WEBHOOK_ALLOW_PRIVATE": "on",
             "AIRFLOW_USERNAME": USER,
@@ -77,7 +55,7 @@ class Stack:
             "LOG_FORMAT": "json",
         }
         self._folder = folder
-        self.fleet = Fleet(folder, url)
+        self.fleet = Fleet(folder, self.url)
         self.server = ServerProcess(self._new("server"))
         self.consumer = ConsumerProcess(self._new("consumer"))
         self.notification = NotificationProcess(self._new("notification"))
@@ -86,6 +64,12 @@ class Stack:
     def services(self) -> tuple[ServerProcess, ...]:
         """The processes of Afterwrite."""
         return (self.server, self.consumer, self.notification)
+
+    def new_database(self, name: str) -> str:
+        """The URL of a new database in the PostgreSQL of this stack."""
+        with psycopg.connect(self.postgres.url.replace("+psycopg", ""), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}".encode())
+        return self.postgres.url.rpartition("/")[0] + f"/{name}"
 
     def connect(self, airflow_url: str) -> None:
         """Say where Airflow is."""
@@ -138,14 +122,10 @@ class Stack:
         """What a service has logged."""
         return [json.loads(line) for line in service.log.splitlines()]
 
-    def clean(self) -> None:
-        """Kill what runs, and leave nothing in RabbitMQ and Redis."""
+    def kill(self) -> None:
+        """Kill the services."""
         for service in self.services:
             service.kill()
-        asyncio.run(delete_queues(self.prefix))
-        with contextlib.closing(Redis.from_url(REDIS)) as redis:
-            for key in redis.scan_iter(f"{self.prefix}*"):
-                redis.delete(key)
 
     def _new(self, name: str) -> Path:
         folder = self._folder / name
@@ -153,22 +133,21 @@ class Stack:
         return folder
 
 
-async def delete_queues(prefix: str) -> None:
-    """Delete the queues that begin so."""
-    async with await aio_pika.connect(AMQP) as connection, await connection.channel() as channel:
-        for queue in (REQUESTS, RESULTS, DEAD_LETTERS):
-            await channel.queue_delete(prefix + queue, if_unused=False, if_empty=False)
-
-
 @contextlib.contextmanager
 def new_stack(folder: Path) -> Iterator[tuple[Stack, Airflow]]:
-    """The stack on a new database with an Airflow of its own, all running."""
-    require_stack()
-    with new_database() as url, ReceivingServer() as receiver:
-        stack = Stack(folder, url, receiver)
-        with contextlib.ExitStack() as cleaning:
-            cleaning.callback(stack.clean)
-            airflow = cleaning.enter_context(new_airflow(folder / "airflow", stack.environment))
-            stack.connect(airflow.url)
-            stack.start()
-            yield stack, airflow
+    """The stack with an Airflow of its own, all running."""
+    require_own_servers()
+    with ReceivingServer() as receiver, contextlib.ExitStack() as cleaning:
+        postgres = PostgresCluster("max_connections = 300", "fsync = off")
+        cleaning.callback(postgres.remove)
+        rabbitmq, redis = OwnRabbitMQ(folder / "rabbitmq"), OwnRedis(folder / "redis")
+        for server in (rabbitmq, redis):
+            cleaning.callback(server.kill)
+            server.start()
+        stack = Stack(folder, receiver, (postgres, rabbitmq, redis))
+        cleaning.callback(stack.kill)
+        database = stack.new_database("airflow")
+        airflow = cleaning.enter_context(new_airflow(folder / "airflow", database, stack.environment))
+        stack.connect(airflow.url)
+        stack.start()
+        yield stack, airflow

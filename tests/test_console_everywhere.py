@@ -7,8 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from console_pages import PLACES, ROWS, console_of, create_product, dialog, fill, row
+from console_pages import PLACES, ROWS, console_of, create_product, dialog, fill, row, serious
 from playwright.sync_api import Page, expect
 from server_process import ServerProcess, wait_until
 
@@ -122,18 +121,6 @@ def test_every_page_can_be_used_by_everybody(furnished: ServerProcess, tmp_path:
             page.emulate_media(color_scheme="dark")
             assert serious(page, "color-contrast") == [], opener
             page.emulate_media(color_scheme="light")
-
-
-def serious(page: Page, *rules: str) -> list[str]:
-    """What axe-core finds serious or critical, by these rules or by all of them."""
-    options = {"runOnly": rules} if rules else {}
-    found = Axe().run(page, options=options).response["violations"]
-    return [
-        f"{one['id']}: {node['html'][:200]} {node['any'][0]['message'] if node['any'] else ''}"
-        for one in found
-        if one["impact"] in ("serious", "critical")
-        for node in one["nodes"]
-    ]
 
 
 def test_scripts_and_markup_are_shown_as_text_everywhere(furnished: ServerProcess, tmp_path: Path) -> None:

@@ -75,6 +75,22 @@ def lamps(amount: int) -> list[dict[str, Any]]:
     return [{"title": f"Lamp {number}", "price": 1.5, "category": "Lights"} for number in range(amount)]
 
 
+def test_the_schema_alone_is_made_without_a_product_as_often_as_one_likes(
+    run: Run, database: Database
+) -> None:
+    for _ in range(2):
+        done = run("--schema-only")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith("The schema ")
+        assert count(database) == 0
+
+
+def test_the_schema_alone_and_a_file_do_not_go_together(run: Run, tmp_path: Path) -> None:
+    done = run("--schema-only", write_lines(tmp_path / "a.jsonl", *lamps(1)))
+    assert done.returncode == 2
+    assert "not allowed with argument" in done.stderr
+
+
 def test_a_fresh_folder_gets_the_schema_and_the_sample_catalogue(run: Run, database: Database) -> None:
     done = run()
     assert (done.returncode, done.stderr) == (0, "")

@@ -1,6 +1,9 @@
 """What DATABASE_URL may say, and what is said of it."""
 
+from urllib.parse import quote
+
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from database.postgres.address import address_of, direct_address_of
 from settings import Settings, SettingsError, from_environment
@@ -11,6 +14,12 @@ def test_an_address_is_read_whichever_way_its_scheme_is_spelt(scheme: str) -> No
     address = address_of(Settings(database_url=f"{scheme}://ann:s%40cret@db.test:6000/shop?sslmode=require"))
     assert address.conninfo == "postgresql://ann:s%40cret@db.test:6000/shop?sslmode=require"
     assert str(address) == "postgresql://ann:***@db.test:6000/shop"
+
+
+@pytest.mark.parametrize("password", ["two words", "a+b", "p@s's/w:rd %?#", "grün", '"$x"'])
+def test_a_password_of_any_characters_comes_to_libpq_as_it_is(password: str) -> None:
+    address = address_of(Settings(database_url=f"postgresql://ann:{quote(password, safe='')}@db.test/shop"))
+    assert conninfo_to_dict(address.conninfo)["password"] == password
 
 
 def test_what_the_address_says_itself_is_left_alone() -> None:

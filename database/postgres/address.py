@@ -31,7 +31,8 @@ class Address:
     @property
     def conninfo(self) -> str:
         """The address as libpq takes it."""
-        return self.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        # SQLAlchemy leaves the spaces of a name and a password as they are, which libpq refuses.
+        return self.url.set(drivername="postgresql").render_as_string(hide_password=False).replace(" ", "%20")
 
     def options(self) -> dict[str, Any]:
         """Parameters of a connection that the address itself does not say."""

@@ -8,12 +8,15 @@ import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psycopg
 
 from database.errors import StoreUnavailable
 from database.postgres.address import Address
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 Json = dict[str, Any]
 
@@ -47,6 +50,13 @@ _OUTCOMES = """
 SELECT run_id, report_json, error_code, error_message FROM afterwrite.process_runs
 WHERE run_id = ANY(%s) AND ended_at IS NOT NULL
 """
+_OF_TASK = "SELECT run_id FROM afterwrite.process_runs WHERE task_id = %s ORDER BY asked_at"
+
+
+def run_ids_of(reader: "Engine", task_id: int) -> list[str]:
+    """The runs that were asked for on behalf of a task, the oldest first. Raises StoreError."""
+    with reader.connect() as connection:
+        return [run_id for (run_id,) in connection.exec_driver_sql(_OF_TASK, (task_id,))]
 
 
 class NoSuchRun(Exception):

@@ -12,9 +12,9 @@ RUN useradd --system --uid 10001 --home-dir /app --shell /usr/sbin/nologin after
 WORKDIR /app
 
 # Before the sources, so that a change of them does not install the packages again.
-COPY requirements.txt requirements-postgres.txt ./
+COPY requirements.txt requirements-postgres.txt requirements-stack.txt ./
 RUN python -m pip install --no-cache-dir --disable-pip-version-check --root-user-action ignore \
-        --requirement requirements-postgres.txt
+        --requirement requirements-stack.txt
 
 COPY . .
 RUN python -m compileall -q .

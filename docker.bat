@@ -10,9 +10,10 @@ for /f "tokens=1,*" %%a in ("%*") do set REST=%%b
 set "PROFILE="
 set "SERVICE=app"
 if not "%FIRST%"=="--profile" goto arguments-read
-if not "%~3"=="scale" goto profile-unknown
-set "PROFILE=scale"
+if not "%~3"=="scale" if not "%~3"=="stack" goto profile-unknown
+set "PROFILE=%~3"
 set "SERVICE=api"
+if "%PROFILE%"=="stack" set "SERVICE=stack-api"
 set "FIRST=%~4"
 set "FILE=%~f4"
 set "NAME=%~nx4"
@@ -25,10 +26,10 @@ rem docker.exe, not docker: in this folder the bare name would be this very scri
 set "COMPOSE=docker.exe compose"
 docker.exe compose version >nul 2>&1 || set "COMPOSE=docker-compose.exe"
 set "CODE=0"
-set "IN_SERVER=%COMPOSE% exec -T --env API_KEY app"
-if defined PROFILE set "COMPOSE=%COMPOSE% --profile scale"
-rem There the server is at 127.0.0.1:5000, as it is in the container of `app`.
-if defined PROFILE set "IN_SERVER=%COMPOSE% run --rm --no-deps -T client"
+if defined PROFILE set "COMPOSE=%COMPOSE% --profile %PROFILE%"
+rem There the server is at 127.0.0.1:5000.
+set "IN_SERVER=%COMPOSE% exec -T --env API_KEY %SERVICE%"
+if "%PROFILE%"=="scale" set "IN_SERVER=%COMPOSE% run --rm --no-deps -T client"
 
 if "%VERB%"=="" goto help
 for %%v in (up start stop restart test test-verbose test-debug build clean fresh shell init-db logs graphql key migrate-to-postgres demo help) do if "%VERB%"=="%%v" goto %%v
@@ -38,11 +39,11 @@ echo docker.bat: there is no verb '%VERB%'; without a verb, docker.bat prints al
 exit /b 2
 
 :profile-unknown
-echo docker.bat: there is no profile '%~3'; --profile scale is the only one 1>&2
+echo docker.bat: there is no profile '%~3'; there are scale and stack 1>&2
 exit /b 2
 
 :up
-docker.exe build --tag afterwrite . || exit /b 1
+call :build_images || exit /b 1
 call :start_services || exit /b 1
 call :wait_ready || exit /b 1
 exit /b 0
@@ -53,11 +54,11 @@ call :wait_ready || exit /b 1
 exit /b 0
 
 :stop
-%COMPOSE% --profile scale stop || exit /b 1
+%COMPOSE% --profile scale --profile stack stop || exit /b 1
 exit /b 0
 
 :restart
-%COMPOSE% --profile scale stop || exit /b 1
+%COMPOSE% --profile scale --profile stack stop || exit /b 1
 call :start_services || exit /b 1
 call :wait_ready || exit /b 1
 exit /b 0
@@ -91,13 +92,13 @@ exit /b 0
 
 :clean
 call :confirm || exit /b 1
-%COMPOSE% --profile scale down --volumes --rmi all --remove-orphans || exit /b 1
+%COMPOSE% --profile scale --profile stack down --volumes --rmi all --remove-orphans || exit /b 1
 exit /b 0
 
 :fresh
 call :confirm || exit /b 1
-%COMPOSE% --profile scale down --volumes --rmi all --remove-orphans || exit /b 1
-docker.exe build --tag afterwrite . || exit /b 1
+%COMPOSE% --profile scale --profile stack down --volumes --rmi all --remove-orphans || exit /b 1
+call :build_images || exit /b 1
 call :start_services || exit /b 1
 call :wait_ready || exit /b 1
 exit /b 0
@@ -139,19 +140,19 @@ rem Not in the running container: a server without keys may refuse to start.
 exit /b 0
 
 :migrate-to-postgres
-call :keep_password || exit /b 1
-docker.exe build --tag afterwrite . || exit /b 1
-%COMPOSE% --profile scale stop || exit /b 1
+call :keep_passwords || exit /b 1
+call :build_images || exit /b 1
+%COMPOSE% --profile scale --profile stack stop || exit /b 1
 %COMPOSE% --profile scale run --rm -T api python migrate_to_postgres.py || exit /b 1
 exit /b 0
 
 :demo
-docker.exe build --tag afterwrite . || exit /b 1
+call :build_images || exit /b 1
 call :start_services || exit /b 1
 call :wait_ready || exit /b 1
 %IN_SERVER% python integration_test.py --verbose || set "CODE=1"
 %IN_SERVER% python -m devkit.task_demo || set "CODE=1"
-if defined PROFILE echo The server keeps running; docker.bat stop --profile scale ends it
+if defined PROFILE echo The server keeps running; docker.bat stop --profile %PROFILE% ends it
 if not defined PROFILE echo The server keeps running; docker.bat stop ends it
 exit /b %CODE%
 
@@ -161,19 +162,45 @@ if defined PROFILE goto start_services_of_profile
 %COMPOSE% up --detach || exit /b 1
 exit /b 0
 :start_services_of_profile
-call :keep_password || exit /b 1
+call :keep_passwords || exit /b 1
+if "%PROFILE%"=="stack" goto start_services_of_stack
 %COMPOSE% up --detach nginx worker || exit /b 1
 exit /b 0
+:start_services_of_stack
+%COMPOSE% up --detach stack-api stack-worker consumer notification airflow-scheduler airflow-dag-processor || exit /b 1
+exit /b 0
 
-rem PostgreSQL's password: given, or made once and kept where compose reads it.
+:build_images
+docker.exe build --tag afterwrite . || exit /b 1
+if not "%PROFILE%"=="stack" exit /b 0
+docker.exe build --tag afterwrite-airflow --file Dockerfile.airflow . || exit /b 1
+exit /b 0
+
+rem What the profile's parts show to each other: given, or made once and kept where compose reads it.
+:keep_passwords
+call :keep_password POSTGRES_PASSWORD || exit /b 1
+if not "%PROFILE%"=="stack" exit /b 0
+call :keep_password RABBITMQ_PASSWORD || exit /b 1
+call :keep_password REDIS_PASSWORD || exit /b 1
+call :keep_password AIRFLOW_PASSWORD || exit /b 1
+call :keep_password AIRFLOW_ADMIN_PASSWORD || exit /b 1
+call :keep_password AIRFLOW_DATABASE_PASSWORD || exit /b 1
+call :keep_password AIRFLOW_SECRET_KEY || exit /b 1
+call :keep_password AIRFLOW_JWT_SECRET || exit /b 1
+call :keep_password AIRFLOW_FERNET_KEY || exit /b 1
+exit /b 0
+
 :keep_password
-if defined POSTGRES_PASSWORD exit /b 0
-findstr /r "^POSTGRES_PASSWORD=." .env >nul 2>&1 && exit /b 0
-set "MAKE=$bytes = New-Object byte[] 24; [Security.Cryptography.RandomNumberGenerator]::Create().GetBytes($bytes);"
-set "MAKE=%MAKE% $password = [BitConverter]::ToString($bytes).Replace('-', '');"
-set "MAKE=%MAKE% Add-Content -Encoding ascii -Path .env -Value '', ('POSTGRES_PASSWORD=' + $password)"
+if defined %1 exit /b 0
+findstr /r "^%1=." .env >nul 2>&1 && exit /b 0
+set "FORM=[BitConverter]::ToString($bytes).Replace('-', '').ToLower()"
+rem The form that Fernet wants.
+if "%1"=="AIRFLOW_FERNET_KEY" set "FORM=[Convert]::ToBase64String($bytes).Replace('+', '-').Replace('/', '_')"
+set "MAKE=$bytes = New-Object byte[] 32; [Security.Cryptography.RandomNumberGenerator]::Create().GetBytes($bytes);"
+set "MAKE=%MAKE% $password = %FORM%;"
+set "MAKE=%MAKE% Add-Content -Encoding ascii -Path .env -Value '', ('%1=' + $password)"
 powershell.exe -NoProfile -Command "%MAKE%" || exit /b 1
-echo Made a password for PostgreSQL: it is in .env and belongs to the volume, so keep it as long as that
+echo Made %1: it is in .env and belongs to the volumes, so keep it as long as those
 exit /b 0
 
 rem Files have one owner, so the server stops for a load; PostgreSQL has to run for it.
@@ -186,8 +213,15 @@ call :start_services || exit /b 1
 exit /b 0
 
 :wait_ready
+if "%PROFILE%"=="stack" goto wait_ready_of_stack
 if not defined PROFILE goto wait_ready_at_last
 %COMPOSE% exec -T api python -m devkit.health --wait 60 || exit /b 1
+goto wait_ready_at_last
+:wait_ready_of_stack
+%COMPOSE% exec -T stack-worker python -m devkit.health --wait 60 || exit /b 1
+%COMPOSE% exec -T consumer python -m devkit.health --wait 60 || exit /b 1
+%COMPOSE% exec -T notification python -m devkit.health --wait 60 || exit /b 1
+%COMPOSE% exec -T consumer python -m devkit.airflow_ready --wait 120 || exit /b 1
 :wait_ready_at_last
 %IN_SERVER% python -m devkit.health --wait 60 || exit /b 1
 echo Ready: http://127.0.0.1:%PORT% (GraphiQL: http://127.0.0.1:%PORT%/graphql)
@@ -207,17 +241,17 @@ echo Nothing was removed (add --yes where nobody can be asked)
 exit /b 1
 
 :help
-echo usage: docker.bat VERB [--profile scale] [ARGUMENT...]
+echo usage: docker.bat VERB [--profile PROFILE] [ARGUMENT...]
 echo.
-echo   up                    build the image, start the server, wait until it is ready
+echo   up                    build what it runs on, start the server, wait until it is ready
 echo   start                 start the server, wait until it is ready
 echo   stop                  stop the server; running tasks end, what waits is applied, for 30 s at most
 echo   restart               stop, then start
 echo   test                  test over HTTP, one line a test
 echo   test-verbose          the same, showing each request and response
 echo   test-debug            the same, and the end of the server's log
-echo   build [ARGUMENT...]   build the image; arguments go to docker build
-echo   clean [--yes]         remove containers, images and volumes of both kinds, every product included
+echo   build [ARGUMENT...]   build the server's image; arguments go to docker build
+echo   clean [--yes]         remove containers, images and volumes of every kind, every product included
 echo   fresh [--yes]         clean, then up
 echo   shell                 open a shell in the running container
 echo   init-db [FILE]        load the sample catalogue or a JSON, JSONL or CSV file
@@ -227,12 +261,17 @@ echo   key ...               make, list or remove keys: key add NAME --role ROLE
 echo   migrate-to-postgres   copy the data of the one server into the empty PostgreSQL of --profile scale; stops it
 echo   demo                  up, test with full output, run tasks and show them, keep the server running
 echo.
-echo With --profile scale the server is PostgreSQL, two API containers behind nginx and two containers of workers. One of the
-echo two kinds can run at a time; they have the same keys, and products of their own.
+echo With --profile scale the server is PostgreSQL, two API containers behind nginx and two containers of workers. With
+echo --profile stack processes run in Airflow: PostgreSQL, an API container, workers, RabbitMQ, Redis, Airflow, consumer and
+echo notification (docs/operations.md). One kind can run at a time; all have the same keys. The two profiles have the same
+echo products, the one server has its own.
 echo.
 echo These are read from the environment: PORT (5000), SERVER, THREADS, LOG_LEVEL, LOG_FORMAT, JOURNAL_SYNC,
 echo INTROSPECTION, STRIPE_SECRET_KEY, STRIPE_API_BASE, WEBHOOK_SECRET, WEBHOOK_ALLOW_PRIVATE, STAGE_SECONDS,
 echo TASK_LOCK_SECONDS, TASK_RETENTION_DAYS, PUBLISHED_HOST (127.0.0.1), API_KEYS, ALLOW_ANONYMOUS, SESSION_HOURS,
-echo PROXIES, RATE_LIMIT; POSTGRES_PASSWORD, which is made and kept in .env unless given; and API_KEY, the key that the
-echo commands themselves show to the server.
+echo PROXIES, RATE_LIMIT; for the stack QUEUE_MAX_MESSAGES, CALLBACK_HOURS, AIRFLOW_PARALLELISM (8), AIRFLOW_PORT (8080),
+echo AIRFLOW_PUBLIC_URL (http://127.0.0.1:8080) and RABBITMQ_PORT (15672); and API_KEY, the key that the commands themselves
+echo show to the server. POSTGRES_PASSWORD, and for the stack RABBITMQ_PASSWORD, REDIS_PASSWORD, AIRFLOW_PASSWORD,
+echo AIRFLOW_ADMIN_PASSWORD, AIRFLOW_DATABASE_PASSWORD, AIRFLOW_SECRET_KEY, AIRFLOW_JWT_SECRET and AIRFLOW_FERNET_KEY are
+echo made and kept in .env unless given.
 exit /b 0

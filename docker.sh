@@ -6,17 +6,17 @@ cd "$(dirname "$0")"
 
 help() {
     cat <<'END'
-usage: docker.sh VERB [--profile scale] [ARGUMENT...]
+usage: docker.sh VERB [--profile PROFILE] [ARGUMENT...]
 
-  up                    build the image, start the server, wait until it is ready
+  up                    build what it runs on, start the server, wait until it is ready
   start                 start the server, wait until it is ready
   stop                  stop the server; running tasks end, what waits is applied, for 30 s at most
   restart               stop, then start
   test                  test over HTTP, one line a test
   test-verbose          the same, showing each request and response
   test-debug            the same, and the end of the server's log
-  build [ARGUMENT...]   build the image; arguments go to docker build
-  clean [--yes]         remove containers, images and volumes of both kinds, every product included
+  build [ARGUMENT...]   build the server's image; arguments go to docker build
+  clean [--yes]         remove containers, images and volumes of every kind, every product included
   fresh [--yes]         clean, then up
   shell                 open a shell in the running container
   init-db [FILE]        load the sample catalogue or a JSON, JSONL or CSV file
@@ -26,14 +26,19 @@ usage: docker.sh VERB [--profile scale] [ARGUMENT...]
   migrate-to-postgres   copy the data of the one server into the empty PostgreSQL of --profile scale; stops it
   demo                  up, test with full output, run tasks and show them, keep the server running
 
-With --profile scale the server is PostgreSQL, two API containers behind nginx and two containers of workers. One of the
-two kinds can run at a time; they have the same keys, and products of their own.
+With --profile scale the server is PostgreSQL, two API containers behind nginx and two containers of workers. With
+--profile stack processes run in Airflow: PostgreSQL, an API container, workers, RabbitMQ, Redis, Airflow, consumer and
+notification (docs/operations.md). One kind can run at a time; all have the same keys. The two profiles have the same
+products, the one server has its own.
 
 These are read from the environment: PORT (5000), SERVER, THREADS, LOG_LEVEL, LOG_FORMAT, JOURNAL_SYNC,
 INTROSPECTION, STRIPE_SECRET_KEY, STRIPE_API_BASE, WEBHOOK_SECRET, WEBHOOK_ALLOW_PRIVATE, STAGE_SECONDS,
 TASK_LOCK_SECONDS, TASK_RETENTION_DAYS, PUBLISHED_HOST (127.0.0.1), API_KEYS, ALLOW_ANONYMOUS, SESSION_HOURS,
-PROXIES, RATE_LIMIT; POSTGRES_PASSWORD, which is made and kept in .env unless given; and API_KEY, the key that the
-commands themselves show to the server.
+PROXIES, RATE_LIMIT; for the stack QUEUE_MAX_MESSAGES, CALLBACK_HOURS, AIRFLOW_PARALLELISM (8), AIRFLOW_PORT (8080),
+AIRFLOW_PUBLIC_URL (http://127.0.0.1:8080) and RABBITMQ_PORT (15672); and API_KEY, the key that the commands themselves
+show to the server. POSTGRES_PASSWORD, and for the stack RABBITMQ_PASSWORD, REDIS_PASSWORD, AIRFLOW_PASSWORD,
+AIRFLOW_ADMIN_PASSWORD, AIRFLOW_DATABASE_PASSWORD, AIRFLOW_SECRET_KEY, AIRFLOW_JWT_SECRET and AIRFLOW_FERNET_KEY are
+made and kept in .env unless given.
 END
 }
 
@@ -45,32 +50,61 @@ compose() {
     fi
 }
 
+build_images() {
+    docker build --tag afterwrite .
+    if [ "$profile" = stack ]; then
+        docker build --tag afterwrite-airflow --file Dockerfile.airflow .
+    fi
+}
+
 # With a profile, names what is to start: `app` would start, too.
 start_services() {
     if [ -z "$profile" ]; then
         compose up --detach
-    else
-        keep_password
+        return
+    fi
+    keep_passwords
+    if [ "$profile" = scale ]; then
         compose up --detach nginx worker
+    else
+        compose up --detach stack-api stack-worker consumer notification airflow-scheduler airflow-dag-processor
     fi
 }
 
-# PostgreSQL's password: given, or made once and kept where compose reads it.
+# What the profile's parts show to each other: given, or made once and kept where compose reads it.
+keep_passwords() {
+    keep_password POSTGRES_PASSWORD
+    if [ "$profile" = stack ]; then
+        keep_password RABBITMQ_PASSWORD
+        keep_password REDIS_PASSWORD
+        keep_password AIRFLOW_PASSWORD
+        keep_password AIRFLOW_ADMIN_PASSWORD
+        keep_password AIRFLOW_DATABASE_PASSWORD
+        keep_password AIRFLOW_SECRET_KEY
+        keep_password AIRFLOW_JWT_SECRET
+        keep_password AIRFLOW_FERNET_KEY
+    fi
+}
+
 keep_password() {
-    if [ -n "${POSTGRES_PASSWORD:-}" ] || grep -qs '^POSTGRES_PASSWORD=.' .env; then
+    eval "given=\${$1:-}"
+    if [ -n "$given" ] || grep -qs "^$1=." .env; then
         return
     fi
-    password=$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')
-    (umask 077 && printf '\nPOSTGRES_PASSWORD=%s\n' "$password" >>.env)
-    echo "Made a password for PostgreSQL: it is in .env and belongs to the volume, so keep it as long as that"
+    case "$1" in
+        AIRFLOW_FERNET_KEY) password=$(head -c 32 /dev/urandom | base64 | tr '+/' '-_') ;; # the form that Fernet wants
+        *) password=$(od -An -v -N32 -tx1 /dev/urandom | tr -d ' \n') ;;
+    esac
+    (umask 077 && printf '\n%s=%s\n' "$1" "$password" >>.env)
+    echo "Made $1: it is in .env and belongs to the volumes, so keep it as long as those"
 }
 
 # Runs a command where the server is at 127.0.0.1:5000.
 in_server() {
-    if [ -z "$profile" ]; then
-        compose exec -T --env API_KEY app "$@"
-    else
+    if [ "$profile" = scale ]; then
         compose run --rm --no-deps -T client "$@"
+    else
+        compose exec -T --env API_KEY "$service" "$@"
     fi
 }
 
@@ -84,8 +118,14 @@ make_way() {
 }
 
 wait_ready() {
-    if [ -n "$profile" ]; then
+    if [ "$profile" = scale ]; then
         compose exec -T api python -m devkit.health --wait 60
+    fi
+    if [ "$profile" = stack ]; then
+        compose exec -T stack-worker python -m devkit.health --wait 60
+        compose exec -T consumer python -m devkit.health --wait 60
+        compose exec -T notification python -m devkit.health --wait 60
+        compose exec -T consumer python -m devkit.airflow_ready --wait 120
     fi
     in_server python -m devkit.health --wait 60
     echo "Ready: http://127.0.0.1:${PORT:-5000} (GraphiQL: http://127.0.0.1:${PORT:-5000}/graphql)"
@@ -120,18 +160,21 @@ code=0
 profile=
 service=app
 if [ "${1:-}" = --profile ]; then
-    if [ "${2:-}" != scale ]; then
-        echo "docker.sh: there is no profile '${2:-}'; --profile scale is the only one" >&2
-        exit 2
-    fi
-    profile=scale
-    service=api
+    case "${2:-}" in
+        scale) service=api ;;
+        stack) service=stack-api ;;
+        *)
+            echo "docker.sh: there is no profile '${2:-}'; there are scale and stack" >&2
+            exit 2
+            ;;
+    esac
+    profile=$2
     shift 2
 fi
 
 case "$verb" in
     up)
-        docker build --tag afterwrite .
+        build_images
         start_services
         wait_ready
         ;;
@@ -140,10 +183,10 @@ case "$verb" in
         wait_ready
         ;;
     stop)
-        compose --profile scale stop
+        compose --profile scale --profile stack stop
         ;;
     restart)
-        compose --profile scale stop
+        compose --profile scale --profile stack stop
         start_services
         wait_ready
         ;;
@@ -173,12 +216,12 @@ case "$verb" in
         ;;
     clean)
         confirm "$@"
-        compose --profile scale down --volumes --rmi all --remove-orphans
+        compose --profile scale --profile stack down --volumes --rmi all --remove-orphans
         ;;
     fresh)
         confirm "$@"
-        compose --profile scale down --volumes --rmi all --remove-orphans
-        docker build --tag afterwrite .
+        compose --profile scale --profile stack down --volumes --rmi all --remove-orphans
+        build_images
         start_services
         wait_ready
         ;;
@@ -216,13 +259,13 @@ case "$verb" in
         compose run --rm --no-deps -T "$service" python -m devkit.keys "$@"
         ;;
     migrate-to-postgres)
-        keep_password
-        docker build --tag afterwrite .
-        compose --profile scale stop
+        keep_passwords
+        build_images
+        compose --profile scale --profile stack stop
         compose --profile scale run --rm -T api python migrate_to_postgres.py
         ;;
     demo)
-        docker build --tag afterwrite .
+        build_images
         start_services
         wait_ready
         in_server python integration_test.py --verbose || code=$?

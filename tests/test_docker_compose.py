@@ -1,30 +1,28 @@
-"""Tests the image and docker-compose.yml: the one server, and the profile `scale`, are whole, safe and fit together."""
+"""Tests the image and docker-compose.yml: the one server and the profile `scale` are whole, safe and fit together."""
 
 import re
 from typing import Any
 
 import pytest
-from compose_file import APP, ROOT, SCALE, composition, passed_settings, services
+from compose_file import (
+    APP,
+    ROOT,
+    SCALE,
+    STACK,
+    composition,
+    filled_in,
+    passed_settings,
+    services,
+    settings_in,
+)
 
 from access.opening import anonymous_role
 from access.roles import Role
 from database.postgres.address import address_of
-from settings import Settings, SettingsError, from_environment
+from settings import Settings, SettingsError
 
 PROGRAMS = ("app", "api", "worker")
 OURS = (*PROGRAMS, "client")
-VARIABLE = re.compile(r"\$\{([A-Z_]+):-(.*?)\}")
-
-
-def settings_in(service: str, **given: str) -> Settings:
-    """What the program in a container reads when docker.sh was given these variables."""
-    image = dict(re.findall(r"^ *(?:ENV )?([A-Z_]+)=(\S+)", _text("Dockerfile"), re.MULTILINE))
-    own = {name: _filled_in(value, given) for name, value in services()[service]["environment"].items()}
-    return from_environment({**image, **own})
-
-
-def _filled_in(value: str, given: dict[str, str]) -> str:
-    return VARIABLE.sub(lambda found: given.get(found[1]) or found[2], value)
 
 
 def _text(name: str) -> str:
@@ -37,9 +35,12 @@ def _seconds(service: str) -> int:
 
 def test_without_a_profile_there_is_the_one_server() -> None:
     assert {name for name, service in services().items() if "profiles" not in service} == set(APP)
-    assert {name for name, service in services().items() if service.get("profiles") == ["scale"]} == set(
-        SCALE
-    )
+    for profile, names in (("scale", SCALE), ("stack", STACK)):
+        assert {
+            name for name, service in services().items() if profile in service.get("profiles", [])
+        } == set(names)
+    in_both = {name for name, service in services().items() if len(service.get("profiles", [])) > 1}
+    assert in_both == {"postgres"}  # the same products, whichever of the two runs
 
 
 @pytest.mark.parametrize("name", [*APP, *SCALE, "client"])
@@ -67,7 +68,13 @@ def test_the_scripts_say_how_long_a_stop_takes(script: str) -> None:
 def test_only_what_answers_requests_has_a_port_and_on_this_machine_only() -> None:
     published = {name: service["ports"] for name, service in services().items() if "ports" in service}
     here = ["${PUBLISHED_HOST:-127.0.0.1}:${PORT:-5000}:5000"]
-    assert published == {"app": here, "nginx": here}
+    assert {name for name, ports in published.items() if ports == here} == {"app", "nginx", "stack-api"}
+    others = {
+        name: [filled_in(port, {}) for port in ports] for name, ports in published.items() if ports != here
+    }
+    assert others == {"airflow-api-server": ["127.0.0.1:8080:8080"], "rabbitmq": ["127.0.0.1:15672:15672"]}
+    opened = {"PUBLISHED_HOST": "0.0.0.0"}  # of the server's own port, and of no other
+    assert all(filled_in(published[name][0], opened).startswith("127.0.0.1:") for name in others)
 
 
 @pytest.mark.parametrize("name", ["app", "api"])
@@ -111,13 +118,12 @@ def test_the_password_has_no_default_and_is_on_no_command_line() -> None:
     assert services()["postgres"]["environment"]["POSTGRES_PASSWORD"] == given
     for name in ("api", "worker"):
         assert services()[name]["environment"]["PGPASSWORD"] == given
-    assert _text("docker-compose.yml").count("POSTGRES_PASSWORD:-") == 2
     assert "/.env" in [f"/{line}" for line in _text(".gitignore").splitlines()]
     assert ".*" in _text(".dockerignore").splitlines()
 
 
 def test_nobody_but_api_and_workers_reaches_postgresql() -> None:
-    reached = {name: service.get("networks", ["default"]) for name, service in services().items()}
+    reached = {name: services()[name].get("networks", ["default"]) for name in (*APP, *SCALE, "client")}
     assert {name for name, networks in reached.items() if "database" in networks} == {
         "api",
         "worker",
@@ -160,5 +166,6 @@ def test_the_image_runs_as_its_own_user_with_exec_forms() -> None:
 
 
 def test_the_image_has_what_postgresql_needs() -> None:
-    assert "--requirement requirements-postgres.txt" in _text("Dockerfile")
+    assert "--requirement requirements-stack.txt" in _text("Dockerfile")
+    assert "-r requirements-postgres.txt" in _text("requirements-stack.txt").splitlines()
     assert "-r requirements.txt" in _text("requirements-postgres.txt").splitlines()

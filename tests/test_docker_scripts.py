@@ -8,11 +8,11 @@ import subprocess
 from collections.abc import Callable
 
 import pytest
-from compose_file import ROOT, passed_settings
+from compose_file import ROOT, SECRETS, passed_settings
 
 VERBS = {"up", "start", "stop", "restart", "test", "test-verbose", "test-debug", "build", "clean", "fresh"}
 VERBS |= {"shell", "init-db", "logs", "graphql", "key", "migrate-to-postgres", "demo"}
-FUNCTIONS = ("start_services", "keep_password", "make_way", "wait_ready")
+FUNCTIONS = ("start_services", "build_images", "keep_passwords", "keep_password", "make_way", "wait_ready")
 STEP = re.compile(rf"(docker|compose|in_server|confirm|require_file|{'|'.join(FUNCTIONS)})\b")
 
 Steps = dict[str, list[str]]
@@ -67,10 +67,18 @@ def test_both_scripts_run_the_same_commands_for_every_verb() -> None:
 def test_both_scripts_ask_the_same_containers() -> None:
     shell, batch = "\n".join(_lines("docker.sh")), "\n".join(_lines("docker.bat"))
     [asks] = re.findall(r"^in_server\(\) \{\n(.*?)^\}", shell, re.MULTILINE | re.DOTALL)
-    in_shell = re.findall(r'^(compose .*) "\$@"$', asks, re.MULTILINE)
-    assert in_shell == [_plain_batch(line) for line in re.findall(r'set "IN_SERVER=(.*)"', batch)]
-    assert re.findall(r"^service=(.*)$", shell, re.MULTILINE) == ["app", "api"]
-    assert re.findall(r'^set "SERVICE=(.*)"$', batch, re.MULTILINE) == ["app", "api"]
+    in_shell = {_plain_shell(line) for line in re.findall(r'^(compose .*) "\$@"$', asks, re.MULTILINE)}
+    assert in_shell == {_plain_batch(line) for line in re.findall(r'set "IN_SERVER=(.*)"', batch)}
+    assert re.findall(r"\bservice=([a-z-]+)", shell) == ["app", "api", "stack-api"]
+    assert re.findall(r'set "SERVICE=(.*)"$', batch, re.MULTILINE) == ["app", "api", "stack-api"]
+
+
+def test_both_scripts_make_the_same_passwords() -> None:
+    """All those that docker-compose.yml wants, and no other."""
+    shell, batch = "\n".join(_lines("docker.sh")), "\n".join(_lines("docker.bat"))
+    made = re.findall(r"^keep_password ([A-Z_]+)$", shell, re.MULTILINE)
+    assert made == re.findall(r"^call :keep_password ([A-Z_]+) ", batch, re.MULTILINE)
+    assert set(made) == SECRETS
 
 
 def test_both_scripts_go_on_after_the_same_failures() -> None:
@@ -103,8 +111,10 @@ def test_both_scripts_print_the_same_help() -> None:
         "PORT",
         "PUBLISHED_HOST",
         "API_KEY",
-        "POSTGRES_PASSWORD",
+        *SECRETS,
+        *("AIRFLOW_PARALLELISM", "AIRFLOW_PORT", "AIRFLOW_PUBLIC_URL", "RABBITMQ_PORT"),
         *passed_settings(),
+        *(set(passed_settings("stack-api")) - SECRETS),
     }
 
 
@@ -115,7 +125,7 @@ def _lines(name: str) -> list[str]:
 @pytest.mark.parametrize("name", ["docker.sh", "docker.bat"])
 def test_no_script_puts_the_key_on_a_command_line(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
-    assert text.count("--env API_KEY app") == 1
+    assert text.count("--env API_KEY") == 1
     assert not re.search(r"[$%]\{?API_KEY", text)
 
 

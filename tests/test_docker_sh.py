@@ -1,5 +1,6 @@
 """Runs docker.sh with a stand-in for docker that writes down how it is called."""
 
+import base64
 import os
 import re
 import shutil
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from compose_file import ROOT
+from compose_file import ROOT, SECRETS
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ def test_up_builds_starts_and_waits(run: Run) -> None:
 
 
 def test_the_older_docker_compose_is_used_where_the_plugin_is_missing(run: Run) -> None:
-    assert run("stop", NO_PLUGIN="1")[1] == ["docker-compose --profile scale stop"]
+    assert run("stop", NO_PLUGIN="1")[1] == ["docker-compose --profile scale --profile stack stop"]
 
 
 def test_a_file_is_loaded_between_stop_and_start(run: Run, tmp_path: Path) -> None:
@@ -118,7 +119,7 @@ def test_clean_asks_before_it_removes(run: Run, typed: str, removes: bool) -> No
 
 
 def test_clean_removes_without_a_question_when_told_so(run: Run) -> None:
-    down = "docker compose --profile scale down --volumes --rmi all --remove-orphans"
+    down = "docker compose --profile scale --profile stack down --volumes --rmi all --remove-orphans"
     assert run("clean", "--yes")[1] == [down]
 
 
@@ -147,8 +148,8 @@ def test_the_password_of_the_profile_is_made_once_and_kept(run: Run, tmp_path: P
     kept = tmp_path / "project" / ".env"
     kept.write_text("OTHER=1")  # without an end of its line
     said = [run("start", "--profile", "scale", POSTGRES_PASSWORD="")[0].stdout for _ in range(2)]
-    assert re.fullmatch(r"OTHER=1\nPOSTGRES_PASSWORD=[0-9a-f]{48}\n", kept.read_text())
-    assert ["Made a password" in text for text in said] == [True, False]
+    assert re.fullmatch(r"OTHER=1\nPOSTGRES_PASSWORD=[0-9a-f]{64}\n", kept.read_text())
+    assert ["Made POSTGRES_PASSWORD" in text for text in said] == [True, False]
     assert re.search(r"=(.*)\n$", kept.read_text())[1] not in said[0]  # type: ignore[index]
 
 
@@ -167,14 +168,14 @@ def test_a_password_that_is_given_is_kept_nowhere(run: Run, tmp_path: Path) -> N
 def test_an_unknown_profile_is_refused(run: Run, given: list[str]) -> None:
     answer, calls = run("up", "--profile", *given)
     assert (answer.returncode, calls) == (2, [])
-    assert "--profile scale is the only one" in answer.stderr
+    assert "there are scale and stack" in answer.stderr
 
 
 def test_whatever_runs_is_stopped_and_cleaned(run: Run) -> None:
-    for given in ([], ["--profile", "scale"]):
-        assert run("stop", *given)[1][0].endswith("--profile scale stop")
+    for given in ([], ["--profile", "scale"], ["--profile", "stack"]):
+        assert run("stop", *given)[1][0].endswith("--profile scale --profile stack stop")
         [down] = run("clean", *given, "--yes")[1]
-        assert down.endswith("--profile scale down --volumes --rmi all --remove-orphans")
+        assert down.endswith("--profile scale --profile stack down --volumes --rmi all --remove-orphans")
 
 
 def test_commands_of_the_profile_ask_nginx(run: Run) -> None:
@@ -208,5 +209,79 @@ def test_a_key_of_the_profile_is_made_in_a_container_of_the_api(run: Run) -> Non
 def test_the_one_server_stops_before_its_data_is_copied(run: Run) -> None:
     answer, calls = run("migrate-to-postgres", POSTGRES_PASSWORD="given")
     copy = f"{SCALE} run --rm -T api python migrate_to_postgres.py"
-    assert calls == ["docker build --tag afterwrite .", f"{SCALE} stop", copy]
+    assert calls == [
+        "docker build --tag afterwrite .",
+        "docker compose --profile scale --profile stack stop",
+        copy,
+    ]
     assert answer.returncode == 0
+
+
+# With the profile `stack`
+
+STACK = "docker compose --profile stack"
+STARTED = "stack-api stack-worker consumer notification airflow-scheduler airflow-dag-processor"
+START_STACK = f"{STACK} up --detach {STARTED}"
+ASKED = "python -m devkit.health --wait 60"
+READY_STACK = [
+    *(f"{STACK} exec -T {name} {ASKED}" for name in ("stack-worker", "consumer", "notification")),
+    f"{STACK} exec -T consumer python -m devkit.airflow_ready --wait 120",
+    f"{STACK} exec -T --env API_KEY stack-api {ASKED}",
+]
+BUILD_STACK = [
+    "docker build --tag afterwrite .",
+    "docker build --tag afterwrite-airflow --file Dockerfile.airflow .",
+]
+
+
+def test_up_with_the_stack_builds_both_images_and_waits_for_all(run: Run) -> None:
+    answer, calls = run("up", "--profile", "stack")
+    assert answer.returncode == 0, answer.stderr
+    assert calls == [*BUILD_STACK, START_STACK, *READY_STACK]
+
+
+def test_an_airflow_that_is_not_ready_is_an_error(run: Run) -> None:
+    answer, calls = run("start", "--profile", "stack", FAILS="airflow_ready")
+    assert (answer.returncode, calls[-1]) == (3, READY_STACK[-2])
+    assert "Ready" not in answer.stdout
+
+
+def test_the_passwords_of_the_stack_are_made_once_and_no_two_are_alike(run: Run, tmp_path: Path) -> None:
+    kept = tmp_path / "project" / ".env"
+    without = dict.fromkeys(SECRETS, "")
+    first = run("start", "--profile", "stack", **without)[0].stdout
+    made = dict(line.split("=", 1) for line in kept.read_text().splitlines() if line)
+    assert made.keys() == SECRETS
+    assert len(set(made.values())) == len(SECRETS)
+    assert len(base64.urlsafe_b64decode(made.pop("AIRFLOW_FERNET_KEY"))) == 32
+    for value in made.values():
+        assert re.fullmatch("[0-9a-f]{64}", value)  # so it may stand in a URL
+        assert value not in first
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    before = kept.read_text()
+    run("start", "--profile", "stack", **without)
+    assert kept.read_text() == before
+
+
+def test_the_stack_takes_the_password_of_the_scale_profile(run: Run, tmp_path: Path) -> None:
+    """Both have the same PostgreSQL, which has the password that it was made with."""
+    kept = tmp_path / "project" / ".env"
+    run("start", "--profile", "scale", POSTGRES_PASSWORD="")
+    [before] = kept.read_text().splitlines()[1:]
+    run("start", "--profile", "stack", **dict.fromkeys(SECRETS, ""))
+    assert [line for line in kept.read_text().splitlines() if line.startswith("POSTGRES")] == [before]
+
+
+def test_commands_of_the_stack_ask_its_api(run: Run) -> None:
+    document = ["graphql", "--profile", "stack", "{ queue { depth } }"]
+    asked = f"{STACK} exec -T --env API_KEY stack-api python -m devkit.ask {{ queue {{ depth }} }}"
+    assert run(*document)[1] == [asked]
+    assert run("key", "--profile", "stack", "list")[1] == [
+        f"{STACK} run --rm --no-deps -T stack-api python -m devkit.keys list"
+    ]
+    tested = run("test", "--profile", "stack")[1]
+    assert tested == [
+        START_STACK,
+        *READY_STACK,
+        f"{STACK} exec -T --env API_KEY stack-api python integration_test.py",
+    ]

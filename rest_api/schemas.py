@@ -219,6 +219,15 @@ HEALTH: Schema = {
         "journal": _TROUBLE,
         "tasks": _TROUBLE,
         "integrations": {"type": "object", "description": "The services behind the workers"},
+        "stack": {
+            "type": "object",
+            "description": "RabbitMQ, Redis and Airflow, where Airflow runs processes; troubles with the role admin",
+            "additionalProperties": {
+                "type": "object",
+                "required": ["status"],
+                "properties": {"status": {"enum": ["ok", "away"]}, "trouble": _or_null(_TEXT)},
+            },
+        },
     },
 }
 READY = _whole({"ready": {"type": "boolean"}})

@@ -19,16 +19,18 @@ if TYPE_CHECKING:
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 # A database of somebody who calls pytest is not for the tests.
-for name in ("DATABASE_URL", "DATABASE_DIRECT_URL", "RUN_WORKERS"):
+for name in ("DATABASE_URL", "DATABASE_DIRECT_URL", "RUN_WORKERS", "PROCESS_ENGINE"):
     os.environ.pop(name, None)
 
 # Begun first, so that at the end no process works through one of them while the others have nothing left to do.
 LONGEST = (
+    "test_stack",
     "test_many_processes",
     "test_kill",
     "test_stop",
     "test_task_kill",
     "test_chaos",
+    "test_stack_services",
     "test_console_forms",
     "test_console_everywhere",
     "test_console_tasks",

@@ -50,6 +50,6 @@ def test_a_message_without_one_of_its_fields_is_refused(name: str) -> None:
 def test_the_page_names_queues_settings_and_stages() -> None:
     named = [DEAD_LETTERS, *process_on_airflow.PROGRESS, "QUEUE_MAX_MESSAGES", "CALLBACK_HOURS"]
     assert [name for name in named if name not in PAGE] == []
-    assert {name for name in re.findall(r"\b[A-Z_]+_(?:URL|HOURS|MESSAGES|PREFIX)\b", PAGE)} <= {
+    assert set(re.findall(r"\b[A-Z_]+_(?:URL|HOURS|MESSAGES|PREFIX)\b", PAGE)) <= {
         name.upper() for name in Settings.__dataclass_fields__
     }

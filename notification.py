@@ -84,9 +84,12 @@ class Notification:
             batch, self._taken = self._taken[:_AT_ONCE], self._taken[_AT_ONCE:]
             if not self._taken:
                 self._has_taken.clear()
-            read = [(delivery, result) for delivery in batch if (result := await self._read(delivery))]
-            if read:
-                await self._record(read)
+            try:
+                read = [(delivery, result) for delivery in batch if (result := await self._read(delivery))]
+                if read:
+                    await self._record(read)
+            except Exception:  # noqa: BLE001 - what is not acknowledged comes again with the next connection
+                _log.exception("%d results cannot be dealt with", len(batch))
 
     async def _read(self, delivery: Delivery) -> Result | None:
         try:

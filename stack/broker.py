@@ -131,15 +131,19 @@ class Broker:
     async def consume(self, queue: str, prefetch: int, take: Callable[[Delivery], Awaitable[None]]) -> None:
         """Give every message of a queue to ``take``, up to ``prefetch`` of them at a time, until this is cancelled.
 
-        A connection that is lost is opened again, after growing pauses.
+        A connection that is lost is opened again, after growing pauses. A message with which ``take`` fails is a dead
+        letter.
         """
         while True:
             for pause in pauses():
                 try:
                     await self._consume_once(queue, prefetch, take)
                     break
-                except _AWAY as error:
-                    self._note(f"RabbitMQ at {self} cannot be used: {_words(error)}")
+                except Exception as error:  # noqa: BLE001 - the one place where the loop's failures are met
+                    expected = isinstance(error, _AWAY)
+                    self._note(
+                        f"RabbitMQ at {self} cannot be used: {_words(error)}", None if expected else error
+                    )
                 await asyncio.sleep(pause)
             self._note(f"RabbitMQ at {self} has closed the connection")
 
@@ -188,7 +192,12 @@ class Broker:
             found = await channel.get_queue(self.name_of(queue), ensure=False)
 
             async def give(message: AbstractIncomingMessage) -> None:
-                await take(Delivery(self, queue, message, channel))
+                delivery = Delivery(self, queue, message, channel)
+                try:
+                    await take(delivery)
+                except Exception as error:  # noqa: BLE001 - the one place where its failures are met
+                    _log.exception("a message of %s cannot be dealt with", queue)
+                    await delivery.dead_letter(f"It cannot be dealt with: {type(error).__name__}: {error}")
 
             await found.consume(give)
             if self.trouble is not None:
@@ -271,9 +280,9 @@ class Broker:
             raise ServiceAway(RABBITMQ, message) from error
         self.trouble = None
 
-    def _note(self, trouble: str) -> None:
+    def _note(self, trouble: str, error: Exception | None = None) -> None:
         if trouble != self.trouble:  # once for each trouble, not for each try
-            _log.warning("%s", trouble)
+            _log.warning("%s", trouble, exc_info=error)
         self.trouble = trouble
 
 

@@ -419,7 +419,8 @@ def test_a_run_that_left_nothing_fails_its_job(parts: Parts) -> None:
     assert parts.reaches(server, job, "FAILED")["error"]["code"] == "RUN_FAILED"
     # Tried again it is another run, and the old one's result is of no use.
     server.query(f'mutation {{ retryTask(id: "{task_id}") {{ id }} }}')
-    parts.reaches(server, job, "PUBLISHED")
+    asked = "SELECT 1 FROM afterwrite.process_runs WHERE run_id = %s"
+    wait_until(lambda: parts.fleet.rows(asked, f"{job}-2"))
     parts.tell(job, task_id, FAILED)
     with parts.runs() as runs:
         runs.end(f"{job}-2", REPORT, [])

@@ -122,6 +122,11 @@ def _runs() -> Iterator[tuple[_Job, Settings, ProcessRuns]]:
     """The job of the run that the current task belongs to, the settings, and the runs in the database."""
     dag_run = get_current_context()["dag_run"]
     conf: dict[str, Any] = dag_run.conf or {}
+    if not {"correlation_id", "task_id"} <= set(conf):
+        raise AirflowFailException(
+            "Runs of this DAG are begun by Afterwrite, which says in conf what they are for: post the job to "
+            "/api/process"
+        )
     trace = next_hop(read_trace(conf.get(HEADER)) or new_trace())
     job = _Job(conf["correlation_id"], int(conf["task_id"]), dag_run.run_id, trace)
     _log.info("working on correlation_id=%s trace_id=%s", job.correlation_id, trace.split("-")[1])

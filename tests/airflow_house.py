@@ -1,38 +1,31 @@
 """A real Airflow in an environment of its own, with a database of its own, its processes on a free port."""
 
 import contextlib
-import hashlib
 import json
 import os
 import signal
 import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import psycopg
-from server_process import ROOT, free_port, process_group, wait_until, watched
+from server_process import free_port, process_group, wait_until, watched
 
-VERSION = "3.3.2"
+from devkit.airflow import airflow_environment, prepare_airflow, ready_airflow
+
 USER, PASSWORD = "afterwrite", "a secret of the test"
-_FOLDER = ROOT / ".venv-airflow"
-_REQUIREMENTS = ROOT / "requirements-airflow.txt"
-_READY_SECONDS, _COMMAND_SECONDS = 90, 180
-
-
-def ready_airflow() -> Path:
-    """The ``airflow`` of an environment that has it; made where it is not there yet, which takes a minute."""
-    stamp = _FOLDER / "afterwrite-stamp"
-    wanted = hashlib.sha256(VERSION.encode() + _REQUIREMENTS.read_bytes()).hexdigest()
-    if not stamp.exists() or stamp.read_text() != wanted:
-        subprocess.run([sys.executable, "-m", "venv", "--clear", _FOLDER], check=True)
-        install = [str(_FOLDER / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check"]
-        packages = [f"apache-airflow=={VERSION}", "-r", str(_REQUIREMENTS)]
-        subprocess.run([*install, *packages], check=True, stderr=subprocess.PIPE)
-        stamp.write_text(wanted)
-    return _FOLDER / "bin" / "airflow"
+_READY_SECONDS = 90
+# One that was killed is noticed soon.
+_QUICK = {
+    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "2",
+}
 
 
 class Airflow:
@@ -42,45 +35,14 @@ class Airflow:
         self._folder, self._database, self.port = folder, database, free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._program = ready_airflow()
-        passwords = folder / "passwords.json"
-        passwords.write_text(json.dumps({USER: PASSWORD}))
-        self._environment = os.environ | {
-            "AIRFLOW_HOME": str(folder),
-            "PATH": f"{self._program.parent}:{os.environ['PATH']}",
-            "PYTHONPATH": str(ROOT),
-            "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "stack" / "dags"),
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-            "AIRFLOW__CORE__PARALLELISM": "8",
-            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
-            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
-            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
-            "AIRFLOW__API__HOST": "127.0.0.1",
-            "AIRFLOW__API__PORT": str(self.port),
-            "AIRFLOW__API_AUTH__JWT_SECRET": "of this test, and long enough for the algorithm, which wants 64 bytes",
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": database.replace("psycopg", "psycopg_async"),
-            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
-            # One that was killed is noticed soon.
-            "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
-            "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
-            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
-            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
-            "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "2",
-            **environment,
-        }
+        self._environment = airflow_environment(
+            folder, self.port, database, (USER, PASSWORD), {**_QUICK, **environment}
+        )
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def prepare(self) -> None:
         """Make its database, and read the DAG."""
-        for command in (["db", "migrate"], ["dags", "reserialize"]):
-            subprocess.run(
-                [self._program, *command],
-                env=self._environment,
-                check=True,
-                capture_output=True,
-                timeout=_COMMAND_SECONDS,
-            )
+        prepare_airflow(self._environment)
 
     def start(self, *names: str) -> None:
         """Start these processes (``api-server``, ``scheduler``; else both) and return when they are healthy."""

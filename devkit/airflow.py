@@ -1,0 +1,81 @@
+"""Installs Airflow into an environment of its own beside the project's, and says how its processes are run there."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from devkit.errors import CommandError
+
+VERSION = "3.3.2"
+_ROOT = Path(__file__).parent.parent
+_FOLDER = _ROOT / ".venv-airflow"
+_REQUIREMENTS = _ROOT / "requirements-airflow.txt"
+_COMMAND_SECONDS = 180
+_PREPARING = (["db", "migrate"], ["dags", "reserialize"])
+
+
+def ready_airflow() -> Path:
+    """The ``airflow`` of an environment that has it; made where it is not there yet, which takes a minute."""
+    stamp = _FOLDER / "afterwrite-stamp"
+    wanted = hashlib.sha256(VERSION.encode() + _REQUIREMENTS.read_bytes()).hexdigest()
+    if not stamp.exists() or stamp.read_text() != wanted:
+        subprocess.run([sys.executable, "-m", "venv", "--clear", _FOLDER], check=True)
+        install = [str(_FOLDER / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check"]
+        packages = [f"apache-airflow=={VERSION}", "-r", str(_REQUIREMENTS)]
+        subprocess.run([*install, *packages], check=True, stderr=subprocess.PIPE)
+        stamp.write_text(wanted)
+    return _FOLDER / "bin" / "airflow"
+
+
+def airflow_environment(
+    folder: Path, port: int, database: str, login: tuple[str, str], more: Mapping[str, str]
+) -> dict[str, str]:
+    """The environment of every process of one Airflow, which serves its API on ``port`` of 127.0.0.1.
+
+    ``folder`` is its home, ``database`` a URL that begins with postgresql+psycopg:, ``login`` the name and password of
+    its one user, who may do everything; ``more`` goes before all this. The password is written into the folder.
+    """
+    name, password = login
+    passwords = folder / "passwords.json"
+    passwords.write_text(json.dumps({name: password}))
+    return os.environ | {
+        "AIRFLOW_HOME": str(folder),
+        "PATH": f"{_FOLDER / 'bin'}:{os.environ['PATH']}",
+        "PYTHONPATH": str(_ROOT),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(_ROOT / "stack" / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__PARALLELISM": "8",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{name}:admin",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API__PORT": str(port),
+        "AIRFLOW__API_AUTH__JWT_SECRET": "of one installation, and long enough for the algorithm, which wants 64 bytes",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": database.replace("+psycopg:", "+psycopg_async:", 1),
+        **more,
+    }
+
+
+def prepare_airflow(environment: Mapping[str, str]) -> None:
+    """Make the database of an Airflow, and read the DAG. Raises CommandError with the end of what was said."""
+    for command in _PREPARING:
+        done = subprocess.run(
+            [ready_airflow(), *command],
+            env=environment,
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=_COMMAND_SECONDS,
+        )
+        if done.returncode:
+            raise CommandError(
+                f"airflow {' '.join(command)} stopped with {done.returncode}: {done.stdout[-2000:]}"
+            )

@@ -23,11 +23,17 @@ from bench.many.drain_rates import backlog_rates
 from bench.many.starts import start_delays
 from bench.plan import Plan
 from bench.servers import THREADS
+from bench.stack.consumer_rate import consumer_rate
+from bench.stack.notifier_rates import notifier_rates
+from bench.stack.places import broker_version
+from bench.stack.run_starts import run_starts
+from bench.stack.webhook_delays import webhook_delays
 from bench.table import Row, table
 from bench.task_rates import no_op_tasks
 from bench.task_starts import creation_to_start
 from bench.writes_alone import accept_to_applied, create_products
 from bench.writes_beside_tasks import product_writes_beside_tasks
+from devkit.airflow import VERSION as AIRFLOW_VERSION
 
 
 def tasks(plan: Plan) -> list[Row]:
@@ -51,13 +57,19 @@ ON_POSTGRES: dict[str, Callable[[Plan], list[Row]]] = {
     "starts": start_delays,
     "claims": claim_cost,
 }
+ON_STACK: dict[str, Callable[[Plan], list[Row]]] = {
+    "runs": run_starts,
+    "webhooks": webhook_delays,
+    "consumer": consumer_rate,
+    "notifier": notifier_rates,
+}
 
 
 def main(arguments: Sequence[str]) -> int:
     """Measure, print the table, and return 1 if a goal was missed."""
     options = _options(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was begun is ended
-    measurements = ON_POSTGRES if options.postgres else MEASUREMENTS
+    measurements = _measurements(options)
     rounds, many = (1, 100_000) if options.quick else (3, 1_000_000)
     seconds = options.seconds or (1.0 if options.quick else 3.0)
     begin = time.perf_counter()
@@ -66,26 +78,35 @@ def main(arguments: Sequence[str]) -> int:
         plan = Plan(seconds, rounds, many, many, Path(folder))
         for name in options.only or measurements:
             rows += measurements[name](plan)
-    print(f"{_circumstances(postgres=options.postgres)}, {rounds} rounds of {seconds:g} s, ", end="")
+    print(f"{_circumstances(options)}, {rounds} rounds of {seconds:g} s, ", end="")
     print(f"{time.perf_counter() - begin:.0f} s in all\n")
     print(table(rows))
     return 1 if any(row.reached is False for row in rows) else 0
 
 
-def _circumstances(*, postgres: bool) -> str:
-    clients, python = f"{CLIENTS} clients", f"Python {platform.python_version()}"
-    if postgres:
-        return f"{clients}, {os.cpu_count()} cores for all, {python}, PostgreSQL {server_version()}"
-    return f"{clients}, one process of {THREADS} threads, {python}, SQLite {sqlite3.sqlite_version}"
+def _circumstances(options: argparse.Namespace) -> str:
+    python, cores = f"Python {platform.python_version()}", f"{os.cpu_count()} cores for all"
+    if options.stack:
+        servers = f"PostgreSQL {server_version()}, RabbitMQ {broker_version()}, Airflow {AIRFLOW_VERSION}"
+        return f"{cores}, {python}, {servers}"
+    if options.postgres:
+        return f"{CLIENTS} clients, {cores}, {python}, PostgreSQL {server_version()}"
+    return f"{CLIENTS} clients, one process of {THREADS} threads, {python}, SQLite {sqlite3.sqlite_version}"
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = _parser()
     options = parser.parse_args(arguments)
-    names = ON_POSTGRES if options.postgres else MEASUREMENTS
+    names = _measurements(options)
     if unknown := [name for name in options.only or () if name not in names]:
         parser.error(f"--only names {unknown[0]!r}: choose from {', '.join(names)}")
     return options
+
+
+def _measurements(options: argparse.Namespace) -> dict[str, Callable[[Plan], list[Row]]]:
+    if options.stack:
+        return ON_STACK
+    return ON_POSTGRES if options.postgres else MEASUREMENTS
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -96,13 +117,20 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--quick", action="store_true", help="one short round, smaller tables to search and to claim in"
     )
-    parser.add_argument(
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
         "--postgres",
         action="store_true",
         help="measure many processes on PostgreSQL instead (TEST_DATABASE_URL, or 127.0.0.1:5432), and Celery on "
         "RabbitMQ beside them (TEST_AMQP_URL, or 127.0.0.1:5672)",
     )
-    names = f"{', '.join(MEASUREMENTS)}; with --postgres {', '.join(ON_POSTGRES)}"
+    where.add_argument(
+        "--stack",
+        action="store_true",
+        help="measure what is between Afterwrite and Airflow instead, with an Airflow of its own; on PostgreSQL and "
+        "RabbitMQ as above, and Redis (TEST_REDIS_URL, or 127.0.0.1:6379)",
+    )
+    names = f"{', '.join(MEASUREMENTS)}; with --postgres {', '.join(ON_POSTGRES)}; with --stack {', '.join(ON_STACK)}"
     parser.add_argument("--only", nargs="+", metavar="NAME", help=names)
     return parser
 

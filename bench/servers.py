@@ -110,7 +110,7 @@ def _granian(target: str) -> list[str]:
 @contextlib.contextmanager
 def _running(command: list[str], folder: Path, settings: dict[str, str], path: str) -> Iterator[Server]:
     folder.mkdir(parents=True, exist_ok=True)
-    port = _free_port()
+    port = free_port()
     address = {"HOST": "127.0.0.1", "PORT": str(port), "GRANIAN_HOST": "127.0.0.1", "GRANIAN_PORT": str(port)}
     output = folder / "server.out"
     begin = time.perf_counter()
@@ -136,14 +136,17 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int, path: str, 
     while time.perf_counter() < until:
         if process.poll() is not None:
             raise RuntimeError(f"{process.args!r} stopped with {process.returncode}: {_end_of(output)}")
-        if _answers(port, path):
+        if answers(port, path):
             return
         time.sleep(0.01)
     raise RuntimeError(f"{process.args!r} did not answer on {path} in {START_SECONDS} s: {_end_of(output)}")
 
 
-def _answers(port: int, path: str) -> bool:
-    """A 405 counts too: the plain version serves only POST, and needs no route for this."""
+def answers(port: int, path: str) -> bool:
+    """Tell whether a server answers on a path.
+
+    A 405 counts too: the plain version serves only POST, and needs no route for this.
+    """
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request("GET", path)
@@ -154,7 +157,8 @@ def _answers(port: int, path: str) -> bool:
         connection.close()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody has a moment ago."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port

@@ -51,12 +51,15 @@ def own_backlog() -> Iterator[OwnBacklog]:
 
 
 @contextlib.contextmanager
-def task_runtime(url: str) -> Iterator[TaskRuntime]:
-    """The tasks of a database, for who creates or claims them; the schema is made, no worker runs in this process."""
+def task_runtime(url: str, workers: Sequence[BaseWorker] = (NoopWorker(),)) -> Iterator[TaskRuntime]:
+    """The tasks of a database, for who creates or claims them; the schema is made, no worker runs in this process.
+
+    ``workers`` say which types there are.
+    """
     settings = Settings(database_url=url)
     stores = open_stores(settings, QueueLimits.of(settings).of_store)
     try:
-        yield TaskRuntime(stores.tasks, [NoopWorker()], BackgroundLoop(), RuntimeLimits.of(settings))
+        yield TaskRuntime(stores.tasks, workers, BackgroundLoop(), RuntimeLimits.of(settings))
     finally:
         stores.close()
 

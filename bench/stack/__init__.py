@@ -1,0 +1,1 @@
+"""The measurements of what is between Afterwrite and Airflow: `python -m bench --stack`."""

@@ -1,0 +1,137 @@
+"""Gives a measurement of the stack a place of its own in PostgreSQL, RabbitMQ and Redis, and removes it."""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import sys
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import aio_pika
+from redis import Redis
+
+from bench.many.databases import new_database
+from bench.many.processes import Processes, running
+from bench.servers import answers, free_port
+from settings import Settings, from_environment
+from stack.broker import DEAD_LETTERS, REQUESTS, RESULTS
+
+DEFAULT_BROKER, DEFAULT_REDIS = "amqp://guest:guest@127.0.0.1:5672/", "redis://127.0.0.1:6379/0"
+START_SECONDS, END_SECONDS = 60.0, 300.0
+_MESSAGES = "afterwrite_messages_total{"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A new database, and a prefix of its own for queues and keys; ``environment`` tells the services of it."""
+
+    environment: Mapping[str, str]
+
+    @property
+    def settings(self) -> Settings:
+        """The same for who uses the project's own parts in this process."""
+        return from_environment(self.environment)
+
+    def remove_queues(self) -> None:
+        """Delete the queues with all that is in them; those that are not there are no error."""
+        asyncio.run(self._remove_queues())
+
+    async def _remove_queues(self) -> None:
+        prefix = self.environment["QUEUE_PREFIX"]
+        async with await aio_pika.connect(self.environment["AMQP_URL"]) as connection:
+            channel = await connection.channel()
+            for queue in (REQUESTS, RESULTS, DEAD_LETTERS):
+                await channel.queue_delete(prefix + queue)
+
+    def remove_keys(self) -> None:
+        """Delete the keys in Redis."""
+        with contextlib.closing(Redis.from_url(self.environment["REDIS_URL"])) as redis:
+            pattern = f"{self.environment['QUEUE_PREFIX']}*"
+            for key in redis.scan_iter(pattern, count=1_000):
+                redis.delete(key)
+
+
+@contextlib.contextmanager
+def new_place(**more: str) -> Iterator[Place]:
+    """Give a place, removed at the end with all that is in it; ``more`` are settings beside it.
+
+    The servers are those of TEST_DATABASE_URL, TEST_AMQP_URL and TEST_REDIS_URL, or else on their ports of 127.0.0.1.
+    """
+    with new_database() as url:
+        environment = {
+            "PROCESS_ENGINE": "airflow",
+            "DATABASE_URL": url,
+            "AMQP_URL": _broker_url(),
+            "REDIS_URL": os.environ.get("TEST_REDIS_URL") or DEFAULT_REDIS,
+            "QUEUE_PREFIX": f"bench-{secrets.token_hex(6)}.",
+            "WEBHOOK_SECRET": "of a measurement",
+            "WEBHOOK_ALLOW_PRIVATE": "on",
+            "AIRFLOW_USERNAME": "afterwrite",
+            "AIRFLOW_PASSWORD": "of a measurement",
+            **more,
+        }
+        place = Place(environment)
+        try:
+            yield place
+        finally:
+            with contextlib.ExitStack() as removing:  # each of them, whatever becomes of the others
+                removing.callback(place.remove_keys)
+                removing.callback(place.remove_queues)
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service of the stack in a process of its own; ``port`` is that of its figures."""
+
+    processes: Processes
+    port: int
+
+    def wait_until_idle(self) -> None:
+        """Wait until it answers, which it does when it takes messages."""
+        self.processes.wait_until(lambda: answers(self.port, "/metrics"), "the service", START_SECONDS)
+
+    def wait_until_dealt_with(self, count: int, within_seconds: float) -> None:
+        """Wait until it has acknowledged so many messages since its start."""
+        self.processes.wait_until(lambda: self._dealt_with() >= count, f"{count} messages", within_seconds)
+
+    def _dealt_with(self) -> float:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=END_SECONDS) as answer:
+            lines = answer.read().decode().splitlines()
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(_MESSAGES))
+
+
+@contextlib.contextmanager
+def service(folder: Path, program: str, place: Place) -> Iterator[Service]:
+    """Run ``consumer.py`` or ``notification.py`` with the settings of a place, until the end of the block."""
+    port = free_port()
+    own = {"DATA_DIR": str(folder), "LOG_FILE": "off", "METRICS_PORT": str(port)}
+    with running(folder, [[sys.executable, program]], {**place.environment, **own}) as processes:
+        yield Service(processes, port)
+
+
+@contextlib.contextmanager
+def helper(folder: Path, module: str, environment: Mapping[str, str]) -> Iterator[int]:
+    """Run a server of the benchmark's own in a process of its own, ``python -m MODULE PORT``; gives its port."""
+    port = free_port()
+    with running(folder, [[sys.executable, "-m", module, str(port)]], environment) as processes:
+        processes.wait_until(lambda: answers(port, "/"), module, START_SECONDS)
+        yield port
+
+
+def broker_version() -> str:
+    """The version of RabbitMQ, such as 3.10.8."""
+
+    async def ask() -> str:
+        async with await aio_pika.connect(_broker_url()) as connection:
+            assert connection.transport is not None
+            version = connection.transport.connection.server_properties["version"]
+            return version.decode() if isinstance(version, bytes) else str(version)
+
+    return asyncio.run(ask())
+
+
+def _broker_url() -> str:
+    return os.environ.get("TEST_AMQP_URL") or DEFAULT_BROKER

@@ -111,7 +111,9 @@ VERBS: dict[str, Verb | Passing] = {
     "setup": Verb(verbs.setup, "make the environment .venv from the pinned requirements"),
     "check": Verb(verbs.check, "check format, lint and types"),
     "screenshots": Verb(verbs.screenshots, "take the pictures in docs/screenshots from a throw-away server"),
-    "bench": Passing(verbs.bench, "measure the speed and print one table"),
+    "bench": Passing(
+        verbs.bench, "measure the speed and print one table; --postgres, --stack: many processes"
+    ),
 }
 
 

@@ -24,14 +24,20 @@ class Processes:
             for command, output in zip(commands, self._outputs, strict=True)
         ]
 
-    def wait_until(self, is_so: Callable[[], bool], what: str, within_seconds: float) -> None:
-        """Look every few milliseconds; RuntimeError if a process ends or the time is over before."""
+    def wait_until(
+        self,
+        is_so: Callable[[], bool],
+        what: str,
+        within_seconds: float,
+        look_seconds: float = _LOOK_SECONDS,
+    ) -> None:
+        """Look every few milliseconds, or less often; RuntimeError if a process ends or the time is over before."""
         until = time.monotonic() + within_seconds
         while not is_so():
             self._check()
             if time.monotonic() > until:
                 raise RuntimeError(f"{what}: not within {within_seconds:g} s{self._words()}")
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(look_seconds)
 
     def stop(self) -> None:
         """Ask all of them to end, and wait; those that do not end are killed."""

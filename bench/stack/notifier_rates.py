@@ -11,6 +11,7 @@ from bench.stack.places import END_SECONDS, START_SECONDS, helper, new_place, se
 from bench.table import Row, median, whole
 
 LEAST_MESSAGES_A_SECOND = 500
+LEAST_MESSAGES = 1_000  # some transactions
 MESSAGES_FOR_A_SECOND, WEBHOOKS_FOR_A_SECOND = 2_000, 500
 # Of all but those that were recorded last: the time of a record is that at which its transaction began.
 _RATE = """
@@ -33,7 +34,8 @@ def notifier_rates(plan: Plan) -> list[Row]:
     results, webhooks = [], []
     for number in range(plan.rounds):
         plan.say(f"messages through the notification service, round {number + 1} of {plan.rounds}")
-        results.append(_results_a_second(plan, int(plan.seconds * MESSAGES_FOR_A_SECOND)))
+        jobs = max(LEAST_MESSAGES, int(plan.seconds * MESSAGES_FOR_A_SECOND))
+        results.append(_results_a_second(plan, jobs))
         webhooks.append(_webhooks_a_second(plan, int(plan.seconds * WEBHOOKS_FOR_A_SECOND)))
     rate = median(results)
     return [

@@ -77,18 +77,21 @@ async def _for_each(
     """Deal with the letters that are named, each once, and say what became of each; 1 if one was not found or stays."""
     wanted: Collection[str] = set(options.ids)
     found: dict[str, str] = {}
+    some_stay = False
 
     async def take(letter: Delivery) -> bool:
+        nonlocal some_stay
         name = _id_of(letter)
-        if (options.all or name in wanted) and name not in found:
+        if options.all or (name in wanted and name not in found):
             found[name] = await deal(letter)
+            some_stay = some_stay or found[name].startswith("stays")
             sys.stdout.write(f"{name} {found[name]}\n")
         return options.all or len(found) < len(wanted)
 
     await broker.look_into(DEAD_LETTERS, take, sys.maxsize)
     for name in sorted(set(wanted) - set(found)):
         sys.stdout.write(f"{name} is no dead letter\n")
-    return int(bool(set(wanted) - set(found)) or any(told.startswith("stays") for told in found.values()))
+    return int(some_stay or bool(set(wanted) - set(found)))
 
 
 def _told(broker: Broker, letter: Delivery) -> Mapping[str, Any]:

@@ -15,6 +15,7 @@ Json = dict[str, Any]
 _NAMED_REFUSALS, _REASON_MAX = 3, 200
 _LIST_SHARE = 4  # refusals may take a quarter of the room, and so may the categories
 _ENDING_BYTES = 100  # for what the last stage adds
+_PART, _MOST_PARTS = 500, 1_000  # products of a part; parts side by side, of which Airflow takes 1024
 
 
 class Checked(NamedTuple):
@@ -70,6 +71,11 @@ def described(index: int, product: Stored) -> Json:
         "keywords": keywords(title, category),
         "rating": None if rate is None and count is None else {"rate": rate, "count": count},
     }
+
+
+def parts(count: int) -> range:
+    """Where each part of a list begins whose parts are described side by side; its ``step`` is how long they are."""
+    return range(0, count, max(_PART, -(-count // _MOST_PARTS)))
 
 
 def together(descriptions: Sequence[Json]) -> Enriched:

@@ -26,6 +26,7 @@ _AT_ONCE = 6
 _KEPT_SECONDS = (
     2.0  # an idle connection: shorter than the server's 5 s, so that it is seldom the one who ends it
 )
+_PAGE = 100  # Airflow gives no more at a time, whatever it is asked for
 _EXCERPT = 300
 # Nothing will make these go through; everything else may pass: a DAG that is not there yet, a user without the right.
 _REFUSED = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
@@ -102,12 +103,18 @@ class Airflow:
 
     async def task_states(self, run_id: str) -> Sequence[TaskState]:
         """How the tasks of a run are, in the order in which they begin."""
-        path = f"{_RUNS}/{quote(run_id, safe='')}/taskInstances?limit=1000"
-        answer = await self._ask("GET", path)
-        if answer.status_code == HTTPStatus.NOT_FOUND:
-            return []
+        path = f"{_RUNS}/{quote(run_id, safe='')}/taskInstances"
         found: dict[str, dict[str, int]] = {}
-        instances = self._check(answer).get("task_instances", [])
+        instances: list[dict[str, Any]] = []
+        count = 1
+        while len(instances) < count:
+            answer = await self._ask("GET", f"{path}?order_by=id&limit={_PAGE}&offset={len(instances)}")
+            if answer.status_code == HTTPStatus.NOT_FOUND:
+                return []
+            page = self._check(answer)
+            more = page.get("task_instances") or []
+            instances += more
+            count = int(page.get("total_entries") or 0) if more else 0
         # Airflow lists them in no order; by its rule of weights a task weighs more than all that come after it.
         for one in sorted(instances, key=lambda one: -int(one.get("priority_weight") or 0)):
             states = found.setdefault(str(one["task_id"]), {})
@@ -203,8 +210,15 @@ def _address(text: str) -> str:
     try:
         found = urlsplit(text)
         usable = found.scheme in ("http", "https") and bool(found.hostname) and found.port != 0
+        has_secret = "@" in found.netloc
     except ValueError:
-        usable = False
+        usable = has_secret = False
+    if (
+        has_secret
+    ):  # it would be sent in the place of the token, and stand in every log, so it is not repeated
+        raise SettingsError(
+            "AIRFLOW_URL has a name or a password in it: give them as AIRFLOW_USERNAME and AIRFLOW_PASSWORD"
+        )
     if not usable:
         raise SettingsError(
             f"AIRFLOW_URL={text!r} is no address: give http://HOST:PORT, with the path of Airflow"

@@ -31,7 +31,10 @@ REQUESTS, RESULTS, DEAD_LETTERS = "airflow.requests", "airflow.results", "airflo
 REASON, FROM_QUEUE, DIED_AT = "x-afterwrite-reason", "x-afterwrite-queue", "x-afterwrite-died-at"
 RABBITMQ = "rabbitmq"
 
+_NO_QUEUE = "airflow.none"
+
 _TIMEOUT_SECONDS = 10.0
+_CHECK_SECONDS = 2.0
 _HEARTBEAT_SECONDS = 15
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.1, 5.0
 # A message that was taken so often, and never acknowledged nor refused, ends whoever takes it.
@@ -131,8 +134,8 @@ class Broker:
     async def consume(self, queue: str, prefetch: int, take: Callable[[Delivery], Awaitable[None]]) -> None:
         """Give every message of a queue to ``take``, up to ``prefetch`` of them at a time, until this is cancelled.
 
-        A connection that is lost is opened again, after growing pauses. A message with which ``take`` fails is a dead
-        letter.
+        A connection that is lost is opened again, after growing pauses, and a queue that was deleted is made again. A
+        message with which ``take`` fails is a dead letter.
         """
         while True:
             for pause in pauses():
@@ -145,23 +148,36 @@ class Broker:
                         f"RabbitMQ at {self} cannot be used: {_words(error)}", None if expected else error
                     )
                 await asyncio.sleep(pause)
-            self._note(f"RabbitMQ at {self} has closed the connection")
+            self._note(
+                f"RabbitMQ at {self} has closed the connection, or deleted the queue {self.name_of(queue)}"
+            )
 
     async def check(self) -> None:
         """Return if messages can be published now. Raises ServiceAway."""
         async with self._guarded("reached at"):
-            await self._open()
+            channel = await self._open()
+            # For no queue, so that it is dropped when it was confirmed: while memory or disk is short none is.
+            nothing = aio_pika.Message(b"")
+            try:
+                async with asyncio.timeout(_CHECK_SECONDS):
+                    await channel.default_exchange.publish(nothing, self.name_of(_NO_QUEUE), mandatory=False)
+            except TimeoutError as error:
+                message = f"RabbitMQ at {self} takes no messages: its log has why, such as an alarm for memory or disk"
+                self._note(message)
+                raise ServiceAway(RABBITMQ, message) from error
 
     async def look_into(self, queue: str, take: Callable[[Delivery], Awaitable[bool]], most: int) -> int:
         """Give the first ``most`` messages of a queue to ``take``, which says whether to go on; returns how many.
 
-        What is not acknowledged in it goes back into the queue. Raises ServiceAway.
+        No more than there are at the beginning: what ``take`` sends on may come back while it goes on. What is not
+        acknowledged in it goes back into the queue. Raises ServiceAway.
         """
         count = 0
         async with self._guarded("looked into at"), self._connected() as connection:
             await self._ensure_queues(connection)
             channel = await connection.channel()
-            found = await channel.get_queue(self.name_of(queue), ensure=False)
+            found = await channel.declare_queue(self.name_of(queue), passive=True, timeout=_TIMEOUT_SECONDS)
+            most = min(most, found.declaration_result.message_count or 0)
             while count < most and (message := await found.get(no_ack=False, fail=False)) is not None:
                 count += 1
                 if not await take(Delivery(self, queue, message, channel)):
@@ -182,12 +198,14 @@ class Broker:
     async def _consume_once(
         self, queue: str, prefetch: int, take: Callable[[Delivery], Awaitable[None]]
     ) -> None:
-        """Consume until the connection is lost; raises what prevents it from the beginning."""
+        """Consume until the connection or the queue is lost; raises what prevents it from the beginning."""
         lost = asyncio.Event()
         async with self._connected() as connection:
             await self._ensure_queues(connection)
             channel = await connection.channel()
             channel.close_callbacks.add(lambda *_: lost.set())
+            # Somebody deleted the queue: the channel stays open, and nothing would come by it any more.
+            (await channel.get_underlay_channel()).on_consumer_cancel_callbacks.add(lambda _: lost.set())
             await channel.set_qos(prefetch_count=prefetch)
             found = await channel.get_queue(self.name_of(queue), ensure=False)
 

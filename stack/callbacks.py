@@ -15,6 +15,8 @@ _log = logging.getLogger("afterwrite.stack")
 
 REDIS = "redis"
 _TIMEOUT_SECONDS = 2.0
+# The last is what answers are that cannot be read, such as a value that is no text.
+_UNUSABLE = (RedisError, OSError, ValueError)
 
 
 class Callbacks:
@@ -45,7 +47,7 @@ class Callbacks:
         """Keep the URL of a job for CALLBACK_HOURS. Raises ServiceAway."""
         try:
             await self._redis.set(self._prefix + correlation_id, url, ex=self._lifetime_seconds)
-        except (RedisError, OSError) as error:
+        except _UNUSABLE as error:
             raise self._away(error) from error
         self.trouble = None
 
@@ -55,7 +57,7 @@ class Callbacks:
             return {}
         try:
             found = await self._redis.mget([self._prefix + name for name in correlation_ids])
-        except (RedisError, OSError) as error:
+        except _UNUSABLE as error:
             raise self._away(error) from error
         self.trouble = None
         return {name: str(url) for name, url in zip(correlation_ids, found, strict=True) if url is not None}
@@ -64,7 +66,7 @@ class Callbacks:
         """Return if Redis answers. Raises ServiceAway."""
         try:
             await self._redis.ping()
-        except (RedisError, OSError) as error:
+        except _UNUSABLE as error:
             raise self._away(error) from error
         self.trouble = None
 

@@ -151,6 +151,10 @@ class StackOverview(Collector):
             return f"{name} did not answer in {_LONGEST_LOOK_SECONDS:g} s"
         except ServiceAway as error:
             return str(error)
+        except Exception as error:  # noqa: BLE001 - whatever a look comes to, the next one is to follow
+            if self._troubles[name] is None:
+                _log.warning("%s could not be looked at", name, exc_info=error)
+            return f"{name} could not be looked at: {type(error).__name__}: {error}"
         return None
 
     def _look_at(self, run_id: str) -> _Look:

@@ -13,8 +13,9 @@ import pytest
 from server_process import free_port, process_group, wait_until, watched
 
 _READY_SECONDS = 60
-# The wrapper in the path becomes the user rabbitmq, who may not look into the folder of a test.
+# The wrappers in the path become the user rabbitmq, who may not look into the folder of a test.
 _RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+_RABBITMQCTL = _RABBITMQ.with_name("rabbitmqctl")
 
 
 def missing_programs() -> str:
@@ -93,6 +94,16 @@ class OwnRabbitMQ(OwnServer):
             "RABBITMQ_CONF_ENV_FILE": str(self._folder / "no-such.conf"),
             "RABBITMQ_CONFIG_FILE": str(self._folder / "no-such"),
         }
+
+    def control(self, *arguments: str) -> None:
+        """Run rabbitmqctl on it."""
+        subprocess.run(
+            [str(_RABBITMQCTL), "--node", self._name, *arguments],
+            env=os.environ | self.command()[1],
+            check=True,
+            capture_output=True,
+            timeout=_READY_SECONDS,
+        )
 
 
 class OwnRedis(OwnServer):

@@ -85,8 +85,10 @@ class Parts:
 
         async def work() -> None:
             broker = Broker(self.settings)
-            await broker.publish(queue, body, headers or {})
-            await broker.close()
+            try:
+                await broker.publish(queue, body, headers or {})
+            finally:
+                await broker.close()
 
         asyncio.run(work())
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from product_lists import LAMP, PAYLOADS
 
-from processing.pipeline import adds_up, price_band, transform, validate, verdict, with_products
+from processing.pipeline import adds_up, parts, price_band, transform, validate, verdict, with_products
 from processing.words import KEYWORDS_MAX, SLUG_MAX, category_name, keywords, slug, tidy, unique
 from product import check_price
 
@@ -79,6 +79,14 @@ def test_a_price_is_low_or_high_outside_the_middle_half_of_its_category() -> Non
 @pytest.mark.parametrize("prices", [[5], [5, 9], [1, 5, 9], [1, 1, 9, 9], [5] * 100])
 def test_few_or_equal_prices_are_all_in_the_middle(prices: list[int]) -> None:
     assert {price_band(price, prices) for price in prices} == {"MIDDLE"}
+
+
+@pytest.mark.parametrize(
+    ("count", "many", "long"), [(1, 1, 500), (500, 1, 500), (501, 2, 500), (500_001, 999, 501)]
+)
+def test_a_list_has_no_more_parts_than_airflow_takes(count: int, many: int, long: int) -> None:
+    assert (len(parts(count)), parts(count).step) == (many, long)
+    assert len(parts(10 * count)) <= 1_000
 
 
 def test_a_report_that_lost_a_product_does_not_add_up() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import BufferedIOBase
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from receiving_server import Post, ReceivingServer, reply
@@ -29,7 +30,7 @@ class OtherAirflow:
     """Answers as the API of Airflow does, or says nothing; every run is in the same state."""
 
     def __init__(self) -> None:
-        self.state, self.is_silent = "running", False
+        self.state, self.is_silent, self.instances = "running", False, INSTANCES
         self.end_of_silence = threading.Event()
 
     def __call__(self, post: Post, out: BufferedIOBase, closing: threading.Event) -> None:
@@ -39,9 +40,16 @@ class OtherAirflow:
         elif post.path.startswith("/auth/token"):
             reply(201, b'{"access_token": "t"}')(post, out, closing)
         elif "taskInstances" in post.path:
-            reply(200, json.dumps({"task_instances": INSTANCES}).encode())(post, out, closing)
+            reply(200, json.dumps(self._page(post.path)).encode())(post, out, closing)
         else:
             reply(200, json.dumps({"state": self.state}).encode())(post, out, closing)
+
+    def _page(self, path: str) -> dict[str, Any]:
+        """At most 100, whatever is asked for: its ``maximum_page_limit``."""
+        asked = {name: values[0] for name, values in parse_qs(urlsplit(path).query).items()}
+        begin = int(asked["offset"])
+        page = self.instances[begin : begin + min(int(asked["limit"]), 100)]
+        return {"task_instances": page, "total_entries": len(self.instances)}
 
 
 class Site:
@@ -149,3 +157,10 @@ def test_an_answer_that_cannot_be_understood_is_a_trouble_too(site: Site) -> Non
 )
 def test_the_link_to_a_run_leads_to_a_page_or_there_is_none(given: dict[str, Any], url: str | None) -> None:
     assert run_url(Settings(**given), "a/b") == url
+
+
+def test_every_part_of_a_long_run_is_seen(site: Site) -> None:
+    part = {"task_id": "transform", "state": "running", "priority_weight": 3}
+    site.airflow.instances = [*[part] * 250, *INSTANCES]
+    seen = {task.name: task.total for task in site.overview.run("one").tasks}
+    assert seen == {"validate": 1, "transform": 252, "store": 1}

@@ -17,7 +17,7 @@ from airflow.sdk import dag, get_current_context, task
 
 from database.postgres.address import address_of
 from database.postgres.process_runs import TASK_ENDED, ProcessRuns
-from processing.pipeline import all_refused, described, together, validate, verdict, with_products
+from processing.pipeline import all_refused, described, parts, together, validate, verdict, with_products
 from settings import Settings, from_environment
 from stack.broker import RESULTS, Broker
 from stack.messages import COMPLETED, FAILED, Result, headers_of
@@ -25,7 +25,6 @@ from tracing import HEADER, new_trace, next_hop, read_trace
 
 _log = logging.getLogger("afterwrite.dag")
 
-_PART = 500  # products that one task transforms
 # A task that ended is of no use to anybody: it was cancelled, or its outcome is known already.
 _WAITED_FOR = ("PENDING", "PROCESSING")
 
@@ -72,15 +71,16 @@ def process_products() -> None:
                 runs.fail(job.run_id, "NO_VALID_PRODUCT", message)
                 raise AirflowFailException(message)
             runs.set_verdict(job.run_id, verdict(checked, settings.task_payload_max_bytes))
-            return list(range(0, len(payload["products"]), _PART))
+            return list(parts(len(payload["products"])))
 
     @task(task_id="transform", map_index_template="{{ first_index }}")
     def describe_part(first_index: int) -> None:
         """Describe the products of one part."""
         get_current_context()["first_index"] = first_index
         with _runs() as (job, _, runs):
-            items = runs.payload(job.run_id)[0]["products"][first_index : first_index + _PART]
-            products = validate(items, first_index).products
+            items = runs.payload(job.run_id)[0]["products"]
+            end = first_index + parts(len(items)).step
+            products = validate(items[first_index:end], first_index).products
             descriptions = [described(index, product) for index, product in products.items()]
             runs.add_part(job.run_id, first_index, descriptions)
             _log.info("%d products from %d on are described", len(descriptions), first_index)

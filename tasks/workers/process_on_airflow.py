@@ -46,9 +46,10 @@ def run_id_of(task: Task) -> str:
 
 def is_run_of(task: Task, run_id: str) -> bool:
     """Whether a run does what a task waits for, and is not of an earlier attempt or another task's."""
-    while run_id.endswith(_AGAIN):
+    names = (run_id_of(task), _own_run_id(task))
+    while run_id not in names and run_id.endswith(_AGAIN):  # a correlation id may end so itself
         run_id = run_id.removesuffix(_AGAIN)
-    return run_id in (run_id_of(task), _own_run_id(task))
+    return run_id in names
 
 
 def outcome_of(found: RunOutcome, max_bytes: int) -> Completed | Failed:

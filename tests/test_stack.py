@@ -205,9 +205,19 @@ def _no_consumer(stack: Stack) -> Iterator[None]:
 @contextmanager
 def _transforming_waits(stack: Stack) -> Iterator[None]:
     """Inside the tasks of a run that transform wait for a lock."""
-    with stack.fleet.connection() as connection, connection.transaction():
-        connection.execute("LOCK TABLE afterwrite.process_parts IN EXCLUSIVE MODE")
+    with stack.fleet.connection() as connection:
+        connection.execute(
+            "CREATE FUNCTION afterwrite.wait() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN PERFORM pg_advisory_xact_lock_shared(4711); RETURN NEW; END $$"
+        )
+        connection.execute(
+            "CREATE TRIGGER wait BEFORE UPDATE ON afterwrite.process_parts FOR EACH ROW "
+            "EXECUTE FUNCTION afterwrite.wait()"
+        )
+        connection.execute("SELECT pg_advisory_lock(4711)")
         yield
+        connection.execute("SELECT pg_advisory_unlock(4711)")
+        connection.execute("DROP FUNCTION afterwrite.wait CASCADE")
 
 
 def _submit_on_page(page: Page) -> str:

@@ -32,11 +32,12 @@ WHERE r.run_id = %s
 """
 _SET_VERDICT = "UPDATE afterwrite.process_runs SET verdict_json = %s WHERE run_id = %s"
 _VERDICT = "SELECT verdict_json FROM afterwrite.process_runs WHERE run_id = %s"
-_ADD_PART = """
-INSERT INTO afterwrite.process_parts (run_id, first_index, descriptions_json) VALUES (%s, %s, %s)
-ON CONFLICT (run_id, first_index) DO UPDATE SET descriptions_json = excluded.descriptions_json
-"""
-_PARTS = "SELECT descriptions_json FROM afterwrite.process_parts WHERE run_id = %s ORDER BY first_index"
+_ADD_PART = "INSERT INTO afterwrite.process_parts (run_id, first_index, items_json) VALUES (%s, %s, %s)"
+_PART = "SELECT items_json FROM afterwrite.process_parts WHERE run_id = %s AND first_index = %s"
+_DESCRIBE_PART = (
+    "UPDATE afterwrite.process_parts SET descriptions_json = %s WHERE run_id = %s AND first_index = %s"
+)
+_PARTS = "SELECT first_index, descriptions_json FROM afterwrite.process_parts WHERE run_id = %s ORDER BY first_index"
 _DROP_PARTS = "DELETE FROM afterwrite.process_parts WHERE run_id = %s"
 _DROP_PRODUCTS = "DELETE FROM afterwrite.processed_products WHERE run_id = %s"
 _ADD_PRODUCTS = """
@@ -62,7 +63,7 @@ def run_ids_of(reader: "Engine", task_id: int) -> list[str]:
 
 
 class NoSuchRun(Exception):
-    """Nobody asked for a run of this id, or its task was deleted meanwhile."""
+    """Nobody asked for a run of this id, its task was deleted meanwhile, or it has not what it is asked for."""
 
 
 class RunOutcome(NamedTuple):
@@ -98,29 +99,46 @@ class ProcessRuns:
             raise NoSuchRun(f"There is no run {run_id}: its task was deleted, or nobody asked for it")
         return json.loads(row[0]), row[1]
 
-    def set_verdict(self, run_id: str, verdict: Mapping[str, Any]) -> None:
-        """Keep which products of the payload are refused, and why."""
+    def begin(self, run_id: str, verdict: Mapping[str, Any], parts: Mapping[int, Sequence[Any]]) -> None:
+        """Keep which products of the payload are refused, and its parts by where they begin, in one transaction."""
+        rows = [(run_id, first_index, json.dumps(items)) for first_index, items in parts.items()]
+        with self._working() as connection, connection.transaction(), connection.cursor() as cursor:
+            cursor.execute(_SET_VERDICT, (json.dumps(verdict), run_id))
+            cursor.execute(_DROP_PARTS, (run_id,))
+            cursor.executemany(_ADD_PART, rows)
+
+    def part(self, run_id: str, first_index: int) -> list[Any]:
+        """The products of a part. Raises NoSuchRun."""
         with self._working() as connection:
-            connection.execute(_SET_VERDICT, (json.dumps(verdict), run_id))
+            row = connection.execute(_PART, (run_id, first_index)).fetchone()
+        if row is None:
+            raise NoSuchRun(
+                f"The run {run_id} has no part from product {first_index} on: its task was deleted meanwhile"
+            )
+        return list(json.loads(row[0]))
 
     def verdict(self, run_id: str) -> Json:
-        """What ``set_verdict`` has kept. Raises NoSuchRun."""
+        """What ``begin`` has kept. Raises NoSuchRun."""
         with self._working() as connection:
             row = connection.execute(_VERDICT, (run_id,)).fetchone()
         if row is None or row[0] is None:
             raise NoSuchRun(f"The run {run_id} has no verdict: its task was deleted meanwhile")
         return dict(json.loads(row[0]))
 
-    def add_part(self, run_id: str, first_index: int, descriptions: Sequence[Json]) -> None:
-        """Keep the descriptions of the products from ``first_index`` on, in the place of those that are there."""
+    def describe_part(self, run_id: str, first_index: int, descriptions: Sequence[Json]) -> None:
+        """Keep the descriptions of the products of a part, in the place of those that are there."""
         with self._working() as connection:
-            connection.execute(_ADD_PART, (run_id, first_index, json.dumps(descriptions)))
+            connection.execute(_DESCRIBE_PART, (json.dumps(descriptions), run_id, first_index))
 
     def descriptions(self, run_id: str) -> list[Json]:
-        """The descriptions of all parts, in the order of the payload."""
+        """The descriptions of all parts, in the order of the payload. Raises NoSuchRun."""
         with self._working() as connection:
             rows = connection.execute(_PARTS, (run_id,)).fetchall()
-        return [one for (text,) in rows for one in json.loads(text)]
+        if missing := [first for first, text in rows if text is None]:
+            raise NoSuchRun(
+                f"The part of the run {run_id} from product {missing[0]} on is not described: do that again"
+            )
+        return [one for _, text in rows for one in json.loads(text)]
 
     def end(self, run_id: str, report: Mapping[str, Any], products: Sequence[Json]) -> None:
         """Keep the products and the report of a run in one transaction; one that has an outcome keeps that."""

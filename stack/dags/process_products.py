@@ -70,19 +70,22 @@ def process_products() -> None:
                 message = all_refused(checked.refusals)
                 runs.fail(job.run_id, "NO_VALID_PRODUCT", message)
                 raise AirflowFailException(message)
-            runs.set_verdict(job.run_id, verdict(checked, settings.task_payload_max_bytes))
-            return list(parts(len(payload["products"])))
+            items = payload["products"]
+            begins = parts(len(items))
+            found = {first: items[first : first + begins.step] for first in begins}
+            runs.begin(job.run_id, verdict(checked, settings.task_payload_max_bytes), found)
+            return list(begins)
 
     @task(task_id="transform", map_index_template="{{ first_index }}")
     def describe_part(first_index: int) -> None:
         """Describe the products of one part."""
         get_current_context()["first_index"] = first_index
         with _runs() as (job, _, runs):
-            items = runs.payload(job.run_id)[0]["products"]
-            end = first_index + parts(len(items)).step
-            products = validate(items[first_index:end], first_index).products
+            if job.run_id in runs.outcomes([job.run_id]):  # stored already: this is done again by hand
+                return
+            products = validate(runs.part(job.run_id, first_index), first_index).products
             descriptions = [described(index, product) for index, product in products.items()]
-            runs.add_part(job.run_id, first_index, descriptions)
+            runs.describe_part(job.run_id, first_index, descriptions)
             _log.info("%d products from %d on are described", len(descriptions), first_index)
 
     @task(task_id="store")

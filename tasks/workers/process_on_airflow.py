@@ -23,11 +23,12 @@ from stack.messages import Request, headers_of
 from tasks.retry import RetryPolicy
 from tasks.task import Completed, Failed, StageDone, Task, TaskError
 from tasks.worker import BaseWorker, TaskContext, TaskFailed, next_stage
-from tasks.workers.process_products import COMPLETED, ProcessProductsWorker
+from tasks.workers.process_products import COMPLETED, PROCESS_PRODUCTS, payload_of
 from tracing import new_trace, next_hop
 
 _log = logging.getLogger("afterwrite.stack")
 
+PRODUCTS_MAX = 1_000_000  # as many as TASK_PAYLOAD_MAX_BYTES lets through
 PUBLISHING, PUBLISHED, RUNNING = "PUBLISHING", "PUBLISHED", "RUNNING"
 # The stages in their order, each with the progress of a task that is at it.
 PROGRESS = {PUBLISHING: 0, PUBLISHED: 10, RUNNING: 50}
@@ -70,7 +71,7 @@ def outcome_of(found: RunOutcome, max_bytes: int) -> Completed | Failed:
 class ProcessOnAirflowWorker(BaseWorker):
     """Brings a list of products through a run of the DAG ``process_products``; the result is as of the built-in one."""
 
-    types = ProcessProductsWorker.types
+    types = {PROCESS_PRODUCTS: payload_of(PRODUCTS_MAX)}
     concurrency = 64  # it waits for RabbitMQ
     retry = RetryPolicy(max_attempts=20, first_seconds=1, longest_seconds=60)
 

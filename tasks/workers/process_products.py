@@ -15,7 +15,7 @@ from processing.pipeline import (
     with_products,
 )
 from tasks.task import StageDone, Task
-from tasks.worker import BaseWorker, TaskContext, TaskFailed, next_stage
+from tasks.worker import BaseWorker, Schema, TaskContext, TaskFailed, next_stage
 
 PROCESS_PRODUCTS = "process_products"
 PRODUCTS_MAX = 10_000
@@ -27,6 +27,12 @@ PROGRESS = {"VALIDATING": 25, "TRANSFORMING": 50, "STORING": 75}
 _LATER = ("TRANSFORMING", "STORING", COMPLETED)
 
 
+def payload_of(products_max: int) -> Schema:
+    """The schema of a payload of 1 to ``products_max`` products."""
+    products = {"type": "array", "minItems": 1, "maxItems": products_max, "items": {"type": "object"}}
+    return {"type": "object", "required": ["products"], "properties": {"products": products}}
+
+
 class ProcessProductsWorker(BaseWorker):
     """Brings a list of products by VALIDATING, TRANSFORMING and STORING to one result.
 
@@ -36,20 +42,7 @@ class ProcessProductsWorker(BaseWorker):
     ``processing.pipeline`` for their shapes.
     """
 
-    types = {
-        PROCESS_PRODUCTS: {
-            "type": "object",
-            "required": ["products"],
-            "properties": {
-                "products": {
-                    "type": "array",
-                    "minItems": 1,
-                    "maxItems": PRODUCTS_MAX,
-                    "items": {"type": "object"},
-                }
-            },
-        }
-    }
+    types = {PROCESS_PRODUCTS: payload_of(PRODUCTS_MAX)}
     concurrency = 2  # it works on the processor, which it shares with the requests
 
     def __init__(self, result_max_bytes: int = RESULT_MAX_BYTES) -> None:

@@ -18,11 +18,12 @@ CREATE TABLE afterwrite.process_runs (
 );
 CREATE INDEX process_runs_by_task ON afterwrite.process_runs (task_id);
 
--- What the transforming tasks leave for the storing one, which removes it.
+-- The payload in parts, and what the transforming tasks make of them for the storing one, which removes it all.
 CREATE TABLE afterwrite.process_parts (
     run_id text COLLATE "C" NOT NULL REFERENCES afterwrite.process_runs ON DELETE CASCADE,
     first_index bigint NOT NULL,
-    descriptions_json text COLLATE "C" NOT NULL,
+    items_json text COLLATE "C" NOT NULL,
+    descriptions_json text COLLATE "C",
     PRIMARY KEY (run_id, first_index)
 );
 

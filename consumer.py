@@ -119,7 +119,8 @@ class Consumer:
         self._figures.count(REQUESTS, "refused")
 
     def _told(self) -> Mapping[str, object]:
-        status = "ok" if self._overview.is_well else "degraded"
+        is_well = self._overview.is_well and self._broker.trouble is None
+        status = "ok" if is_well else "degraded"
         return {"status": status, "stack": self._overview.statuses()}
 
     async def _close(self) -> None:

@@ -58,9 +58,9 @@ class _TextFormatter(logging.Formatter):
         return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
 
     def format(self, record: logging.LogRecord) -> str:
-        line = " | ".join(super().format(record).splitlines())  # a traceback stays in the line of its event
         named = " ".join(f"{name}={value}" for name, value in job().items())
-        return f"{line} [{named}]" if named else line
+        whole = super().format(record) + (f" [{named}]" if named else "")
+        return " | ".join(whole.splitlines())  # a traceback stays in the line of its event
 
 
 class _JsonFormatter(logging.Formatter):

@@ -51,6 +51,7 @@ class Notification:
         self._max_bytes = settings.task_payload_max_bytes
         self._figures = MessageFigures()
         self._workers.metrics.watch_more(self._figures)
+        self._workers.troubles.append(lambda: self._broker.trouble)
         self._taken: list[Delivery] = []
         self._has_taken = asyncio.Event()
         self._jobs: list[Future[None]] = []

@@ -4,7 +4,7 @@ import argparse
 import logging
 import sys
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from async_db import QueueLimits
@@ -62,6 +62,8 @@ class WorkerProcess:
         if self._stack is not None:
             self.metrics.watch_more(self._stack)
         _check_types(types, self._runtime.registry.types)
+        self.troubles: list[Callable[[], str | None]] = []
+        """What else is asked whether all is well."""
         self._health: HealthServer | None = None
         if settings.metrics_port:
             self._health = HealthServer(settings, self.background, self._told, self.metrics.registry)
@@ -101,7 +103,7 @@ class WorkerProcess:
         """What /health tells."""
         tasks = self._runtime.queue.status()
         told: dict[str, object] = {"tasks": {"worker": tasks.name, "running": dict(tasks.running)}}
-        is_well = tasks.trouble is None
+        is_well = tasks.trouble is None and not any(trouble() for trouble in self.troubles)
         if self._stack is not None:
             told["stack"], is_well = self._stack.statuses(), is_well and self._stack.is_well
         return {"status": "ok" if is_well else "degraded", **told}

@@ -12,6 +12,7 @@ from rest_api.problems import Problem, json_answer, problem_of
 from rest_api.process_routes import add_process_routes
 from rest_api.webhook_routes import add_webhook_routes
 from service import Service
+from tasks.workers.process_products import PROCESS_PRODUCTS
 
 _PLACES = ("/api", "/webhook", "/openapi.json", "/health", "/ready", "/metrics")
 
@@ -30,7 +31,7 @@ def rest_api(service: Service, caller_name: Callable[[], str | None] = lambda: N
     )
     add_webhook_routes(blueprint, service.receiver, max_body_bytes)
     add_operation_routes(blueprint, service)
-    document = json_answer(openapi_document()).get_data()
+    document = json_answer(openapi_document(service.tasks.schema_of(PROCESS_PRODUCTS))).get_data()
 
     @blueprint.get("/openapi.json")
     def openapi() -> Response:

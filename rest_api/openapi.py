@@ -13,7 +13,6 @@ Part = dict[str, Any]
 _SCHEMAS: Mapping[str, schemas.Schema] = {
     "NewEntry": schemas.NEW_ENTRY,
     "EntryChange": schemas.ENTRY_CHANGE,
-    "NewProcess": schemas.NEW_PROCESS,
     "Entry": schemas.ENTRY_ANSWER,
     "EntryPage": schemas.ENTRY_PAGE,
     "ProcessAccepted": schemas.PROCESS_ACCEPTED,
@@ -49,8 +48,8 @@ _KEY = {
 _LOCATION = {"Location": {"description": "Where it is", "schema": {"type": "string"}}}
 
 
-def openapi_document() -> Part:
-    """The document; JSON when it is written as such."""
+def openapi_document(process_payload: schemas.Schema) -> Part:
+    """The document; JSON when it is written as such. ``process_payload`` is what a process works on."""
     return {
         "openapi": "3.1.1",
         "info": {
@@ -66,7 +65,7 @@ def openapi_document() -> Part:
         "security": [{"key": []}, {}],
         "paths": {**_entries(), **_processes(), **_webhooks(), **_operations()},
         "components": {
-            "schemas": dict(_SCHEMAS),
+            "schemas": {**_SCHEMAS, "NewProcess": schemas.new_process(process_payload)},
             "responses": _problem_answers(),
             "securitySchemes": {
                 "key": {"type": "http", "scheme": "bearer", "description": "What `dev.py key add` shows"}

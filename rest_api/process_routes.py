@@ -13,6 +13,7 @@ from task_requests import create_process, find_process
 from tasks.queue import TaskQueue
 from tasks.registry import TaskRefused
 from tasks.task import Task
+from tasks.workers.process_products import PROCESS_PRODUCTS
 
 _POINTERS = {"payload": "#/payload", "callbackUrl": "#/callback_url"}
 
@@ -26,7 +27,7 @@ def add_process_routes(
     private_callbacks: bool,
 ) -> None:
     """Add ``/api/process`` and what is below it."""
-    new_process = BodyCheck(schemas.NEW_PROCESS)
+    new_process = BodyCheck(schemas.new_process(queue.schema_of(PROCESS_PRODUCTS)))
 
     @blueprint.post("/api/process")
     def start_process() -> Response:

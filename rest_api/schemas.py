@@ -9,7 +9,6 @@ from entries import EntryStatus
 from tasks.registry import TEXT_MAX, URL_MAX
 from tasks.task import TaskStatus
 from tasks.workers.entry import ENTRY, EntryWorker
-from tasks.workers.process_products import PROCESS_PRODUCTS, ProcessProductsWorker
 from webhooks.signing import Verdict
 
 Schema = Mapping[str, Any]
@@ -59,19 +58,22 @@ ENTRY_CHANGE: Schema = {
     "additionalProperties": False,
 }
 
-NEW_PROCESS: Schema = {
-    "type": "object",
-    "required": ["payload"],
-    "properties": {
-        "payload": ProcessProductsWorker.types[PROCESS_PRODUCTS],
-        "callback_url": {
-            "type": ["string", "null"],
-            "maxLength": URL_MAX,
-            "description": "An http or https URL of a public host; the outcome is posted there",
-        },
-    },
-    "additionalProperties": False,
+_CALLBACK_URL: Schema = {
+    "type": ["string", "null"],
+    "maxLength": URL_MAX,
+    "description": "An http or https URL of a public host; the outcome is posted there",
 }
+
+
+def new_process(payload: Schema) -> Schema:
+    """A process to be started, whose ``payload`` is as its worker takes it."""
+    return {
+        "type": "object",
+        "required": ["payload"],
+        "properties": {"payload": payload, "callback_url": _CALLBACK_URL},
+        "additionalProperties": False,
+    }
+
 
 ENTRY_PARAMETERS: Mapping[str, Schema] = {
     "limit": {"type": "integer", "minimum": 1, "maximum": PAGE_MAX, "default": PAGE_DEFAULT},

@@ -14,6 +14,7 @@ from tasks.registry import Refusal, Registry, TaskRefused
 from tasks.store import KeyReused, TaskStore
 from tasks.task import MoveNotAllowed, NewTask, Task, TaskStatus, asked_again, asked_to_cancel, moment
 from tasks.watching import TaskWatch, Watchers
+from tasks.worker import Schema
 
 _COUNTED_EVERY_SECONDS = 5.0
 _COUNTED_WHEN_FULL_SECONDS = 0.05
@@ -190,6 +191,10 @@ class TaskQueue:
     def pause_of(self, task_type: str) -> Pause | None:
         """Who paused a type, and when; None while it is not paused."""
         return self._listing.pauses().get(task_type)
+
+    def schema_of(self, task_type: str) -> Schema:
+        """The JSON Schema of the payload of a type that has a worker. Raises KeyError for another one."""
+        return self._registry.schema_of(task_type)
 
     def types(self) -> list[TypeReport]:
         """Every type that has a worker or a task, by name."""

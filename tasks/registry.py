@@ -14,7 +14,7 @@ from jsonschema.validators import validator_for
 from tasks.retry import RetryPolicy
 from tasks.rows import Prepared
 from tasks.task import NewTask, Task
-from tasks.worker import BaseWorker
+from tasks.worker import BaseWorker, Schema
 
 PRIORITY_MAX = 1_000
 ATTEMPTS_MAX = 100
@@ -84,6 +84,10 @@ class Registry:
     def worker(self, task_type: str) -> BaseWorker | None:
         """The worker that names a type, or None."""
         return self._of_type.get(task_type)
+
+    def schema_of(self, task_type: str) -> Schema:
+        """The JSON Schema of the payload of a type. Raises KeyError for one that has no worker."""
+        return self._of_type[task_type].types[task_type]
 
     def worker_for(self, task: Task) -> BaseWorker | None:
         """The worker that runs a task, or None."""

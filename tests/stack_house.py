@@ -53,6 +53,7 @@ class Stack:
             "AIRFLOW_USERNAME": USER,
             "AIRFLOW_PASSWORD": PASSWORD,
             "LOG_FORMAT": "json",
+            "TASK_PAYLOAD_MAX_BYTES": "3000000",
         }
         self._folder = folder
         self.fleet = Fleet(folder, self.url)

@@ -171,11 +171,19 @@ def test_a_stage_whose_forerunner_left_nothing_useful_never_completes(
     assert task.error.code == "BROKEN_STAGE"
 
 
-@pytest.mark.parametrize("stage", [None, "COMPLETED"])
-def test_a_task_at_an_unknown_stage_fails(stage: str | None) -> None:
+def test_a_task_whose_stages_left_nothing_fails() -> None:
     runs = WorkerRuns(ProcessProductsWorker())
-    task = new_task(runs.worker, TYPE, {"products": [LAMP]})._replace(stage=stage)
+    task = new_task(runs.worker, TYPE, {"products": [LAMP]})._replace(stage="COMPLETED")
     assert asyncio.run(runs.run_to_end(task)).status == TaskStatus.FAILED
+
+
+@pytest.mark.parametrize("stage", [None, "PUBLISHED"])
+def test_a_task_that_others_were_to_run_begins_at_the_beginning(stage: str | None) -> None:
+    runs = WorkerRuns(ProcessProductsWorker())
+    left = json.dumps({"runId": "some-run"})
+    task = new_task(runs.worker, TYPE, {"products": [LAMP]})._replace(stage=stage, result_json=left)
+    ended = asyncio.run(runs.run_to_end(task))
+    assert (ended.status, ended.result["accepted"]) == (TaskStatus.COMPLETED, 1)
 
 
 def test_a_repeated_stage_gives_the_same_result() -> None:

@@ -18,6 +18,9 @@ from server_process import wait_until
 from stack_house import Stack, new_stack
 from task_calls import paused
 
+from processing.pipeline import adds_up
+from tasks.workers.process_products import PRODUCTS_MAX
+
 _LONG = 120_000  # milliseconds in which Airflow has done something, however busy the machine is
 
 JOBS_AT_ONCE, JOBS_OF_A_KILL = 50, 2
@@ -59,6 +62,17 @@ def test_a_job_goes_through(stack: Stack) -> None:
         lines = [line for line in stack.log_lines(service) if line.get("correlation_id") == job]
         assert lines, service.program
         assert {line["trace_id"] for line in lines} == {TRACE}
+
+
+def test_a_list_goes_through_that_is_too_long_for_the_built_in_pipeline(stack: Stack) -> None:
+    count = PRODUCTS_MAX + 1_234
+    job = stack.submit([{"title": f"Lamp {number}", "price": number} for number in range(count)])
+    result = stack.ended(job, 240)["result"]
+    assert (result["received"], result["accepted"], result["statistics"]["count"]) == (count, count, count)
+    stored = "SELECT count(*), min(index), max(index) FROM afterwrite.processed_products WHERE run_id = %s"
+    assert stack.fleet.rows(stored, job) == [(count, 0, count - 1)]
+    assert stack.fleet.rows("SELECT * FROM afterwrite.process_parts WHERE run_id = %s", job) == []
+    assert adds_up(result, count)
 
 
 def test_a_job_without_a_valid_product_fails_with_the_reason(both: tuple[Stack, Airflow]) -> None:

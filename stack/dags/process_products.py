@@ -16,7 +16,7 @@ from airflow.exceptions import AirflowFailException
 from airflow.sdk import dag, get_current_context, task
 
 from database.postgres.address import address_of
-from database.postgres.process_runs import TASK_ENDED, ProcessRuns
+from database.postgres.process_runs import TASK_ENDED, NoSuchRun, ProcessRuns
 from processing.pipeline import all_refused, described, parts, together, validate, verdict, with_products
 from settings import Settings, from_environment
 from stack.broker import RESULTS, Broker
@@ -137,6 +137,8 @@ def _runs() -> Iterator[tuple[_Job, Settings, ProcessRuns]]:
     runs = ProcessRuns(address_of(settings))
     try:
         yield job, settings, runs
+    except NoSuchRun as error:
+        raise AirflowFailException(str(error)) from error
     finally:
         runs.close()
 

@@ -14,6 +14,7 @@ import re
 import time
 from typing import Any
 
+from database.errors import StoreError
 from database.postgres.process_runs import TASK_ENDED, ProcessRuns, RunOutcome
 from stack.airflow import Airflow
 from stack.broker import REQUESTS, Broker, pauses
@@ -34,7 +35,7 @@ PUBLISHING, PUBLISHED, RUNNING = "PUBLISHING", "PUBLISHED", "RUNNING"
 PROGRESS = {PUBLISHING: 0, PUBLISHED: 10, RUNNING: 50}
 _FIRST_LOOK_SECONDS, _LONGEST_LOOK_SECONDS = 10.0, 600.0
 # A request may wait in its queue for long, while its consumer is away; it is taken for lost only after that.
-_LOST_AFTER_SECONDS = 600.0
+_LOST_AFTER_SECONDS, _LONGEST_LOST_SECONDS = 600.0, 6 * 3600.0
 _AGAIN = "-again"  # ends the name of a run in the place of one that found its task cancelled
 _RUN_ID = re.compile(r"[A-Za-z0-9_.~:+-]{1,200}")
 
@@ -95,7 +96,11 @@ class ProcessOnAirflowWorker(BaseWorker):
         left = task.result if task.stage in (PUBLISHED, RUNNING) else None
         if left is None or not is_run_of(task, left["runId"]):  # that of an earlier attempt
             return await self._publish(task, context, run_id_of(task))
-        return await self._look_after(task, context, left)
+        try:
+            return await self._look_after(task, context, left)
+        except StoreError as error:  # the run goes on meanwhile, so no attempt is lost
+            _log.warning("the run %s cannot be looked at: %s", left["runId"], error)
+            return next_stage(task.stage or PUBLISHED, task.progress, left, delay_seconds=_FIRST_LOOK_SECONDS)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -171,7 +176,7 @@ class ProcessOnAirflowWorker(BaseWorker):
     async def _publish_if_lost(
         self, task: Task, context: TaskContext, left: dict[str, Any]
     ) -> dict[str, Any]:
-        waits = _doubled(_LOST_AFTER_SECONDS, left["timesPublished"] - 1)
+        waits = min(_doubled(_LOST_AFTER_SECONDS, left["timesPublished"] - 1), _LONGEST_LOST_SECONDS)
         if time.time() - left["publishedAt"] < waits:
             return left
         await self._send(left["runId"], task, context)

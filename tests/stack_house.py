@@ -103,7 +103,7 @@ class Stack:
 
         def end() -> dict[str, Any] | None:
             found = self.process(correlation_id)
-            return found if found["finished_at"] else None
+            return found if found.get("finished_at") else None  # a problem, while the database is away
 
         found: dict[str, Any] = wait_until(end, timeout)
         return found

@@ -171,7 +171,7 @@ def all_ended_once(stack: Stack, airflow: Airflow, jobs: list[str], timeout: flo
 
     def all_ended() -> bool:
         airflow.revive()
-        return all(stack.process(job)["finished_at"] for job in jobs)
+        return all(stack.process(job).get("finished_at") for job in jobs)
 
     wait_until(all_ended, timeout)
     assert {stack.process(job)["status"] for job in jobs} == {"COMPLETED"}

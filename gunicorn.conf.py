@@ -54,8 +54,20 @@ def on_starting(server: Any) -> None:
             os.environ["HOST"] = host
 
 
-def post_fork(_server: object, _worker: object) -> None:
-    """End with the main process: nobody could stop this one any more, and it owns the journal."""
+def post_fork(server: Any, worker: Any) -> None:
+    """Hear a stop from the beginning, and end with the main process: nobody could stop this one without it.
+
+    Until gunicorn sets its own handlers, those of the main process are at work here too, and put signals into a queue
+    that nobody reads: the main process would wait for ``graceful_timeout``, and kill this one.
+    """
+
+    def stop(*_: object) -> None:
+        worker.alive = False
+
+    signal.signal(signal.SIGTERM, stop)
+    while not server.SIG_QUEUE.empty():
+        if server.SIG_QUEUE.get_nowait() == signal.SIGTERM:
+            stop()
     os.close(_main_process[1])
     threading.Thread(target=_stop_with_main_process, name="parent-watch", daemon=True).start()
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import os
 import random
 import select
 import socket
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from product_calls import (
@@ -158,6 +160,32 @@ def test_a_stop_is_heard_while_the_process_that_serves_begins(make_server: MakeS
     process = server.launch()
     wait_until(lambda: len(process_group(process.pid)) > 1)  # there, and loading the application
     assert server.stop(timeout=20) == 0
+
+
+_FORKED = """
+import importlib.util, os, queue, signal, sys
+spec = importlib.util.spec_from_file_location("conf", "gunicorn.conf.py")
+conf = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(conf)
+class Arbiter: SIG_QUEUE = queue.SimpleQueue()
+class Worker: alive = True
+if sys.argv[1] == "before":
+    Arbiter.SIG_QUEUE.put_nowait(signal.SIGTERM)
+if pid := os.fork():
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+conf.post_fork(Arbiter, Worker)
+if sys.argv[1] == "after":
+    os.kill(os.getpid(), signal.SIGTERM)
+os._exit(7 if Worker.alive else 0)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="gunicorn does not run there")
+@pytest.mark.parametrize(("when", "code"), [("before", 0), ("after", 0), ("never", 7)])
+def test_a_stop_is_heard_by_a_process_that_was_forked_just_now(when: str, code: int, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _FORKED, when]
+    environment = os.environ | {"DATA_DIR": str(tmp_path)}
+    assert subprocess.run(command, cwd=ROOT, env=environment, timeout=30, check=False).returncode == code
 
 
 def test_a_signal_that_the_system_gives_to_another_thread_wakes_the_main_thread() -> None:

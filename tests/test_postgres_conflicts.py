@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from databases import LIMITS
 from many_processes import new_database
 from postgres_server import require_postgres
 from server_process import wait_until
@@ -19,6 +20,7 @@ from database.postgres import pipelined
 from database.postgres.address import Address, address_of
 from database.postgres.connect import connect, open_reader, open_writer
 from database.postgres.sharing import end_standing
+from database.postgres.stores import PostgresStores
 from database.stores import prepare_stores
 from settings import Settings
 from tasks.registry import Registry
@@ -163,3 +165,18 @@ def test_two_processes_that_add_one_key_at_a_time_add_one_task() -> None:
                 assert len(set(pool.map(add, stores, [number, number]))) == 1
         for commits in sides:
             commits.close()
+
+
+def test_a_process_that_has_signed_off_gives_no_more_signs_of_life() -> None:
+    require_postgres()
+    with new_database() as url:
+        settings = Settings(database_url=url, database_connections=2)
+        prepare_stores(settings)
+        stores = PostgresStores(settings, LIMITS, "server")
+        sharing = stores.sharing
+        sharing.beat()
+        assert [one.name for one in sharing.live()] == [sharing.name]
+        sharing.leave()
+        sharing.beat()  # one that was under way when it was cancelled
+        assert sharing.live() == []
+        stores.close()

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import socket
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -58,6 +59,7 @@ class Sharing:
         self.bus, self.name = bus, name
         self._engine, self._role = engine, role
         self._forget_in = self._look_in = 0
+        self._signing, self._has_left = threading.Lock(), False
         self._jobs: list[asyncio.Task[None]] = []
         self.doing: Callable[[], Mapping[str, Any]] = dict
         """What this process does at the moment, for /health."""
@@ -80,7 +82,12 @@ class Sharing:
                 _log.warning("could not sign off: %s", error)
 
     def beat(self) -> None:
-        """Give a sign of life."""
+        """Give a sign of life; none after ``leave``, which may overtake one that is under way."""
+        with self._signing:
+            if not self._has_left:
+                self._beat()
+
+    def _beat(self) -> None:
         values = {"name": self.name, "role": self._role, "host": socket.gethostname(), "pid": os.getpid()}
         values |= {"version": VERSION, "doing": json.dumps(self.doing())}
         with self._engine.connect() as connection:
@@ -96,7 +103,8 @@ class Sharing:
 
     def leave(self) -> None:
         """Say that this process ends."""
-        with self._engine.connect() as connection:
+        with self._signing, self._engine.connect() as connection:
+            self._has_left = True
             connection.execute(_LEAVE, {"name": self.name})
 
     def live(self) -> list[ProcessAlive]:

@@ -21,9 +21,9 @@ _Seen = (
 class KeyRing:
     """The keys that count; may be used from any number of threads.
 
-    The file is looked at once a second at the most, so a key that is added or removed counts without a restart. A file
-    that has gone holds no keys. One that cannot be read, or that is wrong, leaves the keys as they are, is logged once
-    and tried again.
+    The file is looked at once a second at the most, and when an unknown key comes, so a key that is added or removed
+    counts without a restart. A file that has gone holds no keys. One that cannot be read, or that is wrong, leaves the
+    keys as they are, is logged once and tried again.
     """
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
@@ -43,8 +43,14 @@ class KeyRing:
         """Whether there was a key at any time since the start: then the server is not open, also without any."""
 
     def find(self, secret: str) -> Key | None:
-        """The key with this secret."""
-        return find_key(self._keys, hash_of(secret))
+        """The key with this secret, also if it was added just now."""
+        hashed = hash_of(secret)
+        found = find_key(self._keys, hashed)
+        if found is None:
+            self._look_again = 0.0
+            self.refresh()
+            found = find_key(self._keys, hashed)
+        return found
 
     def named(self, name: str) -> Key | None:
         """The key of this name."""

@@ -108,6 +108,12 @@ def test_a_key_that_is_added_or_removed_counts_without_a_restart(tmp_path: Path)
     assert ring.had_keys  # it does not become open again
 
 
+def test_a_key_that_was_added_just_now_is_found_at_once(tmp_path: Path) -> None:
+    ring = ring_over(tmp_path, Clock())
+    add_key(tmp_path / "api-keys", Key("ann", Role.READ, HASH))
+    assert ring.find("aw_x") == Key("ann", Role.READ, HASH)
+
+
 @pytest.mark.parametrize("spoil", ["wrong", "doubled", "not text"])
 def test_a_file_that_cannot_be_used_any_more_keeps_the_keys_and_is_logged_once(
     tmp_path: Path, spoil: str, caplog: pytest.LogCaptureFixture

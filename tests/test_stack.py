@@ -16,6 +16,7 @@ from product_lists import LAMP
 from redis import Redis
 from server_process import wait_until
 from stack_house import Stack, new_stack
+from stack_parts import metric
 from task_calls import paused
 
 from processing.pipeline import adds_up
@@ -92,6 +93,32 @@ def test_a_job_without_a_valid_product_fails_with_the_reason(both: tuple[Stack, 
     # Airflow says so too, though the task that publishes did well.
     wait_until(lambda: airflow.rows(_STATE_OF, job)[0][0] != "running")
     assert airflow.rows(_STATE_OF, job) == [("failed",)]
+
+
+def test_tasks_of_a_run_that_are_done_again_leave_the_same(both: tuple[Stack, Airflow]) -> None:
+    stack, airflow = both
+    job = stack.submit(LAMPS)
+    shown = stack.ended(job)
+    wait_until(lambda: airflow.rows(_STATE_OF, job) == [("success",)], 60)
+    left = "SELECT report_json, ended_at, (SELECT array_agg(product) FROM afterwrite.processed_products AS p "
+    left += "WHERE p.run_id = r.run_id) FROM afterwrite.process_runs AS r WHERE run_id = %s"
+    before = stack.fleet.rows(left, job)
+    airflow.do_again(job)
+    again = "SELECT count(*) FROM task_instance WHERE run_id = %s AND try_number > 1 AND state = 'success'"
+    wait_until(lambda: airflow.rows(again, job) == [(6,)], 120)
+    assert stack.fleet.rows(left, job) == before
+    assert stack.process(job) == shown
+    wait_until(lambda: metric(stack.notification, 'afterwrite_messages_total{outcome="dropped"') > 0)
+    assert len(stack.told()[job]) == 1
+
+
+def test_every_log_line_of_a_task_of_the_dag_names_the_job(both: tuple[Stack, Airflow]) -> None:
+    stack, airflow = both
+    job = stack.submit([LAMP], traceparent=f"00-{TRACE}-b7ad6b7169203331-01")
+    stack.ended(job)
+    lines = [line for line in airflow.task_log(job) if line.get("logger", "").startswith("afterwrite")]
+    assert len(lines) >= 3  # described, stored, published
+    assert {(line.get("correlation_id"), line.get("trace_id")) for line in lines} == {(job, TRACE)}
 
 
 def test_a_job_that_is_cancelled_before_its_run_begins_is_not_run_until_it_is_tried_again(

@@ -154,6 +154,10 @@ class ProcessRuns:
         with self._working() as connection:
             connection.execute(_END, (None, code, message, run_id))
 
+    def has_ended(self, run_id: str) -> bool:
+        """Whether there is an outcome of a run."""
+        return run_id in self.outcomes([run_id])
+
     def outcomes(self, run_ids: Sequence[str]) -> Mapping[str, RunOutcome]:
         """What came of those of these runs that have ended."""
         with self._working() as connection:

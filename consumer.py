@@ -14,7 +14,7 @@ from programs import run_until_told
 from settings import Settings
 from stack.airflow import AIRFLOW, Airflow
 from stack.broker import RABBITMQ, REQUESTS, RESULTS, Broker, Delivery, pauses
-from stack.errors import QueueFull, RunRefused, ServiceAway
+from stack.errors import RunRefused, ServiceAway
 from stack.figures import MessageFigures
 from stack.messages import FAILED, BadMessage, Request, Result, headers_of, trace_in
 from stack.overview import StackOverview
@@ -106,17 +106,9 @@ class Consumer:
         told = Result(
             request.correlation_id, request.task_id, request.run_id, FAILED, ("RUN_REFUSED", why[:1_000])
         )
-        for pause in pauses():
-            try:
-                await self._broker.publish(RESULTS, told.encode(), headers_of(request.correlation_id, trace))
-                break
-            except (ServiceAway, QueueFull) as error:
-                _log.warning("the refusal of %s waits: %s", request.run_id, error)
-            if delivery.is_gone:
-                return
-            await asyncio.sleep(pause)
-        await delivery.dead_letter(why)
-        self._figures.count(REQUESTS, "refused")
+        if await delivery.publish(RESULTS, told.encode(), headers_of(request.correlation_id, trace)):
+            await delivery.dead_letter(why)
+            self._figures.count(REQUESTS, "refused")
 
     def _told(self) -> Mapping[str, object]:
         is_well = self._overview.is_well and self._broker.trouble is None

@@ -76,16 +76,22 @@ class Delivery:
         """Move the message to the dead letters, with the reason; keeps trying until it is there or ``is_gone``."""
         _log.error("a message of %s goes to %s: %s", self.queue, DEAD_LETTERS, reason)
         headers = {**self.headers, REASON: reason[:1_000], FROM_QUEUE: self.queue, DIED_AT: _now()}
+        if await self.publish(DEAD_LETTERS, self.body, headers):
+            await self.ack()
+
+    async def publish(self, queue: str, body: bytes, headers: Mapping[str, Any]) -> bool:
+        """Publish what follows from the message; keeps trying until it is there, or (False) the message ``is_gone``."""
         for pause in pauses():
             try:
-                await self.broker.publish(DEAD_LETTERS, self.body, headers)
-                break
+                await self.broker.publish(queue, body, headers)
             except (ServiceAway, QueueFull) as error:
                 _log.warning("%s", error)
-                if self.is_gone:
-                    return
-                await asyncio.sleep(pause)
-        await self.ack()
+            else:
+                return True
+            if self.is_gone:
+                break
+            await asyncio.sleep(pause)
+        return False
 
 
 class Broker:

@@ -2,14 +2,15 @@
 
 import json
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+from receiving_server import LoopbackServer
 
 _DAG_RUNS = "/api/v2/dags/process_products/dagRuns"
 
 
-class AirflowStub(ThreadingHTTPServer):
+class AirflowStub(LoopbackServer):
     """Answers as Airflow's API v2 does; listens from the begin of a ``with`` block to its end.
 
     ``refuses`` is the status that requests for new runs are answered with, 0 for none.
@@ -18,26 +19,13 @@ class AirflowStub(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.url = f"http://127.0.0.1:{self.server_port}"
+        super().__init__(_Handler)
         self.runs: dict[str, dict[str, Any]] = {}
         self.asked: list[str] = []
         self.headers: dict[str, dict[str, str]] = {}
         self.refuses, self.states = 0, {"default": "running"}
         self.tokens = ["token 1"]
         self.lock = threading.Lock()
-        self._thread = threading.Thread(target=self.serve_forever, args=(0.02,))
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.shutdown()
-        self._thread.join()
-        self.server_close()
 
     def expire_tokens(self) -> None:
         """No token that was given is valid any more."""

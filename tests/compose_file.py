@@ -55,3 +55,11 @@ def settings_in(service: str, **given: str) -> Settings:
     text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     image = dict(re.findall(r"^ *(?:ENV )?([A-Z_]+)=(\S+)", text, re.MULTILINE))
     return from_environment({**image, **environment_of(service, **given)})
+
+
+def check_confined(service: dict[str, Any]) -> None:
+    """A container may no more than it needs."""
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert not service.keys() & {"privileged", "cap_add", "devices", "pid", "ipc"}

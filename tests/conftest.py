@@ -11,10 +11,12 @@ import pytest
 from server_process import ServerProcess, WorkerProcess
 
 if TYPE_CHECKING:
+    from broker_house import OwnRabbitMQ, OwnRedis
     from databases import Database
     from in_process import Catalogue, MakeCatalogue
     from lent_databases import LentDatabases
     from many_processes import Fleet
+    from stack_parts import Parts
     from task_house import MakeHouse
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -30,7 +32,9 @@ LONGEST = (
     "test_stop",
     "test_task_kill",
     "test_chaos",
-    "test_stack_services",
+    "test_stack_worker",
+    "test_stack_consumer",
+    "test_stack_notification",
     "test_console_forms",
     "test_console_everywhere",
     "test_console_tasks",
@@ -165,6 +169,34 @@ def fleet(tmp_path: Path) -> Iterator["Fleet"]:
         made = Fleet(tmp_path / "fleet", url)
         yield made
         made.kill_all()
+
+
+@pytest.fixture(scope="module")
+def own_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple["OwnRabbitMQ", "OwnRedis"]]:
+    """A RabbitMQ and a Redis that the tests of one file share; where they are not installed the test is skipped."""
+    from broker_house import OwnRabbitMQ, OwnRedis, require_own_servers
+
+    require_own_servers()
+    folder = tmp_path_factory.mktemp("servers")
+    rabbitmq, redis = OwnRabbitMQ(folder / "rabbitmq"), OwnRedis(folder / "redis")
+    try:
+        rabbitmq.start()
+        redis.start()
+        yield rabbitmq, redis
+    finally:
+        rabbitmq.kill()
+        redis.kill()
+
+
+@pytest.fixture
+def parts(tmp_path: Path, own_servers: tuple["OwnRabbitMQ", "OwnRedis"]) -> Iterator["Parts"]:
+    """Services of the stack on queues and a new database of the test's own."""
+    from postgres_server import require_postgres
+    from stack_parts import new_parts
+
+    require_postgres()
+    with new_parts(tmp_path, own_servers) as found:
+        yield found
 
 
 @pytest.fixture

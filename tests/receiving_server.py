@@ -58,22 +58,12 @@ def trickle(begin: bytes, drop: bytes = b"x", pause_seconds: float = 0.02) -> Re
     return write
 
 
-class ReceivingServer(ThreadingHTTPServer):
-    """Listens from the begin of a ``with`` block to its end; ``replies`` are used up one by one, the last one stays."""
+class LoopbackServer(ThreadingHTTPServer):
+    """Listens from the begin of a ``with`` block to its end."""
 
-    daemon_threads = False  # closing waits for them
-
-    def __init__(self, *replies: Reply, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
-        super().__init__((host, 0), _Handler)
-        self.replies = list(replies or [reply(200)])
-        self.posts: list[Post] = []
-        self.connections = 0
-        self.closing = threading.Event()
-        self.arrived = threading.Semaphore(0)
-        if tls is not None:  # the handshake is in the thread of the connection
-            self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
-        scheme = "http" if tls is None else "https"
-        self.url = f"{scheme}://{host}:{self.server_port}"
+    def __init__(self, handler: type[BaseHTTPRequestHandler], host: str = "127.0.0.1") -> None:
+        super().__init__((host, 0), handler)
+        self.url = f"http://{host}:{self.server_port}"
         self._thread = threading.Thread(target=self.serve_forever, args=(0.02,))
 
     def __enter__(self) -> Self:
@@ -83,10 +73,32 @@ class ReceivingServer(ThreadingHTTPServer):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.closing.set()
         self.shutdown()
         self._thread.join()
         self.server_close()
+
+
+class ReceivingServer(LoopbackServer):
+    """Listens from the begin of a ``with`` block to its end; ``replies`` are used up one by one, the last one stays."""
+
+    daemon_threads = False  # closing waits for them
+
+    def __init__(self, *replies: Reply, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(_Handler, host)
+        self.replies = list(replies or [reply(200)])
+        self.posts: list[Post] = []
+        self.connections = 0
+        self.closing = threading.Event()
+        self.arrived = threading.Semaphore(0)
+        if tls is not None:  # the handshake is in the thread of the connection
+            self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+            self.url = f"https://{host}:{self.server_port}"
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.closing.set()
+        super().__exit__(kind, error, trace)
 
     def next_reply(self) -> Reply:
         """What the next request is answered with."""

@@ -19,10 +19,11 @@ from database.postgres.address import address_of
 from database.postgres.process_runs import ProcessRuns
 from settings import Settings
 from stack.broker import DEAD_LETTERS, Broker, Delivery
-from stack.messages import Result, headers_of
+from stack.messages import Request, Result, headers_of
 from tracing import new_trace
 
 SECRET = "a secret of the parts' tests"
+REPORT = {"received": 1, "accepted": 1, "refused": 0}
 
 
 class Parts:
@@ -178,6 +179,18 @@ def new_parts(folder: Path, servers: tuple[OwnRabbitMQ, OwnRedis]) -> Iterator[P
             yield parts
         finally:
             parts.kill_all()
+
+
+def request_of(job: str, task_id: int = 7) -> bytes:
+    """The body of a request for the run of a job."""
+    return Request(job, task_id, job).encode()
+
+
+def published(parts: Parts, server: ServerProcess) -> tuple[str, int]:
+    """A job that waits for its result, and its task."""
+    job = parts.submit(server)
+    parts.reaches(server, job, "PUBLISHED")
+    return job, parts.task_id(job)
 
 
 def health(process: ServerProcess) -> dict[str, Any]:

@@ -172,17 +172,22 @@ UPDATE afterwrite.tasks SET status = 'COMPLETED', stage = 'COMPLETED', result_js
 RUN_OF = "INSERT INTO afterwrite.process_runs (run_id, task_id) VALUES (%s, %s) RETURNING run_id"
 
 
-@pytest.fixture
-def away(fleet: Fleet) -> ServerProcess:
-    """A server whose RabbitMQ, Redis and Airflow do not answer; nothing claims its processes."""
+def away_from_all(fleet: Fleet, **more: str) -> ServerProcess:
+    """A server whose RabbitMQ, Redis and Airflow do not answer."""
     nowhere = f"127.0.0.1:{free_port()}"
-    server = fleet.server(
+    return fleet.server(
         PROCESS_ENGINE="airflow",
         AMQP_URL=f"amqp://guest:guest@{nowhere}/",
         REDIS_URL=f"redis://{nowhere}/0",
         AIRFLOW_URL=f"http://{nowhere}",
-        AIRFLOW_PUBLIC_URL="https://name:secret@airflow.example/stack/",
+        **more,
     ).start()
+
+
+@pytest.fixture
+def away(fleet: Fleet) -> ServerProcess:
+    """A server whose RabbitMQ, Redis and Airflow do not answer; nothing claims its processes."""
+    server = away_from_all(fleet, AIRFLOW_PUBLIC_URL="https://name:secret@airflow.example/stack/")
     server.query(PAUSE)
     return server
 
@@ -265,14 +270,8 @@ def test_a_run_that_was_given_up_by_a_retry_is_not_the_one_that_is_shown(
 
 
 def test_the_overview_tells_how_the_stack_is_and_administrators_why(fleet: Fleet) -> None:
-    nowhere = f"127.0.0.1:{free_port()}"
-    server = fleet.server(
-        PROCESS_ENGINE="airflow",
-        AMQP_URL=f"amqp://guest:guest@{nowhere}/",
-        REDIS_URL=f"redis://{nowhere}/0",
-        AIRFLOW_URL=f"http://{nowhere}",
-        API_KEYS=KEYS,
-    ).start()
+    server = away_from_all(fleet, API_KEYS=KEYS)
+    nowhere = server.environment["AIRFLOW_URL"].removeprefix("http://")
     reader, administrator = ConsoleClient(server), ConsoleClient(server)
     with closing(reader.http), closing(administrator.http):
         reader.sign_in(SECRETS[Role.READ])

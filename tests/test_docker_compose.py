@@ -9,6 +9,7 @@ from compose_file import (
     ROOT,
     SCALE,
     STACK,
+    check_confined,
     composition,
     filled_in,
     passed_settings,
@@ -46,10 +47,7 @@ def test_without_a_profile_there_is_the_one_server() -> None:
 @pytest.mark.parametrize("name", [*APP, *SCALE, "client"])
 def test_no_container_may_more_than_it_needs(name: str) -> None:
     service = services()[name]
-    assert service["read_only"] is True
-    assert service["cap_drop"] == ["ALL"]
-    assert service["security_opt"] == ["no-new-privileges:true"]
-    assert not service.keys() & {"privileged", "cap_add", "devices", "pid", "ipc"}
+    check_confined(service)
     if name not in OURS:  # whose image has a user
         assert service["user"] == service["image"].partition(":")[0]
 

@@ -18,6 +18,16 @@ def load(place: Place, python: Path, arguments: Sequence[str] = ()) -> None:
         raise CommandError(f"init_db.py ended with exit code {code}: see its lines above")
 
 
+def check(place: Place, python: Path) -> None:
+    """Raise CommandError if a server must not start here: before anything is loaded, and what runs is stopped."""
+    command = [python, "-m", "access.start"]
+    checked = subprocess.run(
+        command, cwd=ROOT, env=place.environment(), check=False, stderr=subprocess.PIPE, encoding="utf-8"
+    )
+    if checked.returncode != 0:
+        raise CommandError(checked.stderr.strip())
+
+
 def become_server(place: Place, python: Path) -> int:
     """Run the server in the foreground; see ``become``."""
     return become(place, python, ["app.py"])
@@ -43,6 +53,7 @@ def main() -> int:
     """Load and serve with the running Python."""
     try:
         place = place_from_environment()
+        check(place, Path(sys.executable))
         load(place, Path(sys.executable))
     except CommandError as error:
         sys.exit(str(error))

@@ -15,8 +15,9 @@ from access.start import check_access
 from database.errors import StoreError
 from database.stores import prepare_stores, secret_of
 from logs import check_log_file, set_up_logs
-from settings import Settings, SettingsError, from_environment
+from settings import SettingsError, from_environment
 from tasks.workers import build_workers
+from utf8 import use_utf8
 from webhooks.secret import webhook_secret
 
 if TYPE_CHECKING:
@@ -79,4 +80,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    use_utf8()
     sys.exit(main())

@@ -6,6 +6,7 @@ from access.key_ring import KeyRing
 from access.opening import anonymous_role
 from access.rate import rate_limit_of
 from settings import Settings, SettingsError, from_environment
+from utf8 import use_utf8
 
 
 def check_access(settings: Settings) -> None:
@@ -25,4 +26,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    use_utf8()
     sys.exit(main())

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from devkit.errors import CommandError
 from devkit.place import ROOT, Place, place_from_environment
+from utf8 import use_utf8
 
 
 def load(place: Place, python: Path, arguments: Sequence[str] = ()) -> None:
@@ -61,4 +62,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    use_utf8()
     sys.exit(main())

@@ -1,6 +1,5 @@
 """A server that must not start: the daily commands say so first, and touch no data."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -64,4 +63,4 @@ def test_a_restart_that_would_be_refused_leaves_the_server_running(tmp_path: Pat
         assert background_server.running(here) == server
     finally:
         background_server.stop(here, server)
-    assert "journal.db" in os.listdir(here.data_dir)
+    assert here.data_dir.joinpath("journal.db").exists()

@@ -162,6 +162,11 @@ class Settings:
         "what callers without a key may do; empty: nothing, or all on an open server",
         choices=("read", "write"),
     )
+    cors_origins: str = _setting(
+        "",
+        "web pages from elsewhere that may use the API: origins such as `https://shop.example`, separated by commas, "
+        "or `*`; empty: none",
+    )
     published_host: str = _setting(
         "", "address under which the port is reached, where HOST does not say (containers); empty: HOST"
     )

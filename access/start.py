@@ -2,6 +2,7 @@
 
 import sys
 
+from access.cors import check_origins
 from access.key_ring import KeyRing
 from access.opening import anonymous_role
 from access.rate import rate_limit_of
@@ -10,8 +11,10 @@ from utf8 import use_utf8
 
 
 def check_access(settings: Settings) -> None:
-    """Raise SettingsError when keys or RATE_LIMIT cannot be used, or the server may not start without keys."""
-    anonymous_role(settings, has_keys=KeyRing(settings).had_keys)
+    """Raise SettingsError when keys, RATE_LIMIT or CORS_ORIGINS cannot be used, or the server may not start so."""
+    has_keys = KeyRing(settings).had_keys
+    anonymous_role(settings, has_keys=has_keys)
+    check_origins(settings, is_open=not settings.allow_anonymous and not has_keys)
     rate_limit_of(settings)
 
 

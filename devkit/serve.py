@@ -21,7 +21,7 @@ def load(place: Place, python: Path, arguments: Sequence[str] = ()) -> None:
 
 def check(place: Place, python: Path) -> None:
     """Raise CommandError if a server must not start here: before anything is loaded, and what runs is stopped."""
-    command = [python, "-m", "access.start"]
+    command = [str(python), "-m", "access.start"]
     checked = subprocess.run(
         command, cwd=ROOT, env=place.environment(), check=False, stderr=subprocess.PIPE, encoding="utf-8"
     )

@@ -19,7 +19,7 @@ LOCALES = {
     "a code page of Windows": {"PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"},
     "streams of ASCII": {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},
 }
-TITLE = "Zażółć gęślą jaźń – 東京 €"
+TITLE = "Zażółć gęślą jaźń, 東京 €"
 CREATE = "mutation ($title: String!) { createProductSync(title: $title, price: 1) { product { title } } }"
 TITLES = "{ products(first: 500) { nodes { title } } }"
 ENTRIES = {

@@ -151,7 +151,7 @@ def test_every_program_stops_at_a_name_that_is_no_setting(tmp_path: Path, progra
     assert "line 1: there is no setting 'TREADS'; did you mean THREADS?" in line
 
 
-def test_names_of_the_environment_are_nobodys_business(tmp_path: Path) -> None:
+def test_other_names_in_the_environment_are_ignored(tmp_path: Path) -> None:
     assert _settings(_file(tmp_path, "PORT=8001"), TREADS="8")[0] == 8001
 
 

@@ -10,14 +10,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import serving
-from access.key_ring import KeyRing
-from access.opening import anonymous_role, warning_of
-from access.rate import rate_limit_of
+from access.opening import warning_of
+from access.start import check_access
 from database.errors import StoreError
 from database.stores import prepare_stores, secret_of
 from logs import check_log_file, set_up_logs
-from settings import Settings, SettingsError, from_environment
+from settings import SettingsError, from_environment
 from tasks.workers import build_workers
+from utf8 import use_utf8
 from webhooks.secret import webhook_secret
 
 if TYPE_CHECKING:
@@ -64,11 +64,11 @@ def main() -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code."""
     try:
         settings = from_environment()
+        check_access(settings)  # first: a server that must not start leaves no data behind
         # Opened once here, so that what is wrong is said in one line before any process is started.
         prepare_stores(settings)
         build_workers(settings, webhook_secret(settings, partial(secret_of, settings)))
         check_log_file(settings)
-        check_access(settings)
         serving.check_address(settings)
     except (SettingsError, StoreError, serving.CannotListen) as error:
         sys.stderr.write(f"afterwrite: {error}\n")
@@ -79,11 +79,6 @@ def main() -> int:
     return 0
 
 
-def check_access(settings: Settings) -> None:
-    """Raise SettingsError when keys or RATE_LIMIT cannot be used, or the server may not start without keys."""
-    anonymous_role(settings, has_keys=KeyRing(settings).had_keys)
-    rate_limit_of(settings)
-
-
 if __name__ == "__main__":
+    use_utf8()
     sys.exit(main())

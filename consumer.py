@@ -19,6 +19,7 @@ from stack.figures import MessageFigures
 from stack.messages import FAILED, BadMessage, Request, Result, headers_of, trace_in
 from stack.overview import StackOverview
 from tracing import HEADER, new_trace, next_hop, working_on
+from utf8 import use_utf8
 
 _log = logging.getLogger("afterwrite.consumer")
 
@@ -121,4 +122,5 @@ class Consumer:
 
 
 if __name__ == "__main__":
+    use_utf8()
     sys.exit(run_until_told(Consumer))

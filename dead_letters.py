@@ -10,6 +10,7 @@ from typing import Any
 from settings import SettingsError, from_environment
 from stack.broker import DEAD_LETTERS, DIED_AT, FROM_QUEUE, REASON, REQUESTS, RESULTS, Broker, Delivery
 from stack.errors import QueueFull, ServiceAway
+from utf8 import use_utf8
 
 _SHOWN = 100
 _OURS = (REASON, FROM_QUEUE, DIED_AT)
@@ -148,4 +149,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    use_utf8()
     sys.exit(main())

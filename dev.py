@@ -11,6 +11,8 @@ if sys.version_info < (3, 11):  # noqa: UP036
     )
 
 from devkit.command_line import main
+from utf8 import use_utf8
 
 if __name__ == "__main__":
+    use_utf8()
     sys.exit(main(sys.argv[1:]))

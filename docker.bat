@@ -20,8 +20,11 @@ set "NAME=%~nx4"
 set "REST="
 for /f "tokens=1-3,*" %%a in ("%*") do set REST=%%d
 :arguments-read
-if not defined PORT set "PORT=5000"
 cd /d "%~dp0"
+rem PORT as compose takes it: of the environment, or of .env.
+set "SHOWN_PORT=%PORT%"
+if not defined SHOWN_PORT if exist .env for /f "tokens=2 delims==" %%p in ('findstr /b /r "PORT=[0-9]" .env') do set "SHOWN_PORT=%%p"
+if not defined SHOWN_PORT set "SHOWN_PORT=5000"
 rem docker.exe, not docker: in this folder the bare name would be this very script.
 set "COMPOSE=docker.exe compose"
 docker.exe compose version >nul 2>&1 || set "COMPOSE=docker-compose.exe"
@@ -128,7 +131,7 @@ exit /b 0
 
 :graphql
 if not "%FIRST%"=="" goto graphql-document
-echo http://127.0.0.1:%PORT%/graphql
+echo http://127.0.0.1:%SHOWN_PORT%/graphql
 exit /b 0
 :graphql-document
 %IN_SERVER% python -m devkit.ask %REST% || exit /b 1
@@ -224,7 +227,7 @@ goto wait_ready_at_last
 %COMPOSE% exec -T consumer python -m devkit.airflow_ready --wait 120 || exit /b 1
 :wait_ready_at_last
 %IN_SERVER% python -m devkit.health --wait 60 || exit /b 1
-echo Ready: http://127.0.0.1:%PORT% (GraphiQL: http://127.0.0.1:%PORT%/graphql)
+echo Ready: http://127.0.0.1:%SHOWN_PORT% (GraphiQL: http://127.0.0.1:%SHOWN_PORT%/graphql)
 exit /b 0
 
 :require_file
@@ -266,12 +269,11 @@ echo --profile stack processes run in Airflow: PostgreSQL, an API container, wor
 echo notification (docs/operations.md). One kind can run at a time; all have the same keys. The two profiles have the same
 echo products, the one server has its own.
 echo.
-echo These are read from the environment: PORT (5000), SERVER, THREADS, LOG_LEVEL, LOG_FORMAT, JOURNAL_SYNC,
-echo INTROSPECTION, STRIPE_SECRET_KEY, STRIPE_API_BASE, WEBHOOK_SECRET, WEBHOOK_ALLOW_PRIVATE, STAGE_SECONDS,
-echo TASK_LOCK_SECONDS, TASK_RETENTION_DAYS, PUBLISHED_HOST (127.0.0.1), API_KEYS, ALLOW_ANONYMOUS, SESSION_HOURS,
-echo PROXIES, RATE_LIMIT; for the stack QUEUE_MAX_MESSAGES, CALLBACK_HOURS, AIRFLOW_PARALLELISM (8), AIRFLOW_PORT (8080),
-echo AIRFLOW_PUBLIC_URL (http://127.0.0.1:8080) and RABBITMQ_PORT (15672); and API_KEY, the key that the commands themselves
-echo show to the server. POSTGRES_PASSWORD, and for the stack RABBITMQ_PASSWORD, REDIS_PASSWORD, AIRFLOW_PASSWORD,
-echo AIRFLOW_ADMIN_PASSWORD, AIRFLOW_DATABASE_PASSWORD, AIRFLOW_SECRET_KEY, AIRFLOW_JWT_SECRET and AIRFLOW_FERNET_KEY are
-echo made and kept in .env unless given.
+echo Settings are read from the environment and from .env beside this script (.env.example has them all): PORT (5000),
+echo PUBLISHED_HOST (127.0.0.1), those under x-settings in docker-compose.yml, and for the stack QUEUE_MAX_MESSAGES,
+echo CALLBACK_HOURS, AIRFLOW_PARALLELISM (8), AIRFLOW_PORT (8080), AIRFLOW_PUBLIC_URL (http://127.0.0.1:8080) and
+echo RABBITMQ_PORT (15672). API_KEY, the key that the commands themselves show to the server, is read from the environment.
+echo POSTGRES_PASSWORD, and for the stack RABBITMQ_PASSWORD, REDIS_PASSWORD, AIRFLOW_PASSWORD, AIRFLOW_ADMIN_PASSWORD,
+echo AIRFLOW_DATABASE_PASSWORD, AIRFLOW_SECRET_KEY, AIRFLOW_JWT_SECRET and AIRFLOW_FERNET_KEY are made and kept in .env
+echo unless given.
 exit /b 0

@@ -31,14 +31,13 @@ With --profile scale the server is PostgreSQL, two API containers behind nginx a
 notification (docs/operations.md). One kind can run at a time; all have the same keys. The two profiles have the same
 products, the one server has its own.
 
-These are read from the environment: PORT (5000), SERVER, THREADS, LOG_LEVEL, LOG_FORMAT, JOURNAL_SYNC,
-INTROSPECTION, STRIPE_SECRET_KEY, STRIPE_API_BASE, WEBHOOK_SECRET, WEBHOOK_ALLOW_PRIVATE, STAGE_SECONDS,
-TASK_LOCK_SECONDS, TASK_RETENTION_DAYS, PUBLISHED_HOST (127.0.0.1), API_KEYS, ALLOW_ANONYMOUS, SESSION_HOURS,
-PROXIES, RATE_LIMIT; for the stack QUEUE_MAX_MESSAGES, CALLBACK_HOURS, AIRFLOW_PARALLELISM (8), AIRFLOW_PORT (8080),
-AIRFLOW_PUBLIC_URL (http://127.0.0.1:8080) and RABBITMQ_PORT (15672); and API_KEY, the key that the commands themselves
-show to the server. POSTGRES_PASSWORD, and for the stack RABBITMQ_PASSWORD, REDIS_PASSWORD, AIRFLOW_PASSWORD,
-AIRFLOW_ADMIN_PASSWORD, AIRFLOW_DATABASE_PASSWORD, AIRFLOW_SECRET_KEY, AIRFLOW_JWT_SECRET and AIRFLOW_FERNET_KEY are
-made and kept in .env unless given.
+Settings are read from the environment and from .env beside this script (.env.example has them all): PORT (5000),
+PUBLISHED_HOST (127.0.0.1), those under x-settings in docker-compose.yml, and for the stack QUEUE_MAX_MESSAGES,
+CALLBACK_HOURS, AIRFLOW_PARALLELISM (8), AIRFLOW_PORT (8080), AIRFLOW_PUBLIC_URL (http://127.0.0.1:8080) and
+RABBITMQ_PORT (15672). API_KEY, the key that the commands themselves show to the server, is read from the environment.
+POSTGRES_PASSWORD, and for the stack RABBITMQ_PASSWORD, REDIS_PASSWORD, AIRFLOW_PASSWORD, AIRFLOW_ADMIN_PASSWORD,
+AIRFLOW_DATABASE_PASSWORD, AIRFLOW_SECRET_KEY, AIRFLOW_JWT_SECRET and AIRFLOW_FERNET_KEY are made and kept in .env
+unless given.
 END
 }
 
@@ -48,6 +47,12 @@ compose() {
     else
         docker-compose ${profile:+--profile "$profile"} "$@"
     fi
+}
+
+# PORT as compose takes it: of the environment, or of .env.
+port() {
+    given=${PORT:-$(sed -n "s/^PORT=[\"']\{0,1\}\([0-9]\{1,\}\).*/\1/p" .env 2>/dev/null | tail -n 1)}
+    echo "${given:-5000}"
 }
 
 build_images() {
@@ -128,7 +133,7 @@ wait_ready() {
         compose exec -T consumer python -m devkit.airflow_ready --wait 120
     fi
     in_server python -m devkit.health --wait 60
-    echo "Ready: http://127.0.0.1:${PORT:-5000} (GraphiQL: http://127.0.0.1:${PORT:-5000}/graphql)"
+    echo "Ready: http://127.0.0.1:$(port) (GraphiQL: http://127.0.0.1:$(port)/graphql)"
 }
 
 confirm() {
@@ -249,7 +254,7 @@ case "$verb" in
         ;;
     graphql)
         if [ "$#" -eq 0 ]; then
-            echo "http://127.0.0.1:${PORT:-5000}/graphql"
+            echo "http://127.0.0.1:$(port)/graphql"
         else
             in_server python -m devkit.ask "$@"
         fi

@@ -9,6 +9,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from access.caller import current_caller
 from access.control import CONSOLE, AccessControl, install
+from access.cors import allow_origins
 from access.headers import with_headers
 from access.local_paths import local_path
 from access.refusal import Refused
@@ -32,6 +33,8 @@ def add_gate(app: Flask, access: AccessControl, session_secret: str) -> None:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)  # type: ignore[method-assign]
     use_sessions(app, session_secret, settings.session_hours, access.ended)
     install(access, app)
+    if access.origins:
+        allow_origins(app, access.origins)
 
     @app.before_request
     def _admit() -> Response | None:
@@ -44,7 +47,7 @@ def add_gate(app: Flask, access: AccessControl, session_secret: str) -> None:
             if refused.status != 401 and (asked.endpoint or "").startswith(CONSOLE):
                 raise  # the console has a page for it
             return _answer(asked, refused)
-        return None
+        return Response(status=204) if access.asks_only(asked) else None
 
     app.wsgi_app = with_headers(app.wsgi_app)  # type: ignore[method-assign, assignment]
 

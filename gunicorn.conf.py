@@ -16,6 +16,7 @@ import gunicorn.workers.gthread
 
 import app
 from access.opening import is_loopback
+from access.start import check_access
 from settings import SettingsError, from_environment
 
 _settings = from_environment()
@@ -46,7 +47,7 @@ def on_starting(server: Any) -> None:
         # A socket in the file system is there for a proxy, which leads others here.
         host = address[0] if isinstance(address, tuple) else f"unix:{address}"
         try:
-            app.check_access(replace(_settings, host=host))
+            check_access(replace(_settings, host=host))
         except SettingsError as error:
             raise SystemExit(f"afterwrite: {error}") from error
         # The process that serves asks again, also when it was started anew after the keys have gone.

@@ -15,6 +15,7 @@ from loading import CatalogueFile, TextFileError
 from loading.checked_rows import check_row, check_sample_row, checked_batches
 from loading.load import LoadFailed, RefusedRows, load_products
 from settings import Settings, SettingsError, from_environment
+from utf8 import use_utf8
 
 SAMPLE = Path(__file__).parent / "sample_catalogue.json"
 _BAR_WIDTH = 30
@@ -175,5 +176,6 @@ class ProgressBar:
 
 
 if __name__ == "__main__":
+    use_utf8()
     gc.disable()  # a load makes no cycles, only millions of objects to look through
     sys.exit(main())

@@ -16,6 +16,7 @@ from pathlib import Path
 from integration.api import Api, Failed, Skipped, Unreachable
 from integration.products import PRODUCT_TESTS, Shop
 from integration.tasks import TASK_TESTS, Desk
+from utf8 import use_utf8
 
 LOG_LINES = 50
 _WORDS = {"passed": "ok   ", "failed": "FAIL ", "skipped": "skip "}
@@ -107,6 +108,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    use_utf8()
     try:
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:

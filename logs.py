@@ -25,7 +25,12 @@ def set_up_logs(settings: Settings) -> None:
     if settings.log_path is not None:
         handlers.append(
             RotatingFileHandler(
-                settings.log_path, maxBytes=_FILE_BYTES, backupCount=_FILES_KEPT, encoding="utf-8", delay=True
+                settings.log_path,
+                maxBytes=_FILE_BYTES,
+                backupCount=_FILES_KEPT,
+                encoding="utf-8",
+                errors="backslashreplace",
+                delay=True,
             )
         )
     for handler in handlers:
@@ -43,7 +48,7 @@ def check_log_file(settings: Settings) -> None:
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.open("a").close()
+        path.open("ab").close()
     except OSError as error:
         raise SettingsError(
             f"The log file {path} cannot be written: {error.strerror}. Set LOG_FILE to another one, or to off"

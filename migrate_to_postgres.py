@@ -8,6 +8,7 @@ from typing import TextIO
 
 from database.errors import StoreError
 from settings import Settings, SettingsError, from_environment
+from utf8 import use_utf8
 
 _TERMINAL_SECONDS = 0.1
 _LINE_SECONDS = 10.0  # where there is no terminal
@@ -135,4 +136,5 @@ class Progress:
 
 
 if __name__ == "__main__":
+    use_utf8()
     sys.exit(main())

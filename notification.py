@@ -22,6 +22,7 @@ from tasks.workers.process_on_airflow import is_run_of, outcome_of
 from tasks.workers.process_products import COMPLETED, PROCESS_PRODUCTS
 from tasks.workers.webhook_delivery import TYPE as WEBHOOK_DELIVERY
 from tracing import working_on
+from utf8 import use_utf8
 from worker import WorkerProcess
 
 _log = logging.getLogger("afterwrite.notification")
@@ -191,4 +192,5 @@ class Notification:
 
 
 if __name__ == "__main__":
+    use_utf8()
     sys.exit(run_until_told(Notification))

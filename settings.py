@@ -9,13 +9,25 @@ from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from settings_file import SettingsError as SettingsError
+from settings_file import use_settings_file
+
 VERSION = "0.1.0"
 
 
-class SettingsError(Exception):
-    """An environment variable has a value that cannot be used; the text names it, the value and what fits."""
-
-
+# The sections of .env.example and docs/configuration.md: each begins with the setting named here.
+GROUPS = {
+    "host": "The server",
+    "database_url": "PostgreSQL",
+    "log_level": "The log",
+    "journal_sync": "Writes",
+    "tasks_max": "Tasks",
+    "process_engine": "Jobs in Airflow",
+    "stripe_secret_key": "Payments and webhooks",
+    "max_streams": "Requests and pages",
+    "max_tokens": "GraphQL documents",
+    "api_keys": "Access",
+}
 _DIGITS = 18  # of a number: more is a slip of the hand, and slow to read
 
 
@@ -39,6 +51,14 @@ class Settings:
     host: str = _setting("127.0.0.1", "address to listen on")
     port: int = _setting(5000, "port to listen on", least=0, most=65_535)
     data_dir: Path = _setting(Path("data"), "folder of the databases, the keys, the secrets and the log")
+    server: str = _setting(
+        "granian", "HTTP server that runs the application", choices=("granian", "gunicorn")
+    )
+    threads: int = _setting(32, "threads that answer requests", least=2, most=1_000)
+    env_file: str = _setting(
+        "",
+        "file of settings, which the environment comes before; empty: .env in the project's folder; `off`: none",
+    )
     database_url: str = _setting(
         "", "PostgreSQL for many processes, `postgresql+psycopg://…`; empty: SQLite in DATA_DIR", secret=True
     )
@@ -48,10 +68,6 @@ class Settings:
     database_connections: int = _setting(
         8, "connections of a process that read PostgreSQL; it has four more", least=2, most=1_000
     )
-    server: str = _setting(
-        "granian", "HTTP server that runs the application", choices=("granian", "gunicorn")
-    )
-    threads: int = _setting(32, "threads that answer requests", least=2, most=1_000)
     log_level: str = _setting(
         "info", "least severe event that is logged", choices=("debug", "info", "warning", "error")
     )
@@ -162,6 +178,11 @@ class Settings:
         "what callers without a key may do; empty: nothing, or all on an open server",
         choices=("read", "write"),
     )
+    cors_origins: str = _setting(
+        "",
+        "web pages from elsewhere that may use the API: origins such as `https://shop.example`, separated by commas, "
+        "or `*`; empty: none",
+    )
     published_host: str = _setting(
         "", "address under which the port is reached, where HOST does not say (containers); empty: HOST"
     )
@@ -212,10 +233,13 @@ class Settings:
 
 
 def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
-    """Read the settings from the environment; an empty variable counts as not set.
+    """Read the settings from the environment, completed by the settings file; an empty variable counts as not set.
 
-    Raises SettingsError for the first value that cannot be used.
+    With ``environ`` from that alone. Raises SettingsError for the first value that cannot be used.
     """
+    if environ is None:
+        known = {item.name.upper(): item for item in fields(Settings)}
+        use_settings_file(known, lambda name, value: _read(known[name], value))
     source = os.environ if environ is None else environ
     given = {item.name: source.get(item.name.upper(), "").strip() for item in fields(Settings)}
     settings = Settings(

@@ -19,6 +19,7 @@ from tasks.feed import TaskFeed
 from tasks.runtime import RuntimeLimits, TaskRuntime
 from tasks.store import TaskStore
 from tasks.workers import build_workers
+from utf8 import use_utf8
 from webhooks.secret import webhook_secret
 
 _log = logging.getLogger("afterwrite.app")
@@ -160,4 +161,5 @@ def _check_types(wanted: Collection[str] | None, known: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
+    use_utf8()
     sys.exit(main())

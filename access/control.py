@@ -9,6 +9,7 @@ from flask import Flask, Request, current_app, request
 from access import session
 from access.bodies import BodiesOfNobody
 from access.caller import Sender, Way, current_caller, sender_of, set_sender
+from access.cors import check_origins, is_preflight, origins_of
 from access.key_ring import KeyRing
 from access.keys import Key
 from access.opening import anonymous_role, is_loopback
@@ -34,7 +35,7 @@ class AccessControl:
         table: Table | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Raises SettingsError when keys or RATE_LIMIT cannot be used, or the server may not start without keys."""
+        """Raises SettingsError when keys, RATE_LIMIT or CORS_ORIGINS cannot be used, or the server may not start so."""
         self.settings = settings
         self.table = table or Table()
         self.keys = KeyRing(settings, clock)
@@ -46,6 +47,9 @@ class AccessControl:
             True: Sender(Caller(None, anonymous_role(settings, has_keys=True))),
             False: Sender(Caller(None, anonymous_role(settings, has_keys=self.keys.had_keys))),
         }
+
+        self.origins = origins_of(settings)
+        check_origins(settings, is_open=self.is_open)
 
     @property
     def is_open(self) -> bool:
@@ -64,6 +68,8 @@ class AccessControl:
         elif (method, rule) not in UNASKED:
             sender = self._identified(asked) or sender
         set_sender(asked, sender)
+        if self.asks_only(asked):
+            return
         if self._rate is not None and (method, rule) not in UNCOUNTED:
             self._count(asked, sender.caller)
         if rule is None:
@@ -73,6 +79,10 @@ class AccessControl:
             raise _not_enough(sender.caller, needed, f"{method} {asked.path[:200]}")
         if method not in _SAFE_METHODS:
             self._check_unsafe(asked, sender)
+
+    def asks_only(self, asked: Request) -> bool:
+        """Whether this is a browser's preflight: it shows no key, counts against no limit, and runs nothing."""
+        return bool(self.origins) and is_preflight(asked)
 
     def permit(self, asked: Request, operation: str, fields: Collection[str]) -> None:
         """Let an operation of GraphQL with these root fields pass. Raises Refused."""

@@ -34,6 +34,7 @@ from bench.task_starts import creation_to_start
 from bench.writes_alone import accept_to_applied, create_products
 from bench.writes_beside_tasks import product_writes_beside_tasks
 from devkit.airflow import VERSION as AIRFLOW_VERSION
+from utf8 import use_utf8
 
 
 def tasks(plan: Plan) -> list[Row]:
@@ -136,4 +137,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    use_utf8()
     sys.exit(main(sys.argv[1:]))

@@ -66,7 +66,7 @@ def apply_load(load: Load) -> Result:
         [sys.executable, "-m", "bench.load"],
         input=json.dumps(asdict(load)),
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         cwd=Path(__file__).parent.parent,
         check=False,
     )

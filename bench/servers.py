@@ -92,7 +92,7 @@ def load_file(folder: Path, file: Path, *options: str) -> float:
         cwd=PROJECT,
         env=os.environ | {"DATA_DIR": str(folder)},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     if done.returncode:

@@ -22,12 +22,12 @@ def ready_airflow() -> Path:
     """The ``airflow`` of an environment that has it; made where it is not there yet, which takes a minute."""
     stamp = _FOLDER / "afterwrite-stamp"
     wanted = hashlib.sha256(VERSION.encode() + _REQUIREMENTS.read_bytes()).hexdigest()
-    if not stamp.exists() or stamp.read_text() != wanted:
+    if not stamp.exists() or stamp.read_text(encoding="utf-8") != wanted:
         subprocess.run([sys.executable, "-m", "venv", "--clear", _FOLDER], check=True)
         install = [str(_FOLDER / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check"]
         packages = [f"apache-airflow=={VERSION}", "-r", str(_REQUIREMENTS)]
         subprocess.run([*install, *packages], check=True, stderr=subprocess.PIPE)
-        stamp.write_text(wanted)
+        stamp.write_text(wanted, encoding="utf-8")
     return _FOLDER / "bin" / "airflow"
 
 
@@ -41,7 +41,7 @@ def airflow_environment(
     """
     name, password = login
     passwords = folder / "passwords.json"
-    passwords.write_text(json.dumps({name: password}))
+    passwords.write_text(json.dumps({name: password}), encoding="utf-8")
     return os.environ | {
         "AIRFLOW_HOME": str(folder),
         "PATH": f"{_FOLDER / 'bin'}:{os.environ['PATH']}",
@@ -71,7 +71,7 @@ def prepare_airflow(environment: Mapping[str, str]) -> None:
             check=False,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
             errors="replace",
             timeout=_COMMAND_SECONDS,
         )

@@ -16,6 +16,8 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
+from utf8 import use_utf8
+
 DAG = "process_products"
 PARTS = ("metadatabase", "scheduler", "dag_processor")
 PAUSE_SECONDS = 0.5
@@ -95,4 +97,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    use_utf8()
     sys.exit(main(sys.argv[1:]))

@@ -12,6 +12,7 @@ from http import HTTPStatus
 from devkit.authorization import authorization, refusal
 from devkit.errors import CommandError
 from devkit.place import Place, place_from_environment
+from utf8 import use_utf8
 
 _REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _MESSAGE_BYTES = 10_000
@@ -88,7 +89,7 @@ def parser(program: str) -> argparse.ArgumentParser:
 
 def send(place: Place, options: argparse.Namespace) -> int:
     """Send what the arguments say, print the answer or each event, and return 0 if all is free of errors."""
-    document = sys.stdin.read() if options.document == "-" else options.document
+    document = _standard_input() if options.document == "-" else options.document
     if _SUBSCRIPTION.match(document):
         all_fine = True
         for fine, text in watch(place, document, options.variables):
@@ -99,6 +100,13 @@ def send(place: Place, options: argparse.Namespace) -> int:
     fine, text = ask(place, document, options.variables)
     sys.stdout.write(text + "\n")
     return 0 if fine else 1
+
+
+def _standard_input() -> str:
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError as error:
+        raise CommandError(f"standard input is not UTF-8 ({error}): save the document as UTF-8") from error
 
 
 def _object(text: str) -> dict[str, object]:
@@ -124,4 +132,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    use_utf8()
     sys.exit(main(sys.argv[1:]))

@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from devkit import ask, keys, services, verbs
+from devkit import ask, env_file, keys, services, verbs
 from devkit.errors import CommandError
 
 
@@ -129,6 +129,7 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"dev.py: there is no verb {name!r}; {hint}\n")
         return 2
     try:
+        env_file.use(name)
         return _run(name, rest)
     except CommandError as error:
         sys.stderr.write(f"dev.py {name}: {error}\n")
@@ -141,7 +142,7 @@ def help_text() -> str:
     """Return the list of verbs."""
     lines = ["usage: python3 dev.py VERB [ARGUMENT...]", ""]
     lines += [f"  {f'{name} {verb.usage}':<42} {verb.summary}" for name, verb in VERBS.items()]
-    lines += ["", "HOST, PORT, DATA_DIR and the other settings are read from the environment."]
+    lines += ["", "HOST, PORT, DATA_DIR and the other settings are read from the environment and from .env."]
     return "\n".join(lines) + "\n"
 
 

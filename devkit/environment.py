@@ -47,7 +47,7 @@ def ready_python(root: Path, requirements: str, say: Say) -> Path:
     if stamps.get(requirements) != digest:
         _install(folder, root / requirements, say)
         done = {name: digest_of(root / name) for name in included_in(root / requirements)}
-        (folder / STAMP).write_text(json.dumps({**stamps, **done, requirements: digest}))
+        (folder / STAMP).write_text(json.dumps({**stamps, **done, requirements: digest}), encoding="utf-8")
     return python_of(folder)
 
 
@@ -93,7 +93,7 @@ def _named_in(requirements: Path) -> list[str]:
 def read_stamps(folder: Path) -> dict[str, str]:
     """Return the digests of the requirement files that were installed to the end; empty if none was."""
     try:
-        stamps = json.loads((folder / STAMP).read_text())
+        stamps = json.loads((folder / STAMP).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return stamps if isinstance(stamps, dict) else {}

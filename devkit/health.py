@@ -10,6 +10,7 @@ from typing import Any
 
 from devkit.errors import CommandError
 from devkit.place import Place, place_from_environment
+from utf8 import use_utf8
 
 PAUSE_SECONDS = 0.05
 
@@ -63,4 +64,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    use_utf8()
     sys.exit(main(sys.argv[1:]))

@@ -11,6 +11,7 @@ from access.roles import GIVEN_ROLES
 from devkit.errors import CommandError
 from devkit.place import ROOT, place_from_environment
 from settings import Settings, SettingsError, from_environment
+from utf8 import use_utf8
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -93,4 +94,5 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    use_utf8()
     sys.exit(main(sys.argv[1:]))

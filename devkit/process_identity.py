@@ -41,7 +41,7 @@ else:
         answer = subprocess.run(
             ["ps", "-o", "stat=,lstart=", "-p", str(pid)],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             check=False,
             env={"LC_ALL": "C", "PATH": "/bin:/usr/bin"},
         )
@@ -50,8 +50,8 @@ else:
 
     def _from_proc(pid: int) -> str | None:
         try:
-            line = Path(f"/proc/{pid}/stat").read_text()
-            boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+            line = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+            boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
         except (FileNotFoundError, ProcessLookupError):
             return None
         fields = line.rpartition(")")[2].split()  # a program's name may hold spaces and brackets

@@ -18,6 +18,7 @@ from devkit.ask import ask
 from devkit.browser import find_chromium, visiting
 from devkit.errors import CommandError
 from devkit.place import Place, place_from_environment
+from utf8 import use_utf8
 
 PAGES = {"overview": "/", "products": "/products", "tasks": "/tasks", "entries": "/entries"}
 SCHEMES = ("light", "dark")
@@ -117,4 +118,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    use_utf8()
     sys.exit(main(sys.argv[1:]))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from devkit.errors import CommandError
 from devkit.place import ROOT, Place, place_from_environment
+from utf8 import use_utf8
 
 
 def load(place: Place, python: Path, arguments: Sequence[str] = ()) -> None:
@@ -16,6 +17,16 @@ def load(place: Place, python: Path, arguments: Sequence[str] = ()) -> None:
     code = subprocess.call([python, "init_db.py", *arguments], cwd=ROOT, env=place.environment())
     if code != 0:
         raise CommandError(f"init_db.py ended with exit code {code}: see its lines above")
+
+
+def check(place: Place, python: Path) -> None:
+    """Raise CommandError if a server must not start here: before anything is loaded, and what runs is stopped."""
+    command = [str(python), "-m", "access.start"]
+    checked = subprocess.run(
+        command, cwd=ROOT, env=place.environment(), check=False, stderr=subprocess.PIPE, encoding="utf-8"
+    )
+    if checked.returncode != 0:
+        raise CommandError(checked.stderr.strip())
 
 
 def become_server(place: Place, python: Path) -> int:
@@ -43,6 +54,7 @@ def main() -> int:
     """Load and serve with the running Python."""
     try:
         place = place_from_environment()
+        check(place, Path(sys.executable))
         load(place, Path(sys.executable))
     except CommandError as error:
         sys.exit(str(error))
@@ -50,4 +62,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    use_utf8()
     sys.exit(main())

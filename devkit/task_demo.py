@@ -14,6 +14,7 @@ from devkit.authorization import authorization
 from devkit.errors import CommandError
 from devkit.health import health
 from devkit.place import Place, place_from_environment
+from utf8 import use_utf8
 
 _BAR_WIDTH = 12
 _PAYMENTS = ("customer", "payment", "refund")
@@ -182,4 +183,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    use_utf8()
     sys.exit(main())

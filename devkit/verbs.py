@@ -46,6 +46,7 @@ def up(options: Namespace) -> int:
         say(_runs_already(server, place))
         return 0
     python = ready_python(ROOT, to_run(), say)
+    serve.check(place, python)
     background_server.require_free_port(place)
     serve.load(place, python)
     say(f"Starting {place.url} (GraphiQL: {place.url}/graphql), data in {place.data_place}; Ctrl-C stops")
@@ -77,6 +78,7 @@ def stop(_: Namespace) -> int:
 def restart(_: Namespace) -> int:
     """Stop the server if it runs, and start it in the background."""
     place = place_from_environment()
+    serve.check(place, ready_python(ROOT, to_run(), say))
     if server := background_server.running(place):
         _stop(place, server)
         if not os.environ.get("PORT"):  # where it was, unless another one is asked for
@@ -250,6 +252,7 @@ def screenshots(_: Namespace) -> int:
 
 def _load_and_start(place: Place) -> None:
     python = ready_python(ROOT, to_run(), say)
+    serve.check(place, python)
     background_server.require_free_port(place)
     serve.load(place, python)
     _start(place, python)

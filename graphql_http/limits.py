@@ -27,6 +27,8 @@ class Limits:
     field. The worst documents found take about 0.1 s to validate or to refuse, half of it for reading 10,000
     tokens (`tests/test_graphql_http_limits.py` keeps them); without `max_comparisons` it would be 1.5 s. What
     a valid document may make the resolvers do is bounded by `max_cost`.
+
+    A refusal names its limit in capitals, as the setting of an application is named; those in `FIXED` are no settings.
     """
 
     max_body_bytes: int = 4 * 1024 * 1024  # 1,000 products with long descriptions, sent as variables
@@ -47,9 +49,13 @@ class Limits:
     document_cache_size: int = 1_000
 
 
+FIXED = frozenset({"max_document_chars", "max_operations", "max_fields", "max_comparisons"})
+
+
 def refuse(limit: str, maximum: int, found: int, what: str, advice: str) -> GraphQLRefusal:
     """Returns the error that names a limit, what it allows and what was asked for."""
-    message = f"This document has {found} {what}; the limit is {maximum} ({limit}). {advice}"
+    name = "" if limit in FIXED else f" ({limit.upper()})"
+    message = f"This document has {found} {what}; the limit is {maximum}{name}. {advice}"
     extensions = {"code": VALIDATION_FAILED, "limit": limit, "maximum": maximum, "found": found}
     return GraphQLRefusal([{"message": message, "extensions": extensions}])
 

@@ -41,7 +41,7 @@ def read_post(environ: Mapping[str, Any], max_body_bytes: int) -> Parameters:
         body = read_body(environ, max_body_bytes)
     except BodyTooLong as error:
         message = (
-            f"The body has {error}; the limit is {max_body_bytes} bytes (max_body_bytes). Send it in parts."
+            f"The body has {error}; the limit is {max_body_bytes} bytes (MAX_BODY_BYTES). Send it in parts."
         )
         raise HttpRefusal(413, message, limit="max_body_bytes", maximum=max_body_bytes) from None
     except BodyBroken as error:

@@ -79,7 +79,7 @@ class StreamSlots:
 
 def _too_many(found: str, maximum: int) -> HttpRefusal:
     message = (
-        f"{found} (max_streams). Close one, or try again in {RETRY_AFTER_SECONDS} seconds; other operations are "
+        f"{found} (MAX_STREAMS). Close one, or try again in {RETRY_AFTER_SECONDS} seconds; other operations are "
         "answered meanwhile."
     )
     retry = (("Retry-After", str(RETRY_AFTER_SECONDS)),)

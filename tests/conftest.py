@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from task_house import MakeHouse
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-# A database of somebody who calls pytest is not for the tests.
+# A database of somebody who calls pytest is not for the tests, nor are the settings in a file.
+os.environ["ENV_FILE"] = "off"
 for name in ("DATABASE_URL", "DATABASE_DIRECT_URL", "RUN_WORKERS", "PROCESS_ENGINE"):
     os.environ.pop(name, None)
 

@@ -62,6 +62,26 @@ READY_SCALE = [
 READY = "docker compose exec -T --env API_KEY app python -m devkit.health --wait 60"
 
 
+@pytest.mark.parametrize(
+    ("file", "given", "port"),
+    [
+        (None, {}, 5000),
+        ("PORT=8123\n", {}, 8123),
+        ("#PORT=1\nPORT='8124' # mine\n", {}, 8124),
+        ("PORT=8123\n", {"PORT": "9"}, 9),
+    ],
+)
+def test_the_address_is_that_of_the_environment_or_the_file(
+    run: Run, tmp_path: Path, file: str | None, given: dict[str, str], port: int
+) -> None:
+    """Compose reads .env by itself, so what is said must be what it does."""
+    if file is not None:
+        (tmp_path / "project" / ".env").write_text(file, encoding="utf-8")
+    answer, _calls = run("start", **given)
+    assert f"Ready: http://127.0.0.1:{port} (GraphiQL: http://127.0.0.1:{port}/graphql)" in answer.stdout
+    assert run("graphql", **given)[0].stdout == f"http://127.0.0.1:{port}/graphql\n"
+
+
 def test_without_a_verb_help_is_printed_and_nothing_runs(run: Run) -> None:
     answer, calls = run()
     assert answer.returncode == 0

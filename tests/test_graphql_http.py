@@ -211,7 +211,7 @@ def test_a_body_announced_too_long_is_not_read() -> None:
     environ = {"wsgi.input": _Unreadable(), "CONTENT_LENGTH": "101"}
     response = client.http.post("/graphql", content_type="application/json", environ_overrides=environ)
     error = refused(response, 413, "BAD_REQUEST")
-    assert "101 bytes; the limit is 100 bytes (max_body_bytes)" in error["message"]
+    assert "101 bytes; the limit is 100 bytes (MAX_BODY_BYTES)" in error["message"]
 
 
 def test_of_a_body_of_unknown_length_no_more_than_twice_the_limit_is_read() -> None:

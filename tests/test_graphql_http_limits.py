@@ -14,6 +14,7 @@ from graphql_http import Limits
 from graphql_http.cost import CostCounter
 from graphql_http.documents import MAX_CACHED_CHARS, MAX_CACHED_CHARS_TOTAL, DocumentStore
 from graphql_http.errors import GraphQLRefusal
+from settings import Settings
 
 GRAPHIQL_QUERY = get_introspection_query(
     schema_description=True, specified_by_url=True, directive_is_repeatable=True, input_value_deprecation=True
@@ -48,7 +49,8 @@ def test_a_limit_is_named_with_what_it_allows_and_what_was_found(
     limits = Limits(**{limit: maximum})
     assert answered(Client(limits=limits).post(allowed), 200)["data"]
     error = _refusal(limits, refused_query)
-    assert f"the limit is {maximum} ({limit})" in error["message"]
+    name = f" ({limit.upper()})" if hasattr(Settings, limit) else ""
+    assert f"the limit is {maximum}{name}. " in error["message"]
     assert f"has {found} " in error["message"]
     expected = {"limit": limit, "maximum": maximum, "found": found}
     assert error["extensions"] == {"code": "GRAPHQL_VALIDATION_FAILED", **expected}

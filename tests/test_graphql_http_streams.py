@@ -152,7 +152,7 @@ def test_past_the_cap_a_stream_is_refused_and_a_query_is_not(url: str, source: S
             assert response.headers["Retry-After"] == "5"
             [error] = json.loads(response.read())["errors"]
             assert error["extensions"] == {"code": "TOO_MANY_STREAMS", "maximum": 2}
-            assert "(max_streams)" in error["message"]
+            assert "(MAX_STREAMS)" in error["message"]
         assert _results(_read(url, "{ hello }"))
 
 

@@ -33,6 +33,7 @@ def broken_script(folder: Path, module: str, right: str, wrong: str) -> Path:
     shutil.copytree(
         ROOT / "integration", folder / "integration", ignore=shutil.ignore_patterns("__pycache__")
     )
+    shutil.copy(ROOT / "utf8.py", folder)
     text = (ROOT / "integration" / module).read_text(encoding="utf-8")
     assert text.count(right) == 1
     (folder / "integration" / module).write_text(text.replace(right, wrong), encoding="utf-8")

@@ -25,7 +25,7 @@ FLOORS = (
     {"accepting", "waiting", "webhooks", "access", "stack"},
     {"database"},
     {"writes", "background", "graphql_http", "settings", "time_ordered", "tracing"},
-    {"processing"},
+    {"processing", "settings_file", "utf8"},
     {"product"},
 )
 OUTSIDE = {"dev", "devkit", "integration", "integration_test", "bench"}  # programs of their own
@@ -90,8 +90,9 @@ def test_sql_is_in_the_database_room_only(word: str) -> None:
 
 
 def test_only_the_settings_read_the_environment() -> None:
-    # serving hands the whole environment on to gunicorn, which tells its worker where it listens
-    readers = {"settings", "serving", "gunicorn.conf"}
+    # serving hands the whole environment on to gunicorn, which tells its worker where it listens; utf8
+    # sets what Python itself reads
+    readers = {"settings", "serving", "gunicorn.conf", "settings_file", "utf8"}
     for name, paths in modules().items():
         if name in OUTSIDE | readers:
             continue

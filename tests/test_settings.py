@@ -1,14 +1,31 @@
 """The settings: read once, refused with name, value and what fits, and all of them in the docs."""
 
+import re
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from server_process import ROOT
 
-from settings import Settings, SettingsError, from_environment
+from settings import GROUPS, Settings, SettingsError, from_environment
+from settings_file import OF_OTHERS, read_settings_file
 
 NAMES = [item.name.upper() for item in fields(Settings)]
+EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")
+OTHERS = "Commands and containers"
+
+
+def _grouped() -> dict[str, list[str]]:
+    """The names of the settings by their group, in the order of settings.py."""
+    found: dict[str, list[str]] = {}
+    group = ""
+    for name in NAMES:
+        group = GROUPS.get(name.lower(), group)
+        found.setdefault(group, []).append(name)
+    return found
+
+
+GROUPED = _grouped()
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:
@@ -69,7 +86,42 @@ def test_the_docs_name_every_setting_with_default_and_meaning(name: str) -> None
     assert item.metadata["help"] in row
 
 
-def test_the_docs_name_no_setting_that_is_not_there() -> None:
+def test_the_docs_have_the_settings_in_their_groups_and_no_others() -> None:
     page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
-    named = [line.split("`")[1] for line in page.splitlines() if line.startswith("| `")]
-    assert sorted(named) == sorted(NAMES)
+    assert _sections(page, r"## (.+)", r"\| `([A-Z_]+)` \|") == GROUPED | {OTHERS: list(OF_OTHERS)}
+
+
+def test_the_example_has_the_settings_in_their_groups_and_no_others() -> None:
+    grouped = GROUPED | {OTHERS: list(OF_OTHERS)}
+    grouped["The server"] = [
+        name for name in grouped["The server"] if name != "ENV_FILE"
+    ]  # it names the file
+    assert _sections(EXAMPLE, r"# -+ (.+) -+", r"#([A-Z_]+)=") == grouped
+
+
+@pytest.mark.parametrize("name", sorted({*NAMES, *OF_OTHERS} - {"ENV_FILE"}))
+def test_the_example_says_what_each_setting_means(name: str) -> None:
+    found = {item.name.upper(): item.metadata for item in fields(Settings)}
+    text = found[name]["help"] if name in found else OF_OTHERS[name]
+    choices = f" ({', '.join(found[name]['choices'])})" if name in found and found[name]["choices"] else ""
+    assert f"# {text.replace('`', '')}{choices}\n#{name}=" in EXAMPLE
+
+
+def test_the_example_without_its_signs_of_a_comment_is_all_defaults(tmp_path: Path) -> None:
+    uncommented = tmp_path / ".env"
+    uncommented.write_text(re.sub(r"^#(?=[A-Z_]+=)", "", EXAMPLE, flags=re.MULTILINE), encoding="utf-8")
+    read = read_settings_file(uncommented, {*NAMES, *OF_OTHERS})
+    assert set(read) == {item.name.upper() for item in fields(Settings) if str(item.default)}
+    assert from_environment(read) == Settings()
+
+
+def _sections(text: str, heading: str, entry: str) -> dict[str, list[str]]:
+    """What the entries of a text name, by the heading over them."""
+    found: dict[str, list[str]] = {}
+    section = ""
+    for line in text.splitlines():
+        if opens := re.fullmatch(heading, line):
+            section = opens[1]
+        elif named := re.match(entry, line):
+            found.setdefault(section, []).append(named[1])
+    return found

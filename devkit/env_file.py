@@ -1,0 +1,67 @@
+"""Lets dev.py read ``.env``; where its Python has no python-dotenv, that of the environment does it."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from devkit.environment import TO_RUN, ready_python
+from devkit.errors import CommandError
+from devkit.place import ROOT
+from devkit.saying import say
+from settings import SettingsError, from_environment
+from settings_file import settings_file
+from utf8 import use_utf8
+
+# They have servers and databases of their own, and nothing that somebody keeps for another one is for those.
+WITHOUT = frozenset({"test", "check", "bench", "screenshots", "setup"})
+
+
+def use(verb: str) -> None:
+    """Complete the environment of this verb with the settings file, if there is one. Raises CommandError."""
+    if verb in WITHOUT:
+        os.environ["ENV_FILE"] = "off"
+    path = settings_file()
+    if path is None:
+        return
+    if importlib.util.find_spec("dotenv") is None:
+        _use_what_another_python_reads(path)
+        return
+    try:
+        from_environment()
+    except SettingsError as error:
+        raise CommandError(str(error)) from error
+
+
+def _use_what_another_python_reads(path: Path) -> None:
+    python = ready_python(ROOT, TO_RUN, say)
+    read = subprocess.run(
+        [python, "-m", "devkit.env_file"],
+        cwd=ROOT,
+        env=os.environ | {"ENV_FILE": str(path.absolute())},
+        capture_output=True,
+        check=False,
+        encoding="utf-8",
+    )
+    if read.returncode != 0:
+        raise CommandError(read.stderr.strip())
+    os.environ.update(json.loads(read.stdout))
+
+
+def main() -> int:
+    """Print what the settings file adds to the environment, as JSON, or why it cannot be used."""
+    before = dict(os.environ)
+    try:
+        from_environment()
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    json.dump({name: value for name, value in os.environ.items() if before.get(name) != value}, sys.stdout)
+    return 0
+
+
+if __name__ == "__main__":
+    use_utf8()
+    sys.exit(main())

@@ -126,7 +126,7 @@ def test_the_introspection_query_of_graphiql_passes_the_default_limits() -> None
         ("{ items(first: 3, last: 5) { id } }", {}, 10),
         ("{ items(last: 3) { id } }", {}, 20),
         ("{ items(first: null) { id } }", {}, 20),
-        ("{ items(first: 0) { id } }", {}, 20),
+        ("{ items(first: 0) { id } }", {}, 2),
         ("{ item { pages { id } } }", {}, 1 + 50 * 2),
         ("{ items(first: 3) { items(first: 4) { id name } } hello }", {}, 3 * (1 + 4 * 3) + 1),
         ("query($n: Int) { items(first: $n) { id } }", {"n": 7}, 14),

@@ -288,8 +288,8 @@ def test_a_key_keeps_a_sync_create_and_a_retry_from_being_done_twice(api: Server
 @pytest.mark.parametrize(
     ("document", "part"),
     [
-        ("{ allProducts(first: 501) { id } }", "first is 501: give 1 to 500"),
-        ("{ allProducts(first: 0) { id } }", "first is 0: give 1 to 500"),
+        ("{ allProducts(first: 501) { id } }", "first is 501: give 0 to 500"),
+        ("{ allProducts(first: -1) { id } }", "first is -1: give 0 to 500"),
         ("{ allProducts(skip: -1) { id } }", "skip is -1: give 0 or more"),
         ('{ product(productId: "x") { id } }', "productId is 'x': give a whole number"),
         ("{ product(productId: 99999999999999999999) { id } }", "give a whole number"),
@@ -298,7 +298,8 @@ def test_a_key_keeps_a_sync_create_and_a_retry_from_being_done_twice(api: Server
         ('{ products(after: "abc") { totalCount } }', "give a cursor that the API answered"),
         ("{ products(minPrice: 1.234) { totalCount } }", "two decimals at the most"),
         ('{ products(search: "%s") { totalCount } }' % ("x" * 201), "200 are the limit"),
-        ("{ writes(first: 501) { nodes { id } } }", "first is 501: give 1 to 500"),
+        ("{ products(last: -1) { totalCount } }", "last is -1: give 0 to 500"),
+        ("{ writes(first: 501) { nodes { id } } }", "first is 501: give 0 to 500"),
     ],
 )
 def test_a_query_that_asks_wrong_is_told_what_to_do(api: ServerProcess, document: str, part: str) -> None:

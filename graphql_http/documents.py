@@ -34,6 +34,7 @@ from graphql_http.errors import (
     coded,
     presentable,
 )
+from graphql_http.id_variables import read_as_ids
 from graphql_http.limits import Limits, check_length, check_shape, has_fragment_cycle, refuse
 
 # A syntax tree takes 130 to 350 times the room of its text, so all of them together take 35 to 90 MB.
@@ -195,6 +196,7 @@ class DocumentStore:
             # The rules on values and on overlapping fields walk through fragments; this one alone is enough.
             self._validate(syntax, [NoFragmentCyclesRule])
         check_shape(syntax, self._limits)
+        read_as_ids(self._schema, syntax)
         self._validate(syntax, self._rules)
         return syntax
 

@@ -83,9 +83,9 @@ def id_or_none(text: str) -> int | None:
 
 
 def check_page_size(name: str, size: int) -> None:
-    """Raises RequestError for a page that is empty or too long."""
-    if not 1 <= size <= PAGE_MAX:
-        raise RequestError(f"{name} is {size}: give 1 to {PAGE_MAX}, and page on for more")
+    """Raises RequestError for a page size below 0 or above the limit; a page of 0 tells its totals and sides."""
+    if not 0 <= size <= PAGE_MAX:
+        raise RequestError(f"{name} is {size}: give 0 to {PAGE_MAX}, and page on for more")
 
 
 def check_search(search: str | None) -> str:

@@ -183,9 +183,9 @@ class Query(graphene.ObjectType):
         min_price=graphene.Float(),
         max_price=graphene.Float(),
         order_by=graphene.Argument(OrderEnum, default_value=ProductOrder.ID_ASC),
-        first=graphene.Int(description=f"Products after a cursor: 1 to {PAGE_MAX}"),
+        first=graphene.Int(description=f"Products after a cursor: 0 to {PAGE_MAX}"),
         after=graphene.String(),
-        last=graphene.Int(description=f"Products before a cursor: 1 to {PAGE_MAX}"),
+        last=graphene.Int(description=f"Products before a cursor: 0 to {PAGE_MAX}"),
         before=graphene.String(),
         after_write=graphene.ID(),
     )

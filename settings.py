@@ -168,7 +168,9 @@ class Settings:
     max_directives: int = _setting(50, "directives in a document", least=0)
     max_errors: int = _setting(20, "validation errors that are reported", least=1)
     max_cost: int = _setting(20_000, "fields that a query may ask for, page sizes multiplied", least=1)
-    document_cache_size: int = _setting(1_000, "valid documents kept parsed", least=1)
+    document_cache_size: int = _setting(
+        1_000, "valid documents kept, wrong ones, persisted queries: so many of each", least=1
+    )
     api_keys: str = _setting(
         "", "keys as `name:role:hash`, separated by commas, beside those of the file", secret=True
     )

@@ -135,7 +135,7 @@ class CostCounter:
                 fallback = int(default.value) if isinstance(default, IntValueNode) else unasked
                 variables.append(PageVariable(value.name.value, max(1, fallback)))
             elif isinstance(value, IntValueNode):
-                fixed = max(fixed, int(value.value))
+                fixed = max(fixed, 1, int(value.value))
         if variables:
             return max(1, fixed), tuple(variables)
         return fixed or unasked, ()

@@ -1,10 +1,9 @@
-"""Turns the text of a document into operations that are ready to run, and remembers the valid ones."""
+"""Turns the text of a document into operations that are ready to run, and remembers them, or what is wrong with it."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import json
 from collections.abc import Mapping
-from threading import Lock
 from typing import Any
 
 from graphql import (
@@ -24,6 +23,7 @@ from graphql import (
 )
 from graphql.validation import NoFragmentCyclesRule
 
+from graphql_http.bounded import BoundedStore
 from graphql_http.compiled import CompiledOperation, compile_operation
 from graphql_http.cost import Cost, CostCounter
 from graphql_http.errors import (
@@ -34,6 +34,7 @@ from graphql_http.errors import (
     coded,
     presentable,
 )
+from graphql_http.id_variables import read_as_ids
 from graphql_http.limits import Limits, check_length, check_shape, has_fragment_cycle, refuse
 
 # A syntax tree takes 130 to 350 times the room of its text, so all of them together take 35 to 90 MB.
@@ -124,7 +125,7 @@ def _root_fields(
 
 
 class DocumentStore:
-    """Gives the document for a text, from a bounded cache if the text was valid before."""
+    """Gives the document for a text, or its errors; from a bounded cache if the text came before."""
 
     def __init__(self, schema: GraphQLSchema, limits: Limits, *, introspection: bool = True) -> None:
         self._schema = schema
@@ -133,26 +134,33 @@ class DocumentStore:
         self._rules = list(specified_rules)
         if not introspection:
             self._rules.append(NoSchemaIntrospectionCustomRule)
-        self._documents: OrderedDict[str, Document] = OrderedDict()
-        self._chars = 0
-        self._lock = Lock()
+        size = limits.document_cache_size
+        bounds = {"max_chars": MAX_CACHED_CHARS_TOTAL, "max_chars_each": MAX_CACHED_CHARS}
+        self._documents = BoundedStore[Document](size, **bounds)
+        self._wrong = BoundedStore[list[dict[str, Any]]](size, **bounds)
 
     def get(self, source: str) -> Document:
         """Returns the valid document that `source` is.
 
+        The answer depends on the text alone: not on the caller, the variables or the chosen operation.
+
         Raises:
             GraphQLRefusal: it does not parse, passes a limit or is not valid for the schema.
         """
-        with self._lock:
-            document = self._documents.get(source)
-            if document is not None:
-                self._documents.move_to_end(source)
-                return document
-        document = Document(
-            self._schema, self._read(source), self._limits, hide_suggestions=self._hide_suggestions
-        )
-        if len(source) <= MAX_CACHED_CHARS:
-            self._remember(source, document)
+        document = self._documents.get(source)
+        if document is not None:
+            return document
+        # Apart from the others: a client that sends nothing right drops nobody's document.
+        errors = self._wrong.get(source)
+        if errors is not None:
+            raise GraphQLRefusal(errors)
+        try:
+            syntax = self._read(source)
+        except GraphQLRefusal as refusal:
+            self._wrong.keep(source, refusal.errors, len(source) + len(json.dumps(refusal.errors)))
+            raise
+        document = Document(self._schema, syntax, self._limits, hide_suggestions=self._hide_suggestions)
+        self._documents.keep(source, document, len(source))
         return document
 
     def __len__(self) -> int:
@@ -168,19 +176,6 @@ class DocumentStore:
             advice = "Ask for smaller pages (first, last) or for fewer fields."
             raise refuse("max_cost", self._limits.max_cost, found, what, advice)
 
-    def _remember(self, source: str, document: Document) -> None:
-        with self._lock:
-            if source in self._documents:
-                return
-            self._documents[source] = document
-            self._chars += len(source)
-            while (
-                self._chars > MAX_CACHED_CHARS_TOTAL
-                or len(self._documents) > self._limits.document_cache_size
-            ):
-                oldest, _ = self._documents.popitem(last=False)
-                self._chars -= len(oldest)
-
     def _read(self, source: str) -> DocumentNode:
         check_length(source, self._limits)
         try:
@@ -195,6 +190,7 @@ class DocumentStore:
             # The rules on values and on overlapping fields walk through fragments; this one alone is enough.
             self._validate(syntax, [NoFragmentCyclesRule])
         check_shape(syntax, self._limits)
+        read_as_ids(self._schema, syntax)
         self._validate(syntax, self._rules)
         return syntax
 

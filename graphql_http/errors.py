@@ -62,12 +62,13 @@ class HttpRefusal(Exception):
 class GraphQLRefusal(Exception):
     """A well-formed request that cannot be executed: its document, operation or variables are wrong.
 
-    `errors` are ready for JSON. The status depends on the media type of the answer.
+    `errors` are ready for JSON. Without a `status`, that depends on the media type of the answer.
     """
 
-    def __init__(self, errors: list[dict[str, Any]]) -> None:
+    def __init__(self, errors: list[dict[str, Any]], status: int | None = None) -> None:
         super().__init__(errors[0]["message"])
         self.errors = errors
+        self.status = status
 
 
 def coded(error: GraphQLError, code: str, *, hide_suggestions: bool = False) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,16 +14,21 @@ from graphql_http.errors import HttpRefusal
 from graphql_http.json_rules import DEPTH_MAX, finite, is_deep, refuse_constant
 
 MAX_URL_PARAMETERS = 20
+_SHA256 = re.compile("[0-9a-fA-F]{64}")
 _JSON_CONTENT_TYPES = frozenset({"application/json", "application/json; charset=utf-8"})
 
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """What a well-formed request asks for. Nothing here is checked against a schema."""
+    """What a well-formed request asks for. Nothing here is checked against a schema.
 
-    query: str
+    `query` may be None beside a `sha256`: that of a document which the client sent before, as 64 hexadecimal digits.
+    """
+
+    query: str | None
     variables: dict[str, Any]
     operation_name: str | None
+    sha256: str | None
 
 
 def read_post(environ: Mapping[str, Any], max_body_bytes: int) -> Parameters:
@@ -124,9 +130,7 @@ def _parameters(value: Any) -> Parameters:
     variables = value.get("variables")
     operation_name = value.get("operationName")
     extensions = value.get("extensions")
-    if type(query) is not str:
-        if query is None:
-            raise HttpRefusal(400, "The parameter 'query' is missing. Send the text of a GraphQL document.")
+    if query is not None and type(query) is not str:
         raise HttpRefusal(400, f"The parameter 'query' is {_kind(query)}; send a string.")
     if variables is not None and type(variables) is not dict:
         raise HttpRefusal(400, f"The parameter 'variables' is {_kind(variables)}; send an object or null.")
@@ -135,7 +139,24 @@ def _parameters(value: Any) -> Parameters:
         raise HttpRefusal(400, f"The parameter 'operationName' is {found}; send a string or null.")
     if extensions is not None and type(extensions) is not dict:
         raise HttpRefusal(400, f"The parameter 'extensions' is {_kind(extensions)}; send an object or null.")
-    return Parameters(query, variables or {}, operation_name or None)
+    digest = _persisted(extensions.get("persistedQuery")) if extensions else None
+    if query is None and digest is None:
+        raise HttpRefusal(400, "The parameter 'query' is missing. Send the text of a GraphQL document.")
+    return Parameters(query, variables or {}, operation_name or None, digest)
+
+
+def _persisted(value: Any) -> str | None:
+    if value is None:
+        return None
+    what = "The extension 'persistedQuery'"
+    if type(value) is not dict:
+        raise HttpRefusal(400, f'{what} is {_kind(value)}; send {{"version": 1, "sha256Hash": "…"}}.')
+    if value.get("version") != 1:
+        raise HttpRefusal(400, f"{what} has another version than 1, the only one that is known.")
+    digest = value.get("sha256Hash")
+    if type(digest) is not str or not _SHA256.fullmatch(digest):
+        raise HttpRefusal(400, f"{what} has a sha256Hash that is not 64 hexadecimal digits.")
+    return digest.lower()
 
 
 def _kind(value: Any) -> str:

@@ -27,6 +27,7 @@ from graphql_http.errors import (
     new_incident,
 )
 from graphql_http.limits import Limits
+from graphql_http.persisted import PersistedQueries
 from graphql_http.request import Parameters, read_get, read_post
 from graphql_http.streams import COMPLETE, EventStream, StreamSlots, next_event, subscribe
 
@@ -99,6 +100,7 @@ class GraphQLView(View):
         core = schema if isinstance(schema, GraphQLSchema) else schema.graphql_schema
         self._limits = limits or Limits()
         self._documents = DocumentStore(core, self._limits, introspection=introspection)
+        self._persisted = PersistedQueries(self._limits.document_cache_size)
         self._graphiql = graphiql and introspection
         self._context = context
         self._examples = tuple(examples)
@@ -125,7 +127,7 @@ class GraphQLView(View):
                 return self._page(http)
             return self._run(http, self._parameters(environ, method), media_type, reads)
         except GraphQLRefusal as refusal:
-            return _refusal(refusal.errors, media_type)
+            return _refusal(refusal.errors, media_type, refusal.status)
         except RequestError as error:
             return _refusal([{"message": error.message, "extensions": error.extensions}], media_type)
         except HttpRefusal as refusal:
@@ -146,10 +148,12 @@ class GraphQLView(View):
         raise HttpRefusal(405, f"{method} is not answered here. Use GET or POST.", headers=_ALLOWED)
 
     def _run(self, http: Request, parameters: Parameters, media_type: str, reads: bool) -> Response:
-        operation = self._documents.get(parameters.query).operation(parameters.operation_name)
+        source = self._persisted.text_of(parameters)
+        operation = self._documents.get(source).operation(parameters.operation_name)
         variables = parameters.variables
         if self._permit is not None:
             self._permit(http, operation.kind, operation.root_fields)
+        self._persisted.keep(parameters)
         self._documents.check_cost(operation, variables)
         if operation.is_mutation and reads:
             allowed = (("Allow", "POST"),)
@@ -252,11 +256,11 @@ def _refusal_status(media_type: str | None) -> int:
     return 400 if media_type == GRAPHQL_RESPONSE else 200
 
 
-def _refusal(errors: list[dict[str, Any]], media_type: str | None) -> Response:
+def _refusal(errors: list[dict[str, Any]], media_type: str | None, status: int | None = None) -> Response:
     if media_type == EVENT_STREAM:
         body = next_event(_encoded({"errors": errors})) + COMPLETE
         return _response(200, body, EVENT_STREAM)
-    return _json_response(_refusal_status(media_type), errors, media_type)
+    return _json_response(status or _refusal_status(media_type), errors, media_type)
 
 
 def _json_response(

@@ -182,18 +182,15 @@ class Writer:
         """A variable that may stand where `input_type` is wanted."""
         name = f"v{len(self.variables)}"
         declared = str(input_type)
+        if get_named_type(input_type).name == "ID":
+            declared = declared.replace("ID", self.choose(["ID", "ID", "Int", "String"]))
         if not is_non_null_type(input_type) and self.chance(20):
             declared += "!"
         same = [key for key, (_type, text) in self.variables.items() if text == declared]
         if same and self.chance(40):
             return f"${self.choose(same)}"
         inner = get_named_type(input_type)
-        if (
-            not declared.endswith("!")
-            and declared == inner.name
-            and inner.name in LITERALS
-            and self.chance(40)
-        ):
+        if not declared.endswith("!") and declared.isalpha() and inner.name in LITERALS and self.chance(40):
             declared += f" = {self.choose([*LITERALS[inner.name], 'null'])}"
         self.variables[name] = (input_type, declared)
         return f"${name}"

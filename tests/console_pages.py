@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
-from graphql_http_audits import missing
+from npm_packages import missing
 from playwright.sync_api import Locator, Page
 from server_process import ServerProcess
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import pytest
-from graphql_http_audits import missing
 from graphql_http_client import Client, answered
 from graphql_http_site import ROOT, make_app, serving
+from npm_packages import missing
 
 from devkit.browser import find_chromium, visiting
 

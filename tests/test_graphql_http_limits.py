@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from graphql import build_schema, get_introspection_query, parse
-from graphql_http_client import Client, answered, refused
+from graphql_http_client import GRAPHQL_RESPONSE, Client, answered, refused
 from graphql_http_site import SCHEMA
 
 from graphql_http import Limits
@@ -128,7 +128,7 @@ def test_the_introspection_query_of_graphiql_passes_the_default_limits() -> None
         ("{ items(first: 3, last: 5) { id } }", {}, 10),
         ("{ items(last: 3) { id } }", {}, 20),
         ("{ items(first: null) { id } }", {}, 20),
-        ("{ items(first: 0) { id } }", {}, 20),
+        ("{ items(first: 0) { id } }", {}, 2),
         ("{ item { pages { id } } }", {}, 1 + 50 * 2),
         ("{ items(first: 3) { items(first: 4) { id name } } hello }", {}, 3 * (1 + 4 * 3) + 1),
         ("query($n: Int) { items(first: $n) { id } }", {"n": 7}, 14),
@@ -155,13 +155,60 @@ def test_a_page_size_of_any_length_is_refused() -> None:
         refused(client.post(query, {"n": size}), 200, "GRAPHQL_VALIDATION_FAILED")
 
 
-def test_only_valid_documents_are_remembered_and_only_so_many() -> None:
+def test_only_so_many_documents_are_remembered() -> None:
     store = DocumentStore(SCHEMA.graphql_schema, Limits(document_cache_size=3))
     for number in range(5):
         store.get(f"{{ hello }} # {number}")
+    assert len(store) == 3
+
+
+WRONG = ["{ nothing }", "{ hello", "{ ...F } fragment F on Query { ...F }", "{ item " * 21 + "}" * 21]
+
+
+@pytest.mark.parametrize("query", WRONG)
+def test_a_wrong_document_is_refused_the_second_time_without_being_read(
+    query: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = Client()
+    first = answered(client.post(query), 200)
+    assert first["errors"]
+    monkeypatch.setattr("graphql_http.documents.parse", None)
+    assert answered(client.post(query), 200) == first
+    assert answered(client.post(query, accept=GRAPHQL_RESPONSE), 400) == first
+    assert answered(client.post(query, {"name": "x"}, operationName="Other"), 200) == first
+
+
+def test_wrong_documents_drop_no_valid_one_and_only_so_many_are_remembered() -> None:
+    store = DocumentStore(SCHEMA.graphql_schema, Limits(document_cache_size=3))
+    kept = store.get("{ hello } # kept")
+    for number in range(9):
         with pytest.raises(GraphQLRefusal):
             store.get(f"{{ nothing{number} }}")
-    assert len(store) == 3
+    assert store.get("{ hello } # kept") is kept
+    assert len(store._wrong) == 3
+
+
+def test_what_a_wrong_document_and_its_errors_take_is_bounded() -> None:
+    store = DocumentStore(SCHEMA.graphql_schema, Limits(max_errors=50))
+    long_errors = "{ " + " ".join(f"item{'s' * 1_000} : nothing{'x' * 300}{n}" for n in range(12)) + " }"
+    for query in (long_errors, "{ nothing } #" + "x" * MAX_CACHED_CHARS):
+        with pytest.raises(GraphQLRefusal):
+            store.get(query)
+    assert len(store._wrong) == 0
+    size = MAX_CACHED_CHARS // 2
+    for number in range(2 * MAX_CACHED_CHARS_TOTAL // size):
+        with pytest.raises(GraphQLRefusal):
+            store.get(f"{{ nothing }} # {number}" + "x" * size)
+    assert 0 < len(store._wrong) < MAX_CACHED_CHARS_TOTAL // size
+
+
+def test_a_variable_or_an_operation_that_is_wrong_leaves_the_document_right() -> None:
+    client = Client()
+    query = "query A($n: Int) { echo(integer: $n) } query B { hello }"
+    for _ in range(2):
+        refused(client.post(query), 200, "BAD_USER_INPUT")
+        refused(client.post(query, {"n": "x"}, operationName="A"), 200, "BAD_USER_INPUT")
+        assert "data" in answered(client.post(query, {"n": 1}, operationName="A"), 200)
 
 
 def test_the_document_used_last_stays_remembered() -> None:

@@ -50,7 +50,7 @@ ROWS = st.tuples(
     wanted=FILTERS,
     order=st.sampled_from(ProductOrder),
     backwards=st.booleans(),
-    size=st.integers(1, 4),
+    size=st.integers(0, 4),
     at=st.integers(0, 7),
 )
 def test_a_page_after_any_change_is_what_a_sorted_list_gives(
@@ -102,18 +102,19 @@ def passes(item: Product, wanted: ProductFilter) -> bool:
 @pytest.mark.parametrize(
     ("ask", "says"),
     [
-        (lambda context: pages.all_products(context, None, 501, 0), "first is 501: give 1 to 500"),
-        (lambda context: pages.all_products(context, None, 0, 0), "first is 0: give 1 to 500"),
+        (lambda context: pages.all_products(context, None, 501, 0), "first is 501: give 0 to 500"),
+        (lambda context: pages.all_products(context, None, -1, 0), "first is -1: give 0 to 500"),
         (lambda context: pages.all_products(context, None, 1, -1), "skip is -1: give 0 or more"),
         (lambda context: pages.all_products(context, "x" * 201, 1, 0), "search has 201 characters: 200 are"),
         (lambda context: pages.all_products(context, "a\x1fb", 1, 0), r"search has the character U\+001F"),
-        (lambda context: connection(context, 501, None, None, None), "first is 501: give 1 to 500"),
-        (lambda context: connection(context, 0, None, None, None), "first is 0: give 1 to 500"),
-        (lambda context: connection(context, None, None, 501, None), "last is 501: give 1 to 500"),
+        (lambda context: connection(context, 501, None, None, None), "first is 501: give 0 to 500"),
+        (lambda context: connection(context, -1, None, None, None), "first is -1: give 0 to 500"),
+        (lambda context: connection(context, None, None, 501, None), "last is 501: give 0 to 500"),
+        (lambda context: connection(context, None, None, -1, None), "last is -1: give 0 to 500"),
         (lambda context: connection(context, 1, None, 1, None), "first and after, or last and before"),
         (
             lambda context: pages.receipts_page(context, WriteFilter(), 501, None),
-            "first is 501: give 1 to 500",
+            "first is 501: give 0 to 500",
         ),
         (
             lambda context: pages.receipts_page(context, WriteFilter(), 1, "x"),

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,20 @@ def create(api: ServerProcess, title: str, price: float = 1.5, **fields: Any) ->
     answer = api.query(CREATE_SYNC, {"title": title, "price": price, **fields})["createProductSync"]
     assert answer["success"], answer
     return str(answer["product"]["id"])
+
+
+def only_event(api: ServerProcess, document: str, variables: dict[str, Any]) -> Any:
+    """The data of the one event of a subscription, which then completes."""
+    body = json.dumps({"query": document, "variables": variables}).encode()
+    with contextlib.closing(api.client()) as client:
+        status, stream = client.request(
+            "POST", "/graphql", body, {"Content-Type": "application/json", "Accept": "text/event-stream"}
+        )
+    assert status == 200
+    events = stream.decode().split("\n\n")
+    [data] = [event for event in events if event.startswith("event: next")]
+    assert any(event.startswith("event: complete") for event in events)
+    return json.loads(data.partition("data: ")[2])["data"]
 
 
 def test_the_documents_of_existing_clients_work_as_they_stand(api: ServerProcess) -> None:
@@ -105,6 +119,24 @@ def test_ids_are_accepted_as_number_and_as_text(api: ServerProcess) -> None:
     number = create(api, "Number")
     for literal in (number, f'"{number}"'):
         assert api.query(f"{{ product(productId: {literal}) {{ title }} }}")["product"] == {"title": "Number"}
+
+
+@pytest.mark.parametrize(("declared", "read"), [("Int", int), ("String", str), ("ID", int), ("ID", str)])
+def test_a_variable_for_an_id_may_be_declared_as_what_it_is_sent_as(
+    api: ServerProcess, declared: str, read: Callable[[str], int | str]
+) -> None:
+    number = read(create(api, "Declared"))
+    change = f"""mutation ($id: {declared}!) {{ updateProduct(productId: $id, title: "New") {{ write {{ id }} }} }}"""
+    write = read(api.query(change, {"id": number})["updateProduct"]["write"]["id"])
+    seen = f"""query ($id: {declared}!, $write: {declared}) {{
+        product(productId: $id, afterWrite: $write) {{ title }}
+        writes(productId: $id, first: 1) {{ nodes {{ id }} }} }}"""
+    answer = api.query(seen, {"id": number, "write": write})
+    assert answer == {"product": {"title": "New"}, "writes": {"nodes": [{"id": str(write)}]}}
+    settled = f"subscription ($id: {declared}!) {{ writeSettled(id: $id) {{ id status }} }}"
+    assert only_event(api, settled, {"id": write}) == {
+        "writeSettled": {"id": str(write), "status": "APPLIED"}
+    }
 
 
 @pytest.mark.parametrize(
@@ -288,8 +320,8 @@ def test_a_key_keeps_a_sync_create_and_a_retry_from_being_done_twice(api: Server
 @pytest.mark.parametrize(
     ("document", "part"),
     [
-        ("{ allProducts(first: 501) { id } }", "first is 501: give 1 to 500"),
-        ("{ allProducts(first: 0) { id } }", "first is 0: give 1 to 500"),
+        ("{ allProducts(first: 501) { id } }", "first is 501: give 0 to 500"),
+        ("{ allProducts(first: -1) { id } }", "first is -1: give 0 to 500"),
         ("{ allProducts(skip: -1) { id } }", "skip is -1: give 0 or more"),
         ('{ product(productId: "x") { id } }', "productId is 'x': give a whole number"),
         ("{ product(productId: 99999999999999999999) { id } }", "give a whole number"),
@@ -298,7 +330,8 @@ def test_a_key_keeps_a_sync_create_and_a_retry_from_being_done_twice(api: Server
         ('{ products(after: "abc") { totalCount } }', "give a cursor that the API answered"),
         ("{ products(minPrice: 1.234) { totalCount } }", "two decimals at the most"),
         ('{ products(search: "%s") { totalCount } }' % ("x" * 201), "200 are the limit"),
-        ("{ writes(first: 501) { nodes { id } } }", "first is 501: give 1 to 500"),
+        ("{ products(last: -1) { totalCount } }", "last is -1: give 0 to 500"),
+        ("{ writes(first: 501) { nodes { id } } }", "first is 501: give 0 to 500"),
     ],
 )
 def test_a_query_that_asks_wrong_is_told_what_to_do(api: ServerProcess, document: str, part: str) -> None:
@@ -334,21 +367,8 @@ def test_a_subscription_tells_when_the_write_is_settled(api: ServerProcess) -> N
     write = api.query('mutation { createProduct(title: "Watched", price: 1) { write { id } } }')
     number = write["createProduct"]["write"]["id"]
     document = "subscription ($id: ID!) { writeSettled(id: $id) { id status product { title } } }"
-    body = json.dumps({"query": document, "variables": {"id": number}}).encode()
-    with contextlib.closing(api.client()) as client:
-        status, stream = client.request(
-            "POST", "/graphql", body, {"Content-Type": "application/json", "Accept": "text/event-stream"}
-        )
-    assert status == 200
-    events = stream.decode().split("\n\n")
-    [data] = [event for event in events if event.startswith("event: next")]
-    settled = json.loads(data.partition("data: ")[2])
-    assert settled["data"]["writeSettled"] == {
-        "id": number,
-        "status": "APPLIED",
-        "product": {"title": "Watched"},
-    }
-    assert any(event.startswith("event: complete") for event in events)
+    settled = only_event(api, document, {"id": number})["writeSettled"]
+    assert settled == {"id": number, "status": "APPLIED", "product": {"title": "Watched"}}
 
 
 def test_the_queue_and_the_operations_routes_answer(api: ServerProcess) -> None:

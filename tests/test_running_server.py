@@ -7,7 +7,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from graphql_http_audits import failed_audits, missing
+from graphql_http_audits import failed_audits
+from npm_packages import missing
 from server_process import ServerProcess, wait_until
 
 from devkit.browser import find_chromium, visiting

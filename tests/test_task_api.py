@@ -241,8 +241,8 @@ def test_tasks_are_filtered_searched_and_paged_newest_first(api: ServerProcess) 
 @pytest.mark.parametrize(
     ("document", "part"),
     [
-        ("{ tasks(first: 501) { totalCount } }", "first is 501: give 1 to 500"),
-        ("{ entries(first: 0) { totalCount } }", "first is 0: give 1 to 500"),
+        ("{ tasks(first: 501) { totalCount } }", "first is 501: give 0 to 500"),
+        ("{ entries(first: -1) { totalCount } }", "first is -1: give 0 to 500"),
         ('{ tasks(after: "x") { totalCount } }', "after is 'x': give a whole number"),
         ('{ tasks(search: "%s") { totalCount } }' % ("x" * 201), "200 are the limit"),
         ('{ task(id: "x") { id } }', "id is 'x': give a whole number"),

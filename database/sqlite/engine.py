@@ -13,7 +13,7 @@ from sqlalchemy.engine import ExceptionContext
 from database.driver import DriverConnection
 from database.errors import StoreUnavailable
 
-_CACHE_KIB = 4 * 1024
+_CACHE_KIB = 1024  # of each of THREADS connections; the operating system caches the file for all of them
 _BUSY_SECONDS = 2
 # What says that a statement or a value is wrong, and not that the database cannot be used.
 _OF_OUR_OWN = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError)

@@ -38,7 +38,7 @@ class AccessControl:
         self.settings = settings
         self.table = table or Table()
         self.keys = KeyRing(settings, clock)
-        self._tries = KeyTries(self.keys.find, clock)
+        self._tries = KeyTries(self.keys.known, self.keys.find, clock)
         self._rate = rate_limit_of(settings)
         self._bodies = BodiesOfNobody(settings)
         self.ended = session.EndedSessions(settings.session_hours)

@@ -15,7 +15,7 @@ from access.caller import Way, current_caller, sender_of
 from access.control import AccessControl
 from access.session import csrf_token, session_secret
 from console import console, refused
-from gate import add_gate, permit_still_with, permit_with
+from gate import add_gate, permit_still_with
 from graphql_http import GraphQLView, Limits, wants_page
 from request_context import Context
 from rest_api import rest_api
@@ -59,7 +59,7 @@ def create_app(service: Service, access: AccessControl) -> Flask:
         limits=_graphql_limits(settings),
         max_streams=settings.max_streams,
         context=lambda asked: _context(service, asked),
-        permit=permit_with(access),
+        permit=access.permit,
         permit_still=permit_still_with(access),
         stream_holder=access.holder_of,
         csrf_token=lambda: csrf_token() if sender_of(request).way is Way.SESSION else "",

@@ -1,4 +1,4 @@
-"""Bodies that strangers send slowly, or by the megabyte: they hold few threads, and are not read for nothing."""
+"""What is read of the bodies that strangers send, and what not; test_slow_bodies.py has those that come slowly."""
 
 import contextlib
 import socket
@@ -11,7 +11,6 @@ import pytest
 from access_site import KEYS, SECRETS, Site, code_of, site_over
 from server_process import ServerProcess
 
-from access.at_once import AtOnce
 from access.roles import Role
 from settings import Settings
 
@@ -43,8 +42,8 @@ def slow_requests(server: ServerProcess, path: str, media_type: str, cookie: str
         for _ in range(SLOW):
             client = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), 10))
             client.sendall(
-                f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {media_type}\r\nCookie: {cookie}\r\n"
-                "Content-Length: 1000\r\n\r\na".encode()
+                f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nContent-Type: {media_type}\r\n"
+                f"Cookie: {cookie}\r\nContent-Length: 1000\r\n\r\na".encode()
             )
         yield
 
@@ -74,26 +73,6 @@ def test_slow_strangers_leave_threads_for_others(
             with contextlib.closing(server.client()) as client:
                 assert client.request("GET", asked, headers=headers)[0] == 200
             assert time.monotonic() - started < 5
-
-
-def test_who_finds_no_place_is_told_when_to_come_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(AtOnce, "take", lambda _self, _who: False)
-    answer = site.send("POST", "/webhook", json={"a": 1})
-    assert (answer.status_code, code_of(answer)) == (503, "SERVER_BUSY")
-    assert int(answer.headers["Retry-After"]) >= 1
-    # Whoever shows a key may hold threads.
-    assert site.send("POST", "/api/entries", Role.WRITE, json={"title": "x"}).status_code == 201
-
-
-def test_places_are_counted_for_all_and_for_each() -> None:
-    places = AtOnce(3, 2)
-    assert places.take("ann") and places.take("ann") and not places.take("ann")
-    assert places.take("bob") and not places.take("bob") and not places.take("eve")
-    places.give_back("ann")
-    assert places.take("eve")
-    for who in ("ann", "bob", "eve"):
-        places.give_back(who)
-    assert all(places.take(who) for who in ("x", "x", "y"))
 
 
 def test_a_form_without_a_session_is_refused_unread(site: Site) -> None:

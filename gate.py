@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from flask import Flask, Request, Response, redirect, request
+from werkzeug.exceptions import BadHost
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from access.bodies import with_bodies
@@ -41,6 +42,8 @@ def add_gate(app: Flask, access: AccessControl, session_secret: str) -> None:
         asked = _this_request()
         try:
             access.admit(asked)
+            if isinstance(asked.routing_exception, BadHost):
+                raise _bad_host(asked)
         except Refused as refused:
             if refused.status != 401 and (asked.endpoint or "").startswith(CONSOLE):
                 raise  # the console has a page for it
@@ -51,6 +54,13 @@ def add_gate(app: Flask, access: AccessControl, session_secret: str) -> None:
     app.register_error_handler(Refused, lambda refused: _answer(_this_request(), refused))
     access.bodies.answer_with(_answers_of(app))
     app.wsgi_app = with_bodies(with_headers(app.wsgi_app), access.bodies)  # type: ignore[method-assign, assignment]
+
+
+def _bad_host(asked: Request) -> Refused:
+    host = asked.environ.get("HTTP_HOST", "")
+    return Refused(
+        400, "BAD_REQUEST", f"The Host {host[:100]!r} is no name of a server: send the one of the URL"
+    )
 
 
 def _answers_of(app: Flask) -> Answer:
@@ -89,7 +99,9 @@ def _answer(asked: Request, refused: Refused) -> Response:
     if endpoint.startswith(CONSOLE) or (endpoint in _PAGES and _opens_a_page(asked)):
         return _page_answer(asked, refused)
     if is_rest(asked.path):
-        return problem_of(refused).answer()
+        answer = problem_of(refused).answer()
+        answer.headers["Cache-Control"] = "no-store"
+        return answer
     return answer_refusal(asked, refused)
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Request, Response, jsonify, request
 from graphql import GraphQLSchema
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import BadRequest, HTTPException
+from werkzeug.formparser import FormDataParser
 
 import tracing
 from access.caller import Way, current_caller, sender_of
@@ -97,8 +98,29 @@ def _in_trace(application: "WSGIApplication") -> "WSGIApplication":
     return answer
 
 
+class _FormParser(FormDataParser):
+    """Reads forms, and says why one cannot be read: by itself werkzeug takes it for an empty one."""
+
+    def parse(self, *given: Any, **named: Any) -> Any:
+        """The form as werkzeug gives it. Raises BadRequest."""
+        self.silent = False
+        try:
+            return super().parse(*given, **named)
+        except UnicodeDecodeError as error:
+            message = "The form has a text, or a file a name, that is not UTF-8: rename the file, or send it as UTF-8"
+            raise BadRequest(message) from error
+        except ValueError as error:
+            raise BadRequest(f"The form cannot be read: {error}") from error
+
+
+class _Request(Request):
+    form_data_parser_class = _FormParser
+
+
 class _Application(Flask):
     """Flask without its look, at every request, whether each function that it calls is a coroutine: none is."""
+
+    request_class = _Request
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         return func

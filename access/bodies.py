@@ -1,6 +1,5 @@
 """Reads request bodies within bounds, and closes the connection of a request whose body was not read."""
 
-import io
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,11 +19,24 @@ class Reader(Protocol):
         """Up to ``size`` bytes of the body; fewer only at its end."""
 
 
-class Body(io.RawIOBase):
+class Body:
     """The body of one request, in place of the server's ``wsgi.input``."""
 
+    __slots__ = (
+        "_left",
+        "_reader",
+        "environ",
+        "group",
+        "is_back",
+        "is_read",
+        "peer",
+        "piece_started",
+        "refused",
+        "started",
+        "stream",
+    )
+
     def __init__(self, environ: "WSGIEnvironment", reader: Reader) -> None:
-        super().__init__()
         announced = environ.get("CONTENT_LENGTH") or ""
         self.environ = environ
         self.stream: Any = environ["wsgi.input"]
@@ -41,29 +53,21 @@ class Body(io.RawIOBase):
         self._reader = reader
         self._left = int(announced) if announced.isascii() and announced.isdigit() else None
 
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
     def read(self, size: int | None = -1, /) -> bytes:
         """Up to ``size`` bytes, and no more than one piece; all of them where no size is given. Raises Refused."""
         if size is None or size < 0:
-            return self.readall()
+            return b"".join(iter(lambda: self.read(PIECE_BYTES), b""))
         size = min(size, PIECE_BYTES if self._left is None else min(PIECE_BYTES, self._left))
         if not size or self.is_read:
             return b""
         piece = self._reader.read(self, size)
-        if self._left is not None:
+        if self._left is None:
+            self.is_read = len(piece) < size
+        else:
+            # A body that breaks off before its announced end leaves a connection that is of no use.
             self._left -= len(piece)
-        # A body that breaks off before its announced end leaves a connection that is of no use.
-        self.is_read = self._left == 0 if self._left is not None else len(piece) < size
+            self.is_read = self._left == 0
         return piece
-
-    def readinto(self, buffer: Any, /) -> int:
-        """Read into a buffer what ``read`` would return."""
-        piece = self.read(len(buffer))
-        buffer[: len(piece)] = piece
-        return len(piece)
 
 
 def with_bodies(application: "WSGIApplication", reader: Reader) -> "WSGIApplication":
@@ -83,6 +87,11 @@ def with_bodies(application: "WSGIApplication", reader: Reader) -> "WSGIApplicat
                 headers.append(("Connection", "close"))
             return start_response(status, headers, *more)
 
-        return application(environ, start)
+        try:
+            return application(environ, start)
+        finally:
+            del environ[
+                "wsgi.input"
+            ]  # the two refer to each other, which only the garbage collector would end
 
     return answer

@@ -1,23 +1,27 @@
 """Lets each request pass or answers it with its refusal, in the form of its place: page, problem or GraphQL error."""
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from flask import Flask, Request, Response, after_this_request, redirect, request
+from flask import Flask, Request, Response, redirect, request
+from werkzeug.exceptions import BadHost
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from access.caller import current_caller
+from access.bodies import with_bodies
 from access.control import CONSOLE, AccessControl, install
 from access.cors import allow_origins
+from access.ending import Answer
 from access.headers import with_headers
 from access.local_paths import local_path
 from access.refusal import Refused
-from access.roles import Role
 from access.session import use_sessions
-from graphql_http import HttpRefusal, RequestError, answer_refusal, wants_page
-from graphql_http.body import read_on
-from rest_api import Problem, is_rest
+from graphql_http import RequestError, answer_refusal, wants_page
+from rest_api import is_rest, problem_of
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 SIGN_IN = "/sign-in"
 _PAGES = ("graphql",)  # endpoints that browsers open, beside the console's
@@ -38,43 +42,47 @@ def add_gate(app: Flask, access: AccessControl, session_secret: str) -> None:
 
     @app.before_request
     def _admit() -> Response | None:
-        asked = request._get_current_object()  # type: ignore[attr-defined]  # the proxy costs at each look
+        asked = _this_request()
         try:
             access.admit(asked)
+            if isinstance(asked.routing_exception, BadHost):
+                raise _bad_host(asked)
         except Refused as refused:
-            if not _body_is_read(asked, refused):
-                after_this_request(_with_end)
             if refused.status != 401 and (asked.endpoint or "").startswith(CONSOLE):
                 raise  # the console has a page for it
             return _answer(asked, refused)
         return Response(status=204) if access.asks_only(asked) else None
 
-    app.wsgi_app = with_headers(app.wsgi_app)  # type: ignore[method-assign, assignment]
+    # What is raised where a body is read; blueprints answer it in their own form.
+    app.register_error_handler(Refused, lambda refused: _answer(_this_request(), refused))
+    access.bodies.answer_with(_answers_of(app))
+    app.wsgi_app = with_bodies(with_headers(app.wsgi_app), access.bodies)  # type: ignore[method-assign, assignment]
 
 
-def _body_is_read(asked: Request, refused: Refused) -> bool:
-    """Read on what a holder of a key sends; of nobody it is read already, unless it was refused for its body."""
-    if current_caller().role > Role.NOBODY:
-        return read_on(asked.environ, 2 * (asked.max_content_length or 0))
-    return refused.status not in (413, 503)
+def _bad_host(asked: Request) -> Refused:
+    host = asked.environ.get("HTTP_HOST", "")
+    return Refused(
+        400, "BAD_REQUEST", f"The Host {host[:100]!r} is no name of a server: send the one of the URL"
+    )
 
 
-def _with_end(answer: Response) -> Response:
-    """Say that the connection ends: a client that would send its next request on it would lose it."""
-    answer.headers["Connection"] = "close"
+def _answers_of(app: Flask) -> Answer:
+    """Answers requests in the place of their own threads, which wait for what does not come."""
+
+    def answer(environ: Mapping[str, Any], refused: Refused) -> tuple[int, list[tuple[str, str]], bytes]:
+        own = {name: value for name, value in environ.items() if name != "werkzeug.request"}
+        started: list[tuple[str, list[tuple[str, str]]]] = []
+
+        def respond(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+            with app.request_context(environ):
+                made = app.finalize_request(app.handle_user_exception(refused), from_error_handler=True)
+            return made(environ, start_response)
+
+        body = b"".join(with_headers(respond)(own, lambda *given: started.append(given[:2])))  # type: ignore[arg-type]
+        status, headers = started[0]
+        return int(status.partition(" ")[0]), [*headers, ("Connection", "close")], body
+
     return answer
-
-
-def permit_with(access: AccessControl) -> Callable[[Request, str, Collection[str]], None]:
-    """What GraphQLView calls before it runs an operation."""
-
-    def permit(asked: Request, operation: str, fields: Collection[str]) -> None:
-        try:
-            access.permit(asked, operation, fields)
-        except Refused as refused:
-            raise _graphql_refusal(refused) from refused
-
-    return permit
 
 
 def permit_still_with(access: AccessControl) -> Callable[[Request, str, Collection[str]], None]:
@@ -94,8 +102,10 @@ def _answer(asked: Request, refused: Refused) -> Response:
     if endpoint.startswith(CONSOLE) or (endpoint in _PAGES and _opens_a_page(asked)):
         return _page_answer(asked, refused)
     if is_rest(asked.path):
-        return Problem(refused.status, refused.code, refused.message, headers=refused.headers).answer()
-    return answer_refusal(asked, _graphql_refusal(refused))
+        answer = problem_of(refused).answer()
+        answer.headers["Cache-Control"] = "no-store"
+        return answer
+    return answer_refusal(asked, refused)
 
 
 def _page_answer(asked: Request, refused: Refused) -> Response:
@@ -121,5 +131,5 @@ def _opens_a_page(asked: Request) -> bool:
     return asked.method in ("GET", "HEAD") and wants_page(asked.headers.get("Accept"))
 
 
-def _graphql_refusal(refused: Refused) -> HttpRefusal:
-    return HttpRefusal(refused.status, refused.message, refused.code, tuple(refused.headers))
+def _this_request() -> Request:
+    return request._get_current_object()  # type: ignore[attr-defined, no-any-return]  # each look at it costs

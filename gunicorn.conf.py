@@ -11,6 +11,7 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
+import gunicorn.http.wsgi
 import gunicorn.util
 import gunicorn.workers.gthread
 
@@ -90,6 +91,7 @@ def post_worker_init(worker: Any) -> None:
 
     signal.signal(signal.SIGTERM, announce_and_stop)
     gunicorn.util.write_error = _write_error
+    _close_where_the_application_says_so()
     _wait_for_no_stranger()
 
 
@@ -107,6 +109,18 @@ def _wait_for_no_stranger() -> None:
     """
     gunicorn.workers.gthread.DEFAULT_WORKER_DATA_TIMEOUT = 0.5
     gunicorn.util.close_graceful = partial(gunicorn.util.close_graceful, timeout=0.001)
+
+
+def _close_where_the_application_says_so() -> None:
+    """Let an answer with ``Connection: close`` close: gunicorn drops the header, and says that it keeps alive."""
+    process_headers = gunicorn.http.wsgi.Response.process_headers
+
+    def process(response: Any, headers: list[tuple[str, str]]) -> None:
+        process_headers(response, headers)
+        if ("Connection", "close") in headers:
+            response.force_close()
+
+    gunicorn.http.wsgi.Response.process_headers = process
 
 
 def _write_error(client: socket.socket, status: int, reason: str, message: str) -> None:

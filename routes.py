@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Request, Response, jsonify, request
 from graphql import GraphQLSchema
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import BadRequest, HTTPException
+from werkzeug.formparser import FormDataParser
 
 import tracing
 from access.caller import Way, current_caller, sender_of
 from access.control import AccessControl
 from access.session import csrf_token, session_secret
 from console import console, refused
-from gate import add_gate, permit_still_with, permit_with
+from gate import add_gate, permit_still_with
 from graphql_http import GraphQLView, Limits, wants_page
 from request_context import Context
 from rest_api import rest_api
@@ -37,6 +38,7 @@ def create_app(service: Service, access: AccessControl) -> Flask:
     Raises StoreError when the secret of the sessions cannot be kept.
     """
     app = _Application(__name__)
+    app.url_map.merge_slashes = False  # a path with // is another path: a redirect is no answer for a program
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = _ASSET_SECONDS
     settings, schema = service.settings, build_schema().graphql_schema
 
@@ -59,7 +61,7 @@ def create_app(service: Service, access: AccessControl) -> Flask:
         limits=_graphql_limits(settings),
         max_streams=settings.max_streams,
         context=lambda asked: _context(service, asked),
-        permit=permit_with(access),
+        permit=access.permit,
         permit_still=permit_still_with(access),
         stream_holder=access.holder_of,
         csrf_token=lambda: csrf_token() if sender_of(request).way is Way.SESSION else "",
@@ -96,8 +98,29 @@ def _in_trace(application: "WSGIApplication") -> "WSGIApplication":
     return answer
 
 
+class _FormParser(FormDataParser):
+    """Reads forms, and says why one cannot be read: by itself werkzeug takes it for an empty one."""
+
+    def parse(self, *given: Any, **named: Any) -> Any:
+        """The form as werkzeug gives it. Raises BadRequest."""
+        self.silent = False
+        try:
+            return super().parse(*given, **named)
+        except UnicodeDecodeError as error:
+            message = "The form has a text, or a file a name, that is not UTF-8: rename the file, or send it as UTF-8"
+            raise BadRequest(message) from error
+        except ValueError as error:
+            raise BadRequest(f"The form cannot be read: {error}") from error
+
+
+class _Request(Request):
+    form_data_parser_class = _FormParser
+
+
 class _Application(Flask):
     """Flask without its look, at every request, whether each function that it calls is a coroutine: none is."""
+
+    request_class = _Request
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         return func

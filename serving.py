@@ -122,6 +122,7 @@ def _granian_worker(*arguments: Any, **options: Any) -> None:
     """Granian's own worker; what it leaves undone at its end is done here, since no atexit runs there."""
     from granian.server.mp import MPServer
 
+    _tell_application_through_what_it_answers()
     _stop_with_parent()
     wake_main_thread_on_signals(_announce_stop)
     try:
@@ -130,6 +131,30 @@ def _granian_worker(*arguments: Any, **options: Any) -> None:
         import app
 
         app.stop()
+
+
+def _tell_application_through_what_it_answers() -> None:
+    """Put what Granian answers a request through into the environment of the request.
+
+    With it another thread can answer while the request's own thread waits in Rust for a body (``access/ending.py``).
+    """
+    from granian.server import mp
+
+    from access.ending import PROTOCOL
+
+    workers: Any = mp
+    wrap = workers._wsgi_call_wrap
+
+    def wrap_and_tell(*arguments: Any, **options: Any) -> Callable[[Any, dict[str, Any]], Any]:
+        answer = wrap(*arguments, **options)
+
+        def call(protocol: Any, scope: dict[str, Any]) -> Any:
+            scope[PROTOCOL] = protocol
+            return answer(protocol, scope)
+
+        return call
+
+    workers._wsgi_call_wrap = wrap_and_tell
 
 
 def _stop_with_parent() -> None:

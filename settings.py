@@ -154,6 +154,9 @@ class Settings:
     introspection: str = _setting(
         "on", "`off` turns introspection, suggestions and GraphiQL off", choices=("on", "off")
     )
+    body_seconds: int = _setting(
+        30, "seconds for each 64 KiB of a request body before 408 is answered", least=1, most=3600
+    )
     max_body_bytes: int = _setting(4 << 20, "bytes of a request body", least=1)
     upload_max_bytes: int = _setting(
         32 << 20, "bytes of a file of products that is uploaded", least=1, most=1 << 40

@@ -1,71 +1,97 @@
-"""Reads the bodies that nobody sends, so few at a time that slow ones leave threads for everybody else.
+"""Reads request bodies within bounds, and closes the connection of a request whose body was not read."""
 
-No HTTP server limits how long a body may take, and the thread that reads one waits for its end. Whoever has a key may
-hold threads; strangers may hold some.
-"""
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Protocol
 
-from io import BytesIO
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-from flask import Request
+    from access.refusal import Refused
 
-from access.at_once import AtOnce
-from access.refusal import Refused
-from access.session import FORM_TYPES
-from access.slowing import place_of
-from graphql_http.body import BodyBroken, BodyTooLong, read_body
-from settings import Settings
-
-_RETRY_AFTER_SECONDS = 2
+PIECE_BYTES = 64 << 10
+"""A body is read in pieces of this size, each of which has the deadline."""
 
 
-class BodiesOfNobody:
-    """Reads bodies whole, before anything is done with them; may be used from any number of threads."""
+class Reader(Protocol):
+    """Reads pieces of bodies; raises Refused where one comes too slowly."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Of the threads that waiting requests and event streams leave, strangers get about seven in eight.
-
-        Webhooks get more of them, because one server sends many at a time; forms keep theirs, so that people can
-        sign in meanwhile, and one address gets half of those.
-        """
-        left = settings.threads - settings.max_waiters - settings.max_streams
-        webhooks, forms = max(1, left * 5 // 8), max(1, left // 4)
-        self._webhooks = AtOnce(webhooks, webhooks)
-        self._forms = AtOnce(forms, max(1, forms // 2))
-
-    def read(self, asked: Request) -> None:
-        """Read the body, up to ``max_content_length``; who looks at it afterwards need not wait.
-
-        Raises Refused where too many are being read, and for a body that did not come whole or is too long.
-        """
-        environ = asked.environ
-        if environ.get("CONTENT_LENGTH") in (None, "", "0") and "HTTP_TRANSFER_ENCODING" not in environ:
-            return
-        places = self._forms if asked.mimetype in FORM_TYPES else self._webhooks
-        who = place_of(asked.remote_addr or "")
-        if not places.take(who):
-            raise _busy()
-        try:
-            body = _whole_body(asked)
-        finally:
-            places.give_back(who)
-        environ["wsgi.input"], environ["CONTENT_LENGTH"] = BytesIO(body), str(len(body))
+    def read(self, body: "Body", size: int) -> bytes:
+        """Up to ``size`` bytes of the body; fewer only at its end."""
 
 
-def _whole_body(asked: Request) -> bytes:
-    limit = asked.max_content_length or 0
-    try:
-        return read_body(asked.environ, limit)
-    except BodyTooLong as error:
-        raise Refused(
-            413, "BODY_TOO_LARGE", f"The body has {error}, and {limit} is the limit: send less"
-        ) from error
-    except BodyBroken as error:
-        raise Refused(400, "BAD_REQUEST", f"{error}: send it again") from error
+class Body:
+    """The body of one request, in place of the server's ``wsgi.input``."""
 
-
-def _busy() -> Refused:
-    message = (
-        "As many requests without a key send their bodies at this moment as may, in all or from this address: "
-        f"try again in {_RETRY_AFTER_SECONDS} s"
+    __slots__ = (
+        "_left",
+        "_reader",
+        "environ",
+        "group",
+        "is_back",
+        "is_read",
+        "peer",
+        "piece_started",
+        "refused",
+        "started",
+        "stream",
     )
-    return Refused(503, "SERVER_BUSY", message, (("Retry-After", str(_RETRY_AFTER_SECONDS)),))
+
+    def __init__(self, environ: "WSGIEnvironment", reader: Reader) -> None:
+        announced = environ.get("CONTENT_LENGTH") or ""
+        self.environ = environ
+        self.stream: Any = environ["wsgi.input"]
+        self.peer: str = environ.get("REMOTE_ADDR", "")  # of the connection, whatever a proxy says
+        self.group = ""
+        """The callers with whom this one shares its places; set at the first read."""
+        self.started = self.piece_started = 0.0
+        self.refused: Refused | None = None
+        """Why reading was ended from outside."""
+        self.is_back = True
+        """Whether no thread waits for a piece."""
+        self.is_read = False
+        """Whether the whole body was read: what comes next on the connection is the next request."""
+        self._reader = reader
+        self._left = int(announced) if announced.isascii() and announced.isdigit() else None
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Up to ``size`` bytes, and no more than one piece; all of them where no size is given. Raises Refused."""
+        if size is None or size < 0:
+            return b"".join(iter(lambda: self.read(PIECE_BYTES), b""))
+        size = min(size, PIECE_BYTES if self._left is None else min(PIECE_BYTES, self._left))
+        if not size or self.is_read:
+            return b""
+        piece = self._reader.read(self, size)
+        if self._left is None:
+            self.is_read = len(piece) < size
+        else:
+            # A body that breaks off before its announced end leaves a connection that is of no use.
+            self._left -= len(piece)
+            self.is_read = self._left == 0
+        return piece
+
+
+def with_bodies(application: "WSGIApplication", reader: Reader) -> "WSGIApplication":
+    """The application, whose requests read their bodies through ``reader``.
+
+    An answer to a request whose body was not read to its end says that the connection closes: what follows on it could
+    be the rest of the body or the next request, and a client that waits for an answer to that would wait in vain.
+    """
+
+    def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if environ.get("CONTENT_LENGTH") in (None, "", "0") and "HTTP_TRANSFER_ENCODING" not in environ:
+            return application(environ, start_response)
+        body = environ["wsgi.input"] = Body(environ, reader)
+
+        def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Callable[[bytes], object]:
+            if not body.is_read:
+                headers.append(("Connection", "close"))
+            return start_response(status, headers, *more)
+
+        try:
+            return application(environ, start)
+        finally:
+            del environ[
+                "wsgi.input"
+            ]  # the two refer to each other, which only the garbage collector would end
+
+    return answer

@@ -1,7 +1,8 @@
 """Knows who sent the request that is being answered."""
 
+from collections.abc import Mapping
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from flask import Request, request
 
@@ -34,7 +35,12 @@ def current_caller() -> Caller:
 
 def sender_of(asked: Request) -> Sender:
     """Who sent this request, and how that was shown."""
-    found: Sender = asked.environ.get(_KEY, _UNKNOWN)
+    return sender_in(asked.environ)
+
+
+def sender_in(environ: Mapping[str, Any]) -> Sender:
+    """Who sent the request with this WSGI environment."""
+    found: Sender = environ.get(_KEY, _UNKNOWN)
     return found
 
 

@@ -7,7 +7,6 @@ from functools import lru_cache
 from flask import Flask, Request, current_app, request
 
 from access import session
-from access.bodies import BodiesOfNobody
 from access.caller import Sender, Way, current_caller, sender_of, set_sender
 from access.cors import check_origins, is_preflight, origins_of
 from access.key_ring import KeyRing
@@ -16,6 +15,7 @@ from access.opening import anonymous_role, is_loopback
 from access.rate import rate_limit_of
 from access.refusal import Refused, too_many, unauthenticated
 from access.roles import Caller, Role
+from access.slow_bodies import SlowBodies
 from access.slowing import KeyTries, TooManyTries, place_of
 from access.table import UNASKED, UNCOUNTED, Table
 from settings import Settings
@@ -39,9 +39,9 @@ class AccessControl:
         self.settings = settings
         self.table = table or Table()
         self.keys = KeyRing(settings, clock)
-        self._tries = KeyTries(self.keys.find, clock)
+        self._tries = KeyTries(self.keys.known, self.keys.find, clock)
         self._rate = rate_limit_of(settings)
-        self._bodies = BodiesOfNobody(settings)
+        self.bodies = SlowBodies(settings)
         self.ended = session.EndedSessions(settings.session_hours)
         self._anonymous = {
             True: Sender(Caller(None, anonymous_role(settings, has_keys=True))),
@@ -77,8 +77,8 @@ class AccessControl:
         needed = self.table.of_route(method, rule)
         if sender.caller.role < needed:
             raise _not_enough(sender.caller, needed, f"{method} {asked.path[:200]}")
-        if method not in _SAFE_METHODS:
-            self._check_unsafe(asked, sender)
+        if method not in _SAFE_METHODS and _needs_token(asked, sender) and not session.carries_token(asked):
+            raise _wrong_token()
 
     def asks_only(self, asked: Request) -> bool:
         """Whether this is a browser's preflight: it shows no key, counts against no limit, and runs nothing."""
@@ -144,15 +144,6 @@ class AccessControl:
         if seconds := self._rate.seconds_to_wait(who):
             message = f"More requests than {self._rate.text} came from the {who}: try again in {seconds} s"
             raise too_many("RATE_LIMITED", message, seconds)
-
-    def _check_unsafe(self, asked: Request, sender: Sender) -> None:
-        needs_token = _needs_token(asked, sender)
-        if needs_token and not session.has_token():
-            raise _wrong_token()
-        if sender.caller.role < Role.READ:
-            self._bodies.read(asked)
-        if needs_token and not session.carries_token(asked):
-            raise _wrong_token()
 
 
 def install(access: AccessControl, app: Flask) -> None:

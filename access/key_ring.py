@@ -42,15 +42,15 @@ class KeyRing:
         self.had_keys = bool(self._keys)
         """Whether there was a key at any time since the start: then the server is not open, also without any."""
 
+    def known(self, secret: str) -> Key | None:
+        """The key with this secret, as of the last look at the file."""
+        return find_key(self._keys, hash_of(secret))
+
     def find(self, secret: str) -> Key | None:
-        """The key with this secret, also if it was added just now."""
-        hashed = hash_of(secret)
-        found = find_key(self._keys, hashed)
-        if found is None:
-            self._look_again = 0.0
-            self.refresh()
-            found = find_key(self._keys, hashed)
-        return found
+        """The key with this secret, also if it was added just now: looks at the file."""
+        self._look_again = 0.0
+        self.refresh()
+        return self.known(secret)
 
     def named(self, name: str) -> Key | None:
         """The key of this name."""

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 
+from graphql_http.errors import HttpRefusal
 
-class Refused(Exception):
+
+class Refused(HttpRefusal):
     """A request that is not answered; who raises it does not know in which form the refusal leaves."""
 
     def __init__(self, status: int, code: str, message: str, headers: Sequence[tuple[str, str]] = ()) -> None:
-        super().__init__(message)
-        self.status, self.code, self.message, self.headers = status, code, message, headers
+        super().__init__(status, message, code, tuple(headers))
+        self.code, self.message = code, message
 
 
 def unauthenticated(message: str) -> Refused:

@@ -156,13 +156,11 @@ def csrf_token() -> str:
     return token
 
 
-def has_token() -> bool:
-    """Whether the request's session has a token at all; no form is read for that."""
-    return "HTTP_COOKIE" in request.environ and "csrf" in session
-
-
 def carries_token(asked: Request) -> bool:
-    """Whether the request carries the token of its session; a form is read for it, up to the limit of the request."""
+    """Whether the request carries the token of its session.
+
+    A form is read for it, up to the limit of the request, unless the session has no token at all.
+    """
     expected: Any = session.get("csrf")
     if expected is None:
         return False

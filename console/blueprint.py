@@ -98,11 +98,8 @@ def _answer_error(error: Exception) -> Response:
             return refused(f"The database cannot be used now: {error}", 503)
         case RequestEntityTooLarge():
             most = request.max_content_length or 0
-            is_read = read_on(request.environ, 2 * most)
-            answer = refused(f"What was sent is too long: {most:,} bytes are the limit", 413)
-            if not is_read:  # a client that would send its next request on this connection would lose it
-                answer.headers["Connection"] = "close"
-            return answer
+            read_on(request.environ, 2 * most)
+            return refused(f"What was sent is too long: {most:,} bytes are the limit", 413)
         case HTTPException(code=int(status)) if status < 500:
             return refused(error.description or error.name, status)
     _log.error("a page could not be made", exc_info=error)

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from flask import Response
 from werkzeug.exceptions import HTTPException
 
+from access.refusal import Refused
 from database.errors import StoreError
 from tasks.registry import Refusal, TaskRefused
 from tasks.task import MoveNotAllowed
@@ -87,6 +88,8 @@ def problem_of(error: Exception) -> Problem:
     match error:
         case Problem():
             return error
+        case Refused():
+            return Problem(error.status, error.code, error.message, headers=error.headers)
         case TaskRefused():
             return refusal(error, {})
         case MoveNotAllowed():

@@ -1,18 +1,25 @@
-"""Bodies that strangers send slowly, or by the megabyte: they hold few threads, and are not read for nothing."""
+"""What is read of the bodies that strangers send, and what not; test_slow_bodies.py has those that come slowly."""
 
 import contextlib
 import socket
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from access_site import KEYS, SECRETS, Site, code_of, site_over
-from server_process import ServerProcess
+from flask import Request
+from server_process import ServerProcess, wait_until
 
-from access.at_once import AtOnce
-from access.roles import Role
+from access.bodies import Body
+from access.caller import Sender, set_sender
+from access.refusal import Refused
+from access.roles import Caller, Role
+from access.slow_bodies import SlowBodies
 from settings import Settings
 
 pytestmark = pytest.mark.one_database("what is read of a body, before any database")
@@ -43,8 +50,8 @@ def slow_requests(server: ServerProcess, path: str, media_type: str, cookie: str
         for _ in range(SLOW):
             client = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), 10))
             client.sendall(
-                f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {media_type}\r\nCookie: {cookie}\r\n"
-                "Content-Length: 1000\r\n\r\na".encode()
+                f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nContent-Type: {media_type}\r\n"
+                f"Cookie: {cookie}\r\nContent-Length: 1000\r\n\r\na".encode()
             )
         yield
 
@@ -76,24 +83,72 @@ def test_slow_strangers_leave_threads_for_others(
             assert time.monotonic() - started < 5
 
 
-def test_who_finds_no_place_is_told_when_to_come_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(AtOnce, "take", lambda _self, _who: False)
-    answer = site.send("POST", "/webhook", json={"a": 1})
-    assert (answer.status_code, code_of(answer)) == (503, "SERVER_BUSY")
-    assert int(answer.headers["Retry-After"]) >= 1
-    # Whoever shows a key may hold threads.
-    assert site.send("POST", "/api/entries", Role.WRITE, json={"title": "x"}).status_code == 201
+class Reading:
+    """A thread that reads a body from a socket on which nothing comes, as gunicorn reads it."""
+
+    def __init__(self, bodies: SlowBodies, name: str | None, media_type: str = "application/json") -> None:
+        self.client, self.server = socket.socketpair()
+        self.outcome: bytes | Refused | None = None
+        self.environ: dict[str, Any] = {"CONTENT_LENGTH": "9", "CONTENT_TYPE": media_type}
+        self.environ |= {"wsgi.input": self, "gunicorn.socket": self.server, "REMOTE_ADDR": "10.0.0.1"}
+        set_sender(Request(self.environ), Sender(Caller(name, Role.READ)))
+        self._body = Body(self.environ, bodies)
+        self._begun = threading.Event()
+        self.thread = threading.Thread(target=self._read)
+
+    def read(self, size: int) -> bytes:
+        self._begun.set()
+        return self.server.recv(size)
+
+    def start(self) -> "Reading":
+        """Return when it waits, or was refused."""
+        self.thread.start()
+        assert self._begun.wait(30)
+        return self
+
+    def end(self) -> None:
+        """Let the body come, where it is still waited for."""
+        with contextlib.suppress(OSError):
+            self.client.sendall(b"123456789")
+        self.thread.join()
+        self.client.close()
+        self.server.close()
+
+    def _read(self) -> None:
+        try:
+            self.outcome = self._body.read(9)
+        except Refused as refused:
+            self.outcome = refused
+        self._begun.set()
 
 
-def test_places_are_counted_for_all_and_for_each() -> None:
-    places = AtOnce(3, 2)
-    assert places.take("ann") and places.take("ann") and not places.take("ann")
-    assert places.take("bob") and not places.take("bob") and not places.take("eve")
-    places.give_back("ann")
-    assert places.take("eve")
-    for who in ("ann", "bob", "eve"):
-        places.give_back(who)
-    assert all(places.take(who) for who in ("x", "x", "y"))
+def statuses(readings: list[Reading]) -> Counter[int]:
+    """How many of them were refused, by status; under 200 those whose bodies came."""
+    ended = [reading.outcome for reading in readings if reading.outcome is not None]
+    return Counter(outcome.status if isinstance(outcome, Refused) else 200 for outcome in ended)
+
+
+def test_slow_bodies_have_places_for_each_caller_and_for_all_of_them() -> None:
+    bodies = SlowBodies(Settings())  # of 8 threads: 4 each, 2 for forms, 7 in all
+    strangers = [Reading(bodies, None).start() for _ in range(6)]
+    forms = [Reading(bodies, None, FORM).start() for _ in range(3)]
+    of_ann = [Reading(bodies, "ann").start() for _ in range(6)]
+    everybody = [*strangers, *forms, *of_ann]
+    wait_until(lambda: statuses(everybody).total() >= len(everybody) - 7)
+    assert (statuses(of_ann), statuses(strangers + forms)) == ({503: 2}, {503: 6})  # keys come first
+    for reading in everybody:
+        reading.end()
+    assert statuses(everybody) == {503: 8, 200: 7}
+
+
+def test_a_body_whose_reading_cannot_be_ended_leaves_half_of_the_threads_to_others() -> None:
+    bodies = SlowBodies(Settings(threads=8, max_waiters=1, max_streams=1), lambda _: False)
+    of_ann = [Reading(bodies, "ann").start() for _ in range(6)]
+    wait_until(lambda: statuses(of_ann) == {503: 2})
+    of_bob = Reading(bodies, "bob").start()
+    for reading in (*of_ann, of_bob):
+        reading.end()
+    assert statuses([*of_ann, of_bob]) == {503: 2, 200: 5}
 
 
 def test_a_form_without_a_session_is_refused_unread(site: Site) -> None:

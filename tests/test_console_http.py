@@ -187,6 +187,32 @@ def test_a_file_that_is_too_long_is_refused(make_server: MakeServer) -> None:
     visitor.http.close()
 
 
+@pytest.mark.one_database("it never comes to the database")
+@pytest.mark.parametrize(
+    ("form", "reason"),
+    [
+        (
+            b'--x\r\nContent-Disposition: form-data; name="file"; filename="\xe9t\xe9.csv"\r\n\r\n',
+            "is not UTF-8",
+        ),
+        (b"--x\r\nContent-Type: text/csv\r\n\r\n", "cannot be read: Missing Content-Disposition"),
+    ],
+)
+def test_an_upload_that_cannot_be_read_is_refused_with_the_reason(
+    visitor: ConsoleClient, form: bytes, reason: str
+) -> None:
+    visitor.get("/")
+    token = f'--x\r\nContent-Disposition: form-data; name="csrf_token"\r\n\r\n{visitor.token}\r\n'.encode()
+    answer = visitor.http.post(
+        "/products/upload",
+        content=token + form + b"title,price\nLamp,1\n\r\n--x--\r\n",
+        headers={"Content-Type": "multipart/form-data; boundary=x"},
+    )
+    assert answer.status_code == 400
+    assert reason in answer.text
+    assert "token" not in answer.text.partition("<main")[2]
+
+
 EVIL_CELLS = ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\uff1d1", "=cmd|' /C calc'!A0"]
 
 

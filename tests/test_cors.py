@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from access_site import KEYS, SECRETS, Site, bearer, site_over
-from graphql_http_audits import missing
+from npm_packages import missing
 from playwright.sync_api import Error, Page
 from server_process import ServerProcess, free_port
 

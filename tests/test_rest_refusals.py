@@ -289,6 +289,29 @@ def test_no_host_header_is_answered_with_an_error_of_the_server(
         assert answer.status in (202, 400)
 
 
+@pytest.mark.one_database("it never comes to the database")
+@pytest.mark.parametrize("kind", ["granian", "gunicorn"])
+def test_a_host_or_a_path_that_cannot_be_is_refused_in_the_form_of_its_place(
+    make_server: Callable[..., ServerProcess], kind: str
+) -> None:
+    server = make_server(SERVER=kind, ALLOW_ANONYMOUS="write").start()
+    for host in ("x" * 300, "x" * 64 + ".com", "a..b"):
+        for method, path in (
+            ("GET", "/api/entries"),
+            ("POST", "/webhook"),
+            ("GET", "/health"),
+            ("GET", "/api/no"),
+        ):
+            refused = problem(rest(server, method, path, Host=host), 400, "BAD_REQUEST")
+            assert host[:60] in refused["detail"]
+        answer = rest(server, "GET", "/products", Host=host, Accept="text/html")
+        assert (answer.status, answer.body["errors"][0]["extensions"]["code"]) == (400, "BAD_REQUEST")
+    for method, path in (("GET", "/api//entries"), ("POST", "/api//entries"), ("GET", "/api/entries//1")):
+        problem(rest(server, method, path), 404, "NOT_FOUND")
+    assert rest(server, "GET", "/task-types//pause").status == 404
+    assert "ERROR" not in server.log
+
+
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),

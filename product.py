@@ -185,7 +185,7 @@ def check_price(field: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
         raise _wrong_type(field, value, "a number")
     try:
-        price = Decimal(value.strip()) if isinstance(value, str) else Decimal(value)
+        price = _decimal_of(value) if isinstance(value, str) else Decimal(value)
     except InvalidOperation:
         raise _wrong_type(field, value, "a number") from None
     if not price.is_finite():
@@ -279,6 +279,12 @@ def _price_of_float(field: str, value: float) -> int:
     if minor / 100 != value:
         raise _too_many_decimals(field, value)
     return minor
+
+
+def _decimal_of(text: str) -> Decimal:
+    if "_" in text:  # Python takes 1_000 for a number; nobody else does
+        raise InvalidOperation
+    return Decimal(text.strip())
 
 
 def _check_price_range(field: str, price: float | Decimal, value: Any) -> None:

@@ -12,6 +12,7 @@ from console.forms import Form, Refusal, again, given, without_name
 from console.lists import Filters, filters_of, known_id, refused_list
 from database.products import ProductFilter, ProductOrder
 from graphql_http import RequestError
+from graphql_http.json_rules import finite
 from product import FieldProblem, Product
 from product_pages import check_price_bound, products_page
 from product_requests import Answer, UserError
@@ -201,7 +202,7 @@ def _value(name: str, text: str | None) -> Any:
     if text is None or name not in ("rating_rate", "rating_count"):
         return text
     try:
-        return int(text) if name == "rating_count" else float(text)
+        return int(text) if name == "rating_count" else finite(text)
     except ValueError:
         return text
 

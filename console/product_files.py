@@ -1,8 +1,10 @@
 """Takes product files in and gives the selected products out: uploads and exports."""
 
+import os
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from flask import Blueprint, Response, abort, request
@@ -72,10 +74,7 @@ def _taken_in(service: Service, context: Context, file: FileStorage | None, key:
         raise TextFileError(f"The form's key has {len(key):,} characters: open the form again")
     if file is None or not file.filename:
         raise TextFileError("No file was chosen: choose a JSON, JSONL or CSV file of products")
-    suffix = Path(file.filename).suffix.lower()
-    with tempfile.TemporaryDirectory(prefix="afterwrite-upload-") as folder:
-        path = Path(folder) / f"upload{suffix if suffix in _SUFFIXES else ''}"
-        file.save(path)
+    with kept_while_read(file) as path:
         if (size := path.stat().st_size) > service.settings.upload_max_bytes:
             most = service.settings.upload_max_bytes
             raise TextFileError(
@@ -85,3 +84,27 @@ def _taken_in(service: Service, context: Context, file: FileStorage | None, key:
             return take_in(service.queue, path, key, context.by)
         except TextFileError as error:
             raise TextFileError(str(error).replace(str(path), file.filename[:100])) from error
+
+
+@contextmanager
+def kept_while_read(file: FileStorage) -> Iterator[Path]:
+    """The path of an uploaded file, which is removed at the end, also where no descriptor is left.
+
+    Removing one file needs no descriptor; removing a folder does. Raises TextFileError where it cannot be stored.
+    """
+    suffix = Path(file.filename or "").suffix.lower()
+    path: Path | None = None
+    try:
+        try:
+            handle, name = tempfile.mkstemp(suffix if suffix in _SUFFIXES else "", "afterwrite-upload-")
+            path = Path(name)
+            with os.fdopen(handle, "wb") as stored:
+                file.save(stored)
+        except OSError as error:
+            raise TextFileError(
+                f"The server cannot store the file: {error.strerror}: nothing was accepted; send it again later"
+            ) from error
+        yield path
+    finally:
+        if path is not None:
+            path.unlink(missing_ok=True)

@@ -14,6 +14,7 @@ from database.errors import StoreError
 from loading import CatalogueFile, TextFileError
 from loading.checked_rows import check_row, check_sample_row, checked_batches
 from loading.load import LoadFailed, RefusedRows, load_products
+from processing.counts import counted
 from settings import Settings, SettingsError, from_environment
 
 SAMPLE = Path(__file__).parent / "sample_catalogue.json"
@@ -112,7 +113,8 @@ def _load(loader: CatalogueLoader, source: CatalogueFile, refused: RefusedRows) 
         bar.clear()
     seconds = time.perf_counter() - begin
     print(
-        f"Loaded {loaded:,} products from {source.path} in {seconds:.2f} s ({loaded / seconds:,.0f} a second)"
+        f"Loaded {counted(loaded, 'product')} from {source.path} in {seconds:.2f} s "
+        f"({loaded / seconds:,.0f} a second)"
     )
     return loaded
 
@@ -124,8 +126,9 @@ def _tell_refused(refused: RefusedRows, report: Path | None) -> None:
         print(f"refused: {line}", file=sys.stderr)
     hidden = refused.count - len(refused.shown)
     more = f", {hidden:,} more than shown" if hidden else ""
-    where = f"all of them are in {report}" if report else "--report FILE writes all of them to a file"
-    print(f"{refused.count:,} rows were refused{more}: {where}", file=sys.stderr)
+    where = f"all are in {report}" if report else "--report FILE writes all to a file"
+    were = "was" if refused.count == 1 else "were"
+    print(f"{counted(refused.count, 'row')} {were} refused{more}: {where}", file=sys.stderr)
 
 
 def _build_search_index(loader: CatalogueLoader) -> None:
@@ -137,7 +140,7 @@ def _build_search_index(loader: CatalogueLoader) -> None:
         print(f"init_db: the search index was left to the server: {error}", file=sys.stderr)
         return
     if indexed is not None:
-        print(f"Indexed {indexed:,} products for search in {time.perf_counter() - begin:.2f} s")
+        print(f"Indexed {counted(indexed, 'product')} for search in {time.perf_counter() - begin:.2f} s")
 
 
 def _fail(message: str) -> int:
@@ -164,7 +167,7 @@ class ProgressBar:
         filled = round(share * _BAR_WIDTH)
         bar = "#" * filled + "." * (_BAR_WIDTH - filled)
         speed = rows / max(now - self._begin, _BAR_SECONDS)
-        self._stream.write(f"\r[{bar}] {share:4.0%} {rows:,} products, {speed:,.0f} a second\x1b[K")
+        self._stream.write(f"\r[{bar}] {share:4.0%} {counted(rows, 'product')}, {speed:,.0f} a second\x1b[K")
         self._stream.flush()
 
     def clear(self) -> None:

@@ -12,10 +12,6 @@ from writes import Operation, Write, request_write
 
 REFUSED_SHOWN = 1_000
 REFUSED_MAX = 10_000  # of a file that has more, something is wrong as a whole
-_SO_FAR = (
-    "The first {:,} good rows are accepted: send the file again from this form, corrected behind them if need be, "
-    "and they are not added twice"
-)
 
 
 @dataclass(slots=True)
@@ -55,9 +51,9 @@ def take_in(queue: WriteQueue, path: Path, key: str, by: str | None) -> Upload:
     except TextFileError as error:
         if not upload.accepted and not upload.refused:
             raise
-        upload.trouble = f"{error}. {_SO_FAR.format(upload.accepted)}"
+        upload.trouble = f"{error}. {_so_far(upload.accepted)}"
     except NotAcceptedError as error:
-        upload.trouble = f"{error.message}. {_SO_FAR.format(upload.accepted)}"
+        upload.trouble = f"{error.message}. {_so_far(upload.accepted)}"
     return upload
 
 
@@ -72,3 +68,8 @@ def _accept_rows(upload: Upload, source: CatalogueFile, queue: WriteQueue, key: 
                 f"More than {REFUSED_MAX:,} rows are refused, so the rest of the file was not read: the first of them "
                 "are below"
             )
+
+
+def _so_far(accepted: int) -> str:
+    rows = "The first good row is" if accepted == 1 else f"The first {accepted:,} good rows are"
+    return f"{rows} accepted: send the file again from this form; what is accepted is not added twice"

@@ -119,6 +119,8 @@ def all_refused(refusals: Sequence[Json]) -> str:
         f"product {refusal['index']}: {refusal['errors'][0]['message'][:_REASON_MAX]}" for refusal in first
     )
     more = f"; and {count - len(first):,} more" if count > len(first) else ""
+    if count == 1:
+        return f"The only product is not valid ({reasons}): correct it and send it again"
     return f"None of the {count:,} products is valid ({reasons}{more}): mend them and send them again"
 
 

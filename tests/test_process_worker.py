@@ -118,6 +118,12 @@ def test_when_no_product_is_valid_the_task_fails_for_good_and_names_the_first_on
     assert len(task.error.message) < 1000
 
 
+def test_when_the_only_product_is_not_valid_the_message_speaks_of_one() -> None:
+    task = WorkerRuns(ProcessProductsWorker()).ended(TYPE, {"products": [{"title": "Lamp"}]})
+    assert task.error is not None
+    assert task.error.message.startswith("The only product is not valid (product 0: price is required")
+
+
 @pytest.mark.parametrize(
     ("payload", "is_right"),
     [

@@ -11,7 +11,7 @@ from typing import TextIO
 import loading
 from database.catalogue_load import CatalogueLoader, open_loader, stored_values
 from database.errors import StoreError
-from loading import CatalogueFile, TextFileError
+from loading import CatalogueFile, DecimalSign, TextFileError
 from loading.checked_rows import check_row, check_sample_row, checked_batches
 from loading.load import LoadFailed, RefusedRows, load_products
 from processing.counts import counted
@@ -27,10 +27,13 @@ run twice.
 
 Without FILE it loads the sample catalogue, if the catalogue is empty; with --schema-only nothing. With FILE it adds
 the products of that file, at every run: a JSON array, an object with an array "products", JSONL (one object a line), or
-CSV with a header row (comma, semicolon or tab), in UTF-8. The fields and the names they may have:
+CSV with a header row (comma, semicolon or tab), in UTF-8. The array may also be under items, data, results or nodes,
+and in objects of these names. The fields and the names they may have:
 
 {loading.NAMES}
-In CSV an empty cell is null, and rating, images and category may hold JSON.
+In CSV an empty cell is null, space around a text is taken away, a row of empty cells is skipped, and rating, image,
+images and category may hold JSON. A number such as 1,234 may be 1234 or 1.234: it is refused unless --decimal says
+which; so is 1.234 in a file with semicolons.
 
 A row that breaks a rule of the API is refused and reported; the others are loaded together, in one
 transaction: a load that fails or is interrupted leaves the catalogue as it was. Stop a server on DATA_DIR before;
@@ -57,6 +60,11 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("file", metavar="FILE", nargs="?", type=Path, help="products to add")
     what.add_argument("--schema-only", action="store_true", help="bring the schema up to date, load nothing")
     parser.add_argument(
+        "--decimal",
+        choices=[sign.value for sign in DecimalSign],
+        help="the decimal sign of the file, for numbers that alone cannot tell it",
+    )
+    parser.add_argument(
         "--report", metavar="FILE", type=Path, help="write every refused row to this file as JSONL"
     )
     parser.add_argument(
@@ -70,7 +78,8 @@ def _parser() -> argparse.ArgumentParser:
 def _initialise(settings: Settings, options: argparse.Namespace) -> int:
     with contextlib.ExitStack() as stack:
         report = stack.enter_context(_open_report(options.report, options.file)) if options.report else None
-        source = stack.enter_context(CatalogueFile(options.file or SAMPLE))
+        decimal = DecimalSign(options.decimal) if options.decimal else None
+        source = stack.enter_context(CatalogueFile(options.file or SAMPLE, decimal))
         loader = stack.enter_context(contextlib.closing(open_loader(settings)))
         if options.schema_only:
             print(f"The schema {_place(settings)} is up to date")
@@ -80,6 +89,8 @@ def _initialise(settings: Settings, options: argparse.Namespace) -> int:
             return 0
         refused = RefusedRows(report)
         loaded = _load(loader, source, refused)
+        for note in source.notes():
+            print(f"note: {note}", file=sys.stderr)
         _tell_refused(refused, options.report)
         if loaded and not options.index_later:
             _build_search_index(loader)

@@ -109,7 +109,8 @@ def check_fields(values: Mapping[str, Any], *, creating: bool) -> tuple[dict[str
     """Check the given fields of a product and bring them into the stored form.
 
     ``values`` maps title, price, description, category, image, rating_rate and rating_count to what a client
-    sent; a field that is absent is left alone, None sets an optional one to null. Returns the stored form
+    sent, or to a FieldError where that could not be read; a field that is absent is left alone, None sets an
+    optional one to null. Returns the stored form
     (``price`` becomes ``price_minor``) and every refusal, in the order of the fields. With ``creating``
     title and price must be there.
     """
@@ -124,6 +125,9 @@ def check_fields(values: Mapping[str, Any], *, creating: bool) -> tuple[dict[str
                 refused.append(FieldError(name, FieldProblem.REQUIRED, "is required and cannot be null"))
             elif not required and (creating or name in values):
                 checked[stored_name] = None
+            continue
+        if isinstance(value, FieldError):
+            refused.append(value)
             continue
         try:
             checked[stored_name] = check(name, value)
@@ -262,7 +266,7 @@ def _is_plain_url(text: str) -> bool:
 
 
 def _is_url(text: str) -> bool:
-    if not text.startswith(("http://", "https://")) or any(map(str.isspace, text)):
+    if not text[:8].lower().startswith(("http://", "https://")) or any(map(str.isspace, text)):
         return False
     try:
         return bool(urlsplit(text).hostname)

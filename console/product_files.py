@@ -12,10 +12,10 @@ from werkzeug.datastructures import FileStorage
 
 from console import exports
 from console.answers import page, refused
-from console.forms import Form
+from console.forms import Form, given
 from console.products import selection
 from console.uploads import Upload, take_in
-from loading import TextFileError
+from loading import DecimalSign, TextFileError
 from request_context import Context
 from service import Service
 
@@ -40,7 +40,7 @@ def add_product_files(blueprint: Blueprint, service: Service, context: Callable[
         if not slots.acquire(blocking=False):
             return _busy()
         try:
-            upload = _taken_in(service, context(), file, form.key)
+            upload = _taken_in(service, context(), file, form)
         except TextFileError as error:
             return _form_again(form, str(error), None)
         finally:
@@ -59,7 +59,8 @@ def add_product_files(blueprint: Blueprint, service: Service, context: Callable[
         return exports.answer(context(), selected, kind, slots.release)
 
     def _form_again(form: Form, trouble: str, upload: Upload | None) -> Response:
-        shown = Form({"idempotency_key": form.key}, {"": trouble})
+        values = {"idempotency_key": form.key, "decimal": form.values.get("decimal", "")}
+        shown = Form(values, {"": trouble})
         return page("upload_form.html", 422, place="products", form=shown, max_bytes=max_bytes, upload=upload)
 
 
@@ -69,9 +70,12 @@ def _busy() -> Response:
     return answer
 
 
-def _taken_in(service: Service, context: Context, file: FileStorage | None, key: str) -> Upload:
+def _taken_in(service: Service, context: Context, file: FileStorage | None, form: Form) -> Upload:
+    key, decimal = form.key, given(form.values, "decimal")
     if not 1 <= len(key) <= _KEY_MAX or not key.isprintable():
         raise TextFileError(f"The form's key has {len(key):,} characters: open the form again")
+    if decimal is not None and decimal not in list(DecimalSign):
+        raise TextFileError(f"decimal is {decimal[:20]!r}: choose {' or '.join(DecimalSign)}")
     if file is None or not file.filename:
         raise TextFileError("No file was chosen: choose a JSON, JSONL or CSV file of products")
     with kept_while_read(file) as path:
@@ -81,7 +85,8 @@ def _taken_in(service: Service, context: Context, file: FileStorage | None, key:
                 f"{file.filename[:100]} has {size:,} bytes: {most:,} are the limit (UPLOAD_MAX_BYTES)"
             )
         try:
-            return take_in(service.queue, path, key, context.by)
+            sign = None if decimal is None else DecimalSign(decimal)
+            return take_in(service.queue, path, key, context.by, sign)
         except TextFileError as error:
             raise TextFileError(str(error).replace(str(path), file.filename[:100])) from error
 

@@ -59,9 +59,9 @@ def test_the_work_on_the_products_is_done_in_threads(monkeypatch: pytest.MonkeyP
     threads = []
 
     def watched(function: Any) -> Any:
-        def call(*arguments: Any) -> Any:
+        def call(*arguments: Any, **more: Any) -> Any:
             threads.append(threading.current_thread())
-            return function(*arguments)
+            return function(*arguments, **more)
 
         return call
 

@@ -13,7 +13,7 @@ from console.lists import Filters, filters_of, known_id, refused_list
 from database.products import ProductFilter, ProductOrder
 from graphql_http import RequestError
 from graphql_http.json_rules import finite
-from product import FieldProblem, Product
+from product import FieldProblem, Product, composed
 from product_pages import check_price_bound, products_page
 from product_requests import Answer, UserError
 from request_context import Context
@@ -109,7 +109,7 @@ def _list(context: Context) -> Response:
     filters = filters_of(_FILTERS)
     shown: dict[str, Any] = {
         "place": "products",
-        "categories": _categories(context, filters.get("category")),
+        "categories": _categories(context, composed(filters.get("category") or "")),
         "filters": filters,
         "orders": ORDERS,
         "here": request.full_path.rstrip("?"),
@@ -123,7 +123,7 @@ def _list(context: Context) -> Response:
     return page("products.html", products=found.nodes, total=total, **_pages(found, filters), **shown)
 
 
-def _categories(context: Context, chosen: str | None) -> list[tuple[str, str]]:
+def _categories(context: Context, chosen: str) -> list[tuple[str, str]]:
     """What can be chosen: the largest categories, and the chosen one whatever its size; the search finds the others."""
     found = context.products.largest_categories(_CATEGORIES_SHOWN)
     options = [(name, f"{shorten(name)} ({count:,})") for name, count in found]

@@ -88,7 +88,12 @@ def _apply(connection: "psycopg.Connection[Any]", address: Address) -> None:
     trigram = _trigram_class(connection)
     present = _present(connection)
     if present:
-        _log.info("The database %s goes from schema version %d to %d", address, present, newest_version())
+        _log.warning(
+            "The database %s goes from schema version %d to %d: a large one takes a while",
+            address,
+            present,
+            newest_version(),
+        )
     for step in _steps()[present:]:
         script = step.read_text(encoding="utf-8").replace("gin_trgm_ops", trigram)
         connection.execute(script.encode())

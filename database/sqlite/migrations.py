@@ -67,7 +67,12 @@ def _migrate(connection: sqlite3.Connection, name: str) -> None:
                 "start a newer version of the program, or use another DATA_DIR"
             )
         if present:
-            _log.info("The %s database goes from schema version %d to %d", name, present, newest)
+            _log.warning(
+                "The %s database goes from schema version %d to %d: a large one takes a while",
+                name,
+                present,
+                newest,
+            )
         for step in steps[present:]:
             _run_script(connection, step.read_text(encoding="utf-8"))
         connection.execute(f"PRAGMA user_version = {newest}")

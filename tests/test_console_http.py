@@ -218,7 +218,7 @@ def test_an_export_has_every_selected_product_and_nothing_that_a_spreadsheet_run
 
 def test_what_an_export_gives_an_upload_takes(server: ServerProcess, visitor: ConsoleClient) -> None:
     fields = {
-        "description": 'A "quoted" text,\nover lines',
+        "description": '=A "quoted" text,\nover lines',
         "category": "Lämps",
         "ratingRate": 4.5,
         "ratingCount": 3,

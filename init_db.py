@@ -11,9 +11,10 @@ from typing import TextIO
 import loading
 from database.catalogue_load import CatalogueLoader, open_loader, stored_values
 from database.errors import StoreError
-from loading import CatalogueFile, TextFileError
+from loading import CatalogueFile, DecimalSign, TextFileError
 from loading.checked_rows import check_row, check_sample_row, checked_batches
 from loading.load import LoadFailed, RefusedRows, load_products
+from processing.counts import counted
 from settings import Settings, SettingsError, from_environment
 from utf8 import use_utf8
 
@@ -27,10 +28,13 @@ run twice.
 
 Without FILE it loads the sample catalogue, if the catalogue is empty; with --schema-only nothing. With FILE it adds
 the products of that file, at every run: a JSON array, an object with an array "products", JSONL (one object a line), or
-CSV with a header row (comma, semicolon or tab), in UTF-8. The fields and the names they may have:
+CSV with a header row (comma, semicolon or tab), in UTF-8. The array may also be under items, data, results or nodes,
+and in objects of these names. The fields and the names they may have:
 
 {loading.NAMES}
-In CSV an empty cell is null, and rating, images and category may hold JSON.
+In CSV an empty cell is null, space around a text is taken away, a row of empty cells is skipped, and rating, image,
+images and category may hold JSON. A number such as 1,234 may be 1234 or 1.234: it is refused unless --decimal says
+which; so is 1.234 in a file with semicolons.
 
 A row that breaks a rule of the API is refused and reported; the others are loaded together, in one
 transaction: a load that fails or is interrupted leaves the catalogue as it was. Stop a server on DATA_DIR before;
@@ -57,6 +61,11 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("file", metavar="FILE", nargs="?", type=Path, help="products to add")
     what.add_argument("--schema-only", action="store_true", help="bring the schema up to date, load nothing")
     parser.add_argument(
+        "--decimal",
+        choices=[sign.value for sign in DecimalSign],
+        help="the decimal sign of the file, for numbers that alone cannot tell it",
+    )
+    parser.add_argument(
         "--report", metavar="FILE", type=Path, help="write every refused row to this file as JSONL"
     )
     parser.add_argument(
@@ -70,7 +79,8 @@ def _parser() -> argparse.ArgumentParser:
 def _initialise(settings: Settings, options: argparse.Namespace) -> int:
     with contextlib.ExitStack() as stack:
         report = stack.enter_context(_open_report(options.report, options.file)) if options.report else None
-        source = stack.enter_context(CatalogueFile(options.file or SAMPLE))
+        decimal = DecimalSign(options.decimal) if options.decimal else None
+        source = stack.enter_context(CatalogueFile(options.file or SAMPLE, decimal))
         loader = stack.enter_context(contextlib.closing(open_loader(settings)))
         if options.schema_only:
             print(f"The schema {_place(settings)} is up to date")
@@ -80,6 +90,8 @@ def _initialise(settings: Settings, options: argparse.Namespace) -> int:
             return 0
         refused = RefusedRows(report)
         loaded = _load(loader, source, refused)
+        for note in source.notes():
+            print(f"note: {note}", file=sys.stderr)
         _tell_refused(refused, options.report)
         if loaded and not options.index_later:
             _build_search_index(loader)
@@ -113,7 +125,8 @@ def _load(loader: CatalogueLoader, source: CatalogueFile, refused: RefusedRows) 
         bar.clear()
     seconds = time.perf_counter() - begin
     print(
-        f"Loaded {loaded:,} products from {source.path} in {seconds:.2f} s ({loaded / seconds:,.0f} a second)"
+        f"Loaded {counted(loaded, 'product')} from {source.path} in {seconds:.2f} s "
+        f"({loaded / seconds:,.0f} a second)"
     )
     return loaded
 
@@ -125,8 +138,9 @@ def _tell_refused(refused: RefusedRows, report: Path | None) -> None:
         print(f"refused: {line}", file=sys.stderr)
     hidden = refused.count - len(refused.shown)
     more = f", {hidden:,} more than shown" if hidden else ""
-    where = f"all of them are in {report}" if report else "--report FILE writes all of them to a file"
-    print(f"{refused.count:,} rows were refused{more}: {where}", file=sys.stderr)
+    where = f"all are in {report}" if report else "--report FILE writes all to a file"
+    were = "was" if refused.count == 1 else "were"
+    print(f"{counted(refused.count, 'row')} {were} refused{more}: {where}", file=sys.stderr)
 
 
 def _build_search_index(loader: CatalogueLoader) -> None:
@@ -138,7 +152,7 @@ def _build_search_index(loader: CatalogueLoader) -> None:
         print(f"init_db: the search index was left to the server: {error}", file=sys.stderr)
         return
     if indexed is not None:
-        print(f"Indexed {indexed:,} products for search in {time.perf_counter() - begin:.2f} s")
+        print(f"Indexed {counted(indexed, 'product')} for search in {time.perf_counter() - begin:.2f} s")
 
 
 def _fail(message: str) -> int:
@@ -165,7 +179,7 @@ class ProgressBar:
         filled = round(share * _BAR_WIDTH)
         bar = "#" * filled + "." * (_BAR_WIDTH - filled)
         speed = rows / max(now - self._begin, _BAR_SECONDS)
-        self._stream.write(f"\r[{bar}] {share:4.0%} {rows:,} products, {speed:,.0f} a second\x1b[K")
+        self._stream.write(f"\r[{bar}] {share:4.0%} {counted(rows, 'product')}, {speed:,.0f} a second\x1b[K")
         self._stream.flush()
 
     def clear(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 from database.errors import StoreError
+from processing.counts import counted
 from settings import Settings, SettingsError, from_environment
 from utf8 import use_utf8
 
@@ -123,7 +124,7 @@ class Progress:
     def _text(self, seconds: float) -> str:
         done = self._present + self._new
         share = f" ({done / self._all:.0%})" if self._all else ""
-        return f"{self._what}: {done:,} rows{share}, {self._new / max(seconds, _LEAST_SECONDS):,.0f} a second"
+        return f"{self._what}: {counted(done, 'row')}{share}, {self._new / max(seconds, _LEAST_SECONDS):,.0f} a second"
 
     def _clear(self) -> None:
         if self._is_terminal:

@@ -2,6 +2,7 @@
 
 import math
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -22,6 +23,7 @@ _CENT = Decimal("0.01")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Control characters end in no index and PostgreSQL refuses NUL; lone surrogates cannot be encoded.
 _UNUSABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_COMPOSED = ("title", "description", "category")  # not the image: a URL names what it names
 _SEPARATOR = "\x1f"  # refused in every field, so no search term can match over two of them
 
 
@@ -95,8 +97,27 @@ def from_microseconds(value: int) -> datetime:
 
 
 def search_text(title: str, description: str | None, category: str | None) -> str:
-    """Title, description and category, case-folded; a search is a substring of this."""
-    return f"{title}{_SEPARATOR}{description or ''}{_SEPARATOR}{category or ''}".casefold()
+    """Title, description and category, folded; a search, folded too, is a substring of this."""
+    return folded(f"{title}{_SEPARATOR}{description or ''}{_SEPARATOR}{category or ''}")
+
+
+def composed(text: str) -> str:
+    """The text in its composed form (NFC): é may be one character or e with an accent, and is stored as one."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def folded(text: str) -> str:
+    """What all spellings of a text have in common that a search takes for the same: case-folded, and composed."""
+    return text.lower() if text.isascii() else composed(composed(text).casefold())
+
+
+def composed_fields(fields: dict[str, Any]) -> dict[str, Any]:
+    """Stored fields with their texts composed, as ``check_fields`` gives them.
+
+    Version 0.1.0 stored them as they were sent. Raises TypeError or ValueError for what are no fields.
+    """
+    found = dict(fields)
+    return found | {name: composed(found[name]) for name in _COMPOSED if isinstance(found.get(name), str)}
 
 
 def unusable_character(text: str) -> str | None:
@@ -109,7 +130,8 @@ def check_fields(values: Mapping[str, Any], *, creating: bool) -> tuple[dict[str
     """Check the given fields of a product and bring them into the stored form.
 
     ``values`` maps title, price, description, category, image, rating_rate and rating_count to what a client
-    sent; a field that is absent is left alone, None sets an optional one to null. Returns the stored form
+    sent, or to a FieldError where that could not be read; a field that is absent is left alone, None sets an
+    optional one to null. Returns the stored form
     (``price`` becomes ``price_minor``) and every refusal, in the order of the fields. With ``creating``
     title and price must be there.
     """
@@ -125,6 +147,9 @@ def check_fields(values: Mapping[str, Any], *, creating: bool) -> tuple[dict[str
             elif not required and (creating or name in values):
                 checked[stored_name] = None
             continue
+        if isinstance(value, FieldError):
+            refused.append(value)
+            continue
         try:
             checked[stored_name] = check(name, value)
         except FieldError as error:
@@ -139,18 +164,29 @@ def _stored_if_usual(values: Mapping[str, Any]) -> dict[str, Any] | None:
     """
     title, price, description, category, image, rate, count = map(values.get, _FIELDS)
     if (
-        (type(title) is str and 0 < len(title) <= TITLE_MAX and title.isprintable() and not title.isspace())
+        (
+            type(title) is str
+            and 0 < len(title := composed(title)) <= TITLE_MAX
+            and title.isprintable()
+            and not title.isspace()
+        )
         and (type(price) is float and 0 <= price <= _PRICE_MAX)
         and (minor := round(price * 100)) / 100 == price
         and (
             description is None
             or (
-                type(description) is str and len(description) <= DESCRIPTION_MAX and description.isprintable()
+                type(description) is str
+                and len(description := composed(description)) <= DESCRIPTION_MAX
+                and description.isprintable()
             )
         )
         and (
             category is None
-            or (type(category) is str and len(category) <= CATEGORY_MAX and category.isprintable())
+            or (
+                type(category) is str
+                and len(category := composed(category)) <= CATEGORY_MAX
+                and category.isprintable()
+            )
         )
         and (image is None or (type(image) is str and len(image) <= IMAGE_MAX and _is_plain_url(image)))
         and (rate is None or (type(rate) is float and 0 <= rate <= 5))
@@ -170,7 +206,7 @@ def _stored_if_usual(values: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def check_title(field: str, value: Any) -> str:
     """A text that is not blank, of TITLE_MAX characters at the most."""
-    text = _check_text(field, value, TITLE_MAX)
+    text = _check_composed(field, value, TITLE_MAX)
     if not text or text.isspace():
         raise FieldError(
             field, FieldProblem.REQUIRED, f"is empty: give a text of 1 to {TITLE_MAX} characters"
@@ -185,7 +221,7 @@ def check_price(field: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
         raise _wrong_type(field, value, "a number")
     try:
-        price = Decimal(value.strip()) if isinstance(value, str) else Decimal(value)
+        price = _decimal_of(value) if isinstance(value, str) else Decimal(value)
     except InvalidOperation:
         raise _wrong_type(field, value, "a number") from None
     if not price.is_finite():
@@ -230,11 +266,15 @@ def check_image(field: str, value: Any) -> str:
 
 
 def _check_description(field: str, value: Any) -> str:
-    return _check_text(field, value, DESCRIPTION_MAX)
+    return _check_composed(field, value, DESCRIPTION_MAX)
 
 
 def _check_category(field: str, value: Any) -> str:
-    return _check_text(field, value, CATEGORY_MAX)
+    return _check_composed(field, value, CATEGORY_MAX)
+
+
+def _check_composed(field: str, value: Any, longest: int) -> str:
+    return _check_text(field, composed(value) if isinstance(value, str) else value, longest)
 
 
 def _check_text(field: str, value: Any, longest: int) -> str:
@@ -262,7 +302,7 @@ def _is_plain_url(text: str) -> bool:
 
 
 def _is_url(text: str) -> bool:
-    if not text.startswith(("http://", "https://")) or any(map(str.isspace, text)):
+    if not text[:8].lower().startswith(("http://", "https://")) or any(map(str.isspace, text)):
         return False
     try:
         return bool(urlsplit(text).hostname)
@@ -279,6 +319,12 @@ def _price_of_float(field: str, value: float) -> int:
     if minor / 100 != value:
         raise _too_many_decimals(field, value)
     return minor
+
+
+def _decimal_of(text: str) -> Decimal:
+    if "_" in text:  # Python takes 1_000 for a number; nobody else does
+        raise InvalidOperation
+    return Decimal(text.strip())
 
 
 def _check_price_range(field: str, price: float | Decimal, value: Any) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import product as rules
 from accepting import NotAcceptedError, Refusal
 from connections import id_or_none
+from processing.counts import counted
 from product import FieldProblem, Product
 from product_pages import Receipt, Shelf
 from request_context import Context
@@ -73,9 +74,11 @@ def create(context: Context, fields: Mapping[str, Any], key: str | None) -> Answ
 
 def create_many(context: Context, products: Sequence[Mapping[str, Any]], key: str | None) -> Answer:
     """Queue the creation of many products: all in one commit of the journal, or none."""
-    noun = "product" if len(products) == 1 else "products"
     return _answer(
-        context, lambda: _create_requests(products), key, f"{len(products):,} {noun} queued for creation"
+        context,
+        lambda: _create_requests(products),
+        key,
+        f"{counted(len(products), 'product')} queued for creation",
     )
 
 

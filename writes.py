@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from product import Product, from_microseconds
+from product import Product, composed_fields, from_microseconds
 
 ROW_OVERHEAD_BYTES = 64
 
@@ -140,7 +140,7 @@ def _next_state(write: Write, product: Product | None) -> Product | None:
         )
     if write.operation == Operation.DELETE:
         return None
-    fields = json.loads(write.arguments)
+    fields = composed_fields(json.loads(write.arguments))
     return product._replace(**fields, updated_at_us=write.accepted_at_us, version=product.version + 1)
 
 
@@ -150,5 +150,5 @@ def _created(write: Write) -> Product:
         created_at_us=write.accepted_at_us,
         updated_at_us=write.accepted_at_us,
         version=1,
-        **json.loads(write.arguments),
+        **composed_fields(json.loads(write.arguments)),
     )

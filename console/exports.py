@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -12,27 +11,11 @@ from flask import Response
 
 from console.products import Selection
 from database.products import Position
+from loading.spreadsheet_cells import EXPORTED, harmless
 from product import Product
 from request_context import Context
 
-COLUMNS = (
-    "id",
-    "title",
-    "price",
-    "description",
-    "category",
-    "image",
-    "rating_rate",
-    "rating_count",
-    "created_at",
-    "updated_at",
-    "version",
-)
 _PAGE = 500
-# What makes a spreadsheet take a text for a formula, the wide forms of some keyboards included; see
-# https://owasp.org/www-community/attacks/CSV_Injection
-_RUNS = "=+@\\t\\r\\n\uff1d\uff0b\uff0d\uff20-"
-_RUN_PLACES = re.compile(f"(?:^|(?<=[\t;]))(?=[{_RUNS}])")
 
 
 def answer(context: Context, selected: Selection, kind: str, end: Callable[[], None]) -> Response:
@@ -44,14 +27,6 @@ def answer(context: Context, selected: Selection, kind: str, end: Callable[[], N
     found.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     found.headers["Cache-Control"] = "no-store"
     return found
-
-
-def harmless(value: Any) -> Any:
-    """A cell that no spreadsheet runs: a text that begins like a formula gets a ' in front.
-
-    So does what begins like one behind a tab or a semicolon, which some spreadsheets take for the end of a cell.
-    """
-    return _RUN_PLACES.sub("'", value) if isinstance(value, str) else value
 
 
 def _products(context: Context, selected: Selection) -> Iterator[list[Product]]:
@@ -66,7 +41,7 @@ def _products(context: Context, selected: Selection) -> Iterator[list[Product]]:
 
 
 def _csv(pages: Iterator[list[Product]]) -> Iterator[str]:
-    yield _csv_lines([COLUMNS])
+    yield _csv_lines([EXPORTED])
     for products in pages:
         yield _csv_lines([tuple(map(harmless, _row(product).values())) for product in products])
 
@@ -83,7 +58,7 @@ def _jsonl(pages: Iterator[list[Product]]) -> Iterator[str]:
 
 
 def _row(product: Product) -> dict[str, Any]:
-    row = {name: getattr(product, name) for name in COLUMNS}
+    row = {name: getattr(product, name) for name in EXPORTED}
     return row | {name: row[name].isoformat() for name in ("created_at", "updated_at")}
 
 

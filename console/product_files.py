@@ -1,8 +1,10 @@
 """Takes product files in and gives the selected products out: uploads and exports."""
 
+import os
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from flask import Blueprint, Response, abort, request
@@ -10,10 +12,10 @@ from werkzeug.datastructures import FileStorage
 
 from console import exports
 from console.answers import page, refused
-from console.forms import Form
+from console.forms import Form, given
 from console.products import selection
 from console.uploads import Upload, take_in
-from loading import TextFileError
+from loading import DecimalSign, TextFileError
 from request_context import Context
 from service import Service
 
@@ -38,7 +40,7 @@ def add_product_files(blueprint: Blueprint, service: Service, context: Callable[
         if not slots.acquire(blocking=False):
             return _busy()
         try:
-            upload = _taken_in(service, context(), file, form.key)
+            upload = _taken_in(service, context(), file, form)
         except TextFileError as error:
             return _form_again(form, str(error), None)
         finally:
@@ -57,7 +59,8 @@ def add_product_files(blueprint: Blueprint, service: Service, context: Callable[
         return exports.answer(context(), selected, kind, slots.release)
 
     def _form_again(form: Form, trouble: str, upload: Upload | None) -> Response:
-        shown = Form({"idempotency_key": form.key}, {"": trouble})
+        values = {"idempotency_key": form.key, "decimal": form.values.get("decimal", "")}
+        shown = Form(values, {"": trouble})
         return page("upload_form.html", 422, place="products", form=shown, max_bytes=max_bytes, upload=upload)
 
 
@@ -67,21 +70,46 @@ def _busy() -> Response:
     return answer
 
 
-def _taken_in(service: Service, context: Context, file: FileStorage | None, key: str) -> Upload:
+def _taken_in(service: Service, context: Context, file: FileStorage | None, form: Form) -> Upload:
+    key, decimal = form.key, given(form.values, "decimal")
     if not 1 <= len(key) <= _KEY_MAX or not key.isprintable():
         raise TextFileError(f"The form's key has {len(key):,} characters: open the form again")
+    if decimal is not None and decimal not in list(DecimalSign):
+        raise TextFileError(f"decimal is {decimal[:20]!r}: choose {' or '.join(DecimalSign)}")
     if file is None or not file.filename:
         raise TextFileError("No file was chosen: choose a JSON, JSONL or CSV file of products")
-    suffix = Path(file.filename).suffix.lower()
-    with tempfile.TemporaryDirectory(prefix="afterwrite-upload-") as folder:
-        path = Path(folder) / f"upload{suffix if suffix in _SUFFIXES else ''}"
-        file.save(path)
+    with kept_while_read(file) as path:
         if (size := path.stat().st_size) > service.settings.upload_max_bytes:
             most = service.settings.upload_max_bytes
             raise TextFileError(
                 f"{file.filename[:100]} has {size:,} bytes: {most:,} are the limit (UPLOAD_MAX_BYTES)"
             )
         try:
-            return take_in(service.queue, path, key, context.by)
+            sign = None if decimal is None else DecimalSign(decimal)
+            return take_in(service.queue, path, key, context.by, sign)
         except TextFileError as error:
             raise TextFileError(str(error).replace(str(path), file.filename[:100])) from error
+
+
+@contextmanager
+def kept_while_read(file: FileStorage) -> Iterator[Path]:
+    """The path of an uploaded file, which is removed at the end, also where no descriptor is left.
+
+    Removing one file needs no descriptor; removing a folder does. Raises TextFileError where it cannot be stored.
+    """
+    suffix = Path(file.filename or "").suffix.lower()
+    path: Path | None = None
+    try:
+        try:
+            handle, name = tempfile.mkstemp(suffix if suffix in _SUFFIXES else "", "afterwrite-upload-")
+            path = Path(name)
+            with os.fdopen(handle, "wb") as stored:
+                file.save(stored)
+        except OSError as error:
+            raise TextFileError(
+                f"The server cannot store the file: {error.strerror}: nothing was accepted; send it again later"
+            ) from error
+        yield path
+    finally:
+        if path is not None:
+            path.unlink(missing_ok=True)

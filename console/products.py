@@ -12,7 +12,8 @@ from console.forms import Form, Refusal, again, given, without_name
 from console.lists import Filters, filters_of, known_id, refused_list
 from database.products import ProductFilter, ProductOrder
 from graphql_http import RequestError
-from product import FieldProblem, Product
+from graphql_http.json_rules import finite
+from product import FieldProblem, Product, composed
 from product_pages import check_price_bound, products_page
 from product_requests import Answer, UserError
 from request_context import Context
@@ -108,7 +109,7 @@ def _list(context: Context) -> Response:
     filters = filters_of(_FILTERS)
     shown: dict[str, Any] = {
         "place": "products",
-        "categories": _categories(context, filters.get("category")),
+        "categories": _categories(context, composed(filters.get("category") or "")),
         "filters": filters,
         "orders": ORDERS,
         "here": request.full_path.rstrip("?"),
@@ -122,7 +123,7 @@ def _list(context: Context) -> Response:
     return page("products.html", products=found.nodes, total=total, **_pages(found, filters), **shown)
 
 
-def _categories(context: Context, chosen: str | None) -> list[tuple[str, str]]:
+def _categories(context: Context, chosen: str) -> list[tuple[str, str]]:
     """What can be chosen: the largest categories, and the chosen one whatever its size; the search finds the others."""
     found = context.products.largest_categories(_CATEGORIES_SHOWN)
     options = [(name, f"{shorten(name)} ({count:,})") for name, count in found]
@@ -201,7 +202,7 @@ def _value(name: str, text: str | None) -> Any:
     if text is None or name not in ("rating_rate", "rating_count"):
         return text
     try:
-        return int(text) if name == "rating_count" else float(text)
+        return int(text) if name == "rating_count" else finite(text)
     except ValueError:
         return text
 

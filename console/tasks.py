@@ -12,6 +12,7 @@ from console.forms import Form, Refusal, again, given
 from console.lists import filters_of, known_id, links, refused_list
 from console.task_forms import KINDS, TaskKind, payload_of, wrong
 from graphql_http import RequestError
+from processing.counts import counted
 from request_context import Context
 from service import Service
 from task_requests import create_of_arguments, prune, tasks_page
@@ -98,8 +99,7 @@ def _add_prune(blueprint: Blueprint, context: Callable[[], Context]) -> None:
             abort(400, f"days is {days[:20]!r}: choose one of {', '.join(map(str, _PRUNED_DAYS))}")
         ended_before = datetime.now(UTC) - timedelta(days=int(days))
         number = prune(context(), ended_before)
-        noun = "task" if number == 1 else "tasks"
-        return done(f"{number:,} {noun} deleted", url_for("console.tasks"))
+        return done(f"{counted(number, 'task')} deleted", url_for("console.tasks"))
 
 
 def _list(context: Context) -> Response:

@@ -6,29 +6,27 @@ from functools import partial
 from pathlib import Path
 
 from async_db import NotAcceptedError, WriteQueue
-from loading import CatalogueFile, TextFileError
+from loading import CatalogueFile, DecimalSign, TextFileError
 from loading.checked_rows import RefusedRow, checked_batches
 from writes import Operation, Write, request_write
 
 REFUSED_SHOWN = 1_000
 REFUSED_MAX = 10_000  # of a file that has more, something is wrong as a whole
-_SO_FAR = (
-    "The first {:,} good rows are accepted: send the file again from this form, corrected behind them if need be, "
-    "and they are not added twice"
-)
 
 
 @dataclass(slots=True)
 class Upload:
     """What became of a file: the writes that were accepted, in the order of its rows, and the refused rows.
 
-    ``trouble`` says why not all of it was taken in; what was is accepted all the same.
+    ``notes`` say what of the rows was left out. ``trouble`` says why not all of it was taken in; what was is accepted
+    all the same.
     """
 
     accepted: int = 0
     last: Write | None = None
     refused: int = 0
     refused_rows: list[RefusedRow] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     trouble: str | None = None
 
     def accept(self, writes: Sequence[Write]) -> None:
@@ -42,22 +40,28 @@ class Upload:
         self.refused_rows += rows[: REFUSED_SHOWN - len(self.refused_rows)]
 
 
-def take_in(queue: WriteQueue, path: Path, key: str, by: str | None) -> Upload:
+def take_in(
+    queue: WriteQueue, path: Path, key: str, by: str | None, decimal: DecimalSign | None = None
+) -> Upload:
     """Accept a create for each good row of the file, some hundred in a commit.
 
-    ``key`` makes it safe to send the same file again, after whatever went wrong: no row is accepted twice. Raises
-    TextFileError where nothing of the file can be read; where it breaks off later, the upload says so.
+    ``decimal`` is the decimal sign of numbers that alone cannot tell it. ``key`` makes it safe to send the same file
+    again, after whatever went wrong: no row is accepted twice. Raises TextFileError where nothing of the file can be
+    read; where it breaks off later, the upload says so.
     """
     upload = Upload()
     try:
-        with CatalogueFile(path) as source:
-            _accept_rows(upload, source, queue, key, by)
+        with CatalogueFile(path, decimal) as source:
+            try:
+                _accept_rows(upload, source, queue, key, by)
+            finally:
+                upload.notes = source.notes()
     except TextFileError as error:
         if not upload.accepted and not upload.refused:
             raise
-        upload.trouble = f"{error}. {_SO_FAR.format(upload.accepted)}"
+        upload.trouble = f"{error}. {_so_far(upload.accepted)}"
     except NotAcceptedError as error:
-        upload.trouble = f"{error.message}. {_SO_FAR.format(upload.accepted)}"
+        upload.trouble = f"{error.message}. {_so_far(upload.accepted)}"
     return upload
 
 
@@ -72,3 +76,8 @@ def _accept_rows(upload: Upload, source: CatalogueFile, queue: WriteQueue, key: 
                 f"More than {REFUSED_MAX:,} rows are refused, so the rest of the file was not read: the first of them "
                 "are below"
             )
+
+
+def _so_far(accepted: int) -> str:
+    rows = "The first good row is" if accepted == 1 else f"The first {accepted:,} good rows are"
+    return f"{rows} accepted: send the file again from this form; what is accepted is not added twice"

@@ -24,7 +24,7 @@ from sqlalchemy import (
 from database.errors import StoreError
 from database.search import matching, products
 from database.texts import is_text
-from product import Product
+from product import Product, composed, folded
 
 _columns = [products.c[name] for name in Product._fields]
 _SHORT_SKIP = 1_000
@@ -74,8 +74,8 @@ class ProductFilter:
     def lets_through(self, product: Product) -> bool:
         """Whether a product passes, as the database would say."""
         return (
-            self.search.casefold() in product.search_text
-            and self.category in (None, product.category)
+            folded(self.search) in product.search_text
+            and (self.category is None or composed(self.category) == product.category)
             and (self.min_price_minor is None or self.min_price_minor <= product.price_minor)
             and (self.max_price_minor is None or product.price_minor <= self.max_price_minor)
         )
@@ -212,7 +212,7 @@ def _place(position: Position, order: ProductOrder, dialect: str) -> tuple[str |
 def _conditions(source: Table | Subquery, wanted: ProductFilter) -> list[ColumnElement[bool]]:
     conditions = []
     if wanted.category is not None:
-        conditions.append(is_text(source.c.category, wanted.category))
+        conditions.append(is_text(source.c.category, composed(wanted.category)))
     if wanted.min_price_minor is not None:
         conditions.append(source.c.price_minor >= wanted.min_price_minor)
     if wanted.max_price_minor is not None:

@@ -21,6 +21,8 @@ from sqlalchemy import (
     text,
 )
 
+from product import folded
+
 products = Table(
     "products",
     MetaData(),
@@ -78,14 +80,14 @@ def matching(term: str, dialect: str) -> Found:
 
     ``dialect`` is SQLAlchemy's name of the database.
     """
-    folded = term.casefold()
-    if not folded:
+    wanted = folded(term)
+    if not wanted:
         return Found(products, {})
     if dialect == "postgresql":
-        return Found(_liked, {"pattern": like_pattern(folded)})
-    if len(folded) < _GRAM:  # no trigram to look up
-        return Found(_scanned, {"term": folded})
-    return Found(_found, {"grams": _grams(folded), "term": folded})
+        return Found(_liked, {"pattern": like_pattern(wanted)})
+    if len(wanted) < _GRAM:  # no trigram to look up
+        return Found(_scanned, {"term": wanted})
+    return Found(_found, {"grams": _grams(wanted), "term": wanted})
 
 
 def like_pattern(text: str) -> str:
@@ -95,7 +97,7 @@ def like_pattern(text: str) -> str:
     return f"%{text}%"
 
 
-def _grams(folded: str) -> str:
-    grams = {folded[start : start + _GRAM]: None for start in range(len(folded) - _GRAM + 1)}
+def _grams(wanted: str) -> str:
+    grams = {wanted[start : start + _GRAM]: None for start in range(len(wanted) - _GRAM + 1)}
     quoted = ['"' + gram.replace('"', '""') + '"' for gram in list(grams)[:_MOST_GRAMS]]
     return " AND ".join(quoted)

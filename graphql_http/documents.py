@@ -9,6 +9,7 @@ from typing import Any
 from graphql import (
     DocumentNode,
     FieldNode,
+    FloatValueNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLError,
@@ -17,6 +18,7 @@ from graphql import (
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
     OperationType,
+    ValidationRule,
     parse,
     specified_rules,
     validate,
@@ -35,6 +37,7 @@ from graphql_http.errors import (
     presentable,
 )
 from graphql_http.id_variables import read_as_ids
+from graphql_http.json_rules import vanishes
 from graphql_http.limits import Limits, check_length, check_shape, has_fragment_cycle, refuse
 
 # A syntax tree takes 130 to 350 times the room of its text, so all of them together take 35 to 90 MB.
@@ -124,6 +127,16 @@ def _root_fields(
     return frozenset(names)
 
 
+class _NumbersThatAreHeld(ValidationRule):
+    """Refuses a number that would be taken for 0: ``1e-400`` is less than a float can hold."""
+
+    def enter_float_value(self, node: FloatValueNode, *_: Any) -> None:
+        """Look at a number of the document; those of variables are read as JSON."""
+        if vanishes(node.value):
+            message = f"The number {node.value[:60]} is too small: a Float would hold 0 in its place"
+            self.report_error(GraphQLError(message, node))
+
+
 class DocumentStore:
     """Gives the document for a text, or its errors; from a bounded cache if the text came before."""
 
@@ -131,7 +144,7 @@ class DocumentStore:
         self._schema = schema
         self._limits = limits
         self._hide_suggestions = not introspection
-        self._rules = list(specified_rules)
+        self._rules = [*specified_rules, _NumbersThatAreHeld]
         if not introspection:
             self._rules.append(NoSchemaIntrospectionCustomRule)
         size = limits.document_cache_size

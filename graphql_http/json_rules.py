@@ -1,4 +1,4 @@
-"""Says what of JSON is refused wherever JSON is read: NaN and its like, numbers too large, what nests too deep."""
+"""Says what of JSON is refused wherever JSON is read: NaN, numbers that no float holds, what nests too deep."""
 
 from __future__ import annotations
 
@@ -18,7 +18,14 @@ def finite(text: str) -> float:
     number = float(text)
     if isinf(number):
         raise ValueError(f"the number {text[:60]} is too large")
+    if not number and vanishes(text):
+        raise ValueError(f"the number {text[:60]} is too small: a float would hold 0 in its place")
     return number
+
+
+def vanishes(text: str) -> bool:
+    """Whether a number other than 0 becomes 0 as a float: ``1e-400``."""
+    return not float(text) and any(digit in "123456789" for digit in text.lower().partition("e")[0])
 
 
 def is_deep(text: str, value: Any) -> bool:

@@ -2,12 +2,18 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
-LONGEST_VALUE = 16 << 20  # characters of one element; it must fit in memory as a whole
+from loading.json_values import JsonValues
+from loading.rows import UnreadableRow
 
-_decode = json.JSONDecoder().raw_decode
+LONGEST_VALUE = 16 << 20  # characters of one element; it must fit in memory as a whole
+# Under which names an API's answer has its list.
+LISTS = ("products", "items", "data", "results", "nodes")
+
+_STARTS = "[{"
+_MOST_WRAPPERS = 5
 _SPACE = re.compile(r"[ \t\n\r]*")
 # A value that is cut off by the end of the buffer fails this close to it, unless a text is unterminated.
 _LONGEST_TOKEN = 16
@@ -23,16 +29,19 @@ class JsonSyntaxError(Exception):
         self.reason, self.line, self.column = reason, line, column
 
 
-def elements(blocks: Iterator[str], member: str) -> Iterator[tuple[int, Any]]:
-    """Each element, with the line it starts on, of the array at the top.
+def elements(blocks: Iterator[str]) -> Iterator[tuple[int, Any]]:
+    """Each element, with the line it starts on, of the array at the top; an UnreadableRow for one with a name twice.
 
-    An object at the top must have an array ``member``, which is then the one that is read.
-    ``blocks`` are the text in pieces of any length. Raises JsonSyntaxError at the first place that is wrong;
-    the elements before it have been given by then.
+    An object at the top must have one array under a name of LISTS, at once or in objects under such names: that
+    array is then the one that is read. ``blocks`` are the text in pieces of any length. Raises JsonSyntaxError at the
+    first place that is wrong; the elements before it have been given by then.
     """
     text = _JsonText(blocks)
     if text.peek() == "{":
-        yield from _member_elements(text, member)
+        found = yield from _listed_elements(text)
+        if not found:
+            names = ", ".join(f'"{name}"' for name in LISTS)
+            raise text.error(f"The object has no array under one of the names {names}")
     else:
         yield from _array_elements(text)
     if text.peek():
@@ -46,28 +55,34 @@ def _array_elements(text: "_JsonText") -> Iterator[tuple[int, Any]]:
         return
     while True:
         text.peek()
-        yield text.line, text.value()
+        line, value = text.line, text.value()
+        yield line, value if text.trouble is None else UnreadableRow(text.trouble)
         if text.take(",]") == "]":
             return
 
 
-def _member_elements(text: "_JsonText", member: str) -> Iterator[tuple[int, Any]]:
+def _listed_elements(text: "_JsonText", depth: int = 1) -> Generator[tuple[int, Any], None, str]:
+    """The elements of the one array in an object; returns its name, or an empty text where there is none."""
+    found = ""
     text.take("{")
-    found = False
     while text.peek() == '"':
         name = text.value()
         text.take(":")
-        if name == member and text.peek() == "[":
-            found = True
+        start, inner = text.peek(), ""
+        if name not in LISTS or start not in _STARTS or depth > _MOST_WRAPPERS:
+            text.value()
+        elif start == "[":
+            inner = name
+            if found:
+                raise text.error(f'The object has two lists, "{found}" and "{name}"')
             yield from _array_elements(text)
         else:
-            text.value()
+            inner = yield from _listed_elements(text, depth + 1)
+        found = found or inner
         if text.take(",}") == "}":
-            break
-    else:
-        text.take("}")
-    if not found:
-        raise text.error(f'The object has no array "{member}"')
+            return found
+    text.take("}")
+    return found
 
 
 class _JsonText:
@@ -81,6 +96,12 @@ class _JsonText:
         self._dropped = 0  # characters before the buffer
         self._line_start = 0
         self._ended = False
+        self._values = JsonValues()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the last value must not be used."""
+        return self._values.trouble
 
     def peek(self) -> str:
         """Skip white space; the character that follows, or an empty text at the end."""
@@ -106,7 +127,7 @@ class _JsonText:
         self.peek()
         while True:
             try:
-                value, end = _decode(self._buffer, self._at)
+                value, end = self._values.decode(self._buffer, self._at)
             except json.JSONDecodeError as error:
                 if self._ended or not self._may_be_cut_off(error):
                     raise self.error(error.msg, error.pos) from error

@@ -2,26 +2,30 @@
 
 import json
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from loading.feed_fields import product_fields
 from loading.json_elements import LONGEST_VALUE
+from loading.json_values import JsonValues
 from loading.rows import CatalogueFileError, Row, UnreadableRow, no_object
+from processing.feed_fields import FeedReader
 
-_decode = json.JSONDecoder().raw_decode
 
-
-def jsonl_rows(path: Path, blocks: Iterator[str]) -> Iterator[Row]:
+def jsonl_rows(path: Path, blocks: Iterator[str], reader: FeedReader) -> Iterator[Row]:
     """The row of every line; empty lines give none."""
-    for first, lines in line_blocks(path, blocks):
+    start = next(blocks, "")
+    # No text in JSON has a raw line end in it, so a CR ends a line where there is nothing else that does.
+    end = "\r" if "\r" in start and "\n" not in start else "\n"
+    values = JsonValues()
+    for first, lines in line_blocks(path, chain((start,), blocks), end):
         for number, line in enumerate(lines, first):
             text = line.strip()
             if text:
-                yield number, _row_of_line(text)
+                yield number, _row_of_line(text, values, reader)
 
 
-def line_blocks(path: Path, blocks: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
+def line_blocks(path: Path, blocks: Iterator[str], end: str) -> Iterator[tuple[int, list[str]]]:
     """The lines of a text that comes in pieces, many at a time, with the number of the first of them.
 
     Raises CatalogueFileError for a line that is too long to hold.
@@ -29,7 +33,7 @@ def line_blocks(path: Path, blocks: Iterator[str]) -> Iterator[tuple[int, list[s
     number = 1
     rest = ""
     for block in blocks:
-        lines = (rest + block).split("\n")
+        lines = (rest + block).split(end)
         rest = lines.pop()
         yield number, lines
         number += len(lines)
@@ -41,13 +45,15 @@ def line_blocks(path: Path, blocks: Iterator[str]) -> Iterator[tuple[int, list[s
         yield number, [rest]
 
 
-def _row_of_line(text: str) -> dict[str, Any] | UnreadableRow:
+def _row_of_line(text: str, values: JsonValues, reader: FeedReader) -> dict[str, Any] | UnreadableRow:
     try:
-        item, end = _decode(text)
+        item, end = values.decode(text)
     except json.JSONDecodeError as error:
         return UnreadableRow(f"not valid JSON: {error.msg} at column {error.colno}")
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, or nested too deeply
         return UnreadableRow(f"not readable: {error}")
     if end != len(text):
         return UnreadableRow(f"not valid JSON: more text after the value at column {end + 1}")
-    return product_fields(item) if isinstance(item, dict) else no_object(item)
+    if values.trouble is not None:
+        return UnreadableRow(values.trouble)
+    return reader.fields(item) if isinstance(item, dict) else no_object(item)

@@ -9,6 +9,7 @@ from database.catalogue_load import Load, StoredValues
 from database.errors import StoreError
 from loading import TextFileError
 from loading.checked_rows import CheckedRows, RefusedRow
+from processing.counts import counted
 
 SHOWN_REFUSALS = 20
 
@@ -60,5 +61,7 @@ def load_products(
                 progress(load.inserted)
     except (StoreError, TextFileError, OSError) as error:
         rows = (load.inserted if load else 0) + refused.count
-        raise LoadFailed(f"{error}. The load stopped after {rows:,} rows; nothing of it is stored") from error
+        raise LoadFailed(
+            f"{error}. The load stopped after {counted(rows, 'row')}; nothing of it is stored"
+        ) from error
     return load.inserted

@@ -1,19 +1,21 @@
 """Reads a product file (a JSON array, JSONL or CSV) as a stream of rows, in bounded memory."""
 
 import json
+import re
 from collections.abc import Iterator
 from enum import StrEnum
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from loading.csv_rows import csv_rows
-from loading.feed_fields import product_fields
-from loading.json_elements import JsonSyntaxError, elements
+from loading.json_elements import LISTS, JsonSyntaxError, elements
 from loading.jsonl_lines import jsonl_rows
-from loading.rows import CatalogueFileError, Row, no_object
+from loading.rows import CatalogueFileError, Row, UnreadableRow, no_object
 from loading.text_blocks import TextFile
+from processing.feed_fields import FeedReader
+from processing.feed_numbers import DecimalSign
 
 
 class Format(StrEnum):
@@ -29,12 +31,14 @@ class CatalogueFile:
 
     The format follows the content, and the extension where the content allows two: .csv and .tsv are CSV,
     a file that starts with ``[`` is a JSON array, one that starts with a whole object on its first line is
-    JSONL (except ``{"products": [...]}``), any other one with ``{`` in front is an object with that array.
+    JSONL (except ``{"products": [...]}`` and its like), any other one with ``{`` in front is an object with that
+    array. ``decimal`` is the decimal sign of numbers that alone cannot tell it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, decimal: DecimalSign | None = None) -> None:
         """Open the file; raises TextFileError."""
         self.path = path
+        self._reader = FeedReader(decimal)
         self._source = TextFile(path)
         self._blocks = self._source.blocks()
         try:
@@ -74,16 +78,23 @@ class CatalogueFile:
         told apart into rows: wrong encoding, a syntax error in a JSON array, an open quote in CSV.
         """
         if self.format is Format.JSON:
-            return _array_rows(self.path, self._blocks)
+            return _array_rows(self.path, self._blocks, self._reader)
         if self.format is Format.CSV:
-            return csv_rows(self.path, self._blocks)
-        return jsonl_rows(self.path, self._blocks)
+            return csv_rows(self.path, self._blocks, self._reader)
+        return jsonl_rows(self.path, self._blocks, self._reader)
+
+    def notes(self) -> list[str]:
+        """What of the rows read so far was left out, a sentence for each kind."""
+        return self._reader.notes()
 
 
-def _array_rows(path: Path, blocks: Iterator[str]) -> Iterator[Row]:
+def _array_rows(path: Path, blocks: Iterator[str], reader: FeedReader) -> Iterator[Row]:
     try:
-        for line, item in elements(blocks, "products"):
-            yield line, product_fields(item) if isinstance(item, dict) else no_object(item)
+        for line, item in elements(blocks):
+            if isinstance(item, UnreadableRow):
+                yield line, item
+            else:
+                yield line, reader.fields(item) if isinstance(item, dict) else no_object(item)
     except JsonSyntaxError as error:
         raise CatalogueFileError(
             f"{path} is not a JSON array of products: {error}: correct the file"
@@ -106,7 +117,12 @@ def _format_of(path: Path, text: str) -> Format:
 
 def _starts_with_product_line(text: str) -> bool:
     try:
-        first = json.loads(text.lstrip().split("\n", 1)[0])
+        first = json.loads(re.split("[\r\n]", text.lstrip(), maxsplit=1)[0])
     except (ValueError, RecursionError):
         return False
-    return isinstance(first, dict) and not isinstance(first.get("products"), list)
+    return isinstance(first, dict) and ("price" in first or not _has_list(first))
+
+
+def _has_list(item: dict[str, Any]) -> bool:
+    inner = [item[name] for name in LISTS if name in item]
+    return any(isinstance(one, list) or (isinstance(one, dict) and _has_list(one)) for one in inner)

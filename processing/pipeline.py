@@ -4,25 +4,36 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
+from processing.feed_fields import FeedReader
+from processing.feed_numbers import DecimalSign
 from processing.words import category_name, keywords, slug, tidy, unique
 from product import FieldError, check_fields
 
 Stored = Mapping[str, Any]  # a product as check_fields gives it
 Json = dict[str, Any]
+T = TypeVar("T")
 
 _NAMED_REFUSALS, _REASON_MAX = 3, 200
 _LIST_SHARE = 4  # refusals may take a quarter of the room, and so may the categories
+_NOTES_SHARE = 8
 _ENDING_BYTES = 100  # for what the last stage adds
 _PART, _MOST_PARTS = 500, 1_000  # products of a part; parts side by side, of which Airflow takes 1024
 
 
 class Checked(NamedTuple):
-    """What became of a list: the good products, and why the others are refused; both by their index."""
+    """What became of a list: the good products, and why the others are refused; both by their index.
+
+    ``decimal`` is the sign that they were read with; ``ignored`` are the names that were not read, each once;
+    ``currencies`` those beside the prices.
+    """
 
     products: dict[int, Stored]
     refusals: list[Json]
+    decimal: str | None
+    ignored: list[str]
+    currencies: list[str]
 
 
 class Enriched(NamedTuple):
@@ -33,21 +44,22 @@ class Enriched(NamedTuple):
     categories: list[Json]
 
 
-def validate(items: Sequence[Mapping[str, Any]], first_index: int = 0) -> Checked:
+def validate(items: Sequence[Mapping[str, Any]], first_index: int = 0, decimal: str | None = None) -> Checked:
     """Check every item by the rules of a new product; the first one has ``first_index`` in its list.
 
-    A rating may be a number or ``{"rate", "count"}``, as the API gives it, or the two fields of ``check_fields``.
-    A refusal is ``{"index", "errors": [{"field", "code", "message"}]}``.
+    Items are read as those of a product file are (``feed_fields``); ``decimal`` is a value of DecimalSign. A refusal
+    is ``{"index", "errors": [{"field", "code", "message"}]}``.
     """
     products: dict[int, Stored] = {}
     refusals = []
+    reader = FeedReader(None if decimal is None else DecimalSign(decimal))
     for index, item in enumerate(items, first_index):
-        checked, refused = check_fields(_with_plain_rating(item), creating=True)
+        checked, refused = check_fields(reader.fields(item), creating=True)
         if refused:
             refusals.append({"index": index, "errors": [_error(problem) for problem in refused]})
         else:
             products[index] = checked
-    return Checked(products, refusals)
+    return Checked(products, refusals, decimal, list(reader.ignored), list(reader.currencies))
 
 
 def transform(products: Mapping[int, Stored]) -> Enriched:
@@ -101,7 +113,7 @@ def together(descriptions: Sequence[Json]) -> Enriched:
 
 
 def verdict(checked: Checked, max_bytes: int) -> Json:
-    """What the first stage leaves: the counts, and as many refusals as a quarter of ``max_bytes`` holds."""
+    """What the first stage leaves: counts, what was not read, the refusals that a quarter of ``max_bytes`` holds."""
     refusals, left_out = _first_that_fit(checked.refusals, max_bytes // _LIST_SHARE)
     return {
         "received": len(checked.products) + len(checked.refusals),
@@ -109,6 +121,9 @@ def verdict(checked: Checked, max_bytes: int) -> Json:
         "refused": len(checked.refusals),
         "refusals": refusals,
         "refusalsLeftOut": left_out,
+        "decimal": checked.decimal,
+        "ignoredNames": _first_that_fit(checked.ignored, max_bytes // _NOTES_SHARE)[0],
+        "currencies": checked.currencies,
     }
 
 
@@ -119,6 +134,8 @@ def all_refused(refusals: Sequence[Json]) -> str:
         f"product {refusal['index']}: {refusal['errors'][0]['message'][:_REASON_MAX]}" for refusal in first
     )
     more = f"; and {count - len(first):,} more" if count > len(first) else ""
+    if count == 1:
+        return f"The only product is not valid ({reasons}): correct it and send it again"
     return f"None of the {count:,} products is valid ({reasons}{more}): mend them and send them again"
 
 
@@ -146,17 +163,6 @@ def price_band(price: int, prices: Sequence[int]) -> str:
     if price < prices[quarter]:
         return "LOW"
     return "HIGH" if price > prices[-1 - quarter] else "MIDDLE"
-
-
-def _with_plain_rating(item: Mapping[str, Any]) -> Mapping[str, Any]:
-    rating = item.get("rating")
-    if rating is None:
-        return item
-    given = (rating.get("rate"), rating.get("count")) if isinstance(rating, dict) else (rating, None)
-    return {**item, **{name: value for name, value in zip(_RATING, given, strict=True) if value is not None}}
-
-
-_RATING = ("rating_rate", "rating_count")
 
 
 def _error(refused: FieldError) -> Json:
@@ -193,9 +199,9 @@ def _money(minor: int) -> str:
     return f"{minor // 100}.{minor % 100:02}"
 
 
-def _first_that_fit(rows: Sequence[Json], max_bytes: int) -> tuple[list[Json], int]:
+def _first_that_fit(rows: Sequence[T], max_bytes: int) -> tuple[list[T], int]:
     """The first rows whose JSON fits, and how many are left out."""
-    kept: list[Json] = []
+    kept: list[T] = []
     for row in rows:
         # Counted in its longest form: every character that is not ASCII as an escape.
         max_bytes -= len(json.dumps(row)) + len(", ")

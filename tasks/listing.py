@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Engine, Select, func, or_, select
 
 from database.search import like_pattern
 from database.texts import is_text
+from product import folded
 from tasks.actions import Pause, TaskAction
 from tasks.statements import COLUMNS, PENDING, actions, paused_types, tasks
 from tasks.task import Task, TaskStatus
@@ -182,7 +183,7 @@ def _conditions(wanted: TaskFilter) -> list[ColumnElement[bool]]:
     if wanted.by is not None:
         conditions.append(tasks.c.created_by == wanted.by)
     if wanted.search:
-        pattern = like_pattern(wanted.search.casefold())
+        pattern = like_pattern(folded(wanted.search))
         texts = [tasks.c.search_text] if wanted.type is not None else [tasks.c.search_text, tasks.c.type]
         conditions.append(or_(*(text.like(pattern, escape=_ESCAPE) for text in texts)))
     return conditions

@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
 from jsonschema.validators import validator_for
 
+from product import folded
 from tasks.retry import RetryPolicy
 from tasks.rows import Prepared
 from tasks.task import NewTask, Task
@@ -130,7 +131,7 @@ class Registry:
             payload_json,
             worker.retry.max_attempts if new.max_attempts is None else new.max_attempts,
             worker.first_stage(new.type) if new.stage is None else new.stage,
-            search_text.casefold()[:_SEARCH_TEXT_MAX],
+            folded(search_text)[:_SEARCH_TEXT_MAX],
             _fingerprint(new) if new.idempotency_key else "",
         )
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from unicodedata import normalize
 
 from product import Product
 from writes import Operation, Write, WriteErrorCode, WriteStatus
@@ -11,12 +12,17 @@ from writes import Operation, Write, WriteErrorCode, WriteStatus
 _FIELDS = frozenset(
     ("title", "price_minor", "description", "category", "image", "rating_rate", "rating_count")
 )
+_TEXTS = ("title", "description", "category")
 
 
 def found_by(term: str, product: Mapping[str, Any]) -> bool:
-    """Whether a search finds a product: a case-folded substring of one of three fields."""
+    """Whether a search finds a product: a substring of one of three fields, whatever their case and composition."""
     texts = (product["title"], product["description"] or "", product["category"] or "")
-    return any(term.casefold() in text.casefold() for text in texts)
+    return any(_folded(term) in _folded(text) for text in texts)
+
+
+def _folded(text: str) -> str:
+    return normalize("NFC", normalize("NFC", text).casefold())
 
 
 @dataclass
@@ -77,6 +83,10 @@ class Oracle:
             return WriteErrorCode.UNREADABLE
         if fields.get("price_minor", 0) < 0:
             return WriteErrorCode.CONSTRAINT_VIOLATED
+        fields = {
+            name: normalize("NFC", value) if name in _TEXTS and value is not None else value
+            for name, value in fields.items()
+        }
         made = {"id": write.product_id, "created_at_us": write.accepted_at_us, "version": 0}
         before = made if present is None else present
         self.products[write.product_id] = {

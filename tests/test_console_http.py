@@ -13,7 +13,7 @@ from console_client import ConsoleClient
 from console_pages import PLACES
 from server_process import ServerProcess, wait_until
 
-from console.exports import harmless
+from loading.spreadsheet_cells import harmless
 
 MakeServer = Callable[..., ServerProcess]
 CREATE_MANY = (
@@ -244,12 +244,12 @@ def test_an_export_has_every_selected_product_and_nothing_that_a_spreadsheet_run
 
 def test_what_an_export_gives_an_upload_takes(server: ServerProcess, visitor: ConsoleClient) -> None:
     fields = {
-        "description": 'A "quoted" text,\nover lines',
+        "description": '=A "quoted" text,\nover lines',
         "category": "Lämps",
         "ratingRate": 4.5,
         "ratingCount": 3,
     }
-    create_many(server, [{"title": "Lamp", "price": 12.5, **fields}])
+    create_many(server, [{"title": " '=SUM(A1) ", "price": 12.5, **fields}])
     for kind in ("csv", "jsonl"):
         file = visitor.get(f"/products/export.{kind}").content
         answer = visitor.post("/products/upload", files={"file": (f"products.{kind}", file)})
@@ -258,8 +258,26 @@ def test_what_an_export_gives_an_upload_takes(server: ServerProcess, visitor: Co
         server.query(LAST, {"id": write["id"]})
     found = server.query("{ products { nodes { title price description category ratingRate ratingCount } } }")
     assert {json.dumps(product, sort_keys=True) for product in found["products"]["nodes"]} == {
-        json.dumps({"title": "Lamp", "price": 12.5, **fields}, sort_keys=True)
+        json.dumps({"title": " '=SUM(A1) ", "price": 12.5, **fields}, sort_keys=True)
     }
+
+
+def test_an_upload_tells_what_it_does_not_read_and_takes_the_decimal_sign(
+    server: ServerProcess, visitor: ConsoleClient
+) -> None:
+    file = {"file": ("lamps.csv", b'title,price,sku\nLamp,"1,234 USD",7\n,,\n')}
+    asked = visitor.post("/products/upload", files=file)
+    assert "0 accepted, 1 refused" in asked.text
+    assert "say which decimal sign is used" in asked.text
+    answer = visitor.post("/products/upload", {"decimal": "comma", "idempotency_key": "x"}, files=file)
+    assert "0 accepted, 1 refused" in answer.text  # 1.234 has three decimals
+    answer = visitor.post("/products/upload", {"decimal": "point", "idempotency_key": "y"}, files=file)
+    assert "1 accepted, 0 refused" in answer.text
+    assert "Names that are not read: sku" in answer.text
+    assert "Prices name the currency USD" in answer.text
+    wrong = visitor.post("/products/upload", {"decimal": "dot"}, files=file)
+    assert wrong.status_code == 422
+    assert "choose point or comma" in wrong.text
 
 
 @pytest.mark.parametrize("cell", EVIL_CELLS)

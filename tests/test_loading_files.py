@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loading import CatalogueFile, Format, Row, TextFileError, UnreadableRow
+from loading.checked_rows import check_row
 from loading.json_elements import JsonSyntaxError, elements
 
 LAMP = {"title": "Lamp", "price": 5.5}
@@ -41,6 +42,11 @@ def fields(path: Path, content: str | bytes) -> list[dict[str, Any]]:
         ("a.json", '{"title": "Lamp"}\n{"title": "Desk"}', Format.JSONL),
         ("a.txt", '{"title": "Lamp"}', Format.JSONL),
         ("a.jsonl", "nonsense", Format.JSONL),
+        ("a.json", '{"items": [{"title": "Lamp"}]}', Format.JSON),
+        ("a.json", '{"data": {"products": [{"title": "Lamp"}]}}', Format.JSON),
+        ("a.txt", '{"title": "All lamps", "items": [{"title": "Lamp"}]}', Format.JSON),
+        ("a.json", '{"title": "A set", "price": 3, "items": []}', Format.JSONL),
+        ("a.json", '{"title": "Lamp"}\r{"title": "Desk"}', Format.JSONL),
         ("a.jsonl", '[{"title": "Lamp"}]', Format.JSON),
         ("a.csv", "title,price\n[,1", Format.CSV),
         ("a.tsv", "title\tprice\nLamp\t1", Format.CSV),
@@ -64,6 +70,18 @@ def test_the_format_follows_content_and_extension(
         ({"image_url": "https://x.org/a"}, {"image": "https://x.org/a"}),
         ({"image": "https://x.org/a", "thumbnail": "https://x.org/b"}, {"image": "https://x.org/a"}),
         ({"images": []}, {}),
+        ({"image": {"src": "https://x.org/a", "alt": "A lamp"}}, {"image": "https://x.org/a"}),
+        ({"images": [{"src": "https://x.org/a"}, {"src": "https://x.org/b"}]}, {"image": "https://x.org/a"}),
+        ({"image": {"url": "https://x.org/a"}}, {"image": "https://x.org/a"}),
+        ({"image": {"alt": "A lamp"}}, {"image": {"alt": "A lamp"}}),
+        ({"image": "N/A", "thumbnail": "https://x.org/a"}, {"image": "https://x.org/a"}),
+        ({"image": "n/a", "rating": "N/A", "ratingCount": "-"}, {}),
+        ({"description": "N/A", "category": "N/A"}, {"description": "N/A", "category": "N/A"}),
+        ({"image": "https://x.org/a, https://x.org/b"}, {"image": "https://x.org/a"}),
+        ({"image": "https://x.org/a,https://x.org/b"}, {"image": "https://x.org/a"}),
+        ({"image": "https://x.org/a|HTTPS://x.org/b"}, {"image": "https://x.org/a"}),
+        ({"image": "https://x.org/w_300,h_200/a"}, {"image": "https://x.org/w_300,h_200/a"}),
+        ({"image": "HTTPS://x.org/a"}, {"image": "HTTPS://x.org/a"}),
         ({"rating": 4.5}, {"rating_rate": 4.5}),
         ({"rating": "4.5"}, {"rating_rate": 4.5}),
         ({"rating": {"rate": 3.9, "count": 120}}, {"rating_rate": 3.9, "rating_count": 120}),
@@ -118,7 +136,41 @@ def test_an_array_gives_each_element_with_its_line(tmp_path: Path) -> None:
     assert rows[1][1] == UnreadableRow("a number: give an object with at least title and price")
 
 
+def test_an_element_with_a_name_twice_is_refused_alone(tmp_path: Path) -> None:
+    lamp = '{"title": "Lamp", "price": 1, "price": 2}'
+    reason = UnreadableRow("an object has the name 'price' twice: keep one of them")
+    for name, content in (
+        ("a.json", f'[{lamp}, {{"title": "Desk"}}]'),
+        ("a.jsonl", f'{lamp}\n{{"title": "Desk"}}'),
+    ):
+        rows = [row for _, row in read(tmp_path / name, content)[1]]
+        assert rows[0] == reason
+        assert isinstance(rows[1], dict)
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl", "a.csv"])
+def test_a_number_too_small_for_a_float_is_refused_with_its_value(tmp_path: Path, name: str) -> None:
+    item = '{"title": "Lamp", "price": 1e-400, "rating": 1e-400}'
+    content = {"a.json": f"[{item}]", "a.jsonl": item, "a.csv": "title,price,rating\nLamp,1e-400,1e-400\n"}[
+        name
+    ]
+    [(_, row)] = read(tmp_path / name, content)[1]
+    assert isinstance(row, dict)
+    _, refused = check_row(row)
+    assert [(error.field, "1E-400" in str(error).upper()) for error in refused] == [
+        ("price", True),
+        ("rating_rate", True),
+    ]
+
+
 def test_an_object_gives_its_array_of_products(tmp_path: Path) -> None:
+    for content in (
+        '{"items": [{"title": "Lamp"}], "total": 1}',
+        '{"data": {"products": [{"title": "Lamp"}], "next": null}}',
+        '{"data":\n {"products": {"nodes": [{"title": "Lamp"}]}}}',
+        '{"title": "All", "results": [{"title": "Lamp"}]}',
+    ):
+        assert fields(tmp_path / "b.json", content) == [{"title": "Lamp"}]
     content = '{"total": 1, "page": {"products": [1]}, "products": [{"title": "Lamp"}], "limit": 30}'
     assert fields(tmp_path / "a.json", content) == [{"title": "Lamp"}]
 
@@ -129,7 +181,7 @@ def test_elements_are_the_same_however_the_text_is_cut(
 ) -> None:
     text = json.dumps({"a": {}, "products": values, "b": -1.5e3} if wrapped else values, indent=indent)
     blocks = (text[start : start + size] for start in range(0, len(text), size))
-    assert [value for _, value in elements(blocks, "products")] == values
+    assert [value for _, value in elements(blocks)] == values
 
 
 @pytest.mark.parametrize(
@@ -139,7 +191,9 @@ def test_elements_are_the_same_however_the_text_is_cut(
         ('[{"title": "Lamp"}', "Expected ',' or ']', found the end of the file at line 1, column 19"),
         ('[{"title": "Lamp}]', "Unterminated string starting at at line 1, column 12"),
         ("[{}] []", "Text after the end of the JSON value at line 1, column 6"),
-        ('{\n"items": []}', 'The object has no array "products" at line 2, column 13'),
+        ('{\n"rows": []}', 'The object has no array under one of the names "products", "items", '),
+        ('{"items": [], "data": [{}]}', 'The object has two lists, "items" and "data" at line 1, column 23'),
+        ('{"products": [], "products": []}', 'The object has two lists, "products" and "products" at line 1'),
         ("[{},]", "Expecting value at line 1, column 5"),
         ("[" + '{"a":' * 100_000, "A value cannot be read (maximum recursion depth"),
     ],
@@ -163,7 +217,7 @@ def test_a_value_without_an_end_is_given_up_before_memory_is(monkeypatch: pytest
             yield "x" * 1_000
 
     with pytest.raises(JsonSyntaxError, match="longer than 10,000"):
-        list(elements(endless(), "products"))
+        list(elements(endless()))
     assert given_blocks < 30
 
 
@@ -222,8 +276,112 @@ def test_flat_csv_columns_of_nested_fields_are_known(tmp_path: Path) -> None:
 
 def test_a_csv_row_with_too_few_fields_is_refused_alone(tmp_path: Path) -> None:
     _, rows = read(tmp_path / "a.csv", "title,price\nLamp\nDesk,2\n")
-    assert rows[0] == (2, UnreadableRow("1 fields, but the header has 2"))
+    assert rows[0] == (2, UnreadableRow("1 field, but the header has 2"))
     assert rows[1][0] == 3
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\r\r\n"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("quote", ["", '"'])
+@pytest.mark.parametrize("name", ["a.csv", "a.txt"])
+def test_lines_may_end_as_any_system_ends_them(
+    tmp_path: Path, end: str, separator: str, quote: str, name: str
+) -> None:
+    rows = [["Title", "price", "description"], ["Lamp", "5", "warm"], ["Desk", "12", "of oak"]]
+    content = "".join(separator.join(f"{quote}{cell}{quote}" for cell in row) + end for row in rows)
+    assert fields(tmp_path / name, content) == [
+        {"title": "Lamp", "price": "5", "description": "warm"},
+        {"title": "Desk", "price": "12", "description": "of oak"},
+    ]
+    assert [line for line, _ in read(tmp_path / name, content)[1]] == [2, 3]
+
+
+def test_a_stray_line_end_in_a_cell_stays_in_the_cell(tmp_path: Path) -> None:
+    assert fields(tmp_path / "a.csv", 'title,price\nLa\rmp,5\nDe\rsk\r,6\r\n"Ch\rair\r\n",7') == [
+        {"title": "La\rmp", "price": "5"},
+        {"title": "De\rsk", "price": "6"},
+        {"title": "Ch\rair", "price": "7"},
+    ]
+    assert fields(tmp_path / "a.csv", 'title,price\r"La\nmp",5\rDesk,6\r') == [
+        {"title": "La\nmp", "price": "5"},
+        {"title": "Desk", "price": "6"},
+    ]
+
+
+def test_separators_in_a_quoted_head_are_not_counted(tmp_path: Path) -> None:
+    content = 'title;price;"size, in cm, inch, or feet"\nLamp;5;1\n'
+    assert fields(tmp_path / "a.csv", content) == [{"title": "Lamp", "price": "5"}]
+
+
+def test_jsonl_may_end_its_lines_with_cr(tmp_path: Path) -> None:
+    assert fields(tmp_path / "a.jsonl", '{"title": "Lamp"}\r{"title": "Desk"}\r') == [
+        {"title": "Lamp"},
+        {"title": "Desk"},
+    ]
+
+
+def test_rows_without_anything_in_their_cells_are_no_rows(tmp_path: Path) -> None:
+    content = "\n,,\ntitle,price,category\n,,\nLamp,5,Home\n , ,\n" + ",,\n" * 12_000 + "Desk,6,Home\n"
+    rows = read(tmp_path / "a.csv", content)[1]
+    assert [line for line, _ in rows] == [5, 12_007]
+
+
+def test_the_space_around_every_cell_is_taken_away(tmp_path: Path) -> None:
+    content = "title , price,description,category,image,rating\n Lamp\u00a0, 5 , warm ,Home , https://x.org/a , 4.5 \n"
+    assert fields(tmp_path / "a.csv", content) == [
+        {
+            "title": "Lamp",
+            "price": "5",
+            "description": "warm",
+            "category": "Home",
+            "image": "https://x.org/a",
+            "rating_rate": 4.5,
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("heads", "told"),
+    [
+        ("title,price,Title", r"gives title in 2 columns \(title, Title\): keep one of them"),
+        ("title,price, PRICE ,x", r"gives price in 2 columns \(price, PRICE\)"),
+        ("title,price,rating.rate,rating_rate", r"gives rating_rate in 2 columns"),
+    ],
+)
+def test_a_column_that_is_there_twice_is_told(tmp_path: Path, heads: str, told: str) -> None:
+    with pytest.raises(TextFileError, match=told):
+        read(tmp_path / "a.csv", f"{heads}\nLamp,1,2,3\n")
+
+
+def test_every_name_that_is_not_read_is_told_once(tmp_path: Path) -> None:
+    items = [
+        {"title": "Lamp", "name": "lamp-1", "price": "5.00 USD", "sku": n, "category": {"id": 1, "name": "x"}}
+        for n in range(3)
+    ]
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(map(json.dumps, items)))
+    with CatalogueFile(path) as source:
+        list(source.rows())
+        assert source.notes() == [
+            "Names that are not read: sku, name, category.id",
+            "Prices name the currency USD, which is not kept",
+        ]
+    path.write_text("title;colour;price\nLamp;red;5 EUR\nDesk;;7,50 €\nChair;;€7\n")
+    with CatalogueFile(path.rename(tmp_path / "a.csv")) as source:
+        list(source.rows())
+        names, currencies = source.notes()
+    assert names == "Names that are not read: colour"
+    assert "different currencies, which are not kept: EUR (1), € (2)" in currencies
+
+
+def test_of_very_many_names_only_some_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({f"name {n} {'x' * 100}": n for n in range(500)} | {"\ud800": 1}))
+    with CatalogueFile(path) as source:
+        list(source.rows())
+        [told] = source.notes()
+    assert len(told) < 4_000
+    assert told.endswith(", …")
 
 
 @pytest.mark.parametrize(

@@ -59,9 +59,9 @@ def test_the_work_on_the_products_is_done_in_threads(monkeypatch: pytest.MonkeyP
     threads = []
 
     def watched(function: Any) -> Any:
-        def call(*arguments: Any) -> Any:
+        def call(*arguments: Any, **more: Any) -> Any:
             threads.append(threading.current_thread())
-            return function(*arguments)
+            return function(*arguments, **more)
 
         return call
 
@@ -116,6 +116,12 @@ def test_when_no_product_is_valid_the_task_fails_for_good_and_names_the_first_on
     assert "None of the 5 products is valid (product 0: price is required" in task.error.message
     assert "and 2 more" in task.error.message
     assert len(task.error.message) < 1000
+
+
+def test_when_the_only_product_is_not_valid_the_message_speaks_of_one() -> None:
+    task = WorkerRuns(ProcessProductsWorker()).ended(TYPE, {"products": [{"title": "Lamp"}]})
+    assert task.error is not None
+    assert task.error.message.startswith("The only product is not valid (product 0: price is required")
 
 
 @pytest.mark.parametrize(

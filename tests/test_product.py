@@ -32,6 +32,8 @@ def test_a_price_is_held_in_minor_units_exactly(value: object, minor: int) -> No
         (1.001, FieldProblem.TOO_MANY_DECIMALS),
         ("1.00000000000000000000000000000000001", FieldProblem.TOO_MANY_DECIMALS),
         (1e-300, FieldProblem.TOO_MANY_DECIMALS),
+        ("1e-400", FieldProblem.TOO_MANY_DECIMALS),
+        ("1_000", FieldProblem.WRONG_TYPE),
         (-0.01, FieldProblem.OUT_OF_RANGE),
         (100_000_000_000.01, FieldProblem.OUT_OF_RANGE),
         ("1e999999", FieldProblem.OUT_OF_RANGE),

@@ -175,6 +175,24 @@ def test_an_infinite_price_in_the_document_is_refused(api: ServerProcess) -> Non
     assert answer["createProduct"] == {"success": False, "errors": [{"code": "NOT_FINITE"}]}
 
 
+@pytest.mark.parametrize("name", ["price", "ratingRate"])
+def test_a_number_that_a_float_would_hold_as_zero_is_refused_and_not_stored_as_zero(
+    api: ServerProcess, name: str
+) -> None:
+    before = api.query("{ writes(first: 1) { nodes { id } } }")
+    fields = {"price": "1", name: "1e-400"}
+    arguments = ", ".join(f"{field}: {value}" for field, value in fields.items())
+    document = f'mutation {{ createProduct(title: "x", {arguments}) {{ success }} }}'
+    with contextlib.closing(api.client()) as client:
+        [error] = client.execute(document)["errors"]
+        body = json.dumps({"query": CREATE_SYNC, "variables": {"title": "x", "price": 1, name: 1}})
+        sent = re.sub(rf'"{name}": 1', f'"{name}": 1e-400', body).encode()
+        _, answer = client.request("POST", "/graphql", sent, {"Content-Type": "application/json"})
+    assert error["message"].startswith("The number 1e-400 is too small")
+    assert b"the number 1e-400 is too small" in answer
+    assert api.query("{ writes(first: 1) { nodes { id } } }") == before
+
+
 def test_every_bad_argument_is_named_at_once(api: ServerProcess) -> None:
     answer = api.query(CREATE_SYNC, {"title": "", "price": -1, "ratingRate": 9})["createProductSync"]
     assert [error["field"] for error in answer["errors"]] == [["title"], ["price"], ["ratingRate"]]

@@ -59,13 +59,17 @@ def test_a_rating_may_be_a_number_or_a_rate_with_a_count_or_two_fields() -> None
         {"rating": {"rate": 4.0}},
         {"rating_rate": 4, "rating": None},
         {"rating_rate": 4, "rating": {"count": None}},
+        {"ratingRate": "4"},
+        {"rating": "4,0"},
     ]
     for way in ways:
         (product,) = transform(validate([{"title": "a", "price": 1, **way}]).products).products
         assert product["rating"] == {"rate": 4.0, "count": None}, way
 
 
-@pytest.mark.parametrize("rating", [5.1, -1, "4", True, [], {"rate": "4"}, {"count": 1.5}, {"count": -1}])
+@pytest.mark.parametrize(
+    "rating", [5.1, -1, "four", True, [], {"rate": "5.1"}, {"count": 1.5}, {"count": -1}]
+)
 def test_a_rating_that_is_none_is_refused(rating: object) -> None:
     (refusal,) = validate([{"title": "a", "price": 1, "rating": rating}]).refusals
     assert refusal["errors"][0]["field"] in ("rating_rate", "rating_count")

@@ -174,6 +174,39 @@ def test_a_process_is_accepted_and_its_status_can_be_asked(api: ServerProcess) -
     assert done["correlation_id"] == number
 
 
+def test_a_process_reads_products_as_a_product_file_is_read_and_tells_what_it_does_not_read(
+    api: ServerProcess,
+) -> None:
+    products = [
+        {
+            "name": "Lamp",
+            "price": "1.234,50 EUR",
+            "category": {"name": "Home", "id": 3},
+            "ratingRate": 4.5,
+            "sku": 1,
+        },
+        {"title": "Desk", "price": "12,50", "ratingCount": 7, "image": {"src": "HTTPS://x.org/a"}, "sku": 2},
+        {"title": "Chair", "price": "1,234"},
+    ]
+    accepted = rest(api, "POST", "/api/process", {"payload": {"products": products}})
+    result = _ended(api, accepted.body["correlation_id"])["result"]
+    assert [
+        (found["title"], found["price"], found["category"], found["rating"]) for found in result["products"]
+    ] == [
+        ("Lamp", "1234.50", "home", {"rate": 4.5, "count": None}),
+        ("Desk", "12.50", None, {"rate": None, "count": 7}),
+    ]
+    assert (result["ignoredNames"], result["currencies"]) == (["sku", "category.id"], ["EUR"])
+    [refusal] = result["refusals"]
+    assert "say which decimal sign is used" in refusal["errors"][0]["message"]
+    accepted = rest(api, "POST", "/api/process", {"payload": {"products": products[2:], "decimal": "point"}})
+    result = _ended(api, accepted.body["correlation_id"])["result"]
+    assert (result["products"][0]["price"], result["decimal"]) == ("1234.00", "point")
+    wrong = rest(api, "POST", "/api/process", {"payload": {"products": products, "decimal": "dot"}})
+    [error] = problem(wrong, 422, "INVALID_REQUEST")["errors"]
+    assert (error["pointer"], "give one of point, comma" in error["detail"]) == ("#/payload/decimal", True)
+
+
 def test_a_process_that_fails_says_why(api: ServerProcess) -> None:
     accepted = rest(api, "POST", "/api/process", {"payload": {"products": [{"title": ""}]}})
     done = _ended(api, accepted.body["correlation_id"])

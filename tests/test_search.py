@@ -14,7 +14,7 @@ from sqlalchemy import event
 from database.products import ProductFilter, ProductOrder
 from product import Product
 
-LETTERS = "aAbß ßsS\"'%_*?[]-İıÉé日本😀x"
+LETTERS = "aAbß ßsS\"'%_*?[]-İıÉé日本😀xe\u0301\u0327\u0345か\u3099\u1112\u1161\u11ab\u0390\u212a"
 TEXTS = st.text(alphabet=LETTERS, min_size=1, max_size=12).filter(lambda text: not text.isspace())
 TERMS = st.one_of(st.text(alphabet=LETTERS, min_size=1, max_size=5), TEXTS)
 

@@ -9,6 +9,7 @@ from database.moving.rows import Row, Summary, Told, summarize
 from database.moving.source import EmbeddedSource, SourceTable
 from database.moving.target import TOTALS, Begun, Plan, PostgresTarget
 from database.postgres.address import direct_address_of
+from processing.counts import counted
 from settings import Settings
 
 
@@ -105,7 +106,7 @@ def _check(target: PostgresTarget, tables: Sequence[SourceTable], plan: Plan, te
             )
     rows = sum(summary.rows for summary in plan.tables.values())
     teller.say(
-        f"Counts and checksums of {len(tables)} tables, {rows:,} rows in all, are the same on both sides"
+        f"Counts and checksums of {len(tables)} tables, {counted(rows, 'row')} in all, are the same on both sides"
     )
 
 
@@ -116,4 +117,4 @@ def _summary(done: str, table: SourceTable, rows: Iterator[Row], teller: Teller,
 
 
 def _told(summary: Summary) -> str:
-    return f"{summary.rows:,} rows with the checksum {summary.checksum[:12]}"
+    return f"{counted(summary.rows, 'row')} with the checksum {summary.checksum[:12]}"

@@ -1,5 +1,6 @@
 """Brings a database of PostgreSQL to the newest schema: numbered SQL files, each applied once, in one transaction."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from database.errors import StoreError
 from database.postgres.address import Address
 from database.postgres.connect import connect, explained
 
+_log = logging.getLogger("afterwrite.database")
 _STEPS = Path(__file__).parent / "sql"
 _LEAST_SERVER = 14
 _LOCK = 7_046_029_254_386_353  # any number: who migrates holds the advisory lock of this one
@@ -84,7 +86,15 @@ def _apply(connection: "psycopg.Connection[Any]", address: Address) -> None:
         "(version int PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
     )
     trigram = _trigram_class(connection)
-    for step in _steps()[_present(connection) :]:
+    present = _present(connection)
+    if present:
+        _log.warning(
+            "The database %s goes from schema version %d to %d: a large one takes a while",
+            address,
+            present,
+            newest_version(),
+        )
+    for step in _steps()[present:]:
         script = step.read_text(encoding="utf-8").replace("gin_trgm_ops", trigram)
         connection.execute(script.encode())
         number = int(step.stem)

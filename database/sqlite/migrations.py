@@ -1,10 +1,14 @@
 """Brings a SQLite file to the newest schema: numbered SQL files, each applied once, in one transaction."""
 
+import logging
 import sqlite3
 from pathlib import Path
+from unicodedata import is_normalized
 
 from database.errors import StoreError
+from product import composed, search_text
 
+_log = logging.getLogger("afterwrite.database")
 _SQL = Path(__file__).parent / "sql"
 _MAGIC = b"SQLite format 3\0"
 _LEAST_SQLITE = (3, 37, 0)  # STRICT tables; FTS5's trigram came in 3.34
@@ -51,6 +55,9 @@ def _migrate(connection: sqlite3.Connection, name: str) -> None:
     newest = int(steps[-1].stem.rpartition("_")[2])
     if _version(connection) == newest:
         return
+    connection.create_function("composed", 1, _composed, deterministic=True)
+    connection.create_function("are_composed", -1, _are_composed, deterministic=True)
+    connection.create_function("search_text", 3, search_text, deterministic=True)
     connection.execute("BEGIN IMMEDIATE")
     try:
         present = _version(connection)  # another process may have been faster
@@ -58,6 +65,13 @@ def _migrate(connection: sqlite3.Connection, name: str) -> None:
             raise StoreError(
                 f"The {name} database has schema version {present}, this program knows {newest}: "
                 "start a newer version of the program, or use another DATA_DIR"
+            )
+        if present:
+            _log.warning(
+                "The %s database goes from schema version %d to %d: a large one takes a while",
+                name,
+                present,
+                newest,
             )
         for step in steps[present:]:
             _run_script(connection, step.read_text(encoding="utf-8"))
@@ -81,6 +95,14 @@ def _run_script(connection: sqlite3.Connection, script: str) -> None:
         if sqlite3.complete_statement(statement):
             connection.execute(statement)
             statement = ""
+
+
+def _composed(text: str | None) -> str | None:
+    return None if text is None else composed(text)
+
+
+def _are_composed(*texts: str | None) -> bool:
+    return all(text is None or text.isascii() or is_normalized("NFC", text) for text in texts)
 
 
 def _check_sqlite() -> None:

@@ -85,7 +85,7 @@ def check_products() -> list[int]:
         if status not in _WAITED_FOR:
             runs.fail(job.run_id, TASK_ENDED, f"The task had ended as {status} before the run began")
             raise AirflowFailException(f"Nobody waits for this run: its task is {status}")
-        checked = validate(items)
+        checked = validate(items, decimal=payload.get("decimal"))
         if not checked.products:
             message = all_refused(checked.refusals)
             runs.fail(job.run_id, "NO_VALID_PRODUCT", message)
@@ -102,7 +102,8 @@ def describe_part(first_index: int) -> None:
     with _runs() as (job, _, runs):
         if runs.has_ended(job.run_id):  # its parts are gone: this is done again by hand
             return
-        products = validate(runs.part(job.run_id, first_index), first_index).products
+        decimal = runs.verdict(job.run_id).get("decimal")  # no run of an earlier version has it
+        products = validate(runs.part(job.run_id, first_index), first_index, decimal).products
         descriptions = [described(index, product) for index, product in products.items()]
         runs.describe_part(job.run_id, first_index, descriptions)
         _log.info("%d products from %d on are described", len(descriptions), first_index)

@@ -1,9 +1,10 @@
 """Runs the product pipeline: validates, enriches and sums up a list of products, and keeps what came of it."""
 
-from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from processing.feed_fields import NAMES
+from processing.feed_numbers import DecimalSign
 from processing.pipeline import (
     Checked,
     Json,
@@ -29,8 +30,17 @@ _LATER = ("TRANSFORMING", "STORING", COMPLETED)
 
 def payload_of(products_max: int) -> Schema:
     """The schema of a payload of 1 to ``products_max`` products."""
-    products = {"type": "array", "minItems": 1, "maxItems": products_max, "items": {"type": "object"}}
-    return {"type": "object", "required": ["products"], "properties": {"products": products}}
+    item = {"type": "object", "description": f"A product as one of a product file:\n\n{NAMES}"}
+    products = {"type": "array", "minItems": 1, "maxItems": products_max, "items": item}
+    decimal = {
+        "enum": [sign.value for sign in DecimalSign],
+        "description": "The decimal sign of a text such as 1,234, which alone may be 1234 or 1.234",
+    }
+    return {
+        "type": "object",
+        "required": ["products"],
+        "properties": {"products": products, "decimal": decimal},
+    }
 
 
 class ProcessProductsWorker(BaseWorker):
@@ -38,8 +48,8 @@ class ProcessProductsWorker(BaseWorker):
 
     Each stage leaves its part of the result for the next one. The products themselves stay in the payload:
     to check them again costs less than to store them twice. The result, at most ``result_max_bytes`` of JSON, has
-    ``received accepted refused refusals refusalsLeftOut statistics products productsLeftOut completedAt``; see
-    ``processing.pipeline`` for their shapes.
+    ``received accepted refused refusals refusalsLeftOut decimal ignoredNames currencies statistics products
+    productsLeftOut completedAt``; see ``processing.pipeline`` for their shapes.
     """
 
     types = {PROCESS_PRODUCTS: payload_of(PRODUCTS_MAX)}
@@ -57,10 +67,10 @@ class ProcessProductsWorker(BaseWorker):
         items = task.payload["products"]
         if task.stage not in _LATER:  # one that was to be run by others begins here
             await context.progress(PROGRESS["VALIDATING"])
-            return await context.in_thread(_validating, items, self._max_bytes)
+            return await context.in_thread(_validating, task.payload, self._max_bytes)
         report = task.result
         if task.stage == "TRANSFORMING" and report:
-            return await context.in_thread(_transforming, items, report, self._max_bytes)
+            return await context.in_thread(_transforming, task.payload, report, self._max_bytes)
         if task.stage in ("STORING", COMPLETED) and report and adds_up(report, len(items)):
             await context.progress(100, COMPLETED)
             return report | {"completedAt": datetime.now(UTC).isoformat()}
@@ -72,17 +82,17 @@ class ProcessProductsWorker(BaseWorker):
         )
 
 
-def _validating(items: Sequence[Mapping[str, Any]], max_bytes: int) -> StageDone:
-    return next_stage("TRANSFORMING", PROGRESS["TRANSFORMING"], verdict(_checked(items), max_bytes))
+def _validating(payload: Json, max_bytes: int) -> StageDone:
+    return next_stage("TRANSFORMING", PROGRESS["TRANSFORMING"], verdict(_checked(payload), max_bytes))
 
 
-def _transforming(items: Sequence[Mapping[str, Any]], report: Json, max_bytes: int) -> StageDone:
-    found = with_products(report, transform(_checked(items).products), max_bytes)
+def _transforming(payload: Json, report: Json, max_bytes: int) -> StageDone:
+    found = with_products(report, transform(_checked(payload).products), max_bytes)
     return next_stage("STORING", PROGRESS["STORING"], found)
 
 
-def _checked(items: Sequence[Mapping[str, Any]]) -> Checked:
-    checked = validate(items)
+def _checked(payload: Json) -> Checked:
+    checked = validate(payload["products"], decimal=payload.get("decimal"))
     if not checked.products:
         raise TaskFailed("NO_VALID_PRODUCT", all_refused(checked.refusals), final=True)
     return checked

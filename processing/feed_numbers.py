@@ -1,0 +1,78 @@
+"""Reads numbers as shops and spreadsheets write them: 12,50 and 1.234,56 and 15.00 USD."""
+
+import re
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class DecimalSign(StrEnum):
+    """Which sign parts the whole of a number from its fraction."""
+
+    POINT = "point"
+    COMMA = "comma"
+
+    @property
+    def mark(self) -> str:
+        """The sign itself."""
+        return "." if self is DecimalSign.POINT else ","
+
+
+class FeedNumber(NamedTuple):
+    """What a text can mean as a number, in plain digits with a point.
+
+    ``as_decimal`` takes its only sign for the decimal one, ``as_grouped`` for one between thousands. Both are given
+    for ``1,234``, where the text alone cannot tell; ``sign`` is that sign. ``currency`` is the one beside the number.
+    """
+
+    as_decimal: str | None
+    as_grouped: str | None
+    sign: str | None
+    currency: str | None
+
+    @property
+    def is_ambiguous(self) -> bool:
+        """Whether the text alone cannot tell which number it is."""
+        return self.as_decimal is not None and self.as_grouped is not None
+
+
+# A code such as USD, or a sign such as €, US$ or R$.
+_CURRENCY = "[A-Z]{3}|[A-Z]{0,2}[$¢£¥֏؋৳฿៛\u20a0-\u20cf\ufdfc\uff04\uffe1\uffe5\uffe6]"
+_PARTS = re.compile(
+    rf"(?P<before>{_CURRENCY})?\s*(?P<minus>[+-]?)(?P<digits>[0-9](?:[0-9.,'\u2019\s]*[0-9])?)\s*(?P<after>{_CURRENCY})?"
+)
+_SPACES = re.compile(r"['\u2019\s]")
+_DECIMAL = re.compile(r"([0-9]+)(?:([.,])([0-9]+))?")
+_GROUPED = [
+    re.compile(rf"([1-9][0-9]{{0,2}}(?:{group}[0-9]{{3}})+)(?:[{other}]([0-9]+))?")
+    for group, other in ((r"\.", ","), (",", "."), (" ", ".,"))
+]
+# Lakh and crore: 12,34,567.00.
+_GROUPED.append(re.compile(r"([1-9][0-9]?(?:,[0-9]{2})+,[0-9]{3})(?:\.([0-9]+))?"))
+
+
+def feed_number(text: str) -> FeedNumber | None:
+    """What a text can mean as a number; None when it is none, or one that only programs write, such as 1e3."""
+    parts = _PARTS.fullmatch(text.strip())
+    if parts is None:
+        return None
+    digits = _SPACES.sub(" ", parts["digits"])
+    minus = parts["minus"].removeprefix("+")
+    decimal = _DECIMAL.fullmatch(digits)
+    grouped = next((found for pattern in _GROUPED if (found := pattern.fullmatch(digits))), None)
+    if decimal is None and grouped is None:
+        return None
+    return FeedNumber(
+        None if decimal is None else _plain(minus, decimal[1], decimal[3]),
+        None if grouped is None else _plain(minus, re.sub("[., ]", "", grouped[1]), grouped[2]),
+        None if decimal is None else decimal[2],
+        _currency(parts["before"], parts["after"]),
+    )
+
+
+def _plain(minus: str, whole: str, fraction: str | None) -> str:
+    return f"{minus}{whole}" if fraction is None else f"{minus}{whole}.{fraction}"
+
+
+def _currency(before: str | None, after: str | None) -> str | None:
+    """``$15.00 USD`` says it twice: the code is the more exact one."""
+    return after if after is not None and after.isalpha() else before or after

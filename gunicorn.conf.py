@@ -15,6 +15,7 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
+import gunicorn.config
 import gunicorn.http
 import gunicorn.sock
 import gunicorn.util
@@ -122,6 +123,44 @@ loglevel = "warning"
 _main_process = os.pipe()
 
 
+# What GUNICORN_CMD_ARGS may not change, and why.
+_RESTARTS = "nobody is served while the one process that serves starts again; restart the whole server"
+_HEADS = "slow clients would hold all threads, as only heads of HTTP/1.1 are read without one; let a proxy translate"
+_FIXED: dict[str, tuple[object, str]] = {
+    "workers": (workers, "the journal has one owner, so one process serves"),
+    "worker_class": (worker_class, "slow clients would hold all its threads"),
+    "threads": (threads, "the limits of waiting requests and event streams follow from THREADS; set that"),
+    "preload_app": (
+        False,
+        "threads do not survive the fork behind it, so accepted writes would never be applied",
+    ),
+    "reload": (False, _RESTARTS),
+    "max_requests": (0, _RESTARTS),
+    "protocol": ("http", _HEADS),
+    "http_protocols": (["h1"], _HEADS),
+    "proxy_protocol": ("off", _HEADS),
+}
+
+
+def _check_arguments() -> None:
+    """Raise SystemExit with one line where GUNICORN_CMD_ARGS say what Afterwrite cannot do.
+
+    Asked before gunicorn looks at them: with --preload it would start the application first.
+    """
+    given = gunicorn.config.Config()
+    arguments = vars(given.parser().parse_args(given.get_cmd_args_from_env()))
+    for name, (ours, why) in _FIXED.items():
+        if arguments[name] is not None:
+            given.set(name, arguments[name])
+            setting = given.settings[name]
+            if setting.get() != ours:
+                flag, found = setting.cli[-1], setting.get()
+                raise SystemExit(f"afterwrite: GUNICORN_CMD_ARGS sets {flag} ({found!r}): {why}. Take it out")
+
+
+_check_arguments()
+
+
 def on_starting(server: Any) -> None:
     """Refuse the start where GUNICORN_CMD_ARGS bind it to more than HOST, as HOST itself would be refused.
 
@@ -137,6 +176,13 @@ def on_starting(server: Any) -> None:
         # The process that serves asks again, also when it was started anew after the keys have gone.
         if not is_loopback(host):
             os.environ["HOST"] = host
+
+
+def nworkers_changed(server: Any, new_value: int, _old_value: int | None) -> None:
+    """Keep to one worker when SIGTTIN asks for another: that one could not open the journal, and gunicorn would end."""
+    if new_value != workers:
+        server.log.warning("Not starting another worker: the journal has one owner, so one process serves")
+        server.num_workers = workers
 
 
 def post_fork(server: Any, worker: Any) -> None:

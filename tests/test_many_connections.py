@@ -5,13 +5,15 @@ import http.client
 import resource
 import shutil
 import socket
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from server_process import ServerProcess
+from server_process import ServerProcess, wait_until
 
 from serving import CONNECTIONS_MAX, HEAD_SECONDS
 
@@ -22,6 +24,8 @@ CONNECTIONS = 1_300
 PROMPT_SECONDS = 10.0
 LONGEST_SECONDS = 35.0
 HEAD = b"GET /ready HTTP/1.1\r\nHost: localhost\r\nX-Slow: "
+
+JSON = {"Content-Type": "application/json"}
 
 Opened = list[socket.socket]
 
@@ -170,5 +174,38 @@ def test_connections_leave_descriptors_for_the_files_of_a_server(tmp_path: Path,
                     )
                     assert made["createProductSync"]["success"]
                 assert client.request("GET", "/ready")[0] == 200
+    finally:
+        server.kill()
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="makes a certificate with openssl")
+def test_connections_that_do_not_finish_their_tls_hold_no_thread_of_gunicorn(tmp_path: Path) -> None:
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    made = f"openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -out {certificate} -keyout {key}"
+    subprocess.run(made.split(), check=True, capture_output=True)
+    context = ssl.create_default_context(cafile=str(certificate))
+    context.check_hostname = False
+    server = ServerProcess(
+        tmp_path / "data", SERVER="gunicorn", GUNICORN_CMD_ARGS=f"--certfile {certificate} --keyfile {key}"
+    )
+
+    def answered() -> bool:
+        asked = http.client.HTTPSConnection("127.0.0.1", server.port, timeout=PROMPT_SECONDS, context=context)
+        with contextlib.closing(asked), contextlib.suppress(OSError):
+            for _ in range(2):  # the second one on the same connection
+                asked.request("POST", "/graphql", b'{"query":"{__typename}"}' + b" " * 100_000, JSON)
+                answer = asked.getresponse()
+                assert (answer.status, answer.read()) == (200, b'{"data":{"__typename":"Query"}}')
+            return True
+        return False
+
+    try:
+        server.launch()
+        wait_until(answered)
+        with opened(server, 200) as connections:
+            for connection in connections[:100]:
+                connection.setblocking(True)
+                connection.sendall(b"\x16\x03\x01")  # the first bytes of a handshake
+            assert answered()
     finally:
         server.kill()

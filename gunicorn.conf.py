@@ -42,7 +42,8 @@ class HeadReader(gunicorn.workers.gthread.ThreadWorker):  # type: ignore[misc]  
 
     def enqueue_req(self, conn: Any) -> None:
         """Begin to read the head of a connection's next request."""
-        conn.sock.setblocking(False)
+        if conn.sock.gettimeout() != 0:
+            conn.sock.setblocking(False)
         # A parser may have read past the body of the request before.
         conn.head = bytearray(conn.parser.unreader.take_buffered() if conn.parser else b"")
         conn.searched = 0

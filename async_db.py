@@ -125,7 +125,7 @@ class WriteQueue:
             return self._receipts(accepted.first_write_id, accepted.writes)
         if self._idle:  # a plain read: the drain looks into the journal once more after setting it
             self._idle = False
-            self._background.loop.call_soon_threadsafe(self._wake.set)
+            self._background.call(self._wake.set)
         return accepted
 
     # -- receipts -------------------------------------------------------------------------------------------
@@ -219,7 +219,7 @@ class WriteQueue:
         """Start the drain, which first replays what the journal holds."""
         self._wake = asyncio.Event()
         self._stop_asked = asyncio.Event()
-        self._background.submit(self._drain())
+        self._background.keep("The drain of accepted writes", self._drain())
         if self._store.depth:
             _log.info("replaying %d writes from the journal", self._store.depth)
 
@@ -241,14 +241,13 @@ class WriteQueue:
         self.announce_stop()
         self._acceptor.close()
         self._stopping = True
-        loop = self._background.loop
-        loop.call_soon_threadsafe(self._wake.set)
-        loop.call_soon_threadsafe(self._stop_asked.set)
-        self._background.submit(self._finish()).result()
+        self._background.finish(self._finish())
         left = self._store.standing().depth
         _log.info("drained" if not left else f"{left} writes wait in the journal for the next start")
 
     async def _finish(self) -> None:
+        self._wake.set()
+        self._stop_asked.set()
         # The task itself: a concurrent future that is cancelled says so at once, while its coroutine still cleans up.
         drain = self._drain_task
         if drain is not None:

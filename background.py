@@ -2,12 +2,19 @@
 
 import asyncio
 import concurrent.futures
+import logging
 import sys
 import threading
-from collections.abc import Coroutine
+import time
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
+_log = logging.getLogger("afterwrite.background")
+
 T = TypeVar("T")
+Job = concurrent.futures.Future[None] | asyncio.Task[None]
+_BEAT_SECONDS = 1.0
+_STALLED_SECONDS = 10.0
 # The driver of PostgreSQL cannot do with the other loop of Windows.
 _LOOP = asyncio.SelectorEventLoop if sys.platform == "win32" else None
 
@@ -19,6 +26,35 @@ class BackgroundLoop:
         self._name = name
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._beat_at = 0.0
+        self._ended_with: BaseException | None = None
+        self._kept: dict[str, Job] = {}
+        self._stop_announced = False
+
+    @property
+    def trouble(self) -> str | None:
+        """Why this process cannot do its work until it is restarted; None while all goes on, and while it does not run.
+
+        The loop's thread has ended, something blocks it, or a coroutine that was to go on until the stop has ended.
+        """
+        if trouble := self._loop_trouble():
+            return trouble
+        if self._stop_announced:
+            return None
+        ended = ((name, job) for name, job in list(self._kept.items()) if job.done())
+        return next((f"{name} has ended ({_end_of(job)}): restart the process" for name, job in ended), None)
+
+    def _loop_trouble(self) -> str | None:
+        thread = self._thread
+        if thread is None:
+            return None
+        if not thread.is_alive():  # nor is it after a fork, in the new process
+            reason = "" if self._ended_with is None else f" ({_described(self._ended_with)})"
+            return f"The background loop has ended{reason}: restart the process"
+        silent = time.monotonic() - self._beat_at
+        if silent > _STALLED_SECONDS:
+            return f"Something has blocked the background loop for {silent:.0f} s: if it goes on, restart the process"
+        return None
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -36,22 +72,90 @@ class BackgroundLoop:
         self._thread = threading.Thread(target=self._run, args=(running,), name=self._name, daemon=True)
         self._thread.start()
         running.wait()
+        self._beat_at = time.monotonic()
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
-        """Run a coroutine on the loop, from any thread; the future has its result or its error."""
+        """Run a coroutine on the loop, from any thread; the future has its result or its error.
+
+        The future is cancelled where the loop has ended, as `trouble` says.
+        """
+        if self.loop.is_closed():
+            coroutine.close()
+            never: concurrent.futures.Future[T] = concurrent.futures.Future()
+            never.cancel()
+            return never
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
 
+    def keep(self, name: str, coroutine: Coroutine[Any, Any, None]) -> concurrent.futures.Future[None]:
+        """Run a coroutine that goes on until the stop: when it ends before, `trouble` says so."""
+        job = self.submit(coroutine)
+        self.watch({name: job})
+        return job
+
+    def watch(self, jobs: Mapping[str, Job]) -> None:
+        """Let `trouble` say so when one of these ends before the stop."""
+        self._kept |= jobs
+
+    def call(self, function: Callable[..., None], *arguments: Any) -> None:
+        """Call a function on the loop soon, from any thread; nothing happens where the loop has ended."""
+        if not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(function, *arguments)
+
+    def announce_stop(self) -> None:
+        """What is kept may end from now on."""
+        self._stop_announced = True
+
+    def finish(self, coroutine: Coroutine[Any, Any, None]) -> bool:
+        """Run a step of a stop and wait for its end; gives it up, and returns False, when the loop does not run."""
+        if self._loop_trouble():
+            coroutine.close()
+            return False
+        step = self.submit(coroutine)
+        while not concurrent.futures.wait([step], _BEAT_SECONDS).done:
+            if self._loop_trouble():
+                return False
+        step.result()
+        return True
+
     def stop(self) -> None:
-        """Cancel what still runs, wait until it has ended, close the loop; may be called twice."""
+        """Cancel what still runs, wait until it has ended, close the loop; may be called twice.
+
+        A loop that something blocks is left behind: its thread ends with the process.
+        """
+        trouble = self._loop_trouble()
         loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
-        if loop is not None and thread is not None:
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join()
+        if loop is None or thread is None:
+            return
+        if trouble is not None:
+            _log.error("%s", trouble)
+            return
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
 
     def _run(self, running: threading.Event) -> None:
-        # Its exit cancels tasks, ends generators and the thread pool.
-        with asyncio.Runner(loop_factory=_LOOP) as runner:
-            loop = runner.get_loop()
-            self._loop = loop
-            loop.call_soon(running.set)
-            loop.run_forever()
+        try:
+            # Its exit cancels tasks, ends generators and the thread pool.
+            with asyncio.Runner(loop_factory=_LOOP) as runner:
+                loop = runner.get_loop()
+                self._loop = loop
+                loop.call_soon(running.set)
+                self._beat(loop)
+                loop.run_forever()
+        except BaseException as error:  # noqa: BLE001 - shown by `trouble`; nobody waits for this thread
+            self._ended_with = error
+            _log.exception("the background loop has ended")
+
+    def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._beat_at = time.monotonic()
+        loop.call_later(_BEAT_SECONDS, self._beat, loop)
+
+
+def _end_of(job: Job) -> str:
+    if job.cancelled():
+        return "it was cancelled"
+    error = job.exception()
+    return "without an error" if error is None else _described(error)
+
+
+def _described(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".removesuffix(": ")

@@ -53,17 +53,19 @@ class Consumer:
         self._overview.start()
         if self._health:
             self._health.start()
-        self._consuming = self._background.submit(self._broker.consume(REQUESTS, _AT_ONCE, self._take))
+        consuming = self._broker.consume(REQUESTS, _AT_ONCE, self._take)
+        self._consuming = self._background.keep("Taking requests", consuming)
         _log.info("taking requests from %s", self._broker)
 
     def stop(self) -> None:
         """Take no more; what is not acknowledged goes back into the queue."""
+        self._background.announce_stop()
         if self._health:
             self._health.stop()
         if self._consuming is not None:
             self._consuming.cancel()
         self._overview.stop()
-        self._background.submit(self._close()).result()
+        self._background.finish(self._close())
         self._background.stop()
 
     async def _take(self, delivery: Delivery) -> None:

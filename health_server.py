@@ -25,7 +25,8 @@ class HealthServer:
     """Listens on METRICS_PORT of HOST from the constructor on, answers between ``start`` and ``stop``.
 
     ``/health`` tells that the process is ``ok``, ``degraded`` (something that it needs is away: a restart would not
-    help) or, with status 503, ``stuck``: the loop that all its work is done on does not answer. There are no keys here:
+    help) or, with status 503, ``stuck``: the loop that all its work is done on does not answer, or a part of that work
+    has ended. There are no keys here:
     whoever reaches the port may ask.
     """
 
@@ -72,6 +73,8 @@ class HealthServer:
 
     def _health(self) -> tuple[HTTPStatus, dict[str, object]]:
         told: dict[str, object] = {"version": VERSION}
+        if trouble := self._background.trouble:
+            return HTTPStatus.SERVICE_UNAVAILABLE, {"status": "stuck", "trouble": trouble, **told}
         try:
             self._background.submit(_nothing()).result(_LOOP_SECONDS)
         except TimeoutError:  # it is busy with something that does not give way

@@ -60,18 +60,19 @@ class Notification:
     def start(self) -> None:
         """Take messages, and run deliveries, from now on."""
         self._workers.start()
-        submit = self._workers.background.submit
+        keep = self._workers.background.keep
         self._jobs = [
-            submit(self._record_all()),
-            submit(self._broker.consume(RESULTS, 2 * _AT_ONCE, self._take)),
+            keep("Recording results", self._record_all()),
+            keep("Taking results", self._broker.consume(RESULTS, 2 * _AT_ONCE, self._take)),
         ]
         _log.info("taking results from %s", self._broker)
 
     def stop(self) -> None:
         """Take no more, let deliveries end; what is not acknowledged goes back into the queue."""
+        self._workers.background.announce_stop()
         for job in self._jobs:
             job.cancel()
-        self._workers.background.submit(self._close()).result()
+        self._workers.background.finish(self._close())
         self._runs.close()
         self._workers.stop()
 

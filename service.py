@@ -112,7 +112,8 @@ class Service:
             self._tasks.start(alone=self.sharing is None)
         if self.sharing is not None:
             self._share()
-        self._watching = self.background.submit(self.recent.watch(lambda: self.queue.depth))
+        sampling = self.recent.watch(lambda: self.queue.depth)
+        self._watching = self.background.keep("Sampling figures for charts", sampling)
         self._started_at_us = time.time_ns() // 1000
         self.accepting = True
 
@@ -126,6 +127,7 @@ class Service:
         if not self.accepting:
             return
         self.accepting = False
+        self.background.announce_stop()
         started = time.monotonic()
         self.announce_stop()
         self._tasks.stop()
@@ -135,7 +137,7 @@ class Service:
         if self.stack is not None:
             self.stack.stop()
         if self.sharing is not None:
-            self.background.submit(self.sharing.stop()).result()
+            self.background.finish(self.sharing.stop())
         self.background.stop()  # waits for it
         self.stores.close()
         _log.info("stopped after %.1f s", time.monotonic() - started)
@@ -149,6 +151,7 @@ class Service:
         self.sharing.bus.look(lambda: asyncio.to_thread(self.receiver.look))
         TaskFeed(self.sharing.bus, self._tasks, self.background).start()
         self.background.submit(self.sharing.start()).result()
+        self.background.watch(self.sharing.jobs)
 
     async def _share_figures(self) -> None:
         """Keep what this process settled in the last bucket that is over, for the charts of all."""

@@ -17,7 +17,10 @@ from settings import Settings
 
 _log = logging.getLogger("afterwrite.server")
 _ROOT = Path(__file__).parent
-_BACKLOG = 1024
+CONNECTIONS_MAX = 2048
+HEAD_SECONDS = 30  # for the head of a request, and between two requests of a connection
+HEAD_MAX_BYTES = 64 * 1024  # what a connection may take of memory before its request is known
+_OTHER_DESCRIPTORS = 512  # what databases, uploads and workers open beside the connections
 _FAILURES_MAX = 5
 _STEADY_SECONDS = 60.0  # a server that ran so long is no hopeless one
 _WAKE = getattr(signal, "SIGURG", 0)  # ignored by whoever has no handler for it
@@ -48,10 +51,40 @@ def check_address(settings: Settings) -> None:
 
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; returns after the drain. Raises SystemExit when the server fails."""
+    _raise_descriptor_limit()
     if settings.server == "gunicorn":
         _serve_with_gunicorn(settings)
     else:
         _serve_with_granian(settings)
+
+
+def _raise_descriptor_limit() -> None:
+    """Let this process and its children open as many files and sockets as they need, if the system lets them.
+
+    Many systems start programs with a soft limit of 1,024, for the sake of select(2), which nothing here uses.
+    """
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = CONNECTIONS_MAX + _OTHER_DESCRIPTORS
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def connections_max() -> int:
+    """How many connections a server may hold open, so that descriptors are left for everything else."""
+    if sys.platform == "win32":
+        return CONNECTIONS_MAX
+    import resource
+
+    soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return CONNECTIONS_MAX
+    return min(CONNECTIONS_MAX, max(soft - _OTHER_DESCRIPTORS, soft // 2))
 
 
 def _serve_with_granian(settings: Settings) -> None:
@@ -98,7 +131,8 @@ def _let_new_workers_be_stopped() -> None:
 
 
 def _granian(settings: Settings) -> Any:
-    from granian.constants import Interfaces
+    from granian.constants import HTTPModes, Interfaces
+    from granian.http import HTTP1Settings
     from granian.server import Server
 
     return Server(
@@ -109,8 +143,12 @@ def _granian(settings: Settings) -> Any:
         interface=Interfaces.WSGI,
         workers=1,  # the journal has one owner
         blocking_threads=settings.threads,
-        backlog=_BACKLOG,
-        backpressure=_BACKLOG,
+        # With HTTP/2 a stream that ends before its body never frees its thread, and the wait for the first bytes,
+        # which say what a connection speaks, has no limit.
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=HEAD_SECONDS * 1000, max_buffer_size=HEAD_MAX_BYTES),
+        backlog=CONNECTIONS_MAX,
+        backpressure=connections_max(),
         working_dir=_ROOT,
         respawn_failed_workers=True,
         workers_kill_timeout=settings.longest_stop_seconds + 10,

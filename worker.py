@@ -78,6 +78,7 @@ class WorkerProcess:
         TaskFeed(self._sharing.bus, self._runtime, self.background, hears_changes=False).start()
         self._runtime.start(alone=False)
         self.background.submit(self._sharing.start()).result()
+        self.background.watch(self._sharing.jobs)
         if self._health:
             self._health.start()
         _log.info("running tasks of the types %s as %s", ", ".join(self._types), self._sharing.name)
@@ -85,12 +86,13 @@ class WorkerProcess:
     def stop(self) -> None:
         """Let running tasks end, release the others, let go of everything."""
         started = time.monotonic()
+        self.background.announce_stop()
         if self._health:
             self._health.stop()
         self._runtime.stop()
         if self._stack is not None:
             self._stack.stop()
-        self.background.submit(self._sharing.stop()).result()
+        self.background.finish(self._sharing.stop())
         self.background.stop()
         self._stores.close()
         _log.info("stopped after %.1f s", time.monotonic() - started)

@@ -187,7 +187,10 @@ def _operations() -> Part:
     return {
         "/health": {
             "get": _operation(
-                "health", "operations", "How the server is", {"200": _answer("Health", "It answers")}
+                "health",
+                "operations",
+                "How the server is",
+                {"200": _answer("Health", "It answers"), "503": _answer("Health", "Only a restart helps")},
             )
         },
         "/ready": {
@@ -195,7 +198,10 @@ def _operations() -> Part:
                 "ready",
                 "operations",
                 "Whether requests may come",
-                {"200": _answer("Ready", "They may"), "503": _answer("Ready", "It is stopping")},
+                {
+                    "200": _answer("Ready", "They may"),
+                    "503": _answer("Ready", "They may not: it is stopping or stuck"),
+                },
             )
         },
         "/metrics": {"get": _operation("metrics", "operations", "Figures for Prometheus", {"200": text})},

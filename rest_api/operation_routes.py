@@ -17,23 +17,27 @@ def add_operation_routes(blueprint: Blueprint, service: Service) -> None:
     """Add ``/health``, ``/ready`` and ``/metrics``."""
 
     @blueprint.get("/health")
-    def health() -> Response:
+    def health() -> tuple[Response, int]:
         whole = _health(service)
+        status = 503 if service.background.trouble else 200  # 503: a restart helps
         role = current_caller().role
         if role is Role.ADMIN:
-            return jsonify(whole)
+            return jsonify(whole), status
         shown = {name: whole[name] for name in ("status", "version")}
         if role >= Role.READ:
             shown |= {name: {"status": whole[name]["status"]} for name in ("database", "journal", "tasks")}
             shown["integrations"] = whole["integrations"]
             if service.stack is not None:
                 shown["stack"] = service.stack.statuses()
-        return jsonify(shown)
+        return jsonify(shown), status
 
     @blueprint.get("/ready")
     def ready() -> tuple[Response, int]:
-        stopping = not service.accepting or service.queue.status().state is QueueState.STOPPING
-        return jsonify(ready=not stopping), 503 if stopping else 200
+        if not service.accepting or service.queue.status().state is QueueState.STOPPING:
+            return jsonify(ready=False, reason="The server is stopping"), 503
+        if service.background.trouble:  # it may name files: /health says it to admins
+            return jsonify(ready=False, reason="What works in the background has ended or is blocked"), 503
+        return jsonify(ready=True), 200
 
     @blueprint.get("/metrics")
     def metrics() -> Response:
@@ -43,10 +47,12 @@ def add_operation_routes(blueprint: Blueprint, service: Service) -> None:
 def _health(service: Service) -> dict[str, Any]:
     """All there is to tell. Queue and trouble are for those who run the server: a trouble may name files of theirs."""
     status, tasks = service.queue.status(), service.tasks.status()
-    trouble = status.trouble or service.products.trouble()
+    stuck = service.background.trouble
+    trouble = stuck or status.trouble or service.products.trouble()
+    task_trouble = stuck or tasks.trouble
     is_away = service.stack is not None and not service.stack.is_well
     whole = {
-        "status": "degraded" if trouble or status.journal_trouble or tasks.trouble or is_away else "ok",
+        "status": "degraded" if trouble or status.journal_trouble or task_trouble or is_away else "ok",
         "version": VERSION,
         "queue": {
             "depth": status.depth,
@@ -61,8 +67,8 @@ def _health(service: Service) -> dict[str, Any]:
             "sync": service.stores.sync,
         },
         "tasks": {
-            "status": "degraded" if tasks.trouble else "ok",
-            "trouble": tasks.trouble,
+            "status": "degraded" if task_trouble else "ok",
+            "trouble": task_trouble,
             "worker": tasks.name,
             "running": tasks.running,
         },

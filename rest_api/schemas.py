@@ -232,4 +232,8 @@ HEALTH: Schema = {
         },
     },
 }
-READY = _whole({"ready": {"type": "boolean"}})
+READY: Schema = {
+    "type": "object",
+    "required": ["ready"],
+    "properties": {"ready": {"type": "boolean"}, "reason": {**_TEXT, "description": "Why it is not ready"}},
+}

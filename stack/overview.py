@@ -71,14 +71,14 @@ class StackOverview(Collector):
     def start(self) -> None:
         """Look from now on; the first look is over when this returns."""
         self._background.submit(self._look()).result()
-        self._watching = self._background.submit(self._watch())
+        self._watching = self._background.keep("Looking at the parts of the stack", self._watch())
 
     def stop(self) -> None:
         """Look no more; may be called twice."""
         if self._watching is not None:
             self._watching.cancel()
             self._watching = None
-            self._background.submit(self._close()).result()
+            self._background.finish(self._close())
 
     @property
     def is_well(self) -> bool:

@@ -106,12 +106,12 @@ class WorkerManager:
         """Start to claim. ``alone`` says that no other process has this store: then no lock in it is alive."""
         self._background.submit(self._prepare(alone)).result()
         self._jobs = [
-            self._background.submit(job)
-            for job in (
-                self._turns(),
-                self._upkeep.heartbeats(),
-                self._upkeep.polls(self._look),
-                self._upkeep.retention(self._limits.retention_seconds),
+            self._background.keep(name, job)
+            for name, job in (
+                ("The coroutine that claims and records tasks", self._turns()),
+                ("The coroutine that renews locks of tasks", self._upkeep.heartbeats()),
+                ("The coroutine that looks for expired locks", self._upkeep.polls(self._look)),
+                ("The retention of tasks", self._upkeep.retention(self._limits.retention_seconds)),
             )
         ]
 
@@ -125,7 +125,7 @@ class WorkerManager:
         if self._finished or not self._jobs:
             return
         self._finished = True
-        self._background.submit(self._finish()).result()
+        self._background.finish(self._finish())
         self._code_threads.shutdown(wait=False, cancel_futures=True)
         self._store_thread.shutdown()
 
@@ -177,7 +177,7 @@ class WorkerManager:
 
     def _call(self, function: Callable[..., None], *arguments: Any) -> None:
         if not self._finished and self._jobs:
-            self._background.loop.call_soon_threadsafe(function, *arguments)
+            self._background.call(function, *arguments)
 
     # -- on the loop ----------------------------------------------------------------------------------------
 

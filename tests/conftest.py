@@ -33,6 +33,8 @@ LONGEST = (
     "test_stop",
     "test_task_kill",
     "test_chaos",
+    "test_stuck",
+    "test_many_connections",
     "test_stack_worker",
     "test_stack_consumer",
     "test_stack_notification",

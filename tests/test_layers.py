@@ -29,8 +29,13 @@ FLOORS = (
     {"product"},
 )
 OUTSIDE = {"dev", "devkit", "integration", "integration_test", "bench"}  # programs of their own
-# An application is handed to its HTTP server by name, and the server calls back at its end.
-KNOWN_UPWARD = {("serving", "app"), ("gunicorn.conf", "app"), ("app", "serving")}
+# An application is handed to its HTTP server by name, and the server calls back at its end. Both have the same limits.
+KNOWN_UPWARD = {
+    ("serving", "app"),
+    ("gunicorn.conf", "app"),
+    ("gunicorn.conf", "serving"),
+    ("app", "serving"),
+}
 
 
 def modules() -> dict[str, list[Path]]:

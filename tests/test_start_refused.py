@@ -1,6 +1,7 @@
 """Starts the server where it must not run: it says why in one line and leaves everything as it was."""
 
 import contextlib
+import signal
 import socket
 import sqlite3
 import sys
@@ -145,6 +146,45 @@ def test_a_schema_newer_than_the_program_stops_the_start(make_server: MakeServer
     assert "has schema version 900" in said
     assert "start a newer version of the program" in said
     assert waiting_titles(server) == [f"waits {number}" for number in range(10)]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "--workers 2",
+        "--preload",
+        "--worker-class sync",
+        "--threads 100",
+        "--reload",
+        "--max-requests 5",
+        "--protocol uwsgi",
+        "--http-protocols h2,h1",
+        "--proxy-protocol auto",
+    ],
+)
+def test_arguments_of_gunicorn_that_would_break_a_promise_stop_the_start(
+    make_server: MakeServer, arguments: str
+) -> None:
+    said = _refusal(make_server(SERVER="gunicorn", GUNICORN_CMD_ARGS=arguments))
+    assert said.startswith(f"afterwrite: GUNICORN_CMD_ARGS sets {arguments.split()[0]} (")
+    assert said.endswith(". Take it out\n")
+
+
+def test_other_arguments_of_gunicorn_are_its_own_matter(make_server: MakeServer) -> None:
+    server = make_server(
+        SERVER="gunicorn", GUNICORN_CMD_ARGS="--workers 1 --keep-alive 5 --limit-request-line 4000"
+    )
+    assert server.start().get("/ready")[0] == 200
+
+
+def test_a_signal_that_asks_gunicorn_for_another_worker_changes_nothing(make_server: MakeServer) -> None:
+    server = make_server(SERVER="gunicorn", LOG_STDERR="off")
+    process = server.start(keep_errors=True).process
+    assert process is not None and process.stderr is not None
+    process.send_signal(signal.SIGTTIN)
+    assert "Not starting another worker" in process.stderr.readline()
+    assert server.ready()
+    assert server.stop() == 0
 
 
 @SERVERS

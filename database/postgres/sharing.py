@@ -60,18 +60,24 @@ class Sharing:
         self._engine, self._role = engine, role
         self._forget_in = self._look_in = 0
         self._signing, self._has_left = threading.Lock(), False
-        self._jobs: list[asyncio.Task[None]] = []
+        self.jobs: dict[str, asyncio.Task[None]] = {}
+        """What goes on between ``start`` and ``stop``, by what it is."""
         self.doing: Callable[[], Mapping[str, Any]] = dict
         """What this process does at the moment, for /health."""
 
     async def start(self) -> None:
         """Begin to listen, to look and to give signs of life; on the loop."""
         await asyncio.to_thread(self.beat)
-        self._jobs = [asyncio.create_task(job) for job in (self.bus.run(), self.bus.polls(), self._beats())]
+        jobs = {
+            "Listening for notifications": self.bus.run(),
+            "Looking for what other processes did": self.bus.polls(),
+            "The heartbeat of this process": self._beats(),
+        }
+        self.jobs = {name: asyncio.create_task(job) for name, job in jobs.items()}
 
     async def stop(self) -> None:
         """End that, and say so."""
-        jobs, self._jobs = self._jobs, []
+        jobs, self.jobs = list(self.jobs.values()), {}
         for job in jobs:
             job.cancel()
         await asyncio.gather(*jobs, return_exceptions=True)

@@ -146,10 +146,12 @@ def _refused(error: StoreError) -> NotAcceptedError:
 
 
 def _fingerprint(requests: Sequence[WriteRequest]) -> str:
+    """What tells requests with one key apart. Never changed: keys outlive the version that stored them."""
     digest = hashlib.sha256()
     for request in requests:
         digest.update(f"{request.operation}\0{request.product_id}\0{request.retry_of}\0".encode())
-        digest.update(f"{request.arguments}\0".encode())
+        compared = request.arguments if request.compared is None else request.compared
+        digest.update(f"{compared}\0".encode())
     return digest.hexdigest()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from database.errors import StoreError
+from database.errors import StoreError, told
 from database.write_store import Asked, Full, KeyUse, Taken
 from writes import Operation, Write, WriteRequest, size_bytes
 
@@ -140,7 +140,7 @@ def _asked(requests: Sequence[WriteRequest], key: str | None, by: str | None) ->
 
 
 def _refused(error: StoreError) -> NotAcceptedError:
-    refused = NotAcceptedError(Refusal.JOURNAL_UNWRITABLE, str(error))
+    refused = NotAcceptedError(Refusal.JOURNAL_UNWRITABLE, told(error))
     refused.__cause__ = error
     return refused
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from database.errors import StoreError
+from database.errors import StoreError, told
 from database.write_store import Asked, Full, KeyUse, Taken
 from writes import Operation, Write, WriteRequest, size_bytes
 
@@ -140,16 +140,18 @@ def _asked(requests: Sequence[WriteRequest], key: str | None, by: str | None) ->
 
 
 def _refused(error: StoreError) -> NotAcceptedError:
-    refused = NotAcceptedError(Refusal.JOURNAL_UNWRITABLE, str(error))
+    refused = NotAcceptedError(Refusal.JOURNAL_UNWRITABLE, told(error))
     refused.__cause__ = error
     return refused
 
 
 def _fingerprint(requests: Sequence[WriteRequest]) -> str:
+    """What tells requests with one key apart. Never changed: keys outlive the version that stored them."""
     digest = hashlib.sha256()
     for request in requests:
         digest.update(f"{request.operation}\0{request.product_id}\0{request.retry_of}\0".encode())
-        digest.update(f"{request.arguments}\0".encode())
+        compared = request.arguments if request.compared is None else request.compared
+        digest.update(f"{compared}\0".encode())
     return digest.hexdigest()
 
 

@@ -327,10 +327,11 @@ class WriteQueue:
             receipts |= {write.id: write for write in self._store.ledger.find_range(first, count)}
         missing = [write_id for write_id in range(first, first + count) if write_id not in receipts]
         if missing:
-            raise StoreError(
+            message = (
                 f"Write {missing[0]} was accepted with this idempotency key, and the ledger does not have it: "
                 "the product database is not the one that it was applied to"
             )
+            raise StoreError(message, told=message)
         return [receipts[write_id] for write_id in range(first, first + count)]
 
     # -- other processes ------------------------------------------------------------------------------------

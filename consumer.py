@@ -5,6 +5,7 @@ import logging
 import sys
 from collections.abc import Mapping
 from concurrent.futures import Future
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
@@ -20,6 +21,9 @@ from stack.messages import FAILED, BadMessage, Request, Result, headers_of, trac
 from stack.overview import StackOverview
 from tracing import HEADER, new_trace, next_hop, working_on
 from utf8 import use_utf8
+
+if TYPE_CHECKING:
+    from database.postgres.presence import OwnPresence
 
 _log = logging.getLogger("afterwrite.consumer")
 
@@ -45,7 +49,9 @@ class Consumer:
             registry.register(self._overview)
             registry.register(self._figures)
             self._health = HealthServer(settings, self._background, self._told, registry)
-        self._consuming: Future[None] | None = None
+        self._presence = _presence_of(settings)
+        self._in_hand = 0
+        self._jobs: list[Future[None]] = []
 
     def start(self) -> None:
         """Take messages from now on."""
@@ -54,7 +60,10 @@ class Consumer:
         if self._health:
             self._health.start()
         consuming = self._broker.consume(REQUESTS, _AT_ONCE, self._take)
-        self._consuming = self._background.keep("Taking requests", consuming)
+        self._jobs = [self._background.keep("Taking requests", consuming)]
+        if self._presence is not None:
+            self._presence.doing = lambda: {"requests": self._in_hand}
+            self._jobs.append(self._background.keep("The heartbeat of this process", self._presence.beats()))
         _log.info("taking requests from %s", self._broker)
 
     def stop(self) -> None:
@@ -62,8 +71,10 @@ class Consumer:
         self._background.announce_stop()
         if self._health:
             self._health.stop()
-        if self._consuming is not None:
-            self._consuming.cancel()
+        for job in self._jobs:
+            job.cancel()
+        if self._presence is not None:
+            self._presence.close()
         self._overview.stop()
         self._background.finish(self._close())
         self._background.stop()
@@ -76,8 +87,12 @@ class Consumer:
             self._figures.count(REQUESTS, "dead")
             return
         trace = next_hop(trace_in(delivery.headers) or new_trace())
-        with working_on(request.correlation_id, trace):
-            await self._begin(request, trace, delivery)
+        self._in_hand += 1
+        try:
+            with working_on(request.correlation_id, trace):
+                await self._begin(request, trace, delivery)
+        finally:
+            self._in_hand -= 1
 
     async def _begin(self, request: Request, trace: str, delivery: Delivery) -> None:
         """Have Airflow begin the run, however long that takes, unless the message goes to somebody else."""
@@ -121,6 +136,15 @@ class Consumer:
     async def _close(self) -> None:
         await self._broker.close()
         await self._airflow.close()
+
+
+def _presence_of(settings: Settings) -> "OwnPresence | None":
+    """What lists this process among the others; None where it is not told of their database, which it does not need."""
+    if not settings.database_url:
+        return None
+    from database.postgres.presence import OwnPresence
+
+    return OwnPresence(settings, "consumer")
 
 
 if __name__ == "__main__":

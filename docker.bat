@@ -146,7 +146,7 @@ exit /b 0
 call :keep_passwords || exit /b 1
 call :build_images || exit /b 1
 %COMPOSE% --profile scale --profile stack stop || exit /b 1
-%COMPOSE% --profile scale run --rm -T api python migrate_to_postgres.py || exit /b 1
+%COMPOSE% --profile scale run --rm -T api python migrate_to_postgres.py %REST% || exit /b 1
 exit /b 0
 
 :demo

@@ -267,7 +267,7 @@ case "$verb" in
         keep_passwords
         build_images
         compose --profile scale --profile stack stop
-        compose --profile scale run --rm -T api python migrate_to_postgres.py
+        compose --profile scale run --rm -T api python migrate_to_postgres.py "$@"
         ;;
     demo)
         build_images

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 from database.errors import StoreError
+from database.moving.source import reopen
 from processing.counts import counted
 from settings import Settings, SettingsError, from_environment
 from utf8 import use_utf8
@@ -20,20 +21,23 @@ Copies the embedded catalogue in DATA_DIR into the PostgreSQL in DATABASE_URL: p
 idempotency keys, tasks with what was done to them, received webhooks, and the secrets that sign webhooks and sessions.
 Then it counts every table on both sides and compares checksums.
 
-Stop the server before. The files in DATA_DIR are only read. The database must be empty, or one into which this very
-catalogue was begun to be copied: after an interruption run it again, and it goes on from there. Until it has ended no
-server or worker starts on that database."""
+Stop the server before. The files in DATA_DIR are only read, and marked at the end: from then on nothing starts on them
+without DATABASE_URL. The database must be empty, or one into which this very catalogue was begun to be copied: after an
+interruption run it again, and it goes on from there. Until it has ended no server or worker starts on that database."""
 _DONE = """\
-Done in {seconds:,.0f} s. {data_dir} is not used any more: start the server with DATABASE_URL set, and never again
-without it, or there would be two catalogues from then on. Keep the databases there until you have a backup of
-PostgreSQL; keys in {data_dir}/api-keys are still read from there."""
+Done in {seconds:,.0f} s. {data_dir} is not used any more: start the server with DATABASE_URL set. Without it nothing
+starts on that folder, or there would be two catalogues from then on. Keep the databases there until you have a backup
+of PostgreSQL; keys in {data_dir}/api-keys are still read from there."""
+_REOPENED = """\
+{data_dir} is served again where DATABASE_URL is not set. {address} is left as it is:
+what has come there since is not in the folder."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns 0 when all of it is in PostgreSQL and checked, 1 when it is not, 130 for Ctrl-C."""
-    _parser().parse_args(arguments)
+    options = _parser().parse_args(arguments)
     try:
-        return _move(from_environment())
+        return _reopen(from_environment()) if options.reopen else _move(from_environment())
     except (SettingsError, StoreError) as error:
         return _fail(str(error), 1)
     except KeyboardInterrupt:
@@ -41,11 +45,17 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    return argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog="migrate_to_postgres.py",
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument(
+        "--reopen",
+        action="store_true",
+        help="let a folder that was moved be served again, as it was when it was moved",
+    )
+    return parser
 
 
 def _move(settings: Settings) -> int:
@@ -59,6 +69,14 @@ def _move(settings: Settings) -> int:
     progress = Progress(sys.stdout)
     move(settings, progress)
     progress.say(_DONE.format(seconds=time.perf_counter() - begin, data_dir=settings.data_dir))
+    return 0
+
+
+def _reopen(settings: Settings) -> int:
+    address = reopen(settings)
+    if address is None:
+        raise StoreError(f"{settings.data_dir} was never moved to PostgreSQL: there is nothing to do")
+    Progress(sys.stdout).say(_REOPENED.format(data_dir=settings.data_dir, address=address))
     return 0
 
 

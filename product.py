@@ -204,6 +204,11 @@ def _stored_if_usual(values: Mapping[str, Any]) -> dict[str, Any] | None:
     return None
 
 
+def stored_names() -> dict[str, bool]:
+    """The names of the fields in the stored form, each with whether every product has it."""
+    return {stored: required for stored, required, _ in _FIELDS.values()}
+
+
 def check_title(field: str, value: Any) -> str:
     """A text that is not blank, of TITLE_MAX characters at the most."""
     text = _check_composed(field, value, TITLE_MAX)

@@ -155,7 +155,7 @@ def _receipts(context: Context, writes: Sequence[Write]) -> list[Receipt]:
 
 
 def _create_request(fields: Mapping[str, Any], path: list[str]) -> WriteRequest:
-    return request_write(Operation.CREATE, None, _checked(fields, path, creating=True))
+    return request_write(Operation.CREATE, None, _checked(fields, path, creating=True), fields)
 
 
 def _create_requests(products: Sequence[Mapping[str, Any]]) -> list[WriteRequest]:
@@ -184,7 +184,7 @@ def _update_request(product_id: str, fields: Mapping[str, Any]) -> WriteRequest:
             "No field to change is given: give at least one beside productId",
             RequestProblem.NOTHING_TO_CHANGE,
         )
-    return request_write(Operation.UPDATE, number, _checked(fields, [], creating=False))
+    return request_write(Operation.UPDATE, number, _checked(fields, [], creating=False), fields)
 
 
 def _retry_request(context: Context, write_id: str) -> WriteRequest:

@@ -7,7 +7,7 @@ from functools import wraps
 from typing import Any, TypeVar
 
 from async_db import WriteQueue
-from database.errors import StoreError
+from database.errors import StoreError, told
 from database.products import Products
 from graphql_http import RequestError
 from product import Product
@@ -60,4 +60,4 @@ def reading(resolve: Callable[..., T]) -> Callable[..., T]:
 
 def database_unavailable(error: StoreError) -> RequestError:
     """What a client is told when the database cannot be used."""
-    return RequestError(str(error), code="DATABASE_UNAVAILABLE")
+    return RequestError(told(error), code="DATABASE_UNAVAILABLE")

@@ -1,14 +1,24 @@
 """Says what a write is: what was asked, its receipt, and what it does to a product."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from product import Product, composed_fields, from_microseconds
+from product import Product, composed_fields, from_microseconds, stored_names
 
 ROW_OVERHEAD_BYTES = 64
+_STORED = stored_names()
+_ABSENT: dict[str, Any] = dict.fromkeys(name for name, required in _STORED.items() if not required)
+# Version 0.1.0 stored all of these with every create, reads no create without them, and compared keys by that text. So
+# they are written for ever; a field that comes later is written only where it is given.
+_ALWAYS_WRITTEN = frozenset(
+    {"title", "price_minor", "description", "category", "image", "rating_rate", "rating_count"}
+)
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
 
 
 class Operation(StrEnum):
@@ -95,12 +105,16 @@ class WriteFilter:
 
 
 class WriteRequest(NamedTuple):
-    """A checked write before it is accepted; a create has no product id yet, unless it is tried again."""
+    """A checked write before it is accepted; a create has no product id yet, unless it is tried again.
+
+    ``compared`` is what a repeat with the same idempotency key must be equal in; None: the arguments.
+    """
 
     operation: Operation
     product_id: int | None
     arguments: str
     retry_of: int | None = None
+    compared: str | None = None
 
 
 def size_bytes(arguments: str) -> int:
@@ -108,10 +122,29 @@ def size_bytes(arguments: str) -> int:
     return len(arguments.encode()) + ROW_OVERHEAD_BYTES
 
 
-def request_write(operation: Operation, product_id: int | None, fields: dict[str, Any]) -> WriteRequest:
-    """A write that sets ``fields`` (in stored form, as ``product.check_fields`` gives them)."""
-    text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-    return WriteRequest(operation, product_id, text)
+def request_write(
+    operation: Operation,
+    product_id: int | None,
+    fields: Mapping[str, Any],
+    sent: Mapping[str, Any] = MappingProxyType({}),
+) -> WriteRequest:
+    """A write that sets ``fields`` (in stored form, as ``product.check_fields`` gives them).
+
+    ``sent`` is what the client sent for them. Its texts are compared as they came: another version may store them in
+    another form, and a repeat of the same request is the same request there too.
+    """
+    if operation is Operation.CREATE:
+        fields = {
+            name: value for name, value in fields.items() if value is not None or name in _ALWAYS_WRITTEN
+        }
+    text = _encode(fields)
+    changed = {
+        name: value
+        for name, value in sent.items()
+        if isinstance(value, str) and name in fields and fields[name] != value
+    }
+    compared = _encode({**fields, **changed}) if changed else text
+    return WriteRequest(operation, product_id, text, compared=compared)
 
 
 def apply_write(write: Write, product: Product | None) -> Product | None:
@@ -140,8 +173,7 @@ def _next_state(write: Write, product: Product | None) -> Product | None:
         )
     if write.operation == Operation.DELETE:
         return None
-    fields = composed_fields(json.loads(write.arguments))
-    return product._replace(**fields, updated_at_us=write.accepted_at_us, version=product.version + 1)
+    return product._replace(**_fields(write), updated_at_us=write.accepted_at_us, version=product.version + 1)
 
 
 def _created(write: Write) -> Product:
@@ -150,5 +182,16 @@ def _created(write: Write) -> Product:
         created_at_us=write.accepted_at_us,
         updated_at_us=write.accepted_at_us,
         version=1,
-        **composed_fields(json.loads(write.arguments)),
+        **_ABSENT | _fields(write),
     )
+
+
+def _fields(write: Write) -> dict[str, Any]:
+    fields = composed_fields(json.loads(write.arguments))
+    if unknown := set(fields).difference(_STORED):
+        raise WriteError(
+            WriteErrorCode.UNREADABLE,
+            f"Write {write.id} sets {', '.join(sorted(unknown))}, which this version does not know: start the version "
+            "that accepted it, and queue the write again with retryWrite",
+        )
+    return fields

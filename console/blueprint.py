@@ -25,7 +25,7 @@ from console.products import add_product_pages
 from console.sign_in import add_sign_in
 from console.tasks import add_task_pages
 from console.writes import add_write_pages
-from database.errors import StoreError
+from database.errors import StoreError, told
 from graphql_http import RequestError
 from graphql_http.body import read_on
 from request_context import Context
@@ -95,7 +95,7 @@ def _answer_error(error: Exception) -> Response:
         case TaskRefused():
             return refused(error.message, 422)
         case StoreError():
-            return refused(f"The database cannot be used now: {error}", 503)
+            return refused(str(error) if may("Query.queue") else told(error), 503)
         case RequestEntityTooLarge():
             most = request.max_content_length or 0
             read_on(request.environ, 2 * most)

@@ -7,7 +7,7 @@ from flask import Blueprint, Response
 from access.control import may
 from console.answers import page
 from console.charts import Chart, chart
-from database.errors import StoreError
+from database.errors import StoreError, told
 from database.processes import ProcessAlive
 from recent import BUCKET_SECONDS, KEPT_SECONDS
 from service import Service
@@ -52,7 +52,7 @@ def add_overview(blueprint: Blueprint, service: Service) -> None:
         try:
             figures = _figures(service)
         except StoreError as error:
-            figures = {"trouble": str(error)}
+            figures = {"trouble": str(error) if internals else told(error)}
         return page(
             "overview.html",
             place="overview",

@@ -130,6 +130,8 @@ def doing(said: Mapping[str, Any]) -> str:
     elif types := said.get("types"):
         few = len(types) <= _FEW_TYPES
         parts.append(f"waits for {', '.join(types)}" if few else f"waits for tasks of {len(types)} types")
+    elif (requests := said.get("requests")) is not None:
+        parts.append(f"begins {requests} runs" if requests else "waits for requests")
     return ", ".join(parts) or _NOTHING
 
 

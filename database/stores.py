@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Protocol
 from sqlalchemy import Engine
 
 from database.products import Products
-from database.sqlite.engine import open_reader
 from database.task_database import TaskDatabase
 from database.write_store import Limits, WriteStore
 from settings import Settings
@@ -73,7 +72,9 @@ def open_for_reading(settings: Settings) -> tuple[Products, Engine]:
 
         engine = open_postgres_for_reading(settings)
     else:
-        engine = open_reader(settings.products_path, threads=2)
+        from database.sqlite.stores import open_embedded_for_reading
+
+        engine = open_embedded_for_reading(settings)
     return Products(engine), engine
 
 

@@ -30,6 +30,14 @@ def _no_workers(parser: ArgumentParser) -> None:
     )
 
 
+def _reopen(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--reopen",
+        action="store_true",
+        help="let a folder that was moved be served again without DATABASE_URL",
+    )
+
+
 def _no_follow(parser: ArgumentParser) -> None:
     parser.add_argument("--no-follow", action="store_true", help="print the last lines and end")
 
@@ -93,7 +101,10 @@ VERBS: dict[str, Verb | Passing] = {
         _file,
     ),
     "migrate-to-postgres": Verb(
-        services.migrate_to_postgres, "copy the data folder into the PostgreSQL in DATABASE_URL, and check it"
+        services.migrate_to_postgres,
+        "copy the data folder into the PostgreSQL in DATABASE_URL, and check it",
+        "[--reopen]",
+        _reopen,
     ),
     "logs": Verb(verbs.logs, "last 50 lines of the log, then what follows", "[--no-follow]", _no_follow),
     "graphql": Verb(

@@ -30,14 +30,15 @@ def dead_letters(arguments: list[str]) -> int:
     return _become(ON_STACK, ["dead_letters.py", *arguments])
 
 
-def migrate_to_postgres(_: Namespace) -> int:
-    """Copy the catalogue in the data folder, which no server uses, into the PostgreSQL in DATABASE_URL."""
+def migrate_to_postgres(options: Namespace) -> int:
+    """Copy the data folder, which no server uses, into the PostgreSQL in DATABASE_URL; or reopen it."""
     place = place_from_environment()
-    if not from_environment().database_url:
+    if not options.reopen and not from_environment().database_url:
         raise CommandError("DATABASE_URL is not set: it says which PostgreSQL to copy into")
     if server := background_server.running(place):
         raise CommandError(f"a server runs on {place.data_dir} (pid {server.pid}): `stop` it first")
-    return _become(to_run(), ["migrate_to_postgres.py"])
+    program = ["migrate_to_postgres.py", *(["--reopen"] if options.reopen else [])]
+    return _become(to_run(), program)
 
 
 def _become(requirements: str, program: list[str]) -> int:

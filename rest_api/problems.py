@@ -12,7 +12,7 @@ from flask import Response
 from werkzeug.exceptions import HTTPException
 
 from access.refusal import Refused
-from database.errors import StoreError
+from database.errors import StoreError, told
 from tasks.registry import Refusal, TaskRefused
 from tasks.task import MoveNotAllowed
 
@@ -95,7 +95,7 @@ def problem_of(error: Exception) -> Problem:
         case MoveNotAllowed():
             return Problem(409, Refusal.MOVE_NOT_ALLOWED.value, str(error))
         case StoreError():
-            return Problem(503, "DATABASE_UNAVAILABLE", str(error), headers=_try_again())
+            return Problem(503, "DATABASE_UNAVAILABLE", told(error), headers=_try_again())
         case HTTPException(code=int(status)) if status < 500:
             return _http_problem(error, status)
     incident = secrets.token_hex(6)

@@ -81,9 +81,10 @@ class Airflow:
         )
 
     def task_log(self, run_id: str) -> list[dict[str, Any]]:
-        """What the tasks of a run have logged."""
+        """What the tasks of a run have logged so far."""
         files = (self._folder / "logs").rglob(f"*{run_id}/**/*.log")
-        return [json.loads(line) for file in files for line in file.read_text().splitlines()]
+        lines = [line for file in files for line in file.read_text().splitlines(keepends=True)]
+        return [json.loads(line) for line in lines if line.endswith("\n")]  # the last one may be under way
 
     def _ask(self, path: str, body: dict[str, Any], **headers: str) -> dict[str, Any]:
         asked = urllib.request.Request(

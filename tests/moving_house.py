@@ -42,18 +42,18 @@ class Move:
     def __init__(self, folder: Path, fleet: Fleet) -> None:
         self.folder, self.fleet = folder, fleet
 
-    def command(self) -> list[str]:
+    def command(self, *arguments: str) -> list[str]:
         """The command line."""
-        return [sys.executable, str(ROOT / "migrate_to_postgres.py")]
+        return [sys.executable, str(ROOT / "migrate_to_postgres.py"), *arguments]
 
     def environment(self, **settings: str) -> dict[str, str]:
         """The environment of the command."""
         return os.environ | {"DATA_DIR": str(self.folder), "DATABASE_URL": self.fleet.url} | settings
 
-    def run(self, **settings: str) -> "subprocess.CompletedProcess[str]":
+    def run(self, *arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
         """Run it to its end."""
         return subprocess.run(
-            self.command(),
+            self.command(*arguments),
             env=self.environment(**settings),
             cwd=ROOT,
             capture_output=True,
@@ -62,15 +62,15 @@ class Move:
             check=False,
         )
 
-    def succeed(self) -> str:
+    def succeed(self, *arguments: str, **settings: str) -> str:
         """Run it to its end, which must be a good one; what it said."""
-        done = self.run()
+        done = self.run(*arguments, **settings)
         assert (done.returncode, done.stderr) == (0, ""), done
         return done.stdout
 
-    def fail(self, **settings: str) -> str:
+    def fail(self, *arguments: str, **settings: str) -> str:
         """Run it where it must not go on; the one line that it said."""
-        done = self.run(**settings)
+        done = self.run(*arguments, **settings)
         assert done.returncode == 1, done
         assert done.stderr.startswith("migrate-to-postgres: ")
         assert done.stderr.count("\n") == 1, done.stderr

@@ -73,7 +73,7 @@ class Parts:
     def consumer(self, **environment: str) -> ServerProcess:
         """A consumer, not yet started."""
         given = {**self.environment, **environment}
-        for name in ("PROCESS_ENGINE", "DATABASE_URL", "REDIS_URL"):  # it needs none of these
+        for name in {"PROCESS_ENGINE", "DATABASE_URL", "REDIS_URL"}.difference(environment):  # it needs none
             del given[name]
         return self._new(ConsumerProcess(self._new_folder(), **given))
 

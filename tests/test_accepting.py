@@ -9,7 +9,7 @@ from in_process import Catalogue, MakeCatalogue, create, delete, update
 
 from async_db import NotAcceptedError, Refusal
 from product import PRODUCT_ID_MAX
-from writes import Operation, WriteRequest
+from writes import Operation, WriteRequest, request_write
 
 
 @pytest.fixture
@@ -55,6 +55,29 @@ def test_a_key_stands_for_its_arguments(catalogue: Catalogue, other: list[WriteR
     with pytest.raises(NotAcceptedError, match=f"'key' was used for other arguments .write {first[0].id}"):
         catalogue.queue.accept(other, "key")
     assert catalogue.waiting() == first
+
+
+def test_a_key_stands_for_what_was_sent_in_whatever_form_it_is_stored(catalogue: Catalogue) -> None:
+    decomposed, composed = "Cafe\u0301", "Caf\u00e9"
+    first = catalogue.queue.accept([create(decomposed)], "key")
+    sent = {"title": decomposed, "price": 1.0}
+    stored = {**json.loads(create(composed).arguments)}
+    assert catalogue.queue.accept([request_write(Operation.CREATE, None, stored, sent)], "key") == first
+    with pytest.raises(NotAcceptedError):
+        catalogue.queue.accept([create(composed)], "key")
+
+
+@pytest.mark.parametrize("request_of_it", [create("lamp"), update(1, title="lamp")])
+def test_a_write_that_a_newer_version_accepted_fails_and_names_what_is_unknown(
+    make_catalogue: MakeCatalogue, request_of_it: WriteRequest
+) -> None:
+    catalogue = make_catalogue()
+    catalogue.write(create("first"))
+    newer = json.dumps({**json.loads(request_of_it.arguments), "brand": "Böck"})
+    [write] = catalogue.write(request_of_it._replace(arguments=newer))
+    assert (write.status, write.error_code) == ("FAILED", "UNREADABLE")
+    assert "sets brand, which this version does not know" in str(write.error_message)
+    assert catalogue.write(update(1, title="goes on"))[0].status == "APPLIED"
 
 
 def test_a_replayed_key_tells_how_the_write_stands_now(catalogue: Catalogue) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from console_pages import PLACES, ROWS, console_of, create_product, dialog, fill, row, serious
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from server_process import ServerProcess, wait_until
 
 pytestmark = pytest.mark.one_database("how pages look and are operated")
@@ -29,6 +29,7 @@ CREATE = """
 mutation ($title: String!, $description: String, $category: String, $price: Float!) {
   createProductSync(title: $title, description: $description, category: $category, price: $price) { success }
 }"""
+CREATE_MANY = "mutation ($products: [ProductInput!]!) { createProducts(products: $products) { success } }"
 CUSTOMER = """
 mutation ($name: String!, $id: String) {
   createStripeCustomerTask(email: "a@b.example", name: $name, correlationId: $id) { id }
@@ -42,6 +43,12 @@ window.shifts = 0;
 new PerformanceObserver((list) => {
   for (const shift of list.getEntries()) if (!shift.hadRecentInput) window.shifts += 1;
 }).observe({ type: "layout-shift", buffered: true });
+"""
+IS_PAINTED = """
+document.readyState == "interactive" && performance.getEntriesByName("first-contentful-paint").length
+"""
+AFTER_TWO_FRAMES = """
+new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(window.shifts))))
 """
 
 
@@ -263,3 +270,33 @@ def test_an_open_page_moves_nothing_while_it_looks_again(make_server: MakeServer
         times = page.locator(f"{ROWS} time").first
         expect(times).to_have_attribute("title", re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} UTC$"))
         expect(times).to_contain_text("ago")
+
+
+@pytest.mark.parametrize("width", [375, 1280])
+def test_a_page_moves_nothing_when_its_scripts_come_after_its_first_paint(
+    server: ServerProcess, tmp_path: Path, width: int
+) -> None:
+    products = [{"title": f"Lamp of the series {n}", "price": 1.0 + n} for n in range(10)]
+    server.query(CREATE_MANY, {"products": products})
+    for number in range(10):
+        server.query(f'mutation {{ updateProduct(productId: 99{number}, title: "x") {{ success }} }}')
+        server.query(CUSTOMER, {"name": "Ann"})
+        server.query(f'mutation {{ createEntry(title: "Entry {number}") {{ id }} }}')
+    wait_until(lambda: server.query("{ writes(status: FAILED) { nodes { id } } }")["writes"]["nodes"][9:])
+    with console_of(server, tmp_path, viewport={"width": width, "height": 800}) as visit:
+        page = visit.page
+        page.add_init_script(COUNT_SHIFTS)
+        for path in PLACES:
+            _paint_before_scripts(page, path)
+            assert page.evaluate(AFTER_TWO_FRAMES) == 0, path
+
+
+def _paint_before_scripts(page: Page, path: str) -> None:
+    """Open a page whose scripts come after the browser has painted it."""
+    held: list[Route] = []
+    page.route("**/shown.js*", lambda route: held.append(route))
+    page.goto(path, wait_until="commit")
+    wait_until(lambda: page.evaluate(IS_PAINTED) and held)
+    held[0].continue_()
+    page.unroute("**/shown.js*")
+    page.wait_for_load_state()

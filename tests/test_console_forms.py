@@ -89,6 +89,28 @@ def test_a_refused_delete_says_why_and_can_be_sent_again(make_server: MakeServer
         dialog(page).locator("[data-receipt=APPLIED]").wait_for()
 
 
+@pytest.mark.parametrize("is_dialog", [True, False], ids=["dialog", "page"])
+def test_the_first_field_that_was_refused_has_the_focus(
+    quick: ServerProcess, tmp_path: Path, is_dialog: bool
+) -> None:
+    with console_of(quick, tmp_path) as visit:
+        page = visit.page
+        page.goto("/products" if is_dialog else "/products/new")
+        if is_dialog:
+            page.get_by_role("link", name="Create product").click()
+        form = dialog(page) if is_dialog else page.locator("main")
+        form.get_by_label("Title").fill("Desk")
+        form.get_by_label("Price").fill("dear")
+        form.get_by_label("Rating", exact=True).fill("6")
+        page.keyboard.press("Enter")
+        expect(form.get_by_label("Price")).to_have_attribute("aria-invalid", "true")
+        expect(form.get_by_label("Price")).to_be_focused()
+        form.get_by_label("Price").fill("200")
+        page.keyboard.press("Enter")
+        expect(form.get_by_label("Rating", exact=True)).to_be_focused()
+        visit.complaints = [text for text in visit.complaints if "422" not in text]
+
+
 def test_only_what_is_meant_closes_a_dialog(quick: ServerProcess, tmp_path: Path) -> None:
     with console_of(quick, tmp_path) as visit:
         page = visit.page

@@ -402,11 +402,11 @@ def test_a_move_to_postgresql_needs_an_address_and_a_folder_without_a_server(
     monkeypatch.setenv("DATA_DIR", str(here.data_dir))
     monkeypatch.setenv("DATABASE_URL", "")
     with pytest.raises(CommandError, match="DATABASE_URL is not set"):
-        services.migrate_to_postgres(Namespace())
+        services.migrate_to_postgres(Namespace(reopen=False))
     monkeypatch.setenv("DATABASE_URL", "postgresql+psycopg://nobody@127.0.0.1:1/nothing")
     background_server.record(here, os.getpid(), in_background=True)
     with pytest.raises(CommandError, match=rf"\(pid {os.getpid()}\): `stop` it first"):
-        services.migrate_to_postgres(Namespace())
+        services.migrate_to_postgres(Namespace(reopen=False))
     here.record_path.unlink()
 
 

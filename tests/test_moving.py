@@ -2,6 +2,7 @@
 
 import contextlib
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from embedded_installation import Installation, settings_of
 from in_process import create, update
 from many_processes import Fleet
 from moving_house import Move
-from server_process import ROOT, ServerProcess
+from server_process import ROOT, ServerProcess, free_port
 
 from database.catalogue_load import open_loader
 from database.errors import StoreError
@@ -145,8 +146,70 @@ def test_files_that_have_changed_since_the_interruption_are_copied_anew(tmp_path
     installation.settle(10)
     assert "from the start: the files have changed" in move.succeed()
     _assert_complete(installation, fleet)
+    move.succeed("--reopen")
     installation.settle(10)
     assert "the files in DATA_DIR have changed since" in move.fail()
+
+
+@pytest.mark.parametrize("marked_at", ["the end of the copy", "the next run, after a kill before the mark"])
+def test_a_folder_that_was_moved_is_used_by_nothing_any_more(
+    tmp_path: Path, fleet: Fleet, marked_at: str
+) -> None:
+    installation = Installation(tmp_path / "data")
+    installation.settle(10)
+    move = Move(installation.folder, fleet)
+    with_password = {"DATABASE_URL": fleet.url.replace("@", ":open-sesame@")}
+    move.succeed(**with_password)
+    if marked_at != "the end of the copy":
+        move.in_files("products.db", "DELETE FROM meta WHERE name = 'moved_to'")
+        assert "there is nothing to do" in move.succeed(**with_password)
+    before = installation.rows("products", "SELECT * FROM products")
+    for program in (["app.py"], ["init_db.py"], ["-m", "devkit.shell_names"]):
+        done = _run_without_database(move, program)
+        assert done.returncode != 0, program
+        said = done.stderr.strip().splitlines()[-1]
+        assert f"The data in {move.folder} was moved to postgresql://postgres:***@" in said
+        assert fleet.url.rpartition("/")[2] in said
+        assert "`python3 dev.py migrate-to-postgres --reopen`" in said
+        assert "open-sesame" not in done.stderr
+    assert installation.rows("products", "SELECT * FROM products") == before
+
+
+def test_a_folder_that_was_moved_can_be_reopened_deliberately(tmp_path: Path, fleet: Fleet) -> None:
+    installation = Installation(tmp_path / "data")
+    installation.settle(10)
+    move = Move(installation.folder, fleet)
+    assert "was never moved" in move.fail("--reopen")
+    move.succeed()
+    assert "is served again where DATABASE_URL is not set" in move.succeed("--reopen", DATABASE_URL="")
+    server = ServerProcess(installation.folder)
+    try:
+        assert len(server.start().query("{ allProducts { id } }")["allProducts"]) == 5
+    finally:
+        server.kill()
+
+
+def test_a_folder_that_is_not_copied_to_the_end_is_served_as_before(tmp_path: Path, fleet: Fleet) -> None:
+    installation = Installation(tmp_path / "data")
+    installation.settle(100)
+    Move(installation.folder, fleet).kill_after("ledger copied")
+    server = ServerProcess(installation.folder)
+    try:
+        server.start()
+    finally:
+        server.kill()
+
+
+def _run_without_database(move: Move, program: list[str]) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, *program],
+        env=move.environment(DATABASE_URL="", PORT=str(free_port())),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 def test_a_row_that_is_not_the_same_is_noticed_and_the_next_copy_begins_anew(

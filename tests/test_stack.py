@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow_house import Airflow
@@ -116,7 +117,13 @@ def test_every_log_line_of_a_task_of_the_dag_names_the_job(both: tuple[Stack, Ai
     stack, airflow = both
     job = stack.submit([LAMP], traceparent=f"00-{TRACE}-b7ad6b7169203331-01")
     stack.ended(job)
-    lines = [line for line in airflow.task_log(job) if line.get("logger", "").startswith("afterwrite")]
+
+    def logged() -> list[dict[str, Any]]:
+        """All that ours have logged, the last line of which comes when the job may have ended already."""
+        lines = [line for line in airflow.task_log(job) if line.get("logger", "").startswith("afterwrite")]
+        return lines if any("the outcome is published" in line.get("event", "") for line in lines) else []
+
+    lines = wait_until(logged)
     assert len(lines) >= 3  # described, stored, published
     assert {(line.get("correlation_id"), line.get("trace_id")) for line in lines} == {(job, TRACE)}
 

@@ -2,9 +2,10 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
-from server_process import wait_until
+from server_process import free_port, wait_until
 from stack_parts import Parts, health, metric, request_of
 from tcp_proxy import TcpProxy
 
@@ -140,3 +141,32 @@ def test_a_consumer_goes_on_when_its_queue_was_deleted(parts: Parts) -> None:
     parts.publish(REQUESTS, request_of("job-2"))
     wait_until(lambda: "job-2" in parts.airflow.runs)
     assert health(consumer)["status"] == "ok"
+
+
+def test_a_consumer_that_is_told_of_the_database_is_listed_until_it_ends(parts: Parts) -> None:
+    server = parts.server().start()
+    consumer = parts.consumer(DATABASE_URL=parts.settings.database_url).start()
+
+    def listed() -> list[dict[str, Any]]:
+        return [one for one in health(server)["processes"] if one["role"] == "consumer"]
+
+    [found] = wait_until(listed)
+    assert consumer.process is not None
+    assert (found["pid"], found["doing"]) == (consumer.process.pid, {"requests": 0})
+    assert b"waits for requests" in server.get("/")[1]
+    parts.airflow.refuses = 503
+    parts.publish(REQUESTS, request_of("job-1"))
+    wait_until(lambda: listed()[0]["doing"] == {"requests": 1})
+    assert b"begins 1 runs" in server.get("/")[1]
+    parts.airflow.refuses = 0
+    wait_until(lambda: listed()[0]["doing"] == {"requests": 0})
+    assert consumer.stop() == 0
+    assert listed() == []
+
+
+def test_a_consumer_goes_on_without_the_database_that_it_is_listed_in(parts: Parts) -> None:
+    nowhere = f"postgresql+psycopg://nobody@127.0.0.1:{free_port()}/nothing"
+    consumer = parts.consumer(DATABASE_URL=nowhere).start()
+    parts.publish(REQUESTS, request_of("job-1"))
+    wait_until(lambda: "job-1" in parts.airflow.runs)
+    assert consumer.stop() == 0

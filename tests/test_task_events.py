@@ -108,6 +108,6 @@ def test_who_watches_is_told_when_the_database_cannot_be_used() -> None:
 
     told = events_told(broken())
     assert next(told) == 1
-    with pytest.raises(RequestError, match="it is away") as refused:
+    with pytest.raises(RequestError, match="send this again later") as refused:
         next(told)
     assert refused.value.code == "DATABASE_UNAVAILABLE"

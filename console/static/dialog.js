@@ -28,8 +28,9 @@
   });
 
   afterwrite.focusDialog = () => {
-    const first = content.querySelector("[aria-invalid], [autofocus], input:not([type=hidden]), select, textarea");
-    (first ?? content.querySelector("[data-close]"))?.focus();
+    const wanted = ["[aria-invalid]", "[autofocus]", "input:not([type=hidden]), select, textarea", "[data-close]"];
+    const first = wanted.map((selector) => content.querySelector(selector)).find((found) => found);
+    first?.focus();
   };
 
   // What had the focus may have gone with its row: the page itself has it then, not the very beginning.
@@ -40,6 +41,9 @@
   document.addEventListener("focusin", (event) => {
     document.body.dataset.focused = main.contains(event.target) ? "main" : "";
   });
+
+  // A form that is a page of its own comes back as a new page when it is refused.
+  document.querySelector("main form[method=post] [aria-invalid]")?.focus();
 
   // -- closing: by a button, Escape, or a click that began and ended beside the dialog ---------------------------------
 

@@ -8,7 +8,7 @@ from database.errors import StoreError
 from database.moving.rows import Row, Summary, Told, summarize
 from database.moving.source import EmbeddedSource, SourceTable
 from database.moving.target import TOTALS, Begun, Plan, PostgresTarget
-from database.postgres.address import direct_address_of
+from database.postgres.address import address_of, direct_address_of
 from processing.counts import counted
 from settings import Settings
 
@@ -40,8 +40,9 @@ def move(settings: Settings, teller: Teller) -> None:
 
     Copied are products, ledger, the writes that wait, idempotency keys, tasks with their actions, paused types,
     received webhooks, and the secrets in the folder. Ids, the name of the task store and the order of writes stay what
-    they are. Nothing in the folder is changed, except that its files get the newest schema; while this runs no server
-    can have it. A NUL in a text, which PostgreSQL takes in none, becomes U+FFFD.
+    they are. Nothing in the folder is changed, except that its files get the newest schema and, at the end, a mark
+    that lets nothing serve it any more; while this runs no server can have it. A NUL in a text, which PostgreSQL takes
+    in none, becomes U+FFFD.
 
     The lock of a task whose server was killed is copied as it stands: nobody renews it, so it expires
     ``TASK_LOCK_SECONDS`` after its last renewal, like that of any worker that died, with ``WORKER_LOST``, and the
@@ -54,17 +55,23 @@ def move(settings: Settings, teller: Teller) -> None:
     with closing(EmbeddedSource(settings)) as source:
         tables = source.tables()
         teller.say(f"Reading {settings.data_dir} (catalogue {source.catalogue})")
+        if source.moved_to is not None:
+            teller.say(
+                f"It was moved to {source.moved_to} before; what has come there since is not in the folder"
+            )
         summaries = {table.name: _summary("read", table, table.rows_after(None), teller) for table in tables}
         plan = Plan(source.catalogue, source.store, summaries)
         with closing(PostgresTarget(address, plan)) as target:
             begun = target.claim()
             if begun is Begun.COMPLETE:
+                source.mark_moved(str(address_of(settings)))  # that copy may have ended before it did
                 teller.say(f"All of it was copied into {address} and checked before: there is nothing to do")
                 return
             teller.say(f"Copying into {address}{_BEGINNINGS[begun]}")
             _copy(source, target, plan, teller)
             _check(target, tables, plan, teller)
             target.complete()
+            source.mark_moved(str(address_of(settings)))
 
 
 _BEGINNINGS = {

@@ -10,6 +10,7 @@ from typing import Any
 from database.errors import StoreError
 from database.moving.rows import Row
 from database.sqlite.migrations import catalogue_name
+from database.sqlite.moved import mark_moved, moved_to, unmark_moved
 from database.sqlite.stores import secret_in_folder
 from database.sqlite.task_file import open_with_tasks
 from database.write_store import KeyUse
@@ -50,10 +51,11 @@ class EmbeddedSource:
             )
         self._settings = settings
         with ExitStack() as stack:
-            self._journal = stack.enter_context(closing(open_with_tasks(settings)))
+            self._journal = stack.enter_context(closing(open_with_tasks(settings, moved=True)))
             self._products = stack.enter_context(closing(_open_snapshot(settings.products_path)))
             self._tasks = stack.enter_context(closing(_open_snapshot(settings.tasks_path)))
             self.catalogue = catalogue_name(self._products)
+            self.moved_to = moved_to(self._products)  # where it was copied to the end before; None: nowhere
             [self.store] = self._tasks.execute("SELECT value FROM meta WHERE name = 'store'").fetchone()
             [settled] = self._products.execute("SELECT coalesce(max(id), 0) FROM ledger").fetchone()
             self._settled_through = int(settled)
@@ -78,6 +80,10 @@ class EmbeddedSource:
         made = [name for name in _SECRETS if (self._settings.data_dir / name).exists()]
         return {name: secret_in_folder(self._settings, name, "") for name in made}
 
+    def mark_moved(self, address: str) -> None:
+        """Let nothing serve the folder any more: all of it is at this address, which has no password in it."""
+        mark_moved(self._settings.products_path, address)
+
     def _waiting(self, after: int | None) -> Iterator[Row]:
         last = max(self._settled_through, after or 0)
         while writes := self._journal.after(last, _FROM_JOURNAL_AT_ONCE):
@@ -91,6 +97,14 @@ class EmbeddedSource:
             for key in keys:
                 yield (*key, microseconds_of(key.first_write_id))
             last = keys[-1].key
+
+
+def reopen(settings: Settings) -> str | None:
+    """Let the folder be served again although it was moved; returns where to, None if it was not. Raises StoreError."""
+    with closing(EmbeddedSource(settings)) as source:
+        if source.moved_to is not None:
+            unmark_moved(settings.products_path)
+        return source.moved_to
 
 
 def _open_snapshot(path: Path) -> sqlite3.Connection:

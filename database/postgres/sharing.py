@@ -1,13 +1,8 @@
-"""Lets the processes on one database know of each other: signs of life, and what one tells the others."""
+"""Lets the processes on one database know of each other: who lives, and what one tells the others."""
 
 import asyncio
 import json
 import logging
-import os
-import socket
-import threading
-from collections.abc import Callable, Mapping
-from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
@@ -17,22 +12,15 @@ from database.postgres.bus import PostgresBus
 from database.postgres.ended_sessions import EndedSessionTable
 from database.postgres.figures import SharedFigures
 from database.postgres.pipelined import WRITING
+from database.postgres.presence import Presence
 from database.processes import ProcessAlive
-from settings import VERSION
 
 _log = logging.getLogger("afterwrite.database")
 
-_BEAT_SECONDS = 1.0
 _GONE_SECONDS = 10
 _FORGOTTEN_SECONDS = 3_600
 _STANDING_SECONDS, _BEATS_PER_LOOK = 10, 5
 _NOW = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
-_BEAT = text(
-    "INSERT INTO afterwrite.processes (name, role, host, pid, version, started_at_us, beat_at_us, doing) "  # noqa: S608 - constants
-    f"VALUES (:name, :role, :host, :pid, :version, {_NOW}, {_NOW}, :doing) "
-    f"ON CONFLICT (name) DO UPDATE SET beat_at_us = {_NOW}, doing = excluded.doing "
-    "RETURNING beat_at_us"
-)
 _LIVE = text(
     f"SELECT name, role, host, pid, version, started_at_us, beat_at_us, {_NOW} - beat_at_us, doing "  # noqa: S608
     f"FROM afterwrite.processes WHERE beat_at_us > {_NOW} - {_GONE_SECONDS * 1_000_000} ORDER BY started_at_us, name"
@@ -46,24 +34,18 @@ _END_STANDING = text(
     f"AND usename = current_user AND application_name = '{WRITING}' AND state = 'active' "
     "AND wait_event = 'ClientRead' AND query_start < clock_timestamp() - make_interval(secs => :seconds)"
 )
-_LEAVE = text("DELETE FROM afterwrite.processes WHERE name = :name")
 
 
-class Sharing:
+class Sharing(Presence):
     """What one process has to do with the others on its database. Raises StoreError where that is away."""
 
     def __init__(self, bus: PostgresBus, engine: Engine, clock: DatabaseClock, name: str, role: str) -> None:
-        """``role`` is what this process is for, such as ``server``; ``clock`` learns the database's time."""
-        self.clock = clock
+        super().__init__(engine, clock, name, role)
         self.ended_sessions, self.figures = EndedSessionTable(engine), SharedFigures(engine, name)
-        self.bus, self.name = bus, name
-        self._engine, self._role = engine, role
+        self.bus = bus
         self._forget_in = self._look_in = 0
-        self._signing, self._has_left = threading.Lock(), False
         self.jobs: dict[str, asyncio.Task[None]] = {}
         """What goes on between ``start`` and ``stop``, by what it is."""
-        self.doing: Callable[[], Mapping[str, Any]] = dict
-        """What this process does at the moment, for /health."""
 
     async def start(self) -> None:
         """Begin to listen, to look and to give signs of life; on the loop."""
@@ -71,7 +53,7 @@ class Sharing:
         jobs = {
             "Listening for notifications": self.bus.run(),
             "Looking for what other processes did": self.bus.polls(),
-            "The heartbeat of this process": self._beats(),
+            "The heartbeat of this process": self.beats(),
         }
         self.jobs = {name: asyncio.create_task(job) for name, job in jobs.items()}
 
@@ -87,31 +69,16 @@ class Sharing:
             except StoreError as error:  # the others find out by themselves
                 _log.warning("could not sign off: %s", error)
 
-    def beat(self) -> None:
-        """Give a sign of life; none after ``leave``, which may overtake one that is under way."""
-        with self._signing:
-            if not self._has_left:
-                self._beat()
-
-    def _beat(self) -> None:
-        values = {"name": self.name, "role": self._role, "host": socket.gethostname(), "pid": os.getpid()}
-        values |= {"version": VERSION, "doing": json.dumps(self.doing())}
-        with self._engine.connect() as connection:
-            self.clock.learn(connection.execute(_BEAT, values).scalar_one())
-            self._look_in -= 1
-            if self._look_in < 0:
-                self._look_in = _BEATS_PER_LOOK
-                end_standing(connection)
-            self._forget_in -= 1
-            if self._forget_in < 0:
-                self._forget_in = 60
-                connection.execute(_FORGET)
-
-    def leave(self) -> None:
-        """Say that this process ends."""
-        with self._signing, self._engine.connect() as connection:
-            self._has_left = True
-            connection.execute(_LEAVE, {"name": self.name})
+    def look_after(self, connection: Connection) -> None:
+        """End the sessions of others that stand still, and forget processes that are long gone."""
+        self._look_in -= 1
+        if self._look_in < 0:
+            self._look_in = _BEATS_PER_LOOK
+            end_standing(connection)
+        self._forget_in -= 1
+        if self._forget_in < 0:
+            self._forget_in = 60
+            connection.execute(_FORGET)
 
     def live(self) -> list[ProcessAlive]:
         """Every process that lives, the oldest first."""
@@ -125,14 +92,6 @@ class Sharing:
             return any(one.role == role and one.name != self.name for one in self.live())
         except StoreError:
             return False
-
-    async def _beats(self) -> None:
-        while True:
-            await asyncio.sleep(_BEAT_SECONDS)
-            try:
-                await asyncio.to_thread(self.beat)
-            except StoreError as error:
-                _log.debug("no sign of life could be given: %s", error)
 
 
 def end_standing(connection: Connection, seconds: float = _STANDING_SECONDS) -> None:

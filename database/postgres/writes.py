@@ -93,13 +93,13 @@ class PostgresWrites:
         try:
             connection = self._connected()
         except StoreError as error:
-            raise StoreError(f"{error}. Nothing of this request was accepted; send it again later") from error
+            raise _not_taken(error, "Nothing of this request was accepted; send it again later") from error
         arguments = [*_columns(asked), self._limits.max_writes, self._limits.max_bytes]
         try:
             rows = connection.execute(lambda cursor: cursor.execute(_ACCEPT, arguments).fetchall())
         except StoreError as error:
             self.close()  # after an error its state is not worth knowing
-            raise StoreError(f"{error}. {_what_became(error)}") from error
+            raise _not_taken(error, _what_became(error)) from error
         except BaseException:
             self.close()
             raise
@@ -210,6 +210,10 @@ class PostgresWrites:
     async def leave(self) -> None:
         """Let another process drain."""
         await self._drain.leave()
+
+
+def _not_taken(error: StoreError, outcome: str) -> StoreError:
+    return StoreError(f"{error}. {outcome}", told=f"The database cannot be used at the moment. {outcome}")
 
 
 def _what_became(error: StoreError) -> str:

@@ -8,13 +8,17 @@ from pathlib import Path
 from database.errors import StoreError
 from database.sqlite.journal import Journal
 from database.sqlite.migrations import can_be_database, catalogue_name, migrate_products
+from database.sqlite.moved import require_not_moved
 
 
-def open_data_folder(products_path: Path, journal_path: Path, sync: str = "full") -> Journal:
+def open_data_folder(
+    products_path: Path, journal_path: Path, sync: str = "full", *, moved: bool = False
+) -> Journal:
     """Own the data folder until the returned journal is closed; both databases have the newest schema then.
 
     Raises StoreError with one line that says what to do: another process owns the folder, a file is damaged or
-    cannot be written, or the product database is missing or another one than the journal belongs to.
+    cannot be written, the product database is missing or another one than the journal belongs to, or its data was
+    moved to PostgreSQL. ``moved`` opens it even then.
     """
     try:
         journal_path.parent.mkdir(parents=True, exist_ok=True)
@@ -24,14 +28,14 @@ def open_data_folder(products_path: Path, journal_path: Path, sync: str = "full"
         ) from error
     journal = Journal.open(journal_path, sync)
     try:
-        _check_belongs(journal, products_path, _prepare_products(journal, products_path))
+        _check_belongs(journal, products_path, _prepare_products(journal, products_path, moved=moved))
     except BaseException:
         journal.close()
         raise
     return journal
 
 
-def _prepare_products(journal: Journal, path: Path) -> str:
+def _prepare_products(journal: Journal, path: Path, *, moved: bool) -> str:
     known = journal.remembered("catalogue")
     if known is not None and not path.exists():
         raise StoreError(
@@ -48,6 +52,8 @@ def _prepare_products(journal: Journal, path: Path) -> str:
             if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
                 connection.execute("PRAGMA journal_mode = WAL")
             migrate_products(connection)
+            if not moved:
+                require_not_moved(connection, path)
             _check_not_older(journal, path, connection)
             return catalogue_name(connection)
     except sqlite3.Error as error:

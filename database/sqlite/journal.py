@@ -34,6 +34,8 @@ class JournalUnreadable(StoreError):
 class JournalUnwritable(StoreError):
     """The journal could not be written (disk full, I/O error): nothing of the attempt was accepted."""
 
+    told = "The journal cannot be written: nothing of this request was accepted. Send it again later"
+
 
 class Backlog(NamedTuple):
     """What waits in the journal; ``last_product_id`` is the greatest one promised to a create, or 0."""

@@ -1,8 +1,15 @@
 """Opens the files of a data folder, which one process owns."""
 
+import sqlite3
+from contextlib import closing
+
+from sqlalchemy import Engine
+
+from database.errors import StoreError
 from database.ledger import Ledger
 from database.products import Products
 from database.sqlite.engine import open_reader
+from database.sqlite.moved import require_not_moved
 from database.sqlite.secret_file import kept_secret
 from database.sqlite.task_file import open_task_file, open_with_tasks
 from database.sqlite.writer import CatalogueWriter
@@ -48,6 +55,18 @@ class EmbeddedStores:
 def prepare_embedded(settings: Settings) -> None:
     """Make the folder and its files, or bring them up to date. Raises StoreError."""
     open_with_tasks(settings).close()
+
+
+def open_embedded_for_reading(settings: Settings) -> Engine:
+    """An engine whose connections cannot write. Raises StoreError."""
+    path = settings.products_path
+    if path.exists():
+        try:
+            with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True)) as connection:
+                require_not_moved(connection, path)
+        except sqlite3.Error as error:
+            raise StoreError(f"The database {path} cannot be read: {error}") from error
+    return open_reader(path, threads=2)
 
 
 def secret_in_folder(settings: Settings, name: str, made: str, otherwise: str = "") -> str:

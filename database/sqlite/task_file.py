@@ -21,12 +21,15 @@ def open_task_file(path: Path, sync: str, readers: int) -> TaskDatabase:
     return TaskDatabase(open_reader(path, readers), Commits(partial(open_writer, path, sync)))
 
 
-def open_with_tasks(settings: Settings) -> Journal:
+def open_with_tasks(settings: Settings, *, moved: bool = False) -> Journal:
     """Own the data folder with its task database until the returned journal is closed; all have the newest schema then.
 
-    Raises StoreError with one line that says what to do.
+    ``moved`` opens a folder too whose data was moved to PostgreSQL. Raises StoreError with one line that says what to
+    do.
     """
-    journal = open_data_folder(settings.products_path, settings.journal_path, settings.journal_sync)
+    journal = open_data_folder(
+        settings.products_path, settings.journal_path, settings.journal_sync, moved=moved
+    )
     try:
         prepare_task_database(journal, settings.tasks_path)
     except BaseException:

@@ -22,7 +22,7 @@ from graphql import (
     specified_rules,
     validate,
 )
-from graphql.validation import NoFragmentCyclesRule
+from graphql.validation import NoFragmentCyclesRule, VariablesInAllowedPositionRule
 
 from graphql_http.compiled import CompiledOperation, compile_operation
 from graphql_http.cost import Cost, CostCounter
@@ -35,10 +35,15 @@ from graphql_http.errors import (
     presentable,
 )
 from graphql_http.limits import Limits, check_length, check_shape, has_fragment_cycle, refuse
+from graphql_http.variable_positions import VariablePositionsRule
 
 # A syntax tree takes 130 to 350 times the room of its text, so all of them together take 35 to 90 MB.
 MAX_CACHED_CHARS = 16 * 1024
 MAX_CACHED_CHARS_TOTAL = 256 * 1024
+
+_RULES = [
+    VariablePositionsRule if rule is VariablesInAllowedPositionRule else rule for rule in specified_rules
+]
 
 
 class Operation:
@@ -130,7 +135,7 @@ class DocumentStore:
         self._schema = schema
         self._limits = limits
         self._hide_suggestions = not introspection
-        self._rules = list(specified_rules)
+        self._rules = list(_RULES)
         if not introspection:
             self._rules.append(NoSchemaIntrospectionCustomRule)
         self._documents: OrderedDict[str, Document] = OrderedDict()

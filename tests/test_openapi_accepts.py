@@ -107,7 +107,8 @@ def test_a_request_that_fits_its_schemas_is_not_refused(
     api: ServerProcess, document: Any, entry: str, method: str, path: str, data: st.DataObject
 ) -> None:
     described = document["paths"][path][method]
-    query, headers = {}, {}
+    query: dict[str, Any] = {}
+    headers: dict[str, Any] = {}
     for parameter in described.get("parameters", ()):
         if data.draw(st.booleans()):
             schema = parameter["schema"]

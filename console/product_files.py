@@ -14,6 +14,7 @@ from console.forms import Form
 from console.products import selection
 from console.uploads import Upload, take_in
 from loading import TextFileError
+from product import unprintable_character
 from request_context import Context
 from service import Service
 
@@ -68,7 +69,7 @@ def _busy() -> Response:
 
 
 def _taken_in(service: Service, context: Context, file: FileStorage | None, key: str) -> Upload:
-    if not 1 <= len(key) <= _KEY_MAX or not key.isprintable():
+    if not 1 <= len(key) <= _KEY_MAX or unprintable_character(key):
         raise TextFileError(f"The form's key has {len(key):,} characters: open the form again")
     if file is None or not file.filename:
         raise TextFileError("No file was chosen: choose a JSON, JSONL or CSV file of products")

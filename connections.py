@@ -100,7 +100,7 @@ def check_search(search: str | None) -> str:
 
 def check_name(by: str | None) -> str | None:
     """The caller's name that a list is filtered by; None lets every one through. Raises RequestError."""
-    if by is not None and (not 1 <= len(by) <= NAME_MAX or rules.unusable_character(by)):
+    if by is not None and (not 1 <= len(by) <= NAME_MAX or rules.unprintable_character(by)):
         message = f"by is {shorten(by)!r}: give a name of 1 to {NAME_MAX} printable characters"
         raise RequestError(message, field="by")
     return by

@@ -1,4 +1,4 @@
-"""Declares the GraphQL types that products and tasks share: any JSON value, and where a page lies."""
+"""Declares the GraphQL types that products and tasks share: any JSON value, large numbers, and where a page lies."""
 
 from collections.abc import Mapping
 from math import isfinite
@@ -16,7 +16,9 @@ from graphql import (
     StringValueNode,
     ValueNode,
     VariableNode,
+    print_ast,
 )
+from graphql.pyutils import inspect
 
 _DIGITS_MAX = 300  # of a whole number in a document: more is a slip of the hand, and slow to read
 
@@ -38,6 +40,29 @@ class JSON(graphene.Scalar):
     def parse_literal(node: ValueNode, variables: Mapping[str, Any] | None = None) -> Any:
         """The value of a literal; variables may stand in it, and an absent one counts as null."""
         return _value_of(node, variables or {})
+
+
+class BigInt(graphene.Scalar):
+    """A whole number, also one that has more than the 32 bits of Int. Variables of the type Int are taken for it."""
+
+    @staticmethod
+    def serialize(value: Any) -> Any:
+        """The number itself: JSON has no limit for it."""
+        return value
+
+    @staticmethod
+    def parse_value(value: Any) -> int:
+        """A JSON number without a fraction, as for Int. Raises GraphQLError for everything else."""
+        if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
+            raise GraphQLError(f"BigInt cannot represent non-integer value: {inspect(value)}")
+        return int(value)
+
+    @staticmethod
+    def parse_literal(node: ValueNode, _variables: Mapping[str, Any] | None = None) -> int:
+        """The number of a literal without a fraction. Raises GraphQLError for everything else."""
+        if not isinstance(node, IntValueNode):
+            raise GraphQLError(f"BigInt cannot represent non-integer value: {print_ast(node)}", node)
+        return _whole_number(node)
 
 
 class PageInfo(graphene.ObjectType):

@@ -24,6 +24,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Control characters end in no index and PostgreSQL refuses NUL; lone surrogates cannot be encoded.
 _UNUSABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _COMPOSED = ("title", "description", "category")  # not the image: a URL names what it names
+_UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _SEPARATOR = "\x1f"  # refused in every field, so no search term can match over two of them
 
 
@@ -124,6 +125,16 @@ def unusable_character(text: str) -> str | None:
     """The first character that no text of ours may have, or None."""
     found = _UNUSABLE.search(text)
     return None if found is None else found[0]
+
+
+def unprintable_character(text: str) -> str | None:
+    """The first character that a name in one line may not have, or None: a control, a format or a line separator.
+
+    Such a name breaks a line of a log, or looks like another one.
+    """
+    if text.isprintable():  # as almost every name is; but spaces of other scripts are not, and print well
+        return None
+    return next((letter for letter in text if unicodedata.category(letter) in _UNPRINTABLE), None)
 
 
 def check_fields(values: Mapping[str, Any], *, creating: bool) -> tuple[dict[str, Any], list[FieldError]]:

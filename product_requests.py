@@ -227,12 +227,15 @@ def _product_id(text: str) -> int:
 
 
 def _check_key(key: str | None) -> None:
-    if key is not None and (not 1 <= len(key) <= KEY_MAX or rules.unusable_character(key)):
-        raise _refuse(
-            ["idempotencyKey"],
-            f"idempotencyKey has {len(key)} characters: give 1 to {KEY_MAX} printable ones",
-            RequestProblem.INVALID_KEY,
-        )
+    if key is None:
+        return
+    if not 1 <= len(key) <= KEY_MAX:
+        problem = f"has {len(key)} characters: give 1 to {KEY_MAX} printable ones"
+    elif found := rules.unprintable_character(key):
+        problem = f"has the character U+{ord(found):04X}, which is not printable: remove it"
+    else:
+        return
+    raise _refuse(["idempotencyKey"], f"idempotencyKey {problem}", RequestProblem.INVALID_KEY)
 
 
 def _refuse(path: list[str] | None, message: str, code: RequestProblem) -> _Refused:

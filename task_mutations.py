@@ -9,7 +9,7 @@ import task_requests as requests
 from connections import parse_id
 from entries import Entry as StoredEntry
 from entries import entry_of
-from graphql_scalars import JSON
+from graphql_scalars import JSON, BigInt
 from request_context import Context
 from task_requests import answering
 from task_types import Entry, Task, TaskType
@@ -59,7 +59,7 @@ class Mutation(graphene.ObjectType):
     create_stripe_payment_task = graphene.Field(
         Task,
         args={
-            "amount": graphene.Int(required=True, description="In minor units, such as cents"),
+            "amount": BigInt(required=True, description="In minor units, such as cents"),
             "currency": graphene.String(required=True, description="Three letters, such as eur"),
             "customer_id": graphene.String(
                 required=True, description="cus_…, from the result of a customer's task"
@@ -75,7 +75,7 @@ class Mutation(graphene.ObjectType):
         payment_intent_id=graphene.String(
             required=True, description="pi_…, from the result of a payment's task"
         ),
-        amount=graphene.Int(description="In minor units; all of it if left out"),
+        amount=BigInt(description="In minor units; all of it if left out"),
         **_options(),
         description="Refund a payment at Stripe",
     )

@@ -16,6 +16,7 @@ from console.forms import Form, given
 from console.products import selection
 from console.uploads import Upload, take_in
 from loading import DecimalSign, TextFileError
+from product import unprintable_character
 from request_context import Context
 from service import Service
 
@@ -72,7 +73,7 @@ def _busy() -> Response:
 
 def _taken_in(service: Service, context: Context, file: FileStorage | None, form: Form) -> Upload:
     key, decimal = form.key, given(form.values, "decimal")
-    if not 1 <= len(key) <= _KEY_MAX or not key.isprintable():
+    if not 1 <= len(key) <= _KEY_MAX or unprintable_character(key):
         raise TextFileError(f"The form's key has {len(key):,} characters: open the form again")
     if decimal is not None and decimal not in list(DecimalSign):
         raise TextFileError(f"decimal is {decimal[:20]!r}: choose {' or '.join(DecimalSign)}")

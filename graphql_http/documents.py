@@ -36,9 +36,9 @@ from graphql_http.errors import (
     coded,
     presentable,
 )
-from graphql_http.id_variables import read_as_ids
 from graphql_http.json_rules import vanishes
 from graphql_http.limits import Limits, check_length, check_shape, has_fragment_cycle, refuse
+from graphql_http.wider_scalars import read_as_wider_scalars
 
 # A syntax tree takes 130 to 350 times the room of its text, so all of them together take 35 to 90 MB.
 MAX_CACHED_CHARS = 16 * 1024
@@ -203,7 +203,7 @@ class DocumentStore:
             # The rules on values and on overlapping fields walk through fragments; this one alone is enough.
             self._validate(syntax, [NoFragmentCyclesRule])
         check_shape(syntax, self._limits)
-        read_as_ids(self._schema, syntax)
+        read_as_wider_scalars(self._schema, syntax)
         self._validate(syntax, self._rules)
         return syntax
 

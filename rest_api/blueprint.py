@@ -31,7 +31,10 @@ def rest_api(service: Service, caller_name: Callable[[], str | None] = lambda: N
     )
     add_webhook_routes(blueprint, service.receiver, max_body_bytes)
     add_operation_routes(blueprint, service)
-    document = json_answer(openapi_document(service.tasks.schema_of(PROCESS_PRODUCTS))).get_data()
+    described = openapi_document(
+        service.tasks.schema_of(PROCESS_PRODUCTS), private_callbacks=private_callbacks
+    )
+    document = json_answer(described).get_data()
 
     @blueprint.get("/openapi.json")
     def openapi() -> Response:

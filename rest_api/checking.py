@@ -77,10 +77,10 @@ def _explained(error: ValidationError) -> Iterator[tuple[list[str | int], str]]:
             names = " or ".join(choice["required"][0] for choice in wanted)
             yield path, f"has nothing that could be done: give {names}"
         case _:
-            yield path, _detail(error.validator, wanted, value)
+            yield path, _detail(error.validator, wanted, value, schema)
 
 
-def _detail(keyword: Any, wanted: Any, value: Any) -> str:
+def _detail(keyword: Any, wanted: Any, value: Any, schema: Schema) -> str:
     match keyword:
         case "type":
             names = [wanted] if isinstance(wanted, str) else wanted
@@ -96,7 +96,7 @@ def _detail(keyword: Any, wanted: Any, value: Any) -> str:
         case "const":
             return f"is {_shown(value)}: give {wanted} here"
         case "pattern":
-            return f"is {_shown(value)}: give a text that matches {wanted}"
+            return f"is {_shown(value)}: give {schema.get('title') or f'a text that matches {wanted}'}"
     return f"is {_shown(value)}, which does not fit {keyword}: see /openapi.json"
 
 

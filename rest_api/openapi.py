@@ -13,6 +13,7 @@ Part = dict[str, Any]
 _SCHEMAS: Mapping[str, schemas.Schema] = {
     "NewEntry": schemas.NEW_ENTRY,
     "EntryChange": schemas.ENTRY_CHANGE,
+    "StorableJson": schemas.STORABLE_JSON,
     "Entry": schemas.ENTRY_ANSWER,
     "EntryPage": schemas.ENTRY_PAGE,
     "ProcessAccepted": schemas.PROCESS_ACCEPTED,
@@ -43,13 +44,14 @@ _KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "description": "The same key and request give the same answer, however often they are sent",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "schema": schemas.IDEMPOTENCY_KEY,
 }
 _LOCATION = {"Location": {"description": "Where it is", "schema": {"type": "string"}}}
 
 
-def openapi_document(process_payload: schemas.Schema) -> Part:
+def openapi_document(process_payload: schemas.Schema, *, private_callbacks: bool = False) -> Part:
     """The document; JSON when it is written as such. ``process_payload`` is what a process works on."""
+    new_process = schemas.new_process(process_payload, private_callbacks=private_callbacks)
     return {
         "openapi": "3.1.1",
         "info": {
@@ -65,7 +67,7 @@ def openapi_document(process_payload: schemas.Schema) -> Part:
         "security": [{"key": []}, {}],
         "paths": {**_entries(), **_processes(), **_webhooks(), **_operations()},
         "components": {
-            "schemas": {**_SCHEMAS, "NewProcess": schemas.new_process(process_payload)},
+            "schemas": {**_SCHEMAS, "NewProcess": new_process},
             "responses": _problem_answers(),
             "securitySchemes": {
                 "key": {"type": "http", "scheme": "bearer", "description": "What `dev.py key add` shows"}
@@ -224,7 +226,8 @@ def _answer(schema: str, description: str, headers: Part | None = None) -> Part:
 
 
 def _json_body(schema: str, example: Any) -> Part:
-    content = {"schema": {"$ref": f"#/components/schemas/{schema}"}, "example": example}
+    parts = [{"$ref": f"#/components/schemas/{name}"} for name in (schema, "StorableJson")]
+    content = {"schema": {"allOf": parts}, "example": example}
     return {"required": True, "content": {"application/json": content}}
 
 

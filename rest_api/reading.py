@@ -5,11 +5,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask import Request
+from jsonschema import Draft202012Validator
 
 import strict_json
 from graphql_http.body import BodyBroken, BodyTooLong, read_body
 from rest_api.problems import Problem
+from rest_api.schemas import IDEMPOTENCY_KEY
 
+_IDEMPOTENCY_KEY = Draft202012Validator(IDEMPOTENCY_KEY)
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 
 
@@ -61,8 +64,14 @@ def parameters(request: Request, schemas: Mapping[str, Mapping[str, Any]]) -> di
 
 
 def idempotency_key(request: Request) -> str | None:
-    """The key of a request that may be sent again."""
-    return request.headers.get("Idempotency-Key")
+    """The key of a request that may be sent again. Raises Problem for one that a header cannot carry as it is."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None or _IDEMPOTENCY_KEY.is_valid(key):
+        return key
+    # Some servers hand a value that is not ASCII over as if it were empty.
+    found = f"has {len(key)} characters" if key else "is empty or not ASCII"
+    detail = f"Idempotency-Key {found}: give {IDEMPOTENCY_KEY['title']}"
+    raise Problem(422, "INVALID_ARGUMENT", detail, [{"header": "Idempotency-Key", "detail": detail}])
 
 
 def _check_content_type(request: Request) -> None:

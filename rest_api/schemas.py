@@ -9,6 +9,7 @@ from entries import EntryStatus
 from tasks.registry import TEXT_MAX, URL_MAX
 from tasks.task import TaskStatus
 from tasks.workers.entry import ENTRY, EntryWorker
+from webhooks.callback_pattern import callback_pattern
 from webhooks.signing import Verdict
 
 Schema = Mapping[str, Any]
@@ -16,6 +17,28 @@ OFFSET_MAX = 10**9
 ERROR_MAX = 1_000
 
 # -- what is taken ---------------------------------------------------------------------------------------------
+# The ``title`` of a text with a pattern says in words what the pattern wants.
+
+_SEARCHED: Schema = {
+    "type": "string",
+    # Those that ``product.unusable_character`` finds; a tab and line ends are texts too.
+    "pattern": r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]*$",
+    "title": "a text without control characters",
+}
+IDEMPOTENCY_KEY: Schema = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": TEXT_MAX,
+    "pattern": r"^[!-~]([ -~]*[!-~])?(?![\s\S])",
+    "title": f"1 to {TEXT_MAX} printable ASCII characters",
+}
+STORABLE_JSON: Schema = {
+    "description": "Any JSON without U+0000 in a text or a name; it is checked as the body is decoded",
+    "pattern": r"^[^\u0000]*$",
+    "items": {"$ref": "#/components/schemas/StorableJson"},
+    "propertyNames": {"pattern": r"^[^\u0000]*$"},
+    "additionalProperties": {"$ref": "#/components/schemas/StorableJson"},
+}
 
 NEW_ENTRY: Schema = EntryWorker.types[ENTRY]
 
@@ -58,19 +81,23 @@ ENTRY_CHANGE: Schema = {
     "additionalProperties": False,
 }
 
-_CALLBACK_URL: Schema = {
-    "type": ["string", "null"],
-    "maxLength": URL_MAX,
-    "description": "An http or https URL of a public host; the outcome is posted there",
-}
 
-
-def new_process(payload: Schema) -> Schema:
+def new_process(payload: Schema, *, private_callbacks: bool) -> Schema:
     """A process to be started, whose ``payload`` is as its worker takes it."""
+    callback_url = {
+        "type": ["string", "null"],
+        "format": "uri",
+        "maxLength": URL_MAX,
+        "pattern": callback_pattern(allow_private=private_callbacks),
+        "title": "an http or https URL of a host, without a user name"
+        if private_callbacks
+        else "an http or https URL of a public host, without a user name",
+        "description": "The outcome is posted there",
+    }
     return {
         "type": "object",
         "required": ["payload"],
-        "properties": {"payload": payload, "callback_url": _CALLBACK_URL},
+        "properties": {"payload": payload, "callback_url": callback_url},
         "additionalProperties": False,
     }
 
@@ -80,12 +107,12 @@ ENTRY_PARAMETERS: Mapping[str, Schema] = {
     "offset": {"type": "integer", "minimum": 0, "maximum": OFFSET_MAX, "default": 0},
     "status": {"type": "string", "enum": [status.value for status in EntryStatus]},
     "search": {
-        "type": "string",
+        **_SEARCHED,
         "maxLength": SEARCH_MAX,
         "description": "Substring of the title, in any case",
     },
     "by": {
-        "type": "string",
+        **_SEARCHED,
         "minLength": 1,
         "maxLength": NAME_MAX,
         "description": "The name of who made them",

@@ -22,6 +22,7 @@ from aio_pika.exceptions import (
 from yarl import URL
 
 from settings import Settings, SettingsError
+from stack.broker_words import words_of
 from stack.errors import QueueFull, ServiceAway
 from stack.messages import CONTENT_TYPE
 
@@ -146,17 +147,15 @@ class Broker:
         while True:
             for pause in pauses():
                 try:
-                    await self._consume_once(queue, prefetch, take)
+                    lost = await self._consume_once(queue, prefetch, take)
                     break
                 except Exception as error:  # noqa: BLE001 - the one place where the loop's failures are met
                     expected = isinstance(error, _AWAY)
                     self._note(
-                        f"RabbitMQ at {self} cannot be used: {_words(error)}", None if expected else error
+                        f"RabbitMQ at {self} cannot be used: {words_of(error)}", None if expected else error
                     )
                 await asyncio.sleep(pause)
-            self._note(
-                f"RabbitMQ at {self} has closed the connection, or deleted the queue {self.name_of(queue)}"
-            )
+            self._note(f"RabbitMQ at {self} gives nothing from {self.name_of(queue)} any more: {lost}")
 
     async def check(self) -> None:
         """Return if messages can be published now. Raises ServiceAway."""
@@ -203,15 +202,22 @@ class Broker:
 
     async def _consume_once(
         self, queue: str, prefetch: int, take: Callable[[Delivery], Awaitable[None]]
-    ) -> None:
-        """Consume until the connection or the queue is lost; raises what prevents it from the beginning."""
-        lost = asyncio.Event()
+    ) -> str:
+        """Consume until the connection or the queue is lost, and say why; raises what prevents it from the start."""
+        lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        def lose(reason: str) -> None:
+            if not lost.done():
+                lost.set_result(reason)
+
         async with self._connected() as connection:
             await self._ensure_queues(connection)
             channel = await connection.channel()
-            channel.close_callbacks.add(lambda *_: lost.set())
+            channel.close_callbacks.add(lambda _, error: lose(words_of(error)))
             # Somebody deleted the queue: the channel stays open, and nothing would come by it any more.
-            (await channel.get_underlay_channel()).on_consumer_cancel_callbacks.add(lambda _: lost.set())
+            (await channel.get_underlay_channel()).on_consumer_cancel_callbacks.add(
+                lambda _: lose("the queue was deleted")
+            )
             await channel.set_qos(prefetch_count=prefetch)
             found = await channel.get_queue(self.name_of(queue), ensure=False)
 
@@ -227,7 +233,7 @@ class Broker:
             if self.trouble is not None:
                 _log.info("RabbitMQ at %s can be used again", self)
             self.trouble = None
-            await lost.wait()
+            return await lost
 
     async def _open(self) -> AbstractChannel:
         """The channel to publish on, with every queue in its place."""
@@ -299,7 +305,7 @@ class Broker:
             yield
         except _AWAY as error:
             await self._drop()
-            message = f"RabbitMQ cannot be {what} {self}: {_words(error)}"
+            message = f"RabbitMQ cannot be {what} {self}: {words_of(error)}"
             self._note(message)
             raise ServiceAway(RABBITMQ, message) from error
         self.trouble = None
@@ -330,7 +336,3 @@ def _address(text: str) -> URL:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _words(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__

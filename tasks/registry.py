@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
 from jsonschema.validators import validator_for
 
-from product import folded
+from product import folded, unprintable_character
 from tasks.retry import RetryPolicy
 from tasks.rows import Prepared
 from tasks.task import NewTask, Task
@@ -152,14 +152,13 @@ class Registry:
 
 
 def _check_arguments(new: NewTask) -> None:
-    texts = {
-        "idempotencyKey": (new.idempotency_key, TEXT_MAX),
-        "correlationId": (new.correlation_id, TEXT_MAX),
-    }
-    texts["callbackUrl"] = (new.callback_url, URL_MAX)
-    for name, (text, most) in texts.items():
-        if text is not None and (not 1 <= len(text) <= most or _UNUSABLE.search(text)):
-            raise _bad(name, f"has {len(text)} characters: give 1 to {most} printable ones")
+    _check_name("idempotencyKey", new.idempotency_key)
+    _check_name("correlationId", new.correlation_id)
+    url = new.callback_url
+    if url is not None and (not 1 <= len(url) <= URL_MAX or _UNUSABLE.search(url)):
+        raise _bad(
+            "callbackUrl", f"has {len(url)} characters: give 1 to {URL_MAX}, and no control characters"
+        )
     if not -PRIORITY_MAX <= new.priority <= PRIORITY_MAX:
         raise _bad(
             "priority", f"is {new.priority}: give {-PRIORITY_MAX} to {PRIORITY_MAX}, the greatest goes first"
@@ -168,6 +167,15 @@ def _check_arguments(new: NewTask) -> None:
         raise _bad("maxAttempts", f"is {new.max_attempts}: give 1 to {ATTEMPTS_MAX}")
     if new.run_at_us is not None and not 0 <= new.run_at_us <= _RUN_AT_MAX_US:
         raise _bad("runAt", "is not between 1970 and 9999")
+
+
+def _check_name(name: str, text: str | None) -> None:
+    if text is None:
+        return
+    if not 1 <= len(text) <= TEXT_MAX:
+        raise _bad(name, f"has {len(text)} characters: give 1 to {TEXT_MAX} printable ones")
+    if found := unprintable_character(text):
+        raise _bad(name, f"has the character U+{ord(found):04X}, which is not printable: remove it")
 
 
 def _bad(name: str, detail: str) -> TaskRefused:

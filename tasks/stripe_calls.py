@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import stripe
 
+from tasks.stripe_amounts import refused_by_stripe
 from tasks.task import Task
 from tasks.worker import TaskContext, TaskFailed
 
@@ -229,8 +230,7 @@ def _final_failure(error: stripe.StripeError, said: str) -> TaskFailed | None:
                 f"{said}. The first call may have been done: look at Stripe before you retry, with a new key"
             )
         case stripe.InvalidRequestError():
-            about = f"parameter: {error.param or 'none named'}, code: {error.code or 'none'}"
-            code, message = "STRIPE_REFUSED", f"Stripe refused the request: {said} ({about})"
+            return refused_by_stripe(said, error.param, error.code)
         case _:
             return None
     return TaskFailed(code, message, final=True)

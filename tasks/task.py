@@ -1,7 +1,6 @@
 """Says what a task is, and which moves between its statuses are allowed."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -9,11 +8,12 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from product import unprintable_character
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 PROGRESS_MAX = 100
 STAGE_MAX = 100
 LONGEST_DELAY_SECONDS = 30 * 24 * 3600
-_STAGE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]+")
 
 
 class TaskStatus(StrEnum):
@@ -336,7 +336,7 @@ def _check_progress(percent: Any, stage: Any) -> None:
     if type(percent) is not int or not 0 <= percent <= PROGRESS_MAX:
         raise ValueError(f"progress is {percent!r}: give a whole number of 0 to {PROGRESS_MAX}")
     if stage is not None and not (
-        isinstance(stage, str) and len(stage) <= STAGE_MAX and _STAGE.fullmatch(stage)
+        isinstance(stage, str) and 1 <= len(stage) <= STAGE_MAX and not unprintable_character(stage)
     ):
         raise ValueError(f"stage is {stage!r}: give a name of 1 to {STAGE_MAX} printable characters")
 

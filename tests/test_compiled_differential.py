@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 
 from graphql_http.compiled import compile_operation
-from graphql_http.id_variables import read_as_ids
+from graphql_http.wider_scalars import read_as_wider_scalars
 
 
 def outcome(execute: Any) -> Any:
@@ -67,7 +67,7 @@ def test_a_compiled_operation_does_what_graphql_core_does(
     schema = SCHEMAS[name]
     case = data.draw(operations(schema))
     document = parse(case.source)
-    read_as_ids(schema, document)
+    read_as_wider_scalars(schema, document)
     valid = is_valid(schema, document)
     event(f"valid: {valid}")
     assume(valid)

@@ -128,8 +128,8 @@ def _bodies() -> list[tuple[str, str, str]]:
         for method, described in item.items():
             if isinstance(described, Mapping) and "requestBody" in described:
                 schema = described["requestBody"]["content"]["application/json"]["schema"]
-                if "$ref" in schema:
-                    found.append((method, path, schema["$ref"].rpartition("/")[2]))
+                if "allOf" in schema:
+                    found.append((method, path, schema["allOf"][0]["$ref"].rpartition("/")[2]))
     return found
 
 

@@ -137,7 +137,7 @@ def test_a_consumer_goes_on_when_its_queue_was_deleted(parts: Parts) -> None:
     parts.publish(REQUESTS, request_of("job-1"))
     wait_until(lambda: metric(consumer, 'afterwrite_messages_total{outcome="begun"') == 1)
     parts.rabbitmq.control("delete_queue", f"{parts.prefix}{REQUESTS}")
-    wait_until(lambda: "deleted the queue" in consumer.log)
+    wait_until(lambda: "the queue was deleted" in consumer.log)
     parts.publish(REQUESTS, request_of("job-2"))
     wait_until(lambda: "job-2" in parts.airflow.runs)
     assert health(consumer)["status"] == "ok"

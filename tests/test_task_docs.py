@@ -13,7 +13,9 @@ from task_calls import execute
 
 from rest_api.openapi import openapi_document
 from schema import build_schema
+from settings import Settings
 from tasks.registry import Refusal
+from tasks.workers import build_workers
 
 TEXT = (ROOT / "docs" / "tasks.md").read_text(encoding="utf-8")
 BASE = "http://127.0.0.1:5000"
@@ -58,6 +60,21 @@ def shell(block: str, api: ServerProcess, folder: Path) -> str:
     assert run.returncode == 0, run.stderr
     assert '"code"' not in run.stdout
     return run.stdout
+
+
+def test_every_task_type_that_the_docs_name_exists(tmp_path: Path) -> None:
+    workers = build_workers(Settings(data_dir=tmp_path), "a secret")
+    types = {name for worker in workers for name in worker.types} | {
+        "stripe_payments"
+    }  # the module of a worker
+    pages = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")]
+    named: set[str] = set()
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        for found in re.findall(r"--types ([\w,]+)|[tT]ype: \\?\"(\w+)\\?\"|`(stripe_\w+)`", text):
+            named |= set("".join(found).split(","))
+    assert named >= {"stripe_create_payment", "stripe_create_customer", "process_products", "entry"}
+    assert named <= types
 
 
 def test_the_page_names_every_route_and_every_code_of_a_refusal_and_every_field() -> None:

@@ -55,7 +55,7 @@ def test_to_watch_a_task_that_does_not_exist_is_an_error_and_not_a_stream(
 
 def test_who_watches_a_type_is_told_of_that_type_only(api: ServerProcess) -> None:
     document = 'subscription { tasksUpdated(type: "stripe_create_payment") { id type status } }'
-    payment = {"amount": 1, "currency": "eur", "customer_id": "cus_1"}
+    payment = {"amount": 1999, "currency": "eur", "customer_id": "cus_1"}
     with Stream(api, document) as stream:
         results = iter(stream)
         # A stream says nothing before something happens: the first task may come before the watch has begun.

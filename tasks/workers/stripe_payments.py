@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from tasks.retry import RetryPolicy
+from tasks.stripe_amounts import AMOUNT_MAX, check_amount
 from tasks.task import Task
 from tasks.worker import BaseWorker, Schema, TaskContext, TaskFailed
 
@@ -17,7 +18,7 @@ SIMULATING = "SIMULATING_STRIPE"
 _API_BASE = "https://api.stripe.com"
 TEST_PAYMENT_METHOD = "pm_card_visa"  # see https://docs.stripe.com/testing?testing-method=payment-methods
 
-_AMOUNT = {"type": "integer", "minimum": 1, "maximum": 99_999_999}
+_AMOUNT = {"type": "integer", "minimum": 1, "maximum": AMOUNT_MAX}
 
 
 def _object(required: list[str], **properties: Schema) -> Schema:
@@ -31,9 +32,10 @@ def _id(prefix: str) -> Schema:
 class StripeWorker(BaseWorker):
     """Creates customers, takes card payments and refunds them; a repeated attempt never charges twice.
 
-    Amounts are whole minor units (cents) of the currency. A payment is created and confirmed in one call, with cards
-    only (no redirects) and off session: nobody is there to answer a question of the bank. So a card that wants one
-    fails for good with CARD_ACTION_REQUIRED, and nothing is charged: a result would look like money.
+    Amounts are whole minor units (cents) of the currency, of up to twelve digits. A payment is created and confirmed in
+    one call, with cards only (no redirects) and off session: nobody is there to answer a question of the bank. So a
+    card that wants one fails for good with CARD_ACTION_REQUIRED, and nothing is charged: a result would look like
+    money.
     ``payment_method`` is ``pm_card_visa`` if it is left out, Stripe's test card; with a live key it must be given.
 
     Results: ``{"simulated", "customer_id"}``; ``{"simulated", "payment_intent_id", "charge_id", "status", "amount",
@@ -124,7 +126,10 @@ class _Desk(Protocol):
 
 
 class _SimulatedDesk:
-    """Answers as Stripe would, from nothing but the payload; the same task gets the same ids at every attempt."""
+    """Answers as Stripe would, from nothing but the payload; the same task gets the same ids at every attempt.
+
+    It refuses the amounts and currencies that Stripe refuses. A refund names no currency, so its amount is not checked.
+    """
 
     stage = SIMULATING
 
@@ -147,6 +152,7 @@ class _SimulatedDesk:
 
     async def _create_payment(self, payload: Any, context: TaskContext) -> dict[str, Any]:
         method = payload.get("payment_method", TEST_PAYMENT_METHOD)
+        check_amount(int(payload["amount"]), payload["currency"], method)
         if "chargeDeclined" in method or method == "pm_card_chargeCustomerFail":
             raise TaskFailed("CARD_DECLINED", f"The simulation declined the test card {method}", final=True)
         return {

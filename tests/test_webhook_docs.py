@@ -1,0 +1,175 @@
+"""The receivers of docs/webhooks.md work as they stand there, on deliveries of a real server, and its figures hold."""
+
+import http.client
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from server_process import ROOT, ServerProcess, free_port, wait_until
+from task_calls import create, find, wait_ended
+
+from tasks.workers.webhook_delivery import PAYLOAD_MAX_BYTES, TYPE, WebhookDeliveryWorker
+from webhooks.guarded_http import PostLimits
+from webhooks.signing import TOLERANCE_SECONDS, sign
+
+pytestmark = pytest.mark.one_database("a delivery is signed alike over both")
+
+PAGE = (ROOT / "docs" / "webhooks.md").read_text(encoding="utf-8")
+SECRET = "whsec_a secret of the documented receivers"
+LANGUAGES = {"python": ("receiver.py", [sys.executable]), "javascript": ("receiver.mjs", ["node"])}
+DELIVERIES = (
+    """{ tasks(type: "webhook_delivery", first: 500) { nodes { id status error { message } payload } } }"""
+)
+
+
+class Running(NamedTuple):
+    """A receiver of the page in a process of its own."""
+
+    port: int
+    output: Path
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}/hook"
+
+    def worked_on(self) -> list[str]:
+        """A line for each event that it worked on."""
+        return self.output.read_text().splitlines()
+
+    def post(self, body: bytes, **headers: str) -> tuple[int, str]:
+        """What it answers to a delivery; ``_`` in the name of a header stands for ``-``."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request(
+                "POST", "/hook", body, {name.replace("_", "-"): text for name, text in headers.items()}
+            )
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
+
+
+def the_code(language: str) -> str:
+    """The one block of a language on the page."""
+    (block,) = re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    return str(block)
+
+
+@pytest.fixture(scope="module", params=LANGUAGES)
+def receiver(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """The receiver of the page, in each language."""
+    name, command = LANGUAGES[request.param]
+    if shutil.which(command[0]) is None:
+        if os.environ.get("CI"):
+            pytest.fail(f"CI has to have {command[0]}")
+        pytest.skip(f"not installed: {command[0]}")
+    folder = tmp_path_factory.mktemp("receiver")
+    (folder / name).write_text(the_code(request.param), encoding="utf-8")
+    running = Running(free_port(), folder / "output")
+    environment = {"PATH": os.environ["PATH"], "WEBHOOK_SECRET": SECRET, "PORT": str(running.port)}
+    with running.output.open("wb") as output:
+        process = subprocess.Popen(
+            [*command, str(folder / name)], env=environment, stdout=output, stderr=subprocess.PIPE
+        )
+        try:
+            wait_until(lambda: answers(running))
+            yield running
+        finally:
+            process.kill()
+            process.communicate()
+
+
+def answers(running: Running) -> bool:
+    """Whether it listens."""
+    try:
+        return running.post(b"{}")[0] == 401
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server that delivers to this machine."""
+    folder = tmp_path_factory.mktemp("webhooks") / "data"
+    server = ServerProcess(
+        folder, STAGE_SECONDS="0", WEBHOOK_SECRET=SECRET, WEBHOOK_ALLOW_PRIVATE="on"
+    ).start()
+    yield server
+    server.kill()
+
+
+def test_a_receiver_of_the_page_takes_the_deliveries_of_a_server(
+    api: ServerProcess, receiver: Running
+) -> None:
+    number = create(api, "entry", {"title": "Delivered é"}, callbackUrl=receiver.url)["id"]
+    assert wait_ended(api, number) == "COMPLETED"
+    wait_until(lambda: receiver.worked_on()[-1:] == [f"task.completed {number}"])
+    deliveries = [
+        node for node in api.query(DELIVERIES)["tasks"]["nodes"] if node["payload"]["url"] == receiver.url
+    ]
+    (delivery,) = [node for node in deliveries if node["payload"]["event"]["task_id"] == number]
+    assert wait_ended(api, delivery["id"]) == "COMPLETED"
+    assert find(api, delivery["id"], "attempt result")["result"]["status"] == 200
+
+
+def test_a_receiver_of_the_page_works_on_an_event_once(receiver: Running) -> None:
+    body = json.dumps({"event": "task.failed", "event_id": "twice", "task_id": "7"}).encode()
+    for _ in range(2):
+        now = int(time.time())
+        signatures = f"v2=other, {sign('the next secret', now, body)} {sign(SECRET, now, body)}"
+        assert receiver.post(body, Webhook_Timestamp=str(now), Webhook_Signature=signatures) == (200, "ok")
+    assert receiver.worked_on().count("task.failed 7") == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"body": b'{"event_id": "other"}'}, "wrong signature"),
+        ({"secret": "another"}, "wrong signature"),
+        ({"signature": ""}, "wrong signature"),
+        ({"signature": "v1="}, "wrong signature"),
+        ({"signature": "v1=" + "é" * 32}, "wrong signature"),
+        ({"timestamp": ""}, "no timestamp"),
+        ({"timestamp": "soon"}, "no timestamp"),
+        ({"age": TOLERANCE_SECONDS + 60}, "too old or too new"),
+        ({"age": -TOLERANCE_SECONDS - 60}, "too old or too new"),
+        ({"header_age": 60}, "wrong signature"),
+    ],
+)
+def test_a_receiver_of_the_page_refuses_what_was_not_signed_just_now(
+    receiver: Running, changes: dict[str, object], told: str
+) -> None:
+    body, before = b'{"event_id": "refused"}', receiver.worked_on()
+    signed_at = int(time.time()) - int(str(changes.get("age", 0)))
+    signature = sign(str(changes.get("secret", SECRET)), signed_at, body)
+    sent_at = str(signed_at - int(str(changes.get("header_age", 0))))
+    headers = {"Webhook_Timestamp": sent_at, "Webhook_Signature": signature}
+    for name in ("timestamp", "signature"):
+        if name in changes:
+            headers[f"Webhook_{name.capitalize()}"] = str(changes[name])
+    sent = changes.get("body", body)
+    assert isinstance(sent, bytes)
+    assert receiver.post(sent, **headers) == (401, told)
+    assert receiver.worked_on() == before
+
+
+def test_the_figures_of_the_page_are_those_of_the_code() -> None:
+    retry, limits = WebhookDeliveryWorker.retry, PostLimits()
+    assert f"more than {TOLERANCE_SECONDS} seconds away" in PAGE
+    assert f"There are {retry.max_attempts} tries" in PAGE
+    assert f"grow from {retry.first_seconds:g} seconds to {retry.longest_seconds / 3600:g} hours" in PAGE
+    assert f"within {limits.whole_seconds:g} seconds" in PAGE
+    assert limits.redirects == 3
+    assert "three times at the most" in PAGE
+    assert PAYLOAD_MAX_BYTES == 256 * 1024
+    assert "256 KiB" in PAGE
+    assert f"`{TYPE}`" in PAGE

@@ -13,6 +13,7 @@ import serving
 from access.key_ring import KeyRing
 from access.opening import anonymous_role, warning_of
 from access.rate import rate_limit_of
+from access.session_secret import session_secret
 from database.errors import StoreError
 from database.stores import prepare_stores, secret_of
 from logs import check_log_file, set_up_logs
@@ -67,6 +68,7 @@ def main() -> int:
         # Opened once here, so that what is wrong is said in one line before any process is started.
         prepare_stores(settings)
         build_workers(settings, webhook_secret(settings, partial(secret_of, settings)))
+        session_secret(partial(secret_of, settings))
         check_log_file(settings)
         check_access(settings)
         serving.check_address(settings)

@@ -106,11 +106,6 @@ class Sessions(SecureCookieSessionInterface):
             super().save_session(app, session, response)
 
 
-def session_secret(keep: Callable[[str, str], str]) -> str:
-    """The secret that signs the cookies, as ``keep(name, made)`` keeps it. Raises StoreError."""
-    return keep("session-secret", secrets.token_hex(32))
-
-
 def use_sessions(app: Flask, secret: str, hours: int, ended: EndedSessions) -> None:
     """Let the application keep sessions, signed with this secret."""
     app.secret_key = secret

@@ -8,6 +8,7 @@ from pathlib import Path
 from database.errors import StoreError
 from database.sqlite.journal import Journal
 from database.sqlite.migrations import can_be_database, catalogue_name, migrate_products
+from durable_file import make_folder
 
 
 def open_data_folder(products_path: Path, journal_path: Path, sync: str = "full") -> Journal:
@@ -17,7 +18,7 @@ def open_data_folder(products_path: Path, journal_path: Path, sync: str = "full"
     cannot be written, or the product database is missing or another one than the journal belongs to.
     """
     try:
-        journal_path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(journal_path.parent)
     except OSError as error:
         raise StoreError(
             f"The data folder {journal_path.parent} cannot be made: {error.strerror}. Set DATA_DIR to another one"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from database.errors import StoreError
 from database.sqlite.journal import Journal
-from database.sqlite.migrations import can_be_database, catalogue_name, migrate_products
+from database.sqlite.migrations import can_be_database, catalogue_name, is_missing, migrate_products
 from durable_file import make_folder
 
 
@@ -34,9 +34,9 @@ def open_data_folder(products_path: Path, journal_path: Path, sync: str = "full"
 
 def _prepare_products(journal: Journal, path: Path) -> str:
     known = journal.remembered("catalogue")
-    if known is not None and not path.exists():
+    if known is not None and is_missing(path):
         raise StoreError(
-            f"The product database {path} is missing, and the journal beside it belongs to it "
+            f"The product database {path} is missing or empty, and the journal beside it belongs to it "
             f"({journal.backlog().writes} writes wait there): put the file back, or move {journal.path.name} away "
             "too to start with an empty catalogue"
         )

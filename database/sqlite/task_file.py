@@ -11,7 +11,7 @@ from database.errors import StoreError
 from database.sqlite.data_folder import open_data_folder
 from database.sqlite.engine import open_reader, open_writer
 from database.sqlite.journal import Journal
-from database.sqlite.migrations import can_be_database, migrate_tasks
+from database.sqlite.migrations import can_be_database, is_missing, migrate_tasks
 from database.task_database import TaskDatabase
 from settings import Settings
 
@@ -42,9 +42,9 @@ def prepare_task_database(journal: Journal, path: Path) -> None:
     is another one than the journal belongs to.
     """
     known = journal.remembered("tasks")
-    if known is not None and not path.exists():
+    if known is not None and is_missing(path):
         raise StoreError(
-            f"The task database {path} is missing, and its tasks with it: put the file back, or move "
+            f"The task database {path} is missing or empty, and its tasks with it: put the file back, or move "
             f"{journal.path.name} away too ({journal.backlog().writes} writes wait there) to go on without them"
         )
     if not can_be_database(path):

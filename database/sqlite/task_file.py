@@ -12,13 +12,14 @@ from database.sqlite.data_folder import open_data_folder
 from database.sqlite.engine import open_reader, open_writer
 from database.sqlite.journal import Journal
 from database.sqlite.migrations import can_be_database, is_missing, migrate_tasks
+from database.sqlite.opened_file import OpenedFile
 from database.task_database import TaskDatabase
 from settings import Settings
 
 
 def open_task_file(path: Path, sync: str, readers: int) -> TaskDatabase:
     """The task database of a data folder, which is up to date; ``readers`` threads may read at once."""
-    return TaskDatabase(open_reader(path, readers), Commits(partial(open_writer, path, sync)))
+    return TaskDatabase(open_reader(path, readers), Commits(partial(open_writer, OpenedFile(path), sync)))
 
 
 def open_with_tasks(settings: Settings) -> Journal:

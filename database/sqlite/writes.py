@@ -54,6 +54,8 @@ class EmbeddedWrites:
     def take(self, asked: Sequence[Asked]) -> list[Taken]:
         """Number the requests, as far as there is room for them, and put them into the journal in one commit."""
         with self._forget_lock:
+            if not asked:
+                self._journal.try_out()
             keys: dict[str, KeyUse] = {}
             taken = [self._admit(one, keys) for one in asked]
             writes = [write for one in taken if isinstance(one, list) for write in one]
@@ -132,12 +134,14 @@ class EmbeddedWrites:
         """How the writes stand; answered whatever state the files are in."""
         depth, trouble, oldest = self._depth, None, list[Write]()
         try:
+            self._journal.check_file()
             oldest = self._journal.after(self._through, 1) if depth else []
         except StoreError as error:
             trouble = str(error)
         age_us = time.time_ns() // 1000 - oldest[0].accepted_at_us if oldest else 0
         applied, failed = (self._totals[status] for status in (WriteStatus.APPLIED, WriteStatus.FAILED))
-        return Standing(depth, self._size, max(0, age_us // 1000), applied, failed, trouble)
+        age_ms = max(0, age_us // 1000)
+        return Standing(depth, self._size, age_ms, applied, failed, trouble, self._writer.trouble())
 
     def knows(self, write_id: int) -> bool:
         """Whether an id is at most the last one that was given out."""
@@ -179,8 +183,6 @@ class EmbeddedWrites:
         self._note_settled(settled)
         if self._must_recount:
             self._totals, self._must_recount = await asyncio.to_thread(self.ledger.totals), False
-        if len(self._settled) > _BATCHES_FORGOTTEN_AT_ONCE:  # no commit came along to do it
-            await asyncio.to_thread(self._forget_settled)
         return settled
 
     def _note_settled(self, settled: SettledBatch) -> None:
@@ -202,8 +204,9 @@ class EmbeddedWrites:
 
     async def tidy(self, *, quiet: bool) -> None:
         """Drop what is settled from the journal, prune keys, let the search index follow."""
-        if quiet:
+        if quiet or len(self._settled) > _BATCHES_FORGOTTEN_AT_ONCE:  # no commit came along to do it
             await asyncio.to_thread(self._forget_settled)
+        if quiet:
             await self._keep_house()
         is_quiet = quiet and time.monotonic() - self._settled_at >= _QUIET_SECONDS
         if self._index_lag >= _INDEX_LAG_MAX or (self._index_lag and is_quiet):

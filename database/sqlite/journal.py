@@ -196,9 +196,18 @@ class Journal:
         )
         return [KeyUse._make(row) for row in rows]
 
-    def prune_keys(self, before: int, limit: int) -> int:
-        """Drop up to ``limit`` keys of writes with an id below ``before``; returns how many."""
+    def oldest_key(self) -> int | None:
+        """The id of the first write of the oldest idempotency key, or None."""
+        [(oldest,)] = self._read("SELECT min(first_write_id) FROM idempotency_keys")
+        return None if oldest is None else int(oldest)
+
+    def prune_keys(self, before: int, limit: int, keep: tuple[str, str]) -> int:
+        """Drop up to ``limit`` keys of writes with an id below ``before``; returns how many.
+
+        ``keep`` is a name and a value that is remembered under it in the same commit.
+        """
         with self._transaction() as connection:
+            _put(connection, *keep)
             return connection.execute(
                 "DELETE FROM idempotency_keys WHERE key IN "
                 "(SELECT key FROM idempotency_keys WHERE first_write_id < ? LIMIT ?)",

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from database.errors import StoreError
 from database.ledger import Ledger
+from database.retention_clock import RetentionClock
 from database.sqlite.journal import Journal
 from database.sqlite.writer import CatalogueWriter
 from database.write_store import Asked, Full, KeyUse, Limits, SettledBatch, Standing, Taken
-from time_ordered import first_id_of, next_id
+from time_ordered import first_id_of, microseconds_of, next_id
 from writes import Write, WriteFilter, WriteRequest, WriteStatus, size_bytes
 
 _BATCHES_FORGOTTEN_AT_ONCE = 4
@@ -48,6 +49,7 @@ class EmbeddedWrites:
         self._totals, self._must_recount = ledger.totals(), False
         self._index_lag = _INDEX_LAG_MAX  # unknown at the start: look at once
         self._settled_at = self._housekeeping_due = 0.0
+        self._retention = RetentionClock("keys")
 
     # -- accept ---------------------------------------------------------------------------------------------
 
@@ -217,12 +219,19 @@ class EmbeddedWrites:
     async def _keep_house(self) -> None:
         if time.monotonic() < self._housekeeping_due:
             return
-        kept_since = time.time_ns() // 1000 - int(self._limits.idempotency_seconds * 1_000_000)
-        pruned = await asyncio.to_thread(
-            self._journal.prune_keys, first_id_of(kept_since), _KEYS_PRUNED_AT_ONCE
-        )
+        pruned = await asyncio.to_thread(self._prune_keys)
         if pruned < _KEYS_PRUNED_AT_ONCE:
             self._housekeeping_due = time.monotonic() + _HOUSEKEEPING_SECONDS
+
+    def _prune_keys(self) -> int:
+        """Drop some idempotency keys that are too old; returns how many."""
+        clock, oldest = self._retention, self._journal.oldest_key()
+        oldest_us = None if oldest is None else microseconds_of(oldest)
+        time_us = clock.time_us(self._journal.remembered(clock.key), time.time_ns() // 1000, oldest_us)
+        before = first_id_of(max(0, time_us - int(self._limits.idempotency_seconds * 1_000_000)))
+        pruned = self._journal.prune_keys(before, _KEYS_PRUNED_AT_ONCE, (clock.key, str(time_us)))
+        clock.learn(time_us)
+        return pruned
 
     async def rest(self) -> float | None:
         """Look once more; whoever accepts a write from now on wakes the drain."""

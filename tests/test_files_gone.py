@@ -88,6 +88,37 @@ def test_without_its_task_database_the_server_takes_no_task_until_it_is_back(
     assert _entries(server) == 2
 
 
+def test_without_the_wal_of_its_journal_the_server_accepts_nothing_and_a_stop_saves_what_it_held(
+    make_server: MakeServer,
+) -> None:
+    server = make_server().start()
+    assert create(server, "before")["success"]
+    wait_applied(server)
+    (server.data_dir / "journal.db-wal").unlink()
+    refused = create(server, "never")
+    assert codes(refused) == ["JOURNAL_UNWRITABLE"]
+    assert "journal.db-wal is gone" in refused["message"]
+    assert health(server)["journal"]["status"] == "degraded"
+    server.stop()
+    server.start()
+    assert create(server, "after")["success"]
+    wait_applied(server)
+    assert stored_titles(server) == ["before", "after"]
+
+
+def test_without_the_wal_of_its_task_database_the_server_takes_no_task_until_a_restart(
+    make_server: MakeServer,
+) -> None:
+    server = make_server(STAGE_SECONDS="0").start()
+    assert _entry_errors(server) == []
+    (server.data_dir / "tasks.db-wal").unlink()
+    assert _entry_errors(server) == ["DATABASE_UNAVAILABLE"]
+    server.stop()
+    server.start()
+    assert _entry_errors(server) == []
+    assert _entries(server) == 2
+
+
 @pytest.mark.parametrize(
     ("name", "part"), [("journal.db", "journal"), ("products.db", "database"), ("tasks.db", "tasks")]
 )

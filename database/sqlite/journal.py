@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from database.errors import StoreError
 from database.sqlite.migrations import can_be_database, migrate_journal
-from database.sqlite.opened_file import OpenedFile
+from database.sqlite.opened_file import OpenedFile, wal_of
 from database.write_store import KeyUse
 from writes import ROW_OVERHEAD_BYTES, Write, WriteFilter
 
@@ -49,7 +49,7 @@ class Journal:
     """The journal of one data folder. Every method may be called from any thread; calls take turns."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
-        self._connection, self._file = connection, OpenedFile(path)
+        self._connection, self._file = connection, OpenedFile(path, wal_of(path))
         self._lock = threading.Lock()
         self.path = path
 

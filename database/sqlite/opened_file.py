@@ -1,5 +1,6 @@
 """Tells whether a database is still the file that was opened under its name."""
 
+import os
 from pathlib import Path
 
 from database.errors import StoreError
@@ -15,14 +16,15 @@ class OpenedFile:
     def __init__(self, path: Path, *beside: Path) -> None:
         """Raises StoreError where one of the files is missing."""
         self.path = path
-        self._opened = {one: _identity(one) for one in (path, *beside)}
+        self._opened = {str(one): _identity(str(one)) for one in (path, *beside)}
 
     def check(self) -> None:
         """Raise StoreError unless every file is still there under its name."""
         for path, identity in self._opened.items():
             if _identity(path) != identity:
+                name = Path(path).name
                 raise StoreError(
-                    f"the file {path.name} was replaced: put the first one back, or restart to use this one"
+                    f"the file {name} was replaced: put the first one back, or restart to use this one"
                 )
 
 
@@ -31,11 +33,10 @@ def wal_of(path: Path) -> Path:
     return path.with_name(f"{path.name}-wal")
 
 
-def _identity(path: Path) -> tuple[int, int]:
+def _identity(path: str) -> tuple[int, int]:
     try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116 - a Path would be made into a text at every commit
     except OSError as error:
-        raise StoreError(
-            f"the file {path.name} is gone ({error.strerror}): put it back, or restart"
-        ) from error
+        name, reason = Path(path).name, error.strerror
+        raise StoreError(f"the file {name} is gone ({reason}): put it back, or restart") from error
     return status.st_dev, status.st_ino

@@ -67,13 +67,13 @@ class Acceptor:
         return self._answer(ticket)
 
     def look(self) -> None:
-        """Where the last commit failed, find out by an empty one whether the next will, if others share the data."""
-        if self.trouble is None:
-            return
+        """Where the last commit failed, find out by an empty one whether the next will."""
         with self._lock:
+            if self.trouble is None or self._closed:
+                return
             try:
                 self._take([])
-            except StoreError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next look tries again
                 self.trouble = str(error)
             else:
                 self.trouble = None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import serving
 from access.opening import warning_of
+from access.session_secret import session_secret
 from access.start import check_access
 from database.errors import StoreError
 from database.stores import prepare_stores, secret_of
@@ -68,6 +69,7 @@ def main() -> int:
         # Opened once here, so that what is wrong is said in one line before any process is started.
         prepare_stores(settings)
         build_workers(settings, webhook_secret(settings, partial(secret_of, settings)))
+        session_secret(partial(secret_of, settings))
         check_log_file(settings)
         serving.check_address(settings)
     except (SettingsError, StoreError, serving.CannotListen) as error:

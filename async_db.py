@@ -7,6 +7,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -26,6 +27,7 @@ _log = logging.getLogger("afterwrite.queue")
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 2.0
 _RATE_SECONDS = 10
+_LOOK_SECONDS = 1.0
 
 
 class QueueState(StrEnum):
@@ -101,6 +103,7 @@ class WriteQueue:
     ) -> None:
         self._store, self._background, self._limits, self._on_settled = store, background, limits, on_settled
         self._drain_task: asyncio.Task[None] | None = None
+        self._looking: Future[None] | None = None
         self._acceptor = Acceptor(store.take, limits.max_writes, limits.max_bytes)
         self._waiters = Waiters(store.settled_through(), limits.max_waiters)
         self._rate: deque[tuple[int, int]] = deque(maxlen=_RATE_SECONDS + 1)
@@ -209,7 +212,7 @@ class WriteQueue:
             failed_total=standing.failed,
             writes_per_second=recent / _RATE_SECONDS,
             state=self._state(standing.depth, standing.size_bytes),
-            trouble=self._trouble,
+            trouble=self._trouble or standing.database_trouble,
             journal_trouble=self._acceptor.trouble or standing.trouble,
         )
 
@@ -220,6 +223,9 @@ class WriteQueue:
         self._wake = asyncio.Event()
         self._stop_asked = asyncio.Event()
         self._background.keep("The drain of accepted writes", self._drain())
+        self._looking = self._background.keep(
+            "Looking whether the journal can be written", self._look_at_journal()
+        )
         if self._store.depth:
             _log.info("replaying %d writes from the journal", self._store.depth)
 
@@ -240,6 +246,8 @@ class WriteQueue:
             return
         self.announce_stop()
         self._acceptor.close()
+        if self._looking is not None:
+            self._looking.cancel()
         self._stopping = True
         self._background.finish(self._finish())
         left = self._store.standing().depth
@@ -351,9 +359,15 @@ class WriteQueue:
         self._waiters.pass_by(await asyncio.to_thread(self._store.settled_through))
         if not self._store.drains and before:
             self._rate_count(self._store.settled_total - before)
-        await asyncio.to_thread(self._acceptor.look)
 
     # -- trouble --------------------------------------------------------------------------------------------
+
+    async def _look_at_journal(self) -> None:
+        """Notice by itself when writes can be accepted again: nobody may send one for a long time."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            if self._acceptor.trouble is not None:
+                await asyncio.to_thread(self._acceptor.look)
 
     def _report(self, error: Exception) -> None:
         message = str(error)

@@ -14,7 +14,8 @@ from werkzeug.formparser import FormDataParser
 import tracing
 from access.caller import Way, current_caller, sender_of
 from access.control import AccessControl
-from access.session import csrf_token, session_secret
+from access.session import csrf_token
+from access.session_secret import session_secret
 from console import console, refused
 from gate import add_gate, permit_still_with
 from graphql_http import GraphQLView, Limits, wants_page

@@ -1,10 +1,11 @@
 """Keeps keys in a file: reads it, and changes it in one step. Standard library only, as dev.py needs it."""
 
-import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from access.keys import Key, keys_of_file
+from durable_file import lock_of, make_folder, replace_file
 from settings import Settings, SettingsError
 
 
@@ -19,24 +20,27 @@ def read_keys(path: Path) -> tuple[Key, ...]:
 
 
 def add_key(path: Path, key: Key) -> None:
-    """Add a line for the key. Raises SettingsError, also for a name that is there already."""
-    text = _text(path) if path.exists() else ""
-    if any(known.name == key.name for known in keys_of_file(text, path)):
-        raise SettingsError(
-            f"There is a key named {key.name!r} in {path} already: choose another name, or remove that one first"
-        )
-    _replace(path, [*text.splitlines(), key.line])
+    """Add a line for the key; on disk when this returns. Raises SettingsError, also for a name that exists."""
+    with _changing(path):
+        text = _text(path) if path.exists() else ""
+        if any(known.name == key.name for known in keys_of_file(text, path)):
+            raise SettingsError(
+                f"There is a key named {key.name!r} in {path} already: choose another name, or remove that one first"
+            )
+        _replace(path, [*text.splitlines(), key.line])
 
 
 def remove_key(path: Path, name: str) -> None:
-    """Remove the key's line. Raises SettingsError, also for a name that is not there."""
-    text = _text(path)
-    names = ", ".join(key.name for key in keys_of_file(text, path)) or "none"
-    lines = text.splitlines()
-    kept = [line for line in lines if line.strip().partition(":")[0] != name]
-    if kept == lines:
-        raise SettingsError(f"There is no key named {name!r} in {path}; there are: {names}")
-    _replace(path, kept)
+    """Remove the key's line; on disk when this returns. Raises SettingsError, also for a name that is not there."""
+    _text(path)  # a file that is missing, or in a folder that is, is said before anything is made
+    with _changing(path):
+        text = _text(path)
+        names = ", ".join(key.name for key in keys_of_file(text, path)) or "none"
+        lines = text.splitlines()
+        kept = [line for line in lines if line.strip().partition(":")[0] != name]
+        if kept == lines:
+            raise SettingsError(f"There is no key named {name!r} in {path}; there are: {names}")
+        _replace(path, kept)
 
 
 def _text(path: Path) -> str:
@@ -49,32 +53,19 @@ def _text(path: Path) -> str:
         ) from error
 
 
-def _replace(path: Path, lines: Sequence[str]) -> None:
-    """Put a new file in the place of the old one, so that a server reads the one or the other."""
-    unfinished = path.with_name(f"{path.name}.new")
+@contextmanager
+def _changing(path: Path) -> Iterator[None]:
+    """Let one command at a time read the file and replace it: of two at once, one would lose the other's key."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Made by one command at a time: of two at once, one would lose the other's key.
-        handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError as error:
+        make_folder(path.parent)
+        with lock_of(path):
+            yield
+    except OSError as error:
         raise SettingsError(
-            f"Another command changes {path} at this moment. If none does, one was killed: remove {unfinished}"
+            f"The keys in {path} cannot be changed: {error.strerror}. Check the rights of its folder, "
+            "or set API_KEYS_FILE to another file"
         ) from error
-    except OSError as error:
-        raise _not_writable(path, error) from error
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.writelines(f"{line}\n" for line in lines)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    except OSError as error:
-        unfinished.unlink(missing_ok=True)
-        raise _not_writable(path, error) from error
 
 
-def _not_writable(path: Path, error: OSError) -> SettingsError:
-    return SettingsError(
-        f"The keys in {path} cannot be changed: {error.strerror}. Check the rights of its folder, "
-        "or set API_KEYS_FILE to another file"
-    )
+def _replace(path: Path, lines: Sequence[str]) -> None:
+    replace_file(path, "".join(f"{line}\n" for line in lines))

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from flask import Flask, Request, Response, current_app, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
+from itsdangerous import BadSignature
 
 from access.keys import Key
 
@@ -24,6 +25,8 @@ TOKEN_HEADER = "X-CSRF-Token"  # noqa: S105 - the name of a header
 FORM_TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 
 _ENDED_MAX = 100_000
+_CLOCK_TOLERANCE_SECONDS = 300
+"""How far a session may begin in the future: clocks are set back a little, and those of several machines differ."""
 _PORT = re.compile(r":(\d{1,5})$")
 
 
@@ -63,17 +66,17 @@ class EndedSessions:
 
     def add(self, session_id: str) -> None:
         """Let the session count no more in this process."""
-        now = time.time()
+        now = time.monotonic()  # it lasts its hours, however the clock is set meanwhile
+        oldest = now - self.seconds - _CLOCK_TOLERANCE_SECONDS
         with self._turn:
             self._ended_at[session_id] = now
-            while (
-                len(self._ended_at) > _ENDED_MAX or next(iter(self._ended_at.values())) < now - self.seconds
-            ):
+            while len(self._ended_at) > _ENDED_MAX or next(iter(self._ended_at.values())) < oldest:
                 self._ended_at.popitem(last=False)
 
     def lasts(self, held: Held) -> bool:
         """Whether the session is young enough and was not signed out."""
-        return 0 <= time.time() - held.since < self.seconds and held.id not in self._ended_at
+        age = time.time() - held.since
+        return -_CLOCK_TOLERANCE_SECONDS <= age < self.seconds and held.id not in self._ended_at
 
 
 class Sessions(SecureCookieSessionInterface):
@@ -95,20 +98,23 @@ class Sessions(SecureCookieSessionInterface):
         return request.is_secure
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
-        """The session of the request; a new one where it has none."""
-        if "HTTP_COOKIE" not in request.environ:
+        """The session of the request; a new one where it has none, or its cookie was not signed here.
+
+        Who is signed in, and for how long, ``EndedSessions.lasts`` decides: the signature's own age would end every
+        session when the clock is set back by a second.
+        """
+        serializer = self.get_signing_serializer(app)
+        if "HTTP_COOKIE" not in request.environ or serializer is None:
             return self.session_class()
-        return super().open_session(app, request)
+        try:
+            return self.session_class(serializer.loads(request.cookies.get(self.get_cookie_name(app), "")))
+        except BadSignature:
+            return self.session_class()
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
         """Set or take back the cookie if something of the session changed."""
         if session.accessed:
             super().save_session(app, session, response)
-
-
-def session_secret(keep: Callable[[str, str], str]) -> str:
-    """The secret that signs the cookies, as ``keep(name, made)`` keeps it. Raises StoreError."""
-    return keep("session-secret", secrets.token_hex(32))
 
 
 def use_sessions(app: Flask, secret: str, hours: int, ended: EndedSessions) -> None:

@@ -26,17 +26,23 @@ class DriverConnection:
 
     ``begin`` begins a transaction on a cursor and gives its time, in microseconds since 1970; ``explain`` says what an
     error of the driver means: the error to raise in its place, or itself. ``is_alive``: whether it can still be used,
-    as far as is known without asking.
+    as far as is known without asking. ``check`` is called before each commit, which does not happen when it raises.
     """
 
     def __init__(
-        self, raw: Any, dialect: Dialect, begin: Begin, explain: Explain, is_alive: Callable[[], bool]
+        self,
+        raw: Any,
+        dialect: Dialect,
+        begin: Begin,
+        explain: Explain,
+        is_alive: Callable[[], bool],
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         self.dialect, self.is_alive = dialect, is_alive
         self._now_us = 0
         # Whether a trip to the database costs more than a row: then many rows go in one statement, not one by one.
         self.is_far = dialect.name != "sqlite"
-        self._raw, self._begin, self._explain = raw, begin, explain
+        self._raw, self._begin, self._explain, self._check = raw, begin, explain, check
 
     @property
     def now_us(self) -> int:
@@ -54,6 +60,7 @@ class DriverConnection:
         self._now_us = self.execute(self._begin)
         try:
             yield
+            self._check()
             self.execute(lambda _: self._raw.commit())
         except BaseException:
             with suppress(Exception):  # the error that led here is the one to report

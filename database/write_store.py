@@ -55,7 +55,8 @@ class SettledBatch(NamedTuple):
 class Standing(NamedTuple):
     """How the writes stand at one moment: what waits, and what was settled.
 
-    The totals count since the catalogue was made. ``trouble`` says why the journal cannot be read.
+    The totals count since the catalogue was made. ``trouble`` says why the journal cannot be read or written,
+    ``database_trouble`` why nothing can be applied, as far as a look tells.
     """
 
     depth: int
@@ -64,6 +65,7 @@ class Standing(NamedTuple):
     applied: int
     failed: int
     trouble: str | None = None
+    database_trouble: str | None = None
 
 
 class WriteStore(Protocol):
@@ -82,6 +84,7 @@ class WriteStore(Protocol):
         """Take requests into the journal in one commit, in their order; by one thread at a time.
 
         When this returns the writes are on disk as promised. A request that was refused holds up no other one.
+        Without requests it commits all the same, which tells whether the next commit will work.
         """
 
     @property

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from devkit.errors import CommandError
+from durable_file import replace_file
 
 VERSION = "3.3.2"
 _ROOT = Path(__file__).parent.parent
@@ -27,7 +28,7 @@ def ready_airflow() -> Path:
         install = [str(_FOLDER / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check"]
         packages = [f"apache-airflow=={VERSION}", "-r", str(_REQUIREMENTS)]
         subprocess.run([*install, *packages], check=True, stderr=subprocess.PIPE)
-        stamp.write_text(wanted, encoding="utf-8")
+        replace_file(stamp, wanted)
     return _FOLDER / "bin" / "airflow"
 
 
@@ -41,7 +42,7 @@ def airflow_environment(
     """
     name, password = login
     passwords = folder / "passwords.json"
-    passwords.write_text(json.dumps({name: password}), encoding="utf-8")
+    replace_file(passwords, json.dumps({name: password}))
     return os.environ | {
         "AIRFLOW_HOME": str(folder),
         "PATH": f"{_FOLDER / 'bin'}:{os.environ['PATH']}",

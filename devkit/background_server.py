@@ -16,6 +16,7 @@ from devkit.health import PAUSE_SECONDS, wait_until_healthy
 from devkit.log_lines import last_lines
 from devkit.place import ROOT, Place, port_is_free
 from devkit.process_identity import lifetime
+from durable_file import make_folder, replace_file
 
 START_SECONDS = 60.0
 STOP_MARGIN_SECONDS = 15.0
@@ -53,10 +54,8 @@ def record(place: Place, pid: int, *, in_background: bool) -> Running | None:
     if born is None:
         return None
     server = Running(pid, born, place.host, place.port, in_background)
-    place.data_dir.mkdir(parents=True, exist_ok=True)
-    unfinished = place.record_path.with_suffix(".new")
-    unfinished.write_text(json.dumps(asdict(server)), encoding="utf-8")
-    unfinished.replace(place.record_path)
+    make_folder(place.data_dir)
+    replace_file(place.record_path, json.dumps(asdict(server)))
     return server
 
 
@@ -82,7 +81,7 @@ def start(
     it is left running: a long journal may still be replayed.
     """
     require_free_port(place)
-    place.data_dir.mkdir(parents=True, exist_ok=True)
+    make_folder(place.data_dir)
     process = _spawn(place, python, program)
     try:
         server = record(place, process.pid, in_background=True)

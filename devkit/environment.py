@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 from devkit.errors import CommandError
+from durable_file import replace_file
 
 TO_RUN = "requirements.txt"
 TO_DEVELOP = "requirements-dev.txt"
@@ -47,7 +48,7 @@ def ready_python(root: Path, requirements: str, say: Say) -> Path:
     if stamps.get(requirements) != digest:
         _install(folder, root / requirements, say)
         done = {name: digest_of(root / name) for name in included_in(root / requirements)}
-        (folder / STAMP).write_text(json.dumps({**stamps, **done, requirements: digest}), encoding="utf-8")
+        replace_file(folder / STAMP, json.dumps({**stamps, **done, requirements: digest}))
     return python_of(folder)
 
 

@@ -22,7 +22,7 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -234,6 +234,9 @@ _OLD = (
     .where(tasks.c.finished_at_us.is_not(None), tasks.c.finished_at_us < bindparam("before"))
     .limit(bindparam("most"))
 )
+OLDEST_END = DriverStatement(
+    select(func.min(tasks.c.finished_at_us)).where(tasks.c.finished_at_us.is_not(None))
+)
 PRUNE = DriverStatement(delete(tasks).where(tasks.c.id.in_(_OLD.scalar_subquery())).returning(tasks.c.id))
 DROP_ACTIONS = DriverStatement(delete(actions).where(actions.c.task_id.op("IN")(_GIVEN_IDS)))
 ADD_ACTION = DriverStatement(insert(actions))
@@ -244,3 +247,12 @@ PAUSE = DriverStatement(
 )
 RESUME = DriverStatement(delete(paused_types).where(paused_types.c.type == bindparam("type")))
 STORE_NAME = DriverStatement(select(meta.c.value).where(meta.c.name == "store"))
+KEPT = DriverStatement(select(meta.c.value).where(meta.c.name == bindparam("name")))
+_KEPT_ROW = {"name": bindparam("name", type_=String), "value": bindparam("value", type_=String)}
+_KEPT_VALUE = {"value": bindparam("value", type_=String)}
+KEEP = DriverStatement(
+    sqlite.insert(meta).values(_KEPT_ROW).on_conflict_do_update(index_elements=["name"], set_=_KEPT_VALUE),
+    postgresql=postgresql.insert(meta)
+    .values(_KEPT_ROW)
+    .on_conflict_do_update(index_elements=["name"], set_=_KEPT_VALUE),
+)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from database.commits import Commits
 from database.driver import DriverConnection, encode_rows
 from database.ids import Ids
+from database.retention_clock import RetentionClock
 from tasks import statements as sql
 from tasks.action_log import ActionLog
 from tasks.actions import ActionKind
@@ -59,7 +60,7 @@ class TaskStore:
         self.on_change: list[Callable[[Sequence[Task]], None]] = []
         self.on_resume: list[Callable[[str], None]] = []  # called with a type whose pause has ended
         self.name, self._ids, self._log = commits.run(_begin)
-        self._clock = commits.clock
+        self._clock, self._retention = commits.clock, RetentionClock("tasks")
         self._changes, self._changes_lock = 0, threading.Lock()
 
     def now_us(self) -> int:
@@ -179,6 +180,17 @@ class TaskStore:
         pruned = self._commits.run(
             lambda connection: self._prune(connection, ended_before_us, most, asked, by)
         )
+        if pruned:
+            self.count_change()
+        return pruned
+
+    def prune_old(self, kept_us: int, most: int = 1_000) -> int:
+        """Delete up to ``most`` tasks that have ended and were kept for ``kept_us`` by the clock of retention.
+
+        Returns how many.
+        """
+        pruned, time_us = self._commits.run(lambda connection: self._prune_old(connection, kept_us, most))
+        self._retention.learn(time_us)
         if pruned:
             self.count_change()
         return pruned
@@ -306,6 +318,14 @@ class TaskStore:
         if pruned and asked:
             self._log.note(connection, ActionKind.PRUNE, by, connection.now_us)
         return pruned
+
+    def _prune_old(self, connection: DriverConnection, kept_us: int, most: int) -> tuple[int, int]:
+        key = self._retention.key
+        known = [row[0] for row in sql.KEPT.rows(connection, {"name": key})]
+        [(oldest_us,)] = sql.OLDEST_END.rows(connection)
+        time_us = self._retention.time_us(known[0] if known else None, connection.now_us, oldest_us)
+        sql.KEEP.send(connection, {"name": key, "value": str(time_us)})
+        return self._log.prune(connection, time_us - kept_us, most), time_us
 
     def _expire(
         self,

@@ -59,8 +59,8 @@ class Upkeep:
     async def retention(self, retention_seconds: float) -> None:
         """Delete what ended so long ago, a batch at a time."""
         while True:
-            before = self._store.now_us() - int(retention_seconds * 1_000_000)
-            pruned = await self._tried(self._store.prune, before, _PRUNED_AT_ONCE)
+            kept_us = int(retention_seconds * 1_000_000)
+            pruned = await self._tried(self._store.prune_old, kept_us, _PRUNED_AT_ONCE)
             await asyncio.sleep(_PRUNE_PAUSE_SECONDS if pruned == _PRUNED_AT_ONCE else _PRUNE_SECONDS)
 
     def lost(self, task: Task) -> Outcome:

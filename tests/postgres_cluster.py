@@ -34,6 +34,7 @@ class PostgresCluster:
         # Not in the test's own folder: PostgreSQL does not run as root, and another user may not look in there.
         self._folder = Path(tempfile.mkdtemp(prefix="afterwrite-postgres-"))
         self._as_owner: list[str] = []
+        self._environment: dict[str, str] = {}
         if sys.platform != "win32" and os.getuid() == 0:
             self._as_owner = ["runuser", "-u", "postgres", "--"]
             shutil.chown(self._folder, "postgres")
@@ -50,6 +51,12 @@ class PostgresCluster:
     def start(self) -> None:
         """Return when it takes connections."""
         self._control("start", "--log", str(self._folder / "log"))
+
+    def restart_with(self, **environment: str) -> None:
+        """Restart it with these variables in its environment."""
+        self._control("stop", "--mode=fast")
+        self._environment = environment
+        self.start()
 
     def restart_at_once(self) -> None:
         """Restart it as after a crash: every connection is cut, and what was not committed is gone."""
@@ -75,6 +82,7 @@ class PostgresCluster:
         command = [*self._as_owner, str(self._programs / program), *arguments]
         # Its output goes to a file: a server that was started keeps a pipe open.
         with (self._folder / "said").open("ab+") as said:
-            code = subprocess.call(command, stdout=said, stderr=said, cwd="/")
+            environment = os.environ | self._environment
+            code = subprocess.call(command, stdout=said, stderr=said, cwd="/", env=environment)
             said.seek(0)
             assert code == 0, said.read().decode(errors="replace")[-2_000:]

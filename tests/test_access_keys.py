@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from access_site import Clock
 
+import durable_file
 from access.key_file import add_key, read_keys, remove_key
 from access.key_ring import KeyRing
 from access.keys import Key, find_key, hash_of, keys_of_file, keys_of_setting, new_secret
@@ -209,12 +210,15 @@ def test_the_file_is_changed_in_one_step_and_is_its_owners_only(tmp_path: Path) 
         remove_key(path, "ann")
     with pytest.raises(SettingsError, match=r"key named 'bob' in .* already"):
         add_key(path, Key("bob", Role.READ, HASH))
-    assert list(path.parent.iterdir()) == [path]
+    assert {one.name for one in path.parent.iterdir()} == {"api-keys", "api-keys.lock"}
 
 
-def test_two_commands_at_once_lose_no_key(tmp_path: Path) -> None:
+def test_a_command_that_waits_too_long_for_another_one_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(durable_file, "_LOCK_SECONDS", 0.1)
     path = tmp_path / "api-keys"
-    path.with_name("api-keys.new").touch()  # as the other command has it for a moment
-    with pytest.raises(SettingsError, match="Another command changes"):
+    told = pytest.raises(SettingsError, match="cannot be changed: another process has held its lock")
+    with durable_file.lock_of(path), told:
         add_key(path, Key("ann", Role.READ, HASH))
     assert not path.exists()

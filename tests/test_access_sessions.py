@@ -188,6 +188,30 @@ def test_a_session_ends_after_its_hours(site: Site, monkeypatch: pytest.MonkeyPa
     assert browser.get("/api/entries").status_code == 401
 
 
+def test_a_clock_that_is_set_back_a_little_ends_no_session(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = signed_in(site)
+    token = {"X-CSRF-Token": token_of(browser, "/products")}
+    now = time.time()
+    for seconds in (1, 10, 290):
+        monkeypatch.setattr(time, "time", lambda back=seconds: now - back)
+        assert browser.post("/api/entries", json={"title": "x"}, headers=token).status_code == 201
+    monkeypatch.setattr(time, "time", lambda: now - 310)
+    assert browser.get("/api/entries").status_code == 401
+
+
+def test_a_session_that_was_signed_out_stays_so_when_the_clock_jumps_ahead_and_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ended, now = EndedSessions(hours=1), time.time()
+    ended.add("first")
+    monkeypatch.setattr(time, "time", lambda: now + 10**8)
+    ended.add("second")
+    monkeypatch.setattr(time, "time", lambda: now)
+    assert not ended.lasts(Held("ann", "mark", "first", int(now)))
+
+
 def test_signing_out_ends_the_session(site: Site) -> None:
     browser = signed_in(site)
     token = token_of(browser, "/products")
@@ -216,9 +240,10 @@ def test_signing_in_again_ends_the_session_before(site: Site) -> None:
 def test_ended_sessions_are_forgotten_when_their_hours_are_over(monkeypatch: pytest.MonkeyPatch) -> None:
     ended, now = EndedSessions(hours=1), 1_000_000
     monkeypatch.setattr(time, "time", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     ended.add("first")
     assert not ended.lasts(Held("ann", "mark", "first", now))
-    now += 3601
+    now += 3901  # an hour, and the five minutes that a clock may be wrong
     ended.add("second")
     assert ended.remembered == 1
     assert not ended.lasts(Held("ann", "mark", "second", now))

@@ -16,6 +16,7 @@ from database.commits import Commits
 from database.driver import DriverConnection, DriverStatement
 from database.errors import StoreUnavailable
 from database.sqlite.engine import open_writer
+from database.sqlite.opened_file import OpenedFile
 
 WAIT_SECONDS = 30
 ADD = DriverStatement(text("INSERT INTO numbers VALUES (:number)"))
@@ -39,7 +40,7 @@ class Counted:
         self.commits = Commits(self._connect)
 
     def _connect(self) -> DriverConnection:
-        connection = open_writer(self._path)
+        connection = open_writer(OpenedFile(self._path))
         connection._raw.set_trace_callback(self._count)
         return connection
 

@@ -22,7 +22,7 @@ from product_calls import (
     wait_degraded,
     waiting_titles,
 )
-from server_process import ROOT, ServerProcess, process_group
+from server_process import ROOT, ServerProcess, process_group, wait_until
 
 MakeServer = Callable[..., ServerProcess]
 QUOTA_BYTES = 1 << 20
@@ -92,6 +92,19 @@ def test_on_a_full_disk_writes_are_refused_and_with_space_accepted_again(
         assert create(server, "with space")["success"]
     wait_applied(server)
     assert stored_titles(server) == [*accepted, "with space"]
+
+
+def test_health_notices_by_itself_that_a_full_disk_has_space_again(
+    make_server: MakeServer, small_disk: Path
+) -> None:
+    server = make_server(small_disk / "data", LOG_FILE="off").start()
+    filler = small_disk / "filler"
+    _fill(filler)
+    _create_until_refused(server)
+    assert health(server)["journal"]["status"] == "degraded"
+    filler.unlink()
+    wait_until(lambda: health(server)["status"] == "ok")
+    assert create(server, "with space")["success"]
 
 
 def test_on_a_full_disk_a_killed_server_loses_nothing(make_server: MakeServer, small_disk: Path) -> None:

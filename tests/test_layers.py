@@ -24,7 +24,7 @@ FLOORS = (
     {"async_db", "tasks", "connections", "graphql_scalars", "strict_json"},
     {"accepting", "waiting", "webhooks", "access", "stack"},
     {"database"},
-    {"writes", "background", "graphql_http", "settings", "time_ordered", "tracing"},
+    {"writes", "background", "graphql_http", "settings", "time_ordered", "tracing", "durable_file"},
     {"processing", "settings_file", "utf8"},
     {"product"},
 )

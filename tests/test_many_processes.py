@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from console_client import ConsoleClient
+from faked_clock import clock_set
 from kill_workers import Notebook
 from many_processes import KILL_WORKERS, Fleet, health, new_database
 from postgres_server import require_postgres
@@ -272,7 +273,7 @@ class _Closing:
 @pytest.mark.parametrize("offset", ["+5m", "-5m"])
 def test_a_process_whose_clock_is_five_minutes_off_takes_no_lock_early(fleet: Fleet, offset: str) -> None:
     """Its lock seconds are four: by its own clock every lock of the others has expired, or never will."""
-    skewed = {"LD_PRELOAD": _faketime(), "FAKETIME": offset, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    skewed = clock_set(offset)
     server = fleet.server(RUN_WORKERS="off").start()
     right = fleet.worker("--concurrency", "1", STAGE_SECONDS="6").start()
     entry = server.query('mutation { createEntry(title: "Hello") { id } }')["createEntry"]["id"]
@@ -285,16 +286,6 @@ def test_a_process_whose_clock_is_five_minutes_off_takes_no_lock_early(fleet: Fl
     assert "the lock was lost" not in right.log
     scheduled = _in_three_seconds(server)
     assert wait_ended(server, scheduled) == "COMPLETED"
-
-
-def _faketime() -> str:
-    """The library that sets a process's clock; the test is skipped without it, save in CI."""
-    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
-    if not found and os.environ.get("CI"):
-        pytest.fail("CI has to have faketime")
-    if not found:
-        pytest.skip("faketime is not installed")
-    return str(found[0])
 
 
 def _in_three_seconds(server: ServerProcess) -> str:

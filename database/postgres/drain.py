@@ -19,7 +19,9 @@ import psycopg
 from database.driver import SCHEMA
 from database.errors import StoreUnavailable, TransactionConflict
 from database.postgres.connect import explained, is_alive
+from database.postgres.meta import KEEP, KEPT
 from database.postgres.pipelined import SETTINGS
+from database.retention_clock import RetentionClock
 from database.settling import StoreAway, refused, work_out
 from database.write_store import SettledBatch
 from product import Product
@@ -78,8 +80,9 @@ _RELEASE = (
 _SLEEP = f"SELECT {SCHEMA}.let_drainer_sleep(%s)"
 _PRUNE_KEYS = (
     f"DELETE FROM {SCHEMA}.idempotency_keys WHERE key IN "  # noqa: S608
-    f"(SELECT key FROM {SCHEMA}.idempotency_keys WHERE used_at_us < {_NOW} - %s ORDER BY used_at_us LIMIT %s)"
+    f"(SELECT key FROM {SCHEMA}.idempotency_keys WHERE used_at_us < %s ORDER BY used_at_us LIMIT %s)"
 )
+_OLDEST_KEY = f"SELECT min(used_at_us), {_NOW} FROM {SCHEMA}.idempotency_keys"  # noqa: S608
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 Connection = psycopg.AsyncConnection[Any]
@@ -109,6 +112,7 @@ class Drain:
         self._sleeps = False
         self._now_us = self._housekeeping_due_us = 0
         self._next_at = 0.0
+        self._retention = RetentionClock("keys")
         self.is_mine = False  # whether this process drains
         self.conflicts = 0
 
@@ -140,11 +144,21 @@ class Drain:
         """Drop idempotency keys that are too old, some at a time; for who drains."""
         if not self.is_mine or self._now_us < self._housekeeping_due_us:
             return
-        kept_us = int(keys_kept_seconds * 1_000_000)
-        async with self._connected() as connection:
-            cursor = await connection.execute(_PRUNE_KEYS, (kept_us, _KEYS_PRUNED_AT_ONCE))
+        async with self._connected() as connection, connection.transaction():
+            time_us = await self._retention_time(connection)
+            before_us = time_us - int(keys_kept_seconds * 1_000_000)
+            cursor = await connection.execute(_PRUNE_KEYS, (before_us, _KEYS_PRUNED_AT_ONCE))
+        self._retention.learn(time_us)
         if cursor.rowcount < _KEYS_PRUNED_AT_ONCE:
             self._housekeeping_due_us = self._now_us + _HOUSEKEEPING_US
+
+    async def _retention_time(self, connection: Connection) -> int:
+        """What time it is by the clock of retention, which is kept in the database."""
+        [oldest_us, now_us] = await _one(await connection.execute(_OLDEST_KEY))
+        kept = await (await connection.execute(KEPT, (self._retention.key,))).fetchone()
+        time_us = self._retention.time_us(kept[0] if kept else None, now_us, oldest_us)
+        await connection.execute(KEEP, (self._retention.key, str(time_us)))
+        return time_us
 
     async def rest(self) -> float:
         """For how many seconds the drain may rest; 0: a write came meanwhile. Then a write wakes who drains."""

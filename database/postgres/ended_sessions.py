@@ -1,14 +1,16 @@
 """Keeps the sessions that were signed out before their time, for every process to know."""
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
+
+from database.postgres.meta import KEEP, KEPT
+from database.retention_clock import RetentionClock
 
 _NOW = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 _ADD = text(
     f"INSERT INTO afterwrite.ended_sessions (id, ended_at_us) VALUES (:id, {_NOW}) ON CONFLICT DO NOTHING"  # noqa: S608
 )
-_FORGET = text(
-    f"DELETE FROM afterwrite.ended_sessions WHERE ended_at_us < {_NOW} - :kept_us"  # noqa: S608 - constants
-)
+_FORGET = text("DELETE FROM afterwrite.ended_sessions WHERE ended_at_us < :before_us")
+_OLDEST = text(f"SELECT min(ended_at_us), {_NOW} FROM afterwrite.ended_sessions")  # noqa: S608 - constants
 # A little further back than what was seen: two that end at one moment may become visible one after the other.
 _NEWER = text("SELECT id, ended_at_us FROM afterwrite.ended_sessions WHERE ended_at_us > :seen_us - 5000000")
 
@@ -19,12 +21,15 @@ class EndedSessionTable:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._seen_us = 0
+        self._retention = RetentionClock("ended_sessions")
 
     def add(self, session_id: str, kept_seconds: int) -> None:
         """Let every process know of an end, and forget those that are older than ``kept_seconds``."""
         with self._engine.connect() as connection:
-            connection.execute(_FORGET, {"kept_us": kept_seconds * 1_000_000})
+            time_us = self._retention_time(connection)
+            connection.execute(_FORGET, {"before_us": time_us - kept_seconds * 1_000_000})
             connection.execute(_ADD, {"id": session_id})
+        self._retention.learn(time_us)
 
     def take_new(self) -> list[str]:
         """Those that were not seen yet, and some that were."""
@@ -32,3 +37,12 @@ class EndedSessionTable:
             rows = connection.execute(_NEWER, {"seen_us": self._seen_us}).all()
         self._seen_us = max([self._seen_us, *(row[1] for row in rows)])
         return [row[0] for row in rows]
+
+    def _retention_time(self, connection: Connection) -> int:
+        """What time it is by the clock of retention, which is kept in the database."""
+        key = self._retention.key
+        oldest_us, now_us = connection.execute(_OLDEST).one()
+        kept = connection.exec_driver_sql(KEPT, (key,)).scalar()
+        time_us = self._retention.time_us(kept, now_us, oldest_us)
+        connection.exec_driver_sql(KEEP, (key, str(time_us)))
+        return time_us

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from database.errors import StoreError
 from database.sqlite.journal import Journal
-from database.sqlite.migrations import can_be_database, catalogue_name, migrate_products
+from database.sqlite.migrations import can_be_database, catalogue_name, is_missing, migrate_products
 from database.sqlite.moved import require_not_moved
+from durable_file import make_folder
 
 
 def open_data_folder(
@@ -21,7 +22,7 @@ def open_data_folder(
     moved to PostgreSQL. ``moved`` opens it even then.
     """
     try:
-        journal_path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(journal_path.parent)
     except OSError as error:
         raise StoreError(
             f"The data folder {journal_path.parent} cannot be made: {error.strerror}. Set DATA_DIR to another one"
@@ -37,9 +38,9 @@ def open_data_folder(
 
 def _prepare_products(journal: Journal, path: Path, *, moved: bool) -> str:
     known = journal.remembered("catalogue")
-    if known is not None and not path.exists():
+    if known is not None and is_missing(path):
         raise StoreError(
-            f"The product database {path} is missing, and the journal beside it belongs to it "
+            f"The product database {path} is missing or empty, and the journal beside it belongs to it "
             f"({journal.backlog().writes} writes wait there): put the file back, or move {journal.path.name} away "
             "too to start with an empty catalogue"
         )

@@ -11,7 +11,8 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import ExceptionContext
 
 from database.driver import DriverConnection
-from database.errors import StoreUnavailable
+from database.errors import StoreError, StoreUnavailable
+from database.sqlite.opened_file import OpenedFile
 
 _CACHE_KIB = 1024  # of each of THREADS connections; the operating system caches the file for all of them
 _BUSY_SECONDS = 2
@@ -43,16 +44,25 @@ def open_reader(path: Path, threads: int) -> Engine:
     return engine
 
 
-def open_writer(path: Path, sync: str = "full") -> DriverConnection:
-    """A connection that writes a database; its transactions begin with the write lock.
+def open_writer(file: OpenedFile, sync: str = "full") -> DriverConnection:
+    """A connection that writes a database while it is still the same file; its transactions begin with the write lock.
 
     ``sync`` is ``full`` (a commit survives a power cut) or ``normal`` (it survives a killed process). Raises
     StoreUnavailable.
     """
-    explain = partial(_explained, f"The database {path} cannot be written")
+    what = f"The database {file.path} cannot be written"
+    explain = partial(_explained, what)
+
+    def check() -> None:
+        try:
+            file.check()
+        except StoreError as error:
+            raise _unavailable(what, error) from error
+
+    check()  # before it is opened: SQLite would put the WAL that lies there into any file
     try:
         raw = sqlite3.connect(
-            f"file:{_escaped(path)}?mode=rw",
+            f"file:{_escaped(file.path)}?mode=rw",
             uri=True,
             timeout=_BUSY_SECONDS,
             isolation_level=None,
@@ -60,7 +70,7 @@ def open_writer(path: Path, sync: str = "full") -> DriverConnection:
         )
     except sqlite3.Error as error:
         raise explain(error) from error
-    connection = DriverConnection(raw, sqlite.dialect(), _begin, explain, lambda: True)
+    connection = DriverConnection(raw, sqlite.dialect(), _begin, explain, lambda: True, check)
     try:
         connection.execute(lambda cursor: cursor.execute(f"PRAGMA synchronous = {sync}"))
     except StoreUnavailable:
@@ -77,8 +87,12 @@ def _begin(cursor: sqlite3.Cursor) -> int:
 def _explained(what: str, error: Exception) -> Exception:
     """What an error means: that the database cannot be used, or just what it says."""
     if isinstance(error, sqlite3.Error) and not isinstance(error, _OF_OUR_OWN):
-        return StoreUnavailable(f"{what}: {error}. What was accepted is safe; see /health")
+        return _unavailable(what, error)
     return error
+
+
+def _unavailable(what: str, error: Exception) -> StoreUnavailable:
+    return StoreUnavailable(f"{what}: {error}. What was accepted is safe; see /health")
 
 
 def _translate_errors(engine: Engine, what: str) -> None:

@@ -4,12 +4,13 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from database.errors import StoreError
 from database.sqlite.migrations import can_be_database, migrate_journal
+from database.sqlite.opened_file import OpenedFile, wal_of
 from database.write_store import KeyUse
 from writes import ROW_OVERHEAD_BYTES, Write, WriteFilter
 
@@ -50,7 +51,7 @@ class Journal:
     """The journal of one data folder. Every method may be called from any thread; calls take turns."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
-        self._connection = connection
+        self._connection, self._file = connection, OpenedFile(path, wal_of(path))
         self._lock = threading.Lock()
         self.path = path
 
@@ -114,29 +115,30 @@ class Journal:
 
         Raises JournalUnwritable, and then nothing of it is in the journal.
         """
-        with self._lock:
-            try:
-                self._connection.execute("BEGIN IMMEDIATE")
-                self._connection.executemany(
-                    f"INSERT INTO writes ({_COLUMNS}) VALUES ({_MARKS})",  # noqa: S608 - constants
-                    [write[: len(_FIELDS)] for write in writes],
-                )
-                self._connection.executemany(
-                    "INSERT INTO idempotency_keys (key, fingerprint, first_write_id, writes) VALUES (?, ?, ?, ?)",
-                    keys,
-                )
-                if forget_through:
-                    self._connection.execute("DELETE FROM writes WHERE id <= ?", (forget_through,))
-                    self._connection.execute(
-                        "INSERT INTO meta (name, value) VALUES ('forgotten_through', ?) "
-                        "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-                        (str(forget_through),),
-                    )
-                self._connection.execute("COMMIT")
-            except sqlite3.Error as error:
-                raise JournalUnwritable(_unwritable(self.path, error)) from error
-            finally:
-                self._roll_back()  # whatever went wrong, the next request finds no open transaction
+        with self._transaction() as connection:
+            connection.executemany(
+                f"INSERT INTO writes ({_COLUMNS}) VALUES ({_MARKS})",  # noqa: S608 - constants
+                [write[: len(_FIELDS)] for write in writes],
+            )
+            connection.executemany(
+                "INSERT INTO idempotency_keys (key, fingerprint, first_write_id, writes) VALUES (?, ?, ?, ?)",
+                keys,
+            )
+            if forget_through:
+                connection.execute("DELETE FROM writes WHERE id <= ?", (forget_through,))
+                _put(connection, "forgotten_through", str(forget_through))
+
+    def try_out(self) -> None:
+        """Commit something that changes nothing, to find out whether commits work. Raises JournalUnwritable."""
+        with self._transaction() as connection:
+            _put(connection, "tried_out", "")
+
+    def check_file(self) -> None:
+        """Raise JournalUnwritable unless the journal is still the file under its name."""
+        try:
+            self._file.check()
+        except StoreError as error:
+            raise JournalUnwritable(_unwritable(self.path, error)) from error
 
     def forget(self, through: int) -> None:
         """Drop the writes up to id ``through``: they are settled and on disk in the ledger."""
@@ -196,17 +198,23 @@ class Journal:
         )
         return [KeyUse._make(row) for row in rows]
 
-    def prune_keys(self, before: int, limit: int) -> int:
-        """Drop up to ``limit`` keys of writes with an id below ``before``; returns how many."""
-        with self._lock:
-            try:
-                return self._connection.execute(
-                    "DELETE FROM idempotency_keys WHERE key IN "
-                    "(SELECT key FROM idempotency_keys WHERE first_write_id < ? LIMIT ?)",
-                    (before, limit),
-                ).rowcount
-            except sqlite3.Error as error:
-                raise JournalUnwritable(_unwritable(self.path, error)) from error
+    def oldest_key(self) -> int | None:
+        """The id of the first write of the oldest idempotency key, or None."""
+        [(oldest,)] = self._read("SELECT min(first_write_id) FROM idempotency_keys")
+        return None if oldest is None else int(oldest)
+
+    def prune_keys(self, before: int, limit: int, keep: tuple[str, str]) -> int:
+        """Drop up to ``limit`` keys of writes with an id below ``before``; returns how many.
+
+        ``keep`` is a name and a value that is remembered under it in the same commit.
+        """
+        with self._transaction() as connection:
+            _put(connection, *keep)
+            return connection.execute(
+                "DELETE FROM idempotency_keys WHERE key IN "
+                "(SELECT key FROM idempotency_keys WHERE first_write_id < ? LIMIT ?)",
+                (before, limit),
+            ).rowcount
 
     def backlog(self) -> Backlog:
         """Count what waits; reads the whole journal."""
@@ -227,10 +235,31 @@ class Journal:
             except sqlite3.Error as error:
                 raise JournalUnreadable(_unreadable(self.path, str(error))) from error
 
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """Commit what is done within, or undo it when it raises."""
+        with self._lock:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                yield self._connection
+                self.check_file()
+                self._connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                raise JournalUnwritable(_unwritable(self.path, error)) from error
+            finally:
+                self._roll_back()  # whatever went wrong, the next request finds no open transaction
+
     def _roll_back(self) -> None:
         with contextlib.suppress(sqlite3.Error):  # the error that led here is the one to report
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
+
+
+def _put(connection: sqlite3.Connection, name: str, value: str) -> None:
+    connection.execute(
+        "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        (name, value),
+    )
 
 
 def _check_readable(connection: sqlite3.Connection, path: Path) -> None:
@@ -254,7 +283,7 @@ def _opening_error(path: Path, error: sqlite3.Error) -> StoreError:
     )
 
 
-def _unwritable(path: Path, error: sqlite3.Error) -> str:
+def _unwritable(path: Path, error: Exception) -> str:
     return (
         f"The journal {path} cannot be written: {error}. Nothing of this request was accepted; "
         "free space or repair the disk, then send it again"

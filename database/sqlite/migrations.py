@@ -30,16 +30,33 @@ def migrate_tasks(connection: sqlite3.Connection) -> None:
 
 
 def can_be_database(path: Path) -> bool:
-    """Whether a file is missing, empty or begins like a SQLite database.
+    """Whether SQLite may open a file: it is missing or empty, begins like a database, or a journal can mend it.
 
-    To be asked before this process opens it: SQLite puts the WAL of a database into whatever lies in its
-    place, and POSIX drops a process's locks on a file when it closes any handle of it.
+    To be asked before this process opens it: SQLite puts the WAL of a database into whatever lies in its place, deletes
+    the one beside an empty file, and POSIX drops a process's locks on a file when it closes any handle of it.
     """
     try:
         with path.open("rb") as file:
-            return file.read(len(_MAGIC)) in (b"", _MAGIC)
+            begins = file.read(len(_MAGIC))
     except OSError:
         return True  # opening it says why
+    if not begins:
+        return not _has_content(path.with_name(f"{path.name}-wal"))
+    # A power cut in its first transaction leaves NULs, and the journal with which SQLite rolls that back.
+    was_cut = not begins.strip(b"\0") and _has_content(path.with_name(f"{path.name}-journal"))
+    return begins == _MAGIC or was_cut
+
+
+def is_missing(path: Path) -> bool:
+    """Whether there is no such file, or an empty one."""
+    return not _has_content(path)
+
+
+def _has_content(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except OSError:
+        return False
 
 
 def catalogue_name(connection: sqlite3.Connection) -> str:

@@ -11,14 +11,21 @@ from database.errors import StoreError
 from database.sqlite.data_folder import open_data_folder
 from database.sqlite.engine import open_reader, open_writer
 from database.sqlite.journal import Journal
-from database.sqlite.migrations import can_be_database, migrate_tasks
+from database.sqlite.migrations import can_be_database, is_missing, migrate_tasks
+from database.sqlite.opened_file import OpenedFile, wal_of
 from database.task_database import TaskDatabase
 from settings import Settings
 
 
 def open_task_file(path: Path, sync: str, readers: int) -> TaskDatabase:
-    """The task database of a data folder, which is up to date; ``readers`` threads may read at once."""
-    return TaskDatabase(open_reader(path, readers), Commits(partial(open_writer, path, sync)))
+    """The task database of a data folder, which is up to date; ``readers`` threads may read at once.
+
+    Raises StoreError.
+    """
+    reader = open_reader(path, readers)
+    with reader.connect() as connection:  # from now on it keeps the WAL open
+        connection.exec_driver_sql("SELECT count(*) FROM meta").scalar()
+    return TaskDatabase(reader, Commits(partial(open_writer, OpenedFile(path, wal_of(path)), sync)))
 
 
 def open_with_tasks(settings: Settings, *, moved: bool = False) -> Journal:
@@ -45,9 +52,9 @@ def prepare_task_database(journal: Journal, path: Path) -> None:
     is another one than the journal belongs to.
     """
     known = journal.remembered("tasks")
-    if known is not None and not path.exists():
+    if known is not None and is_missing(path):
         raise StoreError(
-            f"The task database {path} is missing, and its tasks with it: put the file back, or move "
+            f"The task database {path} is missing or empty, and its tasks with it: put the file back, or move "
             f"{journal.path.name} away too ({journal.backlog().writes} writes wait there) to go on without them"
         )
     if not can_be_database(path):

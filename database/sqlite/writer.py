@@ -13,6 +13,7 @@ import aiosqlite
 from database.errors import StoreError
 from database.settling import StoreAway, refused, work_out
 from database.sqlite import search_index
+from database.sqlite.opened_file import OpenedFile
 from database.write_store import SettledBatch
 from product import Product
 from writes import Write, WriteStatus
@@ -53,9 +54,10 @@ class CatalogueWriter:
     """The one connection that writes the product database; to be used by one coroutine at a time."""
 
     def __init__(self, path: Path) -> None:
+        """Raises StoreError where there is no such file."""
         self.path = path
         self._connection: aiosqlite.Connection | None = None
-        self._file: tuple[int, int] | None = None
+        self._file = OpenedFile(path)
         self._settled_through = _UNKNOWN  # no write above it is in the ledger
 
     async def settle(self, batch: Sequence[Write]) -> SettledBatch:
@@ -73,6 +75,14 @@ class CatalogueWriter:
         """Let the search index follow by ``limit`` products at the most; returns how many it took."""
         return await self._in_transaction(lambda db: search_index.follow(db, limit))
 
+    def trouble(self) -> str | None:
+        """Why nothing can be written because the file is another one, or None; from any thread."""
+        try:
+            self._file.check()
+        except StoreError as error:
+            return _away(self.path, str(error))
+        return None
+
     async def close(self) -> None:
         """Close the connection; may be called twice, and the next call opens it again."""
         connection, self._connection = self._connection, None
@@ -84,7 +94,7 @@ class CatalogueWriter:
             connection = await self._open()
             await connection.execute("BEGIN IMMEDIATE")
             result = await work(connection)
-            self._check_file()
+            self._file.check()
             await connection.execute("COMMIT")
         except (sqlite3.Error, OSError, StoreError) as error:
             await self._give_up()
@@ -102,24 +112,13 @@ class CatalogueWriter:
 
     async def _open(self) -> aiosqlite.Connection:
         if self._connection is None:
-            self._check_file()  # before it is opened: SQLite would put the WAL that lies there into any file
+            self._file.check()  # before it is opened: SQLite would put the WAL that lies there into any file
             connection = self._connection = await _connect(self.path)
             await connection.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
             # The journal forgets a write after this commit, so the commit must survive a power cut.
             await connection.execute("PRAGMA synchronous = FULL")
-            self._file = self._file or self._identity()
-        self._check_file()
+        self._file.check()  # this process still reads the file that it opened first
         return self._connection
-
-    def _identity(self) -> tuple[int, int]:
-        status = self.path.stat()
-        return status.st_dev, status.st_ino
-
-    def _check_file(self) -> None:
-        # A file that was deleted or replaced under its name would take commits that nobody can read, and
-        # this process still reads the one that it opened first.
-        if self._file is not None and self._identity() != self._file:
-            raise StoreError("the file was replaced: put the first one back, or restart to use this one")
 
     async def _settle(self, db: aiosqlite.Connection, batch: Sequence[Write]) -> SettledBatch:
         # Each statement is a trip to the driver's thread and back, so there is none that can be spared.

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from database.errors import StoreError
 from database.ledger import Ledger
+from database.retention_clock import RetentionClock
 from database.sqlite.journal import Journal
 from database.sqlite.writer import CatalogueWriter
 from database.write_store import Asked, Full, KeyUse, Limits, SettledBatch, Standing, Taken
-from time_ordered import first_id_of, next_id
+from time_ordered import first_id_of, microseconds_of, next_id
 from writes import Write, WriteFilter, WriteRequest, WriteStatus, size_bytes
 
 _BATCHES_FORGOTTEN_AT_ONCE = 4
@@ -48,12 +49,15 @@ class EmbeddedWrites:
         self._totals, self._must_recount = ledger.totals(), False
         self._index_lag = _INDEX_LAG_MAX  # unknown at the start: look at once
         self._settled_at = self._housekeeping_due = 0.0
+        self._retention = RetentionClock("keys")
 
     # -- accept ---------------------------------------------------------------------------------------------
 
     def take(self, asked: Sequence[Asked]) -> list[Taken]:
         """Number the requests, as far as there is room for them, and put them into the journal in one commit."""
         with self._forget_lock:
+            if not asked:
+                self._journal.try_out()
             keys: dict[str, KeyUse] = {}
             taken = [self._admit(one, keys) for one in asked]
             writes = [write for one in taken if isinstance(one, list) for write in one]
@@ -132,12 +136,14 @@ class EmbeddedWrites:
         """How the writes stand; answered whatever state the files are in."""
         depth, trouble, oldest = self._depth, None, list[Write]()
         try:
+            self._journal.check_file()
             oldest = self._journal.after(self._through, 1) if depth else []
         except StoreError as error:
             trouble = str(error)
         age_us = time.time_ns() // 1000 - oldest[0].accepted_at_us if oldest else 0
         applied, failed = (self._totals[status] for status in (WriteStatus.APPLIED, WriteStatus.FAILED))
-        return Standing(depth, self._size, max(0, age_us // 1000), applied, failed, trouble)
+        age_ms = max(0, age_us // 1000)
+        return Standing(depth, self._size, age_ms, applied, failed, trouble, self._writer.trouble())
 
     def knows(self, write_id: int) -> bool:
         """Whether an id is at most the last one that was given out."""
@@ -179,8 +185,6 @@ class EmbeddedWrites:
         self._note_settled(settled)
         if self._must_recount:
             self._totals, self._must_recount = await asyncio.to_thread(self.ledger.totals), False
-        if len(self._settled) > _BATCHES_FORGOTTEN_AT_ONCE:  # no commit came along to do it
-            await asyncio.to_thread(self._forget_settled)
         return settled
 
     def _note_settled(self, settled: SettledBatch) -> None:
@@ -202,8 +206,9 @@ class EmbeddedWrites:
 
     async def tidy(self, *, quiet: bool) -> None:
         """Drop what is settled from the journal, prune keys, let the search index follow."""
-        if quiet:
+        if quiet or len(self._settled) > _BATCHES_FORGOTTEN_AT_ONCE:  # no commit came along to do it
             await asyncio.to_thread(self._forget_settled)
+        if quiet:
             await self._keep_house()
         is_quiet = quiet and time.monotonic() - self._settled_at >= _QUIET_SECONDS
         if self._index_lag >= _INDEX_LAG_MAX or (self._index_lag and is_quiet):
@@ -214,12 +219,19 @@ class EmbeddedWrites:
     async def _keep_house(self) -> None:
         if time.monotonic() < self._housekeeping_due:
             return
-        kept_since = time.time_ns() // 1000 - int(self._limits.idempotency_seconds * 1_000_000)
-        pruned = await asyncio.to_thread(
-            self._journal.prune_keys, first_id_of(kept_since), _KEYS_PRUNED_AT_ONCE
-        )
+        pruned = await asyncio.to_thread(self._prune_keys)
         if pruned < _KEYS_PRUNED_AT_ONCE:
             self._housekeeping_due = time.monotonic() + _HOUSEKEEPING_SECONDS
+
+    def _prune_keys(self) -> int:
+        """Drop some idempotency keys that are too old; returns how many."""
+        clock, oldest = self._retention, self._journal.oldest_key()
+        oldest_us = None if oldest is None else microseconds_of(oldest)
+        time_us = clock.time_us(self._journal.remembered(clock.key), time.time_ns() // 1000, oldest_us)
+        before = first_id_of(max(0, time_us - int(self._limits.idempotency_seconds * 1_000_000)))
+        pruned = self._journal.prune_keys(before, _KEYS_PRUNED_AT_ONCE, (clock.key, str(time_us)))
+        clock.learn(time_us)
+        return pruned
 
     async def rest(self) -> float | None:
         """Look once more; whoever accepts a write from now on wakes the drain."""

@@ -1,0 +1,43 @@
+"""Measures how old records are, so that a clock that is set wrong deletes nothing at once."""
+
+import time
+from collections.abc import Callable
+
+_MOST_TIMES_FASTER = 10
+
+
+class RetentionClock:
+    """The time by which records of one kind become too old; the database keeps it under ``key``, for every process.
+
+    It follows the real time, but runs ten times as fast as a process measures at the most: when the real clock jumps
+    ahead, or records have wrong times because it was set back for a while, a record is still kept for a tenth of its
+    time. It does not lag behind the oldest record, which then has all of its time left.
+    """
+
+    def __init__(self, kind: str, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """``monotonic`` gives the seconds of a clock that nobody sets."""
+        self.key = f"retention_clock_of_{kind}"
+        self._monotonic = monotonic
+        self._known: tuple[int, float] | None = None
+
+    def time_us(self, kept: str | None, real_us: int, oldest_us: int | None) -> int:
+        """What time it is by this clock, in microseconds since 1970.
+
+        ``kept`` is what the database keeps, ``real_us`` its own time, ``oldest_us`` that of the oldest record, or None
+        where there is none.
+        """
+        earliest = real_us if oldest_us is None else oldest_us
+        if kept is None:
+            return min(real_us, earliest)
+        return min(real_us, max(earliest, self._advanced(int(kept))))
+
+    def learn(self, time_us: int) -> None:
+        """Take note of what the database keeps now, after it was committed."""
+        self._known = (time_us, self._monotonic())
+
+    def _advanced(self, kept_us: int) -> int:
+        if self._known is None or kept_us < self._known[0]:  # set back meanwhile, by another process
+            return kept_us
+        known_us, at = self._known
+        # From what this process knew: others have advanced it too, in the same time.
+        return max(kept_us, known_us + int((self._monotonic() - at) * _MOST_TIMES_FASTER * 1_000_000))

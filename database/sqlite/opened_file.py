@@ -1,0 +1,42 @@
+"""Tells whether a database is still the file that was opened under its name."""
+
+import os
+from pathlib import Path
+
+from database.errors import StoreError
+
+
+class OpenedFile:
+    """The file of a database, and files beside it, as they were when this was made; any thread may check them.
+
+    A file that was deleted or replaced under its name takes commits that nobody can read after a restart, and SQLite
+    does not notice. Its WAL is given where a connection keeps that open all the time; else SQLite may make a new one.
+    """
+
+    def __init__(self, path: Path, *beside: Path) -> None:
+        """Raises StoreError where one of the files is missing."""
+        self.path = path
+        self._opened = {str(one): _identity(str(one)) for one in (path, *beside)}
+
+    def check(self) -> None:
+        """Raise StoreError unless every file is still there under its name."""
+        for path, identity in self._opened.items():
+            if _identity(path) != identity:
+                name = Path(path).name
+                raise StoreError(
+                    f"the file {name} was replaced: put the first one back, or restart to use this one"
+                )
+
+
+def wal_of(path: Path) -> Path:
+    """The write-ahead log of a database."""
+    return path.with_name(f"{path.name}-wal")
+
+
+def _identity(path: str) -> tuple[int, int]:
+    try:
+        status = os.stat(path)  # noqa: PTH116 - a Path would be made into a text at every commit
+    except OSError as error:
+        name, reason = Path(path).name, error.strerror
+        raise StoreError(f"the file {name} is gone ({reason}): put it back, or restart") from error
+    return status.st_dev, status.st_ino

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from access.tcp_connections import plain_address
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -31,6 +33,7 @@ class Body:
         "is_read",
         "peer",
         "piece_started",
+        "port",
         "refused",
         "started",
         "stream",
@@ -40,7 +43,9 @@ class Body:
         announced = environ.get("CONTENT_LENGTH") or ""
         self.environ = environ
         self.stream: Any = environ["wsgi.input"]
-        self.peer: str = environ.get("REMOTE_ADDR", "")  # of the connection, whatever a proxy says
+        # Those of the connection, whatever a proxy says of them later.
+        self.peer = plain_address(environ.get("REMOTE_ADDR", ""))
+        self.port = int(environ.get("SERVER_PORT") or 0)
         self.group = ""
         """The callers with whom this one shares its places; set at the first read."""
         self.started = self.piece_started = 0.0
@@ -90,8 +95,7 @@ def with_bodies(application: "WSGIApplication", reader: Reader) -> "WSGIApplicat
         try:
             return application(environ, start)
         finally:
-            del environ[
-                "wsgi.input"
-            ]  # the two refer to each other, which only the garbage collector would end
+            # The two refer to each other, which only the garbage collector would end.
+            del environ["wsgi.input"]
 
     return answer

@@ -23,7 +23,7 @@ SLOW_SECONDS = 1.0
 _LOOK_SECONDS = 0.25
 _IDLE_SECONDS = 60.0
 _RETRY_AFTER_SECONDS = 2
-_FORMS, _ANONYMOUS = "forms without a key", "requests without a key"
+_FORMS, _ANONYMOUS = "forms without a key", "callers without a key"
 
 _log = logging.getLogger("afterwrite.access")
 
@@ -33,7 +33,7 @@ class SlowBodies:
 
     Of the threads that waits and event streams leave, each key has half for slow bodies, all callers without a key
     together half, and forms that come without one a quarter, so that people can sign in meanwhile. All of them together
-    leave one. What is over that is answered 503; a piece of 64 KiB that takes more than ``BODY_SECONDS``, 408.
+    leave one. Further ones get 503, and a piece of 64 KiB that takes longer than ``BODY_SECONDS`` gets 408.
     """
 
     def __init__(
@@ -68,9 +68,9 @@ class SlowBodies:
             self._watch()
         try:
             piece: bytes = body.stream.read(size)
-        except OSError:
+        except Exception as error:  # gunicorn has errors of its own for broken chunks
             self._close(body)
-            raise
+            raise error if isinstance(error, OSError) else OSError(f"the body is broken: {error}") from error
         self._close(body)
         return piece
 
@@ -111,10 +111,11 @@ class SlowBodies:
             if self._open or self._ending.is_busy:
                 idle_since = now
             elif now - idle_since > _IDLE_SECONDS:
-                self._is_watching = False
-                if not self._open:
-                    return
-                self._is_watching = True  # one came in between, and took this thread for one that goes on
+                with self._turn:
+                    self._is_watching = False  # from here on a new body starts a thread of its own
+                    if not self._open:
+                        return
+                    self._is_watching = True
             try:
                 self._look(now)
             except Exception:  # noqa: BLE001 - the one place where watching goes wrong
@@ -125,7 +126,6 @@ class SlowBodies:
         late = [body for body in slow if now - body.piece_started >= self._seconds]
         kept, over = self._kept([body for body in slow if body not in late])
         self._slow = kept
-        self._ending.look([body for body in list(self._open) if now - body.started >= _LOOK_SECONDS])
         ended = [body for body in late if self._claim(body, _late(self._seconds))]
         ended += [body for body in over if self._claim(body, _busy(body.group))]
         self._ending.end(ended)
@@ -153,13 +153,13 @@ def _order(body: Body) -> tuple[bool, float]:
 def _group_of(environ: Mapping[str, Any]) -> str:
     name = sender_in(environ).caller.name
     if name is not None:
-        return f"requests of the key {name}"
+        return f"the key {name}"
     media_type = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
     return _FORMS if media_type in FORM_TYPES else _ANONYMOUS
 
 
 def _busy(group: str) -> Refused:
-    message = f"As many {group} send their bodies slowly at this moment as may: try again in {_RETRY_AFTER_SECONDS} s"
+    message = f"Too many slow request bodies from {group}: try again in {_RETRY_AFTER_SECONDS} s"
     return Refused(503, "SERVER_BUSY", message, (("Retry-After", str(_RETRY_AFTER_SECONDS)),))
 
 

@@ -110,7 +110,9 @@ class HeadReader(gunicorn.workers.gthread.ThreadWorker):  # type: ignore[misc]  
         conn.close()
 
 
-bind = f"{_settings.host}:{_settings.port}"
+bind = (
+    f"[{_settings.host}]:{_settings.port}" if ":" in _settings.host else f"{_settings.host}:{_settings.port}"
+)
 worker_class = HeadReader
 worker_connections = connections_max()
 limit_request_line = 0  # HEAD_MAX_BYTES bounds it

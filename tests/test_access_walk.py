@@ -229,10 +229,10 @@ def _value(kind: Any) -> str:
         return "{" + ", ".join(f"{key}: {_value(part)}" for key, part in required.items()) + "}"
     return {
         "Int": "1",
+        "BigInt": "1",
         "Float": "-1",
         "Boolean": "true",
         "ID": '"999999999"',
-        "Long": "999999999",
         "DateTime": '"2020-01-01T00:00:00Z"',
     }.get(kind.name, '""')
 

@@ -24,8 +24,8 @@ _STORES = {
 _SECRETS = {"STRIPE_SECRET_KEY", "WEBHOOK_SECRET", "API_KEYS", "AIRFLOW_USERNAME", "AIRFLOW_PASSWORD"}
 # What the chart works out itself, or keeps in secrets.
 OF_THE_CHART = frozenset(_PLACES | _ROLES | _STORES | _SECRETS)
-# Says how a file is written, and with PostgreSQL there is none.
-OF_A_FOLDER = frozenset({"JOURNAL_SYNC"})
+# They are about files that a container does not have.
+OF_A_FOLDER = frozenset({"JOURNAL_SYNC", "ENV_FILE"})
 EXTERNAL = values_of("external")
 
 

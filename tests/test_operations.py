@@ -54,7 +54,7 @@ def test_introspection_can_be_turned_off(tmp_path: Path) -> None:
 def test_what_gunicorn_refuses_itself_is_json_too(tmp_path: Path) -> None:
     server = ServerProcess(tmp_path / "data", SERVER="gunicorn").start()
     try:
-        for request in (b"nonsense\r\n\r\n", b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n"):
+        for request in (b"nonsense\r\n\r\n", b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n"):
             with socket.create_connection(("127.0.0.1", server.port), timeout=30) as raw:
                 raw.sendall(request)
                 answer = b"".join(iter(lambda: raw.recv(65536), b""))

@@ -73,6 +73,6 @@ def test_a_schema_from_the_future_is_refused(tmp_path: Path, migrate: object) ->
     assert callable(migrate)
     with closing(sqlite3.connect(tmp_path / "x.db", isolation_level=None)) as connection:
         connection.execute("PRAGMA user_version = 99")
-        with pytest.raises(StoreError, match="schema version 99, this program knows 2"):
+        with pytest.raises(StoreError, match="schema version 99, this program knows "):
             migrate(connection)
         assert not connection.in_transaction

@@ -1,6 +1,7 @@
 """Bodies that come slowly or never, over real sockets: they hold few threads, for a limited time."""
 
 import contextlib
+import itertools
 import socket
 import threading
 import time
@@ -31,9 +32,16 @@ QUERY = b'{"query": "{ __typename }"}'
 
 @pytest.fixture(scope="module", params=["granian", "gunicorn"])
 def server(request: pytest.FixtureRequest, module_database: "Database") -> Iterator[ServerProcess]:
-    """A server with keys, on which whoever has none may read."""
+    """A server with keys, on which callers without one may read."""
+    with running(module_database, SERVER=request.param) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def running(database: "Database", **more: str) -> Iterator[ServerProcess]:
+    """A server that gives each piece of a body two seconds."""
     options = {"API_KEYS": KEYS, "ALLOW_ANONYMOUS": "read", "BODY_SECONDS": str(DEADLINE)}
-    made = ServerProcess.on(module_database, SERVER=request.param, **options)
+    made = ServerProcess.on(database, **options | more)
     try:
         yield made.start()
     finally:
@@ -133,7 +141,7 @@ def cookie_of(server: ServerProcess) -> str:
 
 @pytest.mark.parametrize("role", [Role.NOBODY, Role.READ])
 def test_a_refused_request_is_answered_before_its_body_comes(server: ServerProcess, role: Role) -> None:
-    with connect(server.port, DEADLINE - 0.5) as connection:
+    with connect(server.port) as connection:
         connection.sendall(request("POST", "/api/entries", Content_Length="1000", **JSON, **bearer(role)))
         answer = read_answer(connection)
     assert answer is not None and answer.closes
@@ -141,8 +149,8 @@ def test_a_refused_request_is_answered_before_its_body_comes(server: ServerProce
 
 
 def steady_upload(server: ServerProcess, answers: list[Answer | None]) -> None:
-    """Send five pieces, a second apart: longer than the deadline, which each of them keeps."""
-    body = QUERY + b" " * (5 * PIECE_BYTES - len(QUERY))
+    """Send twelve pieces, a quarter of a second apart: longer than the deadline, which each of them keeps."""
+    body = QUERY + b" " * (12 * PIECE_BYTES - len(QUERY))
     with connect(server.port) as connection:
         connection.sendall(
             request("POST", "/graphql", Content_Length=str(len(body)), **JSON, **bearer(Role.WRITE))
@@ -150,7 +158,7 @@ def steady_upload(server: ServerProcess, answers: list[Answer | None]) -> None:
         pace = threading.Event()
         for start in range(0, len(body), PIECE_BYTES):
             connection.sendall(body[start : start + PIECE_BYTES])
-            pace.wait(1)
+            pace.wait(0.25)
         answers.append(read_answer(connection))
 
 
@@ -179,6 +187,37 @@ def test_only_the_connection_of_the_slow_body_ends(server: ServerProcess) -> Non
         idle.sendall(request("GET", "/ready"))
         assert getattr(read_answer(idle), "status", None) == 200
         assert events.readline() == b":\n"  # it goes on
+
+
+def test_no_event_stream_ends_with_the_bodies_of_others_at_its_address(server: ServerProcess) -> None:
+    """Streams send heartbeats, some of them in the moment in which a body is ended."""
+    with contextlib.ExitStack() as stack:
+        events = [stack.enter_context(stream(server)) for _ in range(3)]
+        for _ in range(3):  # a round takes two seconds, and a heartbeat comes every five
+            slow = [stack.enter_context(connect(server.port)) for _ in range(20)]
+            for connection in slow:
+                connection.sendall(request("POST", "/graphql", Content_Length="1000", **JSON))
+            answers = [read_answer(connection) for connection in slow]
+            assert {answer.status for answer in answers if answer is not None} <= {408, 503}
+            assert all(ends(connection) for connection in slow)
+        for open_one in events:
+            assert [open_one.readline() for _ in range(2)] == [b":\n", b"\n"]
+
+
+@pytest.mark.parametrize("kind", ["granian", "gunicorn"])
+def test_a_slow_body_ends_over_ipv6_and_whatever_port_a_proxy_names(database: "Database", kind: str) -> None:
+    with running(database, SERVER=kind, HOST="::", PROXIES="1") as server:
+        named = ("shop.example", "shop.example:8443", "shop.example:http")
+        with contextlib.ExitStack() as stack:
+            slow = []
+            for address, forwarded in itertools.product(("::1", "127.0.0.1"), named):
+                slow.append(stack.enter_context(socket.create_connection((address, server.port), 30)))
+                headers = {"X_Forwarded_Host": forwarded, **JSON, **bearer(Role.READ)}
+                slow[-1].sendall(request("POST", "/graphql", Content_Length="1000", **headers) + b"{")
+            statuses = {getattr(read_answer(connection), "status", None) for connection in slow}
+            assert {408} <= statuses <= {400, 408, 503}
+            assert all(ends(connection) for connection in slow)
+        assert "Traceback" not in server.log
 
 
 @contextlib.contextmanager

@@ -103,9 +103,11 @@ def test_a_body_that_was_read_leaves_the_connection_open(server: ServerProcess) 
 
 def test_wrong_keys_that_are_slowed_down_lose_no_request(server: ServerProcess) -> None:
     asked = request("POST", "/api/entries", BODY, Authorization="Bearer aw_x", **JSON)
-    for _ in range(6):
+    statuses = set()
+    for _ in range(12):  # the wait after the fifth is a second, then two: a slow machine meets one of them
         with connect(server.port) as connection:
             send(connection, asked)
             answer = read_answer(connection)
             assert answer is not None and answer.closes and ends(connection)
-    assert answer is not None and answer.status == 429
+            statuses.add(answer.status)
+    assert statuses == {401, 429}

@@ -56,7 +56,8 @@ def add_gate(app: Flask, access: AccessControl, session_secret: str) -> None:
     # What is raised where a body is read; blueprints answer it in their own form.
     app.register_error_handler(Refused, lambda refused: _answer(_this_request(), refused))
     access.bodies.answer_with(_answers_of(app))
-    app.wsgi_app = with_bodies(with_headers(app.wsgi_app), access.bodies)  # type: ignore[method-assign, assignment]
+    inner = with_bodies(with_headers(app.wsgi_app), access.bodies)
+    app.wsgi_app = access.answers.around(inner)  # type: ignore[method-assign, assignment]
 
 
 def _bad_host(asked: Request) -> Refused:

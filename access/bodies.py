@@ -27,6 +27,7 @@ class Body:
     __slots__ = (
         "_left",
         "_reader",
+        "address",
         "environ",
         "group",
         "is_back",
@@ -46,8 +47,8 @@ class Body:
         # Those of the connection, whatever a proxy says of them later.
         self.peer = plain_address(environ.get("REMOTE_ADDR", ""))
         self.port = int(environ.get("SERVER_PORT") or 0)
-        self.group = ""
-        """The callers with whom this one shares its places; set at the first read."""
+        self.group = self.address = ""
+        """The callers with whom this one shares its places, and where it comes from; set at the first read."""
         self.started = self.piece_started = 0.0
         self.refused: Refused | None = None
         """Why reading was ended from outside."""

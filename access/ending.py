@@ -12,8 +12,8 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -26,20 +26,23 @@ PROTOCOL = "granian.protocol"
 """Where ``serving.py`` puts what Granian answers through."""
 
 _log = logging.getLogger("afterwrite.access")
-_QUIET_MS = 500  # the connection of a body that is ended has sent nothing for longer
 _LEAVES_WITHIN_SECONDS = 0.5
+_TAKES_NOTHING_MS = 2_000
 _PADDING_MAX = 8_192
 _ADDED = "server: granian\r\ndate: Sun, 29 Nov 2026 12:00:00 GMT\r\n\r\n"
 
 
 @dataclass(slots=True, eq=False)
 class _Answered:
-    """A body whose request was answered from here: the answer's bytes, and what each connection had sent before."""
+    """A body whose request was answered from here.
+
+    ``before`` has what was written to each connection that it may have come on: all those to which nothing but an
+    answer of this length was written since.
+    """
 
     body: Body
     length: int
-    sent_before: dict[Connection, int]
-    ended: set[Connection] = field(default_factory=set)
+    before: dict[Connection, int]
 
 
 def can_end(environ: Mapping[str, Any]) -> bool:
@@ -50,52 +53,53 @@ def can_end(environ: Mapping[str, Any]) -> bool:
 class Ending:
     """Ends the reading of bodies; used from one thread."""
 
-    def __init__(self, seconds: int) -> None:
-        """``seconds``: a client that takes none of our bytes for so long is cut off."""
+    def __init__(self) -> None:
         self.answer: Answer | None = None
-        self._seconds = seconds
+        self._unanswered: list[Body] = []
         self._answered: list[_Answered] = []
 
     @property
-    def is_busy(self) -> bool:
-        """Whether threads still wait whose connections were not found yet."""
-        return bool(self._answered)
+    def waiting(self) -> list[Body]:
+        """The bodies that were ended and whose threads wait still."""
+        return [*self._unanswered, *(answered.body for answered in self._answered)]
 
     def end(self, bodies: Sequence[Body]) -> None:
         """Let the threads that wait for these bodies come back, each with the answer ``body.refused``.
 
-        To be called again and again while ``is_busy``.
+        To be called again and again while there are some ``waiting``. Raises OSError where no descriptor is left.
         """
-        of_granian = []
         for body in bodies:
             if "gunicorn.socket" in body.environ:
                 _end_input_of_gunicorn(body)
             elif can_end(body.environ):
-                of_granian.append(body)
-        self._answer(of_granian)
+                self._unanswered.append(body)
+        is_new = bool(self._unanswered)
+        if is_new:
+            self._answer()
         self._end_those_that_sent()
         pause, until = threading.Event(), time.monotonic() + _LEAVES_WITHIN_SECONDS
-        while of_granian and self._answered and time.monotonic() < until:
+        while is_new and self._answered and time.monotonic() < until:
             pause.wait(0.002)  # the kernel does not tell that an answer left
             self._end_those_that_sent()
         self._end_those_that_take_nothing()
 
-    def _answer(self, bodies: Sequence[Body]) -> None:
-        quiet = {}
-        for connection in _connections_of(bodies):
-            state = state_of(connection)
-            if state is not None and state.sent_ms >= _QUIET_MS:
-                quiet[connection] = state.sent_bytes
-        used = {answered.length for answered in self._answered}
-        for body in bodies:
+    def _answer(self) -> None:
+        before = _written_to(connections_of({body.port for body in self._unanswered}))
+        lengths = {answered.length for answered in self._answered}
+        while self._unanswered:
+            body = self._unanswered.pop()
             status, headers, content = self._made(body)
-            length = _length_on_the_wire(body, status, headers, content)
-            padding = random.choice([n for n in range(_PADDING_MAX) if length + n not in used])  # noqa: S311
-            content += b" " * padding  # ends all that we answer with: JSON and HTML
-            used.add(length + padding)
-            self._answered.append(_Answered(body, _length_on_the_wire(body, status, headers, content), quiet))
-            # Granian takes one answer for each request: what the thread itself answers later goes nowhere.
-            body.environ[PROTOCOL].response_bytes(status, headers, content)
+            padding = random.randrange(_PADDING_MAX)  # noqa: S311 - it only tells answers apart
+            while (length := _length(body, status, headers, content, padding)) in lengths:
+                padding = random.randrange(_PADDING_MAX)  # noqa: S311
+            lengths.add(length)
+            mine = {
+                connection: written for connection, written in before.items() if connection.host == body.peer
+            }
+            self._answered.append(_Answered(body, length, mine))
+            # Spaces end all that we answer with, JSON and HTML. Granian takes one answer for each request: what the
+            # thread itself answers later goes nowhere.
+            body.environ[PROTOCOL].response_bytes(status, headers, content + b" " * padding)
 
     def _made(self, body: Body) -> tuple[int, list[tuple[str, str]], bytes]:
         assert self.answer is not None and body.refused is not None
@@ -108,31 +112,37 @@ class Ending:
 
     def _end_those_that_sent(self) -> None:
         self._answered = [answered for answered in self._answered if not answered.body.is_back]
+        now = _written_to({connection for answered in self._answered for connection in answered.before})
         for answered in self._answered:
-            for connection, before in answered.sent_before.items():
-                state = state_of(connection)
-                sent = state is not None and state.sent_bytes - before == answered.length
-                if sent and connection not in answered.ended:
-                    answered.ended.add(connection)
+            for connection, written in list(answered.before.items()):
+                more = now.get(connection, 0) - written
+                if more == answered.length:
                     end_input(connection)
+                if more != 0:
+                    del answered.before[connection]
 
     def _end_those_that_take_nothing(self) -> None:
         """A client that takes none of our bytes did not get the answer either."""
-        for connection in _connections_of([answered.body for answered in self._answered]):
-            state = state_of(connection)
-            if state is not None and state.has_unsent and state.sent_ms >= self._seconds * 1_000:
+        peers = {answered.body.peer for answered in self._answered}
+        for connection in (
+            connections_of({answered.body.port for answered in self._answered}) if peers else ()
+        ):
+            state = state_of(connection) if connection.host in peers else None
+            if state is not None and state.has_unsent and state.sent_ms >= _TAKES_NOTHING_MS:
                 end_input(connection)
 
 
-def _length_on_the_wire(body: Body, status: int, headers: Sequence[tuple[str, str]], content: bytes) -> int:
+def _written_to(connections: Iterable[Connection]) -> dict[Connection, int]:
+    states = ((connection, state_of(connection)) for connection in connections)
+    return {connection: state.written_bytes for connection, state in states if state is not None}
+
+
+def _length(body: Body, status: int, headers: Sequence[tuple[str, str]], content: bytes, padding: int) -> int:
     """The bytes of the answer as Granian writes it: with its name, the length and the date."""
-    head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-length: {len(content)}\r\n{_ADDED}"
+    size = len(content) + padding
+    head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-length: {size}\r\n{_ADDED}"
     fields = sum(len(name) + len(value) + 4 for name, value in headers)
-    return len(head) + fields + (0 if body.environ["REQUEST_METHOD"] == "HEAD" else len(content))
-
-
-def _connections_of(bodies: Sequence[Body]) -> list[Connection]:
-    return connections_of({(body.port, body.peer) for body in bodies}) if bodies else []
+    return len(head) + fields + (0 if body.environ["REQUEST_METHOD"] == "HEAD" else size)
 
 
 def _end_input_of_gunicorn(body: Body) -> None:

@@ -4,8 +4,6 @@ No HTTP server limits how long a body may take, and the thread that reads one wa
 are not counted: a server that is busy would refuse them for its own slowness.
 """
 
-import logging
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -16,16 +14,15 @@ from access.caller import sender_in
 from access.ending import Answer, Ending, can_end
 from access.refusal import Refused
 from access.session import FORM_TYPES
+from access.slowing import place_of
+from access.watch import Watch
 from settings import Settings
 
 SLOW_SECONDS = 1.0
 """A body that is still being read after this time takes one of the places of its caller."""
-_LOOK_SECONDS = 0.25
-_IDLE_SECONDS = 60.0
+_STOP_SECONDS = 2
 _RETRY_AFTER_SECONDS = 2
 _FORMS, _ANONYMOUS = "forms without a key", "callers without a key"
-
-_log = logging.getLogger("afterwrite.access")
 
 
 class SlowBodies:
@@ -39,17 +36,18 @@ class SlowBodies:
     def __init__(
         self, settings: Settings, can_be_ended: Callable[[Mapping[str, Any]], bool] = can_end
     ) -> None:
+        self.is_stopping: Callable[[], bool] = lambda: False
+        """Whether the server stops: then slow bodies have two seconds."""
         left = settings.threads - settings.max_waiters - settings.max_streams
         self._places = max(1, left - 1)
         self._each, self._forms = max(1, left // 2), max(1, left // 4)
-        self._unended_each = max(1, settings.threads // 2)
+        self._most_open = max(1, settings.threads // 2)
         self._seconds = settings.body_seconds
         self._can_be_ended = can_be_ended
-        self._ending = Ending(settings.body_seconds)
+        self._ending = Ending()
         self._open: dict[Body, bool] = {}
         self._slow: Counter[str] = Counter()
-        self._is_watching = False
-        self._turn = threading.Lock()
+        self._watch = Watch("slow-bodies", lambda: bool(self._open or self._ending.waiting), self._look)
 
     def answer_with(self, answer: Answer) -> None:
         """Let ``answer`` make the answers of requests whose threads still wait."""
@@ -59,13 +57,12 @@ class SlowBodies:
         """Up to ``size`` bytes of the body; fewer only at its end. Raises Refused."""
         now = time.monotonic()
         if not body.started:
-            body.group = _group_of(body.environ)
+            body.group, body.address = _group_of(body.environ), place_of(body.environ.get("REMOTE_ADDR", ""))
             self._admit(body)
             body.started = now
         body.piece_started, body.is_back = now, False
         self._open[body] = True
-        if not self._is_watching:
-            self._watch()
+        self._watch.wake()
         try:
             piece: bytes = body.stream.read(size)
         except Exception as error:  # gunicorn has errors of its own for broken chunks
@@ -82,48 +79,28 @@ class SlowBodies:
             raise body.refused
 
     def _admit(self, body: Body) -> None:
-        """Refuse a caller who has all its places taken by slow bodies, and is sending as many again."""
-        most = self._limit_of(body.group)
-        if not self._can_be_ended(body.environ):
-            if self._count_open(body.group) >= self._unended_each:
-                raise _busy(body.group)
-        elif self._slow[body.group] >= most and self._count_open(body.group) >= 2 * most:
-            raise _busy(body.group)
+        """Refuse a body of a group that has its places taken by slow ones, if its own address sends some of them.
 
-    def _count_open(self, group: str) -> int:
-        return sum(body.group == group for body in list(self._open))
+        Others of the group, behind other addresses, go on; all bodies of a group together take half of the threads.
+        """
+        most = self._limit_of(body.group)
+        if self._can_be_ended(body.environ) and self._slow[body.group] < most:
+            return
+        now = time.monotonic()
+        same = [one for one in (*list(self._open), *self._ending.waiting) if one.group == body.group]
+        near = [one for one in same if one.address == body.address]
+        slows_down = len(near) >= most and any(now - one.started >= SLOW_SECONDS for one in near)
+        if len(same) >= self._most_open or (self._can_be_ended(body.environ) and slows_down):
+            raise _busy(body.group)
 
     def _limit_of(self, group: str) -> int:
         return self._forms if group == _FORMS else self._each
 
-    def _watch(self) -> None:
-        with self._turn:
-            if not self._is_watching:
-                self._is_watching = True
-                threading.Thread(target=self._keep_watch, name="slow-bodies", daemon=True).start()
-
-    def _keep_watch(self) -> None:
-        """Look at what is being read until nothing was for a minute."""
-        pause, idle_since = threading.Event(), time.monotonic()
-        while True:
-            pause.wait(_LOOK_SECONDS)  # bodies do not tell that they are slow
-            now = time.monotonic()
-            if self._open or self._ending.is_busy:
-                idle_since = now
-            elif now - idle_since > _IDLE_SECONDS:
-                with self._turn:
-                    self._is_watching = False  # from here on a new body starts a thread of its own
-                    if not self._open:
-                        return
-                    self._is_watching = True
-            try:
-                self._look(now)
-            except Exception:  # noqa: BLE001 - the one place where watching goes wrong
-                _log.exception("slow request bodies could not be ended; trying again")
-
     def _look(self, now: float) -> None:
         slow = sorted((body for body in list(self._open) if now - body.started >= SLOW_SECONDS), key=_order)
         late = [body for body in slow if now - body.piece_started >= self._seconds]
+        if self.is_stopping():
+            late = [body for body in slow if now - body.started >= _STOP_SECONDS]
         kept, over = self._kept([body for body in slow if body not in late])
         self._slow = kept
         ended = [body for body in late if self._claim(body, _late(self._seconds))]

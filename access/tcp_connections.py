@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 # linux/tcp.h, struct tcp_info: kernels add to its end only, the last of these in 4.19.
 _TCP_INFO = struct.Struct("=8B24I4Q6I4Q2I2Q")
-_LAST_SENT = 8 + 9
+_LAST_SENT, _TAKEN_BYTES = 8 + 9, 8 + 24 + 2
 _UNSENT_BYTES = 8 + 24 + 4 + 2
 _SENT_BYTES, _SENT_AGAIN_BYTES = _UNSENT_BYTES + 10, _UNSENT_BYTES + 11
 
@@ -21,18 +21,24 @@ _FAMILIES = (socket.AF_INET, socket.AF_INET6)
 
 
 class Connection(NamedTuple):
-    """An accepted connection: its descriptor, and the port of its client."""
+    """An accepted connection: its descriptor, and the address and port of its client."""
 
     descriptor: int
+    host: str
     port: int
 
 
 class State(NamedTuple):
-    """Milliseconds since data was sent last, whether the client has yet to take some, and the bytes of all of it."""
+    """What the kernel knows of a connection.
+
+    Milliseconds since data was sent last, whether some waits for the client to take more, the bytes that were written
+    to it, and those that the client has.
+    """
 
     sent_ms: int
     has_unsent: bool
-    sent_bytes: int
+    written_bytes: int
+    taken_bytes: int
 
 
 @lru_cache(maxsize=1)
@@ -44,17 +50,17 @@ def can_count() -> bool:
         return len(probe.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)) == _TCP_INFO.size
 
 
-def connections_of(places: Container[tuple[int, str]]) -> list[Connection]:
-    """The accepted connections of these places: a port of ours, and the address of a client."""
+def connections_of(ports: Container[int]) -> list[Connection]:
+    """The connections that were accepted on these ports. Raises OSError where no descriptor is left to look."""
     found = []
     for entry in Path("/proc/self/fd").iterdir():
         descriptor = int(entry.name)
         with contextlib.suppress(OSError), _borrowed(descriptor) as connection:
             if connection.family not in _FAMILIES:
                 continue
-            host, port = connection.getpeername()[:2]
-            if (connection.getsockname()[1], plain_address(host)) in places:
-                found.append(Connection(descriptor, port))
+            if connection.getsockname()[1] in ports:
+                host, port = connection.getpeername()[:2]
+                found.append(Connection(descriptor, plain_address(host), port))
     return found
 
 
@@ -65,16 +71,26 @@ def state_of(connection: Connection) -> State | None:
             return None
         info = _TCP_INFO.unpack(found.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size))
         unsent = info[_UNSENT_BYTES]
-        return State(info[_LAST_SENT], unsent > 0, info[_SENT_BYTES] - info[_SENT_AGAIN_BYTES] + unsent)
+        written = info[_SENT_BYTES] - info[_SENT_AGAIN_BYTES] + unsent
+        return State(info[_LAST_SENT], unsent > 0, written, info[_TAKEN_BYTES])
     return None
 
 
 def end_input(connection: Connection) -> None:
     """Let the server read the end of the connection, as if the client had sent all that it will."""
+    _shut_down(connection, socket.SHUT_RD)
+
+
+def cut_off(connection: Connection) -> None:
+    """End the connection in both directions."""
+    _shut_down(connection, socket.SHUT_RDWR)
+
+
+def _shut_down(connection: Connection, how: int) -> None:
     # A descriptor of our own stays the one that was looked at, whatever the server closes and opens meanwhile.
     with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.descriptor)) as found:
         if found.family in _FAMILIES and found.getpeername()[1] == connection.port:
-            found.shutdown(socket.SHUT_RD)
+            found.shutdown(how)
 
 
 @lru_cache(maxsize=4_096)

@@ -1,0 +1,49 @@
+"""Looks at something four times a second, in a thread that lives while there is something to look at."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+_LOOK_SECONDS = 0.25
+_IDLE_SECONDS = 60.0
+
+_log = logging.getLogger("afterwrite.access")
+
+
+class Watch:
+    """Calls ``look`` with the monotonic time while ``has_work``, and for a minute after; ``wake`` is for any thread."""
+
+    def __init__(self, name: str, has_work: Callable[[], bool], look: Callable[[float], None]) -> None:
+        self._name, self._has_work, self._look = name, has_work, look
+        self._is_on = False
+        self._turn = threading.Lock()
+
+    def wake(self) -> None:
+        """Look from now on; to be called when there is new work."""
+        if self._is_on:
+            return
+        with self._turn:
+            if not self._is_on:
+                self._is_on = True
+                threading.Thread(target=self._go_on, name=self._name, daemon=True).start()
+
+    def _go_on(self) -> None:
+        pause, idle_since = threading.Event(), time.monotonic()
+        while True:
+            pause.wait(_LOOK_SECONDS)  # what is slow does not tell
+            now = time.monotonic()
+            if self._has_work():
+                idle_since = now
+            elif now - idle_since > _IDLE_SECONDS and self._ends():
+                return
+            try:
+                self._look(now)
+            except Exception:  # noqa: BLE001 - the one place where a look goes wrong
+                _log.exception("%s: this look failed, the next one follows", self._name)
+
+    def _ends(self) -> bool:
+        with self._turn:
+            self._is_on = False  # from here on new work starts a thread of its own
+            self._is_on = self._has_work()
+            return not self._is_on

@@ -1,5 +1,10 @@
 """Creates the schema and loads products: the sample catalogue into an empty one, or a file."""
 
+from devkit.missing_packages import end_in_one_line
+
+if __name__ == "__main__":
+    end_in_one_line()  # before the imports that need packages
+
 import argparse
 import contextlib
 import gc
@@ -69,6 +74,9 @@ def _parser() -> argparse.ArgumentParser:
         "--report", metavar="FILE", type=Path, help="write every refused row to this file as JSONL"
     )
     parser.add_argument(
+        "--check", action="store_true", help="only read FILE, and say why it cannot be loaded"
+    )
+    parser.add_argument(
         "--index-later",
         action="store_true",
         help="leave the search index to the server: searches are exact at once, fast when it is built",
@@ -78,9 +86,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _initialise(settings: Settings, options: argparse.Namespace) -> int:
     with contextlib.ExitStack() as stack:
-        report = stack.enter_context(_open_report(options.report, options.file)) if options.report else None
         decimal = DecimalSign(options.decimal) if options.decimal else None
         source = stack.enter_context(CatalogueFile(options.file or SAMPLE, decimal))
+        if options.check:
+            source.read_through()
+            return 0
+        report = stack.enter_context(_open_report(options.report, options.file)) if options.report else None
         loader = stack.enter_context(contextlib.closing(open_loader(settings)))
         if options.schema_only:
             print(f"The schema {_place(settings)} is up to date")

@@ -83,6 +83,12 @@ class CatalogueFile:
             return csv_rows(self.path, self._blocks, self._reader)
         return jsonl_rows(self.path, self._blocks, self._reader)
 
+    def read_through(self) -> None:
+        """Read every row; raises TextFileError where ``rows`` does. What can be read once only, as a pipe, is left."""
+        if self.path.is_file():
+            for _ in self.rows():
+                pass
+
     def notes(self) -> list[str]:
         """What of the rows read so far was left out, a sentence for each kind."""
         return self._reader.notes()

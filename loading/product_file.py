@@ -2,8 +2,9 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from enum import StrEnum
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -32,13 +33,16 @@ class CatalogueFile:
     The format follows the content, and the extension where the content allows two: .csv and .tsv are CSV,
     a file that starts with ``[`` is a JSON array, one that starts with a whole object on its first line is
     JSONL (except ``{"products": [...]}`` and its like), any other one with ``{`` in front is an object with that
-    array. ``decimal`` is the decimal sign of numbers that alone cannot tell it.
+    array. ``decimal`` is the decimal sign of numbers that alone cannot tell it; without one the file is read
+    once more, at the first of them, for what its other numbers show. ``ask`` says how a user tells the sign.
     """
 
-    def __init__(self, path: Path, decimal: DecimalSign | None = None) -> None:
+    def __init__(
+        self, path: Path, decimal: DecimalSign | None = None, ask: str = "say which it is, point or comma"
+    ) -> None:
         """Open the file; raises TextFileError."""
         self.path = path
-        self._reader = FeedReader(decimal)
+        self._reader = FeedReader(decimal, partial(_signs_shown, path), ask)
         self._source = TextFile(path)
         self._blocks = self._source.blocks()
         try:
@@ -75,13 +79,25 @@ class CatalogueFile:
         """Every row with the line it starts on and its fields as ``product.check_fields`` takes them.
 
         A row that is no product comes as an UnreadableRow. Raises TextFileError where the rest cannot be
-        told apart into rows: wrong encoding, a syntax error in a JSON array, an open quote in CSV.
+        told apart into rows: wrong encoding, a syntax error in a JSON array, an open quote in CSV; and where a number
+        is in doubt, because nothing in the file shows the decimal sign.
         """
+        for row in self._rows(self._reader):
+            if self._reader.doubt:
+                raise CatalogueFileError(f"{self.path}, line {row[0]}: {self._reader.doubt}")
+            yield row
+
+    def _rows(self, reader: FeedReader) -> Iterator[Row]:
         if self.format is Format.JSON:
-            return _array_rows(self.path, self._blocks, self._reader)
+            return _array_rows(self.path, self._blocks, reader)
         if self.format is Format.CSV:
-            return csv_rows(self.path, self._blocks, self._reader)
-        return jsonl_rows(self.path, self._blocks, self._reader)
+            return csv_rows(self.path, self._blocks, reader)
+        return jsonl_rows(self.path, self._blocks, reader)
+
+    @property
+    def decimal(self) -> DecimalSign | None:
+        """The decimal sign that was told, or that was found since; None as long as none was needed."""
+        return self._reader.decimal
 
     def read_through(self) -> None:
         """Read every row; raises TextFileError where ``rows`` does. What can be read once only, as a pipe, is left."""
@@ -92,6 +108,17 @@ class CatalogueFile:
     def notes(self) -> list[str]:
         """What of the rows read so far was left out, a sentence for each kind."""
         return self._reader.notes()
+
+
+def _signs_shown(path: Path) -> Collection[DecimalSign]:
+    """The decimal signs that the numbers of a whole file show; none of one that can be read once only."""
+    if not path.is_file():
+        return ()
+    with CatalogueFile(path) as source:
+        reader = FeedReader()
+        for _ in source._rows(reader):
+            pass
+    return reader.shown
 
 
 def _array_rows(path: Path, blocks: Iterator[str], reader: FeedReader) -> Iterator[Row]:

@@ -108,18 +108,22 @@ def test_what_is_not_read_is_told_once_and_a_decimal_sign_can_be_named(
     run: Run, database: Database, tmp_path: Path
 ) -> None:
     file = tmp_path / "a.csv"
-    file.write_text("title;price;sku\nLamp;1.500 EUR;1\nDesk;12,50 EUR;2\n;;\n", encoding="utf-8")
-    done = run(file)
-    assert "refused: line 2: price is '1.500 EUR', which is 1500 or 1.500" in done.stderr
+    file.write_text("title;price;sku\nLamp;1.500 EUR;1\nDesk;12 EUR;2\n;;\n", encoding="utf-8")
+    for options in ([], ["--check"]):
+        done = run(*options, file)
+        assert done.returncode == 1
+        assert f"init_db: {file}, line 2: price is '1.500 EUR', which is 1500 or 1.500, and" in done.stderr
+        assert "say which it is: --decimal point or --decimal comma" in done.stderr
+    assert run("--check", "--decimal", "comma", file).returncode == 0
+    assert count(database) == 0
     done = run("--decimal", "comma", file)
     assert done.stderr.splitlines() == [
         "note: Names that are not read: sku",
         "note: Prices name the currency EUR, which is not kept",
     ]
     assert database.rows("SELECT title, price_minor FROM products ORDER BY id") == [
-        ("Desk", 1_250),
         ("Lamp", 150_000),
-        ("Desk", 1_250),
+        ("Desk", 1_200),
     ]
 
 
@@ -127,6 +131,7 @@ def test_one_product_is_told_as_one(run: Run, tmp_path: Path) -> None:
     done = run(write_lines(tmp_path / "a.jsonl", *lamps(1), {"title": "Desk"}))
     assert "Loaded 1 product from" in done.stdout
     assert "1 row was refused: " in done.stderr
+    assert "Load only the corrected rows: the whole file would add the others again" in done.stderr
 
 
 def test_a_second_run_loads_nothing(run: Run, database: Database) -> None:
@@ -198,8 +203,8 @@ def test_refused_rows_are_reported_and_the_others_loaded(
     assert done.returncode == 0
     lines = done.stderr.splitlines()
     assert lines[0] == "refused: line 3: title is empty: give a text of 1 to 300 characters"
-    assert len(lines) == 21
-    assert lines[-1] == f"25 rows were refused, 5 more than shown: all are in {tmp_path / 'report.jsonl'}"
+    assert len(lines) == 22
+    assert lines[-2] == f"25 rows were refused, 5 more than shown: all are in {tmp_path / 'report.jsonl'}"
     report = [json.loads(line) for line in (tmp_path / "report.jsonl").read_text().splitlines()]
     assert [row["line"] for row in report] == list(range(3, 28))
     assert [(error["field"], error["code"]) for error in report[-1]["errors"]] == [

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loading import CatalogueFile, Format, Row, TextFileError, UnreadableRow
+from loading import CatalogueFile, DecimalSign, Format, Row, TextFileError, UnreadableRow
 from loading.checked_rows import check_row
 from loading.json_elements import JsonSyntaxError, elements
 
@@ -372,6 +372,45 @@ def test_every_name_that_is_not_read_is_told_once(tmp_path: Path) -> None:
         names, currencies = source.notes()
     assert names == "Names that are not read: colour"
     assert "different currencies, which are not kept: EUR (1), € (2)" in currencies
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "price"),
+    [
+        ("a.csv", "title;price\nLamp;1.500\nDesk;12,50\n", "1500"),
+        ("a.csv", "title;price\nLamp;1.500\nDesk;12.50\n", "1.500"),
+        ("a.csv", 'title,price\nLamp,"1,500"\nDesk,"1.234,00"\n', "1.500"),
+        ("a.csv", 'title,price\nLamp,1.500\nDesk,"12,50"\n', "1500"),
+        ("a.csv", "title;price;rating_count\nLamp;1.500;\nDesk;7;1.234.567\n", "1500"),
+        ("a.json", '[{"title": "Lamp", "price": "1,500"}, {"title": "Desk", "price": "12.5"}]', "1500"),
+        ("a.jsonl", '{"title": "Lamp", "price": "1,500"}\n{"title": "Desk", "price": "12,5"}', "1.500"),
+    ],
+)
+def test_the_other_numbers_of_a_file_show_its_decimal_sign(
+    tmp_path: Path, name: str, rows: str, price: str
+) -> None:
+    assert fields(tmp_path / name, rows)[0]["price"] == price
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "title;price\nDesk;7\nLamp;1.500\n",
+        'title,price\nDesk,7\nLamp,"1,500"\n',
+        "title;price\nDesk;12,50\nLamp;1.500\nChair;12.50\n",
+        'title,price\nDesk,"12,50"\nLamp,1.500\nChair,12.50\n',
+    ],
+)
+def test_a_file_that_does_not_show_its_decimal_sign_is_refused_whole(tmp_path: Path, rows: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(rows)
+    with CatalogueFile(path) as source, pytest.raises(TextFileError) as caught:
+        list(source.rows())
+    assert f"{path}, line 3: price is '1" in str(caught.value)
+    assert "which is 1500 or 1.500, and the other numbers do not show the decimal sign" in str(caught.value)
+    with CatalogueFile(path, DecimalSign.COMMA) as source:
+        prices = [row["price"] for _, row in source.rows() if isinstance(row, dict)]
+    assert prices[1] == ("1.500" if '"1,500"' in rows else "1500")
 
 
 def test_of_very_many_names_only_some_are_told(tmp_path: Path) -> None:

@@ -452,9 +452,19 @@ def test_a_wrong_encoding_is_named_with_byte_and_position(tmp_path: Path, before
     )
 
 
-def test_utf_16_is_recognised(tmp_path: Path) -> None:
-    with pytest.raises(TextFileError, match="is UTF-16"):
-        read(tmp_path / "a.csv", "title,price\n".encode("utf-16"))
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_is_recognised(tmp_path: Path, encoding: str) -> None:
+    with pytest.raises(TextFileError, match=r"a\.csv is UTF-16: save it as UTF-8; in Excel choose Save As"):
+        read(tmp_path / "a.csv", "title,price\n".encode(encoding))
+
+
+@pytest.mark.parametrize("start", ["504B030414000600", "D0CF11E0A1B11AE1"])
+@pytest.mark.parametrize("name", ["a.xlsx", "a.csv", "a"])
+def test_a_workbook_is_recognised_by_its_first_bytes(tmp_path: Path, start: str, name: str) -> None:
+    with pytest.raises(
+        TextFileError, match=f"{name} is an Excel workbook: in Excel choose Save As, CSV UTF-8"
+    ):
+        read(tmp_path / name, bytes.fromhex(start) + bytes(1_000))
 
 
 @pytest.mark.parametrize("name", ["missing.json", "."])

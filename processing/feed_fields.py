@@ -12,9 +12,9 @@ NAMES = """\
   title         title, name
   price         price: a number, or a text such as "19.99", "1.234,50" or "15.00 USD"
   description   description
-  category      category: a text, or {"name": ...}
-  image         image, image_url, imageUrl, thumbnail, images: the first that is not empty, and of several pictures
-                the first; a picture is a URL or {"src": ...}
+  category      category, product_type: a text, or {"name": ...}
+  image         image, image_url, imageUrl, image_link, thumbnail, images (images[0] in CSV): the first that is not
+                empty, and of several pictures the first; a picture is a URL or {"src": ...}
   rating_rate   rating: a number or {"rate": ..., "count": ...}, rating_rate, ratingRate
   rating_count  rating: {"rate": ..., "count": ...}, rating_count, ratingCount
 Every other name is ignored and told, the id too: each product gets a new id. N/A and the like count as empty in a
@@ -23,10 +23,10 @@ picture and a rating."""
 NAMES_NOTED = 50
 _NAME_SHOWN = 60
 _CURRENCIES_NOTED = 20
-_IMAGE_NAMES = ("image", "image_url", "imageUrl", "thumbnail", "images")
+_IMAGE_NAMES = ("image", "image_url", "imageUrl", "image_link", "thumbnail", "images")
 _RATE_NAMES, _COUNT_NAMES = ("rating_rate", "ratingRate"), ("rating_count", "ratingCount")
 # Of each line the first name that has a value is read.
-_ALIASES = (("title", "name"), _IMAGE_NAMES, _RATE_NAMES, _COUNT_NAMES)
+_ALIASES = (("title", "name"), ("category", "product_type"), _IMAGE_NAMES, _RATE_NAMES, _COUNT_NAMES)
 _PLAIN_NAMES = frozenset(
     ("title", "price", "description", "category", "image", "rating_rate", "rating_count")
 )
@@ -79,6 +79,8 @@ class FeedReader:
             self._note_names(item)
         get = item.get
         title, category, price = get("title"), get("category"), get("price")
+        if category is None or category == "":
+            category = get("product_type", category)
         if type(category) is dict:
             self._note_parts("category", category)
             category = category.get("name")

@@ -398,7 +398,15 @@ def test_a_terminal_gets_a_progress_bar_and_a_file_gets_none(
 def test_the_help_names_the_fields_of_feeds(run: Run) -> None:
     done = run("--help")
     assert done.returncode == 0
-    for name in ("thumbnail", "images[0]", "ratingCount", "rating_rate", "name"):
+    for name in (
+        "thumbnail",
+        "images[0]",
+        "ratingCount",
+        "rating_rate",
+        "name",
+        "image_link",
+        "product_type",
+    ):
         assert name in done.stdout
 
 

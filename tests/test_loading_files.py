@@ -68,6 +68,13 @@ def test_the_format_follows_content_and_extension(
         ({"thumbnail": "https://x.org/a"}, {"image": "https://x.org/a"}),
         ({"image": "", "images": ["https://x.org/a", "https://x.org/b"]}, {"image": "https://x.org/a"}),
         ({"image_url": "https://x.org/a"}, {"image": "https://x.org/a"}),
+        (
+            {"image_link": "https://x.org/a", "product_type": "Home > Lamps"},
+            {"image": "https://x.org/a", "category": "Home > Lamps"},
+        ),
+        ({"category": "Home", "product_type": "Lamps"}, {"category": "Home"}),
+        ({"category": "", "product_type": "Lamps"}, {"category": "Lamps"}),
+        ({"category": ""}, {"category": ""}),
         ({"image": "https://x.org/a", "thumbnail": "https://x.org/b"}, {"image": "https://x.org/a"}),
         ({"images": []}, {}),
         ({"image": {"src": "https://x.org/a", "alt": "A lamp"}}, {"image": "https://x.org/a"}),
@@ -264,6 +271,23 @@ def test_csv_cells_may_hold_json(tmp_path: Path) -> None:
         {"title": "Lamp", "price": "1", "rating_rate": 4.5, "rating_count": 3, "image": "https://x.org/a"},
         {"title": "Desk", "price": "2", "rating_rate": 3.5, "image": "https://x.org/b"},
         {"title": "Chair", "price": "3", "rating_rate": "{broken"},
+    ]
+
+
+def test_a_merchant_feed_separated_by_tabs_is_read(tmp_path: Path) -> None:
+    content = (
+        "id\ttitle\tdescription\tlink\timage_link\tprice\tproduct_type\n"
+        "7\tLamp\tWarm, bright\thttps://x.org/7\thttps://x.org/7.jpg\t15.00 USD\tHome > Lamps\n"
+    )
+    assert read(tmp_path / "feed.txt", content)[0] is Format.CSV
+    assert fields(tmp_path / "feed.txt", content) == [
+        {
+            "title": "Lamp",
+            "price": "15.00",
+            "description": "Warm, bright",
+            "category": "Home > Lamps",
+            "image": "https://x.org/7.jpg",
+        }
     ]
 
 

@@ -291,6 +291,19 @@ def test_a_merchant_feed_separated_by_tabs_is_read(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\r\r\n"])
+@pytest.mark.parametrize("delimiter", [";", ",", "\t", "|"])
+@pytest.mark.parametrize("name", ["a.csv", "a.txt"])
+def test_the_line_in_which_excel_names_the_delimiter_is_no_row(
+    tmp_path: Path, end: str, delimiter: str, name: str
+) -> None:
+    lines = [f"sep={delimiter}", f"title{delimiter}price{delimiter}a,b;c", f"Lamp{delimiter}5{delimiter}x"]
+    lines[1] = lines[1].replace("a,b;c", '"a,b;c"')
+    content = end.join(lines) + end
+    assert fields(tmp_path / name, content) == [{"title": "Lamp", "price": "5"}]
+    assert [line for line, _ in read(tmp_path / name, content)[1]] == [3]
+
+
 def test_flat_csv_columns_of_nested_fields_are_known(tmp_path: Path) -> None:
     content = "title,price,rating.rate,rating.count,images.0\nLamp,1,4.5,3,https://x.org/a\n"
     assert fields(tmp_path / "a.csv", content) == [

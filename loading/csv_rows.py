@@ -66,6 +66,8 @@ class _Columns:
         self._names = [column_name(head) for head in heads]
         self._reader = reader
         self._value = _exported_value if tuple(heads) == EXPORTED else _value
+        if not header:
+            raise CatalogueFileError(f"{path} is empty: give a header row and a row for each product")
         if not _has_title_and_price(self._names):
             raise CatalogueFileError(
                 f"{path} has no column title (or name) and price in its first line {header.strip()[:200]!r}: "

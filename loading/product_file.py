@@ -11,11 +11,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from loading.csv_rows import csv_rows
-from loading.json_elements import LISTS, JsonSyntaxError, elements
+from loading.json_elements import LISTS, JsonSyntaxError, NoListError, elements
 from loading.jsonl_lines import jsonl_rows
 from loading.rows import CatalogueFileError, Row, UnreadableRow, no_object
 from loading.text_blocks import TextFile
-from processing.feed_fields import FeedReader
+from processing.feed_fields import KNOWN_NAMES, FeedReader
 from processing.feed_numbers import DecimalSign
 
 
@@ -42,6 +42,7 @@ class CatalogueFile:
     ) -> None:
         """Open the file; raises TextFileError."""
         self.path = path
+        self._has_rows = False
         self._reader = FeedReader(decimal, partial(_signs_shown, path), ask)
         self._source = TextFile(path)
         self._blocks = self._source.blocks()
@@ -83,6 +84,7 @@ class CatalogueFile:
         is in doubt, because nothing in the file shows the decimal sign.
         """
         for row in self._rows(self._reader):
+            self._has_rows = True
             if self._reader.doubt:
                 raise CatalogueFileError(f"{self.path}, line {row[0]}: {self._reader.doubt}")
             yield row
@@ -106,8 +108,11 @@ class CatalogueFile:
                 pass
 
     def notes(self) -> list[str]:
-        """What of the rows read so far was left out, a sentence for each kind."""
-        return self._reader.notes()
+        """What of the rows read so far was left out, a sentence for each kind; or that there are none."""
+        if self._has_rows:
+            return self._reader.notes()
+        below = "rows below the header" if self.format is Format.CSV else "products in the file"
+        return [f"There are no {below}", *self._reader.notes()]
 
 
 def _signs_shown(path: Path) -> Collection[DecimalSign]:
@@ -128,6 +133,8 @@ def _array_rows(path: Path, blocks: Iterator[str], reader: FeedReader) -> Iterat
                 yield line, item
             else:
                 yield line, reader.fields(item) if isinstance(item, dict) else no_object(item)
+    except NoListError as error:
+        raise CatalogueFileError(f"{path}: {error}") from error
     except JsonSyntaxError as error:
         raise CatalogueFileError(
             f"{path} is not a JSON array of products: {error}: correct the file"
@@ -150,10 +157,14 @@ def _format_of(path: Path, text: str) -> Format:
 
 def _starts_with_product_line(text: str) -> bool:
     try:
-        first = json.loads(re.split("[\r\n]", text.lstrip(), maxsplit=1)[0])
+        line, *rest = re.split("[\r\n]", text.lstrip(), maxsplit=1)
+        first = json.loads(line)
     except (ValueError, RecursionError):
         return False
-    return isinstance(first, dict) and ("price" in first or not _has_list(first))
+    if not isinstance(first, dict) or _has_list(first):
+        return isinstance(first, dict) and "price" in first
+    # A whole file in one object that has no name of a product: its list may stand under a name that is none of ours.
+    return not KNOWN_NAMES.isdisjoint(first) or bool(rest and rest[0].strip())
 
 
 def _has_list(item: dict[str, Any]) -> bool:

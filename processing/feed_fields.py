@@ -107,14 +107,14 @@ class FeedReader:
         """What was left out, a sentence for each kind."""
         found = []
         if self.ignored:
-            found.append(f"Names that are not read: {', '.join(self.ignored)}")
+            found.append(f"Columns ignored: {', '.join(self.ignored)}")
         if len(self.currencies) == 1:
-            found.append(f"Prices name the currency {next(iter(self.currencies))}, which is not kept")
+            found.append(f"Prices are in {next(iter(self.currencies))}. Only the amounts were kept")
         elif self.currencies:
-            counts = ", ".join(f"{name} ({count:,})" for name, count in self.currencies.items())
+            counts = ", ".join(f"{name} {count:,}" for name, count in self.currencies.items())
             found.append(
-                f"Prices name different currencies, which are not kept: {counts}. The amounts are as they stand, "
-                "nothing is converted: give a file for each currency if they must not be mixed"
+                f"Prices are in several currencies ({counts}). Only the amounts were kept, nothing was converted: load "
+                "one file per currency"
             )
         return found
 

@@ -105,8 +105,8 @@ def test_a_form_sent_again_with_other_values_gets_a_key_of_its_own(visitor: Cons
 def test_a_refused_row_of_a_json_array_is_found_by_its_place(visitor: ConsoleClient) -> None:
     rows = [{"title": "Desk", "price": 1}, {"title": "Chair"}, {"title": "Lamp", "price": 1}]
     answer = visitor.post("/products/upload", files={"file": ("rows.json", json.dumps(rows).encode())})
-    assert "element 1</span>" in answer.text
-    assert "element 2</span>" not in answer.text
+    assert 'product 2 <span class="faint">(line 1)</span>' in answer.text
+    assert "product 3 " not in answer.text
 
 
 def test_many_categories_make_no_heavy_page(server: ServerProcess, visitor: ConsoleClient) -> None:
@@ -275,8 +275,8 @@ def test_an_upload_tells_what_it_does_not_read_and_takes_the_decimal_sign(
     answer = visitor.post("/products/upload", {"decimal": "point", "idempotency_key": "y"}, files=file)
     assert "1 accepted, 0 refused" in answer.text
     assert "the whole file would add" not in answer.text
-    assert "Names that are not read: sku" in answer.text
-    assert "Prices name the currency USD" in answer.text
+    assert "Columns ignored: sku" in answer.text
+    assert "Prices are in USD. Only the amounts were kept" in answer.text
     wrong = visitor.post("/products/upload", {"decimal": "dot"}, files=file)
     assert wrong.status_code == 422
     assert "choose point or comma" in wrong.text

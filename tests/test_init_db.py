@@ -118,8 +118,8 @@ def test_what_is_not_read_is_told_once_and_a_decimal_sign_can_be_named(
     assert count(database) == 0
     done = run("--decimal", "comma", file)
     assert done.stderr.splitlines() == [
-        "note: Names that are not read: sku",
-        "note: Prices name the currency EUR, which is not kept",
+        "note: Columns ignored: sku",
+        "note: Prices are in EUR. Only the amounts were kept",
     ]
     assert database.rows("SELECT title, price_minor FROM products ORDER BY id") == [
         ("Lamp", 150_000),
@@ -219,8 +219,8 @@ def test_a_refused_element_is_named_by_index_and_line(run: Run, tmp_path: Path) 
     file.write_text('[{"title": "Lamp", "price": 1},\n{"title": "Desk"},\n[]]', encoding="utf-8")
     done = run(file)
     assert done.returncode == 0
-    assert "refused: element 1 (line 2): price is required" in done.stderr
-    assert "refused: element 2 (line 3): an array: give an object" in done.stderr
+    assert "refused: product 2 (line 2): price is required" in done.stderr
+    assert "refused: product 3 (line 3): an array: give an object" in done.stderr
 
 
 def test_a_file_of_which_every_row_is_refused_ends_with_1(
@@ -230,11 +230,20 @@ def test_a_file_of_which_every_row_is_refused_ends_with_1(
     assert count(database) == 0
 
 
-@pytest.mark.parametrize(("name", "content"), [("a.json", "[]"), ("a.jsonl", ""), ("a.csv", "title,price\n")])
-def test_a_file_without_products_is_nothing_to_do(run: Run, tmp_path: Path, name: str, content: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("a.json", "[]", "products in the file"),
+        ("a.jsonl", "", "products in the file"),
+        ("a.csv", "title,price\n", "rows below the header"),
+    ],
+)
+def test_a_file_without_products_is_nothing_to_do(
+    run: Run, tmp_path: Path, name: str, content: str, told: str
+) -> None:
     (tmp_path / name).write_text(content)
     done = run(tmp_path / name)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, f"note: There are no {told}\n")
 
 
 def test_a_missing_file_is_named_and_nothing_is_made(run: Run, database: Database, tmp_path: Path) -> None:

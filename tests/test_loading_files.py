@@ -47,6 +47,7 @@ def fields(path: Path, content: str | bytes) -> list[dict[str, Any]]:
         ("a.txt", '{"title": "All lamps", "items": [{"title": "Lamp"}]}', Format.JSON),
         ("a.json", '{"title": "A set", "price": 3, "items": []}', Format.JSONL),
         ("a.json", '{"title": "Lamp"}\r{"title": "Desk"}', Format.JSONL),
+        ("a.json", '{"sku": 1}\n{"title": "Desk"}', Format.JSONL),
         ("a.jsonl", '[{"title": "Lamp"}]', Format.JSON),
         ("a.csv", "title,price\n[,1", Format.CSV),
         ("a.tsv", "title\tprice\nLamp\t1", Format.CSV),
@@ -198,7 +199,6 @@ def test_elements_are_the_same_however_the_text_is_cut(
         ('[{"title": "Lamp"}', "Expected ',' or ']', found the end of the file at line 1, column 19"),
         ('[{"title": "Lamp}]', "Unterminated string starting at at line 1, column 12"),
         ("[{}] []", "Text after the end of the JSON value at line 1, column 6"),
-        ('{\n"rows": []}', 'The object has no array under one of the names "products", "items", '),
         ('{"items": [], "data": [{}]}', 'The object has two lists, "items" and "data" at line 1, column 23'),
         ('{"products": [], "products": []}', 'The object has two lists, "products" and "products" at line 1'),
         ("[{},]", "Expecting value at line 1, column 5"),
@@ -210,6 +210,27 @@ def test_a_syntax_error_in_an_array_names_its_place(tmp_path: Path, content: str
         read(tmp_path / "a.json", content)
     assert problem in str(caught.value)
     assert "correct the file" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"catalog": {"products": [{"title": "Lamp"}]}}',
+        '{"catalog": [{"title": "Lamp", "price": 5}]}\n',
+        '{\n  "rows": []\n}',
+        "{}",
+    ],
+)
+@pytest.mark.parametrize("name", ["a.json", "a.txt"])
+def test_an_object_without_a_list_that_is_looked_for_names_where_it_may_stand(
+    tmp_path: Path, name: str, content: str
+) -> None:
+    with pytest.raises(TextFileError) as caught:
+        read(tmp_path / name, content)
+    assert str(caught.value) == (
+        f"{tmp_path / name}: no list of products was found: "
+        "it may stand under products, items, data, results, nodes"
+    )
 
 
 def test_a_value_without_an_end_is_given_up_before_memory_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -400,15 +421,18 @@ def test_every_name_that_is_not_read_is_told_once(tmp_path: Path) -> None:
     with CatalogueFile(path) as source:
         list(source.rows())
         assert source.notes() == [
-            "Names that are not read: sku, name, category.id",
-            "Prices name the currency USD, which is not kept",
+            "Columns ignored: sku, name, category.id",
+            "Prices are in USD. Only the amounts were kept",
         ]
     path.write_text("title;colour;price\nLamp;red;5 EUR\nDesk;;7,50 €\nChair;;€7\n")
     with CatalogueFile(path.rename(tmp_path / "a.csv")) as source:
         list(source.rows())
         names, currencies = source.notes()
-    assert names == "Names that are not read: colour"
-    assert "different currencies, which are not kept: EUR (1), € (2)" in currencies
+    assert names == "Columns ignored: colour"
+    assert (
+        "Prices are in several currencies (EUR 1, € 2). Only the amounts were kept, nothing was converted"
+        in currencies
+    )
 
 
 @pytest.mark.parametrize(
@@ -464,7 +488,8 @@ def test_of_very_many_names_only_some_are_told(tmp_path: Path) -> None:
     ("content", "problem"),
     [
         ("Lamp,5\nDesk,6\n", "has no column title (or name) and price in its first line 'Lamp,5'"),
-        ("", "has no column title"),
+        ("", "a.csv is empty: give a header row"),
+        ("\n ,,\r\n", "a.csv is empty: give a header row"),
         ('title,price\nLamp,1\n"Desk,2\nChair,3\n', "cannot be read from line 3 on: unexpected end of data"),
         ('title,price\n"La"mp,1\n', "cannot be read from line 2 on: ',' expected after"),
     ],

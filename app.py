@@ -4,6 +4,11 @@ The server's main process only looks after the one that serves, so what is impor
 imported where it begins to.
 """
 
+from devkit.missing_packages import end_in_one_line
+
+if __name__ == "__main__":
+    end_in_one_line()  # before the imports that need packages
+
 import logging
 import sys
 from functools import partial

@@ -1,5 +1,10 @@
 """The program that takes requests for runs from RabbitMQ and has Airflow begin them; it keeps nothing of its own."""
 
+from devkit.missing_packages import end_in_one_line
+
+if __name__ == "__main__":
+    end_in_one_line()  # before the imports that need packages
+
 import asyncio
 import logging
 import sys

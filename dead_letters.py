@@ -1,5 +1,10 @@
 """The program that shows, tries again or removes the messages that no service could deal with."""
 
+from devkit.missing_packages import end_in_one_line
+
+if __name__ == "__main__":
+    end_in_one_line()  # before the imports that need packages
+
 import argparse
 import asyncio
 import json

@@ -112,14 +112,27 @@ exit /b 0
 
 :init-db
 rem Whether the load succeeds or not, the server runs afterwards.
-if not "%FIRST%"=="" goto init-db-file
+if "%FIRST%"=="" goto init-db-no-file
+if not "%FIRST:~0,1%"=="-" goto init-db-file
+:init-db-no-file
 call :make_way || exit /b 1
-%COMPOSE% run --rm --no-deps -T %SERVICE% python init_db.py || set "CODE=1"
+%COMPOSE% run --rm --no-deps -T %SERVICE% python init_db.py %REST% || set "CODE=1"
 goto init-db-start
 :init-db-file
 call :require_file || exit /b 1
+rem The arguments after the file, which may have spaces in its name.
+if defined PROFILE shift /3
+if defined PROFILE shift /3
+set "OPTIONS="
+:init-db-options
+if "%~3"=="" goto init-db-load
+set OPTIONS=%OPTIONS% %3
+shift /3
+goto init-db-options
+:init-db-load
+%COMPOSE% run --rm --no-deps -T --volume "%FILE%:/input/%NAME%:ro" %SERVICE% python init_db.py --check "/input/%NAME%" %OPTIONS% || exit /b 1
 call :make_way || exit /b 1
-%COMPOSE% run --rm --no-deps -T --volume "%FILE%:/input/%NAME%:ro" %SERVICE% python init_db.py "/input/%NAME%" || set "CODE=1"
+%COMPOSE% run --rm --no-deps -T --volume "%FILE%:/input/%NAME%:ro" %SERVICE% python init_db.py "/input/%NAME%" %OPTIONS% || set "CODE=1"
 :init-db-start
 call :start_services || exit /b 1
 call :wait_ready || exit /b 1
@@ -257,7 +270,7 @@ echo   build [ARGUMENT...]   build the server's image; arguments go to docker bu
 echo   clean [--yes]         remove containers, images and volumes of every kind, every product included
 echo   fresh [--yes]         clean, then up
 echo   shell                 open a shell in the running container
-echo   init-db [FILE]        load the sample catalogue or a JSON, JSONL or CSV file
+echo   init-db [FILE] ...    load the sample catalogue or a JSON, JSONL or CSV file; options go to init_db.py
 echo   logs                  last 50 lines of the log, then what follows
 echo   graphql [DOCUMENT]    send a document; without one, print the address of GraphiQL
 echo   key ...               make, list or remove keys: key add NAME --role ROLE, key list, key remove NAME

@@ -19,7 +19,7 @@ usage: docker.sh VERB [--profile PROFILE] [ARGUMENT...]
   clean [--yes]         remove containers, images and volumes of every kind, every product included
   fresh [--yes]         clean, then up
   shell                 open a shell in the running container
-  init-db [FILE]        load the sample catalogue or a JSON, JSONL or CSV file
+  init-db [FILE] ...    load the sample catalogue or a JSON, JSONL or CSV file; options go to init_db.py
   logs                  last 50 lines of the log, then what follows
   graphql [DOCUMENT]    send a document; without one, print the address of GraphiQL
   key ...               make, list or remove keys: key add NAME --role ROLE, key list, key remove NAME
@@ -235,15 +235,17 @@ case "$verb" in
         ;;
     init-db)
         # Whether the load succeeds or not, the server runs afterwards.
-        if [ "$#" -eq 0 ]; then
+        if [ "$#" -eq 0 ] || [ "${1#-}" != "$1" ]; then
             make_way
-            compose run --rm --no-deps -T "$service" python init_db.py || code=$?
+            compose run --rm --no-deps -T "$service" python init_db.py "$@" || code=$?
         else
             name=$(basename "$1")
             file=$(cd "$caller" && cd "$(dirname "$1")" && pwd)/$name
             require_file "$file"
+            shift
+            compose run --rm --no-deps -T --volume "$file:/input/$name:ro" "$service" python init_db.py --check "/input/$name" "$@"
             make_way
-            compose run --rm --no-deps -T --volume "$file:/input/$name:ro" "$service" python init_db.py "/input/$name" || code=$?
+            compose run --rm --no-deps -T --volume "$file:/input/$name:ro" "$service" python init_db.py "/input/$name" "$@" || code=$?
         fi
         start_services
         wait_ready

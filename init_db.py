@@ -1,5 +1,10 @@
 """Creates the schema and loads products: the sample catalogue into an empty one, or a file."""
 
+from devkit.missing_packages import end_in_one_line
+
+if __name__ == "__main__":
+    end_in_one_line()  # before the imports that need packages
+
 import argparse
 import contextlib
 import gc
@@ -21,6 +26,7 @@ from utf8 import use_utf8
 SAMPLE = Path(__file__).parent / "sample_catalogue.json"
 _BAR_WIDTH = 30
 _BAR_SECONDS = 0.1
+_ASK = "say which it is: --decimal point or --decimal comma"
 
 _DESCRIPTION = f"""\
 Creates the product database where it is missing, in DATA_DIR or where DATABASE_URL leads, then loads products. Safe to
@@ -33,8 +39,8 @@ and in objects of these names. The fields and the names they may have:
 
 {loading.NAMES}
 In CSV an empty cell is null, space around a text is taken away, a row of empty cells is skipped, and rating, image,
-images and category may hold JSON. A number such as 1,234 may be 1234 or 1.234: it is refused unless --decimal says
-which; so is 1.234 in a file with semicolons.
+images and category may hold JSON. A number such as 1,234 may be 1234 or 1.234, and so may 1.234 in a file with
+semicolons: the other numbers of the file show which, or --decimal says it. Else nothing of the file is loaded.
 
 A row that breaks a rule of the API is refused and reported; the others are loaded together, in one
 transaction: a load that fails or is interrupted leaves the catalogue as it was. Stop a server on DATA_DIR before;
@@ -69,6 +75,9 @@ def _parser() -> argparse.ArgumentParser:
         "--report", metavar="FILE", type=Path, help="write every refused row to this file as JSONL"
     )
     parser.add_argument(
+        "--check", action="store_true", help="only read FILE, and say why it cannot be loaded"
+    )
+    parser.add_argument(
         "--index-later",
         action="store_true",
         help="leave the search index to the server: searches are exact at once, fast when it is built",
@@ -78,9 +87,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _initialise(settings: Settings, options: argparse.Namespace) -> int:
     with contextlib.ExitStack() as stack:
-        report = stack.enter_context(_open_report(options.report, options.file)) if options.report else None
         decimal = DecimalSign(options.decimal) if options.decimal else None
-        source = stack.enter_context(CatalogueFile(options.file or SAMPLE, decimal))
+        source = stack.enter_context(CatalogueFile(options.file or SAMPLE, decimal, _ASK))
+        if options.check:
+            source.read_through()
+            return 0
+        report = stack.enter_context(_open_report(options.report, options.file)) if options.report else None
         loader = stack.enter_context(contextlib.closing(open_loader(settings)))
         if options.schema_only:
             print(f"The schema {_place(settings)} is up to date")
@@ -92,7 +104,7 @@ def _initialise(settings: Settings, options: argparse.Namespace) -> int:
         loaded = _load(loader, source, refused)
         for note in source.notes():
             print(f"note: {note}", file=sys.stderr)
-        _tell_refused(refused, options.report)
+        _tell_refused(refused, options.report, loaded)
         if loaded and not options.index_later:
             _build_search_index(loader)
         return 1 if refused.count and not loaded else 0
@@ -131,7 +143,7 @@ def _load(loader: CatalogueLoader, source: CatalogueFile, refused: RefusedRows) 
     return loaded
 
 
-def _tell_refused(refused: RefusedRows, report: Path | None) -> None:
+def _tell_refused(refused: RefusedRows, report: Path | None, loaded: int) -> None:
     if not refused.count:
         return
     for line in refused.shown:
@@ -141,6 +153,12 @@ def _tell_refused(refused: RefusedRows, report: Path | None) -> None:
     where = f"all are in {report}" if report else "--report FILE writes all to a file"
     were = "was" if refused.count == 1 else "were"
     print(f"{counted(refused.count, 'row')} {were} refused{more}: {where}", file=sys.stderr)
+    if loaded:
+        print(
+            "The accepted rows are in the catalogue. Load only the corrected rows: the whole file would add the others "
+            "again",
+            file=sys.stderr,
+        )
 
 
 def _build_search_index(loader: CatalogueLoader) -> None:

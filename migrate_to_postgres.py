@@ -1,5 +1,10 @@
 """Copies the embedded catalogue in DATA_DIR into the PostgreSQL in DATABASE_URL, and checks that all of it is there."""
 
+from devkit.missing_packages import end_in_one_line
+
+if __name__ == "__main__":
+    end_in_one_line()  # before the imports that need packages
+
 import argparse
 import sys
 import time

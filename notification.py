@@ -1,5 +1,10 @@
 """The program that takes the results of runs from RabbitMQ, records them, and calls who submitted the jobs."""
 
+from devkit.missing_packages import end_in_one_line
+
+if __name__ == "__main__":
+    end_in_one_line()  # before the imports that need packages
+
 import asyncio
 import logging
 import sys

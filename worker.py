@@ -1,5 +1,10 @@
 """The program of a process that runs tasks and serves no requests; any number of them work on one PostgreSQL."""
 
+from devkit.missing_packages import end_in_one_line
+
+if __name__ == "__main__":
+    end_in_one_line()  # before the imports that need packages
+
 import argparse
 import logging
 import sys

@@ -21,7 +21,7 @@ from request_context import Context
 from service import Service
 
 _KEY_MAX = 100
-_SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv")
+_SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".txt")
 
 
 def add_product_files(blueprint: Blueprint, service: Service, context: Callable[[], Context]) -> None:

@@ -13,6 +13,8 @@ from writes import Operation, Write, request_write
 REFUSED_SHOWN = 1_000
 REFUSED_MAX = 10_000  # of a file that has more, something is wrong as a whole
 
+_ASK = 'choose it in the field "Decimal sign"'
+
 
 @dataclass(slots=True)
 class Upload:
@@ -46,12 +48,14 @@ def take_in(
     """Accept a create for each good row of the file, some hundred in a commit.
 
     ``decimal`` is the decimal sign of numbers that alone cannot tell it. ``key`` makes it safe to send the same file
-    again, after whatever went wrong: no row is accepted twice. Raises TextFileError where nothing of the file can be
-    read; where it breaks off later, the upload says so.
+    again, after whatever went wrong: no row is accepted twice. Raises TextFileError where the file cannot be read to
+    its end, before anything is accepted; where the rows or the queue end it later, the upload says so.
     """
+    with CatalogueFile(path, decimal, _ASK) as looked_at:
+        looked_at.read_through()
     upload = Upload()
     try:
-        with CatalogueFile(path, decimal) as source:
+        with CatalogueFile(path, looked_at.decimal, _ASK) as source:
             try:
                 _accept_rows(upload, source, queue, key, by)
             finally:

@@ -19,11 +19,6 @@ def _yes(parser: ArgumentParser) -> None:
     parser.add_argument("--yes", action="store_true", help="do not ask before removing")
 
 
-def _file(parser: ArgumentParser) -> None:
-    parser.add_argument("file", nargs="?", metavar="FILE", help="a JSON, JSONL or CSV file of products")
-    parser.add_argument("--report", metavar="FILE", help="write every refused row to this file")
-
-
 def _no_workers(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--no-workers", action="store_true", help="leave tasks to `worker` (with DATABASE_URL)"
@@ -94,11 +89,10 @@ VERBS: dict[str, Verb | Passing] = {
     "clean": Verb(verbs.clean, "stop and remove data, environment and caches", "[--yes]", _yes),
     "fresh": Verb(verbs.fresh, "clean, then up", "[--yes]", _yes),
     "shell": Verb(verbs.shell, "Python prompt with settings, engine and schema at hand"),
-    "init-db": Verb(
+    "init-db": Passing(
         verbs.init_db,
-        "add the products of a JSON, JSONL or CSV file",
-        "[FILE] [--report FILE]",
-        _file,
+        "add the products of a JSON, JSONL or CSV file; --help has its columns and options",
+        "[FILE] [OPTION...]",
     ),
     "migrate-to-postgres": Verb(
         services.migrate_to_postgres,

@@ -13,8 +13,11 @@ from utf8 import use_utf8
 
 
 def load(place: Place, python: Path, arguments: Sequence[str] = ()) -> None:
-    """Create the schema and load the sample catalogue or the file in `arguments`; else raise CommandError."""
-    code = subprocess.call([python, "init_db.py", *arguments], cwd=ROOT, env=place.environment())
+    """Create the schema and load the sample catalogue or the file in `arguments`; else raise CommandError.
+
+    The arguments are those of init_db.py; its paths begin where the caller stands.
+    """
+    code = subprocess.call([python, ROOT / "init_db.py", *arguments], env=place.environment())
     if code != 0:
         raise CommandError(f"init_db.py ended with exit code {code}: see its lines above")
 

@@ -156,15 +156,12 @@ def shell(_: Namespace) -> int:
     return subprocess.call([python, "-i", "-m", "devkit.shell_names"], cwd=ROOT, env=place.environment())
 
 
-def init_db(options: Namespace) -> int:
-    """Create the schema and load the sample catalogue or a file; a background server is stopped meanwhile."""
+def init_db(arguments: list[str]) -> int:
+    """Run init_db.py with the arguments; a background server is stopped meanwhile if the file can be loaded."""
     place = place_from_environment()
-    arguments = [str(Path(options.file).resolve())] if options.file else []
-    if arguments and not Path(arguments[0]).is_file():
-        what = "is a folder" if Path(arguments[0]).is_dir() else "does not exist"
-        raise CommandError(f"{arguments[0]} {what}: name a JSON, JSONL or CSV file of products")
-    arguments += ["--report", str(Path(options.report).resolve())] if options.report else []
-    server = None if from_environment().database_url else background_server.running(place)
+    asks_help = bool({"-h", "--help"}.intersection(arguments))
+    on_folder = not asks_help and not from_environment().database_url
+    server = background_server.running(place) if on_folder else None
     if server and not server.in_background:
         raise CommandError(
             f"a server runs in the foreground (pid {server.pid}): stop it with Ctrl-C or `stop` first"
@@ -173,6 +170,7 @@ def init_db(options: Namespace) -> int:
     if server is None:
         serve.load(place, python, arguments)
         return 0
+    serve.load(place, python, ["--check", *arguments])
     place = background_server.place_of(server, place)
     _stop(place, server)
     try:

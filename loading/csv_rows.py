@@ -17,6 +17,8 @@ from processing.feed_fields import FeedReader, column_name
 
 _QUOTED = re.compile(r'"[^"]*"?')
 _FIRST_LINE = re.compile(r'((?:[^"\r\n]|"[^"]*")*)(\r\r\n|\r\n|\r|\n|$)')
+# Excel's first line, which is no row: it names the delimiter of those that follow.
+_NAMED_DELIMITER = re.compile(r"sep=([^\r\n\"])[ ,;\t]*(\r\r\n|\r\n|\r|\n)", re.IGNORECASE)
 _SEPARATORS = ",;\t"
 # The csv module takes a lone CR for the end of a row. It stands for one in our hands, and no UTF-8 file has it.
 _STRAY = {"\r": "\udc0d", "\n": "\udc0a"}
@@ -29,12 +31,16 @@ def csv_rows(path: Path, blocks: Iterator[str], reader: FeedReader) -> Iterator[
     open: what follows it cannot be told apart into rows.
     """
     start = next(blocks, "")
+    named = _NAMED_DELIMITER.match(start)
+    if named is not None:
+        start = start[named.end() :]
     strays = set[str]()
-    texts = _lines(path, chain((start,), blocks), _line_end(start), strays)
+    texts = _lines(path, chain((start,), blocks), _line_end(start, named), strays)
     skipped, header = _header_line(texts)
+    skipped += named is not None
     # A long cell is for the rules of a product to refuse, not for the reader.
     csv.field_size_limit(LONGEST_VALUE)
-    delimiter = _delimiter(header)
+    delimiter = named[1] if named else _delimiter(header)
     # Strict, so that an open quote is an error and does not swallow the rest of the file.
     rows = csv.reader(chain((header,), texts), delimiter=delimiter, strict=True)
     reader.has_semicolons = delimiter == ";"
@@ -60,6 +66,8 @@ class _Columns:
         self._names = [column_name(head) for head in heads]
         self._reader = reader
         self._value = _exported_value if tuple(heads) == EXPORTED else _value
+        if not header:
+            raise CatalogueFileError(f"{path} is empty: give a header row and a row for each product")
         if not _has_title_and_price(self._names):
             raise CatalogueFileError(
                 f"{path} has no column title (or name) and price in its first line {header.strip()[:200]!r}: "
@@ -84,8 +92,13 @@ class _Columns:
         return self._reader.fields({name: value(name, cell) for name, cell in given if name})
 
 
-def _line_end(start: str) -> str:
-    """What ends the lines of a file that begins like this: LF, alone or after CR, unless the header ends otherwise."""
+def _line_end(start: str, named: re.Match[str] | None) -> str:
+    """What ends the lines of a file that begins like this: LF, alone or after CR, unless the header ends otherwise.
+
+    ``named`` is the line before it that names a delimiter; it ends as the others do.
+    """
+    if named is not None:
+        return named[2] if named[2] in ("\r", "\r\r\n") else "\n"
     first = _FIRST_LINE.match(start.lstrip())
     if first is not None and first[2] in ("\r", "\r\r\n") and _is_header(first[1]):
         return first[2]

@@ -29,19 +29,22 @@ class JsonSyntaxError(Exception):
         self.reason, self.line, self.column = reason, line, column
 
 
+class NoListError(Exception):
+    """The JSON is an object without a list of products where one is looked for."""
+
+
 def elements(blocks: Iterator[str]) -> Iterator[tuple[int, Any]]:
     """Each element, with the line it starts on, of the array at the top; an UnreadableRow for one with a name twice.
 
     An object at the top must have one array under a name of LISTS, at once or in objects under such names: that
-    array is then the one that is read. ``blocks`` are the text in pieces of any length. Raises JsonSyntaxError at the
-    first place that is wrong; the elements before it have been given by then.
+    array is then the one that is read. ``blocks`` are the text in pieces of any length. Raises NoListError where there
+    is none, and JsonSyntaxError at the first place that is wrong; the elements before it have been given by then.
     """
     text = _JsonText(blocks)
     if text.peek() == "{":
         found = yield from _listed_elements(text)
         if not found:
-            names = ", ".join(f'"{name}"' for name in LISTS)
-            raise text.error(f"The object has no array under one of the names {names}")
+            raise NoListError(f"no list of products was found: it may stand under {', '.join(LISTS)}")
     else:
         yield from _array_elements(text)
     if text.peek():

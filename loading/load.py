@@ -30,7 +30,8 @@ class RefusedRows:
         """Note one more."""
         self.count += 1
         if len(self.shown) < SHOWN_REFUSALS:
-            place = f"line {row.line}" if row.element is None else f"element {row.element} (line {row.line})"
+            line = f"line {row.line}"
+            place = line if row.element is None else f"product {row.element + 1:,} ({line})"
             self.shown.append(f"{place}: {'; '.join(error.message for error in row.errors)}")
         if self._report is not None:
             place_fields = (

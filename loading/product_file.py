@@ -2,19 +2,20 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from enum import StrEnum
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from loading.csv_rows import csv_rows
-from loading.json_elements import LISTS, JsonSyntaxError, elements
+from loading.json_elements import LISTS, JsonSyntaxError, NoListError, elements
 from loading.jsonl_lines import jsonl_rows
 from loading.rows import CatalogueFileError, Row, UnreadableRow, no_object
 from loading.text_blocks import TextFile
-from processing.feed_fields import FeedReader
+from processing.feed_fields import KNOWN_NAMES, FeedReader
 from processing.feed_numbers import DecimalSign
 
 
@@ -32,13 +33,17 @@ class CatalogueFile:
     The format follows the content, and the extension where the content allows two: .csv and .tsv are CSV,
     a file that starts with ``[`` is a JSON array, one that starts with a whole object on its first line is
     JSONL (except ``{"products": [...]}`` and its like), any other one with ``{`` in front is an object with that
-    array. ``decimal`` is the decimal sign of numbers that alone cannot tell it.
+    array. ``decimal`` is the decimal sign of numbers that alone cannot tell it; without one the file is read
+    once more, at the first of them, for what its other numbers show. ``ask`` says how a user tells the sign.
     """
 
-    def __init__(self, path: Path, decimal: DecimalSign | None = None) -> None:
+    def __init__(
+        self, path: Path, decimal: DecimalSign | None = None, ask: str = "say which it is, point or comma"
+    ) -> None:
         """Open the file; raises TextFileError."""
         self.path = path
-        self._reader = FeedReader(decimal)
+        self._has_rows = False
+        self._reader = FeedReader(decimal, partial(_signs_shown, path), ask)
         self._source = TextFile(path)
         self._blocks = self._source.blocks()
         try:
@@ -75,17 +80,50 @@ class CatalogueFile:
         """Every row with the line it starts on and its fields as ``product.check_fields`` takes them.
 
         A row that is no product comes as an UnreadableRow. Raises TextFileError where the rest cannot be
-        told apart into rows: wrong encoding, a syntax error in a JSON array, an open quote in CSV.
+        told apart into rows: wrong encoding, a syntax error in a JSON array, an open quote in CSV; and where a number
+        is in doubt, because nothing in the file shows the decimal sign.
         """
+        for row in self._rows(self._reader):
+            self._has_rows = True
+            if self._reader.doubt:
+                raise CatalogueFileError(f"{self.path}, line {row[0]}: {self._reader.doubt}")
+            yield row
+
+    def _rows(self, reader: FeedReader) -> Iterator[Row]:
         if self.format is Format.JSON:
-            return _array_rows(self.path, self._blocks, self._reader)
+            return _array_rows(self.path, self._blocks, reader)
         if self.format is Format.CSV:
-            return csv_rows(self.path, self._blocks, self._reader)
-        return jsonl_rows(self.path, self._blocks, self._reader)
+            return csv_rows(self.path, self._blocks, reader)
+        return jsonl_rows(self.path, self._blocks, reader)
+
+    @property
+    def decimal(self) -> DecimalSign | None:
+        """The decimal sign that was told, or that was found since; None as long as none was needed."""
+        return self._reader.decimal
+
+    def read_through(self) -> None:
+        """Read every row; raises TextFileError where ``rows`` does. What can be read once only, as a pipe, is left."""
+        if self.path.is_file():
+            for _ in self.rows():
+                pass
 
     def notes(self) -> list[str]:
-        """What of the rows read so far was left out, a sentence for each kind."""
-        return self._reader.notes()
+        """What of the rows read so far was left out, a sentence for each kind; or that there are none."""
+        if self._has_rows:
+            return self._reader.notes()
+        below = "rows below the header" if self.format is Format.CSV else "products in the file"
+        return [f"There are no {below}", *self._reader.notes()]
+
+
+def _signs_shown(path: Path) -> Collection[DecimalSign]:
+    """The decimal signs that the numbers of a whole file show; none of one that can be read once only."""
+    if not path.is_file():
+        return ()
+    with CatalogueFile(path) as source:
+        reader = FeedReader()
+        for _ in source._rows(reader):
+            pass
+    return reader.shown
 
 
 def _array_rows(path: Path, blocks: Iterator[str], reader: FeedReader) -> Iterator[Row]:
@@ -95,6 +133,8 @@ def _array_rows(path: Path, blocks: Iterator[str], reader: FeedReader) -> Iterat
                 yield line, item
             else:
                 yield line, reader.fields(item) if isinstance(item, dict) else no_object(item)
+    except NoListError as error:
+        raise CatalogueFileError(f"{path}: {error}") from error
     except JsonSyntaxError as error:
         raise CatalogueFileError(
             f"{path} is not a JSON array of products: {error}: correct the file"
@@ -117,10 +157,14 @@ def _format_of(path: Path, text: str) -> Format:
 
 def _starts_with_product_line(text: str) -> bool:
     try:
-        first = json.loads(re.split("[\r\n]", text.lstrip(), maxsplit=1)[0])
+        line, *rest = re.split("[\r\n]", text.lstrip(), maxsplit=1)
+        first = json.loads(line)
     except (ValueError, RecursionError):
         return False
-    return isinstance(first, dict) and ("price" in first or not _has_list(first))
+    if not isinstance(first, dict) or _has_list(first):
+        return isinstance(first, dict) and "price" in first
+    # A whole file in one object that has no name of a product: its list may stand under a name that is none of ours.
+    return not KNOWN_NAMES.isdisjoint(first) or bool(rest and rest[0].strip())
 
 
 def _has_list(item: dict[str, Any]) -> bool:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 _BLOCK_BYTES = 256 * 1024
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_WORKBOOK_MARKS = (b"PK\x03\x04", bytes.fromhex("D0CF11E0"))  # .xlsx, .xls
+_IN_EXCEL = "in Excel choose Save As, CSV UTF-8"
 
 
 class TextFileError(Exception):
@@ -36,8 +38,10 @@ class TextFile:
         """The text in pieces that are never empty, without the byte order mark; raises TextFileError."""
         decoder = codecs.getincrementaldecoder("utf-8")()
         block = self._read().removeprefix(codecs.BOM_UTF8)
-        if block.startswith(_UTF16_MARKS):
-            raise TextFileError(f"{self.path} is UTF-16 (it starts with {block[:2]!r}): save it as UTF-8")
+        if block.startswith(_WORKBOOK_MARKS):
+            raise TextFileError(f"{self.path} is an Excel workbook: {_IN_EXCEL}")
+        if block.startswith(_UTF16_MARKS) or b"\0" in block[:2]:
+            raise TextFileError(f"{self.path} is UTF-16: save it as UTF-8; {_IN_EXCEL}")
         while True:
             waiting = len(decoder.getstate()[0])
             try:
@@ -67,5 +71,5 @@ class TextFile:
         line = self._line + error.object[: error.start].count(b"\n")
         return TextFileError(
             f"{self.path} is not UTF-8: byte 0x{error.object[error.start]:02X} at position {position:,} "
-            f"(line {line}): save the file as UTF-8"
+            f"(line {line}): save the file as UTF-8; {_IN_EXCEL}"
         )

@@ -1,7 +1,7 @@
 """Reads one product of a feed: brings its names and its ways to write a value into ours, and notes what is left out."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -12,9 +12,9 @@ NAMES = """\
   title         title, name
   price         price: a number, or a text such as "19.99", "1.234,50" or "15.00 USD"
   description   description
-  category      category: a text, or {"name": ...}
-  image         image, image_url, imageUrl, thumbnail, images: the first that is not empty, and of several pictures
-                the first; a picture is a URL or {"src": ...}
+  category      category, product_type: a text, or {"name": ...}
+  image         image, image_url, imageUrl, image_link, thumbnail, images (images[0] in CSV): the first that is not
+                empty, and of several pictures the first; a picture is a URL or {"src": ...}
   rating_rate   rating: a number or {"rate": ..., "count": ...}, rating_rate, ratingRate
   rating_count  rating: {"rate": ..., "count": ...}, rating_count, ratingCount
 Every other name is ignored and told, the id too: each product gets a new id. N/A and the like count as empty in a
@@ -23,10 +23,10 @@ picture and a rating."""
 NAMES_NOTED = 50
 _NAME_SHOWN = 60
 _CURRENCIES_NOTED = 20
-_IMAGE_NAMES = ("image", "image_url", "imageUrl", "thumbnail", "images")
+_IMAGE_NAMES = ("image", "image_url", "imageUrl", "image_link", "thumbnail", "images")
 _RATE_NAMES, _COUNT_NAMES = ("rating_rate", "ratingRate"), ("rating_count", "ratingCount")
 # Of each line the first name that has a value is read.
-_ALIASES = (("title", "name"), _IMAGE_NAMES, _RATE_NAMES, _COUNT_NAMES)
+_ALIASES = (("title", "name"), ("category", "product_type"), _IMAGE_NAMES, _RATE_NAMES, _COUNT_NAMES)
 _PLAIN_NAMES = frozenset(
     ("title", "price", "description", "category", "image", "rating_rate", "rating_count")
 )
@@ -40,23 +40,35 @@ _MISSING = frozenset(
 _NEXT_PICTURE = re.compile(r"[\s,;|]+(?=https?://)", re.IGNORECASE)
 _PLAIN_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]{1,2})?")
 _MOST_DIGITS = 18
+_ASK = 'give "decimal": "point" or "comma" beside the products'
 _PLAIN_COUNT = re.compile(rf"[0-9]{{1,{_MOST_DIGITS}}}")
 
 
 class FeedReader:
     """Reads the products of one feed, and remembers what it left out; for one thread.
 
-    ``decimal`` is the decimal sign where a number alone cannot tell it. ``ignored`` are the names that were not read,
-    each once; ``currencies`` counts the prices beside which one stood.
+    ``decimal`` is the decimal sign where a number alone cannot tell it. Without one ``whole`` is asked, once, for the
+    signs that the numbers of the whole feed show; ``ask`` says how a user tells the sign. ``shown`` are the signs that
+    the numbers showed so far, ``doubt`` says which number was in doubt all the same. ``ignored`` are the names that
+    were not read, each once; ``currencies`` counts the prices beside which one stood.
     """
 
-    def __init__(self, decimal: DecimalSign | None = None) -> None:
+    def __init__(
+        self,
+        decimal: DecimalSign | None = None,
+        whole: Callable[[], Collection[DecimalSign]] | None = None,
+        ask: str = _ASK,
+    ) -> None:
         self.has_semicolons = (
             False  # between its cells: then 1.234 may be a number with a point between thousands
         )
         self.ignored: dict[str, None] = {}
         self.currencies: dict[str, int] = {}
-        self._decimal = decimal
+        self.decimal = decimal
+        self.shown = set[DecimalSign]()
+        self.doubt: str | None = None
+        self._whole, self._ask = whole, ask
+        self._shown_in_whole: Collection[DecimalSign] = ()
 
     def fields(self, item: Mapping[str, Any]) -> dict[str, Any]:
         """The fields of one product, as ``product.check_fields`` takes them; every field is there.
@@ -67,6 +79,8 @@ class FeedReader:
             self._note_names(item)
         get = item.get
         title, category, price = get("title"), get("category"), get("price")
+        if category is None or category == "":
+            category = get("product_type", category)
         if type(category) is dict:
             self._note_parts("category", category)
             category = category.get("name")
@@ -93,14 +107,14 @@ class FeedReader:
         """What was left out, a sentence for each kind."""
         found = []
         if self.ignored:
-            found.append(f"Names that are not read: {', '.join(self.ignored)}")
+            found.append(f"Columns ignored: {', '.join(self.ignored)}")
         if len(self.currencies) == 1:
-            found.append(f"Prices name the currency {next(iter(self.currencies))}, which is not kept")
+            found.append(f"Prices are in {next(iter(self.currencies))}. Only the amounts were kept")
         elif self.currencies:
-            counts = ", ".join(f"{name} ({count:,})" for name, count in self.currencies.items())
+            counts = ", ".join(f"{name} {count:,}" for name, count in self.currencies.items())
             found.append(
-                f"Prices name different currencies, which are not kept: {counts}. The amounts are as they stand, "
-                "nothing is converted: give a file for each currency if they must not be mixed"
+                f"Prices are in several currencies ({counts}). Only the amounts were kept, nothing was converted: load "
+                "one file per currency"
             )
         return found
 
@@ -139,6 +153,8 @@ class FeedReader:
 
     def _price(self, text: str) -> Any:
         if _PLAIN_NUMBER.fullmatch(text):
+            if "." in text:
+                self.shown.add(DecimalSign.POINT)
             return text
         found = feed_number(text)
         if found is None:
@@ -165,17 +181,29 @@ class FeedReader:
     def _decided(self, field: str, text: str, found: FeedNumber) -> str | FieldError:
         """The number that a text means, or why nobody can tell."""
         if found.as_decimal is None or found.as_grouped is None:
+            if found.shows is not None:
+                self.shown.add(found.shows)
             return found.as_decimal or found.as_grouped or text
-        if self._decimal is not None:
-            return found.as_decimal if found.sign == self._decimal.mark else found.as_grouped
-        if found.sign == "." and not self.has_semicolons:
+        if self.decimal is None and self._whole is not None:
+            self._shown_in_whole, self._whole = self._whole(), None
+            self.decimal = only_sign(self._shown_in_whole)
+        if self.decimal is not None:
+            return found.as_decimal if found.sign == self.decimal.mark else found.as_grouped
+        if found.sign == "." and not self.has_semicolons and not self._shown_in_whole:
             return found.as_decimal
-        return FieldError(
+        error = FieldError(
             field,
             FieldProblem.WRONG_TYPE,
-            f"is {text[:40]!r}, which is {found.as_grouped} or {found.as_decimal}: say which decimal sign is used, "
-            "point or comma (decimal)",
+            f"is {text[:40]!r}, which is {found.as_grouped} or {found.as_decimal}, and the other numbers do not show "
+            f"the decimal sign: {self._ask}",
         )
+        self.doubt = self.doubt or str(error)
+        return error
+
+
+def only_sign(shown: Collection[DecimalSign]) -> DecimalSign | None:
+    """The decimal sign of a feed whose numbers show these; None where they show none, or both."""
+    return next(iter(shown)) if len(shown) == 1 else None
 
 
 def column_name(header: str) -> str | None:

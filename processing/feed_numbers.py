@@ -16,18 +16,25 @@ class DecimalSign(StrEnum):
         """The sign itself."""
         return "." if self is DecimalSign.POINT else ","
 
+    @property
+    def other(self) -> "DecimalSign":
+        """The other one, which is then between thousands."""
+        return DecimalSign.COMMA if self is DecimalSign.POINT else DecimalSign.POINT
+
 
 class FeedNumber(NamedTuple):
     """What a text can mean as a number, in plain digits with a point.
 
     ``as_decimal`` takes its only sign for the decimal one, ``as_grouped`` for one between thousands. Both are given
     for ``1,234``, where the text alone cannot tell; ``sign`` is that sign. ``currency`` is the one beside the number.
+    ``shows`` is the decimal sign that the text shows, as ``12,50`` and ``1.234.567`` do.
     """
 
     as_decimal: str | None
     as_grouped: str | None
     sign: str | None
     currency: str | None
+    shows: DecimalSign | None
 
     @property
     def is_ambiguous(self) -> bool:
@@ -48,6 +55,7 @@ _GROUPED = [
 ]
 # Lakh and crore: 12,34,567.00.
 _GROUPED.append(re.compile(r"([1-9][0-9]?(?:,[0-9]{2})+,[0-9]{3})(?:\.([0-9]+))?"))
+_SIGNS = {sign.mark: sign for sign in DecimalSign}
 
 
 def feed_number(text: str) -> FeedNumber | None:
@@ -66,7 +74,16 @@ def feed_number(text: str) -> FeedNumber | None:
         None if grouped is None else _plain(minus, re.sub("[., ]", "", grouped[1]), grouped[2]),
         None if decimal is None else decimal[2],
         _currency(parts["before"], parts["after"]),
+        None if decimal is not None and grouped is not None else _shown(digits, grouped),
     )
+
+
+def _shown(digits: str, grouped: re.Match[str] | None) -> DecimalSign | None:
+    """The decimal sign that the digits of a number show which can be read in one way only."""
+    between = next((mark for mark in _SIGNS if grouped is not None and mark in grouped[1]), None)
+    if between is not None:
+        return _SIGNS[between].other
+    return next((sign for mark, sign in _SIGNS.items() if mark in digits), None)
 
 
 def _plain(minus: str, whole: str, fraction: str | None) -> str:

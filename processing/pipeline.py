@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple, TypeVar
 
-from processing.feed_fields import FeedReader
+from processing.feed_fields import FeedReader, only_sign
 from processing.feed_numbers import DecimalSign
 from processing.words import category_name, keywords, slug, tidy, unique
 from product import FieldError, check_fields
@@ -60,6 +60,17 @@ def validate(items: Sequence[Mapping[str, Any]], first_index: int = 0, decimal: 
         else:
             products[index] = checked
     return Checked(products, refusals, decimal, list(reader.ignored), list(reader.currencies))
+
+
+def decimal_of(items: Sequence[Mapping[str, Any]], told: str | None) -> str | None:
+    """The decimal sign of a whole list, as ``validate`` takes it: the one that was told, or that its prices show."""
+    if told is not None:
+        return told
+    reader = FeedReader()
+    for item in items:
+        if type(item.get("price")) is str:
+            reader.fields(item)
+    return only_sign(reader.shown)
 
 
 def transform(products: Mapping[int, Stored]) -> Enriched:

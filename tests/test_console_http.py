@@ -105,8 +105,8 @@ def test_a_form_sent_again_with_other_values_gets_a_key_of_its_own(visitor: Cons
 def test_a_refused_row_of_a_json_array_is_found_by_its_place(visitor: ConsoleClient) -> None:
     rows = [{"title": "Desk", "price": 1}, {"title": "Chair"}, {"title": "Lamp", "price": 1}]
     answer = visitor.post("/products/upload", files={"file": ("rows.json", json.dumps(rows).encode())})
-    assert "element 1</span>" in answer.text
-    assert "element 2</span>" not in answer.text
+    assert 'product 2 <span class="faint">(line 1)</span>' in answer.text
+    assert "product 3 " not in answer.text
 
 
 def test_many_categories_make_no_heavy_page(server: ServerProcess, visitor: ConsoleClient) -> None:
@@ -267,17 +267,35 @@ def test_an_upload_tells_what_it_does_not_read_and_takes_the_decimal_sign(
 ) -> None:
     file = {"file": ("lamps.csv", b'title,price,sku\nLamp,"1,234 USD",7\n,,\n')}
     asked = visitor.post("/products/upload", files=file)
-    assert "0 accepted, 1 refused" in asked.text
-    assert "say which decimal sign is used" in asked.text
+    assert asked.status_code == 422
+    assert "lamps.csv, line 2: price is &#39;1,234 USD&#39;, which is 1234 or 1.234" in asked.text
+    assert "choose it in the field &#34;Decimal sign&#34;" in asked.text
     answer = visitor.post("/products/upload", {"decimal": "comma", "idempotency_key": "x"}, files=file)
     assert "0 accepted, 1 refused" in answer.text  # 1.234 has three decimals
     answer = visitor.post("/products/upload", {"decimal": "point", "idempotency_key": "y"}, files=file)
     assert "1 accepted, 0 refused" in answer.text
-    assert "Names that are not read: sku" in answer.text
-    assert "Prices name the currency USD" in answer.text
+    assert "the whole file would add" not in answer.text
+    assert "Columns ignored: sku" in answer.text
+    assert "Prices are in USD. Only the amounts were kept" in answer.text
     wrong = visitor.post("/products/upload", {"decimal": "dot"}, files=file)
     assert wrong.status_code == 422
     assert "choose point or comma" in wrong.text
+
+
+def test_a_file_in_doubt_accepts_nothing_and_one_with_refused_rows_says_what_to_send_next(
+    server: ServerProcess, visitor: ConsoleClient
+) -> None:
+    rows = b"title;price\n" + b"Lamp;5\n" * 600  # more than the rows of one commit
+    asked = visitor.post("/products/upload", files={"file": ("lamps.csv", rows + b"Desk;1,234\n")})
+    assert (asked.status_code, "line 602: price is" in asked.text) == (422, True)
+    broken = visitor.post("/products/upload", files={"file": ("lamps.csv", rows + b'"Desk;1\n')})
+    assert (broken.status_code, "look for an open quote" in broken.text) == (422, True)
+    assert server.query("{ writes { nodes { id } } }") == {"writes": {"nodes": []}}
+    shown = visitor.post(
+        "/products/upload", files={"file": ("a.csv", rows + b"Desk;1.234\nBed;1,5\nTub;x\n")}
+    )
+    assert "602 accepted, 1 refused" in shown.text
+    assert "Load only the corrected rows: the whole file would add the others again" in shown.text
 
 
 @pytest.mark.parametrize("cell", EVIL_CELLS)

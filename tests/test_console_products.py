@@ -137,8 +137,8 @@ def test_a_file_is_uploaded_with_its_refused_rows_told_and_given_out_again(
         expect(dialog(page)).to_contain_text("<b>feed.csv: 2 accepted, 2 refused.")
         expect(dialog(page).locator(ROWS)).to_have_text(
             [
-                "3title is required and cannot be null",
-                "4price is 'abc': give a number",
+                "line 3title is required and cannot be null",
+                "line 4price is 'abc': give a number",
             ]
         )
         dialog(page).locator("[data-receipt=APPLIED]").wait_for()

@@ -331,9 +331,46 @@ def test_a_file_is_loaded_while_the_server_is_stopped_and_it_is_started_again(
     assert loaded.stdout.index("Stopped after") < loaded.stdout.index("Started: ")
     asked = dev(here, "graphql", '{ allProducts(search: "Wool Blanket") { price } }')
     assert json.loads(asked.stdout)["data"]["allProducts"] == [{"price": 49.5}]
-    missing = dev(here, "init-db", "nothing.csv")
-    assert missing.stderr.startswith(f"dev.py init-db: {tmp_path / 'nothing.csv'} does not exist: name a ")
-    assert dev(here, "stop").returncode == 0
+    for name, told in (
+        ("nothing.csv", "init_db: nothing.csv cannot be opened: No such file"),
+        ("notes.csv", "init_db: notes.csv has no column title (or name) and price"),
+    ):
+        (tmp_path / "notes.csv").write_text("a,b\n1,2\n")
+        refused = dev(here, "init-db", name)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert refused.stderr.startswith(told)
+    assert "Stopped after" in dev(here, "stop").stdout
+
+
+def test_the_options_of_init_db_go_through_dev_py(here: Place, tmp_path: Path) -> None:
+    asked = dev(here, "init-db", "--help")
+    assert asked.returncode == 0
+    assert "ratingCount" in asked.stdout
+    assert "--decimal" in asked.stdout
+    (tmp_path / "feed.csv").write_text("title;price\nLamp;1.500\nDesk;x\n")
+    assert dev(here, "init-db", "feed.csv", "--decimal", "comma", "--report", "no.jsonl").returncode == 0
+    assert '"line": 3' in (tmp_path / "no.jsonl").read_text()
+
+
+@pytest.mark.parametrize(
+    ("program", "verb"),
+    [
+        ("app", "up"),
+        ("worker", "worker"),
+        ("consumer", "consumer"),
+        ("notification", "notification"),
+        ("dead_letters", "dead-letters"),
+        ("init_db", "init-db"),
+        ("migrate_to_postgres", "migrate-to-postgres"),
+    ],
+)
+def test_a_program_of_a_python_without_packages_names_the_verb_in_one_line(program: str, verb: str) -> None:
+    command = [sys.executable, "-S", str(ROOT / f"{program}.py"), "--help"]  # -S: no site-packages
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert answer.returncode == 1
+    [line] = answer.stderr.splitlines()
+    assert line.startswith(f"{program}: this Python ({sys.executable}) does not have the package ")
+    assert f"run `python3 dev.py {verb}`" in line
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")

@@ -53,7 +53,12 @@ def _plain_batch(line: str) -> str:
     line = line.replace("%COMPOSE%", "compose").replace("%IN_SERVER%", "in_server").removeprefix("call :")
     line = line.replace("docker.exe", "docker").replace("%SERVICE%", "SERVICE")
     line = re.sub(r' \|\| (exit /b 1|set "CODE=1")$', "", line)
-    return line.replace("%FILE%", "FILE").replace("%NAME%", "NAME").replace("%REST%", "REST")
+    return (
+        line.replace("%FILE%", "FILE")
+        .replace("%NAME%", "NAME")
+        .replace("%REST%", "REST")
+        .replace("%OPTIONS%", "REST")
+    )
 
 
 def test_both_scripts_run_the_same_commands_for_every_verb() -> None:

@@ -107,11 +107,27 @@ def test_the_older_docker_compose_is_used_where_the_plugin_is_missing(run: Run) 
 
 def test_a_file_is_loaded_between_stop_and_start(run: Run, tmp_path: Path) -> None:
     (tmp_path / "my feed.csv").touch()
-    answer, calls = run("init-db", "my feed.csv")
+    answer, calls = run("init-db", "my feed.csv", "--decimal", "comma")
     assert answer.returncode == 0, answer.stderr
     mount = f"--volume {tmp_path.resolve()}/my feed.csv:/input/my feed.csv:ro"
-    load = f"docker compose run --rm --no-deps -T {mount} app python init_db.py /input/my feed.csv"
-    assert calls == ["docker compose stop", load, "docker compose up --detach", READY]
+    program = f"docker compose run --rm --no-deps -T {mount} app python init_db.py"
+    check = f"{program} --check /input/my feed.csv --decimal comma"
+    load = f"{program} /input/my feed.csv --decimal comma"
+    assert calls == [check, "docker compose stop", load, "docker compose up --detach", READY]
+
+
+def test_a_file_that_cannot_be_loaded_stops_nothing(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "feed.csv").touch()
+    answer, calls = run("init-db", "feed.csv", FAILS="--check")
+    assert answer.returncode == 3
+    assert [call for call in calls if "init_db.py" not in call] == []
+
+
+def test_options_alone_go_to_the_program(run: Run) -> None:
+    assert (
+        "docker compose run --rm --no-deps -T app python init_db.py --schema-only"
+        in run("init-db", "--schema-only")[1]
+    )
 
 
 def test_a_load_that_fails_is_reported_and_the_server_started_again(run: Run) -> None:
@@ -217,8 +233,9 @@ def test_a_file_is_loaded_into_postgresql_while_it_serves(run: Run, tmp_path: Pa
     answer, calls = run("init-db", "--profile", "scale", "feed.csv", POSTGRES_PASSWORD="given")
     assert answer.returncode == 0, answer.stderr
     mount = f"--volume {tmp_path.resolve()}/feed.csv:/input/feed.csv:ro"
-    load = f"{SCALE} run --rm --no-deps -T {mount} api python init_db.py /input/feed.csv"
-    assert calls == [START_SCALE, load, START_SCALE, *READY_SCALE]
+    program = f"{SCALE} run --rm --no-deps -T {mount} api python init_db.py"
+    check, load = f"{program} --check /input/feed.csv", f"{program} /input/feed.csv"
+    assert calls == [check, START_SCALE, load, START_SCALE, *READY_SCALE]
 
 
 def test_a_key_of_the_profile_is_made_in_a_container_of_the_api(run: Run) -> None:

@@ -72,10 +72,44 @@ def test_a_price_that_may_be_two_is_refused_until_the_sign_is_told(
     text: str, semicolons: bool, point: int | str, comma: int | str
 ) -> None:
     told = price_of(text, semicolons=semicolons)
-    assert "say which decimal sign is used, point or comma" in str(told)
+    assert 'do not show the decimal sign: give "decimal": "point" or "comma" beside the' in str(told)
     for sign, wanted in ((POINT, point), (COMMA, comma)):
         found = price_of(text, sign, semicolons=semicolons)
         assert found == wanted or str(wanted) in str(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "shows"),
+    [
+        ("12.5", POINT),
+        ("12,50 €", COMMA),
+        ("0,500", COMMA),
+        ("1234.500", POINT),
+        ("1.234.567", COMMA),
+        ("1,234,567", POINT),
+        ("1.234,50", COMMA),
+        ("12,34,567", POINT),
+        ("1 234,5", COMMA),
+        ("1 234.567", POINT),
+        ("1 234", None),
+        ("12", None),
+        ("1,234", None),
+        ("1.234", None),
+    ],
+)
+def test_a_number_shows_the_decimal_sign_where_it_is_certain(text: str, shows: DecimalSign | None) -> None:
+    reader = FeedReader()
+    reader.fields({"price": text})
+    assert reader.shown == ({shows} if shows else set())
+
+
+@given(st.decimals(0, 10**9, places=2), st.sampled_from([".,", ",.", " ,", "'."]))
+def test_no_number_with_two_decimals_shows_the_wrong_sign(value: Decimal, signs: str) -> None:
+    text = f"{value:,.2f}".replace(",", "G").replace(".", signs[1]).replace("G", signs[0])
+    found = feed_number(text)
+    assert found is not None
+    assert found.shows is not None
+    assert found.shows.mark == signs[1]
 
 
 def test_a_point_is_the_decimal_sign_where_there_is_no_semicolon() -> None:

@@ -108,18 +108,22 @@ def test_what_is_not_read_is_told_once_and_a_decimal_sign_can_be_named(
     run: Run, database: Database, tmp_path: Path
 ) -> None:
     file = tmp_path / "a.csv"
-    file.write_text("title;price;sku\nLamp;1.500 EUR;1\nDesk;12,50 EUR;2\n;;\n", encoding="utf-8")
-    done = run(file)
-    assert "refused: line 2: price is '1.500 EUR', which is 1500 or 1.500" in done.stderr
+    file.write_text("title;price;sku\nLamp;1.500 EUR;1\nDesk;12 EUR;2\n;;\n", encoding="utf-8")
+    for options in ([], ["--check"]):
+        done = run(*options, file)
+        assert done.returncode == 1
+        assert f"init_db: {file}, line 2: price is '1.500 EUR', which is 1500 or 1.500, and" in done.stderr
+        assert "say which it is: --decimal point or --decimal comma" in done.stderr
+    assert run("--check", "--decimal", "comma", file).returncode == 0
+    assert count(database) == 0
     done = run("--decimal", "comma", file)
     assert done.stderr.splitlines() == [
-        "note: Names that are not read: sku",
-        "note: Prices name the currency EUR, which is not kept",
+        "note: Columns ignored: sku",
+        "note: Prices are in EUR. Only the amounts were kept",
     ]
     assert database.rows("SELECT title, price_minor FROM products ORDER BY id") == [
-        ("Desk", 1_250),
         ("Lamp", 150_000),
-        ("Desk", 1_250),
+        ("Desk", 1_200),
     ]
 
 
@@ -127,6 +131,7 @@ def test_one_product_is_told_as_one(run: Run, tmp_path: Path) -> None:
     done = run(write_lines(tmp_path / "a.jsonl", *lamps(1), {"title": "Desk"}))
     assert "Loaded 1 product from" in done.stdout
     assert "1 row was refused: " in done.stderr
+    assert "Load only the corrected rows: the whole file would add the others again" in done.stderr
 
 
 def test_a_second_run_loads_nothing(run: Run, database: Database) -> None:
@@ -198,8 +203,8 @@ def test_refused_rows_are_reported_and_the_others_loaded(
     assert done.returncode == 0
     lines = done.stderr.splitlines()
     assert lines[0] == "refused: line 3: title is empty: give a text of 1 to 300 characters"
-    assert len(lines) == 21
-    assert lines[-1] == f"25 rows were refused, 5 more than shown: all are in {tmp_path / 'report.jsonl'}"
+    assert len(lines) == 22
+    assert lines[-2] == f"25 rows were refused, 5 more than shown: all are in {tmp_path / 'report.jsonl'}"
     report = [json.loads(line) for line in (tmp_path / "report.jsonl").read_text().splitlines()]
     assert [row["line"] for row in report] == list(range(3, 28))
     assert [(error["field"], error["code"]) for error in report[-1]["errors"]] == [
@@ -214,8 +219,8 @@ def test_a_refused_element_is_named_by_index_and_line(run: Run, tmp_path: Path) 
     file.write_text('[{"title": "Lamp", "price": 1},\n{"title": "Desk"},\n[]]', encoding="utf-8")
     done = run(file)
     assert done.returncode == 0
-    assert "refused: element 1 (line 2): price is required" in done.stderr
-    assert "refused: element 2 (line 3): an array: give an object" in done.stderr
+    assert "refused: product 2 (line 2): price is required" in done.stderr
+    assert "refused: product 3 (line 3): an array: give an object" in done.stderr
 
 
 def test_a_file_of_which_every_row_is_refused_ends_with_1(
@@ -225,11 +230,20 @@ def test_a_file_of_which_every_row_is_refused_ends_with_1(
     assert count(database) == 0
 
 
-@pytest.mark.parametrize(("name", "content"), [("a.json", "[]"), ("a.jsonl", ""), ("a.csv", "title,price\n")])
-def test_a_file_without_products_is_nothing_to_do(run: Run, tmp_path: Path, name: str, content: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("a.json", "[]", "products in the file"),
+        ("a.jsonl", "", "products in the file"),
+        ("a.csv", "title,price\n", "rows below the header"),
+    ],
+)
+def test_a_file_without_products_is_nothing_to_do(
+    run: Run, tmp_path: Path, name: str, content: str, told: str
+) -> None:
     (tmp_path / name).write_text(content)
     done = run(tmp_path / name)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, f"note: There are no {told}\n")
 
 
 def test_a_missing_file_is_named_and_nothing_is_made(run: Run, database: Database, tmp_path: Path) -> None:
@@ -393,7 +407,15 @@ def test_a_terminal_gets_a_progress_bar_and_a_file_gets_none(
 def test_the_help_names_the_fields_of_feeds(run: Run) -> None:
     done = run("--help")
     assert done.returncode == 0
-    for name in ("thumbnail", "images[0]", "ratingCount", "rating_rate", "name"):
+    for name in (
+        "thumbnail",
+        "images[0]",
+        "ratingCount",
+        "rating_rate",
+        "name",
+        "image_link",
+        "product_type",
+    ):
         assert name in done.stdout
 
 

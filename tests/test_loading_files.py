@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loading import CatalogueFile, Format, Row, TextFileError, UnreadableRow
+from loading import CatalogueFile, DecimalSign, Format, Row, TextFileError, UnreadableRow
 from loading.checked_rows import check_row
 from loading.json_elements import JsonSyntaxError, elements
 
@@ -47,6 +47,7 @@ def fields(path: Path, content: str | bytes) -> list[dict[str, Any]]:
         ("a.txt", '{"title": "All lamps", "items": [{"title": "Lamp"}]}', Format.JSON),
         ("a.json", '{"title": "A set", "price": 3, "items": []}', Format.JSONL),
         ("a.json", '{"title": "Lamp"}\r{"title": "Desk"}', Format.JSONL),
+        ("a.json", '{"sku": 1}\n{"title": "Desk"}', Format.JSONL),
         ("a.jsonl", '[{"title": "Lamp"}]', Format.JSON),
         ("a.csv", "title,price\n[,1", Format.CSV),
         ("a.tsv", "title\tprice\nLamp\t1", Format.CSV),
@@ -68,6 +69,13 @@ def test_the_format_follows_content_and_extension(
         ({"thumbnail": "https://x.org/a"}, {"image": "https://x.org/a"}),
         ({"image": "", "images": ["https://x.org/a", "https://x.org/b"]}, {"image": "https://x.org/a"}),
         ({"image_url": "https://x.org/a"}, {"image": "https://x.org/a"}),
+        (
+            {"image_link": "https://x.org/a", "product_type": "Home > Lamps"},
+            {"image": "https://x.org/a", "category": "Home > Lamps"},
+        ),
+        ({"category": "Home", "product_type": "Lamps"}, {"category": "Home"}),
+        ({"category": "", "product_type": "Lamps"}, {"category": "Lamps"}),
+        ({"category": ""}, {"category": ""}),
         ({"image": "https://x.org/a", "thumbnail": "https://x.org/b"}, {"image": "https://x.org/a"}),
         ({"images": []}, {}),
         ({"image": {"src": "https://x.org/a", "alt": "A lamp"}}, {"image": "https://x.org/a"}),
@@ -191,7 +199,6 @@ def test_elements_are_the_same_however_the_text_is_cut(
         ('[{"title": "Lamp"}', "Expected ',' or ']', found the end of the file at line 1, column 19"),
         ('[{"title": "Lamp}]', "Unterminated string starting at at line 1, column 12"),
         ("[{}] []", "Text after the end of the JSON value at line 1, column 6"),
-        ('{\n"rows": []}', 'The object has no array under one of the names "products", "items", '),
         ('{"items": [], "data": [{}]}', 'The object has two lists, "items" and "data" at line 1, column 23'),
         ('{"products": [], "products": []}', 'The object has two lists, "products" and "products" at line 1'),
         ("[{},]", "Expecting value at line 1, column 5"),
@@ -203,6 +210,27 @@ def test_a_syntax_error_in_an_array_names_its_place(tmp_path: Path, content: str
         read(tmp_path / "a.json", content)
     assert problem in str(caught.value)
     assert "correct the file" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"catalog": {"products": [{"title": "Lamp"}]}}',
+        '{"catalog": [{"title": "Lamp", "price": 5}]}\n',
+        '{\n  "rows": []\n}',
+        "{}",
+    ],
+)
+@pytest.mark.parametrize("name", ["a.json", "a.txt"])
+def test_an_object_without_a_list_that_is_looked_for_names_where_it_may_stand(
+    tmp_path: Path, name: str, content: str
+) -> None:
+    with pytest.raises(TextFileError) as caught:
+        read(tmp_path / name, content)
+    assert str(caught.value) == (
+        f"{tmp_path / name}: no list of products was found: "
+        "it may stand under products, items, data, results, nodes"
+    )
 
 
 def test_a_value_without_an_end_is_given_up_before_memory_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,6 +293,36 @@ def test_csv_cells_may_hold_json(tmp_path: Path) -> None:
         {"title": "Desk", "price": "2", "rating_rate": 3.5, "image": "https://x.org/b"},
         {"title": "Chair", "price": "3", "rating_rate": "{broken"},
     ]
+
+
+def test_a_merchant_feed_separated_by_tabs_is_read(tmp_path: Path) -> None:
+    content = (
+        "id\ttitle\tdescription\tlink\timage_link\tprice\tproduct_type\n"
+        "7\tLamp\tWarm, bright\thttps://x.org/7\thttps://x.org/7.jpg\t15.00 USD\tHome > Lamps\n"
+    )
+    assert read(tmp_path / "feed.txt", content)[0] is Format.CSV
+    assert fields(tmp_path / "feed.txt", content) == [
+        {
+            "title": "Lamp",
+            "price": "15.00",
+            "description": "Warm, bright",
+            "category": "Home > Lamps",
+            "image": "https://x.org/7.jpg",
+        }
+    ]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\r\r\n"])
+@pytest.mark.parametrize("delimiter", [";", ",", "\t", "|"])
+@pytest.mark.parametrize("name", ["a.csv", "a.txt"])
+def test_the_line_in_which_excel_names_the_delimiter_is_no_row(
+    tmp_path: Path, end: str, delimiter: str, name: str
+) -> None:
+    lines = [f"sep={delimiter}", f"title{delimiter}price{delimiter}a,b;c", f"Lamp{delimiter}5{delimiter}x"]
+    lines[1] = lines[1].replace("a,b;c", '"a,b;c"')
+    content = end.join(lines) + end
+    assert fields(tmp_path / name, content) == [{"title": "Lamp", "price": "5"}]
+    assert [line for line, _ in read(tmp_path / name, content)[1]] == [3]
 
 
 def test_flat_csv_columns_of_nested_fields_are_known(tmp_path: Path) -> None:
@@ -363,15 +421,57 @@ def test_every_name_that_is_not_read_is_told_once(tmp_path: Path) -> None:
     with CatalogueFile(path) as source:
         list(source.rows())
         assert source.notes() == [
-            "Names that are not read: sku, name, category.id",
-            "Prices name the currency USD, which is not kept",
+            "Columns ignored: sku, name, category.id",
+            "Prices are in USD. Only the amounts were kept",
         ]
     path.write_text("title;colour;price\nLamp;red;5 EUR\nDesk;;7,50 €\nChair;;€7\n")
     with CatalogueFile(path.rename(tmp_path / "a.csv")) as source:
         list(source.rows())
         names, currencies = source.notes()
-    assert names == "Names that are not read: colour"
-    assert "different currencies, which are not kept: EUR (1), € (2)" in currencies
+    assert names == "Columns ignored: colour"
+    assert (
+        "Prices are in several currencies (EUR 1, € 2). Only the amounts were kept, nothing was converted"
+        in currencies
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "price"),
+    [
+        ("a.csv", "title;price\nLamp;1.500\nDesk;12,50\n", "1500"),
+        ("a.csv", "title;price\nLamp;1.500\nDesk;12.50\n", "1.500"),
+        ("a.csv", 'title,price\nLamp,"1,500"\nDesk,"1.234,00"\n', "1.500"),
+        ("a.csv", 'title,price\nLamp,1.500\nDesk,"12,50"\n', "1500"),
+        ("a.csv", "title;price;rating_count\nLamp;1.500;\nDesk;7;1.234.567\n", "1500"),
+        ("a.json", '[{"title": "Lamp", "price": "1,500"}, {"title": "Desk", "price": "12.5"}]', "1500"),
+        ("a.jsonl", '{"title": "Lamp", "price": "1,500"}\n{"title": "Desk", "price": "12,5"}', "1.500"),
+    ],
+)
+def test_the_other_numbers_of_a_file_show_its_decimal_sign(
+    tmp_path: Path, name: str, rows: str, price: str
+) -> None:
+    assert fields(tmp_path / name, rows)[0]["price"] == price
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "title;price\nDesk;7\nLamp;1.500\n",
+        'title,price\nDesk,7\nLamp,"1,500"\n',
+        "title;price\nDesk;12,50\nLamp;1.500\nChair;12.50\n",
+        'title,price\nDesk,"12,50"\nLamp,1.500\nChair,12.50\n',
+    ],
+)
+def test_a_file_that_does_not_show_its_decimal_sign_is_refused_whole(tmp_path: Path, rows: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(rows)
+    with CatalogueFile(path) as source, pytest.raises(TextFileError) as caught:
+        list(source.rows())
+    assert f"{path}, line 3: price is '1" in str(caught.value)
+    assert "which is 1500 or 1.500, and the other numbers do not show the decimal sign" in str(caught.value)
+    with CatalogueFile(path, DecimalSign.COMMA) as source:
+        prices = [row["price"] for _, row in source.rows() if isinstance(row, dict)]
+    assert prices[1] == ("1.500" if '"1,500"' in rows else "1500")
 
 
 def test_of_very_many_names_only_some_are_told(tmp_path: Path) -> None:
@@ -388,7 +488,8 @@ def test_of_very_many_names_only_some_are_told(tmp_path: Path) -> None:
     ("content", "problem"),
     [
         ("Lamp,5\nDesk,6\n", "has no column title (or name) and price in its first line 'Lamp,5'"),
-        ("", "has no column title"),
+        ("", "a.csv is empty: give a header row"),
+        ("\n ,,\r\n", "a.csv is empty: give a header row"),
         ('title,price\nLamp,1\n"Desk,2\nChair,3\n', "cannot be read from line 3 on: unexpected end of data"),
         ('title,price\n"La"mp,1\n', "cannot be read from line 2 on: ',' expected after"),
     ],
@@ -413,9 +514,19 @@ def test_a_wrong_encoding_is_named_with_byte_and_position(tmp_path: Path, before
     )
 
 
-def test_utf_16_is_recognised(tmp_path: Path) -> None:
-    with pytest.raises(TextFileError, match="is UTF-16"):
-        read(tmp_path / "a.csv", "title,price\n".encode("utf-16"))
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_is_recognised(tmp_path: Path, encoding: str) -> None:
+    with pytest.raises(TextFileError, match=r"a\.csv is UTF-16: save it as UTF-8; in Excel choose Save As"):
+        read(tmp_path / "a.csv", "title,price\n".encode(encoding))
+
+
+@pytest.mark.parametrize("start", ["504B030414000600", "D0CF11E0A1B11AE1"])
+@pytest.mark.parametrize("name", ["a.xlsx", "a.csv", "a"])
+def test_a_workbook_is_recognised_by_its_first_bytes(tmp_path: Path, start: str, name: str) -> None:
+    with pytest.raises(
+        TextFileError, match=f"{name} is an Excel workbook: in Excel choose Save As, CSV UTF-8"
+    ):
+        read(tmp_path / name, bytes.fromhex(start) + bytes(1_000))
 
 
 @pytest.mark.parametrize("name", ["missing.json", "."])

@@ -9,7 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from product_lists import LAMP, PAYLOADS
 
-from processing.pipeline import adds_up, parts, price_band, transform, validate, verdict, with_products
+from processing.pipeline import (
+    adds_up,
+    decimal_of,
+    parts,
+    price_band,
+    transform,
+    validate,
+    verdict,
+    with_products,
+)
 from processing.words import KEYWORDS_MAX, SLUG_MAX, category_name, keywords, slug, tidy, unique
 from product import check_price
 
@@ -156,3 +165,12 @@ def test_keywords_are_different_words_of_two_characters_or_more() -> None:
 @given(st.text())
 def test_a_tidy_text_stays_as_it_is_when_it_is_tidied_again(text: str) -> None:
     assert tidy(tidy(text)) == tidy(text)
+
+
+def test_the_decimal_sign_of_a_list_is_told_or_shown_by_its_prices() -> None:
+    lamp, desk = {"title": "Lamp", "price": "1,500"}, {"title": "Desk", "price": "12,50"}
+    assert decimal_of([lamp, desk], None) == "comma"
+    assert decimal_of([lamp, desk], "point") == "point"
+    assert decimal_of([lamp, desk, {"price": "12.50"}], None) is None
+    assert decimal_of([lamp, {"title": "Desk", "price": 12.5}], None) is None
+    assert validate([lamp, desk], decimal=decimal_of([lamp, desk], None)).products[0]["price_minor"] == 150

@@ -101,7 +101,7 @@ def test_a_program_run_by_hand_names_paths_as_they_are(tmp_path: Path, locale: d
 @pytest.mark.parametrize("entry", sorted(ENTRIES))
 def test_every_program_begins_with_utf8(entry: str) -> None:
     text = (ROOT / entry).read_text(encoding="utf-8")
-    _, _, begins = text.partition('if __name__ == "__main__":\n')
+    _, _, begins = text.rpartition('if __name__ == "__main__":\n')
     assert begins.startswith("    use_utf8()\n")
 
 

@@ -18,7 +18,16 @@ from structlog.contextvars import bind_contextvars
 
 from database.postgres.address import address_of
 from database.postgres.process_runs import TASK_ENDED, NoSuchRun, ProcessRuns
-from processing.pipeline import all_refused, described, parts, together, validate, verdict, with_products
+from processing.pipeline import (
+    all_refused,
+    decimal_of,
+    described,
+    parts,
+    together,
+    validate,
+    verdict,
+    with_products,
+)
 from settings import Settings, from_environment
 from stack.broker import RESULTS, Broker
 from stack.messages import COMPLETED, FAILED, Result, headers_of
@@ -85,7 +94,7 @@ def check_products() -> list[int]:
         if status not in _WAITED_FOR:
             runs.fail(job.run_id, TASK_ENDED, f"The task had ended as {status} before the run began")
             raise AirflowFailException(f"Nobody waits for this run: its task is {status}")
-        checked = validate(items, decimal=payload.get("decimal"))
+        checked = validate(items, decimal=decimal_of(items, payload.get("decimal")))
         if not checked.products:
             message = all_refused(checked.refusals)
             runs.fail(job.run_id, "NO_VALID_PRODUCT", message)

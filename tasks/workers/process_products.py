@@ -10,6 +10,7 @@ from processing.pipeline import (
     Json,
     adds_up,
     all_refused,
+    decimal_of,
     transform,
     validate,
     verdict,
@@ -92,7 +93,8 @@ def _transforming(payload: Json, report: Json, max_bytes: int) -> StageDone:
 
 
 def _checked(payload: Json) -> Checked:
-    checked = validate(payload["products"], decimal=payload.get("decimal"))
+    products = payload["products"]
+    checked = validate(products, decimal=decimal_of(products, payload.get("decimal")))
     if not checked.products:
         raise TaskFailed("NO_VALID_PRODUCT", all_refused(checked.refusals), final=True)
     return checked

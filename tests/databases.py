@@ -104,8 +104,8 @@ class OpenFiles(EmbeddedStores):
         self.engine = self._engine = open_reader(path, 8)
         try:
             self.products = Products(self.engine)
-            self.writer = CatalogueWriter(path)
             ledger, last_id = Ledger(self.engine), self.products.last_id()
+            self.writer = CatalogueWriter(path)
             self.writes = EmbeddedWrites(self.journal, ledger, self.writer, limits, last_id)
         except BaseException:
             self.engine.dispose()

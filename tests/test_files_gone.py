@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from product_calls import codes, create, health, stored_titles, wait_applied
+from product_calls import codes, create, health, stored_titles, wait_applied, wait_degraded
 from server_process import ServerProcess, wait_until
 
 MakeServer = Callable[..., ServerProcess]
 CREATE = 'mutation { createEntry(title: "E") { id } }'
+CREATE_SYNC = """mutation { createProductSync(title: "waits", price: 1) {
+  success product { id } write { status } } }"""
 WAYS = pytest.mark.parametrize("way", ["removed", "replaced"])
 
 pytestmark = [
@@ -103,6 +105,23 @@ def test_without_the_wal_of_its_journal_the_server_accepts_nothing_and_a_stop_sa
     assert create(server, "after")["success"]
     wait_applied(server)
     assert stored_titles(server) == ["before", "after"]
+
+
+def test_without_the_wal_of_its_product_database_writes_wait_in_the_journal_and_a_kill_loses_none(
+    make_server: MakeServer,
+) -> None:
+    server = make_server(WAIT_SECONDS="1").start()
+    assert create(server, "before")["success"]
+    wait_applied(server)
+    (server.data_dir / "products.db-wal").unlink()
+    waits = server.query(CREATE_SYNC)["createProductSync"]
+    assert waits["product"] is None
+    assert waits["write"]["status"] == "QUEUED"
+    assert "products.db-wal is gone" in wait_degraded(server)
+    server.kill()
+    server.start()
+    wait_applied(server)
+    assert stored_titles(server) == ["before", "waits"]
 
 
 def test_without_the_wal_of_its_task_database_the_server_takes_no_task_until_a_restart(

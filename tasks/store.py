@@ -10,6 +10,7 @@ from database.commits import Commits
 from database.driver import DriverConnection, encode_rows
 from database.ids import Ids
 from database.retention_clock import Look, RetentionClock
+from processing.counts import counted
 from tasks import statements as sql
 from tasks.action_log import ActionLog
 from tasks.actions import ActionKind
@@ -153,7 +154,7 @@ class TaskStore:
         changed = self._commits.run(lambda connection: self._give_back(connection, worker, held))
         self._tell(changed)
         if changed:
-            _log.info("the answer to a claim was lost: %d tasks are released", len(changed))
+            _log.info("the answer to a claim was lost: released %s", counted(len(changed), "task"))
         return len(changed) < _GIVEN_BACK_AT_ONCE
 
     def set_paused(self, task_type: str, *, paused: bool, by: str | None = None) -> None:

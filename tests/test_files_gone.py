@@ -89,19 +89,21 @@ def test_without_its_task_database_the_server_takes_no_task_until_it_is_back(
     assert _entries(server) == 2
 
 
-def test_without_the_wal_of_its_journal_the_server_accepts_nothing_and_a_stop_saves_what_it_held(
-    make_server: MakeServer,
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_without_the_wal_of_its_journal_the_server_accepts_nothing_and_keeps_what_it_held(
+    make_server: MakeServer, end: str
 ) -> None:
     server = make_server().start()
-    assert create(server, "before")["success"]
+    before = create(server, "before", key="one")["write"]["id"]
     wait_applied(server)
     (server.data_dir / "journal.db-wal").unlink()
     refused = create(server, "never")
     assert codes(refused) == ["JOURNAL_UNWRITABLE"]
     assert health(server)["journal"]["status"] == "degraded"
     assert "journal.db-wal is gone" in health(server)["journal"]["trouble"]
-    server.stop()
+    getattr(server, end)()
     server.start()
+    assert create(server, "before", key="one")["write"]["id"] == before
     assert create(server, "after")["success"]
     wait_applied(server)
     assert stored_titles(server) == ["before", "after"]
@@ -124,14 +126,15 @@ def test_without_the_wal_of_its_product_database_writes_wait_in_the_journal_and_
     assert stored_titles(server) == ["before", "waits"]
 
 
-def test_without_the_wal_of_its_task_database_the_server_takes_no_task_until_a_restart(
-    make_server: MakeServer,
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_without_the_wal_of_its_task_database_the_server_takes_no_task_and_keeps_those_it_has(
+    make_server: MakeServer, end: str
 ) -> None:
     server = make_server(STAGE_SECONDS="0").start()
     assert _entry_errors(server) == []
     (server.data_dir / "tasks.db-wal").unlink()
     assert _entry_errors(server) == ["DATABASE_UNAVAILABLE"]
-    server.stop()
+    getattr(server, end)()
     server.start()
     assert _entry_errors(server) == []
     assert _entries(server) == 2

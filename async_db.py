@@ -16,6 +16,7 @@ from background import BackgroundLoop
 from database.bus import Bus
 from database.errors import StoreError
 from database.write_store import KeyUse, Limits, SettledBatch, WriteStore
+from processing.counts import counted
 from settings import Settings
 from waiting import Waiters
 from writes import Write, WriteFilter, WriteRequest, WriteStatus
@@ -227,7 +228,7 @@ class WriteQueue:
             "Looking whether the journal can be written", self._look_at_journal()
         )
         if self._store.depth:
-            _log.info("replaying %d writes from the journal", self._store.depth)
+            _log.info("replaying %s from the journal", counted(self._store.depth, "write"))
 
     def share(self, bus: Bus) -> None:
         """Hear from the other processes on the same database; before the bus runs."""
@@ -251,7 +252,9 @@ class WriteQueue:
         self._stopping = True
         self._background.finish(self._finish())
         left = self._store.standing().depth
-        _log.info("drained" if not left else f"{left} writes wait in the journal for the next start")
+        _log.info(
+            "drained" if not left else f"left in the journal for the next start: {counted(left, 'write')}"
+        )
 
     async def _finish(self) -> None:
         self._wake.set()

@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import contextlib
 import logging
 import sys
 import threading
@@ -79,12 +80,14 @@ class BackgroundLoop:
 
         The future is cancelled where the loop has ended, as `trouble` says.
         """
-        if self.loop.is_closed():
+        loop = self.loop
+        try:
+            return asyncio.run_coroutine_threadsafe(coroutine, loop)
+        except RuntimeError:  # closed; asking before would leave a moment in which it can still end
             coroutine.close()
             never: concurrent.futures.Future[T] = concurrent.futures.Future()
             never.cancel()
             return never
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
 
     def keep(self, name: str, coroutine: Coroutine[Any, Any, None]) -> concurrent.futures.Future[None]:
         """Run a coroutine that goes on until the stop: when it ends before, `trouble` says so."""
@@ -98,8 +101,7 @@ class BackgroundLoop:
 
     def call(self, function: Callable[..., None], *arguments: Any) -> None:
         """Call a function on the loop soon, from any thread; nothing happens where the loop has ended."""
-        if not self.loop.is_closed():
-            self.loop.call_soon_threadsafe(function, *arguments)
+        _call_soon(self.loop, function, *arguments)
 
     def announce_stop(self) -> None:
         """What is kept may end from now on."""
@@ -129,7 +131,7 @@ class BackgroundLoop:
         if trouble is not None:
             _log.error("%s", trouble)
             return
-        loop.call_soon_threadsafe(loop.stop)
+        _call_soon(loop, loop.stop)
         thread.join()
 
     def _run(self, running: threading.Event) -> None:
@@ -148,6 +150,13 @@ class BackgroundLoop:
     def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
         self._beat_at = time.monotonic()
         loop.call_later(_BEAT_SECONDS, self._beat, loop)
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *arguments: Any) -> None:
+    with contextlib.suppress(
+        RuntimeError
+    ):  # closed, at any moment; what the function raises is not raised here
+        loop.call_soon_threadsafe(function, *arguments)
 
 
 def _end_of(job: Job) -> str:

@@ -101,6 +101,7 @@ keep_password() {
         *) password=$(od -An -v -N32 -tx1 /dev/urandom | tr -d ' \n') ;;
     esac
     (umask 077 && printf '\n%s=%s\n' "$1" "$password" >>.env)
+    sync # before a volume has the password: after a power cut both have it, or none
     echo "Made $1: it is in .env and belongs to the volumes, so keep it as long as those"
 }
 

@@ -1,10 +1,10 @@
 """Writes small files so that a power cut leaves the old content or the new one. Standard library only, for dev.py."""
 
+import contextlib
 import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 _OWNER_ONLY = 0o600
@@ -39,7 +39,7 @@ def create_file(path: Path, text: str) -> None:
             replace_file(path, text)
 
 
-@contextmanager
+@contextlib.contextmanager
 def lock_of(path: Path) -> Iterator[None]:
     """Hold the lock of a file, which is on ``<name>.lock`` and ends with its process.
 
@@ -60,13 +60,18 @@ def lock_of(path: Path) -> Iterator[None]:
 def make_folder(folder: Path) -> None:
     """Make the folder, and those above it that are missing; the names of all are on disk when this returns.
 
-    Raises OSError.
+    A folder that is there may have been made by a process that ended before its name was on disk. Raises OSError.
     """
+    parent = folder.absolute().parent
     if folder.is_dir():
+        with contextlib.suppress(
+            OSError
+        ):  # where this process may not read the parent, it has not made the folder
+            _sync_folder(parent)
         return
-    make_folder(folder.absolute().parent)
+    make_folder(parent)
     folder.mkdir(exist_ok=True)
-    _sync_folder(folder.absolute().parent)
+    _sync_folder(parent)
 
 
 if sys.platform == "win32":

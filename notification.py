@@ -15,6 +15,7 @@ from concurrent.futures import Future
 from database.errors import StoreError
 from database.postgres.address import address_of
 from database.postgres.process_runs import TASK_ENDED, ProcessRuns, RunOutcome
+from processing.counts import counted
 from programs import run_until_told
 from settings import Settings, SettingsError
 from stack.broker import RABBITMQ, RESULTS, Broker, Delivery, pauses
@@ -97,7 +98,7 @@ class Notification:
                 if read:
                     await self._record(read)
             except Exception:  # noqa: BLE001 - what is not acknowledged comes again with the next connection
-                _log.exception("%d results cannot be dealt with", len(batch))
+                _log.exception("cannot deal with %s", counted(len(batch), "result"))
 
     async def _read(self, delivery: Delivery) -> Result | None:
         try:
@@ -113,9 +114,9 @@ class Notification:
                 ended = await self._conclude([result for _, result in batch])
                 break
             except StoreError as error:
-                _log.warning("%d results wait: %s", len(batch), error)
+                _log.warning("%s waiting: %s", counted(len(batch), "result"), error)
             except Exception as error:  # noqa: BLE001 - the one place where its failures are met
-                _log.exception("%d results cannot be recorded", len(batch))
+                _log.exception("cannot record %s", counted(len(batch), "result"))
                 if len(batch) == 1:
                     await self._give_up(
                         batch[0][0], f"It cannot be recorded: {type(error).__name__}: {error}"

@@ -13,6 +13,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
+from logs import set_up_logs
 from settings import Settings
 
 _log = logging.getLogger("afterwrite.server")
@@ -92,6 +93,7 @@ def _serve_with_granian(settings: Settings) -> None:
 
     A task that ends its process would otherwise end the server too. Raises SystemExit when that does not help.
     """
+    set_up_logs(settings)
     _let_new_workers_be_stopped()
     failures = 0
     while True:
@@ -102,7 +104,7 @@ def _serve_with_granian(settings: Settings) -> None:
             failures = failures + 1 if time.monotonic() - started < _STEADY_SECONDS else 1
             if failures == _FAILURES_MAX:
                 raise
-            _log.error("the server's process died twice in a few seconds: starting anew in %d s", failures)
+            _report("the server's process died twice in a few seconds: starting anew in %d s", failures)
             time.sleep(failures)
         else:
             return
@@ -133,9 +135,16 @@ def _let_new_workers_be_stopped() -> None:
 def _granian(settings: Settings) -> Any:
     from granian.constants import HTTPModes, Interfaces
     from granian.http import HTTP1Settings
-    from granian.server import Server
+    from granian.server.mp import MPServer
 
-    return Server(
+    class ReportingServer(MPServer):  # Granian starts a new worker without a word in our log
+        def _respawn_workers(self, workers: list[int], *arguments: Any, **options: Any) -> Any:
+            for index in workers:
+                ended = self.wrks[index].inner
+                _report("the serving process %s: starting it again", _end_of(ended.pid, ended.exitcode))
+            return super()._respawn_workers(workers, *arguments, **options)
+
+    return ReportingServer(
         "app:wsgi",
         factory=True,
         address=settings.host,
@@ -154,6 +163,20 @@ def _granian(settings: Settings) -> Any:
         workers_kill_timeout=settings.longest_stop_seconds + 10,
         log_enabled=False,
     )
+
+
+def _report(message: str, *arguments: object) -> None:
+    """Log an error of the main process, and close the log file: the process that serves rotates it."""
+    _log.error(message, *arguments)
+    for handler in logging.getLogger().handlers:
+        handler.close()
+
+
+def _end_of(pid: int, exit_code: int | None) -> str:
+    if exit_code is None:
+        return f"{pid} is replaced"
+    how = f"by signal {-exit_code}" if exit_code < 0 else f"with exit code {exit_code}"
+    return f"{pid} ended {how}"
 
 
 def _granian_worker(*arguments: Any, **options: Any) -> None:

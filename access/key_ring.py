@@ -77,7 +77,7 @@ class KeyRing:
         except SettingsError as error:
             if self._trouble != str(error):
                 self._trouble = str(error)
-                _log.error("the %d keys known before go on counting: %s", len(self._keys), error)
+                _log.error("the keys known before (%d) go on counting: %s", len(self._keys), error)
             return False
         self._trouble = ""
         if not self.had_keys and keys:

@@ -8,6 +8,8 @@ from typing import Any
 from flask import url_for
 from markupsafe import Markup
 
+from processing.counts import counted
+
 _NOTHING = "\N{EN DASH}"
 _CUT = "\n… cut off here: the API has all of it"
 _SHOWN_CHARACTERS = 20_000
@@ -131,7 +133,7 @@ def doing(said: Mapping[str, Any]) -> str:
         few = len(types) <= _FEW_TYPES
         parts.append(f"waits for {', '.join(types)}" if few else f"waits for tasks of {len(types)} types")
     elif (requests := said.get("requests")) is not None:
-        parts.append(f"begins {requests} runs" if requests else "waits for requests")
+        parts.append(f"begins {counted(requests, 'run')}" if requests else "waits for requests")
     return ", ".join(parts) or _NOTHING
 
 

@@ -1,17 +1,24 @@
 """Puts names at hand for ``dev.py shell``, which runs ``python -i -m devkit.shell_names``."""
 
+import os
 import sys
 from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import text
 
+from database.errors import StoreError
 from database.stores import open_for_reading
 from schema import build_schema
 from settings import from_environment
 
 settings = from_environment()
-products, engine = open_for_reading(settings)
+try:
+    products, engine = open_for_reading(settings)
+except StoreError as error:
+    sys.stderr.write(f"dev.py shell: {error}\n")
+    sys.stderr.flush()
+    os._exit(1)  # after anything else `python -i` would open its prompt
 schema = build_schema()
 # Nothing waits here, and nothing is written: the server that owns the journal does that.
 _context = SimpleNamespace(products=products, shown=lambda product: product)

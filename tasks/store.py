@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from database.commits import Commits
 from database.driver import DriverConnection, encode_rows
 from database.ids import Ids
-from database.retention_clock import RetentionClock
+from database.retention_clock import Look, RetentionClock
+from processing.counts import counted
 from tasks import statements as sql
 from tasks.action_log import ActionLog
 from tasks.actions import ActionKind
@@ -153,7 +154,7 @@ class TaskStore:
         changed = self._commits.run(lambda connection: self._give_back(connection, worker, held))
         self._tell(changed)
         if changed:
-            _log.info("the answer to a claim was lost: %d tasks are released", len(changed))
+            _log.info("the answer to a claim was lost: released %s", counted(len(changed), "task"))
         return len(changed) < _GIVEN_BACK_AT_ONCE
 
     def set_paused(self, task_type: str, *, paused: bool, by: str | None = None) -> None:
@@ -189,8 +190,8 @@ class TaskStore:
 
         Returns how many.
         """
-        pruned, time_us = self._commits.run(lambda connection: self._prune_old(connection, kept_us, most))
-        self._retention.learn(time_us)
+        pruned, look = self._commits.run(lambda connection: self._prune_old(connection, kept_us, most))
+        self._retention.learn(look)
         if pruned:
             self.count_change()
         return pruned
@@ -319,13 +320,13 @@ class TaskStore:
             self._log.note(connection, ActionKind.PRUNE, by, connection.now_us)
         return pruned
 
-    def _prune_old(self, connection: DriverConnection, kept_us: int, most: int) -> tuple[int, int]:
+    def _prune_old(self, connection: DriverConnection, kept_us: int, most: int) -> tuple[int, Look]:
         key = self._retention.key
         known = [row[0] for row in sql.KEPT.rows(connection, {"name": key})]
         [(oldest_us,)] = sql.OLDEST_END.rows(connection)
-        time_us = self._retention.time_us(known[0] if known else None, connection.now_us, oldest_us)
-        sql.KEEP.send(connection, {"name": key, "value": str(time_us)})
-        return self._log.prune(connection, time_us - kept_us, most), time_us
+        look = self._retention.look(known[0] if known else None, connection.now_us, oldest_us)
+        sql.KEEP.send(connection, {"name": key, "value": look.kept})
+        return self._log.prune(connection, look.time_us - kept_us, most), look
 
     def _expire(
         self,

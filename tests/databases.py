@@ -1,6 +1,7 @@
 """Gives a test its database: the files of a folder, or a database of PostgreSQL. The test need not know which."""
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
@@ -104,8 +105,8 @@ class OpenFiles(EmbeddedStores):
         self.engine = self._engine = open_reader(path, 8)
         try:
             self.products = Products(self.engine)
-            self.writer = CatalogueWriter(path)
             ledger, last_id = Ledger(self.engine), self.products.last_id()
+            self.writer = CatalogueWriter(path)
             self.writes = EmbeddedWrites(self.journal, ledger, self.writer, limits, last_id)
         except BaseException:
             self.engine.dispose()
@@ -147,6 +148,8 @@ class EmbeddedDatabase:
         with closing(sqlite3.connect(self.folder / "journal.db")) as connection, connection:
             passed = first_id_of(seconds * 1_000_000) - first_id_of(0)
             connection.execute("UPDATE idempotency_keys SET first_write_id = first_write_id - ?", (passed,))
+            seen = retention_clock_that_knew_old_ones()
+            connection.execute("UPDATE meta SET value = ? WHERE name = 'retention_clock_of_keys'", (seen,))
 
     def rows(self, statement: str, *values: object) -> list[Any]:
         """Run it on products and tasks together."""
@@ -218,6 +221,11 @@ class EmbeddedDatabase:
         """Ask for the plan."""
         plan = str(self.rows(f"EXPLAIN QUERY PLAN {statement}"))
         return "INDEX" in plan and "TEMP B-TREE" not in plan
+
+
+def retention_clock_that_knew_old_ones() -> str:
+    """What the database keeps of a clock of retention after a look at records that were old already."""
+    return f"{time.time_ns() // 1_000} 0"
 
 
 def make_task_database(path: Path) -> None:

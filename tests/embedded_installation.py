@@ -86,7 +86,8 @@ class Installation:
     def _opened(self) -> Iterator[EmbeddedWrites]:
         with closing(open_with_tasks(self.settings)) as journal:
             engine = open_reader(self.settings.products_path, 2)
-            writer, last_id = CatalogueWriter(self.settings.products_path), Products(engine).last_id()
+            last_id = Products(engine).last_id()
+            writer = CatalogueWriter(self.settings.products_path)
             try:
                 yield EmbeddedWrites(journal, Ledger(engine), writer, LIMITS.of_store, last_id)
             finally:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from databases import LIMITS, OpenTasks
+from databases import LIMITS, OpenTasks, retention_clock_that_knew_old_ones
 
 from database.postgres.drain import LOCK
 from database.postgres.stores import PostgresStores
@@ -50,6 +50,8 @@ class PostgresDatabase:
     def age_keys(self, seconds: int) -> None:
         """Move the time of their use back."""
         self.rows("UPDATE idempotency_keys SET used_at_us = used_at_us - ?", seconds * 1_000_000)
+        seen = retention_clock_that_knew_old_ones()
+        self.rows("UPDATE meta SET value = ? WHERE name = 'retention_clock_of_keys'", seen)
 
     def rows(self, statement: str, *values: object) -> list[Any]:
         """Run it in the schema of the program."""

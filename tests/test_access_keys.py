@@ -135,7 +135,7 @@ def test_a_file_that_cannot_be_used_any_more_keeps_the_keys_and_is_logged_once(
     assert ring.find("aw_x") is not None
     assert ring.find("aw_y") is not None
     [record] = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert "the 2 keys known before go on counting" in record.getMessage()
+    assert "the keys known before (2) go on counting" in record.getMessage()
     add_key(tmp_path / "new", Key("eve", Role.READ, HASH))
     (tmp_path / "new").replace(path)
     clock.now += 1

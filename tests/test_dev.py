@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from database.sqlite.moved import mark_moved
 from devkit import background_server, place, services
 from devkit.command_line import VERBS
 from devkit.errors import CommandError
@@ -413,6 +414,17 @@ def test_the_shell_has_settings_engine_and_schema_at_hand(here: Place) -> None:
         "query('{ product(productId: 1) { id } }'))\n",
     )
     assert f"{here.port} True 1 {{'product': {{'id': '1'}}}}" in answer.stdout, answer.stderr
+
+
+def test_the_shell_of_a_folder_that_was_moved_ends_with_one_line(here: Place) -> None:
+    assert dev(here, "init-db").returncode == 0
+    mark_moved(here.data_dir / "products.db", "postgresql://db.example/afterwrite")
+    answer = dev(here, "shell", typed="print('a prompt')\n")
+    assert answer.returncode == 1
+    assert "a prompt" not in answer.stdout
+    told = f"dev.py shell: The data in {here.data_dir} was moved to postgresql://db.example/afterwrite: "
+    assert answer.stderr.startswith(told)
+    assert answer.stderr.count("\n") == 1, answer.stderr
 
 
 def test_build_compiles_every_source(here: Place) -> None:

@@ -189,6 +189,17 @@ def test_the_password_of_the_profile_is_made_once_and_kept(run: Run, tmp_path: P
     assert re.search(r"=(.*)\n$", kept.read_text())[1] not in said[0]  # type: ignore[index]
 
 
+def test_the_password_is_on_disk_before_a_volume_has_it(run: Run, tmp_path: Path) -> None:
+    calls, sync = tmp_path / "calls", tmp_path / "bin" / "sync"
+    sync.write_text(f'#!/bin/sh\nsed "s/=.*//" .env >>{calls}\n')
+    sync.chmod(0o755)
+    assert run("start", "--profile", "scale", POSTGRES_PASSWORD="")[1][:3] == [
+        "",
+        "POSTGRES_PASSWORD",
+        START_SCALE,
+    ]
+
+
 def test_nobody_else_reads_the_password(run: Run, tmp_path: Path) -> None:
     run("start", "--profile", "scale", POSTGRES_PASSWORD="")
     assert stat.S_IMODE((tmp_path / "project" / ".env").stat().st_mode) == 0o600

@@ -125,6 +125,13 @@ def test_the_record_of_a_running_server_is_on_disk(tmp_path: Path) -> None:
     _assert_folders_durable(trace, folder)
 
 
+def test_the_name_of_a_folder_that_is_there_already_is_on_disk_too(tmp_path: Path) -> None:
+    folder, trace = tmp_path / "new" / "data", tmp_path / "trace"
+    folder.mkdir(parents=True)  # as a process leaves it that ends right after it
+    _run("-c", _RECORD, str(folder), before=_tracing(trace))
+    assert re.search(rf"fsync\(\d+<{re.escape(str(folder.parent))}>\) += 0", trace.read_text())
+
+
 def _assert_folders_durable(trace: Path, folder: Path) -> None:
     """Both the folder and the one above it were made, and each name went to the disk after that."""
     text = trace.read_text()

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from product_calls import codes, create, health, stored_titles, wait_applied
+from product_calls import codes, create, health, stored_titles, wait_applied, wait_degraded
 from server_process import ServerProcess, wait_until
 
 MakeServer = Callable[..., ServerProcess]
 CREATE = 'mutation { createEntry(title: "E") { id } }'
+CREATE_SYNC = """mutation { createProductSync(title: "waits", price: 1) {
+  success product { id } write { status } } }"""
 WAYS = pytest.mark.parametrize("way", ["removed", "replaced"])
 
 pytestmark = [
@@ -87,32 +89,52 @@ def test_without_its_task_database_the_server_takes_no_task_until_it_is_back(
     assert _entries(server) == 2
 
 
-def test_without_the_wal_of_its_journal_the_server_accepts_nothing_and_a_stop_saves_what_it_held(
-    make_server: MakeServer,
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_without_the_wal_of_its_journal_the_server_accepts_nothing_and_keeps_what_it_held(
+    make_server: MakeServer, end: str
 ) -> None:
     server = make_server().start()
-    assert create(server, "before")["success"]
+    before = create(server, "before", key="one")["write"]["id"]
     wait_applied(server)
     (server.data_dir / "journal.db-wal").unlink()
     refused = create(server, "never")
     assert codes(refused) == ["JOURNAL_UNWRITABLE"]
     assert health(server)["journal"]["status"] == "degraded"
     assert "journal.db-wal is gone" in health(server)["journal"]["trouble"]
-    server.stop()
+    getattr(server, end)()
     server.start()
+    assert create(server, "before", key="one")["write"]["id"] == before
     assert create(server, "after")["success"]
     wait_applied(server)
     assert stored_titles(server) == ["before", "after"]
 
 
-def test_without_the_wal_of_its_task_database_the_server_takes_no_task_until_a_restart(
+def test_without_the_wal_of_its_product_database_writes_wait_in_the_journal_and_a_kill_loses_none(
     make_server: MakeServer,
+) -> None:
+    server = make_server(WAIT_SECONDS="1").start()
+    assert create(server, "before")["success"]
+    wait_applied(server)
+    (server.data_dir / "products.db-wal").unlink()
+    waits = server.query(CREATE_SYNC)["createProductSync"]
+    assert waits["product"] is None
+    assert waits["write"]["status"] == "QUEUED"
+    assert "products.db-wal is gone" in wait_degraded(server)
+    server.kill()
+    server.start()
+    wait_applied(server)
+    assert stored_titles(server) == ["before", "waits"]
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_without_the_wal_of_its_task_database_the_server_takes_no_task_and_keeps_those_it_has(
+    make_server: MakeServer, end: str
 ) -> None:
     server = make_server(STAGE_SECONDS="0").start()
     assert _entry_errors(server) == []
     (server.data_dir / "tasks.db-wal").unlink()
     assert _entry_errors(server) == ["DATABASE_UNAVAILABLE"]
-    server.stop()
+    getattr(server, end)()
     server.start()
     assert _entry_errors(server) == []
     assert _entries(server) == 2

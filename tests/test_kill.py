@@ -59,6 +59,9 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost(make_server: MakeServer
         os.kill(worker, signal.SIGKILL)
     wait_until(lambda: server.worker() not in (0, worker))
     wait_until(server.ready)
+    if kind == "granian":  # gunicorn says so on standard error
+        told = f"ERROR afterwrite.server: the serving process {worker} ended by signal 9: starting it again\n"
+        assert server.log.count(told) == 1
     with load(server, shop, 300):
         assert server.stop() == 0
     assert check_promises(server, shop) >= 600

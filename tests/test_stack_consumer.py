@@ -157,7 +157,7 @@ def test_a_consumer_that_is_told_of_the_database_is_listed_until_it_ends(parts: 
     parts.airflow.refuses = 503
     parts.publish(REQUESTS, request_of("job-1"))
     wait_until(lambda: listed()[0]["doing"] == {"requests": 1})
-    assert b"begins 1 runs" in server.get("/")[1]
+    assert b"begins 1 run<" in server.get("/")[1]
     parts.airflow.refuses = 0
     wait_until(lambda: listed()[0]["doing"] == {"requests": 0})
     assert consumer.stop() == 0

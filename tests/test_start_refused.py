@@ -63,7 +63,7 @@ def test_a_missing_product_database_stops_the_start_and_putting_it_back_applies_
     said = _refusal(server)
     assert str(products) in said
     assert "is missing" in said
-    assert "10 writes wait" in said
+    assert "(10 writes waiting there)" in said
     assert not products.exists()
     (server.data_dir / "elsewhere").rename(products)
     _assert_all_is_applied(server)
@@ -81,7 +81,7 @@ def test_a_damaged_product_database_stops_the_start_and_a_backup_lets_all_be_app
     assert _files(server.data_dir) == before
     assert str(products) in said
     assert "put back a backup" in said
-    assert "10 accepted writes are safe" in said
+    assert "What was accepted is safe in journal.db (10 writes)" in said
     products.write_bytes(backup)
     _assert_all_is_applied(server)
 

@@ -72,7 +72,7 @@ def test_a_stop_with_a_locked_database_leaves_the_writes_to_the_next_start(
         assert waiting_titles(server) == ["waits"]
         assert stored_titles(server) == []
     assert 1 <= took < 15
-    assert "1 writes wait in the journal for the next start" in server.log
+    assert "left in the journal for the next start: 1 write" in server.log
     server.start()
     wait_applied(server)
     assert stored_titles(server) == ["waits"]
@@ -137,7 +137,7 @@ def test_an_open_stream_ends_at_a_stop_and_holds_up_nothing(make_server: MakeSer
         stream = client.connection.getresponse()
         assert server.stop() == 0
         assert b"SHUTTING_DOWN" in stream.read()
-    assert "1 writes wait in the journal for the next start" in server.log
+    assert "left in the journal for the next start: 1 write" in server.log
 
 
 def test_the_waits_of_one_request_do_not_add_up(make_server: MakeServer) -> None:

@@ -96,10 +96,10 @@ class Machine:
         self.clock = RetentionClock("tasks", lambda: self.seconds)
 
     def look(self, real_us: int, oldest_us: int | None = None) -> int:
-        time_us = self.clock.time_us(self.kept, real_us, oldest_us)
-        self.kept = str(time_us)
-        self.clock.learn(time_us)
-        return time_us
+        look = self.clock.look(self.kept, real_us, oldest_us)
+        self.kept = look.kept
+        self.clock.learn(look)
+        return look.time_us
 
 
 def test_while_the_clock_is_right_the_time_of_retention_is_the_real_one() -> None:
@@ -107,7 +107,7 @@ def test_while_the_clock_is_right_the_time_of_retention_is_the_real_one() -> Non
     for minute in range(100):
         machine.seconds = minute * 60
         real_us = NOW_US + minute * 60_000_000
-        assert machine.look(real_us, NOW_US - DAY_US if minute else None) == real_us
+        assert machine.look(real_us, NOW_US if minute else None) == real_us
 
 
 def test_the_first_look_leaves_the_oldest_record_all_of_its_time_and_then_catches_up() -> None:
@@ -132,8 +132,9 @@ def test_processes_that_share_a_database_do_not_make_it_faster_together() -> Non
     for minute in range(61):
         for machine, next_one in ((one, other), (other, one)):
             machine.seconds = minute * 60
-            next_one.kept = str(machine.look(NOW_US + (10 * YEAR_US if minute else 0), NOW_US))
-    assert int(one.kept or 0) == NOW_US + 10 * 3_600_000_000
+            time_us = machine.look(NOW_US + (10 * YEAR_US if minute else 0), NOW_US)
+            next_one.kept = machine.kept
+    assert time_us == NOW_US + 10 * 3_600_000_000
 
 
 def test_after_a_clock_that_was_set_back_what_ended_then_is_kept_for_a_tenth_of_its_time() -> None:
@@ -146,3 +147,27 @@ def test_after_a_clock_that_was_set_back_what_ended_then_is_kept_for_a_tenth_of_
     assert machine.look(NOW_US, past_us) == past_us + 10 * 3_600_000_000
     # What ended then is gone: the others have right times, and nothing lies between.
     assert machine.look(NOW_US, NOW_US - DAY_US) == NOW_US - DAY_US
+
+
+@pytest.mark.parametrize("oldest_us", [None, NOW_US - DAY_US])
+def test_a_clock_that_is_years_back_between_two_looks_only_deletes_nothing_at_once(
+    oldest_us: int | None,
+) -> None:
+    machine, other = Machine(), Machine()
+    machine.look(NOW_US, oldest_us)
+    machine.seconds = other.seconds = 60
+    past_us, real_us = NOW_US - 10 * YEAR_US, NOW_US + 60_000_000
+    assert machine.look(real_us, past_us) == past_us
+    other.kept = machine.kept
+    assert other.look(real_us, past_us) == past_us
+    machine.seconds += 60
+    assert machine.look(real_us + 60_000_000, past_us) == past_us + 600_000_000
+
+
+def test_a_clock_that_jumps_ahead_between_two_looks_only_deletes_nothing_at_once() -> None:
+    machine = Machine()
+    ahead_us = NOW_US + 10 * YEAR_US
+    assert machine.look(ahead_us) == ahead_us  # there is nothing that could be too old
+    machine.seconds += 60
+    # Meanwhile the clock was right, a record was made, and the clock has jumped ahead once more.
+    assert machine.look(ahead_us, NOW_US) == NOW_US

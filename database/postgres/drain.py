@@ -21,7 +21,7 @@ from database.errors import StoreUnavailable, TransactionConflict
 from database.postgres.connect import explained, is_alive
 from database.postgres.meta import KEEP, KEPT
 from database.postgres.pipelined import SETTINGS
-from database.retention_clock import RetentionClock
+from database.retention_clock import Look, RetentionClock
 from database.settling import StoreAway, refused, work_out
 from database.write_store import SettledBatch
 from product import Product
@@ -145,20 +145,20 @@ class Drain:
         if not self.is_mine or self._now_us < self._housekeeping_due_us:
             return
         async with self._connected() as connection, connection.transaction():
-            time_us = await self._retention_time(connection)
-            before_us = time_us - int(keys_kept_seconds * 1_000_000)
+            look = await self._look_at_retention_clock(connection)
+            before_us = look.time_us - int(keys_kept_seconds * 1_000_000)
             cursor = await connection.execute(_PRUNE_KEYS, (before_us, _KEYS_PRUNED_AT_ONCE))
-        self._retention.learn(time_us)
+        self._retention.learn(look)
         if cursor.rowcount < _KEYS_PRUNED_AT_ONCE:
             self._housekeeping_due_us = self._now_us + _HOUSEKEEPING_US
 
-    async def _retention_time(self, connection: Connection) -> int:
+    async def _look_at_retention_clock(self, connection: Connection) -> Look:
         """What time it is by the clock of retention, which is kept in the database."""
         [oldest_us, now_us] = await _one(await connection.execute(_OLDEST_KEY))
         kept = await (await connection.execute(KEPT, (self._retention.key,))).fetchone()
-        time_us = self._retention.time_us(kept[0] if kept else None, now_us, oldest_us)
-        await connection.execute(KEEP, (self._retention.key, str(time_us)))
-        return time_us
+        look = self._retention.look(kept[0] if kept else None, now_us, oldest_us)
+        await connection.execute(KEEP, (self._retention.key, look.kept))
+        return look
 
     async def rest(self) -> float:
         """For how many seconds the drain may rest; 0: a write came meanwhile. Then a write wakes who drains."""

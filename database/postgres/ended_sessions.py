@@ -3,7 +3,7 @@
 from sqlalchemy import Connection, Engine, text
 
 from database.postgres.meta import KEEP, KEPT
-from database.retention_clock import RetentionClock
+from database.retention_clock import Look, RetentionClock
 
 _NOW = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 _ADD = text(
@@ -26,10 +26,10 @@ class EndedSessionTable:
     def add(self, session_id: str, kept_seconds: int) -> None:
         """Let every process know of an end, and forget those that are older than ``kept_seconds``."""
         with self._engine.connect() as connection:
-            time_us = self._retention_time(connection)
-            connection.execute(_FORGET, {"before_us": time_us - kept_seconds * 1_000_000})
+            look = self._look_at_retention_clock(connection)
+            connection.execute(_FORGET, {"before_us": look.time_us - kept_seconds * 1_000_000})
             connection.execute(_ADD, {"id": session_id})
-        self._retention.learn(time_us)
+        self._retention.learn(look)
 
     def take_new(self) -> list[str]:
         """Those that were not seen yet, and some that were."""
@@ -38,11 +38,11 @@ class EndedSessionTable:
         self._seen_us = max([self._seen_us, *(row[1] for row in rows)])
         return [row[0] for row in rows]
 
-    def _retention_time(self, connection: Connection) -> int:
+    def _look_at_retention_clock(self, connection: Connection) -> Look:
         """What time it is by the clock of retention, which is kept in the database."""
         key = self._retention.key
         oldest_us, now_us = connection.execute(_OLDEST).one()
         kept = connection.exec_driver_sql(KEPT, (key,)).scalar()
-        time_us = self._retention.time_us(kept, now_us, oldest_us)
-        connection.exec_driver_sql(KEEP, (key, str(time_us)))
-        return time_us
+        look = self._retention.look(kept, now_us, oldest_us)
+        connection.exec_driver_sql(KEEP, (key, look.kept))
+        return look

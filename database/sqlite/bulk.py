@@ -53,6 +53,7 @@ class EmbeddedLoader:
         from database.sqlite.writer import CatalogueWriter
 
         async def follow() -> int:
+            self.holds_products()  # from now on its connection keeps the WAL open
             writer, indexed = CatalogueWriter(self._path), 0
             try:
                 while more := await writer.index_some(_INDEX_ROWS):

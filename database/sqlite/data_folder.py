@@ -10,6 +10,7 @@ from database.sqlite.journal import Journal
 from database.sqlite.migrations import can_be_database, catalogue_name, is_missing, migrate_products
 from database.sqlite.moved import require_not_moved
 from durable_file import make_folder
+from processing.counts import counted
 
 
 def open_data_folder(
@@ -41,7 +42,7 @@ def _prepare_products(journal: Journal, path: Path, *, moved: bool) -> str:
     if known is not None and is_missing(path):
         raise StoreError(
             f"The product database {path} is missing or empty, and the journal beside it belongs to it "
-            f"({journal.backlog().writes} writes wait there): put the file back, or move {journal.path.name} away "
+            f"({_waiting(journal)} waiting there): put the file back, or move {journal.path.name} away "
             "too to start with an empty catalogue"
         )
     if not can_be_database(path):
@@ -69,14 +70,14 @@ def _check_not_older(journal: Journal, path: Path, connection: sqlite3.Connectio
         raise StoreError(
             f"The product database {path} is older than the journal beside it: its last write is {settled}, and "
             f"writes up to {forgotten} were applied. Put the newer file back, or move {journal.path.name} away to go "
-            f"on from the older one without those and the {journal.backlog().writes} that wait"
+            f"on from the older one without those and without what waits ({_waiting(journal)})"
         )
 
 
 def _cannot_be_opened(journal: Journal, path: Path, reason: str) -> StoreError:
     return StoreError(
         f"The product database {path} cannot be opened: {reason}. "
-        f"{journal.backlog().writes} accepted writes are safe in {journal.path.name} and are applied "
+        f"What was accepted is safe in {journal.path.name} ({_waiting(journal)}) and is applied "
         f"after the next start: check the rights and the free space, or put back a backup of the file, without "
         f"the {path.name}-wal and {path.name}-shm that lie beside this one"
     )
@@ -88,5 +89,9 @@ def _check_belongs(journal: Journal, path: Path, name: str) -> None:
         raise StoreError(
             f"The journal {journal.path} belongs to another catalogue ({bound}) than {path} ({name}): put "
             f"the right files together, or move {journal.path.name} away to give up its "
-            f"{journal.backlog().writes} waiting writes"
+            f"{counted(journal.backlog().writes, 'waiting write')}"
         )
+
+
+def _waiting(journal: Journal) -> str:
+    return counted(journal.backlog().writes, "write")

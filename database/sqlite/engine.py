@@ -12,7 +12,7 @@ from sqlalchemy.engine import ExceptionContext
 
 from database.driver import DriverConnection
 from database.errors import StoreError, StoreUnavailable
-from database.sqlite.opened_file import OpenedFile
+from database.sqlite.opened_file import OpenedFile, save_committed
 
 _CACHE_KIB = 1024  # of each of THREADS connections; the operating system caches the file for all of them
 _BUSY_SECONDS = 2
@@ -70,7 +70,15 @@ def open_writer(file: OpenedFile, sync: str = "full") -> DriverConnection:
         )
     except sqlite3.Error as error:
         raise explain(error) from error
-    connection = DriverConnection(raw, sqlite.dialect(), _begin, explain, lambda: True, check)
+
+    def check_or_save() -> None:
+        try:
+            check()
+        except StoreUnavailable:
+            save_committed(raw)
+            raise
+
+    connection = DriverConnection(raw, sqlite.dialect(), _begin, explain, lambda: True, check_or_save)
     try:
         connection.execute(lambda cursor: cursor.execute(f"PRAGMA synchronous = {sync}"))
     except StoreUnavailable:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from database.errors import StoreError
 from database.sqlite.migrations import can_be_database, migrate_journal
-from database.sqlite.opened_file import OpenedFile, wal_of
+from database.sqlite.opened_file import OpenedFile, save_committed, wal_of
 from database.write_store import KeyUse
 from writes import ROW_OVERHEAD_BYTES, Write, WriteFilter
 
@@ -246,6 +246,9 @@ class Journal:
                 self._connection.execute("COMMIT")
             except sqlite3.Error as error:
                 raise JournalUnwritable(_unwritable(self.path, error)) from error
+            except StoreError:
+                save_committed(self._connection)
+                raise
             finally:
                 self._roll_back()  # whatever went wrong, the next request finds no open transaction
 

@@ -1,6 +1,8 @@
 """Tells whether a database is still the file that was opened under its name."""
 
+import contextlib
 import os
+import sqlite3
 from pathlib import Path
 
 from database.errors import StoreError
@@ -31,6 +33,16 @@ class OpenedFile:
 def wal_of(path: Path) -> Path:
     """The write-ahead log of a database."""
     return path.with_name(f"{path.name}-wal")
+
+
+def save_committed(connection: sqlite3.Connection) -> None:
+    """Roll back, and move into the database what its WAL holds: no later connection would find one that is gone.
+
+    It is as complete as SQLite, which still has the WAL open, can make it.
+    """
+    with contextlib.suppress(sqlite3.Error):  # that the WAL is gone is the error to report
+        connection.rollback()
+        connection.execute("PRAGMA wal_checkpoint")
 
 
 def _identity(path: str) -> tuple[int, int]:

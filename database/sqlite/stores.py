@@ -31,7 +31,8 @@ class EmbeddedStores:
         self.products = Products(self._engine)
         self.tasks = open_task_file(settings.tasks_path, settings.journal_sync, settings.threads + 4)
         try:
-            writer, last_id = CatalogueWriter(settings.products_path), self.products.last_id()
+            last_id = self.products.last_id()  # from now on its connection keeps the WAL open
+            writer = CatalogueWriter(settings.products_path)
             self.writes = EmbeddedWrites(self._journal, Ledger(self._engine), writer, limits, last_id)
         except BaseException:
             self.close()

@@ -14,6 +14,7 @@ from database.sqlite.journal import Journal
 from database.sqlite.migrations import can_be_database, is_missing, migrate_tasks
 from database.sqlite.opened_file import OpenedFile, wal_of
 from database.task_database import TaskDatabase
+from processing.counts import counted
 from settings import Settings
 
 
@@ -55,7 +56,8 @@ def prepare_task_database(journal: Journal, path: Path) -> None:
     if known is not None and is_missing(path):
         raise StoreError(
             f"The task database {path} is missing or empty, and its tasks with it: put the file back, or move "
-            f"{journal.path.name} away too ({journal.backlog().writes} writes wait there) to go on without them"
+            f"{journal.path.name} away too ({counted(journal.backlog().writes, 'write')} waiting there) to go on "
+            "without them"
         )
     if not can_be_database(path):
         raise _cannot_be_opened(path, "it is not a database")

@@ -13,7 +13,7 @@ import aiosqlite
 from database.errors import StoreError
 from database.settling import StoreAway, refused, work_out
 from database.sqlite import search_index
-from database.sqlite.opened_file import OpenedFile
+from database.sqlite.opened_file import OpenedFile, wal_of
 from database.write_store import SettledBatch
 from product import Product
 from writes import Write, WriteStatus
@@ -51,13 +51,17 @@ def _away(path: Path, reason: str) -> str:
 
 
 class CatalogueWriter:
-    """The one connection that writes the product database; to be used by one coroutine at a time."""
+    """The one connection that writes the product database; to be used by one coroutine at a time.
+
+    Another connection must be open, and have read, for as long as this one is used: it keeps SQLite from deleting the
+    WAL, so that a WAL that is gone was taken away.
+    """
 
     def __init__(self, path: Path) -> None:
-        """Raises StoreError where there is no such file."""
+        """Raises StoreError where there is no such file, or no WAL beside it."""
         self.path = path
         self._connection: aiosqlite.Connection | None = None
-        self._file = OpenedFile(path)
+        self._file = OpenedFile(path, wal_of(path))
         self._settled_through = _UNKNOWN  # no write above it is in the ledger
 
     async def settle(self, batch: Sequence[Write]) -> SettledBatch:
@@ -108,7 +112,15 @@ class CatalogueWriter:
         """Close the connection, which rolls back: after an error its state is not worth knowing."""
         self._settled_through = _UNKNOWN
         with contextlib.suppress(sqlite3.Error):  # the error that led here is the one to report
+            if self._connection is not None and self.trouble():
+                await self._save_committed(self._connection)
             await self.close()
+
+    @staticmethod
+    async def _save_committed(connection: aiosqlite.Connection) -> None:
+        """Move into the database what a WAL holds that no later connection will find; SQLite still has it open."""
+        await connection.rollback()
+        await connection.execute("PRAGMA wal_checkpoint")
 
     async def _open(self) -> aiosqlite.Connection:
         if self._connection is None:

@@ -227,10 +227,10 @@ class EmbeddedWrites:
         """Drop some idempotency keys that are too old; returns how many."""
         clock, oldest = self._retention, self._journal.oldest_key()
         oldest_us = None if oldest is None else microseconds_of(oldest)
-        time_us = clock.time_us(self._journal.remembered(clock.key), time.time_ns() // 1000, oldest_us)
-        before = first_id_of(max(0, time_us - int(self._limits.idempotency_seconds * 1_000_000)))
-        pruned = self._journal.prune_keys(before, _KEYS_PRUNED_AT_ONCE, (clock.key, str(time_us)))
-        clock.learn(time_us)
+        look = clock.look(self._journal.remembered(clock.key), time.time_ns() // 1000, oldest_us)
+        before = first_id_of(max(0, look.time_us - int(self._limits.idempotency_seconds * 1_000_000)))
+        pruned = self._journal.prune_keys(before, _KEYS_PRUNED_AT_ONCE, (clock.key, look.kept))
+        clock.learn(look)
         return pruned
 
     async def rest(self) -> float | None:

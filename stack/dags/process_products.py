@@ -18,6 +18,7 @@ from structlog.contextvars import bind_contextvars
 
 from database.postgres.address import address_of
 from database.postgres.process_runs import TASK_ENDED, NoSuchRun, ProcessRuns
+from processing.counts import counted
 from processing.pipeline import (
     all_refused,
     decimal_of,
@@ -115,7 +116,7 @@ def describe_part(first_index: int) -> None:
         products = validate(runs.part(job.run_id, first_index), first_index, decimal).products
         descriptions = [described(index, product) for index, product in products.items()]
         runs.describe_part(job.run_id, first_index, descriptions)
-        _log.info("%d products from %d on are described", len(descriptions), first_index)
+        _log.info("described %s from %d on", counted(len(descriptions), "product"), first_index)
 
 
 @task(task_id="store")
@@ -128,7 +129,7 @@ def store_products() -> None:
         report = with_products(runs.verdict(job.run_id), enriched, settings.task_payload_max_bytes)
         report |= {"completedAt": datetime.now(UTC).isoformat()}
         runs.end(job.run_id, report, enriched.products)
-        _log.info("%d products are stored", len(enriched.products))
+        _log.info("stored %s", counted(len(enriched.products), "product"))
 
 
 # Publishes for as long as RabbitMQ is away: about a day.

@@ -155,7 +155,10 @@ class Settings:
         "on", "`off` turns introspection, suggestions and GraphiQL off", choices=("on", "off")
     )
     body_seconds: int = _setting(
-        30, "seconds in which each 64 KiB of a request body must come, and of an answer be taken", least=1, most=3600
+        30,
+        "seconds in which each 64 KiB of a request body must come, and of an answer be taken",
+        least=1,
+        most=3600,
     )
     max_body_bytes: int = _setting(4 << 20, "bytes of a request body", least=1)
     upload_max_bytes: int = _setting(

@@ -39,6 +39,7 @@ class ServerProcess:
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment = environment
         self.process: subprocess.Popen[str] | None = None
+        self._errors = data_dir.with_name(f".{data_dir.name}.errors")  # what it says of a start that fails
         self._database: Database | None = None
 
     @classmethod
@@ -64,16 +65,23 @@ class ServerProcess:
     def launch(self, *before: str, **options: Any) -> subprocess.Popen[str]:
         """Start the process, ``before`` put in front of its command line, and return at once."""
         environment = os.environ | {"DATA_DIR": str(self.data_dir), "PORT": str(self.port)} | self.environment
+        keeps = options.pop("keep_errors", False)
+        self._errors.parent.mkdir(parents=True, exist_ok=True)
+        stderr = (
+            subprocess.PIPE if keeps else os.open(self._errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        )
         self.process = subprocess.Popen(
             [*before, sys.executable, str(ROOT / self.program[0]), *self.program[1:]],
             env=environment,
             cwd=ROOT,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE if options.pop("keep_errors", False) else subprocess.DEVNULL,
+            stderr=stderr,
             start_new_session=True,
             text=True,
             **options,
         )
+        if not keeps:
+            os.close(stderr)
         return self.process
 
     def start(self, *before: str, **options: Any) -> "ServerProcess":
@@ -82,7 +90,8 @@ class ServerProcess:
         deadline = time.monotonic() + READY_SECONDS
         while not self.ready():
             if process.poll() is not None:
-                raise AssertionError(f"the server ended with {process.returncode}:\n{self.log[-3000:]}")
+                told = self._errors.read_text(encoding="utf-8", errors="replace")[-3000:] + self.log[-3000:]
+                raise AssertionError(f"the server ended with {process.returncode}:\n{told}")
             if time.monotonic() > deadline:
                 raise AssertionError(f"the server was not ready in {READY_SECONDS} s:\n{self.log[-3000:]}")
             time.sleep(0.02)  # between two tries of a condition that has no event to wait for

@@ -3,6 +3,7 @@
 import re
 from typing import TYPE_CHECKING
 
+from access.roles import Role
 from settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -46,12 +47,18 @@ def origins_of(settings: Settings) -> tuple[str, ...]:
     return tuple(_origin(text) for text in given)
 
 
-def check_origins(settings: Settings, *, is_open: bool) -> None:
-    """Raise SettingsError when CORS_ORIGINS cannot be used, or would open an open server to every web page."""
-    if ANY in origins_of(settings) and is_open:
+def check_origins(settings: Settings, anonymous: Role) -> None:
+    """Raise SettingsError when CORS_ORIGINS cannot be used, or would let every web page write without a key.
+
+    ``anonymous`` is the role of callers without a key.
+    """
+    if ANY in origins_of(settings) and anonymous > Role.READ:
+        why, way_out = "no keys", "make a key with `dev.py key add NAME --role admin`"
+        if settings.allow_anonymous:
+            why, way_out = f"ALLOW_ANONYMOUS={settings.allow_anonymous}", "set ALLOW_ANONYMOUS=read"
         raise SettingsError(
-            "CORS_ORIGINS=* and no keys would let every web page that is opened on this machine change everything: "
-            "name the origins, or make a key with `dev.py key add NAME --role admin`"
+            f"CORS_ORIGINS=* and {why} would let every web page that a browser opens change everything: "
+            f"name the origins, or {way_out}"
         )
 
 

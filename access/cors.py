@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from access.roles import Role
 from settings import Settings, SettingsError
+from settings_file import place_in_file
 
 if TYPE_CHECKING:
     from flask import Flask, Request, Response
@@ -58,7 +59,7 @@ def check_origins(settings: Settings, anonymous: Role) -> None:
             why, way_out = f"ALLOW_ANONYMOUS={settings.allow_anonymous}", "set ALLOW_ANONYMOUS=read"
         raise SettingsError(
             f"CORS_ORIGINS=* and {why} would let every web page that a browser opens change everything: "
-            f"name the origins, or {way_out}"
+            f"name the origins, or {way_out}{place_in_file('CORS_ORIGINS')}"
         )
 
 
@@ -112,11 +113,13 @@ def _origin(text: str) -> str:
     found = _ORIGIN.fullmatch(text)
     if found is None or int(found[3] or 0) > 65_535:
         raise SettingsError(
-            f"CORS_ORIGINS names {text[:100]!r}, which is no origin: give scheme, host and port without a path, "
+            f"CORS_ORIGINS names {text[:100]!r}, which is not an origin: give scheme, host and port without a path, "
             "such as https://shop.example or http://localhost:3000, separated by commas, or * alone"
+            f"{place_in_file('CORS_ORIGINS')}"
         )
     if (found[1].lower(), found[3]) in _USUAL_PORTS:
         raise SettingsError(
             f"CORS_ORIGINS names {text[:100]!r}, which no browser sends: leave :{found[3]} out, it is the usual port"
+            f"{place_in_file('CORS_ORIGINS')}"
         )
     return text.lower()

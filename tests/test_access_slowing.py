@@ -166,7 +166,7 @@ def test_signing_in_counts_with_the_same_tries_and_takes_a_right_key_at_any_time
 
 
 @pytest.mark.one_database("which keys are known, before any database")
-def test_a_poller_with_a_wrong_key_locks_no_good_key_out_after_a_restart_neither(
+def test_a_poller_with_a_wrong_key_locks_no_good_key_out_even_after_a_restart(
     make_server: Callable[..., ServerProcess],
 ) -> None:
     server = make_server(API_KEYS=KEYS).start()

@@ -62,9 +62,7 @@ def add_gate(app: Flask, access: AccessControl, session_secret: str) -> None:
 
 def _bad_host(asked: Request) -> Refused:
     host = asked.environ.get("HTTP_HOST", "")
-    return Refused(
-        400, "BAD_REQUEST", f"The Host {host[:100]!r} is no name of a server: send the one of the URL"
-    )
+    return Refused(400, "BAD_REQUEST", f"Invalid Host header {host[:100]!r}: send the host of the URL")
 
 
 def _answers_of(app: Flask) -> Answer:

@@ -229,7 +229,7 @@ def post_worker_init(worker: Any) -> None:
     signal.signal(signal.SIGTERM, announce_and_stop)
     gunicorn.util.write_error = _write_error
     _close_where_the_application_says_so()
-    _wait_for_no_stranger()
+    _shorten_waits_for_bodies()
 
 
 def _give_up_silent_connections(worker: Any) -> None:
@@ -238,11 +238,11 @@ def _give_up_silent_connections(worker: Any) -> None:
         connection.timeout = min(connection.timeout, time.monotonic())
 
 
-def _wait_for_no_stranger() -> None:
-    """Let few and short waits be for the rest of a body whose request was answered without it.
+def _shorten_waits_for_bodies() -> None:
+    """Shorten gunicorn's waits for the rest of a body whose request is already answered.
 
-    gunicorn waits 5 s in the request's thread and 2 s in the one thread that accepts: a few dozen strangers would stop
-    the server. What has come by then is read, so that closing does not cut the answer off.
+    gunicorn waits 5 s in the request's thread and 2 s in the one thread that accepts: a few dozen slow clients would
+    stop the server. What has arrived by then is still read, so that closing does not cut the answer off.
     """
     gunicorn.workers.gthread.DEFAULT_WORKER_DATA_TIMEOUT = 0.5
     gunicorn.util.close_graceful = partial(gunicorn.util.close_graceful, timeout=0.001)

@@ -1,7 +1,8 @@
 """Black-box tests over HTTP against a running server: quiet, --verbose or --debug.
 
-Standard library only. Every test product is deleted again and every test task has ended, also after a failure; what was
-there before is never touched. Nothing sleeps: tests wait through `createProductSync`, `afterWrite` and `taskUpdated`.
+Standard library only, and python-dotenv where there is a settings file. Every test product is deleted again and every
+test task has ended, also after a failure; what was there before is never touched. Nothing sleeps: tests wait through
+`createProductSync`, `afterWrite` and `taskUpdated`.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from pathlib import Path
 from integration.api import Api, Failed, Skipped, Unreachable
 from integration.products import PRODUCT_TESTS, Shop
 from integration.tasks import TASK_TESTS, Desk
+from settings import SettingsError, from_environment
 from utf8 import use_utf8
 
 LOG_LINES = 50
@@ -69,12 +71,14 @@ def show_log(path: Path) -> None:
 
 
 def read_arguments(arguments: Sequence[str]) -> argparse.Namespace:
-    """Return the options; PORT and DATA_DIR give the defaults, as they do for the server."""
+    """Return the options; PORT, DATA_DIR and LOG_FILE give the defaults, as they do for the server.
+
+    Raises SettingsError.
+    """
+    settings = from_environment()
     parser = argparse.ArgumentParser(description="Test a running Afterwrite server over HTTP.")
-    port = os.environ.get("PORT") or "5000"
-    log = Path(os.environ.get("DATA_DIR") or "data") / "afterwrite.log"
     parser.add_argument(
-        "--url", default=f"http://127.0.0.1:{port}", help="address of the server (%(default)s)"
+        "--url", default=f"http://127.0.0.1:{settings.port}", help="address of the server (%(default)s)"
     )
     parser.add_argument(
         "--key",
@@ -84,13 +88,19 @@ def read_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--verbose", action="store_true", help="show each request and response")
     parser.add_argument("--debug", action="store_true", help="as --verbose, and the server's last log lines")
-    parser.add_argument("--log-file", type=Path, default=log, help="the server's log (%(default)s)")
+    parser.add_argument(
+        "--log-file", type=Path, default=settings.log_path, help="the server's log (%(default)s)"
+    )
     return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str]) -> int:
     """Test the server; return 0 if no test failed and 1 if one did."""
-    options = read_arguments(arguments)
+    try:
+        options = read_arguments(arguments)
+    except SettingsError as error:
+        print(f"FAIL  {error}")
+        return 1
     debug_log: Path | None = options.log_file if options.debug else None
     begin = time.perf_counter()
     try:

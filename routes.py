@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Request, Response, jsonify, request
 from graphql import GraphQLSchema
-from werkzeug.exceptions import BadRequest, HTTPException
+from werkzeug.exceptions import BadRequest, HTTPException, NotFound
 from werkzeug.formparser import FormDataParser
 
 import tracing
@@ -166,13 +166,19 @@ def _this_request() -> Request:
 def _http_error(error: HTTPException) -> Response | tuple[Response, int]:
     status = error.code or 500
     if status < 500 and request.method == "GET" and wants_page(request.headers.get("Accept")):
-        return refused(error.description or error.name, status)
+        return refused(_said_to_people(error), status)
     code = "INTERNAL_SERVER_ERROR" if status >= 500 else "BAD_REQUEST"
     answer = jsonify(errors=[{"message": error.description, "extensions": {"code": code}}])
     for name, value in error.get_headers():
         if name.lower() not in ("content-type", "content-length"):
             answer.headers[name] = value
     return answer, status
+
+
+def _said_to_people(error: HTTPException) -> str:
+    if error.description == NotFound.description:
+        return f"There is no page at {request.path[:100]}: check the address, or start from the overview"
+    return error.description or error.name
 
 
 def _unexpected_error(error: Exception) -> tuple[Response, int]:

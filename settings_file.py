@@ -1,7 +1,8 @@
-"""Completes the environment with the settings in a file, ``.env``, and refuses what cannot be meant with its line."""
+"""Completes the environment with the settings in a file, ``.env``, and reports invalid lines with their number."""
 
 import difflib
 import io
+import json
 import os
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -23,6 +24,8 @@ OF_OTHERS = {
 }
 _OF_COMPOSE = ("COMPOSE_", "DOCKER_")
 _PATHS = ("DATA_DIR", "LOG_FILE", "API_KEYS_FILE")
+# Says, also to the programs that this one starts, which names came from which file.
+_CAME_FROM = "AFTERWRITE_SETTINGS_FROM"
 
 
 class SettingsError(Exception):
@@ -48,6 +51,7 @@ def use_settings_file(known: Collection[str], check: Callable[[str, str], object
     path = settings_file()
     if path is None:
         return
+    came: list[str] = []
     for name, value in read_settings_file(path, {*known, *OF_OTHERS}).items():
         if name in known:
             try:
@@ -56,8 +60,17 @@ def use_settings_file(known: Collection[str], check: Callable[[str, str], object
                 raise SettingsError(f"{error} (it is in {path})") from error
         is_path = name in _PATHS and value != "off"
         given = str(path.absolute().parent / Path(value).expanduser()) if is_path else value
-        os.environ.setdefault(name, given)
+        if name not in os.environ:
+            os.environ[name] = given
+            came.append(name)
     os.environ["ENV_FILE"] = "off"
+    os.environ[_CAME_FROM] = json.dumps({name: str(path) for name in came})
+
+
+def place_in_file(name: str) -> str:
+    """Where the settings file says this, to end an error about the value: `` (it is in PATH)``, or nothing."""
+    came = json.loads(os.environ.get(_CAME_FROM) or "{}")
+    return f" (it is in {came[name]})" if name in came else ""
 
 
 def read_settings_file(path: Path, known: Collection[str]) -> dict[str, str]:

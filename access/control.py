@@ -44,13 +44,14 @@ class AccessControl:
         self._rate = rate_limit_of(settings)
         self.bodies, self.answers = SlowBodies(settings), SlowAnswers(settings)
         self.ended = session.EndedSessions(settings.session_hours)
+        role_at_start = anonymous_role(settings, has_keys=self.keys.had_keys)
         self._anonymous = {
             True: Sender(Caller(None, anonymous_role(settings, has_keys=True))),
-            False: Sender(Caller(None, anonymous_role(settings, has_keys=self.keys.had_keys))),
+            False: Sender(Caller(None, role_at_start)),
         }
 
         self.origins = origins_of(settings)
-        check_origins(settings, is_open=self.is_open)
+        check_origins(settings, role_at_start)
 
     @property
     def is_open(self) -> bool:

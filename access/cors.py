@@ -3,7 +3,9 @@
 import re
 from typing import TYPE_CHECKING
 
+from access.roles import Role
 from settings import Settings, SettingsError
+from settings_file import place_in_file
 
 if TYPE_CHECKING:
     from flask import Flask, Request, Response
@@ -46,12 +48,18 @@ def origins_of(settings: Settings) -> tuple[str, ...]:
     return tuple(_origin(text) for text in given)
 
 
-def check_origins(settings: Settings, *, is_open: bool) -> None:
-    """Raise SettingsError when CORS_ORIGINS cannot be used, or would open an open server to every web page."""
-    if ANY in origins_of(settings) and is_open:
+def check_origins(settings: Settings, anonymous: Role) -> None:
+    """Raise SettingsError when CORS_ORIGINS cannot be used, or would let every web page write without a key.
+
+    ``anonymous`` is the role of callers without a key.
+    """
+    if ANY in origins_of(settings) and anonymous > Role.READ:
+        why, way_out = "no keys", "make a key with `dev.py key add NAME --role admin`"
+        if settings.allow_anonymous:
+            why, way_out = f"ALLOW_ANONYMOUS={settings.allow_anonymous}", "set ALLOW_ANONYMOUS=read"
         raise SettingsError(
-            "CORS_ORIGINS=* and no keys would let every web page that is opened on this machine change everything: "
-            "name the origins, or make a key with `dev.py key add NAME --role admin`"
+            f"CORS_ORIGINS=* and {why} would let every web page that a browser opens change everything: "
+            f"name the origins, or {way_out}{place_in_file('CORS_ORIGINS')}"
         )
 
 
@@ -105,11 +113,13 @@ def _origin(text: str) -> str:
     found = _ORIGIN.fullmatch(text)
     if found is None or int(found[3] or 0) > 65_535:
         raise SettingsError(
-            f"CORS_ORIGINS names {text[:100]!r}, which is no origin: give scheme, host and port without a path, "
+            f"CORS_ORIGINS names {text[:100]!r}, which is not an origin: give scheme, host and port without a path, "
             "such as https://shop.example or http://localhost:3000, separated by commas, or * alone"
+            f"{place_in_file('CORS_ORIGINS')}"
         )
     if (found[1].lower(), found[3]) in _USUAL_PORTS:
         raise SettingsError(
             f"CORS_ORIGINS names {text[:100]!r}, which no browser sends: leave :{found[3]} out, it is the usual port"
+            f"{place_in_file('CORS_ORIGINS')}"
         )
     return text.lower()

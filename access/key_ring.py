@@ -13,9 +13,8 @@ from settings import Settings, SettingsError
 LOOK_SECONDS = 1.0
 
 _log = logging.getLogger("afterwrite.access")
-_Seen = (
-    tuple[int, int, int] | str | None
-)  # of the file: when, how long and which; or why it cannot be looked at
+# Of the file: when it changed, its length and its inode; or why it cannot be looked at; None where there is none.
+_Seen = tuple[int, int, int] | str | None
 
 
 class KeyRing:
@@ -64,9 +63,8 @@ class KeyRing:
             self._look_again = self._clock() + LOOK_SECONDS
             seen = self._look()
             if seen != self._seen and self._take_over(seen):
-                self._seen = (
-                    seen  # only now: what could not be read is tried again, also if it looks the same
-                )
+                # Only now: a file that could not be read is tried again, even if it looks the same.
+                self._seen = seen
         finally:
             self._turn.release()
 

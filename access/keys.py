@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from access.roles import GIVEN_ROLES, Role
 from settings import SettingsError
+from settings_file import place_in_file
 
 _SECRET_BYTES = 32
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -70,7 +71,10 @@ def check_name(name: str) -> str:
 def keys_of_setting(text: str) -> tuple[Key, ...]:
     """The keys in API_KEYS, separated by commas. Raises SettingsError."""
     parts = [part.strip() for part in text.split(",")]
-    return _unique((f"API_KEYS, key {number}", part) for number, part in enumerate(parts, 1) if part)
+    try:
+        return _unique((f"API_KEYS, key {number}", part) for number, part in enumerate(parts, 1) if part)
+    except SettingsError as error:
+        raise SettingsError(f"{error}{place_in_file('API_KEYS')}") from error
 
 
 def keys_of_file(text: str, path: object) -> tuple[Key, ...]:

@@ -4,6 +4,7 @@ import ipaddress
 
 from access.roles import GIVEN_ROLES, Role
 from settings import Settings, SettingsError
+from settings_file import place_in_file
 
 
 def anonymous_role(settings: Settings, *, has_keys: bool) -> Role:
@@ -20,22 +21,26 @@ def anonymous_role(settings: Settings, *, has_keys: bool) -> Role:
     if not is_loopback(host):
         name = "PUBLISHED_HOST" if settings.published_host else "HOST"
         raise _refusal(
+            name,
             f"{name}={host} can be reached from other machines",
             "set HOST=127.0.0.1 (in a container PUBLISHED_HOST, the address that its port is published on)",
         )
     if settings.proxies:
         reached = f"PROXIES={settings.proxies} says that a proxy leads others here"
-        raise _refusal(reached, "set PROXIES=0 if there is none")
+        raise _refusal("PROXIES", reached, "set PROXIES=0 if there is none")
     if settings.own_proxies and not settings.published_host:
         reached = f"OWN_PROXIES={settings.own_proxies} says that a proxy leads others here"
-        raise _refusal(reached, "say with PUBLISHED_HOST=127.0.0.1 that only this machine reaches it")
+        raise _refusal(
+            "OWN_PROXIES", reached, "say with PUBLISHED_HOST=127.0.0.1 that only this machine reaches it"
+        )
     return Role.ADMIN
 
 
-def _refusal(reached: str, way_out: str) -> SettingsError:
+def _refusal(name: str, reached: str, way_out: str) -> SettingsError:
     return SettingsError(
         f"{reached}, and there are no keys, so everybody could change everything: make a key with "
         f"`dev.py key add NAME --role admin`, {way_out}, or ALLOW_ANONYMOUS=read or write if it is meant"
+        f"{place_in_file(name)}"
     )
 
 

@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 from settings import Settings, SettingsError
+from settings_file import place_in_file
 
 
 class RateLimit:
@@ -22,9 +23,12 @@ class RateLimit:
         except ValueError as error:
             raise SettingsError(
                 f"RATE_LIMIT={text!r} is not understood: give a number and a time, such as 600/minute or 10/second"
+                f"{place_in_file('RATE_LIMIT')}"
             ) from error
         if self._limit.amount < 1:
-            raise SettingsError(f"RATE_LIMIT={text!r} would let no request through: give 1 or more")
+            raise SettingsError(
+                f"RATE_LIMIT={text!r} would let no request through: give 1 or more{place_in_file('RATE_LIMIT')}"
+            )
         self._counter: Any = SlidingWindowCounterRateLimiter(MemoryStorage())
         self.text = text
 

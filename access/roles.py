@@ -1,4 +1,4 @@
-"""Says what a caller may do: one role for each, and each role may all that the ones below it may."""
+"""Says what a caller may do: one role for each, and each role includes the rights of those below it."""
 
 from dataclasses import dataclass
 from enum import IntEnum

@@ -13,8 +13,7 @@ from utf8 import use_utf8
 def check_access(settings: Settings) -> None:
     """Raise SettingsError when keys, RATE_LIMIT or CORS_ORIGINS cannot be used, or the server may not start so."""
     has_keys = KeyRing(settings).had_keys
-    anonymous_role(settings, has_keys=has_keys)
-    check_origins(settings, is_open=not settings.allow_anonymous and not has_keys)
+    check_origins(settings, anonymous_role(settings, has_keys=has_keys))
     rate_limit_of(settings)
 
 

@@ -59,7 +59,8 @@ def refused(message: str, status: int) -> Response:
     if is_htmx():
         events = {"toast": {"text": message, "kind": "error"}}
         return Response(status=status, headers={"HX-Reswap": "none", "HX-Trigger": json.dumps(events)})
-    return page("refused.html", status, message=message)
+    title = "Page not found" if status == 404 else "Something went wrong"
+    return page("refused.html", status, title=title, message=message)
 
 
 def is_htmx() -> bool:

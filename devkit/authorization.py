@@ -20,4 +20,6 @@ def refusal(url: str, status: int, body: bytes) -> CommandError:
         said = body[:200].decode("utf-8", "replace")
     has_key = bool(authorization())
     advice = "put another key into API_KEY" if has_key else "put a key into the environment variable API_KEY"
-    return CommandError(f"{url} answered {status}: {said}. If it is yours, {advice}; `key add` makes one")
+    return CommandError(
+        f"{url} answered {status}: {said}. If this is your server, {advice}; `key add` makes one"
+    )

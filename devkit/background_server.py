@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +17,28 @@ from devkit.log_lines import last_lines
 from devkit.place import ROOT, Place, port_is_free
 from devkit.process_identity import lifetime
 from durable_file import make_folder, replace_file
+from settings import Settings
 
 START_SECONDS = 60.0
 STOP_MARGIN_SECONDS = 15.0
 LEFT_BEHIND_SECONDS = 5.0
+# The record has the address, and is in the data folder; ENV_FILE is "off" once the file is read.
+_OF_THE_PLACE = {"HOST", "PORT", "DATA_DIR", "ENV_FILE"}
 
 
 @dataclass(frozen=True)
 class Running:
-    """A server process; `lifetime` tells it from a later process that got the same pid."""
+    """A server process; `lifetime` tells it from a later process that got the same pid.
+
+    `settings` are the names of those that it was started with, never their values.
+    """
 
     pid: int
     lifetime: str
     host: str
     port: int
     in_background: bool
+    settings: tuple[str, ...] = ()
 
 
 def place_of(server: Running, place: Place) -> Place:
@@ -42,8 +49,9 @@ def place_of(server: Running, place: Place) -> Place:
 def running(place: Place) -> Running | None:
     """Return the server that runs on the data folder, or None; the record of an ended process is none."""
     try:
-        found = Running(**json.loads(place.record_path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        kept = json.loads(place.record_path.read_text(encoding="utf-8"))
+        found = Running(**{**kept, "settings": tuple(kept.get("settings", ()))})
+    except (OSError, ValueError, TypeError, AttributeError):
         return None
     return found if lifetime(found.pid) == found.lifetime else None
 
@@ -53,10 +61,15 @@ def record(place: Place, pid: int, *, in_background: bool) -> Running | None:
     born = lifetime(pid)
     if born is None:
         return None
-    server = Running(pid, born, place.host, place.port, in_background)
+    server = Running(pid, born, place.host, place.port, in_background, _given_settings())
     make_folder(place.data_dir)
     replace_file(place.record_path, json.dumps(asdict(server)))
     return server
+
+
+def lost_settings(server: Running) -> list[str]:
+    """Return the names of the settings that the server was started with and a server started now would not have."""
+    return sorted(set(server.settings) - set(_given_settings()))
 
 
 def require_free_port(place: Place) -> None:
@@ -113,6 +126,11 @@ def stop(place: Place, server: Running) -> float:
         time.sleep(PAUSE_SECONDS)
     place.record_path.unlink(missing_ok=True)
     return time.monotonic() - began
+
+
+def _given_settings() -> tuple[str, ...]:
+    names = sorted({item.name.upper() for item in fields(Settings)} - _OF_THE_PLACE)
+    return tuple(name for name in names if os.environ.get(name, "").strip())
 
 
 def _not_started(place: Place, pid: int, code: int | None, limit_seconds: float) -> CommandError:

@@ -21,7 +21,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     add.add_argument("name", metavar="NAME", help="whose key it is: letters, digits, `.`, `_`, `-`")
     add.add_argument("--role", required=True, choices=list(GIVEN_ROLES), help="what it may do")
     verbs.add_parser("list", help="show names and roles")
-    remove = verbs.add_parser("remove", help="let a key count no more; its sessions end")
+    remove = verbs.add_parser("remove", help="revoke a key; its sessions end")
     remove.add_argument("name", metavar="NAME")
 
 
@@ -67,7 +67,7 @@ def _remove(settings: Settings, path: Path, name: str) -> None:
         raise SettingsError(f"The key {name!r} is in API_KEYS: take it out there and restart the server")
     remove_key(path, name)
     sys.stderr.write(
-        f"The key {name} is out of {path}: within a second it counts no more, nor do its sessions\n"
+        f"Removed key {name} from {path}: it stops working within a second, and its sessions end\n"
     )
 
 

@@ -20,9 +20,8 @@ if sys.platform == "win32":
             created, *others = (wintypes.FILETIME() for _ in range(4))
             code = wintypes.DWORD()
             known = kernel32.GetProcessTimes(handle, ctypes.byref(created), *map(ctypes.byref, others))
-            runs = (
-                kernel32.GetExitCodeProcess(handle, ctypes.byref(code)) and code.value == 259
-            )  # STILL_ACTIVE
+            still_active = 259
+            runs = kernel32.GetExitCodeProcess(handle, ctypes.byref(code)) and code.value == still_active
         finally:
             kernel32.CloseHandle(handle)
         return f"{created.dwHighDateTime}:{created.dwLowDateTime}" if known and runs else None

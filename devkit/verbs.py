@@ -83,7 +83,7 @@ def restart(_: Namespace) -> int:
         _stop(place, server)
         if not os.environ.get("PORT"):  # where it was, unless another one is asked for
             place = background_server.place_of(server, place)
-    _load_and_start(place)
+    _load_and_start(place, server)
     return 0
 
 
@@ -176,7 +176,7 @@ def init_db(arguments: list[str]) -> int:
     try:
         serve.load(place, python, arguments)
     finally:
-        _start(place, python)
+        _start(place, python, server)
     return 0
 
 
@@ -248,19 +248,21 @@ def screenshots(_: Namespace) -> int:
         return subprocess.call(command, cwd=ROOT, env=place.environment())
 
 
-def _load_and_start(place: Place) -> None:
+def _load_and_start(place: Place, before: Running | None = None) -> None:
     python = ready_python(ROOT, to_run(), say)
     serve.check(place, python)
     background_server.require_free_port(place)
     serve.load(place, python)
-    _start(place, python)
+    _start(place, python, before)
 
 
-def _start(place: Place, python: Path) -> None:
+def _start(place: Place, python: Path, before: Running | None) -> None:
     server = background_server.start(place, python)
     if warning := warning_of(from_environment()):
         say(warning)
     say(f"Started: {place.url} (pid {server.pid}), data in {place.data_place}")
+    if before and (lost := background_server.lost_settings(before)):
+        say(f"Started without {', '.join(lost)}, which it had: put lasting settings into .env")
 
 
 def _stop(place: Place, server: Running) -> None:
@@ -271,7 +273,8 @@ def _stop(place: Place, server: Running) -> None:
 def _runs_already(server: Running, place: Place) -> str:
     where = "background" if server.in_background else "foreground"
     url = background_server.place_of(server, place).url
-    return f"A server runs already: {url} (pid {server.pid}, in the {where})"
+    told = f"A server runs already: {url} (pid {server.pid}, in the {where})"
+    return f"{told}. Changed settings count after `dev.py restart`"
 
 
 def _place_of_running_server(place: Place) -> Place:

@@ -40,9 +40,8 @@ class Limits:
     max_root_fields: int = 50
     max_directives: int = 100
     max_fields: int = 5_000  # with every fragment spread out: an answer's shape, not its length
-    max_comparisons: int = (
-        10_000  # of equally named fields, and of fragments, that would be merged: quadratic
-    )
+    # Of equally named fields, and of fragments, that would be merged: quadratic.
+    max_comparisons: int = 10_000
     max_errors: int = 50
     max_cost: int = 50_000  # fields resolved at most: 500 products with 14 fields each are 7,500
     assumed_page_size: int = 50  # of a paged field when neither the request nor the schema gives a size

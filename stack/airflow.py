@@ -23,9 +23,8 @@ _TIMEOUT_SECONDS = 30.0
 # Requests at a time. Airflow's API server works on a request after its caller has given up: more callers than it has
 # connections to its database (15), who try again, keep it from ever answering.
 _AT_ONCE = 6
-_KEPT_SECONDS = (
-    2.0  # an idle connection: shorter than the server's 5 s, so that it is seldom the one who ends it
-)
+# Of an idle connection: shorter than the server's 5 s, so that the server seldom closes it first.
+_KEPT_SECONDS = 2.0
 _PAGE = 100  # Airflow gives no more at a time, whatever it is asked for
 _EXCERPT = 300
 # Nothing will make these go through; everything else may pass: a DAG that is not there yet, a user without the right.

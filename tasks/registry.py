@@ -26,9 +26,8 @@ _RUN_AT_MAX_US = 253_402_300_799_000_000  # the end of the year 9999: later is n
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode
 _UNUSABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_ESCAPED_NUL = re.compile(
-    r"(?<!\\)(?:\\\\)*\\u0000"
-)  # as JSON writes it, and no backslash that was one before
+# As JSON writes it, and not behind an escaped backslash.
+_ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
 class Refusal(StrEnum):

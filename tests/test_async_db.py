@@ -223,9 +223,8 @@ def test_settled_writes_are_dropped_a_few_batches_at_a_time(tmp_path: Path) -> N
 def test_a_journal_that_cannot_be_written_shows_and_the_figures_still_come(tmp_path: Path) -> None:
     catalogue = EmbeddedCatalogue(tmp_path / "data", held=True)
     catalogue.queue.accept([create("a")])
-    catalogue.journal._connection.execute(
-        "PRAGMA query_only = ON"
-    )  # as a full disk: it reads, and takes nothing
+    # As a full disk: it reads, and takes nothing.
+    catalogue.journal._connection.execute("PRAGMA query_only = ON")
     with pytest.raises(NotAcceptedError) as refused:
         catalogue.queue.accept([create("b")])
     assert refused.value.refusal is Refusal.JOURNAL_UNWRITABLE

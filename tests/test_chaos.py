@@ -110,9 +110,8 @@ class _Answered(Client):
 @pytest.fixture
 def cluster() -> Iterator[PostgresCluster]:
     """A PostgreSQL of the test's own."""
-    made = PostgresCluster(
-        "fsync = off"
-    )  # no power is cut; a killed process loses nothing that the system has
+    # No power is cut; a killed process loses nothing that the system has.
+    made = PostgresCluster("fsync = off")
     yield made
     made.remove()
 

@@ -45,6 +45,8 @@ def test_a_mistyped_address_gets_a_browser_a_page_and_a_program_json(
 ) -> None:
     page = visitor.get(path)
     assert (page.status_code, page.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
+    assert "<h1>Page not found</h1>" in page.text
+    assert f"There is no page at {path}: check the address" in page.text
     assert "Go to the overview" in page.text
     answer = visitor.http.get(path, headers={"Accept": "application/json"})
     assert (answer.status_code, answer.headers["Content-Type"]) == (404, "application/json")

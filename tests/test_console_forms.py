@@ -35,9 +35,8 @@ def test_a_look_that_comes_late_does_not_undo_a_filter(quick: ServerProcess, tmp
         page.goto("/products")
         expect(page.locator(ROWS)).to_have_count(6)
         held: list[Route] = []
-        page.route(
-            "**/products", lambda route: held.append(route)
-        )  # a look of the page itself, without any filter
+        # A poll of the page itself, without any filter.
+        page.route("**/products", lambda route: held.append(route))
         quick.query("mutation { updateProduct(productId: 1, price: 2) { success } }")
         with page.expect_request("**/products"):
             pass

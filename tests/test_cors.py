@@ -268,15 +268,15 @@ def test_an_open_server_answers_no_preflight_under_another_name(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("http://localhost:3000/", "'http://localhost:3000/', which is no origin"),
-        ("https://shop.example/app", "which is no origin"),
-        ("shop.example", "which is no origin"),
-        ("localhost:3000", "which is no origin"),
-        ("null", "which is no origin"),
-        ("https://*.shop.example", "which is no origin"),
-        ("https://ann@shop.example", "which is no origin"),
-        ("https://shop.example:99999", "which is no origin"),
-        (f"{SHOP},*", "'*', which is no origin"),
+        ("http://localhost:3000/", "'http://localhost:3000/', which is not an origin"),
+        ("https://shop.example/app", "which is not an origin"),
+        ("shop.example", "which is not an origin"),
+        ("localhost:3000", "which is not an origin"),
+        ("null", "which is not an origin"),
+        ("https://*.shop.example", "which is not an origin"),
+        ("https://ann@shop.example", "which is not an origin"),
+        ("https://shop.example:99999", "which is not an origin"),
+        (f"{SHOP},*", "'*', which is not an origin"),
         ("https://shop.example:443", "leave :443 out"),
     ],
 )
@@ -304,9 +304,22 @@ def test_an_origin_of_an_ipv6_address_is_matched_whole(tmp_path: Path) -> None:
             assert ("Access-Control-Allow-Origin" in answer.headers) is allowed
 
 
+@pytest.mark.parametrize("keys", ["", KEYS], ids=["no keys", "keys"])
+def test_callers_without_a_key_who_may_write_are_not_every_page(tmp_path: Path, keys: str) -> None:
+    told = r"CORS_ORIGINS=\* and ALLOW_ANONYMOUS=write would let every web page .*set ALLOW_ANONYMOUS=read"
+    with pytest.raises(SettingsError, match=told):
+        check_access(Settings(cors_origins="*", allow_anonymous="write", api_keys=keys))
+    with (
+        pytest.raises(SettingsError, match=told),
+        site_over(tmp_path / "data", cors_origins="*", allow_anonymous="write", api_keys=keys),
+    ):
+        pass
+
+
 def test_an_open_server_is_not_opened_to_every_page() -> None:
     with pytest.raises(SettingsError, match=r"CORS_ORIGINS=\* and no keys would let every web page"):
         check_access(Settings(cors_origins="*"))
     check_access(Settings(cors_origins="*", api_keys=KEYS))
     check_access(Settings(cors_origins="*", allow_anonymous="read"))
+    check_access(Settings(cors_origins=SHOP, allow_anonymous="write"))
     check_access(Settings(cors_origins=SHOP))

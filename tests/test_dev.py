@@ -262,7 +262,8 @@ def test_start_restart_and_stop_work_on_the_real_server(here: Place) -> None:
     again = dev(here, "start")
     assert (again.returncode, again.stdout) == (
         0,
-        f"A server runs already: {here.url} (pid {first.pid}, in the background)\n",
+        f"A server runs already: {here.url} (pid {first.pid}, in the background). "
+        "Changed settings count after `dev.py restart`\n",
     )
     asked = dev(
         here, "graphql", "query ($n: Int) { allProducts(first: $n) { id } }", "--variables", '{"n": 1}'
@@ -303,6 +304,36 @@ def test_a_restart_keeps_the_port_unless_another_one_is_asked_for(here: Place) -
     again = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert f"Started: {here.url} (pid " in again.stdout, again.stderr
     assert dev(here, "stop").returncode == 0
+
+
+@pytest.mark.parametrize("again", ["restart", "init-db"])
+def test_settings_that_a_server_loses_when_it_is_started_again_are_named(here: Place, again: str) -> None:
+    def run(verb: str, **given: str) -> str:
+        command = [sys.executable, str(ROOT / "dev.py"), verb]
+        environment = here.environment() | given
+        ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
+
+    secret = "whsec_only_its_name_is_told"
+    given = {"WEBHOOK_ALLOW_PRIVATE": "on", "WEBHOOK_SECRET": secret, "LOG_FORMAT": "text"}
+    assert "without" not in run("start", **given)
+    told = run(again, LOG_FORMAT="json")
+    assert "Started without WEBHOOK_ALLOW_PRIVATE, WEBHOOK_SECRET, which it had: put lasting" in told
+    assert secret not in told
+    assert secret not in here.record_path.read_text()
+    run("stop")
+
+
+def test_the_record_of_an_older_version_is_read(here: Place) -> None:
+    background_server.record(here, os.getpid(), in_background=True)
+    older = json.loads(here.record_path.read_text())
+    del older["settings"]
+    here.record_path.write_text(json.dumps(older))
+    server = background_server.running(here)
+    assert server is not None
+    assert background_server.lost_settings(server) == []
+    here.record_path.unlink()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT to a process group")

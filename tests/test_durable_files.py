@@ -146,7 +146,7 @@ def _assert_folders_durable(trace: Path, folder: Path) -> None:
     [b"", b"\0" * 65, b"ab12\n", b"x" * 64 + b"\n", b"whsec_" + b"\0" * 64, b"\xff\xfe" * 32],
     ids=["empty", "NULs", "too short", "not hexadecimal", "NULs behind a prefix", "not UTF-8"],
 )
-def test_a_damaged_secret_stops_the_start_with_one_line_and_is_made_anew_when_it_is_deleted(
+def test_a_damaged_secret_stops_the_start_with_one_line_and_is_replaced_when_it_is_deleted(
     make_server: MakeServer, name: str, content: bytes
 ) -> None:
     server = make_server()

@@ -107,6 +107,21 @@ def test_a_refusal_does_not_tell_what_the_name_stands_for() -> None:
     assert "10.20.30.40" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("host", "told"),
+    [
+        (NAME, f"did not call {NAME}, which leads to 10.0.0.7: the address is not public"),
+        ("10.0.0.7", "did not call 10.0.0.7: the address is not public"),
+    ],
+)
+def test_the_log_names_the_address_once(caplog: pytest.LogCaptureFixture, host: str, told: str) -> None:
+    with pytest.raises(AddressRefused):
+        post(f"http://{host}/", is_allowed=is_public, resolve=Names(["10.0.0.7"]))
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("afterwrite")] == [
+        told
+    ]
+
+
 def test_a_name_that_changes_after_it_was_checked_changes_nothing() -> None:
     names = Names([PUBLIC_HERE], ["127.0.0.1"])
     with ReceivingServer(host=PUBLIC_HERE) as outside:

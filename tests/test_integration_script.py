@@ -12,6 +12,9 @@ import pytest
 from server_process import ServerProcess, free_port
 from stripe_fake import KEY, Answer, canned
 
+from access.keys import Key, hash_of, new_secret
+from access.roles import Role
+
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "integration_test.py"
 TESTS = 28
@@ -33,7 +36,8 @@ def broken_script(folder: Path, module: str, right: str, wrong: str) -> Path:
     shutil.copytree(
         ROOT / "integration", folder / "integration", ignore=shutil.ignore_patterns("__pycache__")
     )
-    shutil.copy(ROOT / "utf8.py", folder)
+    for needed in ("utf8.py", "settings.py", "settings_file.py"):
+        shutil.copy(ROOT / needed, folder)
     text = (ROOT / "integration" / module).read_text(encoding="utf-8")
     assert text.count(right) == 1
     (folder / "integration" / module).write_text(text.replace(right, wrong), encoding="utf-8")
@@ -138,6 +142,27 @@ def test_the_verbose_mode_shows_each_request_and_response(server: ServerProcess)
 
 
 @pytest.mark.one_database("what the program prints")
+def test_the_address_the_log_and_the_key_are_those_of_the_settings_file(
+    make_server: Callable[..., ServerProcess], tmp_path: Path
+) -> None:
+    secret = new_secret()
+    key = Key("ann", Role.ADMIN, hash_of(secret)).line
+    server = make_server(STAGE_SECONDS="0", API_KEYS=key).start()
+    file = tmp_path / "some.env"
+    file.write_text(f"PORT={server.port}\nDATA_DIR={server.data_dir}\nAPI_KEY={secret}\n", encoding="utf-8")
+    done = run_script("--debug", ENV_FILE=str(file))
+    assert done.returncode == 0, done.stdout
+    assert f"lines of {server.data_dir / 'afterwrite.log'} ---" in done.stdout
+
+
+def test_a_settings_file_that_cannot_be_used_is_told_in_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "some.env"
+    file.write_text("PROT=1\n", encoding="utf-8")
+    done = run_script(ENV_FILE=str(file))
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout == f"FAIL  {file}, line 1: there is no setting 'PROT'; did you mean PORT?\n"
+
+
 def test_the_debug_mode_ends_with_the_log_of_the_server(server: ServerProcess) -> None:
     done = run_script("--debug", "--url", server.url, DATA_DIR=str(server.data_dir))
     assert done.returncode == 0, done.stdout + done.stderr

@@ -233,7 +233,7 @@ def test_the_secrets_and_the_charts_are_those_of_all_processes(fleet: Fleet) -> 
     assert rest(drainer, "POST", "/api/process", body).status == 202
     received = wait_until(lambda: rest(drainer, "GET", "/webhook").body["received"])
     assert [one["verdict"] for one in received] == ["valid"]
-    chart = 'aria-label="Writes over the last five minutes, 0 at the most"'
+    chart = 'aria-label="Writes over the last five minutes, max 0"'
     console = ConsoleClient(other)
     with console.http:
         wait_until(

@@ -66,9 +66,8 @@ def test_a_copy_killed_while_it_builds_an_index_is_gone_on_with(
     move = Move(everything.folder, fleet)
     with fleet.connection() as connection, connection.transaction():
         with standing_still(move, everything, "ledger", 1) as process:
-            connection.execute(
-                "LOCK TABLE afterwrite.ledger IN ROW EXCLUSIVE MODE"
-            )  # rows may come, no index
+            # Rows may come, no index.
+            connection.execute("LOCK TABLE afterwrite.ledger IN ROW EXCLUSIVE MODE")
         move.wait_locked("relation", "ShareLock")
         assert process.poll() is None
         process.kill()

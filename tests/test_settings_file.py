@@ -124,6 +124,40 @@ def test_a_bad_value_is_refused_with_the_file_that_has_it(tmp_path: Path) -> Non
     assert run.stderr.endswith(f"(it is in {file})\n")
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("RATE_LIMIT=many", "RATE_LIMIT='many' is not understood"),
+        ("RATE_LIMIT=0/minute", "RATE_LIMIT='0/minute' would let no request through"),
+        ("THREADS=20", "THREADS=20 leaves no thread"),
+        ("RUN_WORKERS=off", "RUN_WORKERS=off leaves tasks to other processes"),
+        ("PROCESS_ENGINE=airflow", "PROCESS_ENGINE=airflow needs a database"),
+        ("CORS_ORIGINS=shop.example", "CORS_ORIGINS names 'shop.example'"),
+        ("CORS_ORIGINS=*", "CORS_ORIGINS=* and no keys"),
+        ("API_KEYS=ann", "API_KEYS, key 1"),
+        ("HOST=0.0.0.0", "HOST=0.0.0.0 can be reached"),
+    ],
+)
+@pytest.mark.parametrize("program", ["dev.py start", "app.py"])
+def test_a_value_that_only_the_start_can_judge_is_refused_with_the_file_that_has_it(
+    tmp_path: Path, program: str, line: str, told: str
+) -> None:
+    file = _file(tmp_path, f"{line}\nDATA_DIR=data\n")
+    run = _run(file, *program.split())
+    assert run.returncode == 1
+    [said] = run.stderr.splitlines()
+    assert told in said
+    assert said.endswith(f"(it is in {file})")
+
+
+def test_a_value_of_the_environment_is_not_said_to_be_in_the_file(tmp_path: Path) -> None:
+    file = _file(tmp_path, "RATE_LIMIT=10/minute\nDATA_DIR=data\n")
+    run = _run(file, "-m", "access.start", RATE_LIMIT="many")
+    assert run.returncode == 1
+    assert "RATE_LIMIT='many' is not understood" in run.stderr
+    assert "it is in" not in run.stderr
+
+
 # Who reads it
 
 PROGRAMS = [

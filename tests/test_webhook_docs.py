@@ -64,14 +64,20 @@ def the_code(language: str) -> str:
     return str(block)
 
 
-@pytest.fixture(scope="module", params=LANGUAGES)
-def receiver(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """The receiver of the page, in each language."""
-    name, command = LANGUAGES[request.param]
+def needed(language: str) -> tuple[str, list[str]]:
+    """The name of a receiver's file and the command that runs it."""
+    name, command = LANGUAGES[language]
     if shutil.which(command[0]) is None:
         if os.environ.get("CI"):
             pytest.fail(f"CI has to have {command[0]}")
         pytest.skip(f"not installed: {command[0]}")
+    return name, command
+
+
+@pytest.fixture(scope="module", params=LANGUAGES)
+def receiver(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """The receiver of the page, in each language."""
+    name, command = needed(request.param)
     folder = tmp_path_factory.mktemp("receiver")
     (folder / name).write_text(the_code(request.param), encoding="utf-8")
     running = Running(free_port(), folder / "output")
@@ -160,6 +166,50 @@ def test_a_receiver_of_the_page_refuses_what_was_not_signed_just_now(
     assert isinstance(sent, bytes)
     assert receiver.post(sent, **headers) == (401, told)
     assert receiver.worked_on() == before
+
+
+@pytest.mark.parametrize("secret", [None, ""], ids=["unset", "empty"])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_receiver_of_the_page_does_not_start_without_the_secret(
+    tmp_path: Path, language: str, secret: str | None
+) -> None:
+    name, command = needed(language)
+    (tmp_path / name).write_text(the_code(language), encoding="utf-8")
+    environment = {"PATH": os.environ["PATH"], "PORT": str(free_port())}
+    if secret is not None:
+        environment["WEBHOOK_SECRET"] = secret
+    ended = subprocess.run(
+        [*command, str(tmp_path / name)], env=environment, capture_output=True, text=True, timeout=30
+    )
+    assert ended.returncode == 1
+    assert "WEBHOOK_SECRET is not set" in ended.stderr
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the example uses curl")
+def test_the_commands_of_the_page_lead_a_delivery_to_the_receiver(api: ServerProcess, tmp_path: Path) -> None:
+    start, create_process = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    (tmp_path / "receiver.py").write_text(the_code("python"), encoding="utf-8")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "webhook-secret").write_text(f"{SECRET}\n", encoding="utf-8")
+    running = Running(free_port(), tmp_path / "output")
+    environment = {"PATH": os.environ["PATH"], "PORT": str(running.port)}
+    with running.output.open("wb") as output:
+        process = subprocess.Popen(
+            ["sh", "-euc", start.replace("python3", "exec python3")],
+            cwd=tmp_path,
+            env=environment,
+            stdout=output,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            wait_until(lambda: answers(running))
+            asked = create_process.replace("127.0.0.1:8000", f"127.0.0.1:{running.port}")
+            asked = asked.replace("http://127.0.0.1:5000", api.url)
+            subprocess.run(["sh", "-euc", asked], check=True, capture_output=True, timeout=30)
+            wait_until(lambda: [line.split()[0] for line in running.worked_on()] == ["task.completed"])
+        finally:
+            process.kill()
+            process.wait()
 
 
 def test_the_figures_of_the_page_are_those_of_the_code() -> None:

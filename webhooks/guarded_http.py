@@ -247,7 +247,8 @@ class _CheckedSockets(httpcore.AsyncNetworkBackend):
             raise httpcore.ConnectError(f"The name {host} cannot be resolved: {error}") from error
         if refused := [str(address) for address in addresses if not self._is_allowed(address)]:
             # Told to the log only: who gave the URL is not to learn what names of this network stand for.
-            _log.warning("did not call %s, which leads to %s", host, ", ".join(refused))
+            leads = "" if refused == [host] else f", which leads to {', '.join(refused)}"
+            _log.warning("did not call %s%s: the address is not public", host, leads)
             raise AddressRefused(
                 f"{host} leads to an address that is not public, so nothing was sent there "
                 "(WEBHOOK_ALLOW_PRIVATE=on allows it)"

@@ -51,8 +51,24 @@ compose() {
 
 # PORT as compose takes it: of the environment, or of .env.
 port() {
-    given=${PORT:-$(sed -n "s/^PORT=[\"']\{0,1\}\([0-9]\{1,\}\).*/\1/p" .env 2>/dev/null | tail -n 1)}
+    in_file=$(sed -n "s/^ *\(export  *\)\{0,1\}PORT *= *[\"']\{0,1\}\([0-9]*\).*/\2/p" .env 2>/dev/null | tail -n 1)
+    given=${PORT-$in_file}
     echo "${given:-5000}"
+}
+
+# Compose takes any name in .env; a misspelt one would have no effect.
+check_names() {
+    sed -n 's/^ *\([A-Za-z_][A-Za-z_0-9]*\) *=.*/\1/p' .env 2>/dev/null | while read -r name; do
+        case "$name" in
+            COMPOSE_* | DOCKER_*) ;;
+            *)
+                if ! grep -q "^#$name=" .env.example; then
+                    echo "docker.sh: .env: there is no setting $name; .env.example has all of them" >&2
+                    exit 1
+                fi
+                ;;
+        esac
+    done
 }
 
 build_images() {
@@ -64,6 +80,7 @@ build_images() {
 
 # With a profile, names what is to start: `app` would start, too.
 start_services() {
+    check_names
     if [ -z "$profile" ]; then
         compose up --detach
         return

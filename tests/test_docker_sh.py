@@ -22,6 +22,7 @@ def run(tmp_path: Path) -> Callable[..., tuple[subprocess.CompletedProcess[str],
     calls, project = tmp_path / "calls", tmp_path / "project"
     project.mkdir()
     script = shutil.copy(ROOT / "docker.sh", project)
+    shutil.copy(ROOT / ".env.example", project)
     for name in ("docker", "docker-compose"):
         stand_in = tmp_path / "bin" / name
         stand_in.parent.mkdir(exist_ok=True)
@@ -69,6 +70,9 @@ READY = "docker compose exec -T --env API_KEY app python -m devkit.health --wait
         ("PORT=8123\n", {}, 8123),
         ("#PORT=1\nPORT='8124' # mine\n", {}, 8124),
         ("PORT=8123\n", {"PORT": "9"}, 9),
+        ("export PORT = 8125\n", {}, 8125),
+        ("PORT=8126\nPORT=\n", {}, 5000),
+        ("PORT=8127\n", {"PORT": ""}, 5000),
     ],
 )
 def test_the_address_is_that_of_the_environment_or_the_file(
@@ -80,6 +84,14 @@ def test_the_address_is_that_of_the_environment_or_the_file(
     answer, _calls = run("start", **given)
     assert f"Ready: http://127.0.0.1:{port} (GraphiQL: http://127.0.0.1:{port}/graphql)" in answer.stdout
     assert run("graphql", **given)[0].stdout == f"http://127.0.0.1:{port}/graphql\n"
+
+
+def test_a_name_in_the_file_that_is_no_setting_stops_the_start(run: Run, tmp_path: Path) -> None:
+    """Compose takes any name, and a misspelt one has no effect."""
+    (tmp_path / "project" / ".env").write_text("THREADS=40\nCOMPOSE_PROJECT_NAME=a\nTHRADS=9\n", "utf-8")
+    answer, calls = run("start")
+    assert (answer.returncode, calls) == (1, [])
+    assert "there is no setting THRADS" in answer.stderr
 
 
 def test_without_a_verb_help_is_printed_and_nothing_runs(run: Run) -> None:

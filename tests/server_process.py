@@ -66,10 +66,7 @@ class ServerProcess:
         """Start the process, ``before`` put in front of its command line, and return at once."""
         environment = os.environ | {"DATA_DIR": str(self.data_dir), "PORT": str(self.port)} | self.environment
         keeps = options.pop("keep_errors", False)
-        self._errors.parent.mkdir(parents=True, exist_ok=True)
-        stderr = (
-            subprocess.PIPE if keeps else os.open(self._errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        )
+        stderr = subprocess.PIPE if keeps else self._open_errors()
         self.process = subprocess.Popen(
             [*before, sys.executable, str(ROOT / self.program[0]), *self.program[1:]],
             env=environment,
@@ -83,6 +80,10 @@ class ServerProcess:
         if not keeps:
             os.close(stderr)
         return self.process
+
+    def _open_errors(self) -> int:
+        self._errors.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(self._errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
 
     def start(self, *before: str, **options: Any) -> "ServerProcess":
         """Return when /ready answers."""

@@ -20,6 +20,7 @@ from database.postgres.process_runs import ProcessRuns
 from settings import Settings
 from stack.broker import DEAD_LETTERS, Broker, Delivery
 from stack.messages import Request, Result, headers_of
+from tasks.task import TaskStatus
 from tracing import new_trace
 
 SECRET = "a secret of the parts' tests"
@@ -146,11 +147,14 @@ class Parts:
         return int(found)
 
     def reaches(self, server: ServerProcess, job: str, stage: str) -> dict[str, Any]:
-        """Wait until a job is at a stage; returns it as the API shows it."""
+        """Wait until a job has a status, or is at a stage; returns it as the API shows it."""
+        name = (
+            "status" if stage in TaskStatus.__members__ else "stage"
+        )  # a stage may be reached before its result
 
         def found() -> dict[str, Any] | None:
             shown: dict[str, Any] = json.loads(server.get(f"/api/process/{job}")[1])
-            return shown if stage in (shown["stage"], shown["status"]) else None
+            return shown if shown[name] == stage else None
 
         shown: dict[str, Any] = wait_until(found)
         return shown

@@ -198,7 +198,10 @@ def test_a_process_reads_products_as_a_product_file_is_read_and_tells_what_it_do
     ]
     assert (result["ignoredNames"], result["currencies"]) == (["sku", "category.id"], ["EUR"])
     [refusal] = result["refusals"]
-    assert "say which decimal sign is used" in refusal["errors"][0]["message"]
+    # As the other prices show, the comma is the decimal sign.
+    assert refusal["errors"][0]["message"] == "price is 1.234: give two decimals at the most"
+    accepted = rest(api, "POST", "/api/process", {"payload": {"products": products[2:]}})
+    assert "is 1234 or 1.234" in str(_ended(api, accepted.body["correlation_id"])["error"])
     accepted = rest(api, "POST", "/api/process", {"payload": {"products": products[2:], "decimal": "point"}})
     result = _ended(api, accepted.body["correlation_id"])["result"]
     assert (result["products"][0]["price"], result["decimal"]) == ("1234.00", "point")

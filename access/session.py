@@ -103,9 +103,10 @@ class Sessions(SecureCookieSessionInterface):
         Who is signed in, and for how long, ``EndedSessions.lasts`` decides: the signature's own age would end every
         session when the clock is set back by a second.
         """
-        serializer = self.get_signing_serializer(app)
-        if "HTTP_COOKIE" not in request.environ or serializer is None:
+        if "HTTP_COOKIE" not in request.environ:
             return self.session_class()
+        serializer = self.get_signing_serializer(app)
+        assert serializer is not None  # use_sessions gave it a secret
         try:
             return self.session_class(serializer.loads(request.cookies.get(self.get_cookie_name(app), "")))
         except BadSignature:

@@ -366,7 +366,7 @@ class WriteQueue:
     # -- trouble --------------------------------------------------------------------------------------------
 
     async def _look_at_journal(self) -> None:
-        """Notice by itself when writes can be accepted again: nobody may send one for a long time."""
+        """Poll a journal that failed, so that its health recovers before the next write is sent."""
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             if self._acceptor.trouble is not None:

@@ -143,7 +143,7 @@ class BackgroundLoop:
                 loop.call_soon(running.set)
                 self._beat(loop)
                 loop.run_forever()
-        except BaseException as error:  # noqa: BLE001 - shown by `trouble`; nobody waits for this thread
+        except BaseException as error:  # noqa: BLE001 - reported by `trouble`; this thread has no caller
             self._ended_with = error
             _log.exception("the background loop has ended")
 

@@ -150,5 +150,5 @@ def _end_input_of_gunicorn(body: Body) -> None:
         connection = socket.socket(fileno=os.dup(body.environ["gunicorn.socket"].fileno()))
     except OSError:  # closed meanwhile
         return
-    with connection, contextlib.suppress(OSError):  # the client went away
+    with connection, contextlib.suppress(OSError):  # the client disconnected
         connection.shutdown(socket.SHUT_RD)

@@ -73,7 +73,7 @@ class SlowBodies:
 
     def _close(self, body: Body) -> None:
         body.is_back = True
-        # Whoever takes it out of here has the last word, this thread or the one that watches.
+        # The thread that removes the entry decides the outcome: this one, or the watch.
         if not self._open.pop(body, False):
             assert body.refused is not None
             raise body.refused
@@ -123,7 +123,7 @@ class SlowBodies:
 
 
 def _order(body: Body) -> tuple[bool, float]:
-    """Callers with a key first, then those who came first."""
+    """Callers with a key first, then in the order of arrival."""
     return body.group in (_FORMS, _ANONYMOUS), body.started
 
 

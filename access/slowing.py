@@ -35,10 +35,10 @@ class _Failed:
 class KeyTries:
     """Looks keys up, and refuses the wrong ones of an address that shows many; may be used from any number of threads.
 
-    After five wrong keys within a minute an address waits 1 s, then 2, 4 and so on up to 60 s between two wrong ones,
-    until none came for a minute. A right key passes at any time: a neighbour behind the same address locks nobody out.
-    This bounds what wrong keys cost (a look at the file of keys each), not guessing: 256 random bits cannot be guessed.
-    The newest 10,000 addresses are remembered.
+    After five wrong keys within a minute an address waits 1 s, then 2, 4 and so on up to 60 s between two wrong
+    ones, until none came for a minute. A right key passes at any time: a wrong key does not block other callers at
+    its address. This bounds what wrong keys cost (a look at the file of keys each), not guessing: 256 random bits
+    cannot be guessed. The newest 10,000 addresses are remembered.
     """
 
     def __init__(

@@ -42,7 +42,7 @@ class ToldErrors:
         self._last, self._at = "", 0.0
 
     def told(self, error: StoreError) -> str:
-        """What a caller is told. The whole text is logged: once for each trouble and minute, not for each request."""
+        """Return the text for the caller, and log the whole text once a minute while it stays the same."""
         text, now = str(error), time.monotonic()
         with self._lock:
             is_known = text == self._last and now - self._at < _LOGGED_AGAIN_SECONDS

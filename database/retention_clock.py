@@ -17,14 +17,14 @@ class Look(NamedTuple):
 class RetentionClock:
     """The time by which records of one kind become too old; the database keeps it under ``key``, for every process.
 
-    It follows the real time, but runs ten times as fast as a process measures at the most: when the real clock jumps
-    ahead, or records have wrong times because it was set back for a while, a record is still kept for a tenth of its
-    time. It does not lag behind the oldest record, which then has all of its time left, and goes back to a record that
-    is older than the oldest one at the look before: the real clock was wrong when that one was made.
+    It follows the real time, up to ten times as fast as the monotonic clock. So when the real clock jumps ahead, or
+    records were made while it was set back, a record is still kept for a tenth of its time. The clock is never
+    behind the oldest record, which then has its whole time left. When a record appears that is older than the
+    oldest one at the last look, the real clock was wrong when that record was made, and this clock goes back to it.
     """
 
     def __init__(self, kind: str, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """``monotonic`` gives the seconds of a clock that nobody sets."""
+        """``monotonic`` gives the seconds of a clock that cannot be set."""
         self.key = f"retention_clock_of_{kind}"
         self._monotonic = monotonic
         self._known: tuple[int, float] | None = None

@@ -163,7 +163,7 @@ class DocumentStore:
         document = self._documents.get(source)
         if document is not None:
             return document
-        # Apart from the others: a client that sends nothing right drops nobody's document.
+        # A store of its own, so that wrong documents evict no valid one.
         errors = self._wrong.get(source)
         if errors is not None:
             raise GraphQLRefusal(errors)

@@ -9,16 +9,18 @@ from flask import Flask, Request, Response, redirect, request
 from werkzeug.exceptions import BadHost
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from access.bodies import with_bodies
 from access.control import CONSOLE, AccessControl, install
 from access.cors import allow_origins
-from access.ending import Answer
 from access.headers import with_headers
 from access.local_paths import local_path
 from access.refusal import Refused
 from access.session import use_sessions
 from graphql_http import RequestError, answer_refusal, wants_page
 from rest_api import is_rest, problem_of
+from slow_clients.bodies import with_bodies
+from slow_clients.ending import Answer
+from slow_clients.slow_answers import SlowAnswers
+from slow_clients.slow_bodies import SlowBodies
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -27,10 +29,12 @@ SIGN_IN = "/sign-in"
 _PAGES = ("graphql",)  # endpoints that browsers open, beside the console's
 
 
-def add_gate(app: Flask, access: AccessControl, session_secret: str) -> None:
-    """Ask ``access`` before every request of the application, and put our headers on every answer.
+def add_gate(
+    app: Flask, access: AccessControl, session_secret: str, is_stopping: Callable[[], bool] = lambda: False
+) -> None:
+    """Ask ``access`` before every request of the application, bound slow clients, and put our headers on every answer.
 
-    To be called before anything else that answers before a request.
+    To be called before anything else that answers before a request. While ``is_stopping``, slow clients have 2 s.
     """
     settings = access.settings
     if count := settings.proxies + settings.own_proxies:
@@ -55,9 +59,9 @@ def add_gate(app: Flask, access: AccessControl, session_secret: str) -> None:
 
     # What is raised where a body is read; blueprints answer it in their own form.
     app.register_error_handler(Refused, lambda refused: _answer(_this_request(), refused))
-    access.bodies.answer_with(_answers_of(app))
-    inner = with_bodies(with_headers(app.wsgi_app), access.bodies)
-    app.wsgi_app = access.answers.around(inner)  # type: ignore[method-assign, assignment]
+    bodies = SlowBodies(settings, _answers_of(app), is_stopping)
+    inner = with_bodies(with_headers(app.wsgi_app), bodies)
+    app.wsgi_app = SlowAnswers(settings, is_stopping).around(inner)  # type: ignore[method-assign, assignment]
 
 
 def _bad_host(asked: Request) -> Refused:

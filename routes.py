@@ -53,8 +53,7 @@ def create_app(service: Service, access: AccessControl) -> Flask:
         if limit := longer.get(request.endpoint):
             request.max_content_length = limit
 
-    add_gate(app, access, session_secret(service.stores.secret))
-    access.ask_for_stop(lambda: service.queue.stop_announced)
+    add_gate(app, access, session_secret(service.stores.secret), lambda: service.queue.stop_announced)
     view = GraphQLView.as_view(
         "graphql",
         schema=schema,

@@ -15,13 +15,16 @@ from typing import Any
 
 from logs import set_up_logs
 from settings import Settings
+from slow_clients.connections import (
+    CONNECTIONS_MAX,
+    HEAD_MAX_BYTES,
+    HEAD_SECONDS,
+    connections_max,
+    raise_descriptor_limit,
+)
 
 _log = logging.getLogger("afterwrite.server")
 _ROOT = Path(__file__).parent
-CONNECTIONS_MAX = 2048
-HEAD_SECONDS = 30  # for the head of a request, and between two requests of a connection
-HEAD_MAX_BYTES = 64 * 1024  # what a connection may take of memory before its request is known
-_OTHER_DESCRIPTORS = 512  # what databases, uploads and workers open beside the connections
 _FAILURES_MAX = 5
 _STEADY_SECONDS = 60.0  # a server that ran so long is no hopeless one
 _WAKE = getattr(signal, "SIGURG", 0)  # ignored by whoever has no handler for it
@@ -52,40 +55,11 @@ def check_address(settings: Settings) -> None:
 
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; returns after the drain. Raises SystemExit when the server fails."""
-    _raise_descriptor_limit()
+    raise_descriptor_limit()
     if settings.server == "gunicorn":
         _serve_with_gunicorn(settings)
     else:
         _serve_with_granian(settings)
-
-
-def _raise_descriptor_limit() -> None:
-    """Let this process and its children open as many files and sockets as they need, if the system lets them.
-
-    Many systems start programs with a soft limit of 1,024, for the sake of select(2), which nothing here uses.
-    """
-    if sys.platform == "win32":
-        return
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = CONNECTIONS_MAX + _OTHER_DESCRIPTORS
-    if hard != resource.RLIM_INFINITY:
-        wanted = min(wanted, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def connections_max() -> int:
-    """How many connections a server may hold open, so that descriptors are left for everything else."""
-    if sys.platform == "win32":
-        return CONNECTIONS_MAX
-    import resource
-
-    soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY:
-        return CONNECTIONS_MAX
-    return min(CONNECTIONS_MAX, max(soft - _OTHER_DESCRIPTORS, soft // 2))
 
 
 def _serve_with_granian(settings: Settings) -> None:
@@ -197,11 +171,11 @@ def _granian_worker(*arguments: Any, **options: Any) -> None:
 def _tell_application_through_what_it_answers() -> None:
     """Put what Granian answers a request through into the environment of the request.
 
-    With it another thread can answer while the request's own thread waits in Rust for a body (``access/ending.py``).
+    With it ``slow_clients/ending.py`` can answer while the request's own thread waits in Rust for a body.
     """
     from granian.server import mp
 
-    from access.ending import PROTOCOL
+    from slow_clients.ending import PROTOCOL
 
     workers: Any = mp
     wrap = workers._wsgi_call_wrap

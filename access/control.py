@@ -15,8 +15,6 @@ from access.opening import anonymous_role, is_loopback
 from access.rate import rate_limit_of
 from access.refusal import Refused, too_many, unauthenticated
 from access.roles import Caller, Role
-from access.slow_answers import SlowAnswers
-from access.slow_bodies import SlowBodies
 from access.slowing import KeyTries, TooManyTries, place_of
 from access.table import UNASKED, UNCOUNTED, Table
 from settings import Settings
@@ -42,7 +40,6 @@ class AccessControl:
         self.keys = KeyRing(settings, clock)
         self._tries = KeyTries(self.keys.known, self.keys.find, clock)
         self._rate = rate_limit_of(settings)
-        self.bodies, self.answers = SlowBodies(settings), SlowAnswers(settings)
         self.ended = session.EndedSessions(settings.session_hours)
         role_at_start = anonymous_role(settings, has_keys=self.keys.had_keys)
         self._anonymous = {
@@ -57,10 +54,6 @@ class AccessControl:
     def is_open(self) -> bool:
         """Whether everybody on this machine may do everything: no key was there since the start."""
         return not self.settings.allow_anonymous and not self.keys.had_keys
-
-    def ask_for_stop(self, is_stopping: Callable[[], bool]) -> None:
-        """Let slow clients hold up no stop: ``is_stopping`` says when there is one."""
-        self.bodies.is_stopping = self.answers.is_stopping = is_stopping
 
     def admit(self, asked: Request) -> None:
         """Find out who sends the request, and return if it may pass. Raises Refused."""

@@ -15,12 +15,12 @@ from access_site import KEYS, SECRETS, Site, code_of, site_over
 from flask import Request
 from server_process import ServerProcess, wait_until
 
-from access.bodies import Body
 from access.caller import Sender, set_sender
 from access.refusal import Refused
 from access.roles import Caller, Role
-from access.slow_bodies import SlowBodies
 from settings import Settings
+from slow_clients.bodies import Body
+from slow_clients.slow_bodies import SlowBodies
 
 pytestmark = pytest.mark.one_database("what is read of a body, before any database")
 
@@ -122,6 +122,11 @@ class Reading:
         self._begun.set()
 
 
+def unused(_environ: object, _refused: Refused) -> tuple[int, list[tuple[str, str]], bytes]:
+    """The answer of a request of Granian; these are none."""
+    raise AssertionError
+
+
 def statuses(readings: list[Reading]) -> Counter[int]:
     """How many of them were refused, by status; under 200 those whose bodies came."""
     ended = [reading.outcome for reading in readings if reading.outcome is not None]
@@ -129,7 +134,7 @@ def statuses(readings: list[Reading]) -> Counter[int]:
 
 
 def test_slow_bodies_have_places_for_each_caller_and_for_all_of_them() -> None:
-    bodies = SlowBodies(Settings())  # of 8 threads: 4 each, 2 for forms, 7 in all
+    bodies = SlowBodies(Settings(), unused)  # of 8 threads: 4 each, 2 for forms, 7 in all
     strangers = [Reading(bodies, None).start() for _ in range(6)]
     forms = [Reading(bodies, None, FORM).start() for _ in range(3)]
     of_ann = [Reading(bodies, "ann").start() for _ in range(6)]
@@ -142,7 +147,9 @@ def test_slow_bodies_have_places_for_each_caller_and_for_all_of_them() -> None:
 
 
 def test_a_body_whose_reading_cannot_be_ended_leaves_half_of_the_threads_to_others() -> None:
-    bodies = SlowBodies(Settings(threads=8, max_waiters=1, max_streams=1), lambda _: False)
+    bodies = SlowBodies(
+        Settings(threads=8, max_waiters=1, max_streams=1), unused, can_be_ended=lambda _: False
+    )
     of_ann = [Reading(bodies, "ann").start() for _ in range(6)]
     wait_until(lambda: statuses(of_ann) == {503: 2})
     of_bob = Reading(bodies, "bob").start()

@@ -21,7 +21,7 @@ FLOORS = (
     {"logs"},
     {"product_pages", "task_requests", "task_action_types"},
     {"entries", "request_context"},
-    {"async_db", "tasks", "connections", "graphql_scalars", "strict_json"},
+    {"async_db", "tasks", "connections", "graphql_scalars", "strict_json", "slow_clients"},
     {"accepting", "waiting", "webhooks", "access", "stack"},
     {"database"},
     {"writes", "background", "graphql_http", "settings", "time_ordered", "tracing", "durable_file"},

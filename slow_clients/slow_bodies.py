@@ -9,14 +9,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from access.bodies import PIECE_BYTES, Body
 from access.caller import sender_in
-from access.ending import Answer, Ending, can_end
 from access.refusal import Refused
 from access.session import FORM_TYPES
 from access.slowing import place_of
-from access.watch import Watch
 from settings import Settings
+from slow_clients.bodies import PIECE_BYTES, Body
+from slow_clients.ending import Answer, Ending, can_end
+from slow_clients.watch import Watch
 
 SLOW_SECONDS = 1.0
 """A body that is still being read after this time takes one of the places of its caller."""
@@ -34,24 +34,24 @@ class SlowBodies:
     """
 
     def __init__(
-        self, settings: Settings, can_be_ended: Callable[[Mapping[str, Any]], bool] = can_end
+        self,
+        settings: Settings,
+        answer: Answer,
+        is_stopping: Callable[[], bool] = lambda: False,
+        can_be_ended: Callable[[Mapping[str, Any]], bool] = can_end,
     ) -> None:
-        self.is_stopping: Callable[[], bool] = lambda: False
-        """Whether the server stops: then slow bodies have two seconds."""
+        """``answer`` makes the answer of a request whose thread waits; while ``is_stopping`` slow bodies have 2 s."""
         left = settings.threads - settings.max_waiters - settings.max_streams
         self._places = max(1, left - 1)
         self._each, self._forms = max(1, left // 2), max(1, left // 4)
         self._most_open = max(1, settings.threads // 2)
         self._seconds = settings.body_seconds
         self._can_be_ended = can_be_ended
-        self._ending = Ending()
+        self._is_stopping = is_stopping
+        self._ending = Ending(answer)
         self._open: dict[Body, bool] = {}
         self._slow: Counter[str] = Counter()
         self._watch = Watch("slow-bodies", lambda: bool(self._open or self._ending.waiting), self._look)
-
-    def answer_with(self, answer: Answer) -> None:
-        """Let ``answer`` make the answers of requests whose threads still wait."""
-        self._ending.answer = answer
 
     def read(self, body: Body, size: int) -> bytes:
         """Up to ``size`` bytes of the body; fewer only at its end. Raises Refused."""
@@ -99,7 +99,7 @@ class SlowBodies:
     def _look(self, now: float) -> None:
         slow = sorted((body for body in list(self._open) if now - body.started >= SLOW_SECONDS), key=_order)
         late = [body for body in slow if now - body.piece_started >= self._seconds]
-        if self.is_stopping():
+        if self._is_stopping():
             late = [body for body in slow if now - body.started >= _STOP_SECONDS]
         kept, over = self._kept([body for body in slow if body not in late])
         self._slow = kept

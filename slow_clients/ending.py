@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from access.bodies import Body
 from access.refusal import Refused
-from access.tcp_connections import Connection, can_count, connections_of, end_input, state_of
+from slow_clients.bodies import Body
+from slow_clients.tcp_connections import Connection, can_count, connections_of, end_input, state_of
 
 Answer = Callable[[Mapping[str, Any], Refused], tuple[int, list[tuple[str, str]], bytes]]
 PROTOCOL = "granian.protocol"
@@ -53,8 +53,9 @@ def can_end(environ: Mapping[str, Any]) -> bool:
 class Ending:
     """Ends the reading of bodies; used from one thread."""
 
-    def __init__(self) -> None:
-        self.answer: Answer | None = None
+    def __init__(self, answer: Answer) -> None:
+        """``answer`` makes the answer of a request whose thread waits."""
+        self._make_answer = answer
         self._unanswered: list[Body] = []
         self._answered: list[_Answered] = []
 
@@ -102,9 +103,9 @@ class Ending:
             body.environ[PROTOCOL].response_bytes(status, headers, content + b" " * padding)
 
     def _made(self, body: Body) -> tuple[int, list[tuple[str, str]], bytes]:
-        assert self.answer is not None and body.refused is not None
+        assert body.refused is not None
         try:
-            status, headers, content = self.answer(body.environ, body.refused)
+            status, headers, content = self._make_answer(body.environ, body.refused)
         except Exception:  # noqa: BLE001 - the thread must come back, whatever its answer
             _log.exception("the answer to a request whose body came too slowly could not be made")
             status, headers, content = body.refused.status, [("Connection", "close")], b""

@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from access.bodies import PIECE_BYTES
-from access.ending import PROTOCOL
 from access.slowing import place_of
-from access.tcp_connections import Connection, can_count, connections_of, cut_off, state_of
-from access.watch import Watch
 from settings import Settings
+from slow_clients.bodies import PIECE_BYTES
+from slow_clients.ending import PROTOCOL
+from slow_clients.tcp_connections import Connection, can_count, connections_of, cut_off, state_of
+from slow_clients.watch import Watch
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -44,9 +44,9 @@ class SlowAnswers:
     takes less than 64 KiB in ``BODY_SECONDS`` is cut off too.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self.is_stopping: Callable[[], bool] = lambda: False
-        """Whether the server stops: then slow clients have two seconds."""
+    def __init__(self, settings: Settings, is_stopping: Callable[[], bool] = lambda: False) -> None:
+        """While ``is_stopping``, slow clients have two seconds."""
+        self._is_stopping = is_stopping
         self._places = max(1, settings.threads - settings.max_waiters - settings.max_streams - 1)
         self._seconds = settings.body_seconds
         self._ports: set[int] = set()
@@ -75,7 +75,7 @@ class SlowAnswers:
         if not waiting:
             self._taken.clear()
             return
-        longest = min(self._seconds, _STOP_SECONDS) if self.is_stopping() else self._seconds
+        longest = min(self._seconds, _STOP_SECONDS) if self._is_stopping() else self._seconds
         slow = self._slow_connections(now)
         over = set(slow[: max(0, waiting - self._places)])
         for one in slow:

@@ -130,6 +130,11 @@ class ServerProcess:
         with contextlib.closing(self.client()) as client:
             return client.query(document, variables)
 
+    def cookie_of(self, path: str) -> str:
+        """The cookie that a page sets, as a browser sends it back."""
+        with contextlib.closing(self.client()) as client:
+            return client.cookie_of(path)
+
     def get(self, path: str) -> tuple[int, bytes]:
         """The status and the body of a GET."""
         with contextlib.closing(self.client()) as client:
@@ -237,6 +242,13 @@ class Client:
         self.connection.request(method, path, body, headers or {})
         answer = self.connection.getresponse()
         return answer.status, answer.read()
+
+    def cookie_of(self, path: str) -> str:
+        """The cookie that a page sets, as a browser sends it back."""
+        self.connection.request("GET", path)
+        answer = self.connection.getresponse()
+        answer.read()
+        return str(answer.headers["Set-Cookie"]).partition(";")[0]
 
     def execute(self, document: str, variables: dict[str, Any] | None = None) -> Any:
         """The whole answer, errors included."""

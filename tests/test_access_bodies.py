@@ -56,15 +56,6 @@ def slow_requests(server: ServerProcess, path: str, media_type: str, cookie: str
         yield
 
 
-def cookie_of(server: ServerProcess) -> str:
-    """The cookie with which anybody may send the form of the sign-in page."""
-    with contextlib.closing(server.client()) as client:
-        client.connection.request("GET", "/sign-in")
-        answer = client.connection.getresponse()
-        answer.read()
-        return str(answer.headers["Set-Cookie"]).partition(";")[0]
-
-
 @pytest.mark.parametrize("http_server", ["granian", "gunicorn"])
 @pytest.mark.parametrize(
     ("path", "media_type"),
@@ -74,7 +65,7 @@ def test_slow_strangers_leave_threads_for_others(
     make_server: Callable[..., ServerProcess], http_server: str, path: str, media_type: str
 ) -> None:
     server = make_server(SERVER=http_server, API_KEYS=KEYS).start()
-    with slow_requests(server, path, media_type, cookie_of(server)):
+    with slow_requests(server, path, media_type, server.cookie_of("/sign-in")):
         for asked in ("/ready", "/api/entries"):
             started = time.monotonic()
             headers = {"Authorization": f"Bearer {SECRETS[Role.READ]}"}

@@ -112,7 +112,7 @@ def test_each_place_says_in_its_own_form_that_a_body_came_too_slowly(server: Ser
         sent = {}
         for path, headers in asked.items():
             # The port is in the name of the cookie, and so in the Host.
-            browser = {"Cookie": cookie_of(server), "Host": f"127.0.0.1:{server.port}"}
+            browser = {"Cookie": server.cookie_of("/sign-in"), "Host": f"127.0.0.1:{server.port}"}
             given = headers | (browser if headers is form else bearer(Role.WRITE))
             sent[path] = stack.enter_context(connect(server.port))
             sent[path].sendall(request("POST", path, Content_Length="1000", **given))
@@ -128,15 +128,6 @@ def test_each_place_says_in_its_own_form_that_a_body_came_too_slowly(server: Ser
         assert answer is not None and answer.status == 408
         assert b"BODY_SECONDS" in answer.body
         assert answer.headers["x-frame-options"] == "DENY"
-
-
-def cookie_of(server: ServerProcess) -> str:
-    """The cookie with which anybody may send the form of the sign-in page."""
-    with contextlib.closing(server.client()) as client:
-        client.connection.request("GET", "/sign-in")
-        answer = client.connection.getresponse()
-        answer.read()
-        return str(answer.headers["Set-Cookie"]).partition(";")[0]
 
 
 @pytest.mark.parametrize("role", [Role.NOBODY, Role.READ])

@@ -68,9 +68,13 @@ def test_a_job_goes_through(stack: Stack) -> None:
     # One trace from the request to the webhook, and in the log of every service.
     assert told.headers["traceparent"].split("-")[1] == TRACE
     for service in stack.services:
-        lines = [line for line in stack.log_lines(service) if line.get("correlation_id") == job]
-        assert lines, service.program
+        # Waited for: notification.py logs a delivery after the receiver has it.
+        lines = wait_until(lambda service=service: _lines_about(job, stack.log_lines(service)))
         assert {line["trace_id"] for line in lines} == {TRACE}
+
+
+def _lines_about(job: str, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [line for line in lines if line.get("correlation_id") == job]
 
 
 def test_a_list_goes_through_that_is_too_long_for_the_built_in_pipeline(stack: Stack) -> None:

@@ -381,8 +381,8 @@ class WriteQueue:
 
     def _recover(self) -> None:
         if self._trouble is not None:
-            self._trouble = None
             _log.info("the product database can be written again")
+            self._trouble = None
 
     def _state(self, depth: int, size: int) -> QueueState:
         if self._stopping:

@@ -121,8 +121,8 @@ class Consumer:
                 return
             await asyncio.sleep(pause)
         await delivery.ack()
-        self._figures.count(REQUESTS, "begun" if is_new else "known")
         _log.info("the run %s %s", request.run_id, "has begun" if is_new else "was there already")
+        self._figures.count(REQUESTS, "begun" if is_new else "known")
 
     async def _refuse(self, request: Request, trace: str, delivery: Delivery, why: str) -> None:
         """End the job, which would wait for ever, and keep the message for those who look."""

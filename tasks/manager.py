@@ -363,8 +363,8 @@ class WorkerManager:
 
     def _recover(self) -> None:
         if self._trouble is not None:
-            self._trouble = None
             _log.info("the task database can be used again")
+            self._trouble = None
 
 
 def _pace(turn_seconds: float, tasks: int) -> float:

@@ -13,9 +13,7 @@ from typing import Any
 
 import pytest
 from compose_file import ROOT
-from server_process import Client, wait_until
-
-from devkit.place import free_port
+from server_process import Client, free_port, wait_until
 
 CONF = ROOT / "docker" / "nginx.conf"
 _CONTAINERS = (
@@ -110,7 +108,7 @@ class Nginx:
             if os.environ.get("CI"):
                 pytest.fail("nginx is missing: .ci/run installs it")
             pytest.skip("nginx is not installed")
-        self.port, self._check_port = free_port("127.0.0.1"), free_port("127.0.0.1")
+        self.port, self._check_port = free_port(), free_port()
         self._log = folder / "nginx.log"
         path = folder / "nginx.conf"
         path.write_text(self._configuration(folder, api_ports), encoding="utf-8")

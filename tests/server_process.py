@@ -2,8 +2,10 @@
 
 import contextlib
 import http.client
+import itertools
 import json
 import os
+import secrets
 import select
 import signal
 import socket
@@ -21,11 +23,24 @@ ROOT = Path(__file__).resolve().parent.parent
 READY_SECONDS = 30
 
 
+# Below the ephemeral ports, where any outgoing connection could take one before the server listens on it; a thousand
+# for each worker of pytest-xdist, which begins at a random one, so that no two tests are given the same.
+_FIRST_PORT = 10_000 + 1_000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_TURNS = itertools.count(secrets.randbelow(1_000))
+
+
 def free_port() -> int:
-    """A port of 127.0.0.1 on which nothing listens."""
+    """A port of 127.0.0.1 on which nothing listens, and that no other test of this run is given."""
+    return next(port for turn in _TURNS if _is_free(port := _FIRST_PORT + turn % 1_000))
+
+
+def _is_free(port: int) -> bool:
     with contextlib.closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 class ServerProcess:

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
-from server_process import Client
+from server_process import Client, free_port
 
 from background import BackgroundLoop
 from devkit.health import health
-from devkit.place import Place, free_port
+from devkit.place import Place
 from health_server import HealthServer
 from settings import Settings, SettingsError
 
@@ -22,7 +22,7 @@ class Worker:
 
     def __init__(self) -> None:
         self.background, self.registry, self.status = BackgroundLoop(), CollectorRegistry(), "ok"
-        self.settings = Settings(metrics_port=free_port("127.0.0.1"))
+        self.settings = Settings(metrics_port=free_port())
         self.server = HealthServer(self.settings, self.background, self.told, self.registry)
 
     def told(self) -> Mapping[str, object]:

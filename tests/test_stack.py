@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from console_pages import console_of, dialog, fill, serious
 from playwright.sync_api import Locator, Page, expect
 from product_lists import LAMP
 from redis import Redis
-from server_process import wait_until
+from server_process import ServerProcess, wait_until
 from stack_house import Stack, new_stack
 from stack_parts import metric
 from task_calls import paused
@@ -69,12 +70,12 @@ def test_a_job_goes_through(stack: Stack) -> None:
     assert told.headers["traceparent"].split("-")[1] == TRACE
     for service in stack.services:
         # Waited for: notification.py logs a delivery after the receiver has it.
-        lines = wait_until(lambda service=service: _lines_about(job, stack.log_lines(service)))
+        lines = wait_until(partial(_lines_about, job, stack, service))
         assert {line["trace_id"] for line in lines} == {TRACE}
 
 
-def _lines_about(job: str, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [line for line in lines if line.get("correlation_id") == job]
+def _lines_about(job: str, stack: Stack, service: ServerProcess) -> list[dict[str, Any]]:
+    return [line for line in stack.log_lines(service) if line.get("correlation_id") == job]
 
 
 def test_a_list_goes_through_that_is_too_long_for_the_built_in_pipeline(stack: Stack) -> None:

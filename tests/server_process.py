@@ -131,6 +131,14 @@ class ServerProcess:
         """SIGTERM, and wait for the drain; returns the exit code."""
         assert self.process is not None
         self.process.terminate()
+        return self.ended(timeout)
+
+    def ended(self, timeout: float = 60) -> int:
+        """Wait for the end of a process that was told to stop; returns the exit code.
+
+        Told once: Python's own end takes its signal handlers away, and a second SIGTERM then would be the exit code.
+        """
+        assert self.process is not None
         code = self.process.wait(timeout)
         self._close_pipe()
         self.process = None

@@ -5,11 +5,12 @@ import re
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from console_pages import ROWS, console_of, dialog, fill, row, toast
 from playwright.sync_api import expect
-from server_process import ServerProcess
+from server_process import ServerProcess, wait_until
 
 MakeServer = Callable[..., ServerProcess]
 
@@ -121,6 +122,12 @@ def test_entries_are_seen_going_through_their_stages(make_server: MakeServer, tm
         expect(page.get_by_text("No entry fits")).to_be_visible()
 
 
+def _claimed(server: ServerProcess) -> Any:
+    """The one entry, once a worker holds it."""
+    [entry] = server.query("{ tasks { nodes { id lockedBy } } }")["tasks"]["nodes"]
+    return entry if entry["lockedBy"] else None
+
+
 @pytest.mark.one_database("a browser is slow, and what it does here asks nothing new of the database")
 def test_an_entry_that_fails_says_so_over_the_page(make_server: MakeServer, tmp_path: Path) -> None:
     server = make_server(STAGE_SECONDS="3600", CONSOLE_POLL_SECONDS="1").start()
@@ -131,11 +138,11 @@ def test_an_entry_that_fails_says_so_over_the_page(make_server: MakeServer, tmp_
         fill(page, Title="Hopeless")
         page.keyboard.press("Enter")
         expect(row(page, "Hopeless")).to_contain_text("CREATED")
-        worker = server.query("{ tasks { nodes { id lockedBy } } }")["tasks"]["nodes"][0]
+        entry = wait_until(lambda: _claimed(server))
         change = json.dumps(
-            {"status": "FAILED", "lockedBy": worker["lockedBy"], "error": "out of paper"}
+            {"status": "FAILED", "lockedBy": entry["lockedBy"], "error": "out of paper"}
         ).encode()
-        assert _send(server, "PATCH", f"/api/entries/{worker['id']}", change) == 200
+        assert _send(server, "PATCH", f"/api/entries/{entry['id']}", change) == 200
         toast(page, "Hopeless failed")
         expect(row(page, "Hopeless")).to_contain_text("out of paper")
 

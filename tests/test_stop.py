@@ -107,7 +107,7 @@ def test_a_request_that_waits_for_its_write_is_answered_during_a_stop(
             "write": {"status": "APPLIED"},
             "errors": [],
         }
-    assert server.stop() == 0
+    assert server.ended() == 0
     assert stored_titles(server) == ["in flight"]
 
 

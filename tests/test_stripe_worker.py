@@ -5,25 +5,31 @@ import json
 import logging
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
-import jsonschema
 import pytest
 from server_process import free_port, wait_until
 from stripe_fake import KEY, Answer, IdempotentFront, LocalStripe, canned, silent_url
+from stripe_runs import (
+    CUSTOMER,
+    DECLINED,
+    REFUND,
+    US,
+    Run,
+    a_task,
+    executed,
+    failure,
+    in_loop,
+    payment,
+)
 
-from tasks.task import Completed, Failed, Progress, Task, TaskError, after, asked_again
-from tasks.worker import CancelAsked, TaskContext, TaskFailed
+from tasks.task import Completed, Failed, Progress, TaskError, after, asked_again
+from tasks.worker import CancelAsked, TaskFailed
 from tasks.workers.stripe_payments import StripeWorker
-
-CUSTOMER, PAYMENT, REFUND = "stripe_create_customer", "stripe_create_payment", "stripe_refund_payment"
-DECLINED = "pm_card_chargeCustomerFail"
-US = 1_000_000
 
 
 @pytest.fixture(scope="module")
@@ -41,77 +47,6 @@ def front(localstripe: LocalStripe) -> Iterator[IdempotentFront]:
     """Stripe as it is documented: localstripe behind a front that honours idempotency keys."""
     with closing(IdempotentFront(localstripe)) as listening:
         yield listening
-
-
-def a_task(task_type: str, payload: Any, task_id: int = 1, **changes: Any) -> Task:
-    """A task that was just claimed for the first time."""
-    now = time.time_ns() // 1000
-    nothing: dict[str, Any] = dict.fromkeys(Task._fields)
-    numbers: dict[str, Any] = dict.fromkeys(
-        ("progress", "error_is_final", "priority", "ready", "cancel_asked", "renewals"), 0
-    )
-    set_up = {"id": task_id, "type": task_type, "status": "PROCESSING", "payload_json": json.dumps(payload)}
-    claimed = {
-        "attempt": 1,
-        "claim": 1,
-        "max_attempts": 6,
-        "locked_by": "a",
-        "started_at_us": now,
-        "run_at_us": now,
-    }
-    return Task(**(nothing | numbers | set_up | claimed | changes))
-
-
-class Run:
-    """One worker over one loop; what its tasks reported is in ``reports``."""
-
-    def __init__(self, worker: StripeWorker) -> None:
-        self.worker = worker
-        self.reports: list[Progress] = []
-        self.contexts: list[TaskContext] = []
-
-    async def execute(self, task: Task, store: str = "tests") -> Any:
-        """Run a task as the manager would."""
-        with ThreadPoolExecutor(1) as threads:
-            self.contexts.append(TaskContext(task, store, threads, self._report))
-            return await self.worker.execute_task(task, self.contexts[-1])
-
-    async def _report(self, progress: Progress) -> None:
-        self.reports.append(progress)
-
-
-def in_loop(url: str, work: Callable[[Run], Awaitable[Any]], key: str = KEY, call_seconds: float = 20) -> Any:
-    """What ``work`` returns for a worker that calls ``url``."""
-
-    async def all_of_it() -> Any:
-        worker = StripeWorker(key, url, call_seconds=call_seconds)
-        try:
-            return await work(Run(worker))
-        finally:
-            await worker.close()
-
-    return asyncio.run(all_of_it())
-
-
-def executed(url: str, *tasks: Task, **options: Any) -> list[Any]:
-    """The results of tasks that run one after the other."""
-
-    async def one_by_one(run: Run) -> list[Any]:
-        return [await run.execute(task) for task in tasks]
-
-    return list(in_loop(url, one_by_one, **options))
-
-
-def failure(url: str, task: Task, **options: Any) -> TaskFailed:
-    """The failure of a task that must fail."""
-    with pytest.raises(TaskFailed) as caught:
-        executed(url, task, **options)
-    return caught.value
-
-
-def payment(customer: str, task_id: int = 1, **more: Any) -> Task:
-    """The task of a payment of 15.00."""
-    return a_task(PAYMENT, {"amount": 1500, "currency": "EUR", "customer_id": customer} | more, task_id)
 
 
 # -- what it does ------------------------------------------------------------------------------------------------
@@ -468,84 +403,6 @@ def test_health_says_simulated_or_configured_and_no_secret(localstripe: LocalStr
     assert in_loop("", health_of) == {"status": "configured", "mode": "test", "host": "api.stripe.com"}
     live = in_loop("http://user:pass@127.0.0.1:1/", health_of, key="sk_live_1")
     assert live == {"status": "configured", "mode": "live", "host": "127.0.0.1"}
-
-
-# -- the simulation -------------------------------------------------------------------------------------------------
-
-
-def test_the_simulation_says_so_in_every_result_and_gives_a_task_the_same_ids_again() -> None:
-    tasks = [
-        a_task(CUSTOMER, {"email": "a@example.com", "name": "A"}),
-        payment("cus_sim_1", 2),
-        a_task(REFUND, {"payment_intent_id": "pi_sim_1"}, 3),
-        a_task(REFUND, {"payment_intent_id": "pi_sim_1", "amount": 5}, 4),
-    ]
-    results = executed("", *tasks, key=" ")
-    assert all(result["simulated"] is True for result in results)
-    assert results[0]["customer_id"].startswith("cus_sim_")
-    assert results[1]["payment_intent_id"].startswith("pi_sim_")
-    assert (results[1]["status"], results[1]["amount"], results[1]["currency"]) == ("succeeded", 1500, "eur")
-    assert [result["refund_id"][:7] for result in results[2:]] == ["re_sim_", "re_sim_"]
-    assert [result["amount"] for result in results[2:]] == [None, 5]
-    assert executed("", *tasks, key="") == results
-    assert (
-        executed("", payment("cus_sim_1", 5), key="")[0]["payment_intent_id"]
-        != results[1]["payment_intent_id"]
-    )
-
-
-def test_the_simulation_makes_progress_ends_for_a_cancel_and_declines_the_test_cards_for_it() -> None:
-    async def work(run: Run) -> list[Progress]:
-        await run.execute(payment("cus_1"))
-        done = list(run.reports)
-        with pytest.raises(TaskFailed, match="simulation declined") as declined:
-            await run.execute(payment("cus_1", payment_method=DECLINED))
-        assert (declined.value.code, declined.value.final) == ("CARD_DECLINED", True)
-        cancelled = asyncio.ensure_future(run.execute(payment("cus_1")))
-        await asyncio.to_thread(wait_until, lambda: len(run.contexts) == 3)
-        run.contexts[2].stop(CancelAsked)
-        with pytest.raises(CancelAsked):
-            await cancelled
-        return done
-
-    assert in_loop("", work, key="") == [Progress(10, "SIMULATING_STRIPE"), Progress(40), Progress(70)]
-
-
-# -- payloads -------------------------------------------------------------------------------------------------------
-
-
-def test_payloads_have_limits() -> None:
-    good: dict[str, dict[str, Any]] = {
-        CUSTOMER: {"email": "a@b.c", "name": "A"},
-        PAYMENT: {
-            "amount": 10**12 - 1,
-            "currency": "usd",
-            "customer_id": "cus_1",
-            "payment_method": "card_1",
-        },
-        REFUND: {"payment_intent_id": "pi_1", "amount": 1},
-    }
-    bad: dict[str, dict[str, list[Any]]] = {
-        CUSTOMER: {
-            "email": ["a", "a@b\n", "a b@c", "@", "a@" + "b" * 300, 1],
-            "name": ["", " ", "n" * 300],
-            "x": [1],
-        },
-        PAYMENT: {
-            "amount": [0, -1, 1.5, "1", True, 10**12],
-            "currency": ["us", "euro", "us1", "usd\n"],
-            "customer_id": ["1", "cus_", "cus_1/2", "cus_1\n"],
-            "payment_method": ["4242424242424242", ""],
-            "description": ["d" * 1001],
-        },
-        REFUND: {"payment_intent_id": ["ch_1", "pi_1 "], "amount": [0, None]},
-    }
-    for task_type, payload in good.items():
-        check = jsonschema.Draft202012Validator(StripeWorker.types[task_type])
-        assert check.is_valid(payload)
-        for name, values in bad[task_type].items():
-            for value in values:
-                assert not check.is_valid(payload | {name: value}), (name, value)
 
 
 def test_a_finished_task_keeps_its_result_as_json(localstripe: LocalStripe) -> None:

@@ -52,7 +52,7 @@ _main_process = os.pipe()
 
 
 # What GUNICORN_CMD_ARGS may not change, and why.
-_RESTARTS = "nobody is served while the one process that serves starts again; restart the whole server"
+_RESTARTS = "requests fail while the only serving process restarts; restart the whole server instead"
 _HEADS = "slow clients would hold all threads, as only heads of HTTP/1.1 are read without one; let a proxy translate"
 _FIXED: dict[str, tuple[object, str]] = {
     "workers": (workers, "the journal has one owner, so one process serves"),

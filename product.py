@@ -338,7 +338,7 @@ def _price_of_float(field: str, value: float) -> int:
 
 
 def _decimal_of(text: str) -> Decimal:
-    if "_" in text:  # Python takes 1_000 for a number; nobody else does
+    if "_" in text:  # Decimal accepts 1_000; JSON, CSV and people do not write that
         raise InvalidOperation
     return Decimal(text.strip())
 

@@ -39,7 +39,7 @@ def create_app(service: Service, access: AccessControl) -> Flask:
     Raises StoreError when the secret of the sessions cannot be kept.
     """
     app = _Application(__name__)
-    app.url_map.merge_slashes = False  # a path with // is another path: a redirect is no answer for a program
+    app.url_map.merge_slashes = False  # a path with // is another one, to be refused and not redirected
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = _ASSET_SECONDS
     settings, schema = service.settings, build_schema().graphql_schema
 

@@ -63,7 +63,7 @@ def serve(settings: Settings) -> None:
 
 
 def _serve_with_granian(settings: Settings) -> None:
-    """Serve, and start anew when Granian gives up: it does so when its worker dies twice in a few seconds.
+    """Serve, and restart Granian when it gives up, which it does when its worker dies twice within seconds.
 
     A task that ends its process would otherwise end the server too. Raises SystemExit when that does not help.
     """
@@ -78,7 +78,7 @@ def _serve_with_granian(settings: Settings) -> None:
             failures = failures + 1 if time.monotonic() - started < _STEADY_SECONDS else 1
             if failures == _FAILURES_MAX:
                 raise
-            _report("the server's process died twice in a few seconds: starting anew in %d s", failures)
+            _report("the serving process died twice within seconds: restarting the server in %d s", failures)
             time.sleep(failures)
         else:
             return

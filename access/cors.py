@@ -103,7 +103,7 @@ def allow_origins(app: "Flask", origins: tuple[str, ...]) -> None:
 
     @app.after_request
     def _vary(answer: "Response") -> "Response":
-        """Also where the origin is none of ours, or missing: a cache must not give that answer to a page of ours."""
+        """Sent even without an allowed origin: a cache must not serve that answer to an allowed one."""
         if PATHS.match(request.path):
             answer.vary.add("Origin")
         return answer

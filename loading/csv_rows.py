@@ -17,7 +17,7 @@ from processing.feed_fields import FeedReader, column_name
 
 _QUOTED = re.compile(r'"[^"]*"?')
 _FIRST_LINE = re.compile(r'((?:[^"\r\n]|"[^"]*")*)(\r\r\n|\r\n|\r|\n|$)')
-# Excel's first line, which is no row: it names the delimiter of those that follow.
+# Excel's first line may name the delimiter (`sep=;`) instead of holding a row.
 _NAMED_DELIMITER = re.compile(r"sep=([^\r\n\"])[ ,;\t]*(\r\r\n|\r\n|\r|\n)", re.IGNORECASE)
 _SEPARATORS = ",;\t"
 # The csv module takes a lone CR for the end of a row. It stands for one in our hands, and no UTF-8 file has it.

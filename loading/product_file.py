@@ -163,7 +163,7 @@ def _starts_with_product_line(text: str) -> bool:
         return False
     if not isinstance(first, dict) or _has_list(first):
         return isinstance(first, dict) and "price" in first
-    # A whole file in one object that has no name of a product: its list may stand under a name that is none of ours.
+    # One object without any product field: its list may stand under a name that is not in the table.
     return not KNOWN_NAMES.isdisjoint(first) or bool(rest and rest[0].strip())
 
 

@@ -179,7 +179,7 @@ class FeedReader:
         return decided if isinstance(decided, FieldError) else _whole(decided, text)
 
     def _decided(self, field: str, text: str, found: FeedNumber) -> str | FieldError:
-        """The number that a text means, or why nobody can tell."""
+        """The number that a text means, or the error that says why it is ambiguous."""
         if found.as_decimal is None or found.as_grouped is None:
             if found.shows is not None:
                 self.shown.add(found.shows)
@@ -242,7 +242,7 @@ def _picture(value: Any) -> Any:
 
 
 def _rate_of(text: str) -> Any:
-    """A rate is 5 at the most, so its only sign is the decimal one."""
+    """Parse a rating: at most 5, so a point or comma in it is always the decimal separator."""
     if _PLAIN_NUMBER.fullmatch(text):
         return float(text)
     if text.strip().casefold() in _MISSING:

@@ -11,8 +11,8 @@ from database.errors import StoreError
 class OpenedFile:
     """The file of a database, and files beside it, as they were when this was made; any thread may check them.
 
-    A file that was deleted or replaced under its name takes commits that nobody can read after a restart, and SQLite
-    does not notice. Its WAL is given where a connection keeps that open all the time; else SQLite may make a new one.
+    SQLite keeps committing into a file that was deleted or replaced, and a restart loses those commits. A WAL is given
+    only where one connection keeps it open: elsewhere SQLite itself may delete it and create a new one.
     """
 
     def __init__(self, path: Path, *beside: Path) -> None:

@@ -33,7 +33,7 @@ class StripeWorker(BaseWorker):
     """Creates customers, takes card payments and refunds them; a repeated attempt never charges twice.
 
     Amounts are whole minor units (cents) of the currency, of up to twelve digits. A payment is created and confirmed in
-    one call, with cards only (no redirects) and off session: nobody is there to answer a question of the bank. So a
+    one call, with cards only (no redirects) and off session: the customer is not there to authenticate. So a
     card that wants one fails for good with CARD_ACTION_REQUIRED, and nothing is charged: a result would look like
     money.
     ``payment_method`` is ``pm_card_visa`` if it is left out, Stripe's test card; with a live key it must be given.

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from graphql_http.json_rules import DEPTH_MAX, finite, is_deep, refuse_constant
+from graphql_http.json_rules import DEPTH_MAX, finite, is_deep, refuse_constant, repeated_name
 
 # An escape is the only way for these to get into a text: look before looking closely.
 _MAY_BE_UNUSABLE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
@@ -47,17 +47,8 @@ _TOO_DEEP = f"nested more than {DEPTH_MAX} lists or objects deep: make it flatte
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) < len(pairs):
-        raise ValueError(f"an object has the name {_repeated(pairs)[:60]!r} twice")
+        raise ValueError(f"an object has the name {repeated_name(pairs)[:60]!r} twice")
     return made
-
-
-def _repeated(pairs: list[tuple[str, Any]]) -> str:
-    seen = set()
-    for name, _ in pairs:
-        if name in seen:
-            break
-        seen.add(name)
-    return name
 
 
 _decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=refuse_constant, parse_float=finite)

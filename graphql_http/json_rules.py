@@ -1,7 +1,8 @@
-"""Says what of JSON is refused wherever JSON is read: NaN, numbers that no float holds, what nests too deep."""
+"""The rules of JSON wherever it is read: no NaN, no number that a float cannot hold, no repeated name, bounded depth."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import isinf
 from typing import Any
 
@@ -26,6 +27,16 @@ def finite(text: str) -> float:
 def vanishes(text: str) -> bool:
     """Whether a number other than 0 becomes 0 as a float: ``1e-400``."""
     return not float(text) and any(digit in "123456789" for digit in text.lower().partition("e")[0])
+
+
+def repeated_name(pairs: Iterable[tuple[str, Any]]) -> str:
+    """The first name that an object has again, of the pairs of one that has a name twice; in linear time."""
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            return name
+        seen.add(name)
+    raise ValueError("no name is there twice")
 
 
 def is_deep(text: str, value: Any) -> bool:

@@ -11,9 +11,9 @@ from loading.rows import UnreadableRow
 LONGEST_VALUE = 16 << 20  # characters of one element; it must fit in memory as a whole
 # Under which names an API's answer has its list.
 LISTS = ("products", "items", "data", "results", "nodes")
+MOST_WRAPPERS = 5  # objects around that list
 
 _STARTS = "[{"
-_MOST_WRAPPERS = 5
 _SPACE = re.compile(r"[ \t\n\r]*")
 # A value that is cut off by the end of the buffer fails this close to it, unless a text is unterminated.
 _LONGEST_TOKEN = 16
@@ -72,7 +72,7 @@ def _listed_elements(text: "_JsonText", depth: int = 1) -> Generator[tuple[int, 
         name = text.value()
         text.take(":")
         start, inner = text.peek(), ""
-        if name not in LISTS or start not in _STARTS or depth > _MOST_WRAPPERS:
+        if name not in LISTS or start not in _STARTS or depth > MOST_WRAPPERS:
             text.value()
         elif start == "[":
             inner = name

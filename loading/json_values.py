@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from graphql_http.json_rules import vanishes
+from graphql_http.json_rules import repeated_name, vanishes
 
 
 class JsonValues:
@@ -21,9 +21,7 @@ class JsonValues:
     def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) < len(pairs):
-            names = [name for name, _ in pairs]
-            twice = next(name for name in names if names.count(name) > 1)
-            self.trouble = f"an object has the name {twice[:60]!r} twice: keep one of them"
+            self.trouble = f"an object has the name {repeated_name(pairs)[:60]!r} twice: keep one of them"
         return found
 
 

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from loading.csv_rows import csv_rows
-from loading.json_elements import LISTS, JsonSyntaxError, NoListError, elements
+from loading.json_elements import LISTS, MOST_WRAPPERS, JsonSyntaxError, NoListError, elements
 from loading.jsonl_lines import jsonl_rows
 from loading.rows import CatalogueFileError, Row, UnreadableRow, no_object
 from loading.text_blocks import TextFile
@@ -167,6 +167,8 @@ def _starts_with_product_line(text: str) -> bool:
     return not KNOWN_NAMES.isdisjoint(first) or bool(rest and rest[0].strip())
 
 
-def _has_list(item: dict[str, Any]) -> bool:
-    inner = [item[name] for name in LISTS if name in item]
-    return any(isinstance(one, list) or (isinstance(one, dict) and _has_list(one)) for one in inner)
+def _has_list(item: dict[str, Any], depth: int = 1) -> bool:
+    inner = [item[name] for name in LISTS if name in item] if depth <= MOST_WRAPPERS else []
+    return any(
+        isinstance(one, list) or (isinstance(one, dict) and _has_list(one, depth + 1)) for one in inner
+    )

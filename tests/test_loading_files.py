@@ -145,6 +145,21 @@ def test_an_element_with_a_name_twice_is_refused_alone(tmp_path: Path) -> None:
         assert isinstance(rows[1], dict)
 
 
+def test_the_name_given_twice_is_found_at_once_among_very_many(tmp_path: Path) -> None:
+    names = ",".join(
+        f'"k{number}":1' for number in range(300_000)
+    )  # comparing each with each takes half an hour
+    [(_, row)] = read(tmp_path / "a.jsonl", f'{{{names},"k299999":2}}')[1]
+    assert row == UnreadableRow("an object has the name 'k299999' twice: keep one of them")
+
+
+@pytest.mark.parametrize("depth", [6, 400, 5_000])
+def test_an_object_that_nests_without_end_has_no_list(tmp_path: Path, depth: int) -> None:
+    content = '{"data":' * depth + '[{"title": "Lamp"}]' + "}" * depth
+    with pytest.raises(TextFileError, match=r"no list of products was found|cannot be read"):
+        read(tmp_path / "a.json", content)
+
+
 @pytest.mark.parametrize("name", ["a.json", "a.jsonl", "a.csv"])
 def test_a_number_too_small_for_a_float_is_refused_with_its_value(tmp_path: Path, name: str) -> None:
     item = '{"title": "Lamp", "price": 1e-400, "rating": 1e-400}'

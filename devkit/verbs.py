@@ -45,8 +45,7 @@ def up(options: Namespace) -> int:
     if server := background_server.running(place):
         say(_runs_already(server, place))
         return 0
-    python = ready_python(ROOT, to_run(), say)
-    serve.check(place, python)
+    python = _checked_python(place)
     background_server.require_free_port(place)
     serve.load(place, python)
     say(f"Starting {place.url} (GraphiQL: {place.url}/graphql), data in {place.data_place}; Ctrl-C stops")
@@ -60,7 +59,7 @@ def start(_: Namespace) -> int:
     if server := background_server.running(place):
         say(_runs_already(server, place))
         return 0
-    _load_and_start(place)
+    _load_and_start(place, _checked_python(place))
     return 0
 
 
@@ -78,12 +77,13 @@ def stop(_: Namespace) -> int:
 def restart(_: Namespace) -> int:
     """Stop the server if it runs, and start it in the background."""
     place = place_from_environment()
-    serve.check(place, ready_python(ROOT, to_run(), say))
-    if server := background_server.running(place):
+    server = background_server.running(place)
+    if server and not os.environ.get("PORT"):  # where it was, unless another one is asked for
+        place = background_server.place_of(server, place)
+    python = _checked_python(place)
+    if server:
         _stop(place, server)
-        if not os.environ.get("PORT"):  # where it was, unless another one is asked for
-            place = background_server.place_of(server, place)
-    _load_and_start(place, server)
+    _load_and_start(place, python, server)
     return 0
 
 
@@ -166,12 +166,12 @@ def init_db(arguments: list[str]) -> int:
         raise CommandError(
             f"a server runs in the foreground (pid {server.pid}): stop it with Ctrl-C or `stop` first"
         )
-    python = ready_python(ROOT, to_run(), say)
     if server is None:
-        serve.load(place, python, arguments)
+        serve.load(place, ready_python(ROOT, to_run(), say), arguments)
         return 0
-    serve.load(place, python, ["--check", *arguments])
     place = background_server.place_of(server, place)
+    python = _checked_python(place)
+    serve.load(place, python, ["--check", *arguments])
     _stop(place, server)
     try:
         serve.load(place, python, arguments)
@@ -213,7 +213,7 @@ def demo(_: Namespace) -> int:
     server = background_server.running(place)
     place = background_server.place_of(server, place) if server else place
     if server is None:
-        _load_and_start(place)
+        _load_and_start(place, _checked_python(place))
     code = _run_integration_test(place, ["--verbose"])
     say("Tasks: a customer, a payment and a refund one after the other, and three entries beside them")
     code = code if task_demo.show_tasks(place, sys.stdout) else 1
@@ -248,9 +248,14 @@ def screenshots(_: Namespace) -> int:
         return subprocess.call(command, cwd=ROOT, env=place.environment())
 
 
-def _load_and_start(place: Place, before: Running | None = None) -> None:
+def _checked_python(place: Place) -> Path:
+    """The Python to serve with, once a server may start at this place. Raises CommandError, and nothing has changed."""
     python = ready_python(ROOT, to_run(), say)
     serve.check(place, python)
+    return python
+
+
+def _load_and_start(place: Place, python: Path, before: Running | None = None) -> None:
     background_server.require_free_port(place)
     serve.load(place, python)
     _start(place, python, before)
@@ -294,7 +299,7 @@ def _integration_test(arguments: list[str]) -> int:
 def _throw_away_server() -> Iterator[Place]:
     with tempfile.TemporaryDirectory(prefix="afterwrite-") as folder:
         place = temporary_place(Path(folder))
-        _load_and_start(place)
+        _load_and_start(place, _checked_python(place))
         try:
             yield place
         finally:

@@ -1,4 +1,4 @@
-"""The rules of JSON wherever it is read: no NaN, no number that a float cannot hold, no repeated name, bounded depth."""
+"""The rules of JSON wherever it is read: no NaN, no number beyond a float, no repeated name, bounded depth."""
 
 from __future__ import annotations
 

@@ -2,12 +2,16 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from access_site import KEYS
 from server_process import ROOT
 
 from devkit import background_server, place
+from devkit.background_server import Running
 from devkit.place import Place
 
 pytestmark = pytest.mark.one_database("what is refused comes before any database")
@@ -51,16 +55,38 @@ def test_what_may_not_start_loads_nothing_and_says_why_in_one_line(
     assert not here.data_dir.exists()
 
 
-def test_a_restart_that_would_be_refused_leaves_the_server_running(tmp_path: Path) -> None:
-    here = place.temporary_place(tmp_path / "data")
-    assert _run(here, "dev.py", "start").returncode == 0
+@contextmanager
+def _started(here: Place, **environment: str) -> Iterator[Running]:
+    """The server that ``dev.py start`` starts; the block must leave it running."""
+    assert _run(here, "dev.py", "start", **environment).returncode == 0
     server = background_server.running(here)
     assert server is not None
     try:
-        refused = _run(here, "dev.py", "restart", HOST="0.0.0.0")
-        assert refused.returncode == 1
-        assert "HOST=0.0.0.0 can be reached" in refused.stderr
+        yield server
         assert background_server.running(here) == server
     finally:
         background_server.stop(here, server)
+
+
+def test_a_restart_that_would_be_refused_leaves_the_server_running(tmp_path: Path) -> None:
+    here = place.temporary_place(tmp_path / "data")
+    with _started(here):
+        refused = _run(here, "dev.py", "restart", HOST="0.0.0.0")
+        assert refused.returncode == 1
+        assert "HOST=0.0.0.0 can be reached" in refused.stderr
     assert here.data_dir.joinpath("journal.db").exists()
+
+
+@pytest.mark.parametrize("command", ["restart", "init-db"])
+def test_a_server_that_could_not_start_again_where_it_was_is_not_stopped(
+    tmp_path: Path, command: str
+) -> None:
+    """It was reachable and had keys; this time the keys are missing."""
+    here = place.temporary_place(tmp_path / "data")
+    feed = tmp_path / "feed.jsonl"
+    feed.write_text('{"title": "Lamp", "price": 1}\n', encoding="utf-8")
+    with _started(here, HOST="0.0.0.0", API_KEYS=KEYS):
+        arguments = [str(feed)] if command == "init-db" else []
+        refused = _run(here, "dev.py", command, *arguments, PORT="")
+        assert refused.returncode == 1
+        assert "HOST=0.0.0.0 can be reached" in refused.stderr

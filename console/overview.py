@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 from flask import Blueprint, Response
 
 from access.control import may
+from async_db import QueueStatus
 from console.answers import page
 from console.charts import Chart, chart
 from database.errors import StoreError, told
@@ -48,30 +49,30 @@ def add_overview(blueprint: Blueprint, service: Service) -> None:
     @blueprint.get("/")
     def overview() -> Response:
         internals = may("Query.queue")
-        parts = _parts(service, internals=internals)
+        queue = service.queue.status()
+        parts = _parts(service, queue, internals=internals)
         try:
-            figures = _figures(service)
+            figures = _figures(service, queue)
         except StoreError as error:
             figures = {"trouble": str(error) if internals else told(error)}
         return page(
             "overview.html",
             place="overview",
             parts=parts,
-            queue=service.queue.status() if internals else None,
+            queue=queue if internals else None,
             charts=_charts(service) if internals else [],
             processes=_processes(service) if internals else [],
             **figures,
         )
 
 
-def _figures(service: Service) -> dict[str, Any]:
-    status = service.queue.status()
+def _figures(service: Service, queue: QueueStatus) -> dict[str, Any]:
     return {
         "trouble": None,
         "write_counts": {
-            WriteStatus.QUEUED: status.depth,
-            WriteStatus.APPLIED: status.applied_total,
-            WriteStatus.FAILED: status.failed_total,
+            WriteStatus.QUEUED: queue.depth,
+            WriteStatus.APPLIED: queue.applied_total,
+            WriteStatus.FAILED: queue.failed_total,
         },
         "task_counts": service.tasks.counts(),
         "failures": _failures(service),
@@ -87,9 +88,9 @@ def _failures(service: Service) -> list[Failure]:
     return sorted(found, key=lambda failure: -failure.at_us)[:_FAILURES]
 
 
-def _parts(service: Service, *, internals: bool) -> list[Part]:
+def _parts(service: Service, queue: QueueStatus, *, internals: bool) -> list[Part]:
     """Every part of the server; why one is not well is for those who may know the internals."""
-    queue, tasks = service.queue.status(), service.tasks.status()
+    tasks = service.tasks.status()
     troubles = {
         "Product database": queue.trouble or service.products.trouble(),
         "Journal": queue.journal_trouble,

@@ -6,7 +6,6 @@ from flask import Blueprint, Response, jsonify
 
 from access.caller import current_caller
 from access.roles import Role
-from async_db import QueueState
 from database.errors import StoreError
 from service import Service
 from settings import VERSION
@@ -18,8 +17,9 @@ def add_operation_routes(blueprint: Blueprint, service: Service) -> None:
 
     @blueprint.get("/health")
     def health() -> tuple[Response, int]:
-        whole = _health(service)
-        status = 503 if service.background.trouble else 200  # 503: a restart helps
+        stuck = service.background.trouble
+        whole = _health(service, stuck)
+        status = 503 if stuck else 200  # 503: a restart helps
         role = current_caller().role
         if role is Role.ADMIN:
             return jsonify(whole), status
@@ -33,7 +33,7 @@ def add_operation_routes(blueprint: Blueprint, service: Service) -> None:
 
     @blueprint.get("/ready")
     def ready() -> tuple[Response, int]:
-        if not service.accepting or service.queue.status().state is QueueState.STOPPING:
+        if not service.accepting:
             return jsonify(ready=False, reason="The server is stopping"), 503
         if service.background.trouble:  # it may name files: /health says it to admins
             return jsonify(ready=False, reason="What works in the background has ended or is blocked"), 503
@@ -44,10 +44,9 @@ def add_operation_routes(blueprint: Blueprint, service: Service) -> None:
         return Response(service.metrics.exposition(), content_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def _health(service: Service) -> dict[str, Any]:
+def _health(service: Service, stuck: str | None) -> dict[str, Any]:
     """All there is to tell. Queue and trouble are for those who run the server: a trouble may name files of theirs."""
     status, tasks = service.queue.status(), service.tasks.status()
-    stuck = service.background.trouble
     trouble = stuck or status.trouble or service.products.trouble()
     task_trouble = stuck or tasks.trouble
     is_away = service.stack is not None and not service.stack.is_well

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -51,7 +52,7 @@ loglevel = "warning"
 _main_process = os.pipe()
 
 
-# What GUNICORN_CMD_ARGS may not change, and why.
+# What no argument of gunicorn may change, and why.
 _RESTARTS = "requests fail while the only serving process restarts; restart the whole server instead"
 _HEADS = "slow clients would hold all threads, as only heads of HTTP/1.1 are read without one; let a proxy translate"
 _FIXED: dict[str, tuple[object, str]] = {
@@ -71,19 +72,23 @@ _FIXED: dict[str, tuple[object, str]] = {
 
 
 def _check_arguments() -> None:
-    """Raise SystemExit with one line where GUNICORN_CMD_ARGS say what Afterwrite cannot do.
+    """Raise SystemExit with one line where an argument of gunicorn asks for what Afterwrite cannot do.
 
-    Asked before gunicorn looks at them: with --preload it would start the application first.
+    Checked before gunicorn applies them: with --preload it would start the application first.
     """
     given = gunicorn.config.Config()
-    arguments = vars(given.parser().parse_args(given.get_cmd_args_from_env()))
-    for name, (ours, why) in _FIXED.items():
-        if arguments[name] is not None:
-            given.set(name, arguments[name])
-            setting = given.settings[name]
-            if setting.get() != ours:
-                flag, found = setting.cli[-1], setting.get()
-                raise SystemExit(f"afterwrite: GUNICORN_CMD_ARGS sets {flag} ({found!r}): {why}. Take it out")
+    for source, words in (
+        ("GUNICORN_CMD_ARGS", given.get_cmd_args_from_env()),
+        ("The command line", sys.argv[1:]),
+    ):
+        arguments = vars(given.parser().parse_known_args(words)[0])
+        for name, (ours, why) in _FIXED.items():
+            if arguments[name] is not None:
+                given.set(name, arguments[name])
+                setting = given.settings[name]
+                if setting.get() != ours:
+                    flag, found = setting.cli[-1], setting.get()
+                    raise SystemExit(f"afterwrite: {source} sets {flag} ({found!r}): {why}. Take it out")
 
 
 _check_arguments()

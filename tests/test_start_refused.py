@@ -1,9 +1,11 @@
 """Starts the server where it must not run: it says why in one line and leaves everything as it was."""
 
 import contextlib
+import os
 import signal
 import socket
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -168,6 +170,16 @@ def test_arguments_of_gunicorn_that_would_break_a_promise_stop_the_start(
     said = _refusal(make_server(SERVER="gunicorn", GUNICORN_CMD_ARGS=arguments))
     assert said.startswith(f"afterwrite: GUNICORN_CMD_ARGS sets {arguments.split()[0]} (")
     assert said.endswith(". Take it out\n")
+
+
+@pytest.mark.one_database("the command line comes before any data")
+def test_a_gunicorn_that_is_started_by_hand_refuses_them_too(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "gunicorn", "--preload", "--bind", "127.0.0.1:0", "app:wsgi()"]
+    environment = os.environ | {"DATA_DIR": str(tmp_path / "data")}
+    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert run.returncode == 1
+    assert run.stderr.startswith("afterwrite: The command line sets --preload (True): ")
+    assert not (tmp_path / "data").exists()
 
 
 def test_other_arguments_of_gunicorn_are_its_own_matter(make_server: MakeServer) -> None:

@@ -111,25 +111,23 @@ class CatalogueWriter:
     async def _give_up(self) -> None:
         """Close the connection, which rolls back: after an error its state is not worth knowing."""
         self._settled_through = _UNKNOWN
+        connection = self._connection
+        if connection is not None and self.trouble():
+            with contextlib.suppress(
+                sqlite3.Error
+            ):  # as save_committed of opened_file.py, on the driver's thread
+                await connection.rollback()
+                await connection.execute("PRAGMA wal_checkpoint")
         with contextlib.suppress(sqlite3.Error):  # the error that led here is the one to report
-            if self._connection is not None and self.trouble():
-                await self._save_committed(self._connection)
             await self.close()
 
-    @staticmethod
-    async def _save_committed(connection: aiosqlite.Connection) -> None:
-        """Move into the database what a WAL holds that no later connection will find; SQLite still has it open."""
-        await connection.rollback()
-        await connection.execute("PRAGMA wal_checkpoint")
-
     async def _open(self) -> aiosqlite.Connection:
+        self._file.check()  # before it is opened: SQLite would put the WAL that lies there into any file
         if self._connection is None:
-            self._file.check()  # before it is opened: SQLite would put the WAL that lies there into any file
             connection = self._connection = await _connect(self.path)
             await connection.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
             # The journal forgets a write after this commit, so the commit must survive a power cut.
             await connection.execute("PRAGMA synchronous = FULL")
-        self._file.check()  # this process still reads the file that it opened first
         return self._connection
 
     async def _settle(self, db: aiosqlite.Connection, batch: Sequence[Write]) -> SettledBatch:

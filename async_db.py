@@ -7,7 +7,6 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -104,7 +103,6 @@ class WriteQueue:
     ) -> None:
         self._store, self._background, self._limits, self._on_settled = store, background, limits, on_settled
         self._drain_task: asyncio.Task[None] | None = None
-        self._looking: Future[None] | None = None
         self._acceptor = Acceptor(store.take, limits.max_writes, limits.max_bytes)
         self._waiters = Waiters(store.settled_through(), limits.max_waiters)
         self._rate: deque[tuple[int, int]] = deque(maxlen=_RATE_SECONDS + 1)
@@ -224,9 +222,7 @@ class WriteQueue:
         self._wake = asyncio.Event()
         self._stop_asked = asyncio.Event()
         self._background.keep("The drain of accepted writes", self._drain())
-        self._looking = self._background.keep(
-            "Looking whether the journal can be written", self._look_at_journal()
-        )
+        self._background.keep("Looking whether the journal can be written", self._look_at_journal())
         if self._store.depth:
             _log.info("replaying %s from the journal", counted(self._store.depth, "write"))
 
@@ -247,8 +243,6 @@ class WriteQueue:
             return
         self.announce_stop()
         self._acceptor.close()
-        if self._looking is not None:
-            self._looking.cancel()
         self._stopping = True
         self._background.finish(self._finish())
         left = self._store.standing().depth

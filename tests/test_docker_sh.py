@@ -201,15 +201,53 @@ def test_the_password_of_the_profile_is_made_once_and_kept(run: Run, tmp_path: P
     assert re.search(r"=(.*)\n$", kept.read_text())[1] not in said[0]  # type: ignore[index]
 
 
-def test_the_password_is_on_disk_before_a_volume_has_it(run: Run, tmp_path: Path) -> None:
-    calls, sync = tmp_path / "calls", tmp_path / "bin" / "sync"
-    sync.write_text(f'#!/bin/sh\nsed "s/=.*//" .env >>{calls}\n')
-    sync.chmod(0o755)
-    assert run("start", "--profile", "scale", POSTGRES_PASSWORD="")[1][:3] == [
-        "",
-        "POSTGRES_PASSWORD",
-        START_SCALE,
-    ]
+@pytest.mark.parametrize("takes_files", [True, False])
+def test_the_password_is_on_disk_before_a_volume_has_it(run: Run, tmp_path: Path, takes_files: bool) -> None:
+    """A power cut leaves the old .env or the new one, whole: the content is on disk before it has the name."""
+    calls, synced, kept = tmp_path / "calls", tmp_path / "synced", tmp_path / "project" / ".env"
+    refuses = "" if takes_files else '[ "$#" -eq 0 ] || exit 1\n'
+    content = f"[ ! -e .env.new ] || cp .env.new {synced}\n"
+    for name, does in (("sync", refuses + content), ("mv", f'exec {shutil.which("mv")} "$@"\n')):
+        stand_in = tmp_path / "bin" / name
+        stand_in.write_text(f'#!/bin/sh\necho {name} "$@" >>{calls}\n{does}')
+        stand_in.chmod(0o755)
+    kept.write_text("THREADS=40\n")
+    everything = [] if takes_files else ["sync"]
+    done = ["sync .env.new", *everything, "mv -f .env.new .env", "sync .", *everything, START_SCALE]
+    assert run("start", "--profile", "scale", POSTGRES_PASSWORD="")[1][: len(done)] == done
+    assert re.fullmatch(r"THREADS=40\n\nPOSTGRES_PASSWORD=[0-9a-f]{64}\n", kept.read_text())
+    assert synced.read_text() == kept.read_text()
+
+
+def test_a_password_leaves_the_mode_of_the_file(run: Run, tmp_path: Path) -> None:
+    kept = tmp_path / "project" / ".env"
+    kept.write_text("THREADS=40\n")
+    kept.chmod(0o640)
+    run("start", "--profile", "scale", POSTGRES_PASSWORD="")
+    assert "POSTGRES_PASSWORD" in kept.read_text()
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize("before", ["THREADS=40\n", ""])
+def test_what_a_run_that_was_cut_off_left_is_not_used(run: Run, tmp_path: Path, before: str) -> None:
+    kept, left = tmp_path / "project" / ".env", tmp_path / "project" / ".env.new"
+    if before:
+        kept.write_text(before)
+    left.write_text("THREADS=4")
+    left.chmod(0o444)
+    answer, _calls = run("start", "--profile", "scale", POSTGRES_PASSWORD="")
+    assert answer.returncode == 0, answer.stderr
+    assert re.fullmatch(rf"{before}\nPOSTGRES_PASSWORD=[0-9a-f]{{64}}\n", kept.read_text())
+    assert not left.exists()
+
+
+def test_a_password_goes_into_the_file_that_a_link_names(run: Run, tmp_path: Path) -> None:
+    link, kept = tmp_path / "project" / ".env", tmp_path / "settings"
+    kept.write_text("THREADS=40\n")
+    link.symlink_to(kept)
+    run("start", "--profile", "scale", POSTGRES_PASSWORD="")
+    assert link.is_symlink()
+    assert re.fullmatch(r"THREADS=40\n\nPOSTGRES_PASSWORD=[0-9a-f]{64}\n", kept.read_text())
 
 
 def test_nobody_else_reads_the_password(run: Run, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ port() {
 
 # Compose takes any name in .env; a misspelt one would have no effect.
 check_names() {
-    sed -n 's/^ *\([A-Za-z_][A-Za-z_0-9]*\) *=.*/\1/p' .env 2>/dev/null | while read -r name; do
+    sed -n 's/^ *\(export  *\)\{0,1\}\([A-Za-z_][A-Za-z_0-9]*\) *=.*/\2/p' .env 2>/dev/null | while read -r name; do
         case "$name" in
             COMPOSE_* | DOCKER_*) ;;
             *)

@@ -86,12 +86,14 @@ def test_the_address_is_that_of_the_environment_or_the_file(
     assert run("graphql", **given)[0].stdout == f"http://127.0.0.1:{port}/graphql\n"
 
 
-def test_a_name_in_the_file_that_is_no_setting_stops_the_start(run: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("line", ["THRADS=9", "export THRADS=9"])
+def test_a_name_in_the_file_that_is_no_setting_stops_the_start(run: Run, tmp_path: Path, line: str) -> None:
     """Compose takes any name, and a misspelt one has no effect."""
-    (tmp_path / "project" / ".env").write_text("THREADS=40\nCOMPOSE_PROJECT_NAME=a\nTHRADS=9\n", "utf-8")
+    settings = f"THREADS=40\nexport PORT=8123\nCOMPOSE_PROJECT_NAME=a\n{line}\n"
+    (tmp_path / "project" / ".env").write_text(settings, "utf-8")
     answer, calls = run("start")
     assert (answer.returncode, calls) == (1, [])
-    assert "there is no setting THRADS" in answer.stderr
+    assert "there is no setting THRADS;" in answer.stderr
 
 
 def test_without_a_verb_help_is_printed_and_nothing_runs(run: Run) -> None:

@@ -58,7 +58,7 @@ port() {
 
 # Compose takes any name in .env; a misspelt one would have no effect.
 check_names() {
-    sed -n 's/^ *\([A-Za-z_][A-Za-z_0-9]*\) *=.*/\1/p' .env 2>/dev/null | while read -r name; do
+    sed -n 's/^ *\(export  *\)\{0,1\}\([A-Za-z_][A-Za-z_0-9]*\) *=.*/\2/p' .env 2>/dev/null | while read -r name; do
         case "$name" in
             COMPOSE_* | DOCKER_*) ;;
             *)
@@ -117,9 +117,31 @@ keep_password() {
         AIRFLOW_FERNET_KEY) password=$(head -c 32 /dev/urandom | base64 | tr '+/' '-_') ;; # the form that Fernet wants
         *) password=$(od -An -v -N32 -tx1 /dev/urandom | tr -d ' \n') ;;
     esac
-    (umask 077 && printf '\n%s=%s\n' "$1" "$password" >>.env)
-    sync # before a volume has the password: after a power cut both have it, or none
+    add_to_env "$1=$password" # before a volume has the password: after a power cut both have it, or none
     echo "Made $1: it is in .env and belongs to the volumes, so keep it as long as those"
+}
+
+# Replaces .env with a copy that ends in the line: a power cut leaves the old file or the new one, each of them whole.
+# Runs in a subshell, so that its umask and its variable end with it.
+add_to_env() (
+    umask 077
+    env=.env
+    if [ -L .env ]; then
+        env=$(readlink -f .env) # a rename would replace the link, not its file
+    fi
+    rm -f "$env.new" # left over from a run that was cut off
+    if [ -e "$env" ]; then
+        cp -p "$env" "$env.new"
+    fi
+    printf '\n%s\n' "$1" >>"$env.new"
+    flush "$env.new"
+    mv -f "$env.new" "$env"
+    flush "$(dirname "$env")"
+)
+
+# Flushes one file or folder to disk, or everything where sync takes no operand.
+flush() {
+    sync "$1" 2>/dev/null || sync
 }
 
 # Runs a command where the server is at 127.0.0.1:5000.

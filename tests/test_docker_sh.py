@@ -86,12 +86,14 @@ def test_the_address_is_that_of_the_environment_or_the_file(
     assert run("graphql", **given)[0].stdout == f"http://127.0.0.1:{port}/graphql\n"
 
 
-def test_a_name_in_the_file_that_is_no_setting_stops_the_start(run: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("line", ["THRADS=9", "export THRADS=9"])
+def test_a_name_in_the_file_that_is_no_setting_stops_the_start(run: Run, tmp_path: Path, line: str) -> None:
     """Compose takes any name, and a misspelt one has no effect."""
-    (tmp_path / "project" / ".env").write_text("THREADS=40\nCOMPOSE_PROJECT_NAME=a\nTHRADS=9\n", "utf-8")
+    settings = f"THREADS=40\nexport PORT=8123\nCOMPOSE_PROJECT_NAME=a\n{line}\n"
+    (tmp_path / "project" / ".env").write_text(settings, "utf-8")
     answer, calls = run("start")
     assert (answer.returncode, calls) == (1, [])
-    assert "there is no setting THRADS" in answer.stderr
+    assert "there is no setting THRADS;" in answer.stderr
 
 
 def test_without_a_verb_help_is_printed_and_nothing_runs(run: Run) -> None:
@@ -201,15 +203,53 @@ def test_the_password_of_the_profile_is_made_once_and_kept(run: Run, tmp_path: P
     assert re.search(r"=(.*)\n$", kept.read_text())[1] not in said[0]  # type: ignore[index]
 
 
-def test_the_password_is_on_disk_before_a_volume_has_it(run: Run, tmp_path: Path) -> None:
-    calls, sync = tmp_path / "calls", tmp_path / "bin" / "sync"
-    sync.write_text(f'#!/bin/sh\nsed "s/=.*//" .env >>{calls}\n')
-    sync.chmod(0o755)
-    assert run("start", "--profile", "scale", POSTGRES_PASSWORD="")[1][:3] == [
-        "",
-        "POSTGRES_PASSWORD",
-        START_SCALE,
-    ]
+@pytest.mark.parametrize("takes_files", [True, False])
+def test_the_password_is_on_disk_before_a_volume_has_it(run: Run, tmp_path: Path, takes_files: bool) -> None:
+    """A power cut leaves the old .env or the new one, whole: the content is on disk before it has the name."""
+    calls, synced, kept = tmp_path / "calls", tmp_path / "synced", tmp_path / "project" / ".env"
+    refuses = "" if takes_files else '[ "$#" -eq 0 ] || exit 1\n'
+    content = f"[ ! -e .env.new ] || cp .env.new {synced}\n"
+    for name, does in (("sync", refuses + content), ("mv", f'exec {shutil.which("mv")} "$@"\n')):
+        stand_in = tmp_path / "bin" / name
+        stand_in.write_text(f'#!/bin/sh\necho {name} "$@" >>{calls}\n{does}')
+        stand_in.chmod(0o755)
+    kept.write_text("THREADS=40\n")
+    everything = [] if takes_files else ["sync"]
+    done = ["sync .env.new", *everything, "mv -f .env.new .env", "sync .", *everything, START_SCALE]
+    assert run("start", "--profile", "scale", POSTGRES_PASSWORD="")[1][: len(done)] == done
+    assert re.fullmatch(r"THREADS=40\n\nPOSTGRES_PASSWORD=[0-9a-f]{64}\n", kept.read_text())
+    assert synced.read_text() == kept.read_text()
+
+
+def test_a_password_leaves_the_mode_of_the_file(run: Run, tmp_path: Path) -> None:
+    kept = tmp_path / "project" / ".env"
+    kept.write_text("THREADS=40\n")
+    kept.chmod(0o640)
+    run("start", "--profile", "scale", POSTGRES_PASSWORD="")
+    assert "POSTGRES_PASSWORD" in kept.read_text()
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize("before", ["THREADS=40\n", ""])
+def test_what_a_run_that_was_cut_off_left_is_not_used(run: Run, tmp_path: Path, before: str) -> None:
+    kept, left = tmp_path / "project" / ".env", tmp_path / "project" / ".env.new"
+    if before:
+        kept.write_text(before)
+    left.write_text("THREADS=4")
+    left.chmod(0o444)
+    answer, _calls = run("start", "--profile", "scale", POSTGRES_PASSWORD="")
+    assert answer.returncode == 0, answer.stderr
+    assert re.fullmatch(rf"{before}\nPOSTGRES_PASSWORD=[0-9a-f]{{64}}\n", kept.read_text())
+    assert not left.exists()
+
+
+def test_a_password_goes_into_the_file_that_a_link_names(run: Run, tmp_path: Path) -> None:
+    link, kept = tmp_path / "project" / ".env", tmp_path / "settings"
+    kept.write_text("THREADS=40\n")
+    link.symlink_to(kept)
+    run("start", "--profile", "scale", POSTGRES_PASSWORD="")
+    assert link.is_symlink()
+    assert re.fullmatch(r"THREADS=40\n\nPOSTGRES_PASSWORD=[0-9a-f]{64}\n", kept.read_text())
 
 
 def test_nobody_else_reads_the_password(run: Run, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ port() {
 
 # Compose takes any name in .env; a misspelt one would have no effect.
 check_names() {
-    sed -n 's/^ *\(export  *\)\{0,1\}\([A-Za-z_][A-Za-z_0-9]*\) *=.*/\2/p' .env 2>/dev/null | while read -r name; do
+    sed -n 's/^ *\(export  *\)\{0,1\}\([A-Za-z_][A-Za-z_0-9]*\) *=.*/\2/p' .env 2>/dev/null | while read -r name || [ -n "$name" ]; do # its last line may lack its end
         case "$name" in
             COMPOSE_* | DOCKER_*) ;;
             *)
@@ -110,7 +110,7 @@ keep_passwords() {
 
 keep_password() {
     eval "given=\${$1:-}"
-    if [ -n "$given" ] || grep -qs "^$1=." .env; then
+    if [ -n "$given" ] || grep -qs "^ *\(export  *\)\{0,1\}$1 *=." .env; then
         return
     fi
     case "$1" in

@@ -89,7 +89,7 @@ def test_the_address_is_that_of_the_environment_or_the_file(
 @pytest.mark.parametrize("line", ["THRADS=9", "export THRADS=9"])
 def test_a_name_in_the_file_that_is_no_setting_stops_the_start(run: Run, tmp_path: Path, line: str) -> None:
     """Compose takes any name, and a misspelt one has no effect."""
-    settings = f"THREADS=40\nexport PORT=8123\nCOMPOSE_PROJECT_NAME=a\n{line}\n"
+    settings = f"THREADS=40\nexport PORT=8123\nCOMPOSE_PROJECT_NAME=a\n{line}"  # without an end of its line
     (tmp_path / "project" / ".env").write_text(settings, "utf-8")
     answer, calls = run("start")
     assert (answer.returncode, calls) == (1, [])
@@ -196,11 +196,18 @@ def test_up_with_the_profile_names_what_it_starts(run: Run) -> None:
 
 def test_the_password_of_the_profile_is_made_once_and_kept(run: Run, tmp_path: Path) -> None:
     kept = tmp_path / "project" / ".env"
-    kept.write_text("OTHER=1")  # without an end of its line
+    kept.write_text("THREADS=9")  # without an end of its line
     said = [run("start", "--profile", "scale", POSTGRES_PASSWORD="")[0].stdout for _ in range(2)]
-    assert re.fullmatch(r"OTHER=1\nPOSTGRES_PASSWORD=[0-9a-f]{64}\n", kept.read_text())
+    assert re.fullmatch(r"THREADS=9\nPOSTGRES_PASSWORD=[0-9a-f]{64}\n", kept.read_text())
     assert ["Made POSTGRES_PASSWORD" in text for text in said] == [True, False]
     assert re.search(r"=(.*)\n$", kept.read_text())[1] not in said[0]  # type: ignore[index]
+
+
+def test_a_password_that_an_export_line_gives_is_kept(run: Run, tmp_path: Path) -> None:
+    kept = tmp_path / "project" / ".env"
+    kept.write_text("export POSTGRES_PASSWORD=mine\n")
+    assert "Made" not in run("start", "--profile", "scale", POSTGRES_PASSWORD="")[0].stdout
+    assert kept.read_text() == "export POSTGRES_PASSWORD=mine\n"
 
 
 @pytest.mark.parametrize("takes_files", [True, False])

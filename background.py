@@ -1,4 +1,4 @@
-"""Runs the one background thread with its asyncio loop: start, submit, stop."""
+"""Runs the one background thread with its asyncio loop, and reports when the loop or a job it keeps has ended."""
 
 import asyncio
 import concurrent.futures

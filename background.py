@@ -1,4 +1,4 @@
-"""Runs the one background thread with its asyncio loop: start, submit, stop."""
+"""Runs the one background thread with its asyncio loop, and reports when the loop or a job it keeps has ended."""
 
 import asyncio
 import concurrent.futures
@@ -107,17 +107,16 @@ class BackgroundLoop:
         """What is kept may end from now on."""
         self._stop_announced = True
 
-    def finish(self, coroutine: Coroutine[Any, Any, None]) -> bool:
-        """Run a step of a stop and wait for its end; gives it up, and returns False, when the loop does not run."""
+    def finish(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run a step of a stop and wait for its end; gives it up when the loop does not run."""
         if self._loop_trouble():
             coroutine.close()
-            return False
+            return
         step = self.submit(coroutine)
         while not concurrent.futures.wait([step], _BEAT_SECONDS).done:
             if self._loop_trouble():
-                return False
+                return
         step.result()
-        return True
 
     def stop(self) -> None:
         """Cancel what still runs, wait until it has ended, close the loop; may be called twice.

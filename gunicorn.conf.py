@@ -13,9 +13,7 @@ from types import FrameType
 from typing import Any
 
 import gunicorn.config
-import gunicorn.http
 import gunicorn.http.wsgi
-import gunicorn.sock
 import gunicorn.util
 import gunicorn.workers.gthread
 

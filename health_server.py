@@ -24,10 +24,9 @@ _LOOP_SECONDS = 1.0  # those who ask wait 2 s
 class HealthServer:
     """Listens on METRICS_PORT of HOST from the constructor on, answers between ``start`` and ``stop``.
 
-    ``/health`` tells that the process is ``ok``, ``degraded`` (something that it needs is away: a restart would not
-    help) or, with status 503, ``stuck``: the loop that all its work is done on does not answer, or a part of that work
-    has ended. There are no keys here:
-    whoever reaches the port may ask.
+    ``/health`` says that the process is ``ok``, ``degraded`` (something that it needs is unavailable: a restart would
+    not help) or, with status 503, ``stuck``: the loop that does all its work does not answer, or a part of that work
+    has ended. There are no keys here: anyone who reaches the port may ask.
     """
 
     def __init__(

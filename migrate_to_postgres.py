@@ -1,4 +1,4 @@
-"""Copies the embedded catalogue in DATA_DIR into the PostgreSQL in DATABASE_URL, and checks that all of it is there."""
+"""Moves the embedded catalogue in DATA_DIR to the PostgreSQL in DATABASE_URL; with ``--reopen``, reopens the folder."""
 
 from devkit.missing_packages import end_in_one_line
 

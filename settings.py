@@ -1,4 +1,4 @@
-"""Reads the settings: one frozen dataclass, and the only reader of the environment.
+"""Reads the settings from the environment into one frozen dataclass.
 
 Standard library only, so that ``dev.py`` can read the same settings before anything is installed.
 """

@@ -96,7 +96,7 @@ def accept(
     private_callbacks: bool,
 ) -> Task:
     """Accept a task of the caller ``by``; it is on disk when this returns. Raises TaskRefused."""
-    check_callback(options.callback_url, private_callbacks=private_callbacks)
+    _check_callback(options.callback_url, private_callbacks=private_callbacks)
     return queue.create(
         NewTask(
             type=task_type,
@@ -179,7 +179,7 @@ def prune(context: Context, ended_before: datetime) -> int:
     return context.tasks.prune(_microseconds("endedBefore", ended_before), context.by)
 
 
-def check_callback(url: str | None, *, private_callbacks: bool) -> None:
+def _check_callback(url: str | None, *, private_callbacks: bool) -> None:
     """Raises TaskRefused for a callback URL that no delivery would ever be made to."""
     if url is None:
         return

@@ -8,7 +8,7 @@ from flask import Flask, Request, current_app, request
 
 from access import session
 from access.caller import Sender, Way, current_caller, sender_of, set_sender
-from access.cors import check_origins, is_preflight, origins_of
+from access.cors import is_preflight, origins_of
 from access.key_ring import KeyRing
 from access.keys import Key
 from access.opening import anonymous_role, is_loopback
@@ -46,9 +46,7 @@ class AccessControl:
             True: Sender(Caller(None, anonymous_role(settings, has_keys=True))),
             False: Sender(Caller(None, role_at_start)),
         }
-
-        self.origins = origins_of(settings)
-        check_origins(settings, role_at_start)
+        self.origins = origins_of(settings, role_at_start)
 
     @property
     def is_open(self) -> bool:

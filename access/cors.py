@@ -40,20 +40,16 @@ _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::(
 _USUAL_PORTS = {("http", "80"), ("https", "443")}
 
 
-def origins_of(settings: Settings) -> tuple[str, ...]:
-    """The origins of CORS_ORIGINS in lower case; ("*",) for every one. Raises SettingsError."""
-    given = [part.strip() for part in settings.cors_origins.split(",") if part.strip()]
-    if given == [ANY]:
-        return (ANY,)
-    return tuple(_origin(text) for text in given)
+def origins_of(settings: Settings, anonymous: Role) -> tuple[str, ...]:
+    """The origins of CORS_ORIGINS in lower case; ("*",) for every one.
 
-
-def check_origins(settings: Settings, anonymous: Role) -> None:
-    """Raise SettingsError when CORS_ORIGINS cannot be used, or would let every web page write without a key.
-
-    ``anonymous`` is the role of callers without a key.
+    ``anonymous`` is the role of callers without a key. Raises SettingsError when CORS_ORIGINS cannot be used, or would
+    let every web page write without a key.
     """
-    if ANY in origins_of(settings) and anonymous > Role.READ:
+    given = [part.strip() for part in settings.cors_origins.split(",") if part.strip()]
+    if given != [ANY]:
+        return tuple(_origin(text) for text in given)
+    if anonymous > Role.READ:
         why, way_out = "no keys", "make a key with `dev.py key add NAME --role admin`"
         if settings.allow_anonymous:
             why, way_out = f"ALLOW_ANONYMOUS={settings.allow_anonymous}", "set ALLOW_ANONYMOUS=read"
@@ -61,6 +57,7 @@ def check_origins(settings: Settings, anonymous: Role) -> None:
             f"CORS_ORIGINS=* and {why} would let every web page that a browser opens change everything: "
             f"name the origins, or {way_out}{place_in_file('CORS_ORIGINS')}"
         )
+    return (ANY,)
 
 
 def is_preflight(asked: "Request") -> bool:

@@ -1,6 +1,5 @@
 """Rate-limits wrong keys by address; a key that is right always passes."""
 
-import ipaddress
 import math
 import threading
 import time
@@ -8,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 from access.keys import Key
 
@@ -90,12 +90,17 @@ class KeyTries:
 @lru_cache(maxsize=4_096)
 def place_of(address: str) -> str:
     """What counts as one address: an IPv4 address, or the /64 network that one customer has of IPv6."""
+    found = ip_of(address)
+    if isinstance(found, IPv6Address):
+        return str(IPv6Network((found, 64), strict=False))
+    return address if found is None else str(found)
+
+
+def ip_of(text: str) -> IPv4Address | IPv6Address | None:
+    """The IP address in a text, without its zone, and IPv4 as such where IPv6 maps it; None where there is none."""
     try:
-        found = ipaddress.ip_address(address.partition("%")[0])
+        found = ip_address(text.partition("%")[0])
     except ValueError:
-        return address
-    if isinstance(found, ipaddress.IPv6Address):
-        if found.ipv4_mapped is not None:
-            return str(found.ipv4_mapped)
-        return str(ipaddress.ip_network((found, 64), strict=False))
-    return str(found)
+        return None
+    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
+    return mapped or found

@@ -2,7 +2,7 @@
 
 import sys
 
-from access.cors import check_origins
+from access.cors import origins_of
 from access.key_ring import KeyRing
 from access.opening import anonymous_role
 from access.rate import rate_limit_of
@@ -13,7 +13,7 @@ from utf8 import use_utf8
 def check_access(settings: Settings) -> None:
     """Raise SettingsError when keys, RATE_LIMIT or CORS_ORIGINS cannot be used, or the server may not start so."""
     has_keys = KeyRing(settings).had_keys
-    check_origins(settings, anonymous_role(settings, has_keys=has_keys))
+    origins_of(settings, anonymous_role(settings, has_keys=has_keys))
     rate_limit_of(settings)
 
 

@@ -1,4 +1,4 @@
-"""Says what can be wrong with a database."""
+"""The errors of a database: logged in full, told to callers without the names of files and addresses."""
 
 import logging
 import threading

@@ -33,8 +33,11 @@ def read_body(environ: Mapping[str, Any], max_bytes: int) -> bytes:
         BodyBroken: it is not all there.
     """
     stream: _Readable = environ["wsgi.input"]
+    length = announced_bytes(environ)
+    if length is not None:
+        return _read_announced(stream, length, max_bytes)
     if header := environ.get("CONTENT_LENGTH"):
-        return _read_announced(stream, header, max_bytes)
+        raise BodyBroken(f"The Content-Length '{header[:100]}' is not a number")
     if environ.get("wsgi.input_terminated") or environ.get("HTTP_TRANSFER_ENCODING"):
         return _read_to_end(stream, max_bytes)
     return b""
@@ -45,17 +48,20 @@ def read_on(environ: Mapping[str, Any], most: int) -> None:
 
     A client that still sends would not see the answer.
     """
-    header = environ.get("CONTENT_LENGTH") or ""
-    if header.isascii() and header.isdigit() and len(header) < 20 and int(header) <= most:
+    length = announced_bytes(environ)
+    if length is not None and length <= most:
         with suppress(OSError):  # it went away
             while environ["wsgi.input"].read(_READ_AT_ONCE):
                 pass
 
 
-def _read_announced(stream: _Readable, header: str, max_bytes: int) -> bytes:
-    if not (header.isascii() and header.isdigit() and len(header) < 20):
-        raise BodyBroken(f"The Content-Length '{header[:100]}' is not a number")
-    length = int(header)
+def announced_bytes(environ: Mapping[str, Any]) -> int | None:
+    """The Content-Length; None where there is none, or it is not a number of fewer than 20 digits."""
+    header = environ.get("CONTENT_LENGTH") or ""
+    return int(header) if header.isascii() and header.isdigit() and len(header) < 20 else None
+
+
+def _read_announced(stream: _Readable, length: int, max_bytes: int) -> bytes:
     if length > max_bytes:
         raise BodyTooLong(f"{length} bytes")
     body = _read_up_to(stream, length)

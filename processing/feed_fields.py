@@ -249,8 +249,7 @@ def _rate_of(text: str) -> Any:
         return None
     found = feed_number(text)
     number = _number(text if found is None else found.as_decimal or text)
-    rate = None if number is None else float(number)
-    return text if number is None or rate is None or (not rate and number) else rate
+    return text if number is None or (number and not float(number)) else float(number)
 
 
 def _whole(digits: str, text: str) -> Any:

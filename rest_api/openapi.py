@@ -51,7 +51,8 @@ _LOCATION = {"Location": {"description": "Where it is", "schema": {"type": "stri
 
 def openapi_document(process_payload: schemas.Schema, *, private_callbacks: bool = False) -> Part:
     """The document; JSON when it is written as such. ``process_payload`` is what a process works on."""
-    new_process = schemas.new_process(process_payload, private_callbacks=private_callbacks)
+    callback_url = schemas.callback_url(private_callbacks=private_callbacks)
+    new_process = schemas.new_process(process_payload, callback_url)
     return {
         "openapi": "3.1.1",
         "info": {

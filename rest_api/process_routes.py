@@ -9,7 +9,7 @@ from rest_api import schemas
 from rest_api.checking import BodyCheck
 from rest_api.problems import Problem, json_answer, refusal
 from rest_api.reading import idempotency_key, json_body
-from task_requests import check_callback, create_process, find_process
+from task_requests import create_process, find_process
 from tasks.queue import TaskQueue
 from tasks.registry import TaskRefused
 from tasks.task import Task
@@ -27,14 +27,13 @@ def add_process_routes(
     private_callbacks: bool,
 ) -> None:
     """Add ``/api/process`` and what is below it."""
-    schema = schemas.new_process(queue.schema_of(PROCESS_PRODUCTS), private_callbacks=private_callbacks)
-    new_process = BodyCheck(schema)
+    new_process = BodyCheck(schemas.new_process(queue.schema_of(PROCESS_PRODUCTS)))
 
     @blueprint.post("/api/process")
     def start_process() -> Response:
         body = json_body(request, max_body_bytes)
+        new_process.check(body)
         try:
-            new_process.check(_without_good_callback(body, private_callbacks))
             task = create_process(
                 queue,
                 body["payload"],
@@ -60,17 +59,6 @@ def add_process_routes(
             detail = f"There is no process {correlation_id[:60]}: give the correlation_id that was answered"
             raise Problem(404, "TASK_NOT_FOUND", detail)
         return json_answer(_shown(task))
-
-
-def _without_good_callback(body: Any, private_callbacks: bool) -> Any:
-    """What is left of a body for its schema to check. Raises TaskRefused for a callback URL that is refused.
-
-    The rule of callback URLs takes more spellings than the pattern in the schema, and says why it refuses one.
-    """
-    if not isinstance(body, dict) or not isinstance(body.get("callback_url"), str):
-        return body
-    check_callback(body["callback_url"], private_callbacks=private_callbacks)
-    return {**body, "callback_url": None}
 
 
 def _shown(task: Task) -> dict[str, Any]:

@@ -1,4 +1,8 @@
-"""Says what the REST routes take and answer, as JSON Schemas; the OpenAPI document shows these very ones."""
+"""Says what the REST routes take and answer, as JSON Schemas; the OpenAPI document shows these very ones.
+
+Callback URLs are the exception: ``task_requests.accept`` checks them. It takes more spellings than a pattern can, and
+says why it refuses one.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -82,10 +86,23 @@ ENTRY_CHANGE: Schema = {
 }
 
 
-def new_process(payload: Schema, *, private_callbacks: bool) -> Schema:
+ANY_CALLBACK_URL: Schema = {"type": ["string", "null"]}
+
+
+def new_process(payload: Schema, callback_url: Schema = ANY_CALLBACK_URL) -> Schema:
     """A process to be started, whose ``payload`` is as its worker takes it."""
-    callback_url = {
-        "type": ["string", "null"],
+    return {
+        "type": "object",
+        "required": ["payload"],
+        "properties": {"payload": payload, "callback_url": callback_url},
+        "additionalProperties": False,
+    }
+
+
+def callback_url(*, private_callbacks: bool) -> Schema:
+    """A callback URL as the OpenAPI document describes it."""
+    return {
+        **ANY_CALLBACK_URL,
         "format": "uri",
         "maxLength": URL_MAX,
         "pattern": callback_pattern(allow_private=private_callbacks),
@@ -93,12 +110,6 @@ def new_process(payload: Schema, *, private_callbacks: bool) -> Schema:
         if private_callbacks
         else "an http or https URL of a public host, without a user name",
         "description": "The outcome is posted there",
-    }
-    return {
-        "type": "object",
-        "required": ["payload"],
-        "properties": {"payload": payload, "callback_url": callback_url},
-        "additionalProperties": False,
     }
 
 

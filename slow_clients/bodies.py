@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from graphql_http.body import announced_bytes
 from slow_clients.tcp_connections import plain_address
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ class Body:
     )
 
     def __init__(self, environ: "WSGIEnvironment", reader: Reader) -> None:
-        announced = environ.get("CONTENT_LENGTH") or ""
         self.environ = environ
         self.stream: Any = environ["wsgi.input"]
         # Those of the connection, whatever a proxy says of them later.
@@ -57,7 +57,7 @@ class Body:
         self.is_read = False
         """Whether the whole body was read: what comes next on the connection is the next request."""
         self._reader = reader
-        self._left = int(announced) if announced.isascii() and announced.isdigit() else None
+        self._left = announced_bytes(environ)
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Up to ``size`` bytes, and no more than one piece; all of them where no size is given. Raises Refused."""

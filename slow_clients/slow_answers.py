@@ -88,9 +88,10 @@ class SlowAnswers:
         for connection in connections_of(self._ports):
             state = state_of(connection)
             if state is not None and state.has_unsent:
-                was = before.get(connection)
-                is_fresh = was is None or state.taken_bytes - was.bytes >= PIECE_BYTES
-                self._taken[connection] = _Taken(state.taken_bytes, now) if was is None or is_fresh else was
+                taken = before.get(connection)
+                if taken is None or state.taken_bytes - taken.bytes >= PIECE_BYTES:
+                    taken = _Taken(state.taken_bytes, now)
+                self._taken[connection] = taken
         slow, of_address = [], Counter[str]()
         for connection, taken in sorted(self._taken.items(), key=lambda item: item[1].since):
             if now - taken.since >= SLOW_SECONDS:

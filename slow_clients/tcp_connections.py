@@ -1,7 +1,6 @@
 """Finds the TCP connections that this process accepted, and says what the kernel knows of each. Linux only."""
 
 import contextlib
-import ipaddress
 import os
 import socket
 import struct
@@ -10,6 +9,8 @@ from collections.abc import Container, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
+
+from access.slowing import ip_of
 
 # linux/tcp.h, struct tcp_info: kernels add to its end only, the last of these in 4.19.
 _TCP_INFO = struct.Struct("=8B24I4Q6I4Q2I2Q")
@@ -96,12 +97,8 @@ def _shut_down(connection: Connection, how: int) -> None:
 @lru_cache(maxsize=4_096)
 def plain_address(host: str) -> str:
     """An address in one spelling: without a zone, and IPv4 as such where IPv6 maps it."""
-    try:
-        found = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return host
-    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
-    return str(mapped or found)
+    found = ip_of(host)
+    return host if found is None else str(found)
 
 
 @contextlib.contextmanager

@@ -198,6 +198,17 @@ def test_a_body_that_is_too_long_or_broken_is_refused_as_its_place_does(site: Si
     assert (answer.status_code, code_of(answer)) == (400, "BAD_REQUEST")
 
 
+def test_a_content_length_of_too_many_digits_is_refused(site: Site) -> None:
+    answer = site.send(
+        "POST",
+        "/webhook",
+        input_stream=BytesIO(b"{}"),
+        content_type="application/json",
+        environ_overrides={"CONTENT_LENGTH": "9" * 5_000},
+    )
+    assert (answer.status_code, code_of(answer)) == (400, "BAD_REQUEST")
+
+
 def test_readiness_is_told_to_head_as_to_get(tmp_path: Path) -> None:
     with site_over(tmp_path / "data", rate_limit="1/hour") as site:
         wrong = {"Authorization": "Bearer aw_wrong"}

@@ -177,6 +177,17 @@ def test_a_stage_whose_forerunner_left_nothing_useful_never_completes(
     assert task.error.code == "BROKEN_STAGE"
 
 
+def test_a_job_half_done_by_a_version_without_decimal_signs_is_completed() -> None:
+    runs = WorkerRuns(ProcessProductsWorker())
+    products = [{"title": "Lamp", "price": "2.50"}, {"title": "Desk", "price": "1,234"}]
+    left = {"received": 2, "accepted": 1, "refused": 1, "refusals": [], "refusalsLeftOut": 1}
+    task = new_task(runs.worker, TYPE, {"products": products})
+    task = task._replace(stage="TRANSFORMING", result_json=json.dumps(left))
+    ended = asyncio.run(runs.run_to_end(task))
+    assert ended.status == TaskStatus.COMPLETED, ended.error
+    assert [product["title"] for product in ended.result["products"]] == ["Lamp"]
+
+
 def test_a_task_whose_stages_left_nothing_fails() -> None:
     runs = WorkerRuns(ProcessProductsWorker())
     task = new_task(runs.worker, TYPE, {"products": [LAMP]})._replace(stage="COMPLETED")

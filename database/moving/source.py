@@ -1,4 +1,4 @@
-"""Reads an embedded installation, table by table in the order of their keys; it owns the folder meanwhile."""
+"""Reads an embedded installation table by table while it owns the folder; marks the folder as moved, or reopens it."""
 
 import sqlite3
 from collections.abc import Callable, Iterator

@@ -23,6 +23,7 @@ from database.moving.source import SourceTable
 from database.postgres.address import Address
 from database.postgres.connect import connect
 from database.postgres.copying import COPYING
+from database.postgres.meta import KEEP
 from database.postgres.migrations import migrate
 
 TOTALS = "ledger_totals"  # its rows are there from the start: they are set, not copied
@@ -32,10 +33,6 @@ _IS_MADE = f"SELECT to_regclass('{SCHEMA}.meta') IS NOT NULL"
 _META = f"SELECT name, value FROM {SCHEMA}.meta"  # noqa: S608 - constants
 _PATIENCE = "SET LOCAL lock_timeout = '60s'"  # a forgotten transaction would hold this up without a word
 _LOCK = f"LOCK TABLE {SCHEMA}.meta IN SHARE ROW EXCLUSIVE MODE"
-_SET = (
-    f"INSERT INTO {SCHEMA}.meta (name, value) VALUES (%s, %s) "  # noqa: S608 - constants
-    "ON CONFLICT (name) DO UPDATE SET value = excluded.value"
-)
 _UNSET = f"DELETE FROM {SCHEMA}.meta WHERE name = ANY(%s)"  # noqa: S608 - constants
 _OURS = f"SELECT value FROM {SCHEMA}.meta WHERE name = '{COPYING}' FOR UPDATE"  # noqa: S608 - constants
 _ALIVE = (
@@ -280,7 +277,7 @@ class PostgresTarget:
         return dropped
 
     def _set(self, name: str, value: str) -> None:
-        self._connection.execute(_SET, (name, value))
+        self._connection.execute(KEEP, (name, value))
 
     def _one(self, statement: str) -> Row:
         row = self._connection.execute(statement.encode()).fetchone()

@@ -1,4 +1,4 @@
-"""Tells whether a database is still the file that was opened under its name."""
+"""Detects that the file of an open database was deleted or replaced, and saves what its WAL still holds."""
 
 import contextlib
 import os

@@ -84,17 +84,19 @@ class ProcessProductsWorker(BaseWorker):
 
 
 def _validating(payload: Json, max_bytes: int) -> StageDone:
-    return next_stage("TRANSFORMING", PROGRESS["TRANSFORMING"], verdict(_checked(payload), max_bytes))
+    decimal = decimal_of(payload["products"], payload.get("decimal"))
+    report = verdict(_checked(payload, decimal), max_bytes)
+    return next_stage("TRANSFORMING", PROGRESS["TRANSFORMING"], report)
 
 
 def _transforming(payload: Json, report: Json, max_bytes: int) -> StageDone:
-    found = with_products(report, transform(_checked(payload).products), max_bytes)
+    decimal = report.get("decimal")  # an earlier version knew no decimal signs, and left none
+    found = with_products(report, transform(_checked(payload, decimal).products), max_bytes)
     return next_stage("STORING", PROGRESS["STORING"], found)
 
 
-def _checked(payload: Json) -> Checked:
-    products = payload["products"]
-    checked = validate(products, decimal=decimal_of(products, payload.get("decimal")))
+def _checked(payload: Json, decimal: str | None) -> Checked:
+    checked = validate(payload["products"], decimal=decimal)
     if not checked.products:
         raise TaskFailed("NO_VALID_PRODUCT", all_refused(checked.refusals), final=True)
     return checked

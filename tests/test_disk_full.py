@@ -44,6 +44,7 @@ def test_past_the_quota_of_the_journal_writes_are_refused_and_with_more_room_acc
         waiting = health(server)["queue"]["depth"]
         assert waiting == len(accepted)
         _set_quota(server, resource.RLIM_INFINITY)
+        wait_until(lambda: health(server)["journal"]["status"] == "ok")  # it finds out without another write
         assert create(server, "with more room")["success"]
     wait_applied(server)
     assert stored_titles(server) == [*accepted, "with more room"]

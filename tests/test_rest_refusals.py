@@ -90,6 +90,7 @@ def test_an_entry_that_does_not_fit_is_refused_with_the_place(
         (b'{"title": NaN}', 400, "MALFORMED_JSON"),
         (b'{"title": -Infinity}', 400, "MALFORMED_JSON"),
         (b'{"title": 1e999}', 400, "MALFORMED_JSON"),
+        (b'{"title": 1e-400}', 400, "MALFORMED_JSON"),
         (b'{"title": ' + b"9" * 5000 + b"}", 400, "MALFORMED_JSON"),
         (b'{"title": "\xff"}', 400, "MALFORMED_JSON"),
         (b'\xef\xbb\xbf{"title": "x"}', 400, "MALFORMED_JSON"),

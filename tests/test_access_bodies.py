@@ -16,6 +16,7 @@ from flask import Request
 from server_process import ServerProcess, wait_until
 
 from access.caller import Sender, set_sender
+from access.control import AccessControl
 from access.refusal import Refused
 from access.roles import Caller, Role
 from settings import Settings
@@ -77,12 +78,22 @@ def test_slow_strangers_leave_threads_for_others(
 class Reading:
     """A thread that reads a body from a socket on which nothing comes, as gunicorn reads it."""
 
-    def __init__(self, bodies: SlowBodies, name: str | None, media_type: str = "application/json") -> None:
+    def __init__(
+        self,
+        bodies: SlowBodies,
+        sender: str | AccessControl | None,
+        media_type: str = "application/json",
+        address: str = "10.0.0.1",
+    ) -> None:
+        """``sender`` is the name of a key, or says who sends a request without one."""
         self.client, self.server = socket.socketpair()
         self.outcome: bytes | Refused | None = None
         self.environ: dict[str, Any] = {"CONTENT_LENGTH": "9", "CONTENT_TYPE": media_type}
-        self.environ |= {"wsgi.input": self, "gunicorn.socket": self.server, "REMOTE_ADDR": "10.0.0.1"}
-        set_sender(Request(self.environ), Sender(Caller(name, Role.READ)))
+        self.environ |= {"wsgi.input": self, "gunicorn.socket": self.server, "REMOTE_ADDR": address}
+        if isinstance(sender, AccessControl):
+            sender.admit(Request(self.environ))
+        else:
+            set_sender(Request(self.environ), Sender(Caller(sender, Role.READ)))
         self._body = Body(self.environ, bodies)
         self._begun = threading.Event()
         self.thread = threading.Thread(target=self._read)
@@ -135,6 +146,19 @@ def test_slow_bodies_have_places_for_each_caller_and_for_all_of_them() -> None:
     for reading in everybody:
         reading.end()
     assert statuses(everybody) == {503: 8, 200: 7}
+
+
+@pytest.mark.parametrize("allow_anonymous", ["", "read", "write"])
+def test_callers_without_a_key_share_their_places_whatever_they_may_do(
+    tmp_path: Path, allow_anonymous: str
+) -> None:
+    settings = Settings(data_dir=tmp_path, api_keys=KEYS, allow_anonymous=allow_anonymous)
+    bodies, access = SlowBodies(settings, unused), AccessControl(settings)
+    strangers = [Reading(bodies, access, address=f"10.0.0.{number}").start() for number in range(6)]
+    wait_until(lambda: statuses(strangers) == {503: 2})  # of 8 threads they have 4
+    for reading in strangers:
+        reading.end()
+    assert statuses(strangers) == {503: 2, 200: 4}
 
 
 def test_a_body_whose_reading_cannot_be_ended_leaves_half_of_the_threads_to_others() -> None:

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -68,6 +69,19 @@ def test_the_console_names_the_file_to_administrators_only(locked: ServerProcess
     assert str(locked.data_dir / "tasks.db") in shown[Role.ADMIN]
 
 
+@pytest.mark.parametrize("query", ["{ categories { name } }", "{ products { totalCount } }"])
+def test_a_query_of_products_that_cannot_be_read_names_no_file_and_the_log_does(
+    server: ServerProcess, query: str
+) -> None:
+    for name in ("products.db", "products.db-wal"):
+        _damage(server.data_dir / name)
+    for role in SECRETS:
+        [error] = _send(server, role, "/graphql", {"query": query})["errors"]
+        assert error["extensions"]["code"] == "DATABASE_UNAVAILABLE"
+        _assert_names_no_place(server, json.dumps(error))
+    _assert_logged_once(server, "products.db cannot be read")
+
+
 def test_a_mutation_that_cannot_be_journaled_names_no_file_and_health_does(server: ServerProcess) -> None:
     import resource
 
@@ -86,6 +100,12 @@ def _send(server: ServerProcess, role: Role, path: str, body: dict[str, Any] | N
         method, sent = ("GET", None) if body is None else ("POST", json.dumps(body).encode())
         found: dict[str, Any] = json.loads(client.request(method, path, sent, headers)[1])
         return found
+
+
+def _damage(path: Path) -> None:
+    """Put rubbish in the place of all that a file has, while it is open elsewhere."""
+    with path.open("r+b") as file:
+        file.write(b"\xa5" * path.stat().st_size)
 
 
 def _assert_names_no_place(server: ServerProcess, text: str) -> None:

@@ -4,6 +4,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 
 import pytest
@@ -14,7 +15,7 @@ from background import BackgroundLoop
 from devkit.health import health
 from devkit.place import Place
 from health_server import HealthServer
-from settings import Settings, SettingsError
+from settings import VERSION, Settings, SettingsError
 
 
 class Worker:
@@ -90,6 +91,20 @@ def test_a_loop_that_does_not_answer_is_not_well(worker: Worker) -> None:
         status, body = worker.get("/health")
         assert (status, json.loads(body)["status"]) == (503, "stuck")
     assert worker.get("/health")[0] == 200
+
+
+def test_a_part_of_the_work_that_has_ended_is_stuck_and_named(worker: Worker) -> None:
+    part: Future[None] = Future()
+    worker.background.watch({"Taking requests": part})
+    assert worker.get("/health")[0] == 200
+    part.set_exception(ValueError("a reason"))
+    status, body = worker.get("/health")
+    assert status == 503
+    assert json.loads(body) == {
+        "status": "stuck",
+        "trouble": "Taking requests has ended (ValueError: a reason): restart the process",
+        "version": VERSION,
+    }
 
 
 def test_figures_are_there_and_nothing_else(worker: Worker) -> None:

@@ -163,6 +163,7 @@ def test_a_settings_file_that_cannot_be_used_is_told_in_one_line(tmp_path: Path)
     assert done.stdout == f"FAIL  {file}, line 1: there is no setting 'PROT'; did you mean PORT?\n"
 
 
+@pytest.mark.one_database("what the program prints")
 def test_the_debug_mode_ends_with_the_log_of_the_server(server: ServerProcess) -> None:
     done = run_script("--debug", "--url", server.url, DATA_DIR=str(server.data_dir))
     assert done.returncode == 0, done.stdout + done.stderr

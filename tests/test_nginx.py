@@ -115,6 +115,12 @@ def test_the_longest_upload_comes_through_and_a_longer_body_is_refused(house: Ho
     connection.close()
 
 
+def test_a_url_as_long_as_the_api_takes_comes_through(house: House) -> None:
+    path = "/graphql?query=" + "x" * 60_000
+    assert house.nginx.send("GET", path)[0] == 200
+    assert house.requests() == [("GET", path)]
+
+
 def test_an_event_comes_through_at_once(house: House) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", house.nginx.port, timeout=30)
     connection.request("GET", "/stream")

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from other_process import write_lock
 from server_process import ServerProcess
-from task_calls import problem, rest
+from task_calls import Answer, problem, rest
 
 from rest_api.problems import problem_of
 
@@ -90,6 +90,7 @@ def test_an_entry_that_does_not_fit_is_refused_with_the_place(
         (b'{"title": NaN}', 400, "MALFORMED_JSON"),
         (b'{"title": -Infinity}', 400, "MALFORMED_JSON"),
         (b'{"title": 1e999}', 400, "MALFORMED_JSON"),
+        (b'{"title": 1e-400}', 400, "MALFORMED_JSON"),
         (b'{"title": ' + b"9" * 5000 + b"}", 400, "MALFORMED_JSON"),
         (b'{"title": "\xff"}', 400, "MALFORMED_JSON"),
         (b'\xef\xbb\xbf{"title": "x"}', 400, "MALFORMED_JSON"),
@@ -289,6 +290,14 @@ def test_no_host_header_is_answered_with_an_error_of_the_server(
         assert answer.status in (202, 400)
 
 
+def graphql_code(answer: Answer) -> str:
+    """The code of the one error of an answer that must have the form of GraphQL."""
+    assert answer.headers["Content-Type"].partition(";")[0] == "application/json"
+    [error] = answer.body["errors"]
+    code: str = error["extensions"]["code"]
+    return code
+
+
 @pytest.mark.one_database("it never comes to the database")
 @pytest.mark.parametrize("kind", ["granian", "gunicorn"])
 def test_a_host_or_a_path_that_cannot_be_is_refused_in_the_form_of_its_place(
@@ -304,11 +313,14 @@ def test_a_host_or_a_path_that_cannot_be_is_refused_in_the_form_of_its_place(
         ):
             refused = problem(rest(server, method, path, Host=host), 400, "BAD_REQUEST")
             assert host[:60] in refused["detail"]
-        answer = rest(server, "GET", "/products", Host=host, Accept="text/html")
-        assert (answer.status, answer.body["errors"][0]["extensions"]["code"]) == (400, "BAD_REQUEST")
+        for method, path in (("GET", "/products"), ("GET", "/graphql"), ("POST", "/graphql")):
+            body = None if method == "GET" else {"query": "{ __typename }"}
+            answer = rest(server, method, path, body, Host=host, Accept="text/html")
+            assert (answer.status, graphql_code(answer)) == (400, "BAD_REQUEST")
     for method, path in (("GET", "/api//entries"), ("POST", "/api//entries"), ("GET", "/api/entries//1")):
         problem(rest(server, method, path), 404, "NOT_FOUND")
-    assert rest(server, "GET", "/task-types//pause").status == 404
+    answer = rest(server, "GET", "/task-types//pause")
+    assert (answer.status, graphql_code(answer)) == (404, "BAD_REQUEST")
     assert "ERROR" not in server.log
 
 

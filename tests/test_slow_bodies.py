@@ -105,6 +105,26 @@ def test_a_hundred_slow_bodies_leave_threads_for_others_and_end_at_the_deadline(
         assert all(ends(connection) for connection in slow)
 
 
+@pytest.mark.parametrize(("role", "status"), [(Role.NOBODY, 401), (Role.READ, 403)])
+def test_a_hundred_slow_bodies_of_refused_requests_hold_no_thread(
+    server: ServerProcess, role: Role, status: int
+) -> None:
+    with contextlib.ExitStack() as stack:
+        slow = [stack.enter_context(connect(server.port)) for _ in range(SLOW)]
+        for connection in slow:
+            post = request("POST", "/api/entries", Content_Length="1000", **JSON, **bearer(role))
+            connection.sendall(post + b"{")
+        assert max(query(server) for _ in range(10)) < 5
+        answers = [read_answer(connection) for connection in slow]
+        assert Counter(answer.status for answer in answers if answer is not None) == {status: SLOW}
+        assert all(answer.closes for answer in answers if answer is not None)
+        for connection in slow:  # the clients go on as if they had not been answered
+            with contextlib.suppress(OSError):
+                connection.send(b" ")
+        assert max(query(server) for _ in range(10)) < 5
+        assert all(ends(connection) for connection in slow)
+
+
 def test_each_place_says_in_its_own_form_that_a_body_came_too_slowly(server: ServerProcess) -> None:
     form = {"Content_Type": "application/x-www-form-urlencoded"}
     asked = {"/graphql": JSON, "/api/entries": JSON, "/webhook": JSON, "/sign-in": form}

@@ -1,6 +1,8 @@
 """A text is found whichever way its characters are composed: é is one character, or an e with an accent behind it."""
 
+import json
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
@@ -21,12 +23,15 @@ from product import check_fields, composed, folded, search_text
 from writes import Operation, Write, apply_write
 
 WORDS = ["Café crème", "한국어 사전", "ガラス", "Åland", "Việt Nam", "ΐota", "Straße"]
+ENTRY = "Crème brûlée 한국어"
 SPELLINGS: tuple[Literal["NFC"], Literal["NFD"]] = ("NFC", "NFD")
 MARKS = ", ".join("?" * 12)
 CREATE = """mutation ($products: [ProductInput!]!) { createProducts(products: $products) {
     success errors { message } writes { id } } }"""
 FIND = """query ($search: String, $category: String, $after: ID) {
     products(search: $search, category: $category, afterWrite: $after) { totalCount nodes { title category } } }"""
+FIND_ENTRIES = "query ($s: String) { entries(search: $s) { totalCount nodes { id } } }"
+FIND_TASKS = "query ($s: String) { tasks(search: $s) { nodes { id } } }"
 
 
 def spelled(word: str) -> list[str]:
@@ -59,12 +64,9 @@ def test_an_entry_is_found_in_every_spelling(server: ServerProcess) -> None:
     for form in SPELLINGS:
         assert rest(server, "POST", "/api/entries", {"title": normalize(form, "Café 한")}).status == 201
     for term in spelled("café 한"):
-        found = server.query("query ($s: String) { entries(search: $s) { totalCount } }", {"s": term})
-        assert found["entries"]["totalCount"] == 2
-        tasks = server.query("query ($s: String) { tasks(search: $s) { nodes { id } } }", {"s": term})[
-            "tasks"
-        ]
-        assert len(tasks["nodes"]) == 2
+        entries = server.query(FIND_ENTRIES, {"s": term})["entries"]
+        assert (entries["totalCount"], len(entries["nodes"])) == (2, 2)
+        assert len(server.query(FIND_TASKS, {"s": term})["tasks"]["nodes"]) == 2
 
 
 def old_rows() -> list[tuple[Any, ...]]:
@@ -92,12 +94,23 @@ def old_rows() -> list[tuple[Any, ...]]:
 
 
 def make_older_catalogue(database: Database) -> None:
-    """A database of the schema before, with products and a waiting create that are stored as they were sent."""
+    """A database of the schema before: products, a waiting create and an ended entry, all stored as they were sent."""
     waiting = create(normalize("NFD", "Éclair")).arguments
     if isinstance(database, PostgresDatabase):
         _make_older_in_postgres(database, waiting)
     else:
         _make_older_folder(database.folder, waiting)
+    title, now_us = normalize("NFD", ENTRY), time.time_ns() // 1_000
+    database.rows(
+        "INSERT INTO tasks (id, type, status, progress, stage, payload_json, result_json, error_is_final, attempt, "
+        "max_attempts, priority, run_at_us, ready, cancel_asked, renewals, claim, created_at_us, updated_at_us, "
+        "started_at_us, finished_at_us, search_text) "
+        "VALUES (5, 'entry', 'COMPLETED', 100, 'COMPLETED', ?, ?, 0, 1, 3, 0, ?, 0, 0, 0, 1, ?, ?, ?, ?, ?)",
+        json.dumps({"title": title}, ensure_ascii=False),
+        '{"stages":[]}',
+        *[now_us] * 5,
+        f" {title}".casefold(),
+    )
 
 
 def _make_older_in_postgres(database: PostgresDatabase, waiting: str) -> None:
@@ -152,6 +165,19 @@ def test_what_an_earlier_version_stored_is_found_in_every_spelling(database: Dat
     for title, stored in database.rows("SELECT title, search_text FROM products"):
         assert title == normalize("NFC", title)
         assert stored == normalize("NFC", stored)
+
+
+def test_an_entry_that_an_earlier_version_stored_is_found_in_every_spelling(database: Database) -> None:
+    make_older_catalogue(database)
+    server = ServerProcess.on(database).start()
+    try:
+        for term in (*spelled(ENTRY), normalize("NFD", ENTRY[1:7])):
+            entries, tasks = (server.query(document, {"s": term}) for document in (FIND_ENTRIES, FIND_TASKS))
+            assert [node["id"] for node in entries["entries"]["nodes"]] == ["5"], term
+            assert [node["id"] for node in tasks["tasks"]["nodes"]] == ["5"], term
+    finally:
+        server.kill()
+    assert database.rows("SELECT search_text FROM tasks") == [(f" {normalize('NFC', ENTRY)}".casefold(),)]
 
 
 def test_the_index_of_an_earlier_version_follows(tmp_path: Path) -> None:

@@ -1,388 +1,98 @@
-"""Accepts writes into the journal and answers, drains them in the background, settles them."""
+"""Writes products from Python without waiting for the database: change here how your own code writes.
 
-import asyncio
-import contextlib
-import logging
-import random
-import time
-from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+Each function works in the process that owns the data (resolvers, routes and workers of the application) and, with
+DATABASE_URL, in any process. Elsewhere it raises WrongProcess. ``context`` is the context of the request at hand,
+``info.context`` in a resolver; without it the one of the Flask request or of the process is used. All raise Refused for
+what cannot be accepted, and then nothing was, and StoreError when the database is unavailable.
+"""
 
-from accepting import Acceptor, NotAcceptedError, Refusal
-from background import BackgroundLoop
-from database.bus import Bus
-from database.errors import StoreError
-from database.write_store import KeyUse, Limits, SettledBatch, WriteStore
-from processing.counts import counted
-from settings import Settings
-from waiting import Waiters
-from writes import Write, WriteFilter, WriteRequest, WriteStatus
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-__all__ = ["NotAcceptedError", "QueueLimits", "QueueState", "QueueStatus", "Refusal", "WriteQueue"]
-
-_log = logging.getLogger("afterwrite.queue")
-
-_FIRST_PAUSE_SECONDS = 0.05
-_LONGEST_PAUSE_SECONDS = 2.0
-_RATE_SECONDS = 10
-_LOOK_SECONDS = 1.0
+from afterwrite.resources.writes import Write
+from afterwrite.service.context import Context
+from afterwrite.service.current import current_context
+from afterwrite.writes import requests
 
 
-class QueueState(StrEnum):
-    """What the queue does now."""
+def fire_and_forget_create(
+    fields: Mapping[str, Any], *, idempotency_key: str | None = None, context: Context | None = None
+) -> Write:
+    """Accept the creation of a product and return its receipt, which is on disk; it is applied afterwards.
 
-    IDLE = "IDLE"
-    DRAINING = "DRAINING"
-    FULL = "FULL"
-    RETRYING = "RETRYING"
-    STOPPING = "STOPPING"
-
-
-@dataclass(frozen=True, slots=True)
-class QueueLimits:
-    """The queue's limits; times in seconds."""
-
-    max_writes: int
-    max_bytes: int
-    batch_size: int
-    max_waiters: int
-    stop_seconds: float
-    idempotency_seconds: float
-
-    @classmethod
-    def of(cls, settings: Settings) -> "QueueLimits":
-        """The limits that the settings say."""
-        return cls(
-            max_writes=settings.queue_max_writes,
-            max_bytes=settings.queue_max_bytes,
-            batch_size=settings.batch_size,
-            max_waiters=settings.max_waiters,
-            stop_seconds=settings.stop_seconds,
-            idempotency_seconds=settings.idempotency_hours * 3600,
-        )
-
-    @property
-    def of_store(self) -> Limits:
-        """What the store keeps."""
-        return Limits(self.max_writes, self.max_bytes, self.idempotency_seconds)
-
-
-@dataclass(frozen=True, slots=True)
-class QueueStatus:
-    """The queue at one moment; totals count since the catalogue was made.
-
-    ``trouble`` says why writes cannot be applied now, ``journal_trouble`` why none are accepted.
+    The receipt has the id of the product. The same key with the same fields returns the same receipt.
     """
-
-    depth: int
-    size_bytes: int
-    oldest_age_ms: int
-    applied_total: int
-    failed_total: int
-    writes_per_second: float
-    state: QueueState
-    trouble: str | None
-    journal_trouble: str | None
+    context = context or current_context()
+    return requests.create(context.queue, fields, idempotency_key, context.by)
 
 
-class WriteQueue:
-    """The way of every write: ``accept`` answers when it is journaled, the drain applies it afterwards.
+def fire_and_forget_create_many(
+    products: Sequence[Mapping[str, Any]],
+    *,
+    idempotency_key: str | None = None,
+    context: Context | None = None,
+) -> list[Write]:
+    """Accept the creation of up to 1,000 products, all or none, and return their receipts in the same order."""
+    context = context or current_context()
+    return requests.create_many(context.queue, products, idempotency_key, context.by)
 
-    Every method may be called from any thread. ``on_settled`` is called on the background loop with each
-    batch and must not block.
+
+def fire_and_forget_update(
+    product_id: int | str,
+    fields: Mapping[str, Any],
+    *,
+    idempotency_key: str | None = None,
+    context: Context | None = None,
+) -> Write:
+    """Accept a change of the fields that are given and return its receipt, which is on disk."""
+    context = context or current_context()
+    return requests.update(context.queue, str(product_id), fields, idempotency_key, context.by)
+
+
+def fire_and_forget_delete(
+    product_id: int | str, *, idempotency_key: str | None = None, context: Context | None = None
+) -> Write:
+    """Accept the deletion of a product and return its receipt, which is on disk."""
+    context = context or current_context()
+    return requests.delete(context.queue, str(product_id), idempotency_key, context.by)
+
+
+def create_sync(
+    fields: Mapping[str, Any], *, idempotency_key: str | None = None, context: Context | None = None
+) -> Write:
+    """Create a product and wait until that is settled; the receipt is APPLIED, FAILED, or QUEUED when time ran out."""
+    context = context or current_context()
+    return settled(
+        fire_and_forget_create(fields, idempotency_key=idempotency_key, context=context), context=context
+    )
+
+
+def update_sync(
+    product_id: int | str,
+    fields: Mapping[str, Any],
+    *,
+    idempotency_key: str | None = None,
+    context: Context | None = None,
+) -> Write:
+    """Change a product and wait until that is settled; see create_sync."""
+    context = context or current_context()
+    accepted = fire_and_forget_update(product_id, fields, idempotency_key=idempotency_key, context=context)
+    return settled(accepted, context=context)
+
+
+def delete_sync(
+    product_id: int | str, *, idempotency_key: str | None = None, context: Context | None = None
+) -> Write:
+    """Delete a product and wait until that is settled; see create_sync."""
+    context = context or current_context()
+    accepted = fire_and_forget_delete(product_id, idempotency_key=idempotency_key, context=context)
+    return settled(accepted, context=context)
+
+
+def settled(write: Write, *, context: Context | None = None) -> Write:
+    """The write once it is APPLIED or FAILED, or as it was accepted when the time of the request (10 s) ran out.
+
+    Not for code on the background loop, where it would wait for itself: a worker awaits it in a thread.
     """
-
-    def __init__(
-        self,
-        store: WriteStore,
-        background: BackgroundLoop,
-        limits: QueueLimits,
-        on_settled: Callable[[Sequence[Write]], None] = lambda _: None,
-    ) -> None:
-        self._store, self._background, self._limits, self._on_settled = store, background, limits, on_settled
-        self._drain_task: asyncio.Task[None] | None = None
-        self._acceptor = Acceptor(store.take, limits.max_writes, limits.max_bytes)
-        self._waiters = Waiters(store.settled_through(), limits.max_waiters)
-        self._rate: deque[tuple[int, int]] = deque(maxlen=_RATE_SECONDS + 1)
-        self._trouble: str | None = None
-        self._idle = False
-        self.stop_announced = False
-        self._stopping = self._leaves = False  # leaves: what waits is left to another process
-
-    # -- accept ---------------------------------------------------------------------------------------------
-
-    def accept(
-        self, requests: Sequence[WriteRequest], idempotency_key: str | None = None, by: str | None = None
-    ) -> list[Write]:
-        """Accept the writes of the caller ``by``, all or none, in their order; when this returns they are on disk.
-
-        The same key with the same requests returns the receipts of the first time, as they are now, whoever asks.
-        Raises NotAcceptedError: full, shutting down, the key was used for something else, or the journal
-        cannot be written.
-        """
-        accepted = self._acceptor.accept(requests, idempotency_key, by)
-        if isinstance(accepted, KeyUse):
-            return self._receipts(accepted.first_write_id, accepted.writes)
-        if self._idle:  # a plain read: the drain looks into the journal once more after setting it
-            self._idle = False
-            self._background.call(self._wake.set)
-        return accepted
-
-    # -- receipts -------------------------------------------------------------------------------------------
-
-    def find(self, write_id: int) -> Write | None:
-        """The receipt of a write, or None when there was never such a write."""
-        waiting = self._store.find(write_id)  # before the ledger: a write moves from here to there
-        if waiting is not None and not self.is_settled(write_id):
-            return waiting  # also while the ledger cannot be read
-        return self._store.ledger.find(write_id)
-
-    def newest(self, wanted: WriteFilter, before: int | None, limit: int) -> list[Write]:
-        """The newest ``limit`` receipts with an id below ``before``, newest first."""
-        end = 2**63 - 1 if before is None else before
-        waiting: list[Write] = []
-        if wanted.status in (None, WriteStatus.QUEUED):  # before the ledger: a write moves from here to there
-            waiting = self._store.newest(wanted, end, limit)
-        if wanted.status is WriteStatus.QUEUED:
-            return waiting
-        settled = self._store.ledger.newest(wanted, end, limit)
-        known = {write.id for write in settled}
-        merged = [write for write in waiting if write.id not in known] + settled
-        return sorted(merged, key=lambda write: -write.id)[:limit]
-
-    @property
-    def last_write_id(self) -> int:
-        """The id of the write that was accepted last; 0 when there was none."""
-        return self._store.last_write_id
-
-    @property
-    def settled_through(self) -> int:
-        """The id up to which every write is settled: they settle in the order of their ids."""
-        return self._waiters.settled_through
-
-    @property
-    def depth(self) -> int:
-        """How many writes wait."""
-        return self._store.depth
-
-    def counts(self) -> dict[WriteStatus, int]:
-        """How many writes have each status; those that are settled count since the catalogue was made."""
-        standing = self._store.standing()
-        return {
-            WriteStatus.QUEUED: standing.depth,
-            WriteStatus.APPLIED: standing.applied,
-            WriteStatus.FAILED: standing.failed,
-        }
-
-    def knows(self, write_id: int) -> bool:
-        """Whether an id can be that of an accepted write."""
-        return 0 < write_id <= self.last_write_id or (write_id > 0 and self._store.knows(write_id))
-
-    def is_settled(self, write_id: int) -> bool:
-        """Whether every write up to this id is settled."""
-        if write_id > self.settled_through:
-            self._waiters.pass_by(self._store.settled_through())
-        return write_id <= self.settled_through
-
-    def wait(self, write_id: int, timeout_seconds: float, *, counted: bool = True) -> Write | None:
-        """Wait until a write is settled and return it; None when the time is over first.
-
-        With ``counted`` no more than ``max_waiters`` callers wait at once; one more gets None at once, so that
-        waiting never takes all threads.
-        """
-        if not self.is_settled(write_id):
-            settled = self._waiters.wait(write_id, timeout_seconds, counted=counted)
-            if settled is not None or not self.is_settled(write_id):
-                return settled
-        return self._store.ledger.find(write_id)
-
-    def status(self) -> QueueStatus:
-        """The queue now; answered whatever state the files are in."""
-        standing = self._store.standing()
-        now = int(time.monotonic())
-        recent = sum(count for second, count in list(self._rate) if now - _RATE_SECONDS <= second < now)
-        return QueueStatus(
-            depth=standing.depth,
-            size_bytes=standing.size_bytes,
-            oldest_age_ms=standing.oldest_age_ms,
-            applied_total=standing.applied,
-            failed_total=standing.failed,
-            writes_per_second=recent / _RATE_SECONDS,
-            state=self._state(standing.depth, standing.size_bytes),
-            trouble=self._trouble or standing.database_trouble,
-            journal_trouble=self._acceptor.trouble or standing.trouble,
-        )
-
-    # -- start and stop -------------------------------------------------------------------------------------
-
-    def start(self) -> None:
-        """Start the drain, which first replays what the journal holds."""
-        self._wake = asyncio.Event()
-        self._stop_asked = asyncio.Event()
-        self._background.keep("The drain of accepted writes", self._drain())
-        self._background.keep("Looking whether the journal can be written", self._look_at_journal())
-        if self._store.depth:
-            _log.info("replaying %s from the journal", counted(self._store.depth, "write"))
-
-    def share(self, bus: Bus) -> None:
-        """Hear from the other processes on the same database; before the bus runs."""
-        bus.on("afterwrite_accepted", self._hear_accepted)
-        bus.on("afterwrite_settled", lambda through: self._hear_settled(int(through)))
-        bus.look(self._look)
-
-    def announce_stop(self) -> None:
-        """Let event streams end: the server waits for them before it stops, and nothing else ends them."""
-        self.stop_announced = True
-        self._waiters.wake_uncounted()
-
-    def stop(self) -> None:
-        """Accept no more, drain for ``stop_seconds`` at the most; what is left waits in the journal."""
-        if self._stopping:
-            return
-        self.announce_stop()
-        self._acceptor.close()
-        self._stopping = True
-        self._background.finish(self._finish())
-        left = self._store.standing().depth
-        _log.info(
-            "drained" if not left else f"left in the journal for the next start: {counted(left, 'write')}"
-        )
-
-    async def _finish(self) -> None:
-        self._wake.set()
-        self._stop_asked.set()
-        # The task itself: a concurrent future that is cancelled says so at once, while its coroutine still cleans up.
-        drain = self._drain_task
-        if drain is not None:
-            self._leaves = await self._store.may_leave()
-            await asyncio.wait([drain], timeout=self._limits.stop_seconds)
-            drain.cancel()
-            await asyncio.wait([drain])
-        try:
-            await self._store.leave()
-        except StoreError as error:  # the next start finds what is settled in the ledger
-            self._report(error)
-
-    # -- drain ----------------------------------------------------------------------------------------------
-
-    async def _drain(self) -> None:
-        """Take what the journal holds, oldest first, until a stop; a failure is logged, shown and tried again."""
-        self._drain_task, pause = asyncio.current_task(), _FIRST_PAUSE_SECONDS
-        while True:
-            try:
-                worked = await self._drain_once()
-                self._recover()
-                if self._stopping and (self._leaves or not worked):
-                    return
-                if not worked:
-                    await self._rest()
-                pause = _FIRST_PAUSE_SECONDS
-            except Exception as error:  # noqa: BLE001 - the one place where the loop's failures are met
-                self._report(error)
-                await self._pause(pause * random.uniform(0.5, 1))  # noqa: S311 - it spreads retries
-                pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
-
-    async def _drain_once(self) -> bool:
-        """Settle the next batch, tidy up beside; whether there was a batch."""
-        batch = await self._store.settle_next(self._limits.batch_size)
-        if batch is not None:
-            self._publish(batch)
-        if not self._stopping:
-            await self._store.tidy(quiet=batch is None)
-        return batch is not None
-
-    async def _rest(self) -> None:
-        """Wait for the next write, or until the store wants to look by itself."""
-        self._wake.clear()
-        self._idle = True
-        longest = await self._store.rest()  # a write that came before the flag was up is seen there
-        if longest != 0 and not self._stopping:
-            with contextlib.suppress(TimeoutError):
-                # In Python 3.11 wait_for loses a cancel that comes with what it waits for.
-                async with asyncio.timeout(longest):
-                    await self._wake.wait()
-        self._idle = False
-
-    async def _pause(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._stop_asked.wait()
-            await asyncio.sleep(seconds)  # a stop goes on trying, at the same pace, until its time is over
-
-    # -- settle ---------------------------------------------------------------------------------------------
-
-    def _publish(self, batch: SettledBatch) -> None:
-        """Let the world know that writes are settled; they are on disk in the ledger."""
-        self._rate_count(len(batch.fresh))
-        self._waiters.release(batch.writes)
-        self._on_settled(batch.fresh)
-
-    def _rate_count(self, count: int) -> None:
-        second = int(time.monotonic())
-        if self._rate and self._rate[-1][0] == second:
-            self._rate[-1] = (second, self._rate[-1][1] + count)
-        else:
-            self._rate.append((second, count))
-
-    def _receipts(self, first: int, count: int) -> list[Write]:
-        receipts = {write.id: write for write in self._store.find_range(first, count)}
-        if self.is_settled(first) or len(receipts) < count:
-            receipts |= {write.id: write for write in self._store.ledger.find_range(first, count)}
-        missing = [write_id for write_id in range(first, first + count) if write_id not in receipts]
-        if missing:
-            message = (
-                f"Write {missing[0]} was accepted with this idempotency key, and the ledger does not have it: "
-                "the product database is not the one that it was applied to"
-            )
-            raise StoreError(message, told=message)
-        return [receipts[write_id] for write_id in range(first, first + count)]
-
-    # -- other processes ------------------------------------------------------------------------------------
-
-    def _hear_accepted(self, payload: str) -> None:
-        """A write waits while the drain sleeps; or, ``free``: nobody drains any more."""
-        if payload == "free" or self._store.drains:
-            self._idle = False
-            self._wake.set()
-
-    def _hear_settled(self, through: int) -> None:
-        self._waiters.pass_by(through)
-
-    async def _look(self) -> None:
-        """Find out what was not heard of."""
-        before = self._store.settled_total
-        self._waiters.pass_by(await asyncio.to_thread(self._store.settled_through))
-        if not self._store.drains and before:
-            self._rate_count(self._store.settled_total - before)
-
-    # -- trouble --------------------------------------------------------------------------------------------
-
-    async def _look_at_journal(self) -> None:
-        """Poll a journal that failed, so that its health recovers before the next write is sent."""
-        while True:
-            await asyncio.sleep(_LOOK_SECONDS)
-            if self._acceptor.trouble is not None:
-                await asyncio.to_thread(self._acceptor.look)
-
-    def _report(self, error: Exception) -> None:
-        message = str(error)
-        if message != self._trouble:  # once for each trouble, not for each try
-            expected = isinstance(error, StoreError)
-            _log.error("%s", message, exc_info=error if not expected else (error.__cause__ or error))
-        self._trouble = message
-
-    def _recover(self) -> None:
-        if self._trouble is not None:
-            _log.info("the product database can be written again")
-            self._trouble = None
-
-    def _state(self, depth: int, size: int) -> QueueState:
-        if self._stopping:
-            return QueueState.STOPPING
-        if self._trouble is not None:
-            return QueueState.RETRYING
-        if depth >= self._limits.max_writes or size >= self._limits.max_bytes:
-            return QueueState.FULL
-        return QueueState.DRAINING if depth else QueueState.IDLE
+    context = context or current_context()
+    return requests.settled(context.queue, write, context.wait_seconds) or write

@@ -10,8 +10,8 @@ if sys.version_info < (3, 11):  # noqa: UP036
         % (sys.version_info[0], sys.version_info[1], sys.executable)
     )
 
+from afterwrite.base.utf8 import use_utf8
 from devkit.command_line import main
-from utf8 import use_utf8
 
 if __name__ == "__main__":
     use_utf8()

@@ -152,14 +152,14 @@ exit /b 0
 
 :key
 rem Not in the running container: a server without keys may refuse to start.
-%COMPOSE% run --rm --no-deps -T %SERVICE% python -m devkit.keys %REST% || exit /b 1
+%COMPOSE% run --rm --no-deps -T %SERVICE% python -m afterwrite key %REST% || exit /b 1
 exit /b 0
 
 :migrate-to-postgres
 call :keep_passwords || exit /b 1
 call :build_images || exit /b 1
 %COMPOSE% --profile scale --profile stack stop || exit /b 1
-%COMPOSE% --profile scale run --rm -T api python migrate_to_postgres.py %REST% || exit /b 1
+%COMPOSE% --profile scale run --rm -T api python -m afterwrite migrate-to-postgres %REST% || exit /b 1
 exit /b 0
 
 :demo

@@ -303,13 +303,13 @@ case "$verb" in
         ;;
     key)
         # Not in the running container: a server without keys may refuse to start.
-        compose run --rm --no-deps -T "$service" python -m devkit.keys "$@"
+        compose run --rm --no-deps -T "$service" python -m afterwrite key "$@"
         ;;
     migrate-to-postgres)
         keep_passwords
         build_images
         compose --profile scale --profile stack stop
-        compose --profile scale run --rm -T api python migrate_to_postgres.py "$@"
+        compose --profile scale run --rm -T api python -m afterwrite migrate-to-postgres "$@"
         ;;
     demo)
         build_images

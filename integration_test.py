@@ -14,11 +14,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from afterwrite.base.settings import SettingsError, from_environment
+from afterwrite.base.utf8 import use_utf8
 from integration.api import Api, Failed, Skipped, Unreachable
 from integration.products import PRODUCT_TESTS, Shop
 from integration.tasks import TASK_TESTS, Desk
-from settings import SettingsError, from_environment
-from utf8 import use_utf8
 
 LOG_LINES = 50
 _WORDS = {"passed": "ok   ", "failed": "FAIL ", "skipped": "skip "}

@@ -1,23 +1,23 @@
-"""Declares the GraphQL types and queries of products and receipts; decides nothing."""
+"""What a product is in the API: its type, queries and mutations. Change the API of your records here."""
 
 from typing import Any
 
 import graphene
 
-import product_pages as pages
-from async_db import QueueState, QueueStatus
-from connections import PAGE_DEFAULT, PAGE_MAX, Page, parse_id
-from database.products import ProductFilter, ProductOrder
-from graphql_scalars import JSON, PageInfo
-from product import Product as StoredProduct
-from product_pages import Receipt, Shelf
-from request_context import Context, reading
-from writes import Operation, WriteErrorCode, WriteFailure, WriteFilter, WriteStatus
+import async_db
+from afterwrite.base.counts import counted
+from afterwrite.base.refusals import Problem
+from afterwrite.graphql import receipts
+from afterwrite.graphql.pages import connection_of
+from afterwrite.graphql.scalars import JSON
+from afterwrite.reads import pages
+from afterwrite.reads.connections import PAGE_DEFAULT, PAGE_MAX, Page, parse_id
+from afterwrite.resources.product import Product as StoredProduct
+from afterwrite.resources.writes import WriteStatus
+from afterwrite.service.context import Context, answering
+from afterwrite.storage.products import ProductFilter, ProductOrder
+from afterwrite.writes.requests import Answer, RequestProblem, answer_of, await_write
 
-OperationEnum = graphene.Enum.from_enum(Operation, name="WriteOperation")
-StatusEnum = graphene.Enum.from_enum(WriteStatus, name="WriteStatus")
-WriteErrorEnum = graphene.Enum.from_enum(WriteErrorCode, name="WriteErrorCode")
-QueueStateEnum = graphene.Enum.from_enum(QueueState, name="QueueState")
 OrderEnum = graphene.Enum.from_enum(ProductOrder, name="ProductOrder")
 
 
@@ -26,7 +26,7 @@ class Product(graphene.ObjectType):
 
     id = graphene.ID(required=True)
     title = graphene.String(required=True)
-    price = graphene.Float(required=True, description="Held exactly; two decimals at the most")
+    price = graphene.Float(required=True, description="Held exactly; at most two decimals")
     description = graphene.String()
     category = graphene.String()
     image = graphene.String(description="The URL of a picture")
@@ -37,107 +37,19 @@ class Product(graphene.ObjectType):
     updated_at = graphene.DateTime(required=True, description="When the last applied write was accepted")
     version = graphene.Int(required=True, description="Rises by one with each applied update")
 
-
-class WriteFailureType(graphene.ObjectType):
-    """Why a write FAILED."""
-
-    class Meta:
-        name = "WriteError"
-
-    code = WriteErrorEnum(required=True)
-    message = graphene.String(required=True)
-
-
-class Write(graphene.ObjectType):
-    """The receipt of an accepted write."""
-
-    id = graphene.ID(required=True)
-    operation = OperationEnum(required=True)
-    status = StatusEnum(required=True)
-    product_id = graphene.ID(required=True, description="Known at once, for a create too")
-    product = graphene.Field(Product, description="The product as it is now; null when there is none")
-    error = graphene.Field(WriteFailureType)
-    accepted_at = graphene.DateTime(required=True)
-    accepted_by = graphene.String(description="Who had it accepted: the name of a key; null without one")
-    settled_at = graphene.DateTime()
-    retry_of = graphene.ID(description="The FAILED write that this one tries again")
-
     @staticmethod
-    def resolve_id(root: Receipt, _info: object) -> int:
-        return root.write.id
-
-    @staticmethod
-    def resolve_operation(root: Receipt, _info: object) -> str:
-        return root.write.operation
-
-    @staticmethod
-    def resolve_status(root: Receipt, _info: object) -> str:
-        return root.write.status
-
-    @staticmethod
-    def resolve_product_id(root: Receipt, _info: object) -> int:
-        return root.write.product_id
-
-    @staticmethod
-    @reading
-    def resolve_product(root: Receipt, _info: object) -> StoredProduct | None:
-        return root.shelf.get(root.write.product_id)
-
-    @staticmethod
-    def resolve_error(root: Receipt, _info: object) -> WriteFailure | None:
-        return root.write.error
-
-    @staticmethod
-    def resolve_accepted_at(root: Receipt, _info: object) -> Any:
-        return root.write.accepted_at
-
-    @staticmethod
-    def resolve_accepted_by(root: Receipt, _info: object) -> str | None:
-        return root.write.accepted_by
-
-    @staticmethod
-    def resolve_settled_at(root: Receipt, _info: object) -> Any:
-        return root.write.settled_at
-
-    @staticmethod
-    def resolve_retry_of(root: Receipt, _info: object) -> int | None:
-        return root.write.retry_of
+    def resolve_image(root: StoredProduct, info: graphene.ResolveInfo) -> str | None:
+        context: Context = info.context
+        return context.absolute(root.image)
 
 
-class ProductEdge(graphene.ObjectType):
-    """A product and its place."""
-
-    cursor = graphene.String(required=True)
-    node = graphene.Field(Product, required=True)
+Write = receipts.write_type_of(Product)
 
 
-class ProductConnection(graphene.ObjectType):
-    """A page of products."""
+class OneWrite(receipts.Answered):
+    """The answer of a mutation that makes one write."""
 
-    edges = graphene.List(graphene.NonNull(ProductEdge), required=True)
-    nodes = graphene.List(graphene.NonNull(Product), required=True)
-    page_info = graphene.Field(PageInfo, required=True)
-    total_count = graphene.Int(required=True, description="Products that the filters let through")
-
-    @staticmethod
-    @reading
-    def resolve_total_count(root: Page, _info: object) -> int | None:
-        return root.count() if root.count else None
-
-
-class WriteEdge(graphene.ObjectType):
-    """A receipt and its place."""
-
-    cursor = graphene.String(required=True)
-    node = graphene.Field(Write, required=True)
-
-
-class WriteConnection(graphene.ObjectType):
-    """A page of receipts, newest first."""
-
-    edges = graphene.List(graphene.NonNull(WriteEdge), required=True)
-    nodes = graphene.List(graphene.NonNull(Write), required=True)
-    page_info = graphene.Field(PageInfo, required=True)
+    write = graphene.Field(Write, description=receipts.ONE_RECEIPT)
 
 
 class Category(graphene.ObjectType):
@@ -147,24 +59,8 @@ class Category(graphene.ObjectType):
     count = graphene.Int(required=True)
 
 
-class Queue(graphene.ObjectType):
-    """The queue of accepted writes; totals count since the catalogue was made."""
-
-    depth = graphene.Int(required=True, description="Writes that wait")
-    bytes = graphene.Float(required=True, description="Bytes that wait")
-    oldest_age_ms = graphene.Float(required=True, description="Age of the oldest write that waits")
-    applied_total = graphene.Float(required=True)
-    failed_total = graphene.Float(required=True)
-    writes_per_second = graphene.Float(required=True, description="Settled, over the last ten seconds")
-    state = QueueStateEnum(required=True)
-
-    @staticmethod
-    def resolve_bytes(root: QueueStatus, _info: object) -> int:
-        return root.size_bytes
-
-
-class Query(graphene.ObjectType):
-    """Reads: answered from the database."""
+class Query(receipts.query_of(Write)):  # type: ignore[misc]
+    """Reads of products: answered from the database."""
 
     all_products = graphene.List(
         graphene.NonNull(Product),
@@ -176,7 +72,7 @@ class Query(graphene.ObjectType):
     )
     product = graphene.Field(Product, product_id=graphene.ID(required=True), after_write=graphene.ID())
     products = graphene.Field(
-        ProductConnection,
+        connection_of(Product, "Product", "A page of products.", total="Products that match the filters"),
         required=True,
         search=graphene.String(),
         category=graphene.String(),
@@ -190,21 +86,9 @@ class Query(graphene.ObjectType):
         after_write=graphene.ID(),
     )
     categories = graphene.List(graphene.NonNull(Category), required=True)
-    write = graphene.Field(Write, id=graphene.ID(required=True), description="The receipt of a write")
-    writes = graphene.Field(
-        WriteConnection,
-        required=True,
-        status=StatusEnum(),
-        product_id=graphene.ID(),
-        by=graphene.String(description="The name of who had them accepted"),
-        first=graphene.Int(default_value=PAGE_DEFAULT),
-        after=graphene.String(),
-        description="Receipts, newest first",
-    )
-    queue = graphene.Field(Queue, required=True)
 
     @staticmethod
-    @reading
+    @answering
     def resolve_all_products(
         _root: None,
         info: graphene.ResolveInfo,
@@ -214,21 +98,22 @@ class Query(graphene.ObjectType):
         after_write: str | None = None,
     ) -> list[StoredProduct]:
         context: Context = info.context
-        pages.await_write(context, after_write)
-        return pages.all_products(context, search, PAGE_DEFAULT if first is None else first, skip or 0)
+        await_write(context.queue, after_write, context.wait_seconds)
+        return pages.all_products(
+            context.products, search, PAGE_DEFAULT if first is None else first, skip or 0
+        )
 
     @staticmethod
-    @reading
+    @answering
     def resolve_product(
         _root: None, info: graphene.ResolveInfo, product_id: str, after_write: str | None = None
     ) -> StoredProduct | None:
         context: Context = info.context
-        pages.await_write(context, after_write)
-        found = context.products.get(parse_id("productId", product_id))
-        return None if found is None else context.shown(found)
+        await_write(context.queue, after_write, context.wait_seconds)
+        return context.products.get(parse_id("productId", product_id))
 
     @staticmethod
-    @reading
+    @answering
     def resolve_products(
         _root: None,
         info: graphene.ResolveInfo,
@@ -244,7 +129,7 @@ class Query(graphene.ObjectType):
         after_write: str | None = None,
     ) -> Page:
         context: Context = info.context
-        pages.await_write(context, after_write)
+        await_write(context.queue, after_write, context.wait_seconds)
         wanted = ProductFilter(
             search=search or "",
             category=category,
@@ -252,36 +137,189 @@ class Query(graphene.ObjectType):
             max_price_minor=pages.check_price_bound("maxPrice", max_price),
         )
         order = ProductOrder.ID_ASC if order_by is None else order_by
-        return pages.products_page(context, wanted, order, first, after, last, before)
+        return pages.products_page(context.products, wanted, order, first, after, last, before)
 
     @staticmethod
-    @reading
+    @answering
     def resolve_categories(_root: None, info: graphene.ResolveInfo) -> list[dict[str, Any]]:
         return [{"name": name, "count": count} for name, count in info.context.products.categories()]
 
-    @staticmethod
-    @reading
-    def resolve_write(_root: None, info: graphene.ResolveInfo, id: str) -> Receipt | None:  # noqa: A002
-        found = info.context.queue.find(parse_id("id", id))
-        return None if found is None else Receipt(found, Shelf(info.context, [found]))
+
+class _RequiredFields:
+    title = graphene.String(required=True)
+    price = graphene.Float(required=True, description="At most two decimals")
+
+
+class _OptionalFields:
+    description = graphene.String()
+    category = graphene.String()
+    image = graphene.String(description="An absolute http or https URL")
+    rating_rate = graphene.Float(description="From 0 to 5")
+    rating_count = graphene.Int()
+
+
+class ProductInput(_RequiredFields, _OptionalFields, graphene.InputObjectType):
+    """The fields of a product to create."""
+
+
+class _NewProduct(_RequiredFields, _OptionalFields, receipts.Key):
+    pass
+
+
+class CreateProduct(OneWrite, graphene.Mutation):
+    """Queue the creation of a product."""
+
+    class Arguments(_NewProduct):
+        """See ProductInput."""
 
     @staticmethod
-    @reading
-    def resolve_writes(
+    @answering
+    def mutate(
+        _root: None, info: graphene.ResolveInfo, idempotency_key: str | None = None, **fields: Any
+    ) -> Answer:
+        """Answer with the receipt."""
+        return _create(info.context, fields, idempotency_key)
+
+
+class CreateProductSync(OneWrite, graphene.Mutation):
+    """Create a product, and answer when it is applied."""
+
+    class Arguments(_NewProduct):
+        """See ProductInput."""
+
+    product = graphene.Field(Product)
+
+    @staticmethod
+    @answering
+    def mutate(
+        _root: None, info: graphene.ResolveInfo, idempotency_key: str | None = None, **fields: Any
+    ) -> Answer:
+        """Answer with the product."""
+        return _create_sync(info.context, fields, idempotency_key)
+
+
+class CreateProducts(receipts.Answered, graphene.Mutation):
+    """Queue the creation of up to 1,000 products: all in one commit, or none."""
+
+    class Arguments(receipts.Key):
+        """The products, in the order in which they are applied."""
+
+        products = graphene.List(graphene.NonNull(ProductInput), required=True)
+
+    writes = graphene.List(graphene.NonNull(Write), required=True, description="One receipt for each product")
+
+    @staticmethod
+    @answering
+    def mutate(
         _root: None,
         info: graphene.ResolveInfo,
-        first: int | None,
-        status: WriteStatus | None = None,
-        product_id: str | None = None,
-        by: str | None = None,
-        after: str | None = None,
-    ) -> Page:
-        product = None if product_id is None else parse_id("productId", product_id)
-        wanted = WriteFilter(status, product, by)
-        return pages.receipts_page(info.context, wanted, PAGE_DEFAULT if first is None else first, after)
+        products: list[dict[str, Any]],
+        idempotency_key: str | None = None,
+    ) -> Answer:
+        """Answer with the receipts."""
+        context: Context = info.context
+        return answer_of(
+            lambda: async_db.fire_and_forget_create_many(
+                products, idempotency_key=idempotency_key, context=context
+            ),
+            f"{counted(len(products), 'product')} queued for creation",
+        )
+
+
+class UpdateProduct(OneWrite, graphene.Mutation):
+    """Queue an update of the fields that are given; null empties an optional one."""
+
+    class Arguments(_OptionalFields, receipts.Key):
+        """The product, and what to change."""
+
+        product_id = graphene.ID(required=True)
+        title = graphene.String()
+        price = graphene.Float(description="At most two decimals")
 
     @staticmethod
-    @reading
-    def resolve_queue(_root: None, info: graphene.ResolveInfo) -> QueueStatus:
-        status: QueueStatus = info.context.queue.status()
-        return status
+    @answering
+    def mutate(
+        _root: None,
+        info: graphene.ResolveInfo,
+        product_id: str,
+        idempotency_key: str | None = None,
+        **fields: Any,
+    ) -> Answer:
+        """Answer with the receipt."""
+        context: Context = info.context
+        return answer_of(
+            lambda: async_db.fire_and_forget_update(
+                product_id, fields, idempotency_key=idempotency_key, context=context
+            ),
+            f"Product {product_id} queued for update",
+        )
+
+
+class DeleteProduct(OneWrite, graphene.Mutation):
+    """Queue the deletion of a product."""
+
+    class Arguments(receipts.Key):
+        """The product."""
+
+        product_id = graphene.ID(required=True)
+
+    @staticmethod
+    @answering
+    def mutate(
+        _root: None, info: graphene.ResolveInfo, product_id: str, idempotency_key: str | None = None
+    ) -> Answer:
+        """Answer with the receipt."""
+        context: Context = info.context
+        return answer_of(
+            lambda: async_db.fire_and_forget_delete(
+                product_id, idempotency_key=idempotency_key, context=context
+            ),
+            f"Product {product_id} queued for deletion",
+        )
+
+
+class Mutation(receipts.mutation_of(Write)):  # type: ignore[misc]
+    """Writes: answered when they are journaled, applied afterwards, in their order."""
+
+    create_product = CreateProduct.Field(required=True)
+    create_product_sync = CreateProductSync.Field(required=True)
+    create_products = CreateProducts.Field(required=True)
+    update_product = UpdateProduct.Field(required=True)
+    delete_product = DeleteProduct.Field(required=True)
+
+
+class Subscription(receipts.subscription_of(Write)):  # type: ignore[misc]
+    """Events of writes, as they happen."""
+
+
+def _create(context: Context, fields: dict[str, Any], key: str | None) -> Answer:
+    return answer_of(
+        lambda: async_db.fire_and_forget_create(fields, idempotency_key=key, context=context),
+        f"Product '{fields.get('title')}' queued for creation",
+    )
+
+
+def _create_sync(context: Context, fields: dict[str, Any], key: str | None) -> Answer:
+    accepted = _create(context, fields, key)
+    if accepted.write is None:
+        return accepted
+    write = async_db.settled(accepted.write, context=context)
+    match write.status:
+        case WriteStatus.QUEUED:
+            message = (
+                f"Write {write.id} is accepted and still waits: nothing is lost or undone, ask for it later"
+            )
+            return _not_created(write, RequestProblem.WRITE_PENDING, message)
+        case WriteStatus.FAILED:
+            message = f"The product was not created: {write.error_message}"
+            return _not_created(write, RequestProblem.WRITE_FAILED, message)
+    product = context.loader.get(write.product_id)
+    return Answer(
+        success=True, message=f"Product '{fields.get('title')}' created", writes=[write], product=product
+    )
+
+
+def _not_created(write: Any, problem: RequestProblem, message: str) -> Answer:
+    return Answer(
+        success=False, message=message, errors=[Problem(None, message, problem.value)], writes=[write]
+    )

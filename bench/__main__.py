@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from afterwrite.base.utf8 import use_utf8
 from bench.bulk_load import load_file
 from bench.catalogue_size import search_misses, start_to_ready
 from bench.compare import compare
@@ -34,7 +35,6 @@ from bench.task_starts import creation_to_start
 from bench.writes_alone import accept_to_applied, create_products
 from bench.writes_beside_tasks import product_writes_beside_tasks
 from devkit.airflow import VERSION as AIRFLOW_VERSION
-from utf8 import use_utf8
 
 
 def tasks(plan: Plan) -> list[Row]:

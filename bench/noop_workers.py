@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from settings import Settings
-from tasks.task import Task
-from tasks.worker import BaseWorker, TaskContext
+from afterwrite.base.settings import Settings
+from afterwrite.tasks.task import Task
+from afterwrite.tasks.worker import BaseWorker, TaskContext
 
 TASK_TYPE = "noop"
 SIDE_BY_SIDE = 32

@@ -4,13 +4,13 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from background import BackgroundLoop
+from afterwrite.base.background import BackgroundLoop
+from afterwrite.base.settings import Settings
+from afterwrite.storage.sqlite.task_file import open_task_file, open_with_tasks
+from afterwrite.tasks.runtime import RuntimeLimits, TaskRuntime
+from afterwrite.tasks.task import NewTask, Task, TaskStatus
+from afterwrite.tasks.worker import BaseWorker
 from bench.noop_workers import TASK_TYPE, NoopWorker
-from database.sqlite.task_file import open_task_file, open_with_tasks
-from settings import Settings
-from tasks.runtime import RuntimeLimits, TaskRuntime
-from tasks.task import NewTask, Task, TaskStatus
-from tasks.worker import BaseWorker
 
 WAIT_SECONDS = 60
 READERS = 4

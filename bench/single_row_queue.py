@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from afterwrite.storage.sqlite.migrations import migrate_tasks
 from bench.noop_workers import TASK_TYPE
 from bench.own_queue import EndedCount
-from database.sqlite.migrations import migrate_tasks
 
 WORKERS = 4
 POLL_SECONDS = 5.0

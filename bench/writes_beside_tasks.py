@@ -6,15 +6,15 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from background import BackgroundLoop
+from afterwrite.base.background import BackgroundLoop
+from afterwrite.base.settings import Settings
+from afterwrite.tasks.task import NewTask
 from bench import servers
 from bench.load import Load, Result, apply_load
 from bench.noop_workers import TASK_TYPE, NoopWorker
 from bench.own_queue import open_runtime
 from bench.plan import Plan
 from bench.table import Row, median, whole
-from settings import Settings
-from tasks.task import NewTask
 
 TASKS_PER_SECOND = 1_000
 LEAST_SHARE, LEAST_RATE_SHARE = 0.7, 0.95

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from afterwrite.base.durable_file import replace_file
 from devkit.errors import CommandError
-from durable_file import replace_file
 
 VERSION = "3.3.2"
 _ROOT = Path(__file__).parent.parent
@@ -47,7 +47,7 @@ def airflow_environment(
         "AIRFLOW_HOME": str(folder),
         "PATH": f"{_FOLDER / 'bin'}:{os.environ['PATH']}",
         "PYTHONPATH": str(_ROOT),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(_ROOT / "stack" / "dags"),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(_ROOT / "afterwrite" / "jobs" / "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": "8",

@@ -16,7 +16,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-from utf8 import use_utf8
+from afterwrite.base.utf8 import use_utf8
 
 DAG = "process_products"
 PARTS = ("metadatabase", "scheduler", "dag_processor")

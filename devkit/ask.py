@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 
+from afterwrite.base.utf8 import use_utf8
 from devkit.authorization import authorization, refusal
 from devkit.errors import CommandError
 from devkit.place import Place, place_from_environment
-from utf8 import use_utf8
 
 _REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _MESSAGE_BYTES = 10_000

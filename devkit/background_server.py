@@ -11,13 +11,13 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from afterwrite.base.durable_file import make_folder, replace_file
+from afterwrite.base.settings import Settings
 from devkit.errors import CommandError
 from devkit.health import PAUSE_SECONDS, wait_until_healthy
 from devkit.log_lines import last_lines
 from devkit.place import ROOT, Place, port_is_free
 from devkit.process_identity import lifetime
-from durable_file import make_folder, replace_file
-from settings import Settings
 
 START_SECONDS = 60.0
 STOP_MARGIN_SECONDS = 15.0

@@ -7,7 +7,8 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from devkit import ask, env_file, keys, services, verbs
+from afterwrite.programs import key
+from devkit import ask, env_file, services, verbs
 from devkit.errors import CommandError
 
 
@@ -105,10 +106,10 @@ VERBS: dict[str, Verb | Passing] = {
         verbs.graphql, "send a document; without one, open GraphiQL", "[DOCUMENT] [--variables JSON]"
     ),
     "key": Verb(
-        keys.act,
+        services.key,
         "make, list or remove keys: who may use the server",
         "add NAME --role ROLE | list | remove NAME",
-        keys.declare,
+        key.declare,
     ),
     "demo": Verb(
         verbs.demo, "start, test with full output, run tasks and show them, keep the server running"

@@ -7,13 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+from afterwrite.base.settings import SettingsError, from_environment
+from afterwrite.base.settings_file import settings_file
+from afterwrite.base.utf8 import use_utf8
 from devkit.environment import TO_RUN, ready_python
 from devkit.errors import CommandError
 from devkit.place import ROOT
 from devkit.saying import say
-from settings import SettingsError, from_environment
-from settings_file import settings_file
-from utf8 import use_utf8
 
 # They have servers and databases of their own, and nothing that somebody keeps for another one is for those.
 WITHOUT = frozenset({"test", "check", "bench", "screenshots", "setup"})

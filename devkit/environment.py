@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 
+from afterwrite.base.durable_file import replace_file
 from devkit.errors import CommandError
-from durable_file import replace_file
 
 TO_RUN = "requirements.txt"
 TO_DEVELOP = "requirements-dev.txt"

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from afterwrite.base.utf8 import use_utf8
 from devkit.errors import CommandError
 from devkit.place import Place, place_from_environment
-from utf8 import use_utf8
 
 PAUSE_SECONDS = 0.05
 

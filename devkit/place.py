@@ -5,8 +5,8 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
+from afterwrite.base.settings import SettingsError, from_environment
 from devkit.errors import CommandError
-from settings import SettingsError, from_environment
 
 ROOT = Path(__file__).resolve().parent.parent
 _OF_POSTGRES = ("DATABASE_URL", "DATABASE_DIRECT_URL", "RUN_WORKERS")

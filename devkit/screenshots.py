@@ -14,11 +14,11 @@ from typing import Any
 
 from playwright.sync_api import Page
 
+from afterwrite.base.utf8 import use_utf8
 from devkit.ask import ask
 from devkit.browser import find_chromium, visiting
 from devkit.errors import CommandError
 from devkit.place import Place, place_from_environment
-from utf8 import use_utf8
 
 PAGES = {"overview": "/", "products": "/products", "tasks": "/tasks", "entries": "/entries"}
 SCHEMES = ("light", "dark")

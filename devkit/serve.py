@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from afterwrite.base.utf8 import use_utf8
 from devkit.errors import CommandError
 from devkit.place import ROOT, Place, place_from_environment
-from utf8 import use_utf8
 
 
 def load(place: Place, python: Path, arguments: Sequence[str] = ()) -> None:
@@ -24,7 +24,7 @@ def load(place: Place, python: Path, arguments: Sequence[str] = ()) -> None:
 
 def check(place: Place, python: Path) -> None:
     """Raise CommandError if a server must not start here: before anything is loaded, and what runs is stopped."""
-    command = [str(python), "-m", "access.start"]
+    command = [str(python), "-m", "afterwrite.access.start"]
     checked = subprocess.run(
         command, cwd=ROOT, env=place.environment(), check=False, stderr=subprocess.PIPE, encoding="utf-8"
     )

@@ -1,33 +1,35 @@
 """Carries out the verbs that run a program of the project beside the server, in the foreground."""
 
 from argparse import Namespace
+from dataclasses import replace
 
+from afterwrite.base.settings import SettingsError, from_environment
+from afterwrite.programs.key import act as act_on_keys
 from devkit import background_server, serve
 from devkit.environment import ON_STACK, ready_python, to_run
 from devkit.errors import CommandError
 from devkit.place import ROOT, place_from_environment
 from devkit.saying import say
-from settings import from_environment
 
 
 def worker(arguments: list[str]) -> int:
     """Set up and run tasks until Ctrl-C; the arguments go to the program."""
-    return _become(to_run(), ["worker.py", *arguments])
+    return _become(to_run(), ["worker", *arguments])
 
 
 def consumer(_: Namespace) -> int:
     """Set up and hand requests from RabbitMQ to Airflow until Ctrl-C."""
-    return _become(ON_STACK, ["consumer.py"])
+    return _become(ON_STACK, ["consumer"])
 
 
 def notification(_: Namespace) -> int:
     """Set up and record results from RabbitMQ, and deliver them, until Ctrl-C."""
-    return _become(ON_STACK, ["notification.py"])
+    return _become(ON_STACK, ["notification"])
 
 
 def dead_letters(arguments: list[str]) -> int:
     """Show, try again or remove dead letters; the arguments go to the program."""
-    return _become(ON_STACK, ["dead_letters.py", *arguments])
+    return _become(ON_STACK, ["dead-letters", *arguments])
 
 
 def migrate_to_postgres(options: Namespace) -> int:
@@ -37,10 +39,22 @@ def migrate_to_postgres(options: Namespace) -> int:
         raise CommandError("DATABASE_URL is not set: it says which PostgreSQL to copy into")
     if server := background_server.running(place):
         raise CommandError(f"a server runs on {place.data_dir} (pid {server.pid}): `stop` it first")
-    program = ["migrate_to_postgres.py", *(["--reopen"] if options.reopen else [])]
+    program = ["migrate-to-postgres", *(["--reopen"] if options.reopen else [])]
     return _become(to_run(), program)
+
+
+def key(options: Namespace) -> int:
+    """Make, list or remove keys, in the file of the very server that the daily commands start."""
+    try:
+        settings = replace(from_environment(), data_dir=place_from_environment().data_dir)
+        if settings.api_keys_file:  # the server runs in the project's folder
+            settings = replace(settings, api_keys_file=str(ROOT / settings.api_keys_file))
+        act_on_keys(options, settings)
+    except SettingsError as error:
+        raise CommandError(str(error)) from error
+    return 0
 
 
 def _become(requirements: str, program: list[str]) -> int:
     place = place_from_environment()
-    return serve.become(place, ready_python(ROOT, requirements, say), program)
+    return serve.become(place, ready_python(ROOT, requirements, say), ["-m", "afterwrite", *program])

@@ -5,12 +5,13 @@ import sys
 from types import SimpleNamespace
 from typing import Any
 
+from graphql import graphql_sync
 from sqlalchemy import text
 
-from database.errors import StoreError
-from database.stores import open_for_reading
-from schema import build_schema
-from settings import from_environment
+from afterwrite.base.settings import from_environment
+from afterwrite.storage.errors import StoreError
+from afterwrite.storage.stores import open_for_reading
+from app import application
 
 settings = from_environment()
 try:
@@ -19,14 +20,14 @@ except StoreError as error:
     sys.stderr.write(f"dev.py shell: {error}\n")
     sys.stderr.flush()
     os._exit(1)  # after anything else `python -i` would open its prompt
-schema = build_schema()
+schema = application.schema
 # Nothing waits here, and nothing is written: the server that owns the journal does that.
-_context = SimpleNamespace(products=products, shown=lambda product: product)
+_context = SimpleNamespace(products=products, absolute=lambda url: url)
 
 
 def query(document: str) -> Any:
     """Return the data of a query of products, read from the product database."""
-    answer = schema.execute(document, context_value=_context)
+    answer = graphql_sync(schema, document, context_value=_context)
     if answer.errors:
         raise answer.errors[0]
     return answer.data

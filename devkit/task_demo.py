@@ -9,12 +9,12 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any, TextIO
 
+from afterwrite.base.utf8 import use_utf8
 from devkit.ask import ask, watch
 from devkit.authorization import authorization
 from devkit.errors import CommandError
 from devkit.health import health
 from devkit.place import Place, place_from_environment
-from utf8 import use_utf8
 
 _BAR_WIDTH = 12
 _PAYMENTS = ("customer", "payment", "refund")

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from access.opening import warning_of
+from afterwrite.access.opening import warning_of
+from afterwrite.base.settings import from_environment
 from devkit import ask, background_server, log_lines, removal, serve, task_demo
 from devkit.background_server import Running
 from devkit.environment import TO_DEVELOP, ready_python, to_run
@@ -19,7 +20,6 @@ from devkit.errors import CommandError
 from devkit.health import health
 from devkit.place import ROOT, Place, place_from_environment, temporary_place, without_postgres
 from devkit.saying import say
-from settings import from_environment
 
 # A file at a time for each, because the tests of a file share a server; more than two, because most tests wait.
 # In the order of tests/conftest.py, which begins with the files that take longest.

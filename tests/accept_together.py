@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from in_process import WAIT_SECONDS
 
-from async_db import NotAcceptedError, Refusal, WriteQueue
-from database.write_store import Asked, Taken
-from writes import Write, WriteRequest
+from afterwrite.resources.writes import Write, WriteRequest
+from afterwrite.storage.write_store import Asked, Taken
+from afterwrite.writes.queue import NotAcceptedError, Refusal, WriteQueue
 
 
 class Ticket(NamedTuple):

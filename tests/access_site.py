@@ -10,12 +10,13 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from access.control import AccessControl
-from access.keys import Key, hash_of, new_secret
-from access.roles import Role
-from routes import create_app
-from service import Service
-from settings import Settings
+from afterwrite.access.control import AccessControl
+from afterwrite.access.keys import Key, hash_of, new_secret
+from afterwrite.access.roles import Role
+from afterwrite.application.routes import create_app
+from afterwrite.base.settings import Settings
+from afterwrite.service.service import Service
+from app import application
 
 GIVEN = (Role.READ, Role.WRITE, Role.ADMIN)
 SECRETS = {role: new_secret() for role in GIVEN}
@@ -37,7 +38,7 @@ class Site:
 
     def __init__(self, service: Service, access: AccessControl, clock: Clock) -> None:
         self.service, self.access, self.clock = service, access, clock
-        self.app: Flask = create_app(service, access)
+        self.app: Flask = create_app(service, access, application.schema)
         self.app.testing = False  # errors are answered as in service
 
     def client(self) -> FlaskClient:

@@ -15,10 +15,10 @@ from typing import Any
 import helm_python
 import yaml
 
-from settings import Settings
+from afterwrite.base.settings import Settings
 
 ROOT = Path(__file__).parent.parent
-CHART = ROOT / "charts" / "stack"
+CHART = ROOT / "deploy" / "chart"
 RELEASE, NAMESPACE = "demo", "shop"
 Values = dict[str, Any]
 Manifest = dict[str, Any]

@@ -15,7 +15,7 @@ from graphql import (
     validate,
 )
 
-from graphql_http.compiled import CompiledOperation, compile_operation
+from afterwrite.graphql_http.compiled import CompiledOperation, compile_operation
 
 SDL = """
 type Query {

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from settings import Settings, from_environment
+from afterwrite.base.settings import Settings, from_environment
 
 ROOT = Path(__file__).parent.parent
 VARIABLE = re.compile(r"\$\{([A-Z_]+):-(.*?)\}")

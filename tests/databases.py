@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from other_process import write_lock
 
-from database.ledger import Ledger
-from database.processes import new_name
-from database.products import Products
-from database.sqlite.data_folder import open_data_folder
-from database.sqlite.engine import open_reader
-from database.sqlite.migrations import migrate_tasks
-from database.sqlite.stores import EmbeddedStores
-from database.sqlite.task_file import open_task_file
-from database.sqlite.writer import CatalogueWriter
-from database.sqlite.writes import EmbeddedWrites
-from database.stores import Stores
-from database.task_database import TaskDatabase
-from database.write_store import Limits
-from settings import Settings
-from time_ordered import first_id_of
+from afterwrite.base.settings import Settings
+from afterwrite.base.time_ordered import first_id_of
+from afterwrite.storage.ledger import Ledger
+from afterwrite.storage.processes import new_name
+from afterwrite.storage.products import Products
+from afterwrite.storage.sqlite.data_folder import open_data_folder
+from afterwrite.storage.sqlite.engine import open_reader
+from afterwrite.storage.sqlite.migrations import migrate_tasks
+from afterwrite.storage.sqlite.stores import EmbeddedStores
+from afterwrite.storage.sqlite.task_file import open_task_file
+from afterwrite.storage.sqlite.writer import CatalogueWriter
+from afterwrite.storage.sqlite.writes import EmbeddedWrites
+from afterwrite.storage.stores import Stores
+from afterwrite.storage.task_database import TaskDatabase
+from afterwrite.storage.write_store import Limits
 
 if TYPE_CHECKING:
-    from database.postgres.sharing import Sharing
+    from afterwrite.storage.postgres.sharing import Sharing
 
 LIMITS = Limits(max_writes=10_000, max_bytes=1 << 26, idempotency_seconds=3600)
 

@@ -9,16 +9,16 @@ from typing import Any
 
 from in_process import LIMITS, create, update
 
-from database.ledger import Ledger
-from database.products import Products
-from database.sqlite.bulk import EmbeddedLoader
-from database.sqlite.engine import open_reader
-from database.sqlite.task_file import open_with_tasks
-from database.sqlite.writer import CatalogueWriter
-from database.sqlite.writes import EmbeddedWrites
-from database.write_store import Asked
-from settings import Settings, from_environment
-from writes import Write, WriteRequest, size_bytes
+from afterwrite.base.settings import Settings, from_environment
+from afterwrite.resources.writes import Write, WriteRequest, size_bytes
+from afterwrite.storage.ledger import Ledger
+from afterwrite.storage.products import Products
+from afterwrite.storage.sqlite.bulk import EmbeddedLoader
+from afterwrite.storage.sqlite.engine import open_reader
+from afterwrite.storage.sqlite.task_file import open_with_tasks
+from afterwrite.storage.sqlite.writer import CatalogueWriter
+from afterwrite.storage.sqlite.writes import EmbeddedWrites
+from afterwrite.storage.write_store import Asked
 
 _BATCH = 1_000
 

@@ -15,7 +15,7 @@ from graphene.types.generic import GenericScalar
 from graphql import GraphQLError
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
-from graphql_http import KEEP_ALIVE, GraphQLView, RequestError
+from afterwrite.graphql_http import KEEP_ALIVE, GraphQLView, RequestError
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -197,7 +197,7 @@ SCHEMA = graphene.Schema(query=Query, mutation=Mutation, subscription=Subscripti
 
 def make_app(**options: Any) -> Flask:
     """Returns an application with the view at /graphql, and the project's own static files."""
-    app = Flask("site", static_folder=str(ROOT / "static"))
+    app = Flask("site", static_folder=str(ROOT / "afterwrite" / "static"))
     app.add_url_rule("/graphql", view_func=GraphQLView.as_view("graphql", schema=SCHEMA, **options))
     return app
 

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from receiving_server import WAIT_SECONDS
 
-from webhooks.guarded_http import Address, Answer, GuardedHttp, any_address
+from afterwrite.webhooks.guarded_http import Address, Answer, GuardedHttp, any_address
 
 T = TypeVar("T")
 BODY = b'{"event":"task.completed"}'

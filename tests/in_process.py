@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 from databases import Database, EmbeddedDatabase, OpenFiles
 from sqlalchemy import Engine
 
-from async_db import QueueLimits, WriteQueue
-from background import BackgroundLoop
-from database.sqlite.journal import Journal
-from request_context import Context
-from tasks.feed import TaskFeed
-from tasks.runtime import RuntimeLimits, TaskRuntime
-from writes import Operation, Write, WriteFilter, WriteRequest, request_write
+from afterwrite.base.background import BackgroundLoop
+from afterwrite.resources.writes import Operation, Write, WriteFilter, WriteRequest, request_write
+from afterwrite.service.context import Context
+from afterwrite.storage.sqlite.journal import Journal
+from afterwrite.tasks.feed import TaskFeed
+from afterwrite.tasks.runtime import RuntimeLimits, TaskRuntime
+from afterwrite.writes.queue import QueueLimits, WriteQueue
 
 if TYPE_CHECKING:
-    from database.postgres.sharing import Sharing
+    from afterwrite.storage.postgres.sharing import Sharing
 
 WAIT_SECONDS = 30.0
 LIMITS = QueueLimits(

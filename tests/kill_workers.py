@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from settings import Settings
-from tasks.retry import RetryPolicy
-from tasks.task import Task
-from tasks.worker import BaseWorker, TaskContext, next_stage
+from afterwrite.base.settings import Settings
+from afterwrite.tasks.retry import RetryPolicy
+from afterwrite.tasks.task import Task
+from afterwrite.tasks.worker import BaseWorker, TaskContext, next_stage
 
 STAGES = [None, "SECOND", "THIRD"]
 SOON = RetryPolicy(max_attempts=100, first_seconds=0.05, factor=1)

@@ -6,8 +6,8 @@ from contextlib import ExitStack, contextmanager
 import psycopg
 from many_processes import new_database
 
-from database.postgres.stores import prepare_postgres
-from settings import Settings
+from afterwrite.base.settings import Settings
+from afterwrite.storage.postgres.stores import prepare_postgres
 
 _REMEMBER = """
 CREATE SCHEMA as_new;

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 from server_process import ROOT, ServerProcess, WorkerProcess, process_group
 
-from database.postgres.drain import LOCK
+from afterwrite.storage.postgres.drain import LOCK
 
 SMALL = {"DATABASE_CONNECTIONS": "4", "STAGE_SECONDS": "0", "TASK_LOCK_SECONDS": "4"}
 KILL_WORKERS = {"WORKER_MODULES": "kill_workers", "PYTHONPATH": str(ROOT / "tests")}

@@ -44,7 +44,7 @@ class Move:
 
     def command(self, *arguments: str) -> list[str]:
         """The command line."""
-        return [sys.executable, str(ROOT / "migrate_to_postgres.py"), *arguments]
+        return [sys.executable, "-m", "afterwrite", "migrate-to-postgres", *arguments]
 
     def environment(self, **settings: str) -> dict[str, str]:
         """The environment of the command."""

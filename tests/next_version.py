@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from databases import Database
 
 NEW_FIELD = "brand"
-_LEFT_OUT = shutil.ignore_patterns(".*", "tests", "bench", "docs", "charts", "data", "__pycache__")
+_LEFT_OUT = shutil.ignore_patterns(".*", "tests", "bench", "docs", "deploy", "data", "__pycache__")
 _FIELD = f"""
 
 _FIELDS["{NEW_FIELD}"] = ("{NEW_FIELD}", False, _check_category)
@@ -28,12 +28,17 @@ def next_server(copy: Path, database: "Database", **environment: str) -> ServerP
 def make_next_version(folder: Path) -> Path:
     """Copy the program into a new folder and add an optional text to its products, in code and in both databases."""
     shutil.copytree(ROOT, folder, ignore=_LEFT_OUT)
-    _insert(folder / "product.py", "    rating_count: int | None\n", f"    {NEW_FIELD}: str | None\n")
+    _insert(
+        folder / "afterwrite" / "resources" / "product.py",
+        "    rating_count: int | None\n",
+        f"    {NEW_FIELD}: str | None\n",
+    )
     last = '    Column("rating_count", BigInteger),\n'
-    _insert(folder / "database" / "search.py", last, f'    Column("{NEW_FIELD}", Text),\n')
-    with (folder / "product.py").open("a", encoding="utf-8") as rules:
+    _insert(folder / "afterwrite" / "storage" / "search.py", last, f'    Column("{NEW_FIELD}", Text),\n')
+    with (folder / "afterwrite" / "resources" / "product.py").open("a", encoding="utf-8") as rules:
         rules.write(_FIELD)
-    sqlite, postgres = folder / "database" / "sqlite" / "sql", folder / "database" / "postgres" / "sql"
+    storage = folder / "afterwrite" / "storage"
+    sqlite, postgres = storage / "sqlite" / "sql", storage / "postgres" / "sql"
     _add_column(sqlite, "products_", "products")
     _add_column(postgres, "", "afterwrite.products")
     return folder

@@ -13,7 +13,7 @@ def make_older(path: Path, name: str, version: int) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
         for number in range(1, version + 1):
-            script = ROOT / "database" / "sqlite" / "sql" / f"{name}_{number:04}.sql"
+            script = ROOT / "afterwrite" / "storage" / "sqlite" / "sql" / f"{name}_{number:04}.sql"
             connection.executescript(script.read_text(encoding="utf-8"))
         connection.execute(f"PRAGMA user_version = {version}")
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from unicodedata import normalize
 
-from product import Product
-from writes import Operation, Write, WriteErrorCode, WriteStatus
+from afterwrite.resources.product import Product
+from afterwrite.resources.writes import Operation, Write, WriteErrorCode, WriteStatus
 
 _FIELDS = frozenset(
     ("title", "price_minor", "description", "category", "image", "rating_rate", "rating_count")

@@ -8,11 +8,11 @@ from typing import Any
 import psycopg
 from databases import LIMITS, OpenTasks, retention_clock_that_knew_old_ones
 
-from database.postgres.drain import LOCK
-from database.postgres.stores import PostgresStores
-from database.stores import Stores
-from database.write_store import Limits
-from settings import Settings
+from afterwrite.base.settings import Settings
+from afterwrite.storage.postgres.drain import LOCK
+from afterwrite.storage.postgres.stores import PostgresStores
+from afterwrite.storage.stores import Stores
+from afterwrite.storage.write_store import Limits
 
 CONNECTIONS = 4  # of one process; many tests run at a time on one server
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from loading import CatalogueFile, Format, Row, UnreadableRow
+from afterwrite.loading import CatalogueFile, Format, Row, UnreadableRow
 
 
 def read(path: Path, content: str | bytes) -> tuple[Format, list[Row]]:

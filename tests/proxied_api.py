@@ -15,7 +15,7 @@ import pytest
 from compose_file import ROOT
 from server_process import Client, free_port, wait_until
 
-CONF = ROOT / "docker" / "nginx.conf"
+CONF = ROOT / "deploy" / "docker" / "nginx.conf"
 _CONTAINERS = (
     "server api:5000 resolve "  # Debian's nginx knows no `resolve` yet, and no name server has the name
 )

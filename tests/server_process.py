@@ -83,7 +83,7 @@ class ServerProcess:
         keeps = options.pop("keep_errors", False)
         stderr = subprocess.PIPE if keeps else self._open_errors()
         self.process = subprocess.Popen(
-            [*before, sys.executable, str(ROOT / self.program[0]), *self.program[1:]],
+            [*before, sys.executable, *self.program],
             env=environment,
             cwd=ROOT,
             stdout=subprocess.DEVNULL,
@@ -184,9 +184,9 @@ class ServerProcess:
 
 
 class WorkerProcess(ServerProcess):
-    """``python worker.py`` in a process group of its own; its port is that of its figures."""
+    """``afterwrite worker`` in a process group of its own; its port is that of its figures."""
 
-    program: tuple[str, ...] = ("worker.py",)
+    program: tuple[str, ...] = ("-m", "afterwrite", "worker")
 
     def __init__(self, data_dir: Path, *arguments: str, **environment: str) -> None:
         super().__init__(data_dir, **environment)
@@ -202,15 +202,15 @@ class WorkerProcess(ServerProcess):
 
 
 class ConsumerProcess(WorkerProcess):
-    """``python consumer.py``, in the same way."""
+    """``afterwrite consumer``, in the same way."""
 
-    program = ("consumer.py",)
+    program = ("-m", "afterwrite", "consumer")
 
 
 class NotificationProcess(WorkerProcess):
-    """``python notification.py``, in the same way."""
+    """``afterwrite notification``, in the same way."""
 
-    program = ("notification.py",)
+    program = ("-m", "afterwrite", "notification")
 
 
 def process_group(leader: int) -> list[int]:

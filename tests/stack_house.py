@@ -15,7 +15,7 @@ from postgres_cluster import PostgresCluster
 from receiving_server import ReceivingServer
 from server_process import ConsumerProcess, NotificationProcess, ServerProcess, wait_until
 
-from webhooks.signing import SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
+from afterwrite.webhooks.signing import SIGNATURE_HEADER, TIMESTAMP_HEADER, sign
 
 SECRET = "a secret of the stack's tests"
 

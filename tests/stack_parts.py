@@ -15,13 +15,13 @@ from receiving_server import ReceivingServer
 from redis import Redis
 from server_process import ConsumerProcess, NotificationProcess, ServerProcess, wait_until
 
-from database.postgres.address import address_of
-from database.postgres.process_runs import ProcessRuns
-from settings import Settings
-from stack.broker import DEAD_LETTERS, Broker, Delivery
-from stack.messages import Request, Result, headers_of
-from tasks.task import TaskStatus
-from tracing import new_trace
+from afterwrite.base.settings import Settings
+from afterwrite.base.tracing import new_trace
+from afterwrite.jobs.broker import DEAD_LETTERS, Broker, Delivery
+from afterwrite.jobs.messages import Request, Result, headers_of
+from afterwrite.storage.postgres.address import address_of
+from afterwrite.storage.postgres.process_runs import ProcessRuns
+from afterwrite.tasks.task import TaskStatus
 
 SECRET = "a secret of the parts' tests"
 REPORT = {"received": 1, "accepted": 1, "refused": 0}

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from stripe_fake import KEY
 
-from tasks.task import Progress, Task
-from tasks.worker import TaskContext, TaskFailed
-from tasks.workers.stripe_payments import StripeWorker
+from afterwrite.tasks.task import Progress, Task
+from afterwrite.tasks.worker import TaskContext, TaskFailed
+from afterwrite.tasks.workers.stripe_payments import StripeWorker
 
 CUSTOMER, PAYMENT, REFUND = "stripe_create_customer", "stripe_create_payment", "stripe_refund_payment"
 DECLINED = "pm_card_chargeCustomerFail"

@@ -5,9 +5,9 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from settings import Settings
-from tasks.task import Task
-from tasks.worker import BaseWorker, TaskContext
+from afterwrite.base.settings import Settings
+from afterwrite.tasks.task import Task
+from afterwrite.tasks.worker import BaseWorker, TaskContext
 
 BLOCKED_SECONDS = 300
 

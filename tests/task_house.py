@@ -8,12 +8,12 @@ from typing import Any
 
 from databases import Database
 
-from background import BackgroundLoop
-from tasks.feed import TaskFeed
-from tasks.retry import RetryPolicy
-from tasks.runtime import RuntimeLimits, TaskRuntime
-from tasks.task import NewTask, Task
-from tasks.worker import BaseWorker, TaskContext
+from afterwrite.base.background import BackgroundLoop
+from afterwrite.tasks.feed import TaskFeed
+from afterwrite.tasks.retry import RetryPolicy
+from afterwrite.tasks.runtime import RuntimeLimits, TaskRuntime
+from afterwrite.tasks.task import NewTask, Task
+from afterwrite.tasks.worker import BaseWorker, TaskContext
 
 WAIT_SECONDS = 30.0
 LIMITS = RuntimeLimits(

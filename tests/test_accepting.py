@@ -7,9 +7,9 @@ from accept_together import Ticket, accept_together, count_commits, refusals
 from databases import Database
 from in_process import Catalogue, MakeCatalogue, create, delete, update
 
-from async_db import NotAcceptedError, Refusal
-from product import PRODUCT_ID_MAX
-from writes import Operation, WriteRequest, request_write
+from afterwrite.resources.product import PRODUCT_ID_MAX
+from afterwrite.resources.writes import Operation, WriteRequest, request_write
+from afterwrite.writes.queue import NotAcceptedError, Refusal
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from accept_together import Ticket, accept_together, refusals
 from crash_points import CrashPoint, CrashPoints, Harm, Work
 from in_process import EmbeddedCatalogue, create, delete, update
 
-from async_db import NotAcceptedError, Refusal
-from product import PRODUCT_ID_MAX
+from afterwrite.resources.product import PRODUCT_ID_MAX
+from afterwrite.writes.queue import NotAcceptedError, Refusal
 
 FAILING = CrashPoint(Work.APPEND, Harm.ERROR_BEFORE_COMMIT)
 

@@ -15,13 +15,13 @@ from access_site import KEYS, SECRETS, Site, code_of, site_over
 from flask import Request
 from server_process import ServerProcess, wait_until
 
-from access.caller import Sender, set_sender
-from access.control import AccessControl
-from access.refusal import Refused
-from access.roles import Caller, Role
-from settings import Settings
-from slow_clients.bodies import Body
-from slow_clients.slow_bodies import SlowBodies
+from afterwrite.access.caller import Sender, set_sender
+from afterwrite.access.control import AccessControl
+from afterwrite.access.refusal import Refused
+from afterwrite.access.roles import Caller, Role
+from afterwrite.base.settings import Settings
+from afterwrite.server.bodies import Body
+from afterwrite.server.slow_bodies import SlowBodies
 
 pytestmark = pytest.mark.one_database("what is read of a body, before any database")
 

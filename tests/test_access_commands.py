@@ -12,7 +12,7 @@ import pytest
 from access_site import KEYS, SECRETS
 from server_process import ROOT, ServerProcess, wait_until
 
-from access.roles import Role
+from afterwrite.access.roles import Role
 
 pytestmark = pytest.mark.one_database("keys are files")
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from access_site import Clock
 
-import durable_file
-from access.key_file import add_key, read_keys, remove_key
-from access.key_ring import KeyRing
-from access.keys import Key, find_key, hash_of, keys_of_file, keys_of_setting, new_secret
-from access.roles import Role
-from settings import Settings, SettingsError
+from afterwrite.access.key_file import add_key, read_keys, remove_key
+from afterwrite.access.key_ring import KeyRing
+from afterwrite.access.keys import Key, find_key, hash_of, keys_of_file, keys_of_setting, new_secret
+from afterwrite.access.roles import Role
+from afterwrite.base import durable_file
+from afterwrite.base.settings import Settings, SettingsError
 
 HASH = hash_of("aw_x")
 

@@ -10,10 +10,10 @@ from access_site import Site, code_of, site_over
 from flask import Flask, Response
 from werkzeug.test import Client
 
-from access.headers import allow_more, page_policy, with_headers
-from access.rate import RateLimit
-from access.roles import Role
-from settings import SettingsError
+from afterwrite.access.headers import allow_more, page_policy, with_headers
+from afterwrite.access.rate import RateLimit
+from afterwrite.access.roles import Role
+from afterwrite.base.settings import SettingsError
 
 ALWAYS = {
     "X-Content-Type-Options": "nosniff",

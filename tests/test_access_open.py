@@ -12,11 +12,11 @@ import pytest
 from access_site import KEYS, SECRETS, Site, bearer, code_of, site_over
 from server_process import ROOT, ServerProcess, free_port, wait_until
 
-from access.key_file import add_key
-from access.keys import Key, hash_of
-from access.opening import anonymous_role, is_loopback
-from access.roles import Role
-from settings import Settings, SettingsError
+from afterwrite.access.key_file import add_key
+from afterwrite.access.keys import Key, hash_of
+from afterwrite.access.opening import anonymous_role, is_loopback
+from afterwrite.access.roles import Role
+from afterwrite.base.settings import Settings, SettingsError
 
 pytestmark = pytest.mark.one_database("keys are files")
 

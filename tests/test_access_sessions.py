@@ -12,11 +12,11 @@ from flask.testing import FlaskClient
 from server_process import ServerProcess
 from werkzeug.test import TestResponse
 
-from access.key_file import add_key, remove_key
-from access.keys import Key, hash_of
-from access.local_paths import local_path
-from access.roles import Role
-from access.session import EndedSessions, Held, Sessions
+from afterwrite.access.key_file import add_key, remove_key
+from afterwrite.access.keys import Key, hash_of
+from afterwrite.access.local_paths import local_path
+from afterwrite.access.roles import Role
+from afterwrite.access.session import EndedSessions, Held, Sessions
 
 pytestmark = pytest.mark.one_database(
     "keys are files; tests of many processes look at sessions that all of them share"

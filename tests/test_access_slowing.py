@@ -9,9 +9,9 @@ import pytest
 from access_site import KEYS, SECRETS, Clock, Site, bearer, code_of, site_over
 from server_process import ServerProcess
 
-from access.keys import Key, hash_of
-from access.roles import Role
-from access.slowing import ADDRESSES_MAX, KeyTries, TooManyTries, place_of
+from afterwrite.access.keys import Key, hash_of
+from afterwrite.access.roles import Role
+from afterwrite.access.slowing import ADDRESSES_MAX, KeyTries, TooManyTries, place_of
 
 KEY = Key("ann", Role.READ, hash_of("right"))
 WRONG = {"Authorization": "Bearer aw_wrong"}

@@ -13,11 +13,11 @@ import pytest
 from access_site import KEYS, SECRETS, Site, bearer, code_of, site_over
 from server_process import Client, ServerProcess
 
-from access.key_file import add_key, remove_key
-from access.keys import Key, hash_of
-from access.roles import Role
-from graphql_http.errors import HttpRefusal
-from graphql_http.streams import StreamSlots
+from afterwrite.access.key_file import add_key, remove_key
+from afterwrite.access.keys import Key, hash_of
+from afterwrite.access.roles import Role
+from afterwrite.graphql_http.errors import HttpRefusal
+from afterwrite.graphql_http.streams import StreamSlots
 
 pytestmark = pytest.mark.one_database("keys are files")
 

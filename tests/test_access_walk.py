@@ -11,11 +11,11 @@ from graphql import GraphQLEnumType, GraphQLInputObjectType, GraphQLList, GraphQ
 from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
-from access.roles import Role
-from access.table import NEEDED, Table
-from schema import build_schema
+from afterwrite.access.roles import Role
+from afterwrite.access.table import NEEDED, Table
+from app import application
 
-SCHEMA = build_schema().graphql_schema
+SCHEMA = application.schema
 ROOTS = {
     "query": SCHEMA.query_type,
     "mutation": SCHEMA.mutation_type,

@@ -7,9 +7,9 @@ import pytest
 from receiving_server import ReceivingServer, Reply, raw, reply, silence
 from server_process import free_port
 
-from settings import Settings
-from stack.airflow import Airflow
-from stack.errors import RunRefused, ServiceAway
+from afterwrite.base.settings import Settings
+from afterwrite.jobs.airflow import Airflow
+from afterwrite.jobs.errors import RunRefused, ServiceAway
 
 TOKEN = reply(201, b'{"access_token": "t"}', Connection="close")
 

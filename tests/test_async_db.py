@@ -23,9 +23,9 @@ from in_process import (
     update,
 )
 
-from async_db import NotAcceptedError, QueueState, Refusal
-from database.errors import StoreError
-from writes import WriteRequest, WriteStatus
+from afterwrite.resources.writes import WriteRequest, WriteStatus
+from afterwrite.storage.errors import StoreError
+from afterwrite.writes.queue import NotAcceptedError, QueueState, Refusal
 
 
 def test_concurrent_callers_share_commits_and_keep_their_own_order(catalogue: Catalogue) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from background import BackgroundLoop
+from afterwrite.base.background import BackgroundLoop
 
 WAIT_SECONDS = 10
 

@@ -11,10 +11,9 @@ from server_process import free_port
 from stripe_fake import silent_url
 from yarl import URL
 
-import stack.broker
-from settings import Settings
-from stack.broker import REQUESTS, Broker, Delivery
-from stack.errors import ServiceAway
+from afterwrite.base.settings import Settings
+from afterwrite.jobs.broker import REQUESTS, Broker, Delivery
+from afterwrite.jobs.errors import ServiceAway
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +107,7 @@ def test_a_connection_that_the_broker_closes_is_told_with_its_reason(
 
 
 def test_what_does_not_answer_is_told_so_without_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stack.broker, "_TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr("afterwrite.jobs.broker._TIMEOUT_SECONDS", 0.3)
     with silent_url() as silent:
         assert trouble(URL(silent).with_scheme("amqp").with_user("guest")).endswith(": no answer in time")
     assert "Connect call failed" in trouble(f"amqp://guest:guest@127.0.0.1:{free_port()}/")

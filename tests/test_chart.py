@@ -13,7 +13,6 @@ from chart_rendering import (
     EXAMPLES,
     PROGRAMS,
     RELEASE,
-    ROOT,
     SETS,
     all_values,
     bare,
@@ -24,7 +23,7 @@ from chart_rendering import (
     with_stand_in,
 )
 
-from settings import VERSION
+from afterwrite.base.settings import VERSION
 
 # What is said at every lint, and is meant: a chart needs no picture.
 ICON = "icon is recommended"
@@ -126,11 +125,9 @@ def test_images_of_others_are_official_and_have_the_tag_of_one_version() -> None
 def test_each_program_is_started_by_its_file() -> None:
     commands = {name: pod["spec"]["containers"][0].get("command") for name, pod in render().pods().items()}
     assert commands["api"] == ["python", "app.py"]
-    assert commands["worker"] == ["python", "worker.py"]
-    assert commands["consumer"] == ["python", "consumer.py"]
-    assert commands["notification"] == ["python", "notification.py"]
-    for part in PROGRAMS:
-        assert (ROOT / commands[part][1]).exists()
+    assert commands["worker"] == ["python", "-m", "afterwrite", "worker"]
+    assert commands["consumer"] == ["python", "-m", "afterwrite", "consumer"]
+    assert commands["notification"] == ["python", "-m", "afterwrite", "notification"]
 
 
 def test_the_sample_catalogue_is_loaded_where_it_is_wanted_only() -> None:

@@ -19,9 +19,9 @@ from psycopg.conninfo import conninfo_to_dict
 from redis.asyncio.connection import parse_url
 from yarl import URL
 
-from access.keys import hash_of, keys_of_setting
-from database.postgres.address import address_of
-from settings import Settings, from_environment
+from afterwrite.access.keys import hash_of, keys_of_setting
+from afterwrite.base.settings import Settings, from_environment
+from afterwrite.storage.postgres.address import address_of
 
 # The pods that run a program of the project, and what the contract says that each needs.
 OF_THE_PROJECT = (*PROGRAMS, "migration", "test")

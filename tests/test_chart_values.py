@@ -9,7 +9,7 @@ import pytest
 from chart_rendering import CHART, KNOWN_SETTINGS, SETS, all_values, bare, render, values_of
 from helm_python import HelmError
 
-from settings import Settings
+from afterwrite.base.settings import Settings
 
 _PLACES = {"HOST", "PORT", "METRICS_PORT", "DATA_DIR", "LOG_FILE", "LOG_STDERR", "API_KEYS_FILE"}
 _ROLES = {"RUN_WORKERS", "PROCESS_ENGINE", "PUBLISHED_HOST", "PROXIES", "OWN_PROXIES"}

@@ -12,11 +12,11 @@ from other_process import write_lock
 from server_process import wait_until
 from sqlalchemy import text
 
-from database.commits import Commits
-from database.driver import DriverConnection, DriverStatement
-from database.errors import StoreUnavailable
-from database.sqlite.engine import open_writer
-from database.sqlite.opened_file import OpenedFile
+from afterwrite.storage.commits import Commits
+from afterwrite.storage.driver import DriverConnection, DriverStatement
+from afterwrite.storage.errors import StoreUnavailable
+from afterwrite.storage.sqlite.engine import open_writer
+from afterwrite.storage.sqlite.opened_file import OpenedFile
 
 WAIT_SECONDS = 30
 ADD = DriverStatement(text("INSERT INTO numbers VALUES (:number)"))

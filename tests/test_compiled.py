@@ -23,7 +23,7 @@ from graphql import (
     parse,
 )
 
-from graphql_http.compiled import compile_operation
+from afterwrite.graphql_http.compiled import compile_operation
 
 
 def boom(*_arguments: Any, **_named: Any) -> Any:

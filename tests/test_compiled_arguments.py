@@ -8,7 +8,7 @@ import pytest
 from compiled_comparison import compiled, run
 from graphql import GraphQLResolveInfo
 
-from graphql_http.compiled.operation import MAX_PLANS
+from afterwrite.graphql_http.compiled.operation import MAX_PLANS
 
 
 def test_skip_and_include_with_literals_and_variables_give_each_request_its_own_selection() -> None:

@@ -21,8 +21,8 @@ from graphql import (
 from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 
-from graphql_http.compiled import compile_operation
-from graphql_http.wider_scalars import read_as_wider_scalars
+from afterwrite.graphql_http.compiled import compile_operation
+from afterwrite.graphql_http.wider_scalars import read_as_wider_scalars
 
 
 def outcome(execute: Any) -> Any:

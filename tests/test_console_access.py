@@ -10,8 +10,8 @@ from console_pages import PLACES, console_of, create_product, row
 from playwright.sync_api import Page, expect
 from server_process import ServerProcess, wait_until
 
-from access.keys import Key, hash_of
-from access.roles import Role
+from afterwrite.access.keys import Key, hash_of
+from afterwrite.access.roles import Role
 
 pytestmark = pytest.mark.one_database("what a page shows to whom")
 

@@ -12,12 +12,21 @@ from many_processes import Fleet
 from server_process import ServerProcess, free_port, wait_until
 from worker_runs import now_us, waiting_task
 
-from access.roles import Role
-from console.process_on_airflow import OnAirflow, airflow_steps, as_seen
-from stack.airflow import Run
-from stack.overview import SeenRun
-from tasks.task import Completed, Failed, Task, TaskError, TaskStatus, asked_again, asked_to_cancel, concluded
-from tasks.workers.process_products import COMPLETED, PROCESS_PRODUCTS
+from afterwrite.access.roles import Role
+from afterwrite.console.process_on_airflow import OnAirflow, airflow_steps, as_seen
+from afterwrite.jobs.airflow import Run
+from afterwrite.jobs.overview import SeenRun
+from afterwrite.tasks.task import (
+    Completed,
+    Failed,
+    Task,
+    TaskError,
+    TaskStatus,
+    asked_again,
+    asked_to_cancel,
+    concluded,
+)
+from afterwrite.tasks.workers.process_products import COMPLETED, PROCESS_PRODUCTS
 
 RUN_ID = "one"
 Said = list[tuple[str, str, str]]

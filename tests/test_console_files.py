@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from werkzeug.datastructures import FileStorage
 
-from console.product_files import kept_while_read
-from loading import CatalogueFile, TextFileError
+from afterwrite.console.product_files import kept_while_read
+from afterwrite.loading import CatalogueFile, TextFileError
 
 resource = pytest.importorskip("resource", reason="limits of descriptors are a matter of POSIX")
 

@@ -11,8 +11,8 @@ from console_pages import ROWS, console_of, create_product, dialog, fill, row, t
 from playwright.sync_api import Route, expect
 from server_process import ServerProcess
 
-from access.keys import Key, hash_of
-from access.roles import Role
+from afterwrite.access.keys import Key, hash_of
+from afterwrite.access.roles import Role
 
 pytestmark = pytest.mark.one_database("how forms are operated")
 

@@ -6,14 +6,13 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from console_client import ConsoleClient
 from console_pages import PLACES
 from server_process import ServerProcess, wait_until
 
-from loading.spreadsheet_cells import harmless
+from afterwrite.loading.spreadsheet_cells import harmless
 
 MakeServer = Callable[..., ServerProcess]
 CREATE_MANY = (
@@ -312,7 +311,7 @@ def test_other_cells_stay_as_they_are(cell: object) -> None:
 
 
 def test_every_vendored_file_has_its_licence_and_its_version() -> None:
-    folder = Path(__file__).parent.parent / "console" / "static"
+    folder = ROOT / "afterwrite" / "console" / "static"
     readme = (folder / "README.md").read_text(encoding="utf-8")
     [version] = re.findall(r"htmx\.org ([\d.]+)", readme)
     assert f'this.version="{version}"' in (folder / "htmx.min.js").read_text(encoding="utf-8")

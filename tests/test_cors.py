@@ -14,11 +14,11 @@ from npm_packages import missing
 from playwright.sync_api import Error, Page
 from server_process import ServerProcess, free_port
 
-from access.cors import origins_of
-from access.roles import Role
-from access.start import check_access
+from afterwrite.access.cors import origins_of
+from afterwrite.access.roles import Role
+from afterwrite.access.start import check_access
+from afterwrite.base.settings import Settings, SettingsError
 from devkit.browser import find_chromium, visiting
-from settings import Settings, SettingsError
 
 pytestmark = pytest.mark.one_database("what browsers may read has nothing to do with databases")
 

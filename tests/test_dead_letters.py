@@ -7,9 +7,9 @@ import sys
 from server_process import ROOT, wait_until
 from stack_parts import Parts, metric, request_of
 
-from stack.broker import REASON, REQUESTS
-from stack.messages import headers_of
-from tracing import new_trace
+from afterwrite.base.tracing import new_trace
+from afterwrite.jobs.broker import REASON, REQUESTS
+from afterwrite.jobs.messages import headers_of
 
 
 def dead_letters(parts: Parts, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from dev_commands import ROOT, dev, throw_away_place
 
-from database.sqlite.moved import mark_moved
+from afterwrite.storage.sqlite.moved import mark_moved
 from devkit import background_server, place, services
 from devkit.command_line import VERBS
 from devkit.errors import CommandError
@@ -81,12 +81,16 @@ def test_an_old_python_is_told_what_is_needed() -> None:
 
 
 def test_only_the_standard_library_is_imported() -> None:
-    sources = [ROOT / f"{name}.py" for name in ("dev", "settings", "utf8", "durable_file")]
+    engine = ROOT / "afterwrite"
+    sources = [ROOT / "dev.py", engine / "__init__.py", engine / "programs" / "key.py"]
     sources += (ROOT / "devkit").glob("*.py")
     sources += [
-        ROOT / "access" / f"{name}.py" for name in ("__init__", "roles", "keys", "key_file", "opening")
+        engine / "base" / f"{name}.py" for name in ("settings", "settings_file", "utf8", "durable_file")
     ]
-    ours = {"devkit", "settings", "access", "settings_file", "utf8", "durable_file"}
+    sources += [
+        engine / "access" / f"{name}.py" for name in ("__init__", "roles", "keys", "key_file", "opening")
+    ]
+    ours = {"devkit", "afterwrite"}
     for source in sources:
         if source.name in ("shell_names.py", "screenshots.py", "browser.py"):
             continue  # run in the environment that dev.py has made
@@ -168,21 +172,22 @@ def test_the_options_of_init_db_go_through_dev_py(here: Place, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("program", "verb"),
     [
-        ("app", "up"),
-        ("worker", "worker"),
-        ("consumer", "consumer"),
-        ("notification", "notification"),
-        ("dead_letters", "dead-letters"),
-        ("init_db", "init-db"),
-        ("migrate_to_postgres", "migrate-to-postgres"),
+        ("app.py", "up"),
+        ("init_db.py", "init-db"),
+        ("-m afterwrite worker", "worker"),
+        ("-m afterwrite consumer", "consumer"),
+        ("-m afterwrite notification", "notification"),
+        ("-m afterwrite dead-letters", "dead-letters"),
+        ("-m afterwrite migrate-to-postgres", "migrate-to-postgres"),
     ],
 )
 def test_a_program_of_a_python_without_packages_names_the_verb_in_one_line(program: str, verb: str) -> None:
-    command = [sys.executable, "-S", str(ROOT / f"{program}.py"), "--help"]  # -S: no site-packages
-    answer = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    command = [sys.executable, "-S", *program.split(), "--help"]  # -S: no site-packages
+    answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert answer.returncode == 1
     [line] = answer.stderr.splitlines()
-    assert line.startswith(f"{program}: this Python ({sys.executable}) does not have the package ")
+    name = program.split()[-1].removesuffix(".py")
+    assert line.startswith(f"{name}: this Python ({sys.executable}) does not have the package ")
     assert f"run `python3 dev.py {verb}`" in line
 
 

@@ -17,10 +17,10 @@ from compose_file import (
     settings_in,
 )
 
-from access.opening import anonymous_role
-from access.roles import Role
-from database.postgres.address import address_of
-from settings import Settings, SettingsError
+from afterwrite.access.opening import anonymous_role
+from afterwrite.access.roles import Role
+from afterwrite.base.settings import Settings, SettingsError
+from afterwrite.storage.postgres.address import address_of
 
 # What a container is given by docker-compose.yml and its image, or has no use for.
 FIXED = {"HOST", "PORT", "PUBLISHED_HOST", "OWN_PROXIES", "DATA_DIR", "API_KEYS_FILE", "ENV_FILE", "LOG_FILE"}
@@ -106,7 +106,10 @@ def test_every_setting_that_is_not_fixed_here_goes_to_every_program() -> None:
 def test_api_and_workers_share_one_database_and_the_work() -> None:
     api, worker = settings_in("api"), settings_in("worker")
     assert api.database_url == worker.database_url
-    assert (api.run_workers, services()["worker"]["command"]) == ("off", ["python", "worker.py"])
+    assert (api.run_workers, services()["worker"]["command"]) == (
+        "off",
+        ["python", "-m", "afterwrite", "worker"],
+    )
     assert services()["api"]["scale"] == services()["worker"]["scale"] == 2
     address, postgres = address_of(api).url, services()["postgres"]["environment"]
     assert (address.host, address.port) == ("postgres", 5432)
@@ -158,7 +161,7 @@ def test_commands_for_the_profile_are_run_where_nginx_is_at_the_address_of_the_s
     client: dict[str, Any] = services()["client"]
     assert client["network_mode"] == "service:nginx"
     assert client["environment"] == {"API_KEY": None}  # as it is where docker.sh was called
-    assert re.findall(r"listen (\d+);", _text("docker/nginx.conf")) == [str(settings_in("api").port)]
+    assert re.findall(r"listen (\d+);", _text("deploy/docker/nginx.conf")) == [str(settings_in("api").port)]
 
 
 def test_the_image_runs_as_its_own_user_with_exec_forms() -> None:

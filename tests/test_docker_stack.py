@@ -21,10 +21,11 @@ from compose_file import (
     settings_in,
 )
 
-from access.opening import anonymous_role
-from access.roles import Role
-from database.postgres.address import address_of
-from settings import Settings, SettingsError
+from afterwrite.access.opening import anonymous_role
+from afterwrite.access.roles import Role
+from afterwrite.base.settings import Settings, SettingsError
+from afterwrite.programs.command_line import PROGRAMS
+from afterwrite.storage.postgres.address import address_of
 
 SETTINGS = {name.upper() for name in Settings.__dataclass_fields__}
 OF_THE_STACK = {
@@ -78,7 +79,9 @@ def test_redis_and_rabbitmq_stop_growing_below_the_limit_of_their_containers() -
     """RabbitMQ does not see it everywhere, and Redis nowhere: they would be killed instead."""
     [megabytes] = re.findall(r"--maxmemory (\d+)mb", "".join(services()["redis"]["command"]))
     assert int(megabytes) * 2 <= int(services()["redis"]["mem_limit"].removesuffix("m"))
-    [mebibytes] = re.findall(r"vm_memory_high_watermark\.absolute = (\d+)MiB", _text("docker/rabbitmq.conf"))
+    [mebibytes] = re.findall(
+        r"vm_memory_high_watermark\.absolute = (\d+)MiB", _text("deploy/docker/rabbitmq.conf")
+    )
     assert services()["rabbitmq"]["mem_limit"] == "1g"
     assert int(mebibytes) < 1024 * 0.7
 
@@ -220,8 +223,9 @@ def test_settings_that_are_passed_on_go_to_every_program_with_a_database() -> No
 
 def test_programs_that_run_exist() -> None:
     for name in STACK_PROGRAMS:
-        for program in services()[name].get("command", [])[1:]:
-            assert (ROOT / program).is_file()
+        if command := services()[name].get("command"):
+            assert command[:3] == ["python", "-m", "afterwrite"]
+            assert command[3] in PROGRAMS
 
 
 def test_the_consumer_gets_what_it_needs_and_no_secret_of_others() -> None:
@@ -331,7 +335,7 @@ def test_airflow_has_a_database_of_its_own_with_the_role_that_is_made_for_it() -
     maker = environment_of("airflow-database", **GIVEN)
     assert address.password == maker["AIRFLOW_DATABASE_PASSWORD"] == GIVEN["AIRFLOW_DATABASE_PASSWORD"]
     assert (maker["PGUSER"], maker["PGPASSWORD"]) == ("afterwrite", GIVEN["POSTGRES_PASSWORD"])
-    made = _text("docker/airflow_database.sql")
+    made = _text("deploy/docker/airflow_database.sql")
     assert "\\getenv password AIRFLOW_DATABASE_PASSWORD" in made
     assert "ALTER ROLE airflow PASSWORD :'password';" in made
     assert "CREATE DATABASE airflow OWNER airflow" in made

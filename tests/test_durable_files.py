@@ -33,7 +33,7 @@ assert record(temporary_place(Path(sys.argv[1])), os.getpid(), in_background=Tru
 _HOLD_LOCK = """
 import sys
 from pathlib import Path
-from durable_file import lock_of
+from afterwrite.base.durable_file import lock_of
 with lock_of(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
@@ -41,7 +41,7 @@ with lock_of(Path(sys.argv[1])):
 _KEEP = """
 import sys
 from pathlib import Path
-from database.sqlite.secret_file import kept_secret
+from afterwrite.storage.sqlite.secret_file import kept_secret
 print(kept_secret(Path(sys.argv[1]), sys.argv[2] * 64, "secret"))
 """
 

@@ -6,20 +6,20 @@ from typing import Any
 
 import pytest
 from databases import Database
-from graphql import GraphQLObjectType, get_named_type
+from graphql import GraphQLObjectType, get_named_type, graphql_sync
 
-from request_context import Context
-from schema import build_schema
-from service import Service
+from afterwrite.service.context import Context
+from afterwrite.service.service import Service
+from app import application
 
-SCHEMA = build_schema()
+SCHEMA = application.schema
 COUNTED = {"products", "tasks", "entries"}
 TITLES = ("one", "two", "three")
 
 
 def connections() -> dict[str, GraphQLObjectType]:
     """The type of each field of the query root that is a connection."""
-    roots = SCHEMA.graphql_schema.query_type
+    roots = SCHEMA.query_type
     assert roots is not None
     types = {name: get_named_type(field.type) for name, field in roots.fields.items()}
     found = {name: kind for name, kind in types.items() if str(kind).endswith("Connection")}
@@ -44,7 +44,7 @@ def ask(service: Service, document: str) -> Any:
     """The data of an answer without errors."""
     limit = time.monotonic() + 30
     context = Context(service.products, service.queue, service.tasks, limit, lambda: "http://shop.test")
-    answer = SCHEMA.execute(document, context=context)
+    answer = graphql_sync(SCHEMA, document, context_value=context)
     assert answer.errors is None, answer.errors
     return answer.data
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entries import ALLOWED_MOVES, EntryChange, EntryStatus, entry_filter, entry_of, moved
-from tasks.registry import TaskRefused
-from tasks.task import (
+from afterwrite.tasks.entries import ALLOWED_MOVES, EntryChange, EntryStatus, entry_filter, entry_of, moved
+from afterwrite.tasks.registry import TaskRefused
+from afterwrite.tasks.task import (
     Completed,
     Failed,
     Outcome,
@@ -20,7 +20,7 @@ from tasks.task import (
     after,
     asked_to_cancel,
 )
-from tasks.workers.entry import PROGRESS
+from afterwrite.tasks.workers.entry import PROGRESS
 
 LOCK_SECONDS = 120.0
 NOW = 2_000_000_000_000_000

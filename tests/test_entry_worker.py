@@ -13,9 +13,9 @@ from server_process import ServerProcess, wait_until
 from task_house import MakeHouse, TaskHouse
 from worker_runs import SECONDS, WorkerRuns, new_task
 
-from tasks.task import StageDone, TaskStatus
-from tasks.worker import CancelAsked, LockLost, TaskFailed, TaskStopped
-from tasks.workers.entry import EntryWorker
+from afterwrite.tasks.task import StageDone, TaskStatus
+from afterwrite.tasks.worker import CancelAsked, LockLost, TaskFailed, TaskStopped
+from afterwrite.tasks.workers.entry import EntryWorker
 
 TITLE = {"title": "First"}
 

@@ -12,8 +12,8 @@ from console_client import ConsoleClient
 from other_process import write_lock
 from server_process import ServerProcess
 
-from access.keys import Key, hash_of
-from access.roles import Role
+from afterwrite.access.keys import Key, hash_of
+from afterwrite.access.roles import Role
 
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="takes locks and limits of POSIX"),

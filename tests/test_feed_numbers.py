@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processing.feed_fields import FeedReader
-from processing.feed_numbers import DecimalSign, feed_number
-from product import FieldError, check_fields
+from afterwrite.resources.feed_fields import FeedReader
+from afterwrite.resources.feed_numbers import DecimalSign, feed_number
+from afterwrite.resources.product import FieldError, check_fields
 
 POINT, COMMA = DecimalSign.POINT, DecimalSign.COMMA
 

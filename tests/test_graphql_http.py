@@ -11,7 +11,7 @@ import pytest
 from graphql_http_client import GRAPHQL_RESPONSE, Client, answered, refused
 from graphql_http_site import SCHEMA, make_app
 
-from graphql_http import GraphQLView, Limits
+from afterwrite.graphql_http import GraphQLView, Limits
 
 HELLO = "query Hello($name: String) { hello(name: $name) }"
 

@@ -10,7 +10,7 @@ from flask import abort
 from graphql_http_client import GRAPHQL_RESPONSE, Client, answered, refused
 from graphql_http_site import make_app
 
-from graphql_http import Limits, RequestError
+from afterwrite.graphql_http import Limits, RequestError
 
 
 @pytest.fixture(scope="module")

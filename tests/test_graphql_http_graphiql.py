@@ -78,11 +78,11 @@ def test_the_endpoint_follows_the_place_where_the_application_is_mounted() -> No
 
 
 def test_every_vendored_file_has_its_licence_and_its_version() -> None:
-    folder = ROOT / "static" / "graphiql"
+    folder = ROOT / "afterwrite" / "static" / "graphiql"
     readme = (folder / "README.md").read_text(encoding="utf-8")
     for path in folder.glob("*.*"):
         assert path.name == "README.md" or f"`{path.name}`" in readme
-    pages = (ROOT / "graphql_http" / "graphiql.py").read_text(encoding="utf-8")
+    pages = (ROOT / "afterwrite" / "graphql_http" / "graphiql.py").read_text(encoding="utf-8")
     for name, version in re.findall(r"\| (react|react-dom|graphiql) ([\d.]+) \|", readme):
         assert f"{name}." in pages
         assert f'"{version}"' in pages

@@ -19,11 +19,11 @@ from graphql import (
     print_ast,
 )
 
-import schema
-from graphql_http import Limits
-from graphql_http.documents import DocumentStore
-from graphql_http.errors import GraphQLRefusal
-from graphql_http.streams import subscribe
+from afterwrite.graphql_http import Limits
+from afterwrite.graphql_http.documents import DocumentStore
+from afterwrite.graphql_http.errors import GraphQLRefusal
+from afterwrite.graphql_http.streams import subscribe
+from app import application
 
 SCHEMA = build_schema("""
 type Query {
@@ -36,7 +36,7 @@ input Filter { id: ID! ids: [ID] inner: Filter }
 """)
 STORE = DocumentStore(SCHEMA, Limits())
 
-OURS = schema.build_schema().graphql_schema
+OURS = application.schema
 OUR_STORE = DocumentStore(OURS, Limits())
 ROOTS = {
     kind.name: word

@@ -10,11 +10,11 @@ from graphql import build_schema, get_introspection_query, parse
 from graphql_http_client import GRAPHQL_RESPONSE, Client, answered, refused
 from graphql_http_site import SCHEMA
 
-from graphql_http import Limits
-from graphql_http.cost import CostCounter
-from graphql_http.documents import MAX_CACHED_CHARS, MAX_CACHED_CHARS_TOTAL, DocumentStore
-from graphql_http.errors import GraphQLRefusal
-from settings import Settings
+from afterwrite.base.settings import Settings
+from afterwrite.graphql_http import Limits
+from afterwrite.graphql_http.cost import CostCounter
+from afterwrite.graphql_http.documents import MAX_CACHED_CHARS, MAX_CACHED_CHARS_TOTAL, DocumentStore
+from afterwrite.graphql_http.errors import GraphQLRefusal
 
 GRAPHIQL_QUERY = get_introspection_query(
     schema_description=True, specified_by_url=True, directive_is_repeatable=True, input_value_deprecation=True

@@ -13,8 +13,8 @@ from flask import Request
 from graphql_http_client import GRAPHQL_RESPONSE, Client, answered, refused
 from werkzeug.test import TestResponse
 
-from graphql_http import HttpRefusal, Limits
-from graphql_http.persisted import MAX_CHARS, MAX_CHARS_EACH
+from afterwrite.graphql_http import HttpRefusal, Limits
+from afterwrite.graphql_http.persisted import MAX_CHARS, MAX_CHARS_EACH
 
 HELLO = "query ($name: String) { hello(name: $name) }"
 

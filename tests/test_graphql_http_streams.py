@@ -17,8 +17,8 @@ from graphql import GraphQLError
 from graphql_http_client import Client, refused
 from graphql_http_site import Source, make_app, serving
 
-from graphql_http import KEEP_ALIVE
-from graphql_http.streams import EventSource, EventStream
+from afterwrite.graphql_http import KEEP_ALIVE
+from afterwrite.graphql_http.streams import EventSource, EventStream
 
 EVENT_STREAM = "text/event-stream"
 TIMEOUT_SECONDS = 20

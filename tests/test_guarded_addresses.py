@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from receiving_server import ReceivingServer, reply
 
-from webhooks.guarded_http import Address, AddressRefused, PostFailed, check_callback_url, is_public
+from afterwrite.webhooks.guarded_http import (
+    Address,
+    AddressRefused,
+    PostFailed,
+    check_callback_url,
+    is_public,
+)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from receiving_server import (
     trickle,
 )
 
-from webhooks.guarded_http import Answer, GuardedHttp, PostFailed, PostLimits, any_address
+from afterwrite.webhooks.guarded_http import Answer, GuardedHttp, PostFailed, PostLimits, any_address
 
 SHORT = PostLimits(connect_seconds=0.3, whole_seconds=0.6)
 

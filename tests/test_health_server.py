@@ -11,11 +11,11 @@ import pytest
 from prometheus_client import CollectorRegistry, Gauge
 from server_process import Client, free_port
 
-from background import BackgroundLoop
+from afterwrite.base.background import BackgroundLoop
+from afterwrite.base.settings import VERSION, Settings, SettingsError
+from afterwrite.service.health_server import HealthServer
 from devkit.health import health
 from devkit.place import Place
-from health_server import HealthServer
-from settings import VERSION, Settings, SettingsError
 
 
 class Worker:

@@ -11,7 +11,7 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from server_process import ServerProcess
 
-from access.roles import Role
+from afterwrite.access.roles import Role
 
 pytestmark = pytest.mark.one_database("what a connection speaks, before any database")
 

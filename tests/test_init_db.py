@@ -17,16 +17,16 @@ import pytest
 from databases import Database
 from server_process import ROOT, ServerProcess
 
-import init_db
-from database.catalogue_load import stored_values
-from database.sqlite.journal import Journal
-from database.stores import open_for_reading
-from loading import CatalogueFile
-from loading.checked_rows import check_sample_row, checked_batches
-from writes import Operation, Write
+from afterwrite.loading import SAMPLE_PRODUCTS, CatalogueFile
+from afterwrite.loading.checked_rows import check_sample_row, checked_batches
+from afterwrite.programs import init_db
+from afterwrite.resources.writes import Operation, Write
+from afterwrite.storage.catalogue_load import stored_values
+from afterwrite.storage.sqlite.journal import Journal
+from afterwrite.storage.stores import open_for_reading
 
 DUMMYJSON = ROOT.parent / "shared" / "data" / "dummyjson-products.json"
-SAMPLES = json.loads(init_db.SAMPLE.read_text(encoding="utf-8"))
+SAMPLES = json.loads(SAMPLE_PRODUCTS.read_text(encoding="utf-8"))
 SECONDS = 60
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -144,7 +144,7 @@ def test_a_second_run_loads_nothing(run: Run, database: Database) -> None:
 
 
 def test_every_sample_obeys_the_rules_of_the_api() -> None:
-    with CatalogueFile(init_db.SAMPLE) as source:
+    with CatalogueFile(SAMPLE_PRODUCTS) as source:
         batches = list(checked_batches(source, stored_values, check_sample_row))
     assert [row for batch in batches for row in batch.refused] == []
     assert len({item["category"] for item in SAMPLES}) >= 5
@@ -152,10 +152,12 @@ def test_every_sample_obeys_the_rules_of_the_api() -> None:
 
 def test_every_sample_has_a_picture_that_the_project_serves() -> None:
     named = {item["image"] for item in SAMPLES}
-    pictures = {f"/static/pictures/{path.name}" for path in (ROOT / "static" / "pictures").iterdir()}
+    pictures = {
+        f"/static/pictures/{path.name}" for path in (ROOT / "afterwrite" / "static" / "pictures").iterdir()
+    }
     assert named == pictures
     for name in pictures:
-        text = (ROOT / name.lstrip("/")).read_text(encoding="utf-8")
+        text = (ROOT / "afterwrite" / name.lstrip("/")).read_text(encoding="utf-8")
         tags = {element.tag.rpartition("}")[2] for element in ElementTree.fromstring(text).iter()}
         assert tags <= {"svg", "title", "g", "rect", "circle", "ellipse", "path"}, name
         assert "href" not in text, name

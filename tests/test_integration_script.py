@@ -12,8 +12,8 @@ import pytest
 from server_process import ServerProcess, free_port
 from stripe_fake import KEY, Answer, canned
 
-from access.keys import Key, hash_of, new_secret
-from access.roles import Role
+from afterwrite.access.keys import Key, hash_of, new_secret
+from afterwrite.access.roles import Role
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "integration_test.py"
@@ -36,8 +36,17 @@ def broken_script(folder: Path, module: str, right: str, wrong: str) -> Path:
     shutil.copytree(
         ROOT / "integration", folder / "integration", ignore=shutil.ignore_patterns("__pycache__")
     )
-    for needed in ("utf8.py", "settings.py", "settings_file.py"):
-        shutil.copy(ROOT / needed, folder)
+    for needed in (
+        "__init__.py",
+        "base/__init__.py",
+        "base/missing_packages.py",
+        "base/utf8.py",
+        "base/settings.py",
+        "base/settings_file.py",
+    ):
+        copy = folder / "afterwrite" / needed
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / "afterwrite" / needed, copy)
     text = (ROOT / "integration" / module).read_text(encoding="utf-8")
     assert text.count(right) == 1
     (folder / "integration" / module).write_text(text.replace(right, wrong), encoding="utf-8")

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-import product
-from database.catalogue_load import stored_values
-from database.sqlite.bulk import bulk_load, open_for_loading
-from database.sqlite.data_folder import open_data_folder
-from loading import CatalogueFile
-from loading.checked_rows import check_row, checked_batches
-from loading.load import LoadFailed, RefusedRows, load_products
+from afterwrite.loading import CatalogueFile
+from afterwrite.loading.checked_rows import check_row, checked_batches
+from afterwrite.loading.load import LoadFailed, RefusedRows, load_products
+from afterwrite.resources import product
+from afterwrite.storage.catalogue_load import stored_values
+from afterwrite.storage.sqlite.bulk import bulk_load, open_for_loading
+from afterwrite.storage.sqlite.data_folder import open_data_folder
 
 TEXTS = st.text(max_size=12) | st.sampled_from(
     ["", " ", "\t", "\x00", "a\x1fb", "\ud800", "x" * 301, "é" * 10_001]

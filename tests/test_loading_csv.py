@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from product_feed import fields, read
 
-from loading import CatalogueFile, DecimalSign, Format, TextFileError, UnreadableRow
+from afterwrite.loading import CatalogueFile, DecimalSign, Format, TextFileError, UnreadableRow
 
 LAMP = {"title": "Lamp", "price": 5.5}
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from product_feed import fields, read
 
-from loading import CatalogueFile, Format, TextFileError, UnreadableRow
-from loading.checked_rows import check_row
-from loading.json_elements import JsonSyntaxError, elements
+from afterwrite.loading import CatalogueFile, Format, TextFileError, UnreadableRow
+from afterwrite.loading.checked_rows import check_row
+from afterwrite.loading.json_elements import JsonSyntaxError, elements
 
 LAMP = {"title": "Lamp", "price": 5.5}
 JSON_VALUES = st.recursive(

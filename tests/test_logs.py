@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from server_process import ROOT, free_port
 
-from logs import set_up_logs
-from settings import from_environment
+from afterwrite.base.logs import set_up_logs
+from afterwrite.base.settings import from_environment
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from server_process import ServerProcess, wait_until
 
-from slow_clients.connections import CONNECTIONS_MAX, HEAD_SECONDS
+from afterwrite.server.connections import CONNECTIONS_MAX, HEAD_SECONDS
 
 pytestmark = pytest.mark.skipif(shutil.which("prlimit") is None, reason="limits descriptors with prlimit")
 

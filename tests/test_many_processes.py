@@ -17,10 +17,10 @@ from postgres_server import require_postgres
 from server_process import ServerProcess, wait_until
 from task_calls import Stream, create, find, rest, wait_ended
 
-from access.keys import hash_of
-from database.postgres import migrations
-from database.postgres.address import address_of
-from settings import from_environment
+from afterwrite.access.keys import hash_of
+from afterwrite.base.settings import from_environment
+from afterwrite.storage.postgres import migrations
+from afterwrite.storage.postgres.address import address_of
 
 CREATE = (
     'mutation { createProduct(title: "Lamp", price: 1) { success write { id productId } errors { code } } }'

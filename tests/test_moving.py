@@ -13,10 +13,10 @@ from many_processes import Fleet
 from moving_house import Move
 from server_process import ROOT, ServerProcess, free_port
 
-from database.catalogue_load import open_loader
-from database.errors import StoreError
-from database.postgres.address import address_of
-from database.postgres.migrations import migrate
+from afterwrite.storage.catalogue_load import open_loader
+from afterwrite.storage.errors import StoreError
+from afterwrite.storage.postgres.address import address_of
+from afterwrite.storage.postgres.migrations import migrate
 
 SPOILED = """
 CREATE FUNCTION public.spoil() RETURNS trigger LANGUAGE plpgsql AS $$

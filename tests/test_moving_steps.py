@@ -11,15 +11,15 @@ from embedded_installation import Installation
 from many_processes import Fleet
 from moving_house import FILES, Move
 
-from database.moving.rows import chunks, summarize
-from database.postgres.address import address_of
-from database.postgres.migrations import migrate
-from database.sqlite.journal import Journal
-from database.write_store import KeyUse
-from migrate_to_postgres import Progress
-from settings import from_environment
-from time_ordered import first_id_of
-from writes import Operation, Write, size_bytes
+from afterwrite.base.settings import from_environment
+from afterwrite.base.time_ordered import first_id_of
+from afterwrite.programs.migrate_to_postgres import Progress
+from afterwrite.resources.writes import Operation, Write, size_bytes
+from afterwrite.storage.moving.rows import chunks, summarize
+from afterwrite.storage.postgres.address import address_of
+from afterwrite.storage.postgres.migrations import migrate
+from afterwrite.storage.sqlite.journal import Journal
+from afterwrite.storage.write_store import KeyUse
 
 NOW_US = 1_700_000_000_000_000
 FIRST_ID = first_id_of(NOW_US)

@@ -14,7 +14,7 @@ from next_version import NEW_FIELD, make_next_version, next_server
 from older_folder import make_older
 from server_process import ServerProcess, wait_until
 
-from settings import Settings
+from afterwrite.base.settings import Settings
 
 _OLDER = Path(__file__).parent / "older_journals"
 _SCHEMA_VERSIONS = {"journal": 2, "products": 2, "tasks": 3}
@@ -174,7 +174,7 @@ def _new_database(kind: str, folder: Path) -> Iterator[Database]:
     from postgres_database import PostgresDatabase
     from postgres_server import require_postgres
 
-    from database.postgres.stores import prepare_postgres
+    from afterwrite.storage.postgres.stores import prepare_postgres
 
     require_postgres()
     with new_database() as url:

@@ -12,7 +12,7 @@ from granian.http import HTTP1Settings
 from proxied_api import CONF, Nginx, StandIn
 from server_process import ServerProcess
 
-from settings import Settings
+from afterwrite.base.settings import Settings
 
 
 class House:

@@ -15,17 +15,18 @@ from referencing.jsonschema import DRAFT202012
 from server_process import ServerProcess, wait_until
 from task_calls import Answer, paused, rest
 
-from access.control import AccessControl
-from access.roles import Role
-from rest_api import schemas
-from rest_api.checking import BodyCheck
-from rest_api.openapi import openapi_document
-from rest_api.problems import Problem
-from routes import create_app
-from service import Service
-from settings import Settings
-from tasks.workers.entry import EntryWorker
-from tasks.workers.process_products import PROCESS_PRODUCTS, ProcessProductsWorker
+from afterwrite.access.control import AccessControl
+from afterwrite.access.roles import Role
+from afterwrite.application.routes import create_app
+from afterwrite.base.settings import Settings
+from afterwrite.rest import schemas
+from afterwrite.rest.checking import BodyCheck
+from afterwrite.rest.openapi import openapi_document
+from afterwrite.rest.problems import Problem
+from afterwrite.service.service import Service
+from afterwrite.tasks.workers.entry import EntryWorker
+from afterwrite.tasks.workers.process_products import PROCESS_PRODUCTS, ProcessProductsWorker
+from app import application
 
 PAYLOAD = ProcessProductsWorker.types[PROCESS_PRODUCTS]
 DOCUMENT = json.loads(json.dumps(openapi_document(PAYLOAD)))
@@ -91,7 +92,7 @@ def test_every_route_of_the_application_is_described_and_no_other(tmp_path: Path
     service = Service(settings)
     service.start()
     try:
-        rules = list(create_app(service, AccessControl(settings)).url_map.iter_rules())
+        rules = list(create_app(service, AccessControl(settings), application.schema).url_map.iter_rules())
     finally:
         service.stop()
     routes = {

@@ -15,8 +15,8 @@ from referencing.jsonschema import DRAFT202012
 from server_process import ServerProcess
 from task_calls import problem, rest
 
-from webhooks.callback_pattern import callback_pattern
-from webhooks.guarded_http import check_callback_url
+from afterwrite.webhooks.callback_pattern import callback_pattern
+from afterwrite.webhooks.guarded_http import check_callback_url
 
 pytestmark = pytest.mark.one_database("requests are checked before a database is asked")
 

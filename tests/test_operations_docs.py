@@ -4,7 +4,7 @@ import re
 
 from compose_file import ONCE, ROOT, SECRETS, STACK, services
 
-from stack.broker import DEAD_LETTERS, REQUESTS, RESULTS
+from afterwrite.jobs.broker import DEAD_LETTERS, REQUESTS, RESULTS
 
 TEXT = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 
@@ -56,7 +56,8 @@ def test_programs_queues_and_figures_exist() -> None:
     for queue in re.findall(r"\bairflow\.(?!example)[a-z-]+", TEXT):
         assert queue in (REQUESTS, RESULTS, DEAD_LETTERS)
     sources = "".join(
-        path.read_text(encoding="utf-8") for path in [ROOT / "metrics.py", *ROOT.glob("stack/*.py")]
+        path.read_text(encoding="utf-8")
+        for path in [ROOT / "afterwrite/service/metrics.py", *ROOT.glob("afterwrite/jobs/*.py")]
     )
     figures = re.findall(r"`(afterwrite_[a-z_]+)", TEXT)
     assert len(figures) == 3

@@ -9,14 +9,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from in_process import Catalogue, create, delete, update
 
-import product_pages as pages
-from async_db import QueueState
-from connections import Page
-from database.products import ProductFilter, ProductOrder
-from graphql_http import RequestError
-from product import Product
-from request_context import Context
-from writes import WriteFilter, WriteStatus
+from afterwrite.graphql_http import RequestError
+from afterwrite.reads import pages
+from afterwrite.reads.connections import Page
+from afterwrite.resources.product import Product
+from afterwrite.resources.writes import WriteFilter, WriteStatus
+from afterwrite.service.context import Context
+from afterwrite.storage.products import ProductFilter, ProductOrder
+from afterwrite.writes import requests
+from afterwrite.writes.queue import QueueState
 
 EVERYTHING = ProductFilter()
 
@@ -80,7 +81,7 @@ def test_a_page_after_any_change_is_what_a_sorted_list_gives(
     ahead = preceding[::-1] if backwards else following
     behind = len(kept) - len(ahead)  # the product at the cursor too, when it is still there
     sides = (size, cursor, None, None) if not backwards else (None, None, size, cursor)
-    page = pages.products_page(catalogue.context, wanted, order, *sides)
+    page = pages.products_page(catalogue.products, wanted, order, *sides)
     assert page.nodes == (ahead[:size][::-1] if backwards else ahead[:size])
     flags = (page.page_info.has_next_page, page.page_info.has_previous_page)
     assert flags == ((behind > 0, len(ahead) > size) if backwards else (len(ahead) > size, behind > 0))
@@ -102,22 +103,28 @@ def passes(item: Product, wanted: ProductFilter) -> bool:
 @pytest.mark.parametrize(
     ("ask", "says"),
     [
-        (lambda context: pages.all_products(context, None, 501, 0), "first is 501: give 0 to 500"),
-        (lambda context: pages.all_products(context, None, -1, 0), "first is -1: give 0 to 500"),
-        (lambda context: pages.all_products(context, None, 1, -1), "skip is -1: give 0 or more"),
-        (lambda context: pages.all_products(context, "x" * 201, 1, 0), "search has 201 characters: 200 are"),
-        (lambda context: pages.all_products(context, "a\x1fb", 1, 0), r"search has the character U\+001F"),
+        (lambda context: pages.all_products(context.products, None, 501, 0), "first is 501: give 0 to 500"),
+        (lambda context: pages.all_products(context.products, None, -1, 0), "first is -1: give 0 to 500"),
+        (lambda context: pages.all_products(context.products, None, 1, -1), "skip is -1: give 0 or more"),
+        (
+            lambda context: pages.all_products(context.products, "x" * 201, 1, 0),
+            "search has 201 characters: 200 are",
+        ),
+        (
+            lambda context: pages.all_products(context.products, "a\x1fb", 1, 0),
+            r"search has the character U\+001F",
+        ),
         (lambda context: connection(context, 501, None, None, None), "first is 501: give 0 to 500"),
         (lambda context: connection(context, -1, None, None, None), "first is -1: give 0 to 500"),
         (lambda context: connection(context, None, None, 501, None), "last is 501: give 0 to 500"),
         (lambda context: connection(context, None, None, -1, None), "last is -1: give 0 to 500"),
         (lambda context: connection(context, 1, None, 1, None), "first and after, or last and before"),
         (
-            lambda context: pages.receipts_page(context, WriteFilter(), 501, None),
+            lambda context: requests.receipts_page(context.queue, WriteFilter(), 501, None),
             "first is 501: give 0 to 500",
         ),
         (
-            lambda context: pages.receipts_page(context, WriteFilter(), 1, "x"),
+            lambda context: requests.receipts_page(context.queue, WriteFilter(), 1, "x"),
             "after is 'x': give a whole number",
         ),
         (lambda context: pages.check_price_bound("minPrice", 1.001), "minPrice is 1.001: give two decimals"),
@@ -134,7 +141,7 @@ def connection(
     context: Context, first: int | None, after: str | None, last: int | None, before: str | None
 ) -> Page:
     """A page of everything by id."""
-    return pages.products_page(context, EVERYTHING, ProductOrder.ID_ASC, first, after, last, before)
+    return pages.products_page(context.products, EVERYTHING, ProductOrder.ID_ASC, first, after, last, before)
 
 
 @pytest.mark.parametrize(
@@ -167,7 +174,7 @@ def test_the_connection_and_all_products_have_a_default_page(catalogue: Catalogu
     assert page.count() == 60
     back = connection(catalogue.context, None, None, 500, None)
     assert (len(back.edges), back.page_info.has_previous_page) == (60, False)
-    assert [item.id for item in pages.all_products(catalogue.context, None, 50, 55)] == [56, 57, 58, 59, 60]
+    assert [item.id for item in pages.all_products(catalogue.products, None, 50, 55)] == [56, 57, 58, 59, 60]
 
 
 def test_receipts_are_met_once_each_however_many_settle_between_the_pages(catalogue: Catalogue) -> None:
@@ -180,12 +187,12 @@ def test_receipts_are_met_once_each_however_many_settle_between_the_pages(catalo
         accepted = catalogue.queue.accept([create(f"late {number}"), delete(999)])
         if cursor is None:
             expected += [write.id for write in accepted]
-        page = pages.receipts_page(catalogue.context, WriteFilter(), 2, cursor)
-        met += [edge.node.write.id for edge in page.edges]
+        page = requests.receipts_page(catalogue.queue, WriteFilter(), 2, cursor)
+        met += [edge.node.id for edge in page.edges]
         cursor = page.page_info.end_cursor or cursor
         catalogue.settle()
     assert met == expected[::-1]
-    failed = pages.receipts_page(catalogue.context, WriteFilter(WriteStatus.FAILED), 500, None)
+    failed = requests.receipts_page(catalogue.queue, WriteFilter(WriteStatus.FAILED), 500, None)
     assert len(failed.edges) == 6
 
 

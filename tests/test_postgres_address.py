@@ -5,8 +5,8 @@ from urllib.parse import quote
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from database.postgres.address import address_of, direct_address_of
-from settings import Settings, SettingsError, from_environment
+from afterwrite.base.settings import Settings, SettingsError, from_environment
+from afterwrite.storage.postgres.address import address_of, direct_address_of
 
 
 @pytest.mark.parametrize("scheme", ["postgresql+psycopg", "postgresql", "postgres"])

@@ -13,19 +13,19 @@ from postgres_server import require_postgres
 from server_process import wait_until
 from task_house import CalledWorker, echo
 
-from database.commits import Commits
-from database.driver import DriverConnection
-from database.errors import StoreUnavailable, TransactionConflict
-from database.postgres import pipelined
-from database.postgres.address import Address, address_of
-from database.postgres.connect import connect, open_reader, open_writer
-from database.postgres.sharing import end_standing
-from database.postgres.stores import PostgresStores
-from database.stores import prepare_stores
-from settings import Settings
-from tasks.registry import Registry
-from tasks.store import TaskStore
-from tasks.task import NewTask
+from afterwrite.base.settings import Settings
+from afterwrite.storage.commits import Commits
+from afterwrite.storage.driver import DriverConnection
+from afterwrite.storage.errors import StoreUnavailable, TransactionConflict
+from afterwrite.storage.postgres import pipelined
+from afterwrite.storage.postgres.address import Address, address_of
+from afterwrite.storage.postgres.connect import connect, open_reader, open_writer
+from afterwrite.storage.postgres.sharing import end_standing
+from afterwrite.storage.postgres.stores import PostgresStores
+from afterwrite.storage.stores import prepare_stores
+from afterwrite.tasks.registry import Registry
+from afterwrite.tasks.store import TaskStore
+from afterwrite.tasks.task import NewTask
 
 
 @pytest.fixture

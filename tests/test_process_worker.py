@@ -16,11 +16,11 @@ from server_process import ROOT, ServerProcess, wait_until
 from task_house import MakeHouse
 from worker_runs import SECONDS, WorkerRuns, new_task
 
-from processing import pipeline
-from tasks.task import Progress, Task, TaskStatus
-from tasks.worker import CancelAsked, LockLost, TaskStopped
-from tasks.workers import process_products
-from tasks.workers.process_products import PRODUCTS_MAX, RESULT_MAX_BYTES, ProcessProductsWorker
+from afterwrite.jobs import pipeline
+from afterwrite.tasks.task import Progress, Task, TaskStatus
+from afterwrite.tasks.worker import CancelAsked, LockLost, TaskStopped
+from afterwrite.tasks.workers import process_products
+from afterwrite.tasks.workers.process_products import PRODUCTS_MAX, RESULT_MAX_BYTES, ProcessProductsWorker
 
 TYPE = "process_products"
 DUMMYJSON = ROOT.parent / "shared" / "data" / "dummyjson-products.json"

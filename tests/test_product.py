@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from product import FieldError, FieldProblem, check_fields, check_price, search_text
+from afterwrite.resources.product import FieldError, FieldProblem, check_fields, check_price, search_text
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 from in_process import Catalogue, create, delete, update
 from sqlalchemy import event
 
-from connections import Page
-from database.products import ProductFilter, ProductOrder
-from graphql_http import RequestError
-from product import Product
-from product_pages import products_page, receipts_page
-from writes import WriteFilter, WriteStatus
+from afterwrite.graphql_http import RequestError
+from afterwrite.reads.connections import Page
+from afterwrite.reads.pages import products_page
+from afterwrite.resources.product import Product
+from afterwrite.resources.writes import WriteFilter, WriteStatus
+from afterwrite.storage.products import ProductFilter, ProductOrder
+from afterwrite.writes.requests import receipts_page
 
 EVERYTHING = ProductFilter()
 TITLES = st.sampled_from(["apple", "Apple", "banana", "Cherry", "cherry", "éclair", "_x"])
@@ -69,9 +70,9 @@ def test_paging_on_meets_every_product_that_stayed_exactly_once(
     cursor, more, steps = None, True, iter(changes)
     while more:
         page = (
-            products_page(catalogue.context, EVERYTHING, order, None, None, size, cursor)
+            products_page(catalogue.products, EVERYTHING, order, None, None, size, cursor)
             if backwards
-            else products_page(catalogue.context, EVERYTHING, order, size, cursor, None, None)
+            else products_page(catalogue.products, EVERYTHING, order, size, cursor, None, None)
         )
         met += reversed(nodes(page)) if backwards else nodes(page)
         more = page.page_info.has_previous_page if backwards else page.page_info.has_next_page
@@ -99,15 +100,15 @@ def test_a_page_tells_what_lies_on_both_sides(catalogue: Catalogue, order: Produ
     catalogue.write(*(create(title, number // 2) for number, title in enumerate("abcde")))
     expected = [product.id for product in in_order(catalogue, order)]
     context = catalogue.context
-    first = products_page(context, EVERYTHING, order, 2, None, None, None)
-    second = products_page(context, EVERYTHING, order, 2, first.page_info.end_cursor, None, None)
-    third = products_page(context, EVERYTHING, order, 2, second.page_info.end_cursor, None, None)
+    first = products_page(context.products, EVERYTHING, order, 2, None, None, None)
+    second = products_page(context.products, EVERYTHING, order, 2, first.page_info.end_cursor, None, None)
+    third = products_page(context.products, EVERYTHING, order, 2, second.page_info.end_cursor, None, None)
     assert nodes(first) + nodes(second) + nodes(third) == expected
     sides = [
         (page.page_info.has_previous_page, page.page_info.has_next_page) for page in (first, second, third)
     ]
     assert sides == [(False, True), (True, True), (True, False)]
-    back = products_page(context, EVERYTHING, order, None, None, 2, third.page_info.start_cursor)
+    back = products_page(context.products, EVERYTHING, order, None, None, 2, third.page_info.start_cursor)
     assert (nodes(back), back.page_info) == (nodes(second), second.page_info)
 
 
@@ -122,18 +123,18 @@ def test_no_page_of_the_connection_uses_an_offset(catalogue: Catalogue) -> None:
 
     event.listen(catalogue.reader, "before_cursor_execute", note)
     for order in ProductOrder:
-        page = products_page(catalogue.context, ProductFilter(search="a"), order, 1, None, None, None)
-        products_page(catalogue.context, EVERYTHING, order, 1, page.page_info.end_cursor, None, None)
+        page = products_page(catalogue.products, ProductFilter(search="a"), order, 1, None, None, None)
+        products_page(catalogue.products, EVERYTHING, order, 1, page.page_info.end_cursor, None, None)
     event.remove(catalogue.reader, "before_cursor_execute", note)
     assert set(offsets) <= {0}
 
 
 def test_a_cursor_of_another_order_is_refused(catalogue: Catalogue) -> None:
     catalogue.write(create("a"), create("b"))
-    page = products_page(catalogue.context, EVERYTHING, ProductOrder.ID_ASC, 1, None, None, None)
+    page = products_page(catalogue.products, EVERYTHING, ProductOrder.ID_ASC, 1, None, None, None)
     with pytest.raises(RequestError, match="belongs to the order 'ID_ASC', not PRICE_ASC"):
         products_page(
-            catalogue.context, EVERYTHING, ProductOrder.PRICE_ASC, 1, page.page_info.end_cursor, None, None
+            catalogue.products, EVERYTHING, ProductOrder.PRICE_ASC, 1, page.page_info.end_cursor, None, None
         )
 
 
@@ -141,7 +142,7 @@ def test_a_cursor_of_another_order_is_refused(catalogue: Catalogue) -> None:
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_as_a_cursor_is_refused_and_breaks_nothing(catalogue: Catalogue, cursor: str) -> None:
     with pytest.raises(RequestError):
-        products_page(catalogue.context, EVERYTHING, ProductOrder.TITLE_ASC, 1, cursor, None, None)
+        products_page(catalogue.products, EVERYTHING, ProductOrder.TITLE_ASC, 1, cursor, None, None)
 
 
 def test_receipts_page_over_journal_and_ledger_newest_first(catalogue: Catalogue) -> None:
@@ -149,13 +150,13 @@ def test_receipts_page_over_journal_and_ledger_newest_first(catalogue: Catalogue
     catalogue.hold()
     waiting = catalogue.queue.accept([create("c"), create("d")])
     expected = [write.id for write in [*settled, *waiting]][::-1]
-    first = receipts_page(catalogue.context, WriteFilter(), 3, None)
-    assert [edge.node.write.id for edge in first.edges] == expected[:3]
-    assert [edge.node.write.status for edge in first.edges] == ["QUEUED", "QUEUED", "APPLIED"]
+    first = receipts_page(catalogue.queue, WriteFilter(), 3, None)
+    assert [edge.node.id for edge in first.edges] == expected[:3]
+    assert [edge.node.status for edge in first.edges] == ["QUEUED", "QUEUED", "APPLIED"]
     catalogue.settle()  # what was met as waiting settles between the pages
-    second = receipts_page(catalogue.context, WriteFilter(), 3, first.page_info.end_cursor)
-    assert [edge.node.write.id for edge in second.edges] == expected[3:]
+    second = receipts_page(catalogue.queue, WriteFilter(), 3, first.page_info.end_cursor)
+    assert [edge.node.id for edge in second.edges] == expected[3:]
     assert not second.page_info.has_next_page
-    failed = receipts_page(catalogue.context, WriteFilter(WriteStatus.FAILED), 3, None)
-    assert [edge.node.write.id for edge in failed.edges] == [settled[1].id]
-    assert receipts_page(catalogue.context, WriteFilter(WriteStatus.QUEUED), 3, None).edges == []
+    failed = receipts_page(catalogue.queue, WriteFilter(WriteStatus.FAILED), 3, None)
+    assert [edge.node.id for edge in failed.edges] == [settled[1].id]
+    assert receipts_page(catalogue.queue, WriteFilter(WriteStatus.QUEUED), 3, None).edges == []

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from product_lists import LAMP, PAYLOADS
 
-from processing.pipeline import (
+from afterwrite.jobs.pipeline import (
     adds_up,
     decimal_of,
     parts,
@@ -19,8 +19,8 @@ from processing.pipeline import (
     verdict,
     with_products,
 )
-from processing.words import KEYWORDS_MAX, SLUG_MAX, category_name, keywords, slug, tidy, unique
-from product import check_price
+from afterwrite.jobs.words import KEYWORDS_MAX, SLUG_MAX, category_name, keywords, slug, tidy, unique
+from afterwrite.resources.product import check_price
 
 
 @settings(deadline=None)

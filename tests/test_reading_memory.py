@@ -12,7 +12,7 @@ MEGABYTES_EACH = 2  # a page cache, and what belongs to a connection beside it
 READ = f"""
 import sqlite3, sys
 from pathlib import Path
-from database.sqlite.engine import open_reader
+from afterwrite.storage.sqlite.engine import open_reader
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096

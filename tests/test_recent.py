@@ -8,10 +8,10 @@ import pytest
 from in_process import create
 from server_process import wait_until
 
-from recent import KEPT_SECONDS, Point, RecentFigures, merged
-from service import Service
-from settings import Settings
-from writes import Write, WriteFilter
+from afterwrite.base.settings import Settings
+from afterwrite.resources.writes import Write, WriteFilter
+from afterwrite.service.recent import KEPT_SECONDS, Point, RecentFigures, merged
+from afterwrite.service.service import Service
 
 
 class Clock:
@@ -133,8 +133,8 @@ def test_a_service_keeps_its_figures_from_start_to_stop(tmp_path: Path) -> None:
         assert abs(point.time - time.time()) < 30
     finally:
         service.stop()
-    assert service._watching is not None
-    assert service._watching.cancelled()
+    [sampling] = service._kept
+    assert sampling.cancelled()
 
 
 def test_the_depth_is_seen_while_writes_wait(tmp_path: Path) -> None:

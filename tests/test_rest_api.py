@@ -12,7 +12,7 @@ from databases import Database
 from server_process import ServerProcess, wait_until
 from task_calls import Answer, paused, problem, rest, wait_ended
 
-from webhooks.signing import sign
+from afterwrite.webhooks.signing import sign
 
 SECRET = "a secret of the tests"
 LAMP = {"products": [{"title": "Lamp", "price": 12.5}]}

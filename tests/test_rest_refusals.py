@@ -16,7 +16,7 @@ from other_process import write_lock
 from server_process import ServerProcess
 from task_calls import Answer, problem, rest
 
-from rest_api.problems import problem_of
+from afterwrite.rest.problems import problem_of
 
 MAX_BODY = 100_000
 LAMP = {"products": [{"title": "Lamp", "price": 12.5}]}

@@ -10,10 +10,10 @@ import pytest
 from server_process import ROOT
 from sqlalchemy import Table
 
-from database.errors import StoreError
-from database.ledger import ledger, ledger_totals
-from database.search import products
-from database.sqlite.migrations import catalogue_name, migrate_journal, migrate_products
+from afterwrite.storage.errors import StoreError
+from afterwrite.storage.ledger import ledger, ledger_totals
+from afterwrite.storage.search import products
+from afterwrite.storage.sqlite.migrations import catalogue_name, migrate_journal, migrate_products
 
 pytestmark = pytest.mark.one_database("the schema of the files")
 
@@ -48,7 +48,7 @@ def test_processes_that_migrate_at_the_same_time_all_succeed(tmp_path: Path) -> 
     script = f"""
 import sqlite3, sys
 sys.path.insert(0, {str(ROOT)!r})
-from database.sqlite.migrations import catalogue_name, migrate_products
+from afterwrite.storage.sqlite.migrations import catalogue_name, migrate_products
 connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=30)
 sys.stdin.read(1)
 migrate_products(connection)

@@ -11,8 +11,8 @@ from in_process import Catalogue, EmbeddedCatalogue, create, delete, update
 from oracle import found_by
 from sqlalchemy import event
 
-from database.products import ProductFilter, ProductOrder
-from product import Product
+from afterwrite.resources.product import Product
+from afterwrite.storage.products import ProductFilter, ProductOrder
 
 LETTERS = "aAbß ßsS\"'%_*?[]-İıÉé日本😀xe\u0301\u0327\u0345か\u3099\u1112\u1161\u11ab\u0390\u212a"
 TEXTS = st.text(alphabet=LETTERS, min_size=1, max_size=12).filter(lambda text: not text.isspace())

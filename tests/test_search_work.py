@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from in_process import LIMITS, EmbeddedCatalogue, create, delete, update
 
-from database.products import Position, ProductFilter, ProductOrder, Products
-from database.sqlite.engine import open_reader
+from afterwrite.storage.products import Position, ProductFilter, ProductOrder, Products
+from afterwrite.storage.sqlite.engine import open_reader
 
 PRODUCTS = 8_000
 MANY, NONE = "lamp", "quartz"

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from server_process import ROOT
 
-from settings import GROUPS, Settings, SettingsError, from_environment
-from settings_file import OF_OTHERS, read_settings_file
+from afterwrite.base.settings import GROUPS, Settings, SettingsError, from_environment
+from afterwrite.base.settings_file import OF_OTHERS, read_settings_file
 
 NAMES = [item.name.upper() for item in fields(Settings)]
 EXAMPLE = (ROOT / ".env.example").read_text(encoding="utf-8")

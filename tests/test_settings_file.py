@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 from server_process import ROOT, ServerProcess, free_port, wait_until
 
+from afterwrite.base.settings import SettingsError
+from afterwrite.base.settings_file import read_settings_file
 from devkit import background_server, environment
 from devkit.place import Place
-from settings import SettingsError
-from settings_file import read_settings_file
 
 pytestmark = pytest.mark.one_database("settings are read before any database")
 
@@ -152,7 +152,7 @@ def test_a_value_that_only_the_start_can_judge_is_refused_with_the_file_that_has
 
 def test_a_value_of_the_environment_is_not_said_to_be_in_the_file(tmp_path: Path) -> None:
     file = _file(tmp_path, "RATE_LIMIT=10/minute\nDATA_DIR=data\n")
-    run = _run(file, "-m", "access.start", RATE_LIMIT="many")
+    run = _run(file, "-m", "afterwrite.access.start", RATE_LIMIT="many")
     assert run.returncode == 1
     assert "RATE_LIMIT='many' is not understood" in run.stderr
     assert "it is in" not in run.stderr
@@ -162,12 +162,20 @@ def test_a_value_of_the_environment_is_not_said_to_be_in_the_file(tmp_path: Path
 
 PROGRAMS = [
     ["app.py"],
-    ["worker.py"],
-    ["consumer.py"],
-    ["notification.py"],
-    ["dead_letters.py", "list"],
     ["init_db.py"],
-    ["migrate_to_postgres.py"],
+    *(
+        ["-m", "afterwrite", *program]
+        for program in (
+            ["serve"],
+            ["worker"],
+            ["consumer"],
+            ["notification"],
+            ["dead-letters", "list"],
+            ["key", "list"],
+            ["init-db"],
+            ["migrate-to-postgres"],
+        )
+    ),
     ["-m", "devkit.serve"],
     *(
         ["dev.py", verb]

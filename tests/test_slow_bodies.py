@@ -16,8 +16,8 @@ from access_site import KEYS, bearer
 from raw_http import Answer, connect, ends, read_answer, request
 from server_process import ServerProcess
 
-from access.roles import Role
-from slow_clients.bodies import PIECE_BYTES
+from afterwrite.access.roles import Role
+from afterwrite.server.bodies import PIECE_BYTES
 
 if TYPE_CHECKING:
     from databases import Database

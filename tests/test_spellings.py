@@ -18,9 +18,9 @@ from postgres_database import PostgresDatabase
 from server_process import ROOT, ServerProcess
 from task_calls import rest
 
-from database.products import ProductFilter
-from product import check_fields, composed, folded, search_text
-from writes import Operation, Write, apply_write
+from afterwrite.resources.product import check_fields, composed, folded, search_text
+from afterwrite.resources.writes import Operation, Write, apply_write
+from afterwrite.storage.products import ProductFilter
 
 WORDS = ["Café crème", "한국어 사전", "ガラス", "Åland", "Việt Nam", "ΐota", "Straße"]
 ENTRY = "Crème brûlée 한국어"
@@ -122,7 +122,9 @@ def _make_older_in_postgres(database: PostgresDatabase, waiting: str) -> None:
             "CREATE TABLE afterwrite.schema_versions (version int PRIMARY KEY, applied_at timestamptz)"
         )
         for number in range(1, 4):
-            script = (ROOT / "database" / "postgres" / "sql" / f"{number:04}.sql").read_text(encoding="utf-8")
+            script = (ROOT / "afterwrite" / "storage" / "postgres" / "sql" / f"{number:04}.sql").read_text(
+                encoding="utf-8"
+            )
             connection.execute(script.replace("gin_trgm_ops", "afterwrite.gin_trgm_ops").encode())
             connection.execute("INSERT INTO afterwrite.schema_versions VALUES (%s, now())", (number,))
     for row in old_rows():

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from console.exports import _csv
-from loading import CatalogueFile
-from loading.checked_rows import check_row
-from loading.spreadsheet_cells import EXPORTED, exported, harmless, trimmed
-from product import Product, check_fields
+from afterwrite.console.exports import _csv
+from afterwrite.loading import CatalogueFile
+from afterwrite.loading.checked_rows import check_row
+from afterwrite.loading.spreadsheet_cells import EXPORTED, exported, harmless, trimmed
+from afterwrite.resources.product import Product, check_fields
 
 # Texts that a product may have, with what is of meaning in a CSV file more often than chance would have it.
 PIECES = st.sampled_from(

@@ -21,8 +21,8 @@ from stack_house import Stack, new_stack
 from stack_parts import metric
 from task_calls import paused
 
-from processing.pipeline import adds_up
-from tasks.workers.process_products import PRODUCTS_MAX
+from afterwrite.jobs.pipeline import adds_up
+from afterwrite.tasks.workers.process_products import PRODUCTS_MAX
 
 _LONG = 120_000  # milliseconds in which Airflow has done something, however busy the machine is
 

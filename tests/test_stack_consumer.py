@@ -9,11 +9,11 @@ from server_process import free_port, wait_until
 from stack_parts import Parts, health, metric, request_of
 from tcp_proxy import TcpProxy
 
-from settings import SettingsError
-from stack.airflow import Airflow as StackAirflow
-from stack.broker import FROM_QUEUE, REASON, REQUESTS
-from stack.messages import headers_of
-from tracing import new_trace
+from afterwrite.base.settings import SettingsError
+from afterwrite.base.tracing import new_trace
+from afterwrite.jobs.airflow import Airflow as StackAirflow
+from afterwrite.jobs.broker import FROM_QUEUE, REASON, REQUESTS
+from afterwrite.jobs.messages import headers_of
 
 
 def test_a_request_that_comes_twice_is_one_run(parts: Parts) -> None:

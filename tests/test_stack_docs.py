@@ -7,10 +7,10 @@ import pytest
 from jsonschema import Draft202012Validator
 from server_process import ROOT
 
-from settings import Settings
-from stack.broker import DEAD_LETTERS, REQUESTS, RESULTS
-from stack.messages import REQUEST_SCHEMA, RESULT_SCHEMA, BadMessage, Request, Result
-from tasks.workers import process_on_airflow
+from afterwrite.base.settings import Settings
+from afterwrite.jobs.broker import DEAD_LETTERS, REQUESTS, RESULTS
+from afterwrite.jobs.messages import REQUEST_SCHEMA, RESULT_SCHEMA, BadMessage, Request, Result
+from afterwrite.tasks.workers import process_on_airflow
 
 PAGE = (ROOT / "docs" / "stack.md").read_text(encoding="utf-8")
 

@@ -5,8 +5,8 @@ import json
 from server_process import free_port, wait_until
 from stack_parts import REPORT, Parts, health, metric, published
 
-from stack.broker import FROM_QUEUE, REASON, RESULTS
-from stack.messages import COMPLETED, FAILED
+from afterwrite.jobs.broker import FROM_QUEUE, REASON, RESULTS
+from afterwrite.jobs.messages import COMPLETED, FAILED
 
 
 def test_a_result_that_comes_twice_ends_the_job_once(parts: Parts) -> None:

@@ -12,11 +12,11 @@ import pytest
 from receiving_server import Post, ReceivingServer, reply
 from server_process import wait_until
 
-from background import BackgroundLoop
-from settings import Settings
-from stack import overview
-from stack.airflow import AIRFLOW, run_url
-from stack.overview import StackOverview
+from afterwrite.base.background import BackgroundLoop
+from afterwrite.base.settings import Settings
+from afterwrite.jobs import overview
+from afterwrite.jobs.airflow import AIRFLOW, run_url
+from afterwrite.jobs.overview import StackOverview
 
 INSTANCES = [
     {"task_id": "store", "state": None, "priority_weight": 2},

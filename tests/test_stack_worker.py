@@ -11,18 +11,18 @@ from stack_parts import REPORT, Parts, health, metric, published, request_of
 from task_house import TaskHouse
 from tcp_proxy import TcpProxy
 
-from database.postgres.address import address_of
-from database.postgres.process_runs import TASK_ENDED, ProcessRuns
-from database.postgres.stores import prepare_postgres
-from stack.airflow import Airflow as StackAirflow
-from stack.broker import REQUESTS, Broker
-from stack.callbacks import Callbacks
-from stack.errors import QueueFull
-from stack.messages import COMPLETED, FAILED, Request
-from tasks.task import Task
-from tasks.workers import process_on_airflow
-from tasks.workers.process_on_airflow import ProcessOnAirflowWorker
-from tasks.workers.process_products import PROCESS_PRODUCTS
+from afterwrite.jobs.airflow import Airflow as StackAirflow
+from afterwrite.jobs.broker import REQUESTS, Broker
+from afterwrite.jobs.callbacks import Callbacks
+from afterwrite.jobs.errors import QueueFull
+from afterwrite.jobs.messages import COMPLETED, FAILED, Request
+from afterwrite.storage.postgres.address import address_of
+from afterwrite.storage.postgres.process_runs import TASK_ENDED, ProcessRuns
+from afterwrite.storage.postgres.stores import prepare_postgres
+from afterwrite.tasks.task import Task
+from afterwrite.tasks.workers import process_on_airflow
+from afterwrite.tasks.workers.process_on_airflow import ProcessOnAirflowWorker
+from afterwrite.tasks.workers.process_products import PROCESS_PRODUCTS
 
 
 def test_jobs_wait_while_rabbitmq_is_away(parts: Parts) -> None:

@@ -8,9 +8,9 @@ import pytest
 from server_process import wait_until
 from stripe_runs import CUSTOMER, DECLINED, PAYMENT, REFUND, Run, a_task, executed, in_loop, payment
 
-from tasks.task import Progress
-from tasks.worker import CancelAsked, TaskFailed
-from tasks.workers.stripe_payments import StripeWorker
+from afterwrite.tasks.task import Progress
+from afterwrite.tasks.worker import CancelAsked, TaskFailed
+from afterwrite.tasks.workers.stripe_payments import StripeWorker
 
 
 def test_the_simulation_says_so_in_every_result_and_gives_a_task_the_same_ids_again() -> None:

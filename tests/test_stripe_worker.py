@@ -27,9 +27,9 @@ from stripe_runs import (
     payment,
 )
 
-from tasks.task import Completed, Failed, Progress, TaskError, after, asked_again
-from tasks.worker import CancelAsked, TaskFailed
-from tasks.workers.stripe_payments import StripeWorker
+from afterwrite.tasks.task import Completed, Failed, Progress, TaskError, after, asked_again
+from afterwrite.tasks.worker import CancelAsked, TaskFailed
+from afterwrite.tasks.workers.stripe_payments import StripeWorker
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ import pytest
 from server_process import wait_until
 from task_house import CalledWorker, MakeHouse, TaskHouse, echo
 
-from tasks.listing import TaskFilter
-from tasks.registry import Refusal, TaskRefused
-from tasks.task import NewTask, Task
+from afterwrite.tasks.listing import TaskFilter
+from afterwrite.tasks.registry import Refusal, TaskRefused
+from afterwrite.tasks.task import NewTask, Task
 
 
 @pytest.mark.parametrize(

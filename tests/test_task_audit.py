@@ -9,11 +9,11 @@ from in_process import EmbeddedCatalogue
 from older_folder import make_older, run_on
 from task_house import CalledWorker, MakeHouse, TaskHouse, echo
 
-from tasks import queue as queue_module
-from tasks.actions import TaskAction
-from tasks.listing import TaskFilter
-from tasks.registry import TaskRefused
-from tasks.task import Task, TaskStatus
+from afterwrite.tasks import queue as queue_module
+from afterwrite.tasks.actions import TaskAction
+from afterwrite.tasks.listing import TaskFilter
+from afterwrite.tasks.registry import TaskRefused
+from afterwrite.tasks.task import Task, TaskStatus
 
 ANN, BEN = "ann", "ben"
 HOUR_US = 3_600_000_000

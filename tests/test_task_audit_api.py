@@ -8,12 +8,13 @@ import pytest
 from databases import Database
 from flask import Flask
 from flask.testing import FlaskClient
+from graphql import graphql_sync
 
-from request_context import Context
-from rest_api import rest_api
-from schema import build_schema
-from service import Service
-from tasks.listing import TaskFilter
+from afterwrite.rest import rest_api
+from afterwrite.service.context import Context
+from afterwrite.service.service import Service
+from afterwrite.tasks.listing import TaskFilter
+from app import application
 
 ANN, BEN = "ann", "ben"
 
@@ -38,7 +39,7 @@ def ask(service: Service, document: str, by: str | None = None, **variables: Any
         lambda: "http://shop.test",
         by=by,
     )
-    answer = build_schema().execute(document, context=context, variables=variables)
+    answer = graphql_sync(application.schema, document, context_value=context, variable_values=variables)
     assert answer.errors is None, answer.errors
     return answer.data
 
@@ -117,7 +118,7 @@ def test_graphql_prunes_and_says_how_many(service: Service, database: Database) 
 def test_graphql_says_why_it_does_not_prune(service: Service, before: str, message: str) -> None:
     context = Context(service.products, service.queue, service.tasks, 0.0, lambda: "")
     document = f'mutation {{ pruneTasks(endedBefore: "{before}") {{ pruned }} }}'
-    answer = build_schema().execute(document, context=context)
+    answer = graphql_sync(application.schema, document, context_value=context)
     assert answer.errors is not None
     assert message in str(answer.errors[0])
 

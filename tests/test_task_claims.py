@@ -8,10 +8,10 @@ from server_process import wait_until
 from task_house import CalledWorker, Gate, MakeHouse, TaskHouse, echo
 from worker_runs import claimed
 
-from tasks import upkeep
-from tasks.listing import TaskFilter
-from tasks.task import NewTask, StageDone, Task, TaskStatus
-from tasks.worker import TaskContext
+from afterwrite.tasks import upkeep
+from afterwrite.tasks.listing import TaskFilter
+from afterwrite.tasks.task import NewTask, StageDone, Task, TaskStatus
+from afterwrite.tasks.worker import TaskContext
 
 LONG_LOCK_SECONDS = 100_000.0  # no heartbeat and no poll that hangs on it comes within a test
 

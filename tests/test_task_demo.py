@@ -141,7 +141,7 @@ def test_with_a_live_key_stripe_is_not_called(make_server: Callable[..., ServerP
 def test_every_example_of_graphiql_is_answered_without_errors(server: ServerProcess) -> None:
     examples = {
         path.name: path.read_text(encoding="utf-8")
-        for path in (ROOT / "static/graphiql/examples").glob("*.graphql")
+        for path in (ROOT / "afterwrite/static/graphiql/examples").glob("*.graphql")
     }
     assert {"5-tasks.graphql", "6-progress.graphql"} <= examples.keys()
     for name, document in sorted(examples.items()):

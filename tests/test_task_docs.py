@@ -11,11 +11,11 @@ import pytest
 from server_process import ROOT, ServerProcess
 from task_calls import execute
 
-from rest_api.openapi import openapi_document
-from schema import build_schema
-from settings import Settings
-from tasks.registry import Refusal
-from tasks.workers import build_workers
+from afterwrite.base.settings import Settings
+from afterwrite.rest.openapi import openapi_document
+from afterwrite.tasks.registry import Refusal
+from afterwrite.tasks.workers import build_workers
+from app import application
 
 TEXT = (ROOT / "docs" / "tasks.md").read_text(encoding="utf-8")
 BASE = "http://127.0.0.1:5000"
@@ -83,6 +83,6 @@ def test_the_page_names_every_route_and_every_code_of_a_refusal_and_every_field(
         assert f"`{shown}`" in TEXT, path
     for refusal in Refusal:
         assert f"`{refusal.value}`" in TEXT, refusal
-    fields = build_schema().graphql_schema.type_map["Task"].fields
+    fields = application.schema.get_type("Task").fields  # type: ignore[union-attr]
     for field in fields:
         assert re.search(rf"\b{field}\b", TEXT), field

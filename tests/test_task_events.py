@@ -10,9 +10,9 @@ from databases import Database
 from server_process import ServerProcess, wait_until
 from task_calls import Stream, create, find, paused
 
-from database.errors import StoreError
-from graphql_http import RequestError
-from task_events import events_told
+from afterwrite.graphql.task_events import events_told
+from afterwrite.graphql_http import RequestError
+from afterwrite.storage.errors import StoreError
 
 CUSTOMER = {"email": "test@example.com", "name": "Test"}
 

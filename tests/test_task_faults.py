@@ -8,10 +8,10 @@ import pytest
 from server_process import wait_until
 from task_house import CalledWorker, Gate, MakeHouse, TaskHouse
 
-from database.errors import StoreError
-from tasks import manager, upkeep
-from tasks.task import NewTask, Task
-from tasks.worker import CancelAsked, TaskContext, TaskFailed, next_stage
+from afterwrite.storage.errors import StoreError
+from afterwrite.tasks import manager, upkeep
+from afterwrite.tasks.task import NewTask, Task
+from afterwrite.tasks.worker import CancelAsked, TaskContext, TaskFailed, next_stage
 
 LONG_LOCK_SECONDS = 100_000.0  # no heartbeat and no poll that hangs on it comes within a test
 AGED = "UPDATE tasks SET locked_at_us = locked_at_us - 200000000"

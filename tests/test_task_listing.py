@@ -5,10 +5,10 @@ from contextlib import closing
 import pytest
 from task_house import CalledWorker, MakeHouse, echo
 
-from tasks import watching
-from tasks.listing import TaskFilter
-from tasks.task import TaskStatus
-from tasks.watching import WatchTooSlow
+from afterwrite.tasks import watching
+from afterwrite.tasks.listing import TaskFilter
+from afterwrite.tasks.task import TaskStatus
+from afterwrite.tasks.watching import WatchTooSlow
 
 
 def test_tasks_are_found_by_status_type_and_text(make_house: MakeHouse) -> None:

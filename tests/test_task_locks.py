@@ -10,13 +10,13 @@ import pytest
 from server_process import wait_until
 from task_house import WAIT_SECONDS, CalledWorker, Gate, MakeHouse, TaskHouse
 
-from settings import Settings
-from tasks import upkeep
-from tasks.execution import worker_lost
-from tasks.retry import RetryPolicy
-from tasks.runtime import RuntimeLimits
-from tasks.task import Completed, Outcome, Progress, Task
-from tasks.worker import LockLost, TaskContext
+from afterwrite.base.settings import Settings
+from afterwrite.tasks import upkeep
+from afterwrite.tasks.execution import worker_lost
+from afterwrite.tasks.retry import RetryPolicy
+from afterwrite.tasks.runtime import RuntimeLimits
+from afterwrite.tasks.task import Completed, Outcome, Progress, Task
+from afterwrite.tasks.worker import LockLost, TaskContext
 
 SECONDS = 0.6  # of a lock in these tests
 

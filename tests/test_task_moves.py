@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from worker_runs import claimed, waiting_task
 
-from tasks.task import (
+from afterwrite.tasks.task import (
     ALLOWED_MOVES,
     Cancelled,
     Completed,

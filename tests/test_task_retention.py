@@ -5,9 +5,9 @@ from databases import retention_clock_that_knew_old_ones
 from server_process import wait_until
 from task_house import CalledWorker, MakeHouse, echo
 
-from settings import Settings
-from tasks import upkeep
-from tasks.runtime import RuntimeLimits
+from afterwrite.base.settings import Settings
+from afterwrite.tasks import upkeep
+from afterwrite.tasks.runtime import RuntimeLimits
 
 _DAY_US = 86_400_000_000
 

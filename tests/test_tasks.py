@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from task_house import AT_ONCE, CalledWorker, Gate, MakeHouse, Work, echo
 
-from tasks.listing import TaskFilter
-from tasks.registry import Refusal, TaskRefused
-from tasks.retry import RetryPolicy
-from tasks.task import NewTask, Task, TaskStatus
-from tasks.worker import CancelAsked, TaskContext, TaskFailed, next_stage
+from afterwrite.tasks.listing import TaskFilter
+from afterwrite.tasks.registry import Refusal, TaskRefused
+from afterwrite.tasks.retry import RetryPolicy
+from afterwrite.tasks.task import NewTask, Task, TaskStatus
+from afterwrite.tasks.worker import CancelAsked, TaskContext, TaskFailed, next_stage
 
 
 def working(work: Work) -> CalledWorker:

@@ -10,7 +10,7 @@ from access_site import KEYS, bearer
 from raw_http import connect, ends, read_answer, request
 from server_process import ServerProcess
 
-from access.roles import Role
+from afterwrite.access.roles import Role
 
 if TYPE_CHECKING:
     from databases import Database

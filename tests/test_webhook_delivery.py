@@ -16,10 +16,10 @@ from receiving_server import ReceivingServer, Reply, reply, silence
 from task_house import CalledWorker, MakeHouse, TaskHouse
 from worker_runs import SECONDS, RecordedContext, WorkerRuns, new_task
 
-from tasks.execution import worker_lost
-from tasks.listing import TaskFilter
-from tasks.retry import RetryPolicy
-from tasks.task import (
+from afterwrite.tasks.execution import worker_lost
+from afterwrite.tasks.listing import TaskFilter
+from afterwrite.tasks.retry import RetryPolicy
+from afterwrite.tasks.task import (
     Completed,
     Failed,
     NewTask,
@@ -30,10 +30,15 @@ from tasks.task import (
     asked_again,
     asked_to_cancel,
 )
-from tasks.worker import CancelAsked, TaskFailed
-from tasks.workers.webhook_delivery import TYPE, WebhookDeliveryWorker, _seconds_wished, delivery_of
-from webhooks.guarded_http import GuardedHttp, PostLimits, any_address
-from webhooks.signing import Verdict, sign, verify
+from afterwrite.tasks.worker import CancelAsked, TaskFailed
+from afterwrite.tasks.workers.webhook_delivery import (
+    TYPE,
+    WebhookDeliveryWorker,
+    _seconds_wished,
+    delivery_of,
+)
+from afterwrite.webhooks.guarded_http import GuardedHttp, PostLimits, any_address
+from afterwrite.webhooks.signing import Verdict, sign, verify
 
 SECRET, NOW = "whsec_test", 1_700_000_000.9
 EVENT = {"event": "task.completed", "task_id": "7", "result": {"größe": 1}}

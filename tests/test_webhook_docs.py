@@ -16,9 +16,9 @@ import pytest
 from server_process import ROOT, ServerProcess, free_port, wait_until
 from task_calls import create, find, wait_ended
 
-from tasks.workers.webhook_delivery import PAYLOAD_MAX_BYTES, TYPE, WebhookDeliveryWorker
-from webhooks.guarded_http import PostLimits
-from webhooks.signing import TOLERANCE_SECONDS, sign
+from afterwrite.tasks.workers.webhook_delivery import PAYLOAD_MAX_BYTES, TYPE, WebhookDeliveryWorker
+from afterwrite.webhooks.guarded_http import PostLimits
+from afterwrite.webhooks.signing import TOLERANCE_SECONDS, sign
 
 pytestmark = pytest.mark.one_database("a delivery is signed alike over both")
 

@@ -10,10 +10,10 @@ from databases import Database
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from database.errors import StoreUnavailable
-from database.received import KEPT, Received, ReceivedWebhooks
-from webhooks.receiver import BODY_KEPT_BYTES, Receiver
-from webhooks.signing import Verdict, sign
+from afterwrite.storage.errors import StoreUnavailable
+from afterwrite.storage.received import KEPT, Received, ReceivedWebhooks
+from afterwrite.webhooks.receiver import BODY_KEPT_BYTES, Receiver
+from afterwrite.webhooks.signing import Verdict, sign
 
 SECRET, NOW = "whsec_test", 1_700_000_000.25
 BODY = b'{"event":"task.completed","correlation_id":"order-17"}'

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhooks.signing import Verdict, read_timestamp, sign, verify
+from afterwrite.webhooks.signing import Verdict, read_timestamp, sign, verify
 
 SECRET, NOW, BODY = "whsec_test", 1_700_000_000, b'{"event":"task.completed"}'
 

@@ -3,7 +3,7 @@
 import pytest
 from graphql import build_schema, parse, validate
 
-from graphql_http.wider_scalars import read_as_wider_scalars
+from afterwrite.graphql_http.wider_scalars import read_as_wider_scalars
 
 SCHEMA = build_schema(
     """

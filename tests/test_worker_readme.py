@@ -13,11 +13,11 @@ from server_process import ROOT, ServerProcess, wait_until
 from task_house import TaskHouse
 from worker_runs import WorkerRuns
 
-from settings import Settings
-from tasks.registry import Refusal, TaskRefused
-from tasks.retry import RetryPolicy
-from tasks.worker import BaseWorker
-from tasks.workers import build_workers
+from afterwrite.base.settings import Settings
+from afterwrite.tasks.registry import Refusal, TaskRefused
+from afterwrite.tasks.retry import RetryPolicy
+from afterwrite.tasks.worker import BaseWorker
+from afterwrite.tasks.workers import build_workers
 
 FOLDER = ROOT / "tasks" / "workers"
 PAGE = (FOLDER / "README.md").read_text(encoding="utf-8")

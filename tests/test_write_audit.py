@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from graphql import graphql_sync
 from in_process import Catalogue, EmbeddedCatalogue, create, delete, update
 from older_folder import make_older, run_on
 from sqlalchemy.dialects import sqlite
 
-from database.ledger import newest_statement
-from database.sqlite import journal
-from request_context import Context
-from schema import build_schema
-from writes import Write, WriteFilter, WriteStatus
+from afterwrite.resources.writes import Write, WriteFilter, WriteStatus
+from afterwrite.service.context import Context
+from afterwrite.storage.ledger import newest_statement
+from afterwrite.storage.sqlite import journal
+from app import application
 
 EVERYTHING = 1_000_000
 ANN, BEN = "ann", "ben"
@@ -38,7 +39,7 @@ def context(catalogue: Catalogue, by: str | None) -> Context:
 
 def ask(catalogue: Catalogue, document: str, by: str | None = None) -> Any:
     """The data that a caller is answered."""
-    answer = build_schema().execute(document, context=context(catalogue, by))
+    answer = graphql_sync(application.schema, document, context_value=context(catalogue, by))
     assert answer.errors is None, answer.errors
     return answer.data
 
@@ -125,7 +126,9 @@ def test_the_api_shows_and_filters_names(catalogue: Catalogue) -> None:
     catalogue.settle()
     page = ask(catalogue, '{ writes(by: "ann", productId: 77) { nodes { productId acceptedBy status } } }')
     assert page["writes"]["nodes"] == [{"productId": "77", "acceptedBy": ANN, "status": "FAILED"}]
-    refused = build_schema().execute('{ writes(by: "") { nodes { id } } }', context=catalogue.context)
+    refused = graphql_sync(
+        application.schema, '{ writes(by: "") { nodes { id } } }', context_value=catalogue.context
+    )
     assert refused.errors is not None
     assert "by is '': give a name of 1 to 64" in str(refused.errors[0])
 

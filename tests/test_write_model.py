@@ -16,9 +16,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from in_process import create, delete, update
 from write_model import WriteModel
 
-import async_db
-from database.sqlite import writes as embedded_writes
-from writes import WriteRequest
+from afterwrite.resources.writes import WriteRequest
+from afterwrite.storage.sqlite import writes as embedded_writes
+from afterwrite.writes import queue as async_db
 
 TEXTS = (
     "Red lamp",

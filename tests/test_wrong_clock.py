@@ -10,7 +10,7 @@ from faked_clock import clock_set
 from postgres_cluster import PostgresCluster
 from server_process import ServerProcess, wait_until
 
-from database.retention_clock import RetentionClock
+from afterwrite.storage.retention_clock import RetentionClock
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sets the clock of a process of Linux")
 

@@ -7,8 +7,18 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from tasks.task import Completed, Failed, Outcome, Progress, StageDone, Task, TaskError, TaskStatus, after
-from tasks.worker import BaseWorker, TaskContext, TaskFailed
+from afterwrite.tasks.task import (
+    Completed,
+    Failed,
+    Outcome,
+    Progress,
+    StageDone,
+    Task,
+    TaskError,
+    TaskStatus,
+    after,
+)
+from afterwrite.tasks.worker import BaseWorker, TaskContext, TaskFailed
 
 SECONDS = 30.0  # the limit of every wait
 

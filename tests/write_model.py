@@ -11,9 +11,17 @@ from crash_points import CRASHES, CrashPoint, CrashPoints
 from in_process import LIMITS, WAIT_SECONDS, EmbeddedCatalogue, create
 from oracle import Oracle
 
-from async_db import NotAcceptedError, Refusal
-from database.errors import StoreError
-from writes import Operation, Write, WriteErrorCode, WriteFilter, WriteRequest, WriteStatus, size_bytes
+from afterwrite.resources.writes import (
+    Operation,
+    Write,
+    WriteErrorCode,
+    WriteFilter,
+    WriteRequest,
+    WriteStatus,
+    size_bytes,
+)
+from afterwrite.storage.errors import StoreError
+from afterwrite.writes.queue import NotAcceptedError, Refusal
 
 MODEL_LIMITS = replace(LIMITS, max_writes=14, batch_size=3)
 EVERYTHING = 1_000_000

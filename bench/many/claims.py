@@ -2,12 +2,12 @@
 
 import time
 
+from afterwrite.tasks.store import TaskStore
 from bench.many.databases import connect, new_database, settle
 from bench.many.own_tasks import task_runtime
 from bench.noop_workers import TASK_TYPE
 from bench.plan import Plan
 from bench.table import Row, median, ms, whole
-from tasks.store import TaskStore
 
 CLAIMED_AT_ONCE = 10
 CLAIMS_FOR_A_SECOND, WARM_CLAIMS = 50, 10

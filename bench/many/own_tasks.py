@@ -6,17 +6,17 @@ from collections.abc import Iterator, Sequence
 
 import psycopg
 
-from async_db import QueueLimits
-from background import BackgroundLoop
+from afterwrite.base.background import BackgroundLoop
+from afterwrite.base.settings import Settings
+from afterwrite.storage.stores import open_stores
+from afterwrite.tasks.runtime import RuntimeLimits, TaskRuntime
+from afterwrite.tasks.task import NewTask
+from afterwrite.tasks.worker import BaseWorker
+from afterwrite.writes.queue import QueueLimits
 from bench.many.backlog import ADDED_AT_ONCE
 from bench.many.counters import counter, wait_at_gate
 from bench.many.databases import connect, count, new_database, settle
 from bench.noop_workers import TASK_TYPE, NoopWorker
-from database.stores import open_stores
-from settings import Settings
-from tasks.runtime import RuntimeLimits, TaskRuntime
-from tasks.task import NewTask
-from tasks.worker import BaseWorker
 
 
 class OwnBacklog:

@@ -6,6 +6,10 @@ import socket
 import time
 from collections.abc import Sequence
 
+from afterwrite.base.settings import Settings
+from afterwrite.tasks.queue import TaskQueue
+from afterwrite.tasks.task import NewTask
+from afterwrite.tasks.worker import BaseWorker
 from bench.many.databases import new_database
 from bench.many.own_tasks import task_runtime, worker_command, worker_settings
 from bench.many.processes import running
@@ -13,10 +17,6 @@ from bench.noop_workers import TASK_TYPE, NoopWorker
 from bench.plan import Plan
 from bench.table import Row, median, ms, percentile
 from bench.task_starts import LEAST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, SEED, WAIT_SECONDS
-from settings import Settings
-from tasks.queue import TaskQueue
-from tasks.task import NewTask
-from tasks.worker import BaseWorker
 
 MOST_P50_MS, MOST_P99_MS = 5, 25
 TASKS_FOR_A_SECOND, WARM_TASKS = 100, 20

@@ -6,18 +6,18 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from afterwrite.base.tracing import new_trace
+from afterwrite.jobs.callbacks import Callbacks
+from afterwrite.jobs.messages import COMPLETED, Result
+from afterwrite.jobs.pipeline import transform, validate, verdict, with_products
+from afterwrite.tasks.store import TaskStore
+from afterwrite.tasks.task import NewTask
+from afterwrite.tasks.worker import next_stage
+from afterwrite.tasks.workers.process_on_airflow import PROGRESS, PUBLISHED
+from afterwrite.tasks.workers.process_products import PROCESS_PRODUCTS, ProcessProductsWorker
 from bench.many.databases import connect, settle
 from bench.many.own_tasks import task_runtime
 from bench.stack.places import Place
-from processing.pipeline import transform, validate, verdict, with_products
-from stack.callbacks import Callbacks
-from stack.messages import COMPLETED, Result
-from tasks.store import TaskStore
-from tasks.task import NewTask
-from tasks.worker import next_stage
-from tasks.workers.process_on_airflow import PROGRESS, PUBLISHED
-from tasks.workers.process_products import PROCESS_PRODUCTS, ProcessProductsWorker
-from tracing import new_trace
 
 PRODUCTS = [
     {

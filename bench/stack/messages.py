@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Sequence
 
+from afterwrite.base.tracing import new_trace
+from afterwrite.jobs.broker import REQUESTS, RESULTS, Broker
+from afterwrite.jobs.messages import Request, Result, headers_of
 from bench.stack.places import Place
-from stack.broker import REQUESTS, RESULTS, Broker
-from stack.messages import Request, Result, headers_of
-from tracing import new_trace
 
 PUBLISHED_AT_ONCE = 100
 

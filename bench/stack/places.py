@@ -13,11 +13,11 @@ from pathlib import Path
 import aio_pika
 from redis import Redis
 
+from afterwrite.base.settings import Settings, from_environment
+from afterwrite.jobs.broker import DEAD_LETTERS, REQUESTS, RESULTS
 from bench.many.databases import new_database
 from bench.many.processes import Processes, running
 from bench.servers import answers, free_port
-from settings import Settings, from_environment
-from stack.broker import DEAD_LETTERS, REQUESTS, RESULTS
 
 DEFAULT_BROKER, DEFAULT_REDIS = "amqp://guest:guest@127.0.0.1:5672/", "redis://127.0.0.1:6379/0"
 START_SECONDS, END_SECONDS = 60.0, 300.0

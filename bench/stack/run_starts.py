@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import Callable
 
+from afterwrite.jobs.airflow import Airflow
 from bench.plan import Plan
 from bench.servers import afterwrite
 from bench.stack.jobs import PRODUCTS
@@ -16,7 +17,6 @@ from bench.stack.places import Place, new_place, service
 from bench.stack.real_airflow import PASSWORD, USER, RealAirflow, real_airflow
 from bench.table import Row, median, ms, percentile
 from bench.task_starts import LEAST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, SEED
-from stack.airflow import Airflow
 
 MOST_P50_MS = 300
 JOBS_FOR_A_SECOND, WARM_JOBS = 30, 20

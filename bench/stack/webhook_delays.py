@@ -6,6 +6,8 @@ import random
 import time
 from collections.abc import Sequence
 
+from afterwrite.jobs.broker import RESULTS, Broker
+from afterwrite.jobs.messages import Result
 from bench.plan import Plan
 from bench.servers import free_port
 from bench.stack.http_answers import listen
@@ -14,8 +16,6 @@ from bench.stack.messages import publish
 from bench.stack.places import Place, new_place, service
 from bench.table import Row, median, ms, percentile
 from bench.task_starts import LEAST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, SEED, WAIT_SECONDS
-from stack.broker import RESULTS, Broker
-from stack.messages import Result
 
 MOST_P50_MS = 100
 JOBS_FOR_A_SECOND, WARM_JOBS = 50, 20

@@ -1,0 +1,122 @@
+"""Lets web pages of other origins use the API (CORS): https://fetch.spec.whatwg.org/#http-cors-protocol."""
+
+import re
+from typing import TYPE_CHECKING
+
+from afterwrite.access.roles import Role
+from afterwrite.base.settings import Settings, SettingsError
+from afterwrite.base.settings_file import place_in_file
+
+if TYPE_CHECKING:
+    from flask import Flask, Request, Response
+
+ANY = "*"
+PATHS = re.compile(r"/graphql\Z|/api/|/openapi\.json\Z")
+METHODS = ("GET", "HEAD", "POST", "PATCH")
+# What a page may send: what the API reads, and what GraphQL clients and tracing libraries add by themselves.
+REQUEST_HEADERS = (
+    "Accept",
+    "Apollo-Require-Preflight",
+    "ApolloGraphQL-Client-Name",
+    "ApolloGraphQL-Client-Version",
+    "Authorization",
+    "Baggage",
+    "Cache-Control",
+    "Content-Type",
+    "GraphQL-Preflight",
+    "GraphQL-Require-Preflight",
+    "Idempotency-Key",
+    "If-None-Match",
+    "Last-Event-ID",
+    "Traceparent",
+    "Tracestate",
+    "X-Apollo-Operation-Id",
+    "X-Apollo-Operation-Name",
+    "X-Requested-With",
+)
+ANSWER_HEADERS = ("Allow", "ETag", "Location", "Retry-After", "WWW-Authenticate")
+_PREFLIGHT_SECONDS = 3600
+_ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?", re.IGNORECASE)
+_USUAL_PORTS = {("http", "80"), ("https", "443")}
+
+
+def origins_of(settings: Settings, anonymous: Role) -> tuple[str, ...]:
+    """The origins of CORS_ORIGINS in lower case; ("*",) for every one.
+
+    ``anonymous`` is the role of callers without a key. Raises SettingsError when CORS_ORIGINS cannot be used, or would
+    let every web page write without a key.
+    """
+    given = [part.strip() for part in settings.cors_origins.split(",") if part.strip()]
+    if given != [ANY]:
+        return tuple(_origin(text) for text in given)
+    if anonymous > Role.READ:
+        why, way_out = "no keys", "make a key with `dev.py key add NAME --role admin`"
+        if settings.allow_anonymous:
+            why, way_out = f"ALLOW_ANONYMOUS={settings.allow_anonymous}", "set ALLOW_ANONYMOUS=read"
+        raise SettingsError(
+            f"CORS_ORIGINS=* and {why} would let every web page that a browser opens change everything: "
+            f"name the origins, or {way_out}{place_in_file('CORS_ORIGINS')}"
+        )
+    return (ANY,)
+
+
+def is_preflight(asked: "Request") -> bool:
+    """Whether a browser asks if a page may send a request to the API; it shows no key, whatever the page would."""
+    return (
+        asked.method == "OPTIONS"
+        and "HTTP_ORIGIN" in asked.environ
+        and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in asked.environ
+        and PATHS.match(asked.path) is not None
+    )
+
+
+def allow_origins(app: "Flask", origins: tuple[str, ...]) -> None:
+    """Say on every answer of the API, refusals included, that pages of these origins may read it.
+
+    Cookies are never allowed: a key in the Authorization header needs none, and the session of the console belongs to
+    the console's own pages.
+    """
+    from flask import request
+    from flask_cors import CORS
+
+    # Compiled: flask-cors guesses of a text whether it is a pattern, and takes [::1] for one.
+    exact = [re.compile(re.escape(origin) + r"\Z", re.IGNORECASE) for origin in origins]
+    CORS(
+        app,
+        resources=PATHS,
+        origins=ANY if ANY in origins else exact,
+        methods=METHODS,
+        allow_headers=list(REQUEST_HEADERS),
+        expose_headers=list(ANSWER_HEADERS),
+        max_age=_PREFLIGHT_SECONDS,
+        send_wildcard=True,
+        always_send=False,
+        supports_credentials=False,
+        vary_header=False,
+        intercept_exceptions=False,  # our handlers answer all of them
+    )
+    if ANY in origins:
+        return
+
+    @app.after_request
+    def _vary(answer: "Response") -> "Response":
+        """Sent even without an allowed origin: a cache must not serve that answer to an allowed one."""
+        if PATHS.match(request.path):
+            answer.vary.add("Origin")
+        return answer
+
+
+def _origin(text: str) -> str:
+    found = _ORIGIN.fullmatch(text)
+    if found is None or int(found[3] or 0) > 65_535:
+        raise SettingsError(
+            f"CORS_ORIGINS names {text[:100]!r}, which is not an origin: give scheme, host and port without a path, "
+            "such as https://shop.example or http://localhost:3000, separated by commas, or * alone"
+            f"{place_in_file('CORS_ORIGINS')}"
+        )
+    if (found[1].lower(), found[3]) in _USUAL_PORTS:
+        raise SettingsError(
+            f"CORS_ORIGINS names {text[:100]!r}, which no browser sends: leave :{found[3]} out, it is the usual port"
+            f"{place_in_file('CORS_ORIGINS')}"
+        )
+    return text.lower()

@@ -1,0 +1,136 @@
+"""Reads and writes keys as lines of text: ``name:role:hash``. Standard library only, as dev.py needs it.
+
+A hash is plain SHA-256, because a secret is 256 random bits: nobody can try them all, however fast the hash is.
+Slow hashes (scrypt, argon2) protect what people choose themselves, and would cost their price at every request.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from afterwrite.access.roles import GIVEN_ROLES, Role
+from afterwrite.base.settings import SettingsError
+from afterwrite.base.settings_file import place_in_file
+
+_SECRET_BYTES = 32
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_HASH = re.compile(r"sha256-[0-9a-f]{64}")
+_FORM = "name:role:hash, as `dev.py key add` makes it"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Somebody's key: not the secret, only its hash."""
+
+    name: str
+    role: Role
+    hash: str
+
+    @property
+    def line(self) -> str:
+        """The key as it stands in a file."""
+        return f"{self.name}:{self.role.word}:{self.hash}"
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells this key from another one of the same name, and tells nothing of the secret."""
+        return hashlib.sha256(self.hash.encode()).hexdigest()[:32]
+
+
+def new_secret() -> str:
+    """A secret that nobody can guess: ``aw_`` and 256 random bits."""
+    return f"aw_{secrets.token_urlsafe(_SECRET_BYTES)}"
+
+
+def hash_of(secret: str) -> str:
+    """What is kept of a secret."""
+    return f"sha256-{hashlib.sha256(secret.encode('utf-8', 'replace')).hexdigest()}"
+
+
+def find_key(keys: Sequence[Key], secret_hash: str) -> Key | None:
+    """The key with this hash. Looks at every key in constant time: how long it takes tells nothing of them."""
+    found = None
+    for key in keys:
+        if hmac.compare_digest(key.hash, secret_hash):
+            found = key
+    return found
+
+
+def check_name(name: str) -> str:
+    """The name, if it can be one. Raises SettingsError."""
+    if not _NAME.fullmatch(name):
+        raise SettingsError(
+            f"{name[:80]!r} cannot name a key: use 1 to 64 of the letters A to Z and a to z, digits, `.`, `_`, `-`"
+        )
+    return name
+
+
+def keys_of_setting(text: str) -> tuple[Key, ...]:
+    """The keys in API_KEYS, separated by commas. Raises SettingsError."""
+    parts = [part.strip() for part in text.split(",")]
+    try:
+        return _unique((f"API_KEYS, key {number}", part) for number, part in enumerate(parts, 1) if part)
+    except SettingsError as error:
+        raise SettingsError(f"{error}{place_in_file('API_KEYS')}") from error
+
+
+def keys_of_file(text: str, path: object) -> tuple[Key, ...]:
+    """The keys in a file, one on each line; empty lines and those that begin with ``#`` are none.
+
+    Raises SettingsError with the number of the line.
+    """
+    lines = [line.strip() for line in text.splitlines()]
+    return _unique(
+        (f"{path}, line {number}", line)
+        for number, line in enumerate(lines, 1)
+        if line and not line.startswith("#")
+    )
+
+
+def check_unique(keys: Iterable[Key]) -> None:
+    """Raise SettingsError when two keys have the same name."""
+    seen = set()
+    for key in keys:
+        if key.name in seen:
+            raise SettingsError(
+                f"There are two keys named {key.name!r}, in API_KEYS and in the file of keys: rename or remove one"
+            )
+        seen.add(key.name)
+
+
+def _unique(lines: Iterable[tuple[str, str]]) -> tuple[Key, ...]:
+    return tuple(_each_once(lines))
+
+
+def _each_once(lines: Iterable[tuple[str, str]]) -> Iterator[Key]:
+    seen = set()
+    for place, line in lines:
+        key = _parsed(place, line)
+        if key.name in seen:
+            raise SettingsError(f"{place}: there is another key named {key.name!r}: rename or remove one")
+        seen.add(key.name)
+        yield key
+
+
+def _parsed(place: str, line: str) -> Key:
+    name, _, rest = line.partition(":")
+    role, _, hashed = rest.partition(":")
+    if not rest or not hashed:
+        # Not shown: it may be a secret that somebody put there by mistake.
+        raise SettingsError(f"{place}: {len(line)} characters that are no key: write {_FORM}")
+    try:
+        check_name(name)
+    except SettingsError as error:
+        raise SettingsError(f"{place}: {error}") from error
+    if role not in GIVEN_ROLES:
+        raise SettingsError(
+            f"{place}: the key {name!r} has the role {role[:20]!r}: use one of {', '.join(GIVEN_ROLES)}"
+        )
+    if not _HASH.fullmatch(hashed):
+        raise SettingsError(
+            f"{place}: the key {name!r} has no hash of the form sha256-<64 hexadecimal digits>: write {_FORM}"
+        )
+    return Key(name, GIVEN_ROLES[role], hashed)

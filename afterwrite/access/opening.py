@@ -1,0 +1,62 @@
+"""Decides what callers without a key may do, and whether the server may start so. Standard library only."""
+
+import ipaddress
+
+from afterwrite.access.roles import GIVEN_ROLES, Role
+from afterwrite.base.settings import Settings, SettingsError
+from afterwrite.base.settings_file import place_in_file
+
+
+def anonymous_role(settings: Settings, *, has_keys: bool) -> Role:
+    """What callers without a key may do.
+
+    Raises SettingsError where the server has no keys, can be reached from elsewhere, and was not told that this is
+    meant.
+    """
+    if settings.allow_anonymous:
+        return GIVEN_ROLES[settings.allow_anonymous]
+    if has_keys:
+        return Role.NOBODY
+    host = settings.published_host or settings.host
+    if not is_loopback(host):
+        name = "PUBLISHED_HOST" if settings.published_host else "HOST"
+        raise _refusal(
+            name,
+            f"{name}={host} can be reached from other machines",
+            "set HOST=127.0.0.1 (in a container PUBLISHED_HOST, the address that its port is published on)",
+        )
+    if settings.proxies:
+        reached = f"PROXIES={settings.proxies} says that a proxy leads others here"
+        raise _refusal("PROXIES", reached, "set PROXIES=0 if there is none")
+    if settings.own_proxies and not settings.published_host:
+        reached = f"OWN_PROXIES={settings.own_proxies} says that a proxy leads others here"
+        raise _refusal(
+            "OWN_PROXIES", reached, "say with PUBLISHED_HOST=127.0.0.1 that only this machine reaches it"
+        )
+    return Role.ADMIN
+
+
+def _refusal(name: str, reached: str, way_out: str) -> SettingsError:
+    return SettingsError(
+        f"{reached}, and there are no keys, so everybody could change everything: make a key with "
+        f"`dev.py key add NAME --role admin`, {way_out}, or ALLOW_ANONYMOUS=read or write if it is meant"
+        f"{place_in_file(name)}"
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches the address. Names other than localhost may lead anywhere."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.removeprefix("[").removesuffix("]")).is_loopback
+    except ValueError:
+        return False
+
+
+def warning_of(settings: Settings) -> str | None:
+    """What must be said loudly at the start, or None."""
+    if not settings.allow_anonymous:
+        return None
+    may = "read everything" if settings.allow_anonymous == "read" else "read and write"
+    return f"ALLOW_ANONYMOUS={settings.allow_anonymous}: whoever reaches this server may {may} without a key"

@@ -1,0 +1,1 @@
+"""The application: what a team declares, and the Flask application that answers for it."""

@@ -1,0 +1,91 @@
+"""Application: what a team's ``app.py`` declares, served by Granian or gunicorn with one process that owns the data."""
+
+import importlib
+import logging
+import sys
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from afterwrite.access.opening import warning_of
+from afterwrite.access.session_secret import session_secret
+from afterwrite.access.start import check_access
+from afterwrite.base.logs import check_log_file, set_up_logs
+from afterwrite.base.settings import SettingsError, from_environment
+from afterwrite.server import serving
+from afterwrite.server.lifetime import add_served
+from afterwrite.storage.errors import StoreError
+from afterwrite.storage.stores import prepare_stores, secret_of
+from afterwrite.tasks.workers import build_workers
+from afterwrite.webhooks.secret import webhook_secret
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from graphql import GraphQLSchema
+
+_log = logging.getLogger("afterwrite.app")
+
+
+class Application:
+    """The GraphQL fields of an application, and the server that answers them.
+
+    ``query``, ``mutation`` and ``subscription`` are Graphene classes with the application's own fields; those of
+    receipts and tasks are added to them. A module that is served has an ``Application`` and its ``wsgi``::
+
+        application = Application(query=Query, mutation=Mutation)
+        wsgi = application.wsgi
+    """
+
+    def __init__(self, *, query: type, mutation: type, subscription: type | None = None) -> None:
+        self._parts = (query, mutation, subscription)
+
+    @cached_property
+    def schema(self) -> "GraphQLSchema":
+        """The whole GraphQL schema. Raises TypeError or AssertionError where its parts do not fit together."""
+        from afterwrite.graphql.schema import build_schema
+
+        return build_schema(*self._parts)
+
+    def wsgi(self) -> "Flask":
+        """Start the service of this process and return its WSGI application, for an HTTP server to load.
+
+        Raises SettingsError or StoreError with one line that says what to do.
+        """
+        from afterwrite.access.control import AccessControl
+        from afterwrite.application.routes import create_app
+        from afterwrite.service.service import Service
+
+        settings = from_environment()
+        set_up_logs(settings)
+        access = AccessControl(settings)
+        if warning := warning_of(settings):
+            _log.warning(warning)
+        service = Service(settings)
+        service.share_ended_sessions(access.ended)
+        service.start()
+        add_served(service)
+        _log.info("serving on http://%s:%d, data in %s", settings.host, settings.port, settings.data_place)
+        return create_app(service, access, self.schema)
+
+    def run(self, module: str | None = None) -> int:
+        """Serve until SIGTERM or SIGINT; returns the exit code.
+
+        ``module`` is the module whose ``wsgi`` the server loads, from its own folder; without it the running script.
+        """
+        script = Path(getattr(importlib.import_module(module or "__main__"), "__file__", "") or "app.py")
+        try:
+            settings = from_environment()
+            check_access(settings)  # first: a server that must not start leaves no data behind
+            # Opened once here, so that what is wrong is said in one line before any process is started.
+            prepare_stores(settings)
+            build_workers(settings, webhook_secret(settings, partial(secret_of, settings)))
+            session_secret(partial(secret_of, settings))
+            check_log_file(settings)
+            serving.check_address(settings)
+        except (SettingsError, StoreError, serving.CannotListen) as error:
+            sys.stderr.write(f"afterwrite: {error}\n")
+            return 1
+        if warning := warning_of(settings):
+            sys.stderr.write(f"afterwrite: warning: {warning}\n")
+        serving.serve(settings, script.resolve())
+        return 0

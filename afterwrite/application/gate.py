@@ -1,0 +1,138 @@
+"""Lets each request pass or answers it with its refusal, in the form of its place: page, problem or GraphQL error."""
+
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from flask import Flask, Request, Response, redirect, request
+from werkzeug.exceptions import BadHost
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from afterwrite.access.control import CONSOLE, AccessControl, install
+from afterwrite.access.cors import allow_origins
+from afterwrite.access.headers import with_headers
+from afterwrite.access.local_paths import local_path
+from afterwrite.access.refusal import Refused
+from afterwrite.access.session import use_sessions
+from afterwrite.graphql_http import RequestError, answer_refusal, wants_page
+from afterwrite.rest import is_rest, problem_of
+from afterwrite.server.bodies import with_bodies
+from afterwrite.server.ending import Answer
+from afterwrite.server.slow_answers import SlowAnswers
+from afterwrite.server.slow_bodies import SlowBodies
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+SIGN_IN = "/sign-in"
+_PAGES = ("graphql",)  # endpoints that browsers open, beside the console's
+
+
+def add_gate(
+    app: Flask, access: AccessControl, session_secret: str, is_stopping: Callable[[], bool] = lambda: False
+) -> None:
+    """Ask ``access`` before every request of the application, bound slow clients, and put our headers on every answer.
+
+    To be called before anything else that answers before a request. While ``is_stopping``, slow clients have 2 s.
+    """
+    settings = access.settings
+    if count := settings.proxies + settings.own_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)  # type: ignore[method-assign]
+    use_sessions(app, session_secret, settings.session_hours, access.ended)
+    install(access, app)
+    if access.origins:
+        allow_origins(app, access.origins)
+
+    @app.before_request
+    def _admit() -> Response | None:
+        asked = _this_request()
+        try:
+            access.admit(asked)
+            if isinstance(asked.routing_exception, BadHost):
+                raise _bad_host(asked)
+        except Refused as refused:
+            if refused.status != 401 and (asked.endpoint or "").startswith(CONSOLE):
+                raise  # the console has a page for it
+            return _answer(asked, refused)
+        return Response(status=204) if access.asks_only(asked) else None
+
+    # What is raised where a body is read; blueprints answer it in their own form.
+    app.register_error_handler(Refused, lambda refused: _answer(_this_request(), refused))
+    bodies = SlowBodies(settings, _answers_of(app), is_stopping)
+    inner = with_bodies(with_headers(app.wsgi_app), bodies)
+    app.wsgi_app = SlowAnswers(settings, is_stopping).around(inner)  # type: ignore[method-assign, assignment]
+
+
+def _bad_host(asked: Request) -> Refused:
+    host = asked.environ.get("HTTP_HOST", "")
+    return Refused(400, "BAD_REQUEST", f"Invalid Host header {host[:100]!r}: send the host of the URL")
+
+
+def _answers_of(app: Flask) -> Answer:
+    """Answers requests in the place of their own threads, which wait for what does not come."""
+
+    def answer(environ: Mapping[str, Any], refused: Refused) -> tuple[int, list[tuple[str, str]], bytes]:
+        own = {name: value for name, value in environ.items() if name != "werkzeug.request"}
+        started: list[tuple[str, list[tuple[str, str]]]] = []
+
+        def respond(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+            with app.request_context(environ):
+                made = app.finalize_request(app.handle_user_exception(refused), from_error_handler=True)
+            return made(environ, start_response)
+
+        body = b"".join(with_headers(respond)(own, lambda *given: started.append(given[:2])))  # type: ignore[arg-type]
+        status, headers = started[0]
+        return int(status.partition(" ")[0]), [*headers, ("Connection", "close")], body
+
+    return answer
+
+
+def permit_still_with(access: AccessControl) -> Callable[[Request, str, Collection[str]], None]:
+    """What GraphQLView calls while an event stream goes on."""
+
+    def permit_still(asked: Request, operation: str, fields: Collection[str]) -> None:
+        try:
+            access.permit_still(asked, operation, fields)
+        except Refused as refused:
+            raise RequestError(refused.message, refused.code) from refused
+
+    return permit_still
+
+
+def _answer(asked: Request, refused: Refused) -> Response:
+    endpoint = asked.endpoint or ""
+    if endpoint.startswith(CONSOLE) or (endpoint in _PAGES and _opens_a_page(asked)):
+        return _page_answer(asked, refused)
+    if is_rest(asked.path):
+        answer = problem_of(refused).answer()
+        answer.headers["Cache-Control"] = "no-store"
+        return answer
+    return answer_refusal(asked, refused)
+
+
+def _page_answer(asked: Request, refused: Refused) -> Response:
+    answer = Response(f"{refused.message}\n", refused.status, content_type="text/plain; charset=utf-8")
+    answer.headers.extend(refused.headers)
+    answer.headers["Cache-Control"] = "no-store"
+    if "HX-Request" in asked.headers:
+        # A script asks: it leaves the page as it is, says why over it, and goes to sign in by itself.
+        answer.headers["HX-Reswap"] = "none"
+        answer.headers["HX-Trigger"] = json.dumps({"toast": {"text": refused.message, "kind": "error"}})
+        if refused.status == 401:
+            answer.headers["HX-Redirect"] = _sign_in_location(asked.headers.get("HX-Current-URL"))
+    elif refused.status == 401 and _opens_a_page(asked):
+        return redirect(_sign_in_location(asked.full_path.removesuffix("?")))  # type: ignore[return-value]
+    return answer
+
+
+def _sign_in_location(url: str | None) -> str:
+    return f"{SIGN_IN}?next={quote(local_path(url))}"
+
+
+def _opens_a_page(asked: Request) -> bool:
+    return asked.method in ("GET", "HEAD") and wants_page(asked.headers.get("Accept"))
+
+
+def _this_request() -> Request:
+    return request._get_current_object()  # type: ignore[attr-defined, no-any-return]  # each look at it costs

@@ -1,0 +1,192 @@
+"""Puts the routes of a service together into the Flask application: the gate, GraphQL, REST, errors."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask, Request, Response, jsonify, request
+from graphql import GraphQLSchema
+from werkzeug.exceptions import BadRequest, HTTPException, NotFound
+from werkzeug.formparser import FormDataParser
+
+from afterwrite.access.caller import Way, current_caller, sender_of
+from afterwrite.access.control import AccessControl
+from afterwrite.access.session import csrf_token
+from afterwrite.access.session_secret import session_secret
+from afterwrite.application.gate import add_gate, permit_still_with
+from afterwrite.base import tracing
+from afterwrite.base.settings import Settings
+from afterwrite.console import console, refused
+from afterwrite.graphql_http import GraphQLView, Limits, wants_page
+from afterwrite.rest import rest_api
+from afterwrite.service.context import Context
+from afterwrite.service.current import EXTENSION
+from afterwrite.service.service import Service
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+_log = logging.getLogger("afterwrite.app")
+_ASSET_SECONDS = 7 * 24 * 3600  # the pages put a version into the URLs of their assets
+_STATIC = Path(__file__).parent.parent / "static"
+_EXAMPLES = _STATIC / "graphiql" / "examples"
+
+
+def create_app(service: Service, access: AccessControl, schema: GraphQLSchema) -> Flask:
+    """The Flask application over a service, whose table of roles must fit it: RuntimeError if it does not.
+
+    Raises StoreError when the secret of the sessions cannot be kept.
+    """
+    app = _Application(__name__, static_folder=_STATIC)
+    app.url_map.merge_slashes = False  # a path with // is another one, to be refused and not redirected
+    app.config["SEND_FILE_MAX_AGE_DEFAULT"] = _ASSET_SECONDS
+    settings = service.settings
+    app.extensions[EXTENSION] = lambda: _context(service, request)
+
+    # Of forms: GraphQL and REST have limits of their own.
+    app.config.update(MAX_CONTENT_LENGTH=64 << 10, MAX_FORM_MEMORY_SIZE=settings.max_body_bytes)
+    longer = _longer_forms(settings)
+
+    @app.before_request
+    def _let_forms_be_longer() -> None:
+        """Before the gate, which may look for a token in the form."""
+        if limit := longer.get(request.endpoint):
+            request.max_content_length = limit
+
+    add_gate(app, access, session_secret(service.stores.secret), lambda: service.queue.stop_announced)
+    view = GraphQLView.as_view(
+        "graphql",
+        schema=schema,
+        graphiql=settings.introspection == "on",
+        introspection=settings.introspection == "on",
+        limits=_graphql_limits(settings),
+        max_streams=settings.max_streams,
+        context=lambda asked: _context(service, asked),
+        permit=access.permit,
+        permit_still=permit_still_with(access),
+        stream_holder=access.holder_of,
+        csrf_token=lambda: csrf_token() if sender_of(request).way is Way.SESSION else "",
+        home=("Afterwrite", "/"),
+        examples=[path.read_text(encoding="utf-8") for path in sorted(_EXAMPLES.glob("*.graphql"))],
+    )
+    app.add_url_rule("/graphql", view_func=view)
+    app.register_blueprint(rest_api(service, lambda: current_caller().name))
+    app.register_blueprint(console(service, lambda: _context(service, _this_request())))
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _unexpected_error)
+
+    @app.after_request
+    def _count(response: Response) -> Response:
+        rule = request.url_rule
+        service.metrics.count_request(rule.rule if rule else "none", response.status_code)
+        return response
+
+    access.table.check(app.url_map, _root_fields(schema))
+    app.wsgi_app = _in_trace(app.wsgi_app)  # type: ignore[method-assign, assignment]
+    return app
+
+
+def _in_trace(application: "WSGIApplication") -> "WSGIApplication":
+    """The application, which answers within the trace that a request says it belongs to."""
+
+    def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        header = environ.get("HTTP_TRACEPARENT")
+        if header is None:
+            return application(environ, start_response)
+        with tracing.working_on(None, tracing.read_trace(header)):
+            return application(environ, start_response)
+
+    return answer
+
+
+class _FormParser(FormDataParser):
+    """Reads forms, and says why one cannot be read: by itself werkzeug takes it for an empty one."""
+
+    def parse(self, *given: Any, **named: Any) -> Any:
+        """The form as werkzeug gives it. Raises BadRequest."""
+        self.silent = False
+        try:
+            return super().parse(*given, **named)
+        except UnicodeDecodeError as error:
+            message = "The form has a text, or a file a name, that is not UTF-8: rename the file, or send it as UTF-8"
+            raise BadRequest(message) from error
+        except ValueError as error:
+            raise BadRequest(f"The form cannot be read: {error}") from error
+
+
+class _Request(Request):
+    form_data_parser_class = _FormParser
+
+
+class _Application(Flask):
+    """Flask without its look, at every request, whether each function that it calls is a coroutine: none is."""
+
+    request_class = _Request
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        return func
+
+
+def _longer_forms(settings: Settings) -> dict[str | None, int]:
+    """Bytes of a body, by the endpoint."""
+    return {
+        "console.upload_products": settings.upload_max_bytes + (64 << 10),  # the fields beside the file
+        "console.submit_process": settings.max_body_bytes,
+        "console.create_product": 256 << 10,
+        "console.change_product": 256 << 10,
+        "rest_api.receive_webhook": settings.max_body_bytes,
+    }
+
+
+def _root_fields(schema: GraphQLSchema) -> Iterator[str]:
+    roots = (("Query", schema.query_type), ("Mutation", schema.mutation_type))
+    for name, root in (*roots, ("Subscription", schema.subscription_type)):
+        yield from (f"{name}.{field}" for field in (root.fields if root else ()))
+
+
+def _context(service: Service, asked: Request) -> Context:
+    return service.context(sender_of(asked).caller.name, lambda: asked.host_url.rstrip("/"))
+
+
+def _this_request() -> Request:
+    """The request itself: what is streamed to its client asks it things when it is no longer the current one."""
+    return request._get_current_object()  # type: ignore[attr-defined,no-any-return]
+
+
+def _http_error(error: HTTPException) -> Response | tuple[Response, int]:
+    status = error.code or 500
+    if status < 500 and request.method == "GET" and wants_page(request.headers.get("Accept")):
+        return refused(_said_to_people(error), status)
+    code = "INTERNAL_SERVER_ERROR" if status >= 500 else "BAD_REQUEST"
+    answer = jsonify(errors=[{"message": error.description, "extensions": {"code": code}}])
+    for name, value in error.get_headers():
+        if name.lower() not in ("content-type", "content-length"):
+            answer.headers[name] = value
+    return answer, status
+
+
+def _said_to_people(error: HTTPException) -> str:
+    if error.description == NotFound.description:
+        return f"There is no page at {request.path[:100]}: check the address, or start from the overview"
+    return error.description or error.name
+
+
+def _unexpected_error(error: Exception) -> tuple[Response, int]:
+    _log.error("unexpected error", exc_info=error)
+    message = "Internal server error: the log has the reason"
+    return jsonify(errors=[{"message": message, "extensions": {"code": "INTERNAL_SERVER_ERROR"}}]), 500
+
+
+def _graphql_limits(settings: Settings) -> Limits:
+    return Limits(
+        max_body_bytes=settings.max_body_bytes,
+        max_tokens=settings.max_tokens,
+        max_depth=settings.max_depth,
+        max_aliases=settings.max_aliases,
+        max_root_fields=settings.max_root_fields,
+        max_directives=settings.max_directives,
+        max_errors=settings.max_errors,
+        max_cost=settings.max_cost,
+        document_cache_size=settings.document_cache_size,
+    )

@@ -1,0 +1,106 @@
+"""Puts the console's pages together, gives their templates what all of them need, and shows what went wrong."""
+
+import hashlib
+import logging
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from flask import Blueprint, Response, request, url_for
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from afterwrite.access.caller import current_caller
+from afterwrite.access.control import can_sign_in, may
+from afterwrite.access.headers import allow_more
+from afterwrite.access.refusal import Refused
+from afterwrite.access.session import csrf_token
+from afterwrite.console import shown
+from afterwrite.console.answers import in_dialog, refused
+from afterwrite.console.entries import add_entry_pages
+from afterwrite.console.overview import add_overview
+from afterwrite.console.processes import add_process_pages
+from afterwrite.console.product_files import add_product_files
+from afterwrite.console.products import add_product_pages
+from afterwrite.console.sign_in import add_sign_in
+from afterwrite.console.tasks import add_task_pages
+from afterwrite.console.writes import add_write_pages
+from afterwrite.graphql_http import RequestError
+from afterwrite.graphql_http.body import read_on
+from afterwrite.service.context import Context
+from afterwrite.service.service import Service
+from afterwrite.storage.errors import StoreError, told
+from afterwrite.tasks.registry import TaskRefused
+
+_log = logging.getLogger("afterwrite.console")
+_STATIC = Path(__file__).parent / "static"
+
+
+def console(service: Service, context: Callable[[], Context]) -> Blueprint:
+    """The blueprint of all pages; ``context`` gives what the current request works with."""
+    blueprint = Blueprint(
+        "console", __name__, template_folder="templates", static_folder="static", static_url_path="/console"
+    )
+    add_overview(blueprint, service)
+    add_product_pages(blueprint, service, context)
+    add_product_files(blueprint, service, context)
+    add_write_pages(blueprint, service, context)
+    add_task_pages(blueprint, service, context)
+    add_entry_pages(blueprint, service, context)
+    add_process_pages(blueprint, service, context)
+    add_sign_in(blueprint)
+    blueprint.app_context_processor(lambda: _known_to_templates(service))
+    for name, show in shown.FILTERS.items():
+        blueprint.add_app_template_filter(show, name)
+    blueprint.register_error_handler(Exception, _answer_error)
+    # A product's picture comes from wherever its URL says.
+    blueprint.before_request(lambda: allow_more("img-src", "http: https:"))
+    return blueprint
+
+
+def _known_to_templates(service: Service) -> dict[str, Any]:
+    return {
+        "asset": _asset,
+        "caller": current_caller(),
+        "can_sign_in": can_sign_in(),
+        "csrf_token": csrf_token,
+        "in_dialog": in_dialog(),
+        "may": may,
+        "poll_seconds": service.settings.console_poll_seconds,
+        "graphiql": service.settings.introspection == "on",
+        "pairs": shown.pairs,
+        "retry_key": lambda write_id: f"retry-{write_id}-{service.queue.last_write_id}",
+        "wrong": None,
+    }
+
+
+def _asset(name: str) -> str:
+    return url_for("console.static", filename=name, v=_version(name))
+
+
+@cache
+def _version(name: str) -> str:
+    """What stands in the URL of a static file, so that a browser may keep it until it changes."""
+    return hashlib.sha256((_STATIC / name).read_bytes()).hexdigest()[:12]
+
+
+def _answer_error(error: Exception) -> Response:
+    match error:
+        case Refused():
+            answer = refused(error.message, error.status)
+            answer.headers.extend(error.headers)
+            return answer
+        case RequestError():
+            return refused(error.message, 400)
+        case TaskRefused():
+            return refused(error.message, 422)
+        case StoreError():
+            return refused(str(error) if may("Query.queue") else told(error), 503)
+        case RequestEntityTooLarge():
+            most = request.max_content_length or 0
+            read_on(request.environ, 2 * most)
+            return refused(f"What was sent is too long: {most:,} bytes are the limit", 413)
+        case HTTPException(code=int(status)) if status < 500:
+            return refused(error.description or error.name, status)
+    _log.error("a page could not be made", exc_info=error)
+    return refused("Something went wrong on the server: its log has the reason", 500)

@@ -1,0 +1,66 @@
+"""The page of entries: created, and seen going through their stages."""
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Blueprint, Response, request, url_for
+
+from afterwrite.console.answers import done, page, page_of
+from afterwrite.console.forms import Form, Refusal, again, given
+from afterwrite.console.lists import filters_of, links, refused_list
+from afterwrite.graphql_http import RequestError
+from afterwrite.reads.connections import PAGE_DEFAULT
+from afterwrite.service.context import Context
+from afterwrite.service.service import Service
+from afterwrite.tasks.entries import EntryStatus, entry_of
+from afterwrite.tasks.registry import TaskRefused
+from afterwrite.tasks.requests import accept_arguments, entries_page
+from afterwrite.tasks.workers.entry import ENTRY
+
+_FILTERS = ("status", "search", "by")
+
+
+def add_entry_pages(blueprint: Blueprint, service: Service, context: Callable[[], Context]) -> None:
+    """Add ``/entries`` and the form of a new one."""
+
+    @blueprint.get("/entries")
+    def entries() -> Response:
+        return page_of(service.tasks.changes, lambda: _list(context()))
+
+    @blueprint.get("/entries/new")
+    def new_entry() -> Response:
+        return page("entry_form.html", place="entries", form=Form({}))
+
+    @blueprint.post("/entries")
+    def create_entry() -> Response:
+        form = Form(request.form)
+        title = given(form.values, "title")
+        if title is None:
+            empty = Refusal("title", "Give a title", "REQUIRED")
+            return page("entry_form.html", 422, place="entries", form=again(form, [empty], ["title"]))
+        now = context()
+        try:
+            arguments = {"title": title, "idempotency_key": form.key}
+            made = entry_of(accept_arguments(now.tasks, ENTRY, arguments, now.by))
+        except TaskRefused as error:
+            refused = Refusal(error.field, error.message, error.refusal.value)
+            return page("entry_form.html", 422, place="entries", form=again(form, [refused], ["title"]))
+        return done(f"{made.title} is created", url_for("console.entries"))
+
+
+def _list(context: Context) -> Response:
+    filters = filters_of(_FILTERS)
+    shown: dict[str, Any] = {"place": "entries", "statuses": list(EntryStatus), "filters": filters}
+    status = filters.get("status")
+    try:
+        found = entries_page(
+            context.tasks,
+            EntryStatus(status) if status in list(EntryStatus) else None,
+            filters.get("search"),
+            PAGE_DEFAULT,
+            request.args.get("after") or None,
+            by=filters.get("by"),
+        )
+    except RequestError as error:
+        return refused_list("entries.html", error, entries=[], here=request.full_path.rstrip("?"), **shown)
+    return page("entries.html", entries=found.nodes, **links("console.entries", filters, found), **shown)

@@ -1,0 +1,68 @@
+"""Gives products out as CSV or JSONL, streamed: a page at a time, however many they are."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Response
+
+from afterwrite.console.products import Selection
+from afterwrite.loading.spreadsheet_cells import EXPORTED, harmless
+from afterwrite.resources.product import Product
+from afterwrite.service.context import Context
+from afterwrite.storage.products import Position
+
+_PAGE = 500
+
+
+def answer(context: Context, selected: Selection, kind: str, end: Callable[[], None]) -> Response:
+    """The selected products as a file; ``kind`` is one of KINDS. ``end`` is called when it is given out or given up."""
+    content_type, rows_as_text = KINDS[kind]
+    found = Response(rows_as_text(_products(context, selected)), content_type=content_type)
+    found.call_on_close(end)
+    name = f"products-{datetime.now(UTC):%Y%m%d-%H%M%S}.{kind}"
+    found.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    found.headers["Cache-Control"] = "no-store"
+    return found
+
+
+def _products(context: Context, selected: Selection) -> Iterator[list[Product]]:
+    position: Position | None = None
+    while True:
+        found = context.products.after(selected.wanted, selected.order, position, _PAGE)
+        if found:
+            yield [product._replace(image=context.absolute(product.image)) for product in found]
+        if len(found) < _PAGE:
+            return
+        position = Position(getattr(found[-1], selected.order.field), found[-1].id)
+
+
+def _csv(pages: Iterator[list[Product]]) -> Iterator[str]:
+    yield _csv_lines([EXPORTED])
+    for products in pages:
+        yield _csv_lines([tuple(map(harmless, _row(product).values())) for product in products])
+
+
+def _csv_lines(rows: list[tuple[Any, ...]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, quoting=csv.QUOTE_NONNUMERIC).writerows(rows)
+    return text.getvalue()
+
+
+def _jsonl(pages: Iterator[list[Product]]) -> Iterator[str]:
+    for products in pages:
+        yield "".join(json.dumps(_row(product), ensure_ascii=False) + "\n" for product in products)
+
+
+def _row(product: Product) -> dict[str, Any]:
+    row = {name: getattr(product, name) for name in EXPORTED}
+    return row | {name: row[name].isoformat() for name in ("created_at", "updated_at")}
+
+
+KINDS: dict[str, tuple[str, Callable[[Iterator[list[Product]]], Iterator[str]]]] = {
+    "csv": ("text/csv; charset=utf-8", _csv),
+    "jsonl": ("application/jsonl; charset=utf-8", _jsonl),
+}

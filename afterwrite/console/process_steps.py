@@ -1,0 +1,28 @@
+"""The steps of a process as its page shows them; here those of one that a worker of ours runs."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from afterwrite.tasks.task import Task, TaskStatus
+from afterwrite.tasks.workers.process_products import COMPLETED, PROGRESS
+
+REACHED, FAILED, STOPPED, NEXT, AHEAD = "reached", "bad", "stopped", "next", ""
+
+
+class Step(NamedTuple):
+    """A step: how it looks, when it was reached, and what else there is to say of it."""
+
+    name: str
+    look: str
+    note: str = ""
+    at: datetime | int | None = None
+
+
+def worker_steps(task: Task) -> list[Step]:
+    """The stages of a worker in their order, as far as it came."""
+    stages = [*PROGRESS, COMPLETED]
+    at = stages.index(task.stage) if task.stage in stages else 0
+    if task.status == TaskStatus.COMPLETED:
+        at = len(stages) - 1
+    look = f"{REACHED} {FAILED}" if task.status == TaskStatus.FAILED else REACHED
+    return [Step(stage, look if number <= at else AHEAD) for number, stage in enumerate(stages)]

@@ -1,0 +1,196 @@
+"""The page of processes: a job submitted with a callback, its stages, its result, and the webhooks that came back."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from flask import Blueprint, Response, abort, request
+
+from afterwrite.console.answers import page, page_of
+from afterwrite.console.forms import Form, Refusal, again, given
+from afterwrite.console.lists import filters_of, links, refused_list
+from afterwrite.console.process_steps import worker_steps
+from afterwrite.graphql_http import RequestError, strict_json
+from afterwrite.reads.connections import PAGE_DEFAULT
+from afterwrite.service.context import Context
+from afterwrite.service.service import Service
+from afterwrite.storage.received import Received
+from afterwrite.tasks.listing import TaskFilter
+from afterwrite.tasks.registry import Refusal as TaskRefusal
+from afterwrite.tasks.registry import TaskRefused
+from afterwrite.tasks.requests import create_process, find_process, tasks_page
+from afterwrite.tasks.task import Task, TaskStatus
+from afterwrite.tasks.workers.process_products import PROCESS_PRODUCTS
+from afterwrite.tasks.workers.webhook_delivery import TYPE as WEBHOOK_DELIVERY
+
+if TYPE_CHECKING:
+    from afterwrite.console.process_on_airflow import OnAirflow, ProcessesOnAirflow
+
+_EXAMPLE = json.dumps(
+    {"products": [{"title": "Lamp", "price": 12.5, "category": "Lights"}, {"title": "", "price": 3}]},
+    indent=2,
+)
+_FIELDS = ("payload", "callback_url")
+_FILTERS = ("status", "search", "by")
+_DELIVERIES = 10
+
+
+def add_process_pages(blueprint: Blueprint, service: Service, context: Callable[[], Context]) -> None:
+    """Add ``/process``, the form of a new one, and the page of one."""
+    queue, receiver = service.tasks, service.receiver
+
+    @blueprint.get("/process")
+    def processes() -> Response:
+        return page_of((queue.changes, receiver.last_kept), lambda: _list(context(), receiver.newest(20)))
+
+    @blueprint.get("/process/new")
+    def new_process() -> Response:
+        own = (
+            request.host_url.rstrip("/") + "/webhook"
+            if service.settings.webhook_allow_private == "on"
+            else ""
+        )
+        return page(
+            "process_form.html", place="processes", form=Form({"payload": _EXAMPLE, "callback_url": own})
+        )
+
+    @blueprint.post("/process")
+    def submit_process() -> Response:
+        form, now = Form(request.form), context()
+        try:
+            made = create_process(
+                now.tasks,
+                _payload(form.values.get("payload", "")),
+                given(form.values, "callback_url"),
+                form.key,
+                now.by,
+            )
+        except TaskRefused as error:
+            place = (error.field or "").partition(".")[0]
+            shown = again(form, [Refusal(place, error.message, error.refusal.value)], _FIELDS)
+            return page("process_form.html", 422, place="processes", form=shown)
+        return page("process_made.html", place="processes", process=made)
+
+    _add_one(blueprint, service, context)
+
+
+def _add_one(blueprint: Blueprint, service: Service, context: Callable[[], Context]) -> None:
+    queue, receiver, airflow = service.tasks, service.receiver, _airflow(service)
+
+    @blueprint.get("/process/<path:correlation_id>")
+    def process(correlation_id: str) -> Response:
+        # Before the task: what changes in between is in the task, and makes another page the next time.
+        seen = (queue.changes, receiver.last_kept)
+        if airflow is None:
+            return page_of(
+                seen, lambda: _one(context(), _found(context(), correlation_id), receiver.newest())
+            )
+        found = _found(context(), correlation_id)
+        run = airflow.look(found)
+        return page_of(
+            (*seen, found.updated_at_us, run), lambda: _one(context(), found, receiver.newest(), run)
+        )
+
+
+def _airflow(service: Service) -> "ProcessesOnAirflow | None":
+    """What tells of processes that Airflow runs; None where it runs none."""
+    if service.stack is None:
+        return None
+    from afterwrite.console.process_on_airflow import ProcessesOnAirflow
+
+    return ProcessesOnAirflow(service, service.stack)
+
+
+def _list(context: Context, received: list[Received]) -> Response:
+    filters = filters_of(_FILTERS)
+    status = filters.get("status")
+    shown: dict[str, Any] = {
+        "place": "processes",
+        "statuses": list(TaskStatus),
+        "filters": filters,
+        "received": received,
+        "known": _known(context, received),
+    }
+    try:
+        found = tasks_page(
+            context.tasks,
+            TaskStatus(status) if status in list(TaskStatus) else None,
+            PROCESS_PRODUCTS,
+            filters.get("search"),
+            PAGE_DEFAULT,
+            request.args.get("after") or None,
+            by=filters.get("by"),
+        )
+    except RequestError as error:
+        here = request.full_path.rstrip("?")
+        return refused_list("processes.html", error, processes=[], here=here, **shown)
+    return page(
+        "processes.html", processes=found.nodes, **links("console.processes", filters, found), **shown
+    )
+
+
+def _known(context: Context, received: list[Received]) -> set[str]:
+    """Of the correlation ids that came in those of processes here: anybody may send any other one."""
+    given_ids = {one.correlation_id for one in received if one.correlation_id}
+    return {name for name in given_ids if find_process(context.tasks, name) is not None}
+
+
+def _found(context: Context, correlation_id: str) -> Task:
+    found = find_process(context.tasks, correlation_id)
+    if found is None:
+        abort(404, f"There is no process {correlation_id[:60]}")
+    return found
+
+
+def _one(
+    context: Context, task: Task, received: list[Received], on_airflow: "OnAirflow | None" = None
+) -> Response:
+    name = task.correlation_id or ""
+    deliveries = _deliveries(context, task, name)
+    shown: dict[str, Any] = {"process": task, "steps": worker_steps(task), "result": task.result}
+    if on_airflow is not None:
+        from afterwrite.console.process_on_airflow import airflow_steps, as_seen
+
+        shown = {
+            "process": as_seen(task, on_airflow),
+            "steps": airflow_steps(task, on_airflow, _telling(task, deliveries)),
+            # Until it is completed it keeps there which run it waits for.
+            "result": task.result if task.status == TaskStatus.COMPLETED else None,
+            "on_airflow": on_airflow,
+        }
+    return page(
+        "process.html",
+        place="processes",
+        deliveries=deliveries,
+        received=[one for one in received if one.correlation_id == name],
+        known={name},
+        **shown,
+    )
+
+
+def _deliveries(context: Context, task: Task, name: str) -> list[Task]:
+    """The newest deliveries of what came of a process, and of no other task of its correlation id."""
+    found = context.tasks.newest(TaskFilter(type=WEBHOOK_DELIVERY, search=name), None, _DELIVERIES)
+    return [one for one in found if one.payload["event"]["task_id"] == str(task.id)]
+
+
+def _telling(task: Task, deliveries: Sequence[Task]) -> Task | None:
+    """The delivery of the outcome that a process has now; earlier ones told of the end before a retry."""
+    if task.finished_at is None:
+        return None
+    ended = task.finished_at.isoformat()
+    return next((one for one in deliveries if one.payload["event"]["finished_at"] == ended), None)
+
+
+def _payload(text: str) -> Any:
+    try:
+        value = strict_json.decode(text)
+    except strict_json.JsonRefused as error:
+        raise TaskRefused(TaskRefusal.INVALID_PAYLOAD, f"This is {error}", "payload") from error
+    if not isinstance(value, dict):
+        raise TaskRefused(
+            TaskRefusal.INVALID_PAYLOAD,
+            'Give an object with a list of products: {"products": […]}',
+            "payload",
+        )
+    return value

@@ -1,0 +1,152 @@
+"""How values look on the pages: moments, prices, figures, JSON; each returns text that is safe in HTML."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import url_for
+from markupsafe import Markup
+
+from afterwrite.base.counts import counted
+
+_NOTHING = "\N{EN DASH}"
+_CUT = "\n… cut off here: the API has all of it"
+_SHOWN_CHARACTERS = 20_000
+_SHORT_CHARACTERS = 2_000
+_FEW_TYPES = 2
+_encoder = json.JSONEncoder(indent=2, ensure_ascii=False, default=str)
+_TONES = {
+    "APPLIED": "good",
+    "COMPLETED": "good",
+    "ok": "good",
+    "FAILED": "bad",
+    "degraded": "bad",
+    "full": "bad",
+    "retrying": "bad",
+    "valid": "good",
+    "CANCELLED": "faint",
+    "idle": "faint",
+    "paused": "warn",
+    "simulated": "warn",
+    "away": "bad",
+    # how Airflow calls the states of runs and tasks
+    "success": "good",
+    "failed": "bad",
+    "upstream_failed": "bad",
+    "up_for_retry": "warn",
+    "skipped": "faint",
+    "removed": "faint",
+    "waiting": "faint",
+}
+
+
+def moment(value: datetime | int | None) -> Markup | str:
+    """A time (or microseconds since 1970): exact in the page; the script shows it relative, exact on hover."""
+    if value is None:
+        return _NOTHING
+    at = datetime.fromtimestamp(value / 1_000_000, UTC) if isinstance(value, int) else value
+    exact = at.strftime("%Y-%m-%d %H:%M:%S") + f".{at.microsecond // 1000:03d} UTC"
+    # The script writes into it, so a morph that brings the same page again leaves that alone.
+    return Markup('<time datetime="{}" title="{}" hx-morph-skip-children>{}</time>').format(
+        at.isoformat(), exact, exact
+    )
+
+
+def price(minor: int) -> str:
+    """Minor units as an amount: 239999 is 2,399.99."""
+    return f"{minor / 100:,.2f}"
+
+
+def count(value: float | None) -> str:
+    """A number with separators; a fraction keeps one decimal while it is small."""
+    if value is None:
+        return _NOTHING
+    return f"{value:,.1f}" if value != int(value) and value < 1_000 else f"{value:,.0f}"
+
+
+def milliseconds(value: float | None) -> str:
+    """A duration in the unit in which it is read best."""
+    if value is None:
+        return _NOTHING
+    if value < 1_000:
+        return f"{value:.1f} ms" if value < 100 else f"{value:.0f} ms"
+    return f"{value / 1_000:.1f} s" if value < 120_000 else f"{value / 60_000:.0f} min"
+
+
+def size(value: int) -> str:
+    """A number of bytes in the unit in which it is read best."""
+    return f"{value / (1 << 20):,.0f} MB" if value >= 1 << 20 else f"{value / (1 << 10):,.0f} kB"
+
+
+def moment_text(value: Any) -> Markup | str:
+    """A time as a worker left it in a result, in ISO 8601; whatever else it left as it is."""
+    try:
+        at = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return shortened(str(value))
+    return moment(at if at.tzinfo else at.replace(tzinfo=UTC))
+
+
+def pretty_json(value: Any) -> str:
+    """A JSON value over several lines; a long one is cut, for a page must stay light however deep it nests."""
+    parts: list[str] = []
+    length = 0
+    for part in _encoder.iterencode(value):
+        parts.append(part)
+        length += len(part)
+        if length > _SHOWN_CHARACTERS:
+            return "".join(parts)[:_SHOWN_CHARACTERS] + _CUT
+    return "".join(parts)
+
+
+def shortened(text: str) -> str:
+    """A text, cut where it is long."""
+    return text if len(text) <= _SHORT_CHARACTERS else text[:_SHORT_CHARACTERS] + _CUT
+
+
+def process_url(correlation_id: str | None) -> str | None:
+    """The page of the process with a correlation id; None where no URL can say it: browsers take dots for steps."""
+    steps = (correlation_id or "").split("/")
+    if {"", ".", ".."} & set(steps) or correlation_id == "new":
+        return None
+    return url_for("console.process", correlation_id=correlation_id)
+
+
+def pairs(values: Iterable[str]) -> list[tuple[str, str]]:
+    """Options of a choice that show what they stand for."""
+    return [(value, value) for value in values]
+
+
+def badge(status: str) -> Markup:
+    """A status in its colour; the text says it too."""
+    return Markup('<span class="badge {}">{}</span>').format(_TONES.get(status, "busy"), status)
+
+
+def doing(said: Mapping[str, Any]) -> str:
+    """What a process does, as it said itself with its sign of life."""
+    parts = ["applies writes"] if said.get("drains") else []
+    running = [f"{count} {name}" for name, count in dict(said.get("tasks") or {}).items()]
+    if running:
+        parts.append(f"runs {', '.join(running)}")
+    elif types := said.get("types"):
+        few = len(types) <= _FEW_TYPES
+        parts.append(f"waits for {', '.join(types)}" if few else f"waits for tasks of {len(types)} types")
+    elif (requests := said.get("requests")) is not None:
+        parts.append(f"begins {counted(requests, 'run')}" if requests else "waits for requests")
+    return ", ".join(parts) or _NOTHING
+
+
+FILTERS: Mapping[str, Callable[..., Any]] = {
+    "moment": moment,
+    "price": price,
+    "count": count,
+    "milliseconds": milliseconds,
+    "pretty_json": pretty_json,
+    "moment_text": moment_text,
+    "shortened": shortened,
+    "size": size,
+    "process_url": process_url,
+    "badge": badge,
+    "doing": doing,
+}

@@ -1,0 +1,50 @@
+"""Signs people in with a key, and out."""
+
+from flask import Blueprint, Response, redirect, request, url_for
+
+from afterwrite.access.control import sign_in
+from afterwrite.access.local_paths import local_path
+from afterwrite.access.session import sign_out
+from afterwrite.access.slowing import TooManyTries
+from afterwrite.console.answers import page
+from afterwrite.console.forms import Form
+
+
+def add_sign_in(blueprint: Blueprint) -> None:
+    """Add ``/sign-in`` and ``/sign-out``."""
+
+    @blueprint.get("/sign-in")
+    def sign_in_() -> Response:
+        return page(
+            "sign_in.html", place="sign_in", form=Form({}), next=local_path(request.args.get("next", ""))
+        )
+
+    @blueprint.post("/sign-in")
+    def sign_in_with_key() -> Response:
+        going_to = local_path(request.form.get("next", ""))
+        try:
+            known = sign_in(request.form.get("key", ""))
+        except TooManyTries as error:
+            return _form_again(going_to, str(error), 429, error.seconds)
+        if known is None:
+            message = "No such key: copy it again from where it was shown when it was made"
+            return _form_again(going_to, message, 401)
+        return _gone(going_to)
+
+    @blueprint.post("/sign-out")
+    def sign_out_() -> Response:
+        sign_out()
+        return _gone(url_for("console.sign_in_"))
+
+
+def _form_again(going_to: str, message: str, status: int, wait_seconds: int | None = None) -> Response:
+    answer = page("sign_in.html", status, place="sign_in", form=Form({}, {"key": message}), next=going_to)
+    if wait_seconds is not None:
+        answer.headers["Retry-After"] = str(wait_seconds)
+    return answer
+
+
+def _gone(path: str) -> Response:
+    answer = redirect(path, 303)
+    assert isinstance(answer, Response)
+    return answer

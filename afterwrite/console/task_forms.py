@@ -1,0 +1,117 @@
+"""The forms of tasks that people create by hand: their fields, and what a filled-in form means."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from afterwrite.console.forms import Refusal, given
+from afterwrite.tasks.workers.stripe_payments import (
+    CREATE_CUSTOMER,
+    CREATE_PAYMENT,
+    REFUND_PAYMENT,
+    StripeWorker,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of a form."""
+
+    name: str
+    label: str
+    hint: str = ""
+    required: bool = False
+    type: str = "text"
+    whole_number: bool = False
+    example: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskKind:
+    """A form: its name in the URL, its title, the type of task that it makes, and its fields."""
+
+    name: str
+    title: str
+    type: str
+    fields: tuple[Field, ...] = field(default_factory=tuple)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the fields."""
+        return [*(one.name for one in self.fields), "correlation_id"]
+
+
+_CENTS = "In minor units, such as cents: 1999 is 19.99"
+_FROM_CUSTOMER = "cus_…, from the result of a customer's task"
+_FROM_PAYMENT = "pi_…, from the result of a payment's task"
+_TEST_CARD = "pm_…; Stripe's test card if left out"
+_KINDS = (
+    TaskKind(
+        "customer",
+        "Create customer",
+        CREATE_CUSTOMER,
+        (
+            Field("email", "E-mail", required=True, type="email", example="name@example.com"),
+            Field("name", "Name", required=True),
+        ),
+    ),
+    TaskKind(
+        "payment",
+        "Create payment",
+        CREATE_PAYMENT,
+        (
+            Field("amount", "Amount", _CENTS, required=True, whole_number=True),
+            Field("currency", "Currency", "Three letters, such as eur", required=True, example="eur"),
+            Field("customer_id", "Customer", _FROM_CUSTOMER, required=True, example="cus_abc123"),
+            Field("payment_method", "Payment method", _TEST_CARD, example="pm_abc123"),
+            Field("description", "Description"),
+        ),
+    ),
+    TaskKind(
+        "refund",
+        "Refund",
+        REFUND_PAYMENT,
+        (
+            Field("payment_intent_id", "Payment", _FROM_PAYMENT, required=True, example="pi_abc123"),
+            Field("amount", "Amount", f"{_CENTS}; all of it if left out", whole_number=True),
+        ),
+    ),
+)
+KINDS: Mapping[str, TaskKind] = {kind.name: kind for kind in _KINDS}
+
+
+def wrong(kind: TaskKind, form: Mapping[str, str]) -> list[Refusal]:
+    """Everything that is wrong with a filled-in form, all of it at once, to somebody who sees the fields."""
+    fields = {one.name: one for one in kind.fields}
+    empty = [one.name for one in kind.fields if one.required and given(form, one.name) is None]
+    found = {name: Refusal(name, "Give a value", "REQUIRED") for name in empty}
+    for error in Draft202012Validator(StripeWorker.types[kind.type]).iter_errors(payload_of(kind, form)):
+        if error.path and (name := str(error.path[0])) in fields:
+            found.setdefault(name, Refusal(name, _told(fields[name], error), "INVALID_PAYLOAD"))
+    return list(found.values())
+
+
+def _told(one: Field, error: ValidationError) -> str:
+    """What is wrong with a value; a pattern tells people nothing, an example does."""
+    if error.validator == "type":
+        return "Give a whole number"
+    return f"This is not of the form {one.example}" if one.example else error.message
+
+
+def payload_of(kind: TaskKind, form: Mapping[str, str]) -> dict[str, Any]:
+    """What the form gives for the payload; a field that was left empty is left out."""
+    texts = {one: given(form, one.name) for one in kind.fields}
+    return {
+        one.name: _number(text) if one.whole_number else text
+        for one, text in texts.items()
+        if text is not None
+    }
+
+
+def _number(text: str) -> int | str:
+    """The whole number of a text; what is none is left for the schema of the type to refuse."""
+    plain = text.replace(" ", "")
+    return int(plain) if plain.isascii() and plain.isdigit() and len(plain) <= 18 else text

@@ -1,0 +1,217 @@
+"""Makes the GraphQL types of receipts: ``Write``, the answers of mutations, the queue, and the events of a write."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import graphene
+
+from afterwrite.graphql.pages import connection_of
+from afterwrite.graphql_http import KEEP_ALIVE, RequestError
+from afterwrite.reads.connections import PAGE_DEFAULT, Page, parse_id
+from afterwrite.resources.product import Product
+from afterwrite.resources.writes import Operation, WriteErrorCode, WriteFilter, WriteStatus
+from afterwrite.resources.writes import Write as StoredWrite
+from afterwrite.service.context import Context, answering
+from afterwrite.writes import requests
+from afterwrite.writes.queue import QueueState, QueueStatus
+
+_KEEP_ALIVE_SECONDS = 5.0
+ONE_RECEIPT = "The receipt; null when nothing was accepted"
+
+OperationEnum = graphene.Enum.from_enum(Operation, name="WriteOperation")
+StatusEnum = graphene.Enum.from_enum(WriteStatus, name="WriteStatus")
+WriteErrorEnum = graphene.Enum.from_enum(WriteErrorCode, name="WriteErrorCode")
+QueueStateEnum = graphene.Enum.from_enum(QueueState, name="QueueState")
+UserErrorEnum = graphene.Enum("UserErrorCode", list(requests.PROBLEM_CODES.items()))
+
+
+class WriteError(graphene.ObjectType):
+    """Why a write FAILED."""
+
+    code = WriteErrorEnum(required=True)
+    message = graphene.String(required=True)
+
+
+class UserError(graphene.ObjectType):
+    """A problem that the client can correct."""
+
+    field = graphene.List(graphene.NonNull(graphene.String), description="The path of the argument")
+    message = graphene.String(required=True)
+    code = UserErrorEnum(required=True)
+
+
+class Queue(graphene.ObjectType):
+    """The queue of accepted writes; totals count since the catalogue was made."""
+
+    depth = graphene.Int(required=True, description="Writes that wait")
+    bytes = graphene.Float(required=True, description="Bytes that wait")
+    oldest_age_ms = graphene.Float(required=True, description="Age of the oldest write that waits")
+    applied_total = graphene.Float(required=True)
+    failed_total = graphene.Float(required=True)
+    writes_per_second = graphene.Float(required=True, description="Settled, over the last ten seconds")
+    state = QueueStateEnum(required=True)
+
+    @staticmethod
+    def resolve_bytes(root: QueueStatus, _info: object) -> int:
+        return root.size_bytes
+
+
+class Answered:
+    """The fields of every mutation's answer."""
+
+    success = graphene.Boolean(required=True, description="True only when what was asked is on disk")
+    message = graphene.String(required=True)
+    errors = graphene.List(graphene.NonNull(UserError), required=True)
+
+
+class Key:
+    """The argument that makes a retry safe."""
+
+    idempotency_key = graphene.String(
+        description="The same key and arguments give the same receipt, however often they are sent"
+    )
+
+
+def write_type_of(product: Any) -> Any:
+    """The type ``Write``, whose field ``product`` has the type ``product``."""
+
+    class Write(graphene.ObjectType):
+        """The receipt of an accepted write."""
+
+        id = graphene.ID(required=True)
+        operation = OperationEnum(required=True)
+        status = StatusEnum(required=True)
+        product_id = graphene.ID(required=True, description="Known at once, for a create too")
+        product = graphene.Field(product, description="The product as it is now; null when there is none")
+        error = graphene.Field(WriteError)
+        accepted_at = graphene.DateTime(required=True)
+        accepted_by = graphene.String(description="The name of the caller's key; null without one")
+        settled_at = graphene.DateTime()
+        retry_of = graphene.ID(description="The FAILED write that this one tries again")
+
+        @staticmethod
+        @answering
+        def resolve_product(root: StoredWrite, info: graphene.ResolveInfo) -> Product | None:
+            context: Context = info.context
+            return context.loader.get(root.product_id)
+
+    return Write
+
+
+def query_of(write_type: Any) -> Any:
+    """The queries of receipts and of the queue."""
+
+    class Query(graphene.ObjectType):
+        write = graphene.Field(
+            write_type, id=graphene.ID(required=True), description="The receipt of a write"
+        )
+        writes = graphene.Field(
+            connection_of(write_type, "Write", "A page of receipts, newest first."),
+            required=True,
+            status=StatusEnum(),
+            product_id=graphene.ID(),
+            by=graphene.String(description="The name of the caller's key"),
+            first=graphene.Int(default_value=PAGE_DEFAULT),
+            after=graphene.String(),
+            description="Receipts, newest first",
+        )
+        queue = graphene.Field(Queue, required=True)
+
+        @staticmethod
+        @answering
+        def resolve_write(_root: None, info: graphene.ResolveInfo, id: str) -> StoredWrite | None:  # noqa: A002
+            context: Context = info.context
+            return context.queue.find(parse_id("id", id))
+
+        @staticmethod
+        @answering
+        def resolve_writes(
+            _root: None,
+            info: graphene.ResolveInfo,
+            first: int | None,
+            status: WriteStatus | None = None,
+            product_id: str | None = None,
+            by: str | None = None,
+            after: str | None = None,
+        ) -> Page:
+            context: Context = info.context
+            product = None if product_id is None else parse_id("productId", product_id)
+            size = PAGE_DEFAULT if first is None else first
+            page = requests.receipts_page(context.queue, WriteFilter(status, product, by), size, after)
+            context.receipts(page.nodes)
+            return page
+
+        @staticmethod
+        @answering
+        def resolve_queue(_root: None, info: graphene.ResolveInfo) -> QueueStatus:
+            context: Context = info.context
+            return context.queue.status()
+
+    return Query
+
+
+def mutation_of(write_type: Any) -> Any:
+    """The mutation of receipts: ``retryWrite``."""
+
+    class RetryWrite(Answered, graphene.Mutation):
+        """Queue a FAILED write again, as a new write that names the old one."""
+
+        class Arguments(Key):
+            id = graphene.ID(required=True)
+
+        write = graphene.Field(write_type, description=ONE_RECEIPT)
+
+        @staticmethod
+        @answering
+        def mutate(
+            _root: None,
+            info: graphene.ResolveInfo,
+            id: str,  # noqa: A002
+            idempotency_key: str | None = None,
+        ) -> requests.Answer:
+            context: Context = info.context
+            return requests.answer_of(
+                lambda: requests.retry(context.queue, id, idempotency_key, context.by),
+                f"Write {id} queued again",
+            )
+
+    class Mutation(graphene.ObjectType):
+        retry_write = RetryWrite.Field(required=True)
+
+    return Mutation
+
+
+def subscription_of(write_type: Any) -> Any:
+    """The subscription of receipts: ``writeSettled``."""
+
+    class Subscription(graphene.ObjectType):
+        write_settled = graphene.Field(
+            write_type,
+            required=True,
+            id=graphene.ID(required=True),
+            description="The receipt, once it is settled",
+        )
+
+        @staticmethod
+        @answering
+        def subscribe_write_settled(_root: None, info: graphene.ResolveInfo, id: str) -> Iterator[Any]:  # noqa: A002
+            """Check now, so that a wrong id is an answer and not a broken stream; then wait."""
+            context: Context = info.context
+            write_id = parse_id("id", id)
+            if context.queue.find(write_id) is None:
+                raise RequestError(f"id is {id!r}: there is no such write")
+            return _until_settled(context, write_id)
+
+        @staticmethod
+        def resolve_write_settled(root: StoredWrite, _info: object, **_arguments: Any) -> StoredWrite:
+            return root
+
+    return Subscription
+
+
+def _until_settled(context: Context, write_id: int) -> Iterator[Any]:
+    while (settled := context.queue.wait(write_id, _KEEP_ALIVE_SECONDS, counted=False)) is None:
+        if context.queue.stop_announced:
+            raise RequestError("The server is stopping: watch this write again shortly", code="SHUTTING_DOWN")
+        yield KEEP_ALIVE
+    yield settled

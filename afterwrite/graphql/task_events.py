@@ -1,0 +1,107 @@
+"""Declares the GraphQL subscriptions of tasks: tasks as they change."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import graphene
+
+from afterwrite.graphql.task_types import Task
+from afterwrite.graphql_http import KEEP_ALIVE, RequestError
+from afterwrite.reads.connections import parse_id
+from afterwrite.service.context import Context, answering, database_unavailable
+from afterwrite.storage.errors import StoreError
+from afterwrite.tasks.queue import TaskQueue
+from afterwrite.tasks.task import Task as StoredTask
+from afterwrite.tasks.watching import TaskWatch, WatchTooSlow
+
+_KEEP_ALIVE_SECONDS = 5.0
+
+
+class Subscription(graphene.ObjectType):
+    """Tasks, as they change; states that follow each other quickly may be left out."""
+
+    task_updated = graphene.Field(
+        Task,
+        required=True,
+        id=graphene.ID(required=True),
+        description="The task as it is, then as it changes; complete when it has ended",
+    )
+    tasks_updated = graphene.Field(
+        Task,
+        required=True,
+        type=graphene.String(),
+        description="Every task that changes, of one type or of all",
+    )
+
+    @staticmethod
+    @answering
+    def subscribe_task_updated(_root: None, info: graphene.ResolveInfo, id: str) -> Iterator[Any]:  # noqa: A002
+        """Check now, so that a wrong id is an answer and not a broken stream."""
+        context: Context = info.context
+        task_id = parse_id("id", id)
+        if context.tasks.find(task_id) is None:
+            raise RequestError(f"id is {id!r}: there is no such task", code="TASK_NOT_FOUND", field="id")
+        return events_told(_until_ended(context.tasks, task_id))
+
+    @staticmethod
+    def subscribe_tasks_updated(
+        _root: None,
+        info: graphene.ResolveInfo,
+        type: str | None = None,  # noqa: A002
+    ) -> Iterator[Any]:
+        return events_told(_changes_of_type(info.context.tasks, type))
+
+    @staticmethod
+    def resolve_task_updated(root: StoredTask, _info: object, **_arguments: Any) -> StoredTask:
+        return root
+
+    @staticmethod
+    def resolve_tasks_updated(root: StoredTask, _info: object, **_arguments: Any) -> StoredTask:
+        return root
+
+
+def _until_ended(queue: TaskQueue, task_id: int) -> Iterator[Any]:
+    with closing(queue.watch(task_id=task_id)) as watch:
+        # Read after the watch began, so that no change falls between the two.
+        task = queue.find(task_id)
+        if task is not None:
+            yield task
+        if task is None or task.has_ended:
+            return
+        for changed in _changes(queue, watch):
+            if changed is KEEP_ALIVE and queue.find(task_id) is None:
+                return  # it ended and was pruned
+            if changed != task:
+                yield changed
+            if changed is not KEEP_ALIVE and changed.has_ended:
+                return
+
+
+def _changes_of_type(queue: TaskQueue, task_type: str | None) -> Iterator[Any]:
+    with closing(queue.watch(task_type=task_type)) as watch:
+        yield from _changes(queue, watch)
+
+
+def _changes(queue: TaskQueue, watch: TaskWatch) -> Iterator[Any]:
+    while True:
+        try:
+            changed = watch.next(_KEEP_ALIVE_SECONDS)
+        except WatchTooSlow as error:
+            message = (
+                "This stream is read too slowly for all that changes: watch again, fewer tasks at a time"
+            )
+            raise RequestError(message, code="STREAM_TOO_SLOW") from error
+        yield from changed
+        if queue.stop_announced:
+            raise RequestError("The server is stopping: watch again shortly", code="SHUTTING_DOWN")
+        if not changed:
+            yield KEEP_ALIVE
+
+
+def events_told(events: Iterator[Any]) -> Iterator[Any]:
+    """The events, and in their place what a client may know of a database that cannot be used."""
+    try:
+        yield from events
+    except StoreError as error:
+        raise database_unavailable(error) from error

@@ -1,0 +1,94 @@
+"""Compiles the arguments of a field: literals are coerced once, variables are looked up for each call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from graphql import (
+    FieldNode,
+    GraphQLArgument,
+    GraphQLField,
+    Undefined,
+    ValueNode,
+    VariableNode,
+    get_argument_values,
+    is_input_object_type,
+    is_non_null_type,
+)
+
+from afterwrite.graphql_http.compiled.constants import NeedsGraphQLCore, constant_of
+
+Evaluate = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class _Step(NamedTuple):
+    out_name: str
+    variable: str | None
+    value: Any  # the constant, or what stands in for an absent variable
+    required: bool
+
+
+def compile_arguments(field: GraphQLField, node: FieldNode) -> dict[str, Any] | Evaluate:
+    """Returns the arguments of `node` where no variable decides them, else a function of the variables.
+
+    The function raises graphql-core's error where the variables do not fit. Only immutable constants are
+    shared by the calls; a list, an input object or a custom scalar is made anew for each.
+    """
+
+    def evaluate_slowly(variables: dict[str, Any]) -> dict[str, Any]:
+        return get_argument_values(field, node, variables)
+
+    nodes = {argument.name.value: argument.value for argument in node.arguments}
+    steps: list[_Step] = []
+    for name, argument in field.args.items():
+        try:
+            step = _step(name, argument, nodes.get(name))
+        except NeedsGraphQLCore:
+            return evaluate_slowly
+        if step is not None:
+            steps.append(step)
+    if all(step.variable is None for step in steps):
+        return {step.out_name: step.value for step in steps}
+    return _evaluate(steps, evaluate_slowly)
+
+
+def _step(name: str, argument: GraphQLArgument, node: ValueNode | None) -> _Step | None:
+    out_name = argument.out_name or name
+    required = is_non_null_type(argument.type)
+    if isinstance(node, VariableNode):
+        return _Step(out_name, node.name.value, _default(argument), required)
+    if node is not None:
+        return _Step(out_name, None, constant_of(node, argument.type), required)
+    default = _default(argument)
+    if default is not Undefined:
+        return _Step(out_name, None, default, required)
+    if required:
+        raise NeedsGraphQLCore
+    return None
+
+
+def _default(argument: GraphQLArgument) -> Any:
+    if argument.default_value is not Undefined and is_input_object_type(argument.type):
+        raise NeedsGraphQLCore
+    return argument.default_value
+
+
+def _evaluate(steps: list[_Step], evaluate_slowly: Evaluate) -> Evaluate:
+    def evaluate(variables: dict[str, Any]) -> dict[str, Any]:
+        arguments = {}
+        for out_name, variable, value, required in steps:
+            if variable is None:
+                arguments[out_name] = value
+            elif variable in variables:
+                given = variables[variable]
+                if given is Undefined or (given is None and required):
+                    return evaluate_slowly(variables)
+                arguments[out_name] = given
+            elif value is not Undefined:
+                arguments[out_name] = value
+            elif required:
+                return evaluate_slowly(variables)
+        return arguments
+
+    return evaluate

@@ -1,0 +1,235 @@
+"""Turns the text of a document into operations that are ready to run, and remembers them, or what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FloatValueNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    GraphQLSchema,
+    InlineFragmentNode,
+    NoSchemaIntrospectionCustomRule,
+    OperationDefinitionNode,
+    OperationType,
+    ValidationRule,
+    parse,
+    specified_rules,
+    validate,
+)
+from graphql.validation import NoFragmentCyclesRule
+
+from afterwrite.graphql_http.bounded import BoundedStore
+from afterwrite.graphql_http.compiled import CompiledOperation, compile_operation
+from afterwrite.graphql_http.cost import Cost, CostCounter
+from afterwrite.graphql_http.errors import (
+    BAD_USER_INPUT,
+    PARSE_FAILED,
+    VALIDATION_FAILED,
+    GraphQLRefusal,
+    coded,
+    presentable,
+)
+from afterwrite.graphql_http.json_rules import vanishes
+from afterwrite.graphql_http.limits import Limits, check_length, check_shape, has_fragment_cycle, refuse
+from afterwrite.graphql_http.wider_scalars import read_as_wider_scalars
+
+# A syntax tree takes 130 to 350 times the room of its text, so all of them together take 35 to 90 MB.
+MAX_CACHED_CHARS = 16 * 1024
+MAX_CACHED_CHARS_TOTAL = 256 * 1024
+
+
+class Operation:
+    """One operation of a valid document; may be used from any number of threads at the same time."""
+
+    def __init__(
+        self, compiled: CompiledOperation, cost: Cost, definition: OperationDefinitionNode, document: Document
+    ) -> None:
+        self.compiled = compiled
+        self.cost = cost
+        self.definition = definition
+        self.document = document
+        self.kind: str = definition.operation.value
+        self.root_fields = _root_fields(definition, document.fragments)
+        self.is_mutation = definition.operation is OperationType.MUTATION
+        self.is_subscription = definition.operation is OperationType.SUBSCRIPTION
+
+
+class Document:
+    """A valid document. Its operations are compiled when they are first asked for."""
+
+    def __init__(
+        self, schema: GraphQLSchema, syntax: DocumentNode, limits: Limits, *, hide_suggestions: bool = False
+    ) -> None:
+        self.schema = schema
+        self._hide_suggestions = hide_suggestions
+        self.fragments: dict[str, FragmentDefinitionNode] = {}
+        self._syntax = syntax
+        self._definitions: dict[str | None, OperationDefinitionNode] = {}
+        for node in syntax.definitions:
+            if isinstance(node, FragmentDefinitionNode):
+                self.fragments[node.name.value] = node
+            elif isinstance(node, OperationDefinitionNode):
+                self._definitions[node.name.value if node.name else None] = node
+        self._operations: dict[str | None, Operation] = {}
+        self._costs = CostCounter(schema, self.fragments, limits.assumed_page_size)
+
+    def operation(self, name: str | None) -> Operation:
+        """Returns the operation called `name`; without a name, the only one there is."""
+        operation = self._operations.get(name)
+        if operation is None:
+            operation = self._operations.setdefault(name, self._prepare(name))
+        return operation
+
+    def _prepare(self, name: str | None) -> Operation:
+        definition = self._definitions.get(name)
+        if name is None and len(self._definitions) == 1:
+            definition = next(iter(self._definitions.values()))
+        if definition is None:
+            raise GraphQLRefusal([coded(GraphQLError(self._unknown(name)), BAD_USER_INPUT)])
+        compiled = compile_operation(
+            self.schema, self._syntax, definition, hide_suggestions=self._hide_suggestions
+        )
+        return Operation(compiled, self._costs.count(definition), definition, self)
+
+    def _unknown(self, name: str | None) -> str:
+        if not self._definitions:
+            return (
+                "This document has no operation, only fragments. Add a query, a mutation or a subscription."
+            )
+        if name is None:
+            count = len(self._definitions)
+            return f"This document has {count} operations. Say which one to run with operationName."
+        return f"Unknown operation named '{name}'. Send the name of an operation in this document."
+
+
+def _root_fields(
+    definition: OperationDefinitionNode, fragments: Mapping[str, FragmentDefinitionNode]
+) -> frozenset[str]:
+    """Returns the names of the fields at the root, fragments looked through; skipped ones count too."""
+    names = set()
+    stack, spread = [definition.selection_set], set[str]()
+    while stack:
+        for node in stack.pop().selections:
+            if isinstance(node, FieldNode):
+                names.add(node.name.value)
+            elif isinstance(node, InlineFragmentNode):
+                stack.append(node.selection_set)
+            elif isinstance(node, FragmentSpreadNode) and node.name.value not in spread:
+                spread.add(node.name.value)
+                stack.append(fragments[node.name.value].selection_set)
+    return frozenset(names)
+
+
+class _NumbersThatAreHeld(ValidationRule):
+    """Refuses a number that would be taken for 0: ``1e-400`` is less than a float can hold."""
+
+    def enter_float_value(self, node: FloatValueNode, *_: Any) -> None:
+        """Look at a number of the document; those of variables are read as JSON."""
+        if vanishes(node.value):
+            message = f"The number {node.value[:60]} is too small: a Float would hold 0 in its place"
+            self.report_error(GraphQLError(message, node))
+
+
+class DocumentStore:
+    """Gives the document for a text, or its errors; from a bounded cache if the text came before."""
+
+    def __init__(self, schema: GraphQLSchema, limits: Limits, *, introspection: bool = True) -> None:
+        self._schema = schema
+        self._limits = limits
+        self._hide_suggestions = not introspection
+        self._rules = [*specified_rules, _NumbersThatAreHeld]
+        if not introspection:
+            self._rules.append(NoSchemaIntrospectionCustomRule)
+        size = limits.document_cache_size
+        bounds = {"max_chars": MAX_CACHED_CHARS_TOTAL, "max_chars_each": MAX_CACHED_CHARS}
+        self._documents = BoundedStore[Document](size, **bounds)
+        self._wrong = BoundedStore[list[dict[str, Any]]](size, **bounds)
+
+    def get(self, source: str) -> Document:
+        """Returns the valid document that `source` is.
+
+        The answer depends on the text alone: not on the caller, the variables or the chosen operation.
+
+        Raises:
+            GraphQLRefusal: it does not parse, passes a limit or is not valid for the schema.
+        """
+        document = self._documents.get(source)
+        if document is not None:
+            return document
+        # A store of its own, so that wrong documents evict no valid one.
+        errors = self._wrong.get(source)
+        if errors is not None:
+            raise GraphQLRefusal(errors)
+        try:
+            syntax = self._read(source)
+        except GraphQLRefusal as refusal:
+            self._wrong.keep(source, refusal.errors, len(source) + len(json.dumps(refusal.errors)))
+            raise
+        document = Document(self._schema, syntax, self._limits, hide_suggestions=self._hide_suggestions)
+        self._documents.keep(source, document, len(source))
+        return document
+
+    def __len__(self) -> int:
+        return len(self._documents)
+
+    def check_cost(self, operation: Operation, variables: dict[str, Any]) -> None:
+        """Refuses an operation which could make more fields be resolved than the limit allows."""
+        cost = operation.cost.of(variables)
+        if cost > self._limits.max_cost:
+            # A client may send any number; one of a thousand digits is not worth spelling out.
+            found = min(cost, 10**15)
+            what = "fields to answer, its page sizes multiplied"
+            advice = "Ask for smaller pages (first, last) or for fewer fields."
+            raise refuse("max_cost", self._limits.max_cost, found, what, advice)
+
+    def _read(self, source: str) -> DocumentNode:
+        check_length(source, self._limits)
+        try:
+            syntax = parse(
+                source,
+                max_lexical_tokens=self._limits.max_tokens,
+                max_comments=self._limits.max_tokens,
+            )
+        except GraphQLError as error:
+            raise GraphQLRefusal([coded(error, PARSE_FAILED)]) from None
+        if has_fragment_cycle(syntax):
+            # The rules on values and on overlapping fields walk through fragments; this one alone is enough.
+            self._validate(syntax, [NoFragmentCyclesRule])
+        check_shape(syntax, self._limits)
+        read_as_wider_scalars(self._schema, syntax)
+        self._validate(syntax, self._rules)
+        return syntax
+
+    def _validate(self, syntax: DocumentNode, rules: list[Any]) -> None:
+        try:
+            errors = validate(
+                self._schema,
+                syntax,
+                rules,
+                max_errors=self._limits.max_errors,
+                hide_suggestions=self._hide_suggestions,
+            )
+        except GraphQLError as error:  # @skip with a variable, on the only field of a subscription
+            errors = [error]
+        if errors:
+            raise GraphQLRefusal([self._explained(error) for error in errors])
+
+    def _explained(self, error: GraphQLError) -> dict[str, Any]:
+        shown = coded(error, VALIDATION_FAILED, hide_suggestions=self._hide_suggestions)
+        if shown["message"] == "Validation aborted.":
+            shown["message"] = (
+                "Validation was given up: fields, lists or fragments are nested too deeply, or too many of"
+                " them have to be compared. Send a simpler document."
+            )
+        return shown
+
+    def presentable(self, errors: list[GraphQLError]) -> list[dict[str, Any]]:
+        """Returns the errors of an execution as clients may see them."""
+        return presentable(errors, self._limits.max_errors, hide_suggestions=self._hide_suggestions)

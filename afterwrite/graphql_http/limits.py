@@ -1,0 +1,234 @@
+"""Refuses a document that would cost too much to validate or to answer, before it is validated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    OperationDefinitionNode,
+    SelectionNode,
+    SelectionSetNode,
+)
+
+from afterwrite.graphql_http.errors import VALIDATION_FAILED, GraphQLRefusal
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one request may ask for. The defaults let GraphiQL's introspection query pass with room to spare.
+
+    That query has 15 levels and 239 fields with its fragments spread out, and no alias, directive or repeated
+    field. The worst documents found take about 0.1 s to validate or to refuse, half of it for reading 10,000
+    tokens (`tests/test_graphql_http_limits.py` keeps them); without `max_comparisons` it would be 1.5 s. What
+    a valid document may make the resolvers do is bounded by `max_cost`.
+
+    A refusal names its limit in capitals, as the setting of an application is named; those in `FIXED` are no settings.
+    """
+
+    max_body_bytes: int = 4 * 1024 * 1024  # 1,000 products with long descriptions, sent as variables
+    max_document_chars: int = 256 * 1024  # the lexer reads letter by letter; values belong into variables
+    max_tokens: int = 10_000
+    max_operations: int = 20  # validation visits each fragment once for each operation
+    max_depth: int = 20
+    max_aliases: int = 100
+    max_root_fields: int = 50
+    max_directives: int = 100
+    max_fields: int = 5_000  # with every fragment spread out: an answer's shape, not its length
+    # Of equally named fields, and of fragments, that would be merged: quadratic.
+    max_comparisons: int = 10_000
+    max_errors: int = 50
+    max_cost: int = 50_000  # fields resolved at most: 500 products with 14 fields each are 7,500
+    assumed_page_size: int = 50  # of a paged field when neither the request nor the schema gives a size
+    document_cache_size: int = 1_000
+
+
+FIXED = frozenset({"max_document_chars", "max_operations", "max_fields", "max_comparisons"})
+
+
+def refuse(limit: str, maximum: int, found: int, what: str, advice: str) -> GraphQLRefusal:
+    """Returns the error that names a limit, what it allows and what was asked for."""
+    name = "" if limit in FIXED else f" ({limit.upper()})"
+    message = f"This document has {found} {what}; the limit is {maximum}{name}. {advice}"
+    extensions = {"code": VALIDATION_FAILED, "limit": limit, "maximum": maximum, "found": found}
+    return GraphQLRefusal([{"message": message, "extensions": extensions}])
+
+
+def check_length(source: str, limits: Limits) -> None:
+    """Refuses a document that is too long to be worth reading."""
+    if len(source) > limits.max_document_chars:
+        advice = "Send values as variables instead of writing them into the document."
+        raise refuse("max_document_chars", limits.max_document_chars, len(source), "characters", advice)
+
+
+def check_shape(document: DocumentNode, limits: Limits) -> None:
+    """Refuses a document over one of the limits on its shape, in time linear to those limits.
+
+    Fragments are counted wherever they are spread, as execution does. The walk ends as soon as one limit is
+    passed, so a few fragments which spread each other twice cannot make it exponential. The document must
+    have no cycle of fragments.
+    """
+    operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
+    if len(operations) > limits.max_operations:
+        advice = "Send fewer operations at once."
+        raise refuse("max_operations", limits.max_operations, len(operations), "operations", advice)
+    walk = _Walk(document, limits)
+    for operation in operations:
+        walk.enter(operation)
+    for fragment in walk.unreached_fragments():
+        walk.enter(fragment)
+
+
+class _Level:
+    """What merges into one object of the answer: how often each name is asked for, and what is below it."""
+
+    __slots__ = ("below", "counts", "spreads")
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+        self.below: dict[str, _Level] = {}
+        self.spreads = 0
+
+
+class _Walk:
+    """Counts over all definitions of one document."""
+
+    def __init__(self, document: DocumentNode, limits: Limits) -> None:
+        self._limits = limits
+        self._definitions = [n for n in document.definitions if isinstance(n, FragmentDefinitionNode)]
+        self._fragments = {node.name.value: node for node in self._definitions}
+        self._reached: set[int] = set()
+        self._selections = self._aliases = self._directives = self._comparisons = 0
+
+    def unreached_fragments(self) -> Iterator[FragmentDefinitionNode]:
+        for node in self._definitions:
+            if id(node) not in self._reached:
+                yield node
+
+    def enter(self, definition: OperationDefinitionNode | FragmentDefinitionNode) -> None:
+        self._reached.add(id(definition))
+        self._count_directives(definition, *(definition.variable_definitions or ()))
+        root = _Level()
+        stack = [(definition.selection_set, 1, root)]
+        while stack:
+            selection_set, depth, level = stack.pop()
+            for node in selection_set.selections:
+                self._count_selection(node)
+                below = self._below(node)
+                if isinstance(node, FieldNode):
+                    name = self._count_field(node, depth, level)
+                    if below is not None:
+                        stack.append((below, depth + 1, level.below.setdefault(name, _Level())))
+                elif below is not None:
+                    stack.append((below, depth, level))
+                    if isinstance(node, FragmentSpreadNode):
+                        self._count_spread(level)
+            if level is root:
+                self._check_root_fields(sum(root.counts.values()))
+
+    def _below(self, node: SelectionNode) -> SelectionSetNode | None:
+        if not isinstance(node, FragmentSpreadNode):
+            below: SelectionSetNode | None = getattr(node, "selection_set", None)
+            return below
+        fragment = self._fragments.get(node.name.value)  # validation reports an unknown one
+        if fragment is None:
+            return None
+        if id(fragment) not in self._reached:
+            self._reached.add(id(fragment))
+            self._count_directives(fragment)
+        return fragment.selection_set
+
+    def _count_selection(self, node: SelectionNode) -> None:
+        self._selections += 1
+        if self._selections > self._limits.max_fields:
+            what = "fields or more with its fragments spread out"
+            advice = "Ask for fewer fields, or in several requests."
+            raise refuse("max_fields", self._limits.max_fields, self._selections, what, advice)
+        self._count_directives(node)
+
+    def _count_field(self, node: FieldNode, depth: int, level: _Level) -> str:
+        limits = self._limits
+        name = node.alias.value if node.alias else node.name.value
+        if depth > limits.max_depth:
+            raise refuse("max_depth", limits.max_depth, depth, "levels or more", "Nest fewer fields.")
+        self._aliases += node.alias is not None
+        if self._aliases > limits.max_aliases:
+            advice = "Use fewer aliases, or send several requests."
+            raise refuse("max_aliases", limits.max_aliases, self._aliases, "aliases or more", advice)
+        count = level.counts.get(name, 0)
+        level.counts[name] = count + 1
+        self._count_comparisons(count)
+        return name
+
+    def _count_spread(self, level: _Level) -> None:
+        self._count_comparisons(level.spreads)
+        level.spreads += 1
+
+    def _count_comparisons(self, more: int) -> None:
+        self._comparisons += more
+        if self._comparisons > self._limits.max_comparisons:
+            what = "pairs or more of fields with one name, or of fragments, to compare"
+            advice = "Ask for each field once."
+            raise refuse("max_comparisons", self._limits.max_comparisons, self._comparisons, what, advice)
+
+    def _check_root_fields(self, count: int) -> None:
+        if count > self._limits.max_root_fields:
+            advice = "Send several requests."
+            raise refuse(
+                "max_root_fields", self._limits.max_root_fields, count, "root fields or more", advice
+            )
+
+    def _count_directives(self, *nodes: Any) -> None:
+        self._directives += sum(len(node.directives) for node in nodes if node.directives)
+        if self._directives > self._limits.max_directives:
+            advice = "Use fewer directives."
+            raise refuse(
+                "max_directives", self._limits.max_directives, self._directives, "directives or more", advice
+            )
+
+
+def has_fragment_cycle(document: DocumentNode) -> bool:
+    """Tells whether some fragment spreads itself, directly or through others; takes linear time."""
+    spreads = {
+        node.name.value: tuple(_spread_names(node.selection_set))
+        for node in document.definitions
+        if isinstance(node, FragmentDefinitionNode)
+    }
+    done: set[str] = set()
+    for root in spreads:
+        path: dict[str, Iterator[str]] = {}
+        name: str | None = root if root not in done else None
+        while name is not None:
+            path[name] = iter(spreads[name])
+            name = _next_unvisited(path, spreads, done)
+            if name in path:
+                return True
+    return False
+
+
+def _next_unvisited(
+    path: dict[str, Iterator[str]], spreads: dict[str, tuple[str, ...]], done: set[str]
+) -> str | None:
+    while path:
+        last = next(reversed(path))
+        for name in path[last]:
+            if name in spreads and name not in done:
+                return name
+        done.add(last)
+        del path[last]
+    return None
+
+
+def _spread_names(selection_set: SelectionSetNode) -> Iterator[str]:
+    stack = [selection_set]
+    while stack:
+        for node in stack.pop().selections:
+            if isinstance(node, FragmentSpreadNode):
+                yield node.name.value
+            elif node.selection_set is not None:  # type: ignore[attr-defined]
+                stack.append(node.selection_set)  # type: ignore[attr-defined]

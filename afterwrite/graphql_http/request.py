@@ -1,0 +1,164 @@
+"""Reads the parameters of a GraphQL request from an HTTP request, or refuses it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+from afterwrite.graphql_http.body import BodyBroken, BodyTooLong, read_body
+from afterwrite.graphql_http.errors import HttpRefusal
+from afterwrite.graphql_http.json_rules import DEPTH_MAX, finite, is_deep, refuse_constant
+
+MAX_URL_PARAMETERS = 20
+_SHA256 = re.compile("[0-9a-fA-F]{64}")
+_JSON_CONTENT_TYPES = frozenset({"application/json", "application/json; charset=utf-8"})
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What a well-formed request asks for. Nothing here is checked against a schema.
+
+    `query` may be None beside a `sha256`: that of a document which the client sent before, as 64 hexadecimal digits.
+    """
+
+    query: str | None
+    variables: dict[str, Any]
+    operation_name: str | None
+    sha256: str | None
+
+
+def read_post(environ: Mapping[str, Any], max_body_bytes: int) -> Parameters:
+    """Returns the parameters in the JSON body of a POST request; keeps no more than `max_body_bytes` of it.
+
+    Raises:
+        HttpRefusal: 415 if it is no JSON by its headers, 413 if it is too long, 400 for anything else.
+    """
+    _check_content_type(environ.get("CONTENT_TYPE", ""))
+    encoding = environ.get("HTTP_CONTENT_ENCODING", "identity")
+    if encoding.strip().lower() != "identity":
+        raise HttpRefusal(
+            415, f"A body in Content-Encoding '{encoding[:100]}' is not read. Send it as it is."
+        )
+    try:
+        body = read_body(environ, max_body_bytes)
+    except BodyTooLong as error:
+        message = (
+            f"The body has {error}; the limit is {max_body_bytes} bytes (MAX_BODY_BYTES). Send it in parts."
+        )
+        raise HttpRefusal(413, message, limit="max_body_bytes", maximum=max_body_bytes) from None
+    except BodyBroken as error:
+        raise HttpRefusal(400, f"{error}. Send it again.") from error
+    if not body:
+        raise HttpRefusal(400, 'The body is empty. Send JSON such as {"query": "{ __typename }"}.')
+    try:
+        text = str(body, "utf-8")
+    except UnicodeDecodeError as error:
+        raise HttpRefusal(400, f"The body is not UTF-8: {error.reason} at byte {error.start}.") from None
+    return _parameters(_parse_json(text, "The body"))
+
+
+def read_get(environ: Mapping[str, Any]) -> Parameters:
+    """Returns the parameters in the URL of a GET request.
+
+    Raises:
+        HttpRefusal: 400 if they cannot be understood.
+    """
+    try:
+        text = environ.get("QUERY_STRING", "").encode("latin-1").decode("utf-8")
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_URL_PARAMETERS)
+    except ValueError as error:  # UnicodeDecodeError is one, too many parameters are one
+        raise HttpRefusal(400, f"The parameters in the URL cannot be read: {error}.") from None
+    parameters: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in parameters:
+            raise HttpRefusal(400, f"The URL has the parameter '{name[:100]}' twice. Send it once.")
+        parameters[name] = value
+    for name in ("variables", "extensions"):
+        value = parameters.get(name)
+        if value is not None:
+            parameters[name] = _parse_json(value, f"The parameter '{name}'") if value else None
+    return _parameters(parameters)
+
+
+def _check_content_type(header: str) -> None:
+    if header in _JSON_CONTENT_TYPES:
+        return
+    name, *parameters = header.lower().split(";")
+    if name.strip() != "application/json":
+        found = f"'{header[:100]}'" if header else "missing"
+        raise HttpRefusal(415, f"The Content-Type is {found}; send application/json.")
+    for parameter in parameters:
+        key, _, value = parameter.partition("=")
+        if key.strip() == "charset" and value.strip(' "') not in ("utf-8", "utf8"):
+            raise HttpRefusal(415, f"JSON in the charset '{value[:100]}' is not read; send UTF-8.")
+
+
+def _parse_json(text: str, what: str) -> Any:
+    try:
+        value = _decoder.decode(text)
+        # Only an escaped surrogate can be a lone one, and most texts have none: look before looking closely.
+        if "\\ud" in text or "\\uD" in text:
+            json.dumps(value, ensure_ascii=False).encode()
+    except RecursionError:
+        raise _too_deep(what) from None
+    except UnicodeEncodeError:
+        raise HttpRefusal(400, f"{what} has half of a surrogate pair, which is no character.") from None
+    except ValueError as error:  # JSONDecodeError is one, so is a number that is too long
+        raise HttpRefusal(400, f"{what} is not valid JSON: {error}.") from None
+    if is_deep(text, value):
+        raise _too_deep(what)
+    return value
+
+
+def _too_deep(what: str) -> HttpRefusal:
+    return HttpRefusal(400, f"{what} nests lists or objects more than {DEPTH_MAX} deep.")
+
+
+_decoder = json.JSONDecoder(parse_constant=refuse_constant, parse_float=finite)
+
+
+def _parameters(value: Any) -> Parameters:
+    if type(value) is not dict:
+        if type(value) is list:
+            raise HttpRefusal(400, "The body is a list; batches are not run. Send one request at a time.")
+        raise HttpRefusal(400, f"The body is {_kind(value)}; send a JSON object.")
+    query = value.get("query")
+    variables = value.get("variables")
+    operation_name = value.get("operationName")
+    extensions = value.get("extensions")
+    if query is not None and type(query) is not str:
+        raise HttpRefusal(400, f"The parameter 'query' is {_kind(query)}; send a string.")
+    if variables is not None and type(variables) is not dict:
+        raise HttpRefusal(400, f"The parameter 'variables' is {_kind(variables)}; send an object or null.")
+    if operation_name is not None and type(operation_name) is not str:
+        found = _kind(operation_name)
+        raise HttpRefusal(400, f"The parameter 'operationName' is {found}; send a string or null.")
+    if extensions is not None and type(extensions) is not dict:
+        raise HttpRefusal(400, f"The parameter 'extensions' is {_kind(extensions)}; send an object or null.")
+    digest = _persisted(extensions.get("persistedQuery")) if extensions else None
+    if query is None and digest is None:
+        raise HttpRefusal(400, "The parameter 'query' is missing. Send the text of a GraphQL document.")
+    return Parameters(query, variables or {}, operation_name or None, digest)
+
+
+def _persisted(value: Any) -> str | None:
+    if value is None:
+        return None
+    what = "The extension 'persistedQuery'"
+    if type(value) is not dict:
+        raise HttpRefusal(400, f'{what} is {_kind(value)}; send {{"version": 1, "sha256Hash": "…"}}.')
+    if value.get("version") != 1:
+        raise HttpRefusal(400, f"{what} has another version than 1, the only one that is known.")
+    digest = value.get("sha256Hash")
+    if type(digest) is not str or not _SHA256.fullmatch(digest):
+        raise HttpRefusal(400, f"{what} has a sha256Hash that is not 64 hexadecimal digits.")
+    return digest.lower()
+
+
+def _kind(value: Any) -> str:
+    kinds = {bool: "a boolean", str: "a string", list: "a list", dict: "an object", type(None): "null"}
+    return kinds.get(type(value), "a number")

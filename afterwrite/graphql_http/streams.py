@@ -1,0 +1,238 @@
+"""Streams the results of an operation as server-sent events, in graphql-sse's distinct connections mode.
+
+The protocol: https://github.com/graphql/graphql-sse/blob/main/PROTOCOL.md
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any, Final
+
+from graphql import FieldNode, GraphQLError, GraphQLField, GraphQLResolveInfo, located_error
+from graphql.execution.collect_fields import collect_fields
+from graphql.execution.execute import get_field_def
+from graphql.execution.values import get_argument_values, get_variable_values
+from graphql.pyutils import Path
+
+from afterwrite.graphql_http.documents import Operation
+from afterwrite.graphql_http.errors import TOO_MANY_STREAMS, HttpRefusal
+
+RETRY_AFTER_SECONDS = 5
+COMPLETE = b"event: complete\ndata:\n\n"
+COMMENT = b":\n\n"
+
+
+class _KeepAlive:
+    def __repr__(self) -> str:
+        return "KEEP_ALIVE"
+
+
+KEEP_ALIVE: Final = _KeepAlive()
+"""What the iterator of a subscription yields when it has waited a while and has no event to tell."""
+
+
+def next_event(body: bytes) -> bytes:
+    """Returns the `next` event for an execution result, given as JSON on one line."""
+    return b"event: next\ndata: " + body + b"\n\n"
+
+
+class StreamSlots:
+    """Counts the open streams, because each holds one of the server's threads."""
+
+    def __init__(self, max_streams: int) -> None:
+        self._max, self._max_each = max_streams, max(1, max_streams // 2)
+        self._open = 0
+        self._of_holder: Counter[str] = Counter()
+        self._lock = Lock()
+
+    @property
+    def open(self) -> int:
+        """How many streams are open now."""
+        return self._open
+
+    def take(self, holder: str | None = None) -> None:
+        """Takes a slot, or refuses with 503: none is free, or this holder has half of them. None has no such limit.
+
+        Each `take` needs one `give_back`.
+        """
+        with self._lock:
+            if self._open >= self._max:
+                raise _too_many(f"{self._open} event streams are open, which is the limit", self._max)
+            if holder is not None:
+                if self._of_holder[holder] >= self._max_each:
+                    raise _too_many(
+                        f"You have {self._max_each} event streams open, which is half of the limit or one",
+                        self._max_each,
+                    )
+                self._of_holder[holder] += 1
+            self._open += 1
+
+    def give_back(self, holder: str | None = None) -> None:
+        with self._lock:
+            self._open -= 1
+            if holder is not None:
+                self._of_holder -= Counter((holder,))  # without those that have none
+
+
+def _too_many(found: str, maximum: int) -> HttpRefusal:
+    message = (
+        f"{found} (MAX_STREAMS). Close one, or try again in {RETRY_AFTER_SECONDS} seconds; other operations are "
+        "answered meanwhile."
+    )
+    retry = (("Retry-After", str(RETRY_AFTER_SECONDS)),)
+    return HttpRefusal(503, message, TOO_MANY_STREAMS, retry, maximum=maximum)
+
+
+@dataclass(frozen=True, slots=True)
+class EventSource:
+    """The events of a subscription, and the field to blame if they break off."""
+
+    events: Iterator[Any]
+    nodes: list[FieldNode]
+    path: list[str | int]
+
+
+def subscribe(operation: Operation, context: Any, raw_variables: dict[str, Any]) -> EventSource:
+    """Calls `subscribe` of the operation's only field and returns the events that it makes.
+
+    This is CreateSourceEventStream of the GraphQL specification, without asyncio: it runs in the request's
+    thread.
+
+    Raises:
+        GraphQLError: the variables or arguments do not fit, or the field's function raised.
+    """
+    schema, definition = operation.document.schema, operation.definition
+    variables = get_variable_values(schema, definition.variable_definitions or (), raw_variables)
+    if isinstance(variables, list):
+        raise variables[0]
+    root_type = schema.subscription_type
+    assert root_type is not None
+    fields = collect_fields(
+        schema, operation.document.fragments, variables, root_type, definition.selection_set
+    )
+    if not fields:
+        raise GraphQLError("This subscription leaves its only field out (@skip, @include).", definition)
+    response_name, nodes = next(iter(fields.items()))
+    field = get_field_def(schema, root_type, nodes[0])
+    path = Path(None, response_name, root_type.name)
+    info = _info(operation, field, nodes, path, variables, context)
+    try:
+        if field.subscribe is None:
+            raise TypeError(f"Subscription.{info.field_name} has no subscribe function")
+        events = iter(field.subscribe(None, info, **get_argument_values(field, nodes[0], variables)))
+    except Exception as error:
+        raise located_error(error, nodes, path.as_list()) from error
+    return EventSource(events, nodes, path.as_list())
+
+
+def _info(
+    operation: Operation,
+    field: GraphQLField,
+    nodes: list[FieldNode],
+    path: Path,
+    variables: dict[str, Any],
+    context: Any,
+) -> GraphQLResolveInfo:
+    schema = operation.document.schema
+    root_type = schema.subscription_type
+    assert root_type is not None
+    return GraphQLResolveInfo(
+        field_name=nodes[0].name.value,
+        field_nodes=nodes,
+        return_type=field.type,
+        parent_type=root_type,
+        path=path,
+        schema=schema,
+        fragments=operation.document.fragments,
+        root_value=None,
+        operation=operation.definition,
+        variable_values=variables,
+        context=context,
+        is_awaitable=_is_never_awaitable,
+    )
+
+
+def _is_never_awaitable(_value: Any) -> bool:
+    return False
+
+
+class EventStream:
+    """The body of a streamed answer: one chunk per event, and a comment wherever the source is only waiting.
+
+    Args:
+        source: its events are closed with the stream if they have `close`.
+        answer: turns an event into the JSON of its execution result.
+        refuse: turns an error that ends the stream early into JSON.
+        on_close: called exactly once, after the source is closed: when the stream is exhausted or closed,
+            even if it was never iterated over.
+        still: called before each chunk of the source; what it raises ends the stream, as if the source had.
+
+    One thread iterates. `close` may be called from any thread, and more than once; while another thread waits
+    for the next event, that thread does the closing when the source lets it go on.
+    """
+
+    def __init__(
+        self,
+        source: EventSource,
+        answer: Callable[[Any], bytes],
+        refuse: Callable[[GraphQLError], bytes],
+        on_close: Callable[[], None],
+        still: Callable[[], None] | None = None,
+    ) -> None:
+        self._source = source
+        self._answer = answer
+        self._refuse = refuse
+        self._on_close = on_close
+        self._still = still or _nothing
+        self._is_closing = self._is_closed = False
+        self._turn = Lock()
+        self._chunks = self._make_chunks()
+
+    def __iter__(self) -> EventStream:
+        return self
+
+    def __next__(self) -> bytes:
+        with self._turn:
+            chunk = None if self._is_closed else next(self._chunks, None)
+        # Looked at after the turn ended: whoever found it taken in `close` had set this before.
+        if chunk is None or self._is_closing:
+            self.close()
+            raise StopIteration
+        return chunk
+
+    def close(self) -> None:
+        """Closes the source, then calls `on_close`."""
+        self._is_closing = True
+        if not self._turn.acquire(blocking=False):
+            return
+        try:
+            if self._is_closed:
+                return
+            self._is_closed = True
+            try:
+                self._chunks.close()
+                getattr(self._source.events, "close", _nothing)()
+            finally:
+                self._on_close()
+        finally:
+            self._turn.release()
+
+    def __del__(self) -> None:
+        self.close()  # a server or a hook dropped it and never closed it
+
+    def _make_chunks(self) -> Generator[bytes]:
+        yield COMMENT  # the headers leave with it, before the first event
+        try:
+            for event in self._source.events:
+                self._still()
+                yield COMMENT if event is KEEP_ALIVE else next_event(self._answer(event))
+        except Exception as error:  # noqa: BLE001 - `refuse` logs what is not for the client
+            yield next_event(self._refuse(located_error(error, self._source.nodes, self._source.path)))
+        yield COMPLETE
+
+
+def _nothing() -> None:
+    """Closes events that need no closing; lets go on what nobody looks at."""

@@ -1,0 +1,288 @@
+"""The Flask view that answers GraphQL requests."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from typing import Any, ClassVar
+
+from flask import Request, Response, request
+from flask.typing import ResponseReturnValue
+from flask.views import View
+from graphene import Schema
+from graphql import ExecutionResult, GraphQLError, GraphQLSchema
+from werkzeug.exceptions import HTTPException
+
+from afterwrite.graphql_http import graphiql as graphiql_page
+from afterwrite.graphql_http.accept import EVENT_STREAM, GRAPHQL_RESPONSE, HTML, JSON, negotiate
+from afterwrite.graphql_http.documents import DocumentStore, Operation
+from afterwrite.graphql_http.errors import (
+    BAD_REQUEST,
+    GraphQLRefusal,
+    HttpRefusal,
+    RequestError,
+    masked,
+    new_incident,
+)
+from afterwrite.graphql_http.limits import Limits
+from afterwrite.graphql_http.persisted import PersistedQueries
+from afterwrite.graphql_http.request import Parameters, read_get, read_post
+from afterwrite.graphql_http.streams import COMPLETE, EventStream, StreamSlots, next_event, subscribe
+
+logger = logging.getLogger(__name__)
+
+_CONTENT_TYPES = {name: f"{name}; charset=utf-8" for name in (JSON, GRAPHQL_RESPONSE, EVENT_STREAM, HTML)}
+_ALLOWED = (("Allow", "GET, HEAD, POST, OPTIONS"),)
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False).encode
+
+
+class GraphQLView(View):
+    """Answers GraphQL over HTTP: queries, mutations and, as event streams, subscriptions.
+
+    Mount it with `app.add_url_rule("/graphql", view_func=GraphQLView.as_view("graphql", schema=schema))`.
+
+    Args:
+        schema: a Graphene or a graphql-core schema. Its resolvers are synchronous; each `subscribe_x` returns
+            an iterator of events, which may yield `KEEP_ALIVE` where it only waited.
+        graphiql: give a browser that opens the endpoint GraphiQL.
+        limits: what one request may ask for.
+        introspection: off refuses `__schema` and `__type`, and turns suggestions and GraphiQL off.
+        context: makes the context value of a request; may raise `RequestError`.
+        permit: is called with the request, the kind of operation ("query", "mutation" or "subscription") and the names
+            of its root fields before anything of it is run; raises `HttpRefusal` if it may not be.
+        permit_still: is called the same way before each event of a stream and at each of its pauses; raises
+            `RequestError` to end it.
+        max_streams: how many event streams may be open at once. Each holds a thread of the server.
+        stream_holder: tells whose stream a request opens; one holder has half of `max_streams` at most, and one at the
+            least. None is not limited.
+        examples: documents that GraphiQL opens as tabs.
+        home: the name and the path of the page that GraphiQL's logo leads to.
+        csrf_token: makes what GraphiQL's page sends as `X-CSRF-Token`; an empty text is not sent.
+
+    Specifications: https://graphql.github.io/graphql-over-http/draft/ and, for event streams,
+    https://github.com/graphql/graphql-sse/blob/main/PROTOCOL.md (distinct connections mode).
+    """
+
+    # Whatever is not listed here would get Flask's HTML page instead of our 405.
+    methods: ClassVar[Sequence[str]] = [
+        "GET",
+        "HEAD",
+        "POST",
+        "PUT",
+        "PATCH",
+        "DELETE",
+        "OPTIONS",
+        "TRACE",
+        "CONNECT",
+        "QUERY",
+        "PROPFIND",
+    ]
+    init_every_request = False
+
+    def __init__(
+        self,
+        schema: Schema | GraphQLSchema,
+        *,
+        graphiql: bool = False,
+        limits: Limits | None = None,
+        introspection: bool = True,
+        context: Callable[[Request], Any] | None = None,
+        max_streams: int = 8,
+        examples: Sequence[str] = (),
+        permit: Callable[[Request, str, Collection[str]], None] | None = None,
+        permit_still: Callable[[Request, str, Collection[str]], None] | None = None,
+        stream_holder: Callable[[Request], str | None] | None = None,
+        csrf_token: Callable[[], str] | None = None,
+        home: tuple[str, str] | None = None,
+    ) -> None:
+        core = schema if isinstance(schema, GraphQLSchema) else schema.graphql_schema
+        self._limits = limits or Limits()
+        self._documents = DocumentStore(core, self._limits, introspection=introspection)
+        self._persisted = PersistedQueries(self._limits.document_cache_size)
+        self._graphiql = graphiql and introspection
+        self._context = context
+        self._examples = tuple(examples)
+        self._slots = StreamSlots(max_streams)
+        self._permit = permit
+        self._permit_still = permit_still
+        self._stream_holder = stream_holder
+        self._csrf_token = csrf_token
+        self._home = home
+
+    def dispatch_request(self) -> ResponseReturnValue:
+        """Answers one request; whatever goes wrong is answered in JSON (or as an event)."""
+        http: Request = request._get_current_object()  # type: ignore[attr-defined]
+        environ = http.environ
+        method = environ["REQUEST_METHOD"]
+        reads = method in ("GET", "HEAD")
+        media_type = negotiate(environ.get("HTTP_ACCEPT"), html=self._graphiql and reads)
+        try:
+            if method == "OPTIONS":
+                return Response(status=204, headers=list(_ALLOWED))
+            if media_type is None:
+                raise _not_acceptable(environ)
+            if media_type == HTML:
+                return self._page(http)
+            return self._run(http, self._parameters(environ, method), media_type, reads)
+        except GraphQLRefusal as refusal:
+            return _refusal(refusal.errors, media_type, refusal.status)
+        except RequestError as error:
+            return _refusal([{"message": error.message, "extensions": error.extensions}], media_type)
+        except HttpRefusal as refusal:
+            return _json_response(refusal.status, [refusal.error], media_type, refusal.headers)
+        except HTTPException as error:  # Flask's way to refuse, from the function that makes the context
+            message = {"message": error.description or error.name, "extensions": {"code": BAD_REQUEST}}
+            return _json_response(error.code or 400, [message], media_type)
+        except Exception:
+            incident = new_incident()
+            logger.exception("incident %s: a request failed", incident)
+            return _json_response(500, [masked(incident)], media_type)
+
+    def _parameters(self, environ: Mapping[str, Any], method: str) -> Parameters:
+        if method == "POST":
+            return read_post(environ, self._limits.max_body_bytes)
+        if method in ("GET", "HEAD"):
+            return read_get(environ)
+        raise HttpRefusal(405, f"{method} is not answered here. Use GET or POST.", headers=_ALLOWED)
+
+    def _run(self, http: Request, parameters: Parameters, media_type: str, reads: bool) -> Response:
+        source = self._persisted.text_of(parameters)
+        operation = self._documents.get(source).operation(parameters.operation_name)
+        variables = parameters.variables
+        if self._permit is not None:
+            self._permit(http, operation.kind, operation.root_fields)
+        self._persisted.keep(parameters)
+        self._documents.check_cost(operation, variables)
+        if operation.is_mutation and reads:
+            allowed = (("Allow", "POST"),)
+            raise HttpRefusal(
+                405, "A mutation is not run by GET, which may repeat. Use POST.", headers=allowed
+            )
+        context = self._context(http) if self._context is not None else None
+        if operation.is_subscription:
+            return self._stream(http, operation, context, variables, media_type)
+        result = operation.compiled.execute(None, context, variables)
+        return self._answer(result, media_type)
+
+    def _answer(self, result: ExecutionResult, media_type: str) -> Response:
+        if result.errors:
+            body, status = self._body_with_errors(result, media_type)
+        else:
+            body, status = self._body(result), 200
+        if media_type == EVENT_STREAM:
+            return _response(200, next_event(body) + COMPLETE, media_type)
+        return _response(status, body, media_type)
+
+    def _body(self, result: ExecutionResult) -> bytes:
+        if result.errors:
+            return self._body_with_errors(result, JSON)[0]
+        return _encoded({"data": result.data})
+
+    def _body_with_errors(self, result: ExecutionResult, media_type: str) -> tuple[bytes, int]:
+        errors = result.errors or []
+        shown = self._documents.presentable(errors)
+        # An error that no field is blamed for came before execution began: then there is no data entry.
+        if result.data is None and all(error.path is None for error in errors):
+            return _encoded({"errors": shown}), _refusal_status(media_type)
+        return _encoded({"errors": shown, "data": result.data}), 200
+
+    def _stream(
+        self, http: Request, operation: Operation, context: Any, variables: dict[str, Any], media_type: str
+    ) -> Response:
+        if media_type != EVENT_STREAM:
+            message = "A subscription is answered as an event stream. Send 'Accept: text/event-stream'."
+            raise HttpRefusal(406, message)
+        holder = self._stream_holder(http) if self._stream_holder is not None else None
+        self._slots.take(holder)
+        try:
+            source = subscribe(operation, context, variables)
+        except BaseException as error:
+            self._slots.give_back(holder)
+            if isinstance(error, GraphQLError):
+                return _response(200, next_event(self._refused(error)) + COMPLETE, media_type)
+            raise
+        execute = partial(operation.compiled.execute, context_value=context, raw_variables=variables)
+        still = None
+        if self._permit_still is not None:
+            still = partial(self._permit_still, http, operation.kind, operation.root_fields)
+        stream = EventStream(
+            source,
+            lambda event: self._body(execute(event)),
+            self._refused,
+            partial(self._slots.give_back, holder),
+            still,
+        )
+        response = _response(200, b"", media_type)
+        response.response = stream
+        response.headers.remove("Content-Length")
+        response.headers["X-Accel-Buffering"] = "no"  # a proxy that collects events would hold them back
+        return response
+
+    def _refused(self, error: GraphQLError) -> bytes:
+        return _encoded({"errors": self._documents.presentable([error])})
+
+    def _page(self, http: Request) -> Response:
+        token = self._csrf_token() if self._csrf_token is not None else ""
+        body = graphiql_page.page(http.script_root + http.path, self._examples, token, self._home).encode()
+        return _response(200, body, HTML)
+
+
+def answer_refusal(http: Request, refusal: HttpRefusal) -> Response:
+    """Returns the answer to a request that was refused before the view was asked."""
+    media_type = negotiate(http.environ.get("HTTP_ACCEPT"), html=False)
+    return _json_response(refusal.status, [refusal.error], media_type, refusal.headers)
+
+
+def _encoded(answer: Mapping[str, Any]) -> bytes:
+    try:
+        return _encode(answer).encode("ascii")
+    except (TypeError, ValueError, RecursionError):
+        incident = new_incident()
+        logger.exception("incident %s: an answer holds what JSON cannot", incident)
+        return _encode({"errors": [masked(incident)], "data": None}).encode("ascii")
+
+
+def _not_acceptable(environ: Mapping[str, Any]) -> HttpRefusal:
+    found = str(environ.get("HTTP_ACCEPT"))[:200]
+    return HttpRefusal(
+        406, f"No answer comes as '{found}'. Accept {JSON}, {GRAPHQL_RESPONSE} or {EVENT_STREAM}."
+    )
+
+
+def _refusal_status(media_type: str | None) -> int:
+    """Returns the status for a well-formed request that cannot be executed; older clients expect 200."""
+    return 400 if media_type == GRAPHQL_RESPONSE else 200
+
+
+def _refusal(errors: list[dict[str, Any]], media_type: str | None, status: int | None = None) -> Response:
+    if media_type == EVENT_STREAM:
+        body = next_event(_encoded({"errors": errors})) + COMPLETE
+        return _response(200, body, EVENT_STREAM)
+    return _json_response(status or _refusal_status(media_type), errors, media_type)
+
+
+def _json_response(
+    status: int,
+    errors: list[dict[str, Any]],
+    media_type: str | None,
+    headers: tuple[tuple[str, str], ...] = (),
+) -> Response:
+    given = GRAPHQL_RESPONSE if media_type == GRAPHQL_RESPONSE else JSON
+    return _response(status, _encoded({"errors": errors}), given, headers)
+
+
+def _response(
+    status: int, body: bytes, media_type: str, headers: tuple[tuple[str, str], ...] = ()
+) -> Response:
+    fields = [
+        ("Content-Type", _CONTENT_TYPES[media_type]),
+        ("Content-Length", str(len(body))),
+        ("Cache-Control", "no-store"),
+        ("Vary", "Accept"),
+        ("X-Content-Type-Options", "nosniff"),
+        *headers,
+    ]
+    # As a list that is passed through, the body reaches the server in one piece.
+    return Response([body], status, fields, direct_passthrough=True)

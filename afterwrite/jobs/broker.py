@@ -1,0 +1,338 @@
+"""Publishes to the queues in RabbitMQ and takes from them; no message is lost between two confirmations."""
+
+import asyncio
+import contextlib
+import logging
+import random
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import aio_pika
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+from aio_pika.exceptions import (
+    CONNECTION_EXCEPTIONS,
+    AMQPError,
+    ChannelNotFoundEntity,
+    DeliveryError,
+    PublishError,
+)
+from yarl import URL
+
+from afterwrite.base.settings import Settings, SettingsError
+from afterwrite.jobs.broker_words import words_of
+from afterwrite.jobs.errors import QueueFull, ServiceAway
+from afterwrite.jobs.messages import CONTENT_TYPE
+
+_log = logging.getLogger("afterwrite.stack")
+
+REQUESTS, RESULTS, DEAD_LETTERS = "airflow.requests", "airflow.results", "airflow.dead-letters"
+REASON, FROM_QUEUE, DIED_AT = "x-afterwrite-reason", "x-afterwrite-queue", "x-afterwrite-died-at"
+RABBITMQ = "rabbitmq"
+
+_NO_QUEUE = "airflow.none"
+
+_TIMEOUT_SECONDS = 10.0
+_CHECK_SECONDS = 2.0
+_HEARTBEAT_SECONDS = 15
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.1, 5.0
+# A message that was taken so often, and never acknowledged nor refused, ends whoever takes it.
+_DELIVERY_LIMIT = 100
+_FOREVER = 1_000_000_000
+_AWAY = (*CONNECTION_EXCEPTIONS, AMQPError, OSError, TimeoutError, RuntimeError)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Delivery:
+    """A message that was taken from a queue, until it is acknowledged; if that never comes it is delivered again."""
+
+    broker: "Broker"
+    queue: str
+    message: AbstractIncomingMessage
+    channel: AbstractChannel
+
+    @property
+    def body(self) -> bytes:
+        """What the message says."""
+        return self.message.body
+
+    @property
+    def headers(self) -> Mapping[str, Any]:
+        """What is said about the message."""
+        return self.message.headers
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the connection is lost that it came by: somebody has it by now, or will have it again."""
+        return self.channel.is_closed
+
+    async def ack(self) -> None:
+        """Say that the message is dealt with; to no effect where it ``is_gone``."""
+        with contextlib.suppress(*_AWAY):  # it is delivered again, which every taker bears
+            await self.message.ack()
+
+    async def dead_letter(self, reason: str) -> None:
+        """Move the message to the dead letters, with the reason; keeps trying until it is there or ``is_gone``."""
+        _log.error("a message of %s goes to %s: %s", self.queue, DEAD_LETTERS, reason)
+        headers = {**self.headers, REASON: reason[:1_000], FROM_QUEUE: self.queue, DIED_AT: _now()}
+        if await self.publish(DEAD_LETTERS, self.body, headers):
+            await self.ack()
+
+    async def publish(self, queue: str, body: bytes, headers: Mapping[str, Any]) -> bool:
+        """Publish what follows from the message; keeps trying until it is there, or (False) the message ``is_gone``."""
+        for pause in pauses():
+            try:
+                await self.broker.publish(queue, body, headers)
+            except (ServiceAway, QueueFull) as error:
+                _log.warning("%s", error)
+            else:
+                return True
+            if self.is_gone:
+                break
+            await asyncio.sleep(pause)
+        return False
+
+
+class Broker:
+    """RabbitMQ, as one process uses it: a connection to publish, one more for each queue that it consumes.
+
+    Each is opened when it is needed, and again when it was lost. Every method is to be called on one loop.
+    ``trouble`` says why RabbitMQ cannot be used, None while it can as far as is known.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Raises SettingsError for an AMQP_URL that is none."""
+        self._url = _address(settings.amqp_url)
+        self._prefix, self._max_messages = settings.queue_prefix, settings.queue_max_messages
+        self._connection: AbstractConnection | None = None
+        self._channel: AbstractChannel | None = None
+        self._opening = asyncio.Lock()
+        self.trouble: str | None = None
+
+    async def publish(self, queue: str, body: bytes, headers: Mapping[str, Any]) -> None:
+        """Put a message into a queue; it is on the broker's disks when this returns. Raises ServiceAway or QueueFull.
+
+        What raises ServiceAway may have been published all the same.
+        """
+        message = aio_pika.Message(
+            body,
+            headers=dict(headers),
+            content_type=CONTENT_TYPE,
+            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+            message_id=str(uuid.uuid4()),
+            app_id="afterwrite",
+        )
+        async with self._guarded("published to"):
+            channel = await self._open()
+            try:
+                await channel.default_exchange.publish(
+                    message, self.name_of(queue), mandatory=True, timeout=_TIMEOUT_SECONDS
+                )
+            except PublishError as error:  # somebody deleted the queue: it is made again
+                await self._drop()
+                raise ServiceAway(RABBITMQ, f"The queue {self.name_of(queue)} was not there") from error
+            except DeliveryError as error:
+                raise QueueFull(
+                    f"The queue {self.name_of(queue)} takes no more messages: it has as many as it may have"
+                ) from error
+
+    async def consume(self, queue: str, prefetch: int, take: Callable[[Delivery], Awaitable[None]]) -> None:
+        """Give every message of a queue to ``take``, up to ``prefetch`` of them at a time, until this is cancelled.
+
+        A connection that is lost is opened again, after growing pauses, and a queue that was deleted is made again. A
+        message with which ``take`` fails is a dead letter.
+        """
+        while True:
+            for pause in pauses():
+                try:
+                    lost = await self._consume_once(queue, prefetch, take)
+                    break
+                except Exception as error:  # noqa: BLE001 - the one place where the loop's failures are met
+                    expected = isinstance(error, _AWAY)
+                    self._note(
+                        f"RabbitMQ at {self} cannot be used: {words_of(error)}", None if expected else error
+                    )
+                await asyncio.sleep(pause)
+            self._note(f"RabbitMQ at {self} gives nothing from {self.name_of(queue)} any more: {lost}")
+
+    async def check(self) -> None:
+        """Return if messages can be published now. Raises ServiceAway."""
+        async with self._guarded("reached at"):
+            channel = await self._open()
+            # For no queue, so that it is dropped when it was confirmed: while memory or disk is short none is.
+            nothing = aio_pika.Message(b"")
+            try:
+                async with asyncio.timeout(_CHECK_SECONDS):
+                    await channel.default_exchange.publish(nothing, self.name_of(_NO_QUEUE), mandatory=False)
+            except TimeoutError as error:
+                message = f"RabbitMQ at {self} takes no messages: its log has why, such as an alarm for memory or disk"
+                self._note(message)
+                raise ServiceAway(RABBITMQ, message) from error
+
+    async def look_into(self, queue: str, take: Callable[[Delivery], Awaitable[bool]], most: int) -> int:
+        """Give the first ``most`` messages of a queue to ``take``, which says whether to go on; returns how many.
+
+        No more than there are at the beginning: what ``take`` sends on may come back while it goes on. What is not
+        acknowledged in it goes back into the queue. Raises ServiceAway.
+        """
+        count = 0
+        async with self._guarded("looked into at"), self._connected() as connection:
+            await self._ensure_queues(connection)
+            channel = await connection.channel()
+            found = await channel.declare_queue(self.name_of(queue), passive=True, timeout=_TIMEOUT_SECONDS)
+            most = min(most, found.declaration_result.message_count or 0)
+            while count < most and (message := await found.get(no_ack=False, fail=False)) is not None:
+                count += 1
+                if not await take(Delivery(self, queue, message, channel)):
+                    break
+        return count
+
+    async def close(self) -> None:
+        """Close the connection to publish; the next message would open it again."""
+        await self._drop()
+
+    def name_of(self, queue: str) -> str:
+        """The name of a queue in RabbitMQ."""
+        return self._prefix + queue
+
+    def __str__(self) -> str:
+        return str(self._url.with_user(None).with_query(None))
+
+    async def _consume_once(
+        self, queue: str, prefetch: int, take: Callable[[Delivery], Awaitable[None]]
+    ) -> str:
+        """Consume until the connection or the queue is lost, and say why; raises what prevents it from the start."""
+        lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        def lose(reason: str) -> None:
+            if not lost.done():
+                lost.set_result(reason)
+
+        async with self._connected() as connection:
+            await self._ensure_queues(connection)
+            channel = await connection.channel()
+            channel.close_callbacks.add(lambda _, error: lose(words_of(error)))
+            # Somebody deleted the queue: the channel stays open, and nothing would come by it any more.
+            (await channel.get_underlay_channel()).on_consumer_cancel_callbacks.add(
+                lambda _: lose("the queue was deleted")
+            )
+            await channel.set_qos(prefetch_count=prefetch)
+            found = await channel.get_queue(self.name_of(queue), ensure=False)
+
+            async def give(message: AbstractIncomingMessage) -> None:
+                delivery = Delivery(self, queue, message, channel)
+                try:
+                    await take(delivery)
+                except Exception as error:  # noqa: BLE001 - the one place where its failures are met
+                    _log.exception("a message of %s cannot be dealt with", queue)
+                    await delivery.dead_letter(f"It cannot be dealt with: {type(error).__name__}: {error}")
+
+            await found.consume(give)
+            if self.trouble is not None:
+                _log.info("RabbitMQ at %s can be used again", self)
+            self.trouble = None
+            return await lost
+
+    async def _open(self) -> AbstractChannel:
+        """The channel to publish on, with every queue in its place."""
+        async with self._opening:
+            if self._channel is None or self._channel.is_closed:
+                await self._drop()
+                self._connection = await self._connect()
+                try:
+                    await self._ensure_queues(self._connection)
+                    self._channel = await self._connection.channel(on_return_raises=True)
+                except BaseException:
+                    await self._drop()
+                    raise
+            return self._channel
+
+    async def _ensure_queues(self, connection: AbstractConnection) -> None:
+        """Make the queues that are not there; those that are keep the limits that they have."""
+        for queue in (DEAD_LETTERS, REQUESTS, RESULTS):
+            try:
+                async with await connection.channel() as channel:
+                    await channel.declare_queue(self.name_of(queue), passive=True, timeout=_TIMEOUT_SECONDS)
+            except ChannelNotFoundEntity:
+                async with await connection.channel() as channel:
+                    await channel.declare_queue(
+                        self.name_of(queue),
+                        durable=True,
+                        arguments=self._arguments(queue),
+                        timeout=_TIMEOUT_SECONDS,
+                    )
+
+    def _arguments(self, queue: str) -> dict[str, Any]:
+        limits: dict[str, Any] = {
+            "x-queue-type": "quorum",
+            "x-max-length": self._max_messages,
+            "x-overflow": "reject-publish",
+        }
+        if queue == DEAD_LETTERS:
+            return limits | {"x-delivery-limit": _FOREVER}  # to be looked at is no reason to vanish
+        return limits | {
+            "x-delivery-limit": _DELIVERY_LIMIT,
+            "x-dead-letter-exchange": "",
+            "x-dead-letter-routing-key": self.name_of(DEAD_LETTERS),
+            "x-dead-letter-strategy": "at-least-once",
+        }
+
+    async def _connect(self) -> AbstractConnection:
+        async with asyncio.timeout(_TIMEOUT_SECONDS):
+            return await aio_pika.connect(self._url, timeout=_TIMEOUT_SECONDS)
+
+    @contextlib.asynccontextmanager
+    async def _connected(self) -> AsyncIterator[AbstractConnection]:
+        connection = await self._connect()
+        try:
+            yield connection
+        finally:
+            with contextlib.suppress(*_AWAY):
+                await asyncio.wait_for(connection.close(), _TIMEOUT_SECONDS)
+
+    async def _drop(self) -> None:
+        connection, self._connection, self._channel = self._connection, None, None
+        if connection is not None:
+            with contextlib.suppress(*_AWAY):
+                await asyncio.wait_for(connection.close(), _TIMEOUT_SECONDS)
+
+    @contextlib.asynccontextmanager
+    async def _guarded(self, what: str) -> AsyncIterator[None]:
+        """Turn the errors of a connection that is lost into ServiceAway, and forget the connection."""
+        try:
+            yield
+        except _AWAY as error:
+            await self._drop()
+            message = f"RabbitMQ cannot be {what} {self}: {words_of(error)}"
+            self._note(message)
+            raise ServiceAway(RABBITMQ, message) from error
+        self.trouble = None
+
+    def _note(self, trouble: str, error: Exception | None = None) -> None:
+        if trouble != self.trouble:  # once for each trouble, not for each try
+            _log.warning("%s", trouble, exc_info=error)
+        self.trouble = trouble
+
+
+def pauses(longest_seconds: float = _LONGEST_PAUSE_SECONDS) -> Iterator[float]:
+    """Growing pauses between tries, in seconds, spread so that many do not try at the same moment; without an end."""
+    pause = _FIRST_PAUSE_SECONDS
+    while True:
+        yield pause * random.uniform(0.75, 1)  # noqa: S311 - it spreads retries
+        pause = min(pause * 2, longest_seconds)
+
+
+def _address(text: str) -> URL:
+    try:
+        url = URL(text)
+        if url.scheme not in ("amqp", "amqps") or not url.host:
+            raise ValueError(text)
+    except ValueError as error:  # the text may hold a password, so it is not repeated
+        raise SettingsError("AMQP_URL is no address: give amqp://USER:PASSWORD@HOST:5672/VHOST") from error
+    return url if "heartbeat" in url.query else url.update_query(heartbeat=_HEARTBEAT_SECONDS)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

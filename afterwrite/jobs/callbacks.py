@@ -1,0 +1,86 @@
+"""Keeps in Redis where the submitter of a job is to be called, for a time; the task's row has it as well."""
+
+import logging
+from collections.abc import Mapping, Sequence
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from afterwrite.base.settings import Settings, SettingsError
+from afterwrite.jobs.errors import ServiceAway
+
+_log = logging.getLogger("afterwrite.stack")
+
+REDIS = "redis"
+_TIMEOUT_SECONDS = 2.0
+# The last is what answers are that cannot be read, such as a value that is no text.
+_UNUSABLE = (RedisError, OSError, ValueError)
+
+
+class Callbacks:
+    """The callback URLs of jobs, by their correlation ids; every method is to be called on one loop.
+
+    ``trouble`` says why Redis cannot be used, None while it can as far as is known.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Raises SettingsError for a REDIS_URL that is none."""
+        self._lifetime_seconds = settings.callback_hours * 3600
+        self._prefix = f"{settings.queue_prefix}afterwrite:callback:"
+        try:
+            self._redis: Redis = Redis.from_url(
+                settings.redis_url,
+                socket_timeout=_TIMEOUT_SECONDS,
+                socket_connect_timeout=_TIMEOUT_SECONDS,
+                retry=Retry(NoBackoff(), 0),
+                decode_responses=True,
+                protocol=2,
+            )
+        except ValueError as error:  # the text may hold a password, so it is not repeated
+            raise SettingsError("REDIS_URL is no address: give redis://:PASSWORD@HOST:6379/0") from error
+        self._place = self._redis.connection_pool.connection_kwargs
+        self.trouble: str | None = None
+
+    async def keep(self, correlation_id: str, url: str) -> None:
+        """Keep the URL of a job for CALLBACK_HOURS. Raises ServiceAway."""
+        try:
+            await self._redis.set(self._prefix + correlation_id, url, ex=self._lifetime_seconds)
+        except _UNUSABLE as error:
+            raise self._away(error) from error
+        self.trouble = None
+
+    async def find(self, correlation_ids: Sequence[str]) -> Mapping[str, str]:
+        """The URLs of these jobs, as far as Redis has them. Raises ServiceAway."""
+        if not correlation_ids:
+            return {}
+        try:
+            found = await self._redis.mget([self._prefix + name for name in correlation_ids])
+        except _UNUSABLE as error:
+            raise self._away(error) from error
+        self.trouble = None
+        return {name: str(url) for name, url in zip(correlation_ids, found, strict=True) if url is not None}
+
+    async def check(self) -> None:
+        """Return if Redis answers. Raises ServiceAway."""
+        try:
+            await self._redis.ping()
+        except _UNUSABLE as error:
+            raise self._away(error) from error
+        self.trouble = None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._redis.aclose()
+
+    def __str__(self) -> str:
+        return f"{self._place.get('host', 'localhost')}:{self._place.get('port', 6379)}"
+
+    def _away(self, error: Exception) -> ServiceAway:
+        said = " ".join(str(error).split())[:300] or type(error).__name__
+        message = f"Redis at {self} cannot be used: {said}"
+        if message != self.trouble:  # once for each trouble, not for each try
+            _log.warning("%s", message)
+        self.trouble = message
+        return ServiceAway(REDIS, message)

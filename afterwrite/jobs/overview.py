@@ -1,0 +1,197 @@
+"""Looks at RabbitMQ, Redis and Airflow for those who ask how they are; what it has seen last is what it tells."""
+
+import asyncio
+import logging
+import math
+import threading
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from time import monotonic
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from afterwrite.base.background import BackgroundLoop
+from afterwrite.base.settings import Settings
+from afterwrite.jobs.airflow import AIRFLOW, Airflow, Run, TaskState
+from afterwrite.jobs.broker import RABBITMQ, Broker
+from afterwrite.jobs.callbacks import REDIS, Callbacks
+from afterwrite.jobs.errors import ServiceAway
+
+_log = logging.getLogger("afterwrite.stack")
+
+PARTS = (RABBITMQ, REDIS, AIRFLOW)
+_EVERY_SECONDS = 5.0
+_LONGEST_LOOK_SECONDS = 3.0
+_RUN_SECONDS, _ENDED_RUN_SECONDS, _RUNS_KEPT = 1.0, 30.0, 200
+_TROUBLE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class SeenRun:
+    """A run as it was a moment ago; ``trouble``: why Airflow could not be asked."""
+
+    run: Run | None
+    tasks: Sequence[TaskState]
+    trouble: str | None
+
+
+@dataclass(slots=True)
+class _Look:
+    """A look at a run, which may still be under way."""
+
+    seen: Future[SeenRun]
+    good_until: float = math.inf
+
+
+class StackOverview(Collector):
+    """The services of the stack as one process sees them; may be asked from any thread between start and stop."""
+
+    def __init__(
+        self, settings: Settings, background: BackgroundLoop, parts: Collection[str] = PARTS
+    ) -> None:
+        """``parts`` are the services that the process uses. Raises SettingsError for an address that is none."""
+        self._background = background
+        self._broker, self._callbacks = Broker(settings), Callbacks(settings)
+        self._airflow = Airflow(settings, timeout_seconds=_LONGEST_LOOK_SECONDS)
+        checks: Mapping[str, Callable[[], Awaitable[None]]] = {
+            RABBITMQ: self._broker.check,
+            REDIS: self._callbacks.check,
+            AIRFLOW: self._airflow.check,
+        }
+        self._checks = {name: checks[name] for name in parts}
+        self._troubles: dict[str, str | None] = dict.fromkeys(parts)
+        self._lock = threading.Lock()
+        self._looks: dict[str, _Look] = {}
+        self._run_trouble: str | None = None
+        self._ask_again_at = 0.0
+        self._watching: Future[None] | None = None
+
+    def start(self) -> None:
+        """Look from now on; the first look is over when this returns."""
+        self._background.submit(self._look()).result()
+        self._watching = self._background.keep("Looking at the parts of the stack", self._watch())
+
+    def stop(self) -> None:
+        """Look no more; may be called twice."""
+        if self._watching is not None:
+            self._watching.cancel()
+            self._watching = None
+            self._background.finish(self._close())
+
+    @property
+    def is_well(self) -> bool:
+        """Whether every part could be used a moment ago."""
+        return not any(self._troubles.values())
+
+    def parts(self) -> Mapping[str, Mapping[str, str | None]]:
+        """How each part was a moment ago: ``status`` is ``ok`` or ``away``, ``trouble`` says why."""
+        return {
+            name: {"status": "ok" if trouble is None else "away", "trouble": trouble}
+            for name, trouble in dict(self._troubles).items()
+        }
+
+    def statuses(self) -> Mapping[str, Mapping[str, str | None]]:
+        """The same without the troubles, which name addresses."""
+        return {name: {"status": part["status"]} for name, part in self.parts().items()}
+
+    def run(self, run_id: str) -> SeenRun:
+        """A run of the DAG as it was a second ago at the most; one that has ended, half a minute.
+
+        Callers of one moment share one look. While Airflow cannot be asked nobody waits for it: it is asked again
+        behind the callers' backs, every few seconds at the most, and until it answers they are told its trouble.
+        """
+        now = monotonic()
+        with self._lock:
+            if self._run_trouble is not None:
+                if now >= self._ask_again_at:
+                    self._ask_again_at = math.inf  # until this look is over
+                    self._look_at(run_id)
+                return SeenRun(None, [], self._run_trouble)
+            look = self._looks.get(run_id)
+            if look is None or look.good_until < now:
+                look = self._look_at(run_id)
+        return look.seen.result()
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: registering must not need a look."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """Whether each part can be used, for Prometheus."""
+        up = GaugeMetricFamily(
+            "afterwrite_stack_up",
+            "Whether a service of the stack could be used a moment ago",
+            labels=["part"],
+        )
+        for name, trouble in dict(self._troubles).items():
+            up.add_metric([name], float(trouble is None))
+        yield up
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(_EVERY_SECONDS)
+            await self._look()
+
+    async def _look(self) -> None:
+        names = list(self._checks)
+        for name, trouble in zip(names, await asyncio.gather(*map(self._trouble, names)), strict=True):
+            if trouble is None and self._troubles[name] is not None:
+                _log.info("%s can be used again", name)
+            elif trouble is not None and self._troubles[name] is None:
+                _log.warning("%s", trouble)
+            self._troubles[name] = trouble
+
+    async def _trouble(self, name: str) -> str | None:
+        try:
+            async with asyncio.timeout(_LONGEST_LOOK_SECONDS):
+                await self._checks[name]()
+        except TimeoutError:
+            return f"{name} did not answer in {_LONGEST_LOOK_SECONDS:g} s"
+        except ServiceAway as error:
+            return str(error)
+        except Exception as error:  # noqa: BLE001 - whatever a look comes to, the next one is to follow
+            if self._troubles[name] is None:
+                _log.warning("%s could not be looked at", name, exc_info=error)
+            return f"{name} could not be looked at: {type(error).__name__}: {error}"
+        return None
+
+    def _look_at(self, run_id: str) -> _Look:
+        """Begin a look at a run; the oldest one goes where there are too many. The lock must be held."""
+        self._looks.pop(run_id, None)
+        while len(self._looks) >= _RUNS_KEPT:
+            self._looks.pop(next(iter(self._looks)))
+        look = self._looks[run_id] = _Look(self._background.submit(self._see(run_id)))
+        look.seen.add_done_callback(lambda seen: self._keep(look, seen))
+        return look
+
+    def _keep(self, look: _Look, done: Future[SeenRun]) -> None:
+        """Say for how long what was seen is good, and whether Airflow can be asked."""
+        seen = None if done.cancelled() or done.exception() else done.result()
+        now = monotonic()
+        look.good_until = 0.0 if seen is None or seen.trouble else now + _seconds_good(seen)
+        self._ask_again_at = now + _TROUBLE_SECONDS
+        self._run_trouble = None if seen is None else seen.trouble
+
+    async def _see(self, run_id: str) -> SeenRun:
+        trouble = ""
+        try:
+            # A group, so that when one of them fails the other is given up, too.
+            async with asyncio.timeout(_LONGEST_LOOK_SECONDS), asyncio.TaskGroup() as looks:
+                run = looks.create_task(self._airflow.run(run_id))
+                tasks = looks.create_task(self._airflow.task_states(run_id))
+        except* TimeoutError:
+            trouble = f"Airflow did not answer in {_LONGEST_LOOK_SECONDS:g} s"
+        except* ServiceAway as errors:
+            trouble = str(errors.exceptions[0])
+        return SeenRun(None, [], trouble) if trouble else SeenRun(run.result(), tasks.result(), None)
+
+    async def _close(self) -> None:
+        await self._broker.close()
+        await self._callbacks.close()
+        await self._airflow.close()
+
+
+def _seconds_good(seen: SeenRun) -> float:
+    return _ENDED_RUN_SECONDS if seen.run is not None and seen.run.has_ended else _RUN_SECONDS

@@ -1,0 +1,222 @@
+"""Checks, enriches and sums up a list of products: the stages of a process as pure functions."""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Any, NamedTuple, TypeVar
+
+from afterwrite.jobs.words import category_name, keywords, slug, tidy, unique
+from afterwrite.resources.feed_fields import FeedReader, only_sign
+from afterwrite.resources.feed_numbers import DecimalSign
+from afterwrite.resources.product import FieldError, check_fields
+
+Stored = Mapping[str, Any]  # a product as check_fields gives it
+Json = dict[str, Any]
+T = TypeVar("T")
+
+_NAMED_REFUSALS, _REASON_MAX = 3, 200
+_LIST_SHARE = 4  # refusals may take a quarter of the room, and so may the categories
+_NOTES_SHARE = 8
+_ENDING_BYTES = 100  # for what the last stage adds
+_PART, _MOST_PARTS = 500, 1_000  # products of a part; parts side by side, of which Airflow takes 1024
+
+
+class Checked(NamedTuple):
+    """What became of a list: the good products, and why the others are refused; both by their index.
+
+    ``decimal`` is the sign that they were read with; ``ignored`` are the names that were not read, each once;
+    ``currencies`` those beside the prices.
+    """
+
+    products: dict[int, Stored]
+    refusals: list[Json]
+    decimal: str | None
+    ignored: list[str]
+    currencies: list[str]
+
+
+class Enriched(NamedTuple):
+    """The good products with what was found out about them, and the figures of the whole list."""
+
+    products: list[Json]
+    figures: Json
+    categories: list[Json]
+
+
+def validate(items: Sequence[Mapping[str, Any]], first_index: int = 0, decimal: str | None = None) -> Checked:
+    """Check every item by the rules of a new product; the first one has ``first_index`` in its list.
+
+    Items are read as those of a product file are (``feed_fields``); ``decimal`` is a value of DecimalSign. A refusal
+    is ``{"index", "errors": [{"field", "code", "message"}]}``.
+    """
+    products: dict[int, Stored] = {}
+    refusals = []
+    reader = FeedReader(None if decimal is None else DecimalSign(decimal))
+    for index, item in enumerate(items, first_index):
+        checked, refused = check_fields(reader.fields(item), creating=True)
+        if refused:
+            refusals.append({"index": index, "errors": [_error(problem) for problem in refused]})
+        else:
+            products[index] = checked
+    return Checked(products, refusals, decimal, list(reader.ignored), list(reader.currencies))
+
+
+def decimal_of(items: Sequence[Mapping[str, Any]], told: str | None) -> str | None:
+    """The decimal sign of a whole list, as ``validate`` takes it: the one that was told, or that its prices show."""
+    if told is not None:
+        return told
+    reader = FeedReader()
+    for item in items:
+        if type(item.get("price")) is str:
+            reader.fields(item)
+    return only_sign(reader.shown)
+
+
+def transform(products: Mapping[int, Stored]) -> Enriched:
+    """Enrich every product, and count the figures of all and of each category; at least one product.
+
+    ``described`` for each, then ``together``: who has a long list may describe its parts side by side.
+    """
+    return together([described(index, product) for index, product in products.items()])
+
+
+def described(index: int, product: Stored) -> Json:
+    """What can be said of a product without knowing the others, as JSON: what ``together`` is given."""
+    title, category = tidy(product["title"]), category_name(product["category"])
+    rate, count = product["rating_rate"], product["rating_count"]
+    return {
+        "index": index,
+        "title": title,
+        "slug": slug(title),
+        "category": category,
+        "priceMinor": product["price_minor"],
+        "keywords": keywords(title, category),
+        "rating": None if rate is None and count is None else {"rate": rate, "count": count},
+    }
+
+
+def parts(count: int) -> range:
+    """Where each part of a list begins whose parts are described side by side; its ``step`` is how long they are."""
+    return range(0, count, max(_PART, -(-count // _MOST_PARTS)))
+
+
+def together(descriptions: Sequence[Json]) -> Enriched:
+    """Bring the descriptions of all products together, in the order of the list; at least one.
+
+    A product becomes ``{"index", "title", "slug", "category", "price", "priceBand", "keywords", "rating"}``.
+    Figures are ``{"count", "total", "min", "max", "mean", "median"}``; money is decimal text, summed up in minor
+    units, so no cent is lost; mean and median are rounded half to even. The categories come largest first.
+    """
+    prices: dict[str | None, list[int]] = defaultdict(list)
+    for one in descriptions:
+        prices[one["category"]].append(one["priceMinor"])
+    ordered = {name: sorted(found) for name, found in prices.items()}
+    slugs = unique(one["slug"] for one in descriptions)
+    enriched = [
+        _enriched(one, slug, ordered[one["category"]]) for one, slug in zip(descriptions, slugs, strict=True)
+    ]
+    largest_first = sorted(ordered, key=lambda name: (-len(ordered[name]), name or ""))
+    categories = [{"category": name} | _figures(ordered[name]) for name in largest_first]
+    return Enriched(
+        enriched, _figures(sorted(price for found in ordered.values() for price in found)), categories
+    )
+
+
+def verdict(checked: Checked, max_bytes: int) -> Json:
+    """What the first stage leaves: counts, what was not read, the refusals that a quarter of ``max_bytes`` holds."""
+    refusals, left_out = _first_that_fit(checked.refusals, max_bytes // _LIST_SHARE)
+    return {
+        "received": len(checked.products) + len(checked.refusals),
+        "accepted": len(checked.products),
+        "refused": len(checked.refusals),
+        "refusals": refusals,
+        "refusalsLeftOut": left_out,
+        "decimal": checked.decimal,
+        "ignoredNames": _first_that_fit(checked.ignored, max_bytes // _NOTES_SHARE)[0],
+        "currencies": checked.currencies,
+    }
+
+
+def all_refused(refusals: Sequence[Json]) -> str:
+    """What is told where no product of a list is valid, with the first reasons."""
+    count, first = len(refusals), refusals[:_NAMED_REFUSALS]
+    reasons = "; ".join(
+        f"product {refusal['index']}: {refusal['errors'][0]['message'][:_REASON_MAX]}" for refusal in first
+    )
+    more = f"; and {count - len(first):,} more" if count > len(first) else ""
+    if count == 1:
+        return f"The only product is not valid ({reasons}): correct it and send it again"
+    return f"None of the {count:,} products is valid ({reasons}{more}): mend them and send them again"
+
+
+def with_products(report: Json, enriched: Enriched, max_bytes: int) -> Json:
+    """The verdict with the statistics and as many products as there is room for in ``max_bytes`` of JSON."""
+    categories, categories_left_out = _first_that_fit(enriched.categories, max_bytes // _LIST_SHARE)
+    statistics = enriched.figures | {"categories": categories, "categoriesLeftOut": categories_left_out}
+    found = report | {"statistics": statistics, "products": [], "productsLeftOut": len(enriched.products)}
+    room = max_bytes - len(json.dumps(found)) - _ENDING_BYTES
+    products, left_out = _first_that_fit(enriched.products, room)
+    return found | {"products": products, "productsLeftOut": left_out}
+
+
+def adds_up(report: Json, received: int) -> bool:
+    """Whether a report has come through the second stage and accounts for every product that was received."""
+    if "products" not in report:
+        return False
+    listed = len(report["products"]) + report["productsLeftOut"]
+    return bool(received == report["received"] == listed + report["refused"] and listed == report["accepted"])
+
+
+def price_band(price: int, prices: Sequence[int]) -> str:
+    """LOW below the lower quartile of the ``prices`` (rising), HIGH above the upper one, MIDDLE between."""
+    quarter = (len(prices) - 1) // 4
+    if price < prices[quarter]:
+        return "LOW"
+    return "HIGH" if price > prices[-1 - quarter] else "MIDDLE"
+
+
+def _error(refused: FieldError) -> Json:
+    return {"field": refused.field, "code": refused.problem.value, "message": str(refused)}
+
+
+def _enriched(described: Json, slug: str, prices: Sequence[int]) -> Json:
+    return {
+        "index": described["index"],
+        "title": described["title"],
+        "slug": slug,
+        "category": described["category"],
+        "price": _money(described["priceMinor"]),
+        "priceBand": price_band(described["priceMinor"], prices),
+        "keywords": described["keywords"],
+        "rating": described["rating"],
+    }
+
+
+def _figures(prices: Sequence[int]) -> Json:
+    count, total = len(prices), sum(prices)
+    middle = Fraction(prices[(count - 1) // 2] + prices[count // 2], 2)
+    return {
+        "count": count,
+        "total": _money(total),
+        "min": _money(prices[0]),
+        "max": _money(prices[-1]),
+        "mean": _money(round(Fraction(total, count))),
+        "median": _money(round(middle)),
+    }
+
+
+def _money(minor: int) -> str:
+    return f"{minor // 100}.{minor % 100:02}"
+
+
+def _first_that_fit(rows: Sequence[T], max_bytes: int) -> tuple[list[T], int]:
+    """The first rows whose JSON fits, and how many are left out."""
+    kept: list[T] = []
+    for row in rows:
+        # Counted in its longest form: every character that is not ASCII as an escape.
+        max_bytes -= len(json.dumps(row)) + len(", ")
+        if max_bytes < 0:
+            break
+        kept.append(row)
+    return kept, len(rows) - len(kept)

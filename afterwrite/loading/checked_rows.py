@@ -1,0 +1,84 @@
+"""Checks the rows of a product file against the rules of a product, a batch at a time."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from itertools import islice
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from afterwrite.loading import CatalogueFile, Format, Row
+from afterwrite.resources.product import FieldError, check_fields
+
+BATCH_ROWS = 500  # few enough to stay in a processor's cache between the steps
+_LOCAL_PICTURES = "/static/pictures/"
+
+T = TypeVar("T")
+Check = Callable[[Mapping[str, Any]], tuple[dict[str, Any], list[FieldError]]]
+
+
+# The rules of the API for a new product.
+check_row: Check = partial(check_fields, creating=True)
+
+
+class RowError(NamedTuple):
+    """One reason why a row is refused; no field when it is no product at all."""
+
+    field: str | None
+    code: str
+    message: str
+
+
+class RefusedRow(NamedTuple):
+    """A row that is refused: its line, the index of its element in a JSON array, and why."""
+
+    line: int
+    element: int | None
+    errors: list[RowError]
+
+
+class CheckedRows(NamedTuple, Generic[T]):
+    """What became of some rows, each part in the order of the file."""
+
+    products: list[T]
+    refused: list[RefusedRow]
+
+
+def check_sample_row(fields: Mapping[str, Any]) -> tuple[dict[str, Any], list[FieldError]]:
+    """The same rules, but the picture is one that the project serves itself; users may not name those."""
+    image = fields["image"]
+    if not isinstance(image, str) or not image.startswith(_LOCAL_PICTURES):
+        return check_row(fields)
+    checked, refused = check_row({**fields, "image": None})
+    return {**checked, "image": image}, refused
+
+
+def checked_batches(
+    source: CatalogueFile, keep: Callable[[dict[str, Any]], T], check: Check = check_row
+) -> Iterator[CheckedRows[T]]:
+    """Every row of the file, checked, in batches whose size does not grow with the file.
+
+    ``keep`` makes of the stored fields of a good row what the batch has of it. Raises TextFileError.
+    """
+    rows = source.rows()
+    first_element = 0 if source.format is Format.JSON else None
+    while batch := list(islice(rows, BATCH_ROWS)):
+        yield _check_rows(batch, keep, check, first_element)
+        if first_element is not None:
+            first_element += len(batch)
+
+
+def _check_rows(
+    rows: Iterable[Row], keep: Callable[[dict[str, Any]], T], check: Check, first_element: int | None
+) -> CheckedRows[T]:
+    products: list[T] = []
+    refused: list[RefusedRow] = []
+    for number, (line, fields) in enumerate(rows):
+        if isinstance(fields, dict):
+            checked, problems = check(fields)
+            if not problems:
+                products.append(keep(checked))
+                continue
+            errors = [RowError(problem.field, problem.problem.value, str(problem)) for problem in problems]
+        else:
+            errors = [RowError(None, "UNREADABLE", fields.reason)]
+        refused.append(RefusedRow(line, None if first_element is None else first_element + number, errors))
+    return CheckedRows(products, refused)

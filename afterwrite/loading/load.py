@@ -1,0 +1,68 @@
+"""Loads a product file into the catalogue: all of its good rows, or after an error none."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import TextIO
+
+from afterwrite.base.counts import counted
+from afterwrite.loading import TextFileError
+from afterwrite.loading.checked_rows import CheckedRows, RefusedRow
+from afterwrite.storage.catalogue_load import Load, StoredValues
+from afterwrite.storage.errors import StoreError
+
+SHOWN_REFUSALS = 20
+
+
+class LoadFailed(Exception):
+    """The load stopped and nothing of it is stored; the text says why, ``__cause__`` is the error."""
+
+
+class RefusedRows:
+    """The refused rows of a load: their number, the first as text, and all of them in ``report`` as JSONL."""
+
+    def __init__(self, report: TextIO | None = None) -> None:
+        self.count = 0
+        self.shown: list[str] = []
+        self._report = report
+
+    def add(self, row: RefusedRow) -> None:
+        """Note one more."""
+        self.count += 1
+        if len(self.shown) < SHOWN_REFUSALS:
+            line = f"line {row.line}"
+            place = line if row.element is None else f"product {row.element + 1:,} ({line})"
+            self.shown.append(f"{place}: {'; '.join(error.message for error in row.errors)}")
+        if self._report is not None:
+            place_fields = (
+                {"line": row.line} if row.element is None else {"line": row.line, "element": row.element}
+            )
+            errors = [error._asdict() for error in row.errors]
+            self._report.write(json.dumps({**place_fields, "errors": errors}, ensure_ascii=False) + "\n")
+
+
+def load_products(
+    loading: AbstractContextManager[Load],
+    batches: Iterator[CheckedRows[StoredValues]],
+    refused: RefusedRows,
+    progress: Callable[[int], None] = lambda rows: None,
+) -> int:
+    """Store the products of all batches in one load; returns how many.
+
+    They are on disk together when this returns; ``refused`` gets the refused rows. ``progress`` is called
+    with the number of rows inserted so far. Raises LoadFailed.
+    """
+    load: Load | None = None
+    try:
+        with loading as load:
+            for batch in batches:
+                load.insert(batch.products)
+                for row in batch.refused:
+                    refused.add(row)
+                progress(load.inserted)
+    except (StoreError, TextFileError, OSError) as error:
+        rows = (load.inserted if load else 0) + refused.count
+        raise LoadFailed(
+            f"{error}. The load stopped after {counted(rows, 'row')}; nothing of it is stored"
+        ) from error
+    return load.inserted

@@ -1,0 +1,203 @@
+"""Creates the schema and loads products: the sample catalogue into an empty one, or a file."""
+
+import argparse
+import contextlib
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
+
+from afterwrite import loading
+from afterwrite.base.counts import counted
+from afterwrite.base.settings import Settings, SettingsError, from_environment
+from afterwrite.loading import SAMPLE_PRODUCTS, CatalogueFile, DecimalSign, TextFileError
+from afterwrite.loading.checked_rows import check_row, check_sample_row, checked_batches
+from afterwrite.loading.load import LoadFailed, RefusedRows, load_products
+from afterwrite.storage.catalogue_load import CatalogueLoader, open_loader, stored_values
+from afterwrite.storage.errors import StoreError
+
+_BAR_WIDTH = 30
+_BAR_SECONDS = 0.1
+_ASK = "say which it is: --decimal point or --decimal comma"
+
+_DESCRIPTION = f"""\
+Creates the product database where it is missing, in DATA_DIR or where DATABASE_URL leads, then loads products. Safe to
+run twice.
+
+Without FILE it loads the sample catalogue, if the catalogue is empty; with --schema-only nothing. With FILE it adds
+the products of that file, at every run: a JSON array, an object with an array "products", JSONL (one object a line), or
+CSV with a header row (comma, semicolon or tab), in UTF-8. The array may also be under items, data, results or nodes,
+and in objects of these names. The fields and the names they may have:
+
+{loading.NAMES}
+In CSV an empty cell is null, space around a text is taken away, a row of empty cells is skipped, and rating, image,
+images and category may hold JSON. A number such as 1,234 may be 1234 or 1.234, and so may 1.234 in a file with
+semicolons: the other numbers of the file show which, or --decimal says it. Else nothing of the file is loaded.
+
+A row that breaks a rule of the API is refused and reported; the others are loaded together, in one
+transaction: a load that fails or is interrupted leaves the catalogue as it was. Stop a server on DATA_DIR before;
+one on PostgreSQL may go on."""
+
+
+def main(arguments: Sequence[str], sample: Path = SAMPLE_PRODUCTS) -> int:
+    """Run the command, which loads ``sample`` into an empty catalogue where no file is named.
+
+    Returns 0 if products were loaded or there was nothing to do, 1 otherwise.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return _initialise(from_environment(), options, sample)
+    except (SettingsError, StoreError, TextFileError, LoadFailed) as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        print("init_db: interrupted; a load that had not ended left the catalogue as it was", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="init_db.py", description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("file", metavar="FILE", nargs="?", type=Path, help="products to add")
+    what.add_argument("--schema-only", action="store_true", help="bring the schema up to date, load nothing")
+    parser.add_argument(
+        "--decimal",
+        choices=[sign.value for sign in DecimalSign],
+        help="the decimal sign of the file, for numbers that alone cannot tell it",
+    )
+    parser.add_argument(
+        "--report", metavar="FILE", type=Path, help="write every refused row to this file as JSONL"
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="only read FILE, and say why it cannot be loaded"
+    )
+    parser.add_argument(
+        "--index-later",
+        action="store_true",
+        help="leave the search index to the server: searches are exact at once, fast when it is built",
+    )
+    return parser
+
+
+def _initialise(settings: Settings, options: argparse.Namespace, sample: Path) -> int:
+    with contextlib.ExitStack() as stack:
+        decimal = DecimalSign(options.decimal) if options.decimal else None
+        source = stack.enter_context(CatalogueFile(options.file or sample, decimal, _ASK))
+        if options.check:
+            source.read_through()
+            return 0
+        report = stack.enter_context(_open_report(options.report, options.file)) if options.report else None
+        loader = stack.enter_context(contextlib.closing(open_loader(settings)))
+        if options.schema_only:
+            print(f"The schema {_place(settings)} is up to date")
+            return 0
+        if options.file is None and loader.holds_products():
+            print(f"The catalogue {_place(settings)} has products already: nothing to load")
+            return 0
+        refused = RefusedRows(report)
+        loaded = _load(loader, source, refused, sample)
+        for note in source.notes():
+            print(f"note: {note}", file=sys.stderr)
+        _tell_refused(refused, options.report, loaded)
+        if loaded and not options.index_later:
+            _build_search_index(loader)
+        return 1 if refused.count and not loaded else 0
+
+
+def _place(settings: Settings) -> str:
+    return "in PostgreSQL" if settings.database_url else str(settings.products_path)
+
+
+def _open_report(report: Path, file: Path | None) -> TextIO:
+    if file is not None and report.exists() and file.exists() and report.samefile(file):
+        raise TextFileError(f"--report {report} is the file to load: give the report another name")
+    try:
+        return report.open("w", encoding="utf-8")
+    except OSError as error:
+        raise TextFileError(
+            f"The report {report} cannot be written: {error.strerror}: check its folder and the rights"
+        ) from error
+
+
+def _load(loader: CatalogueLoader, source: CatalogueFile, refused: RefusedRows, sample: Path) -> int:
+    begin = time.perf_counter()
+    bar = ProgressBar(source, sys.stderr)
+    check = check_sample_row if source.path.resolve() == sample.resolve() else check_row
+    try:
+        loaded = load_products(
+            loader.load(), checked_batches(source, stored_values, check), refused, bar.show
+        )
+    finally:
+        bar.clear()
+    seconds = time.perf_counter() - begin
+    print(
+        f"Loaded {counted(loaded, 'product')} from {source.path} in {seconds:.2f} s "
+        f"({loaded / seconds:,.0f} a second)"
+    )
+    return loaded
+
+
+def _tell_refused(refused: RefusedRows, report: Path | None, loaded: int) -> None:
+    if not refused.count:
+        return
+    for line in refused.shown:
+        print(f"refused: {line}", file=sys.stderr)
+    hidden = refused.count - len(refused.shown)
+    more = f", {hidden:,} more than shown" if hidden else ""
+    where = f"all are in {report}" if report else "--report FILE writes all to a file"
+    were = "was" if refused.count == 1 else "were"
+    print(f"{counted(refused.count, 'row')} {were} refused{more}: {where}", file=sys.stderr)
+    if loaded:
+        print(
+            "The accepted rows are in the catalogue. Load only the corrected rows: the whole file would add the others "
+            "again",
+            file=sys.stderr,
+        )
+
+
+def _build_search_index(loader: CatalogueLoader) -> None:
+    """Let the search index catch up, so that searches are fast at once; they are exact without it too."""
+    begin = time.perf_counter()
+    try:
+        indexed = loader.index()
+    except StoreError as error:
+        print(f"init_db: the search index was left to the server: {error}", file=sys.stderr)
+        return
+    if indexed is not None:
+        print(f"Indexed {counted(indexed, 'product')} for search in {time.perf_counter() - begin:.2f} s")
+
+
+def _fail(message: str) -> int:
+    print(f"init_db: {message}", file=sys.stderr)
+    return 1
+
+
+class ProgressBar:
+    """One line on a terminal that shows how far a file is read; silent anywhere else."""
+
+    def __init__(self, source: CatalogueFile, stream: TextIO) -> None:
+        self._source = source
+        self._stream = stream
+        self._on = stream.isatty()
+        self._begin = self._shown = time.monotonic()
+
+    def show(self, rows: int) -> None:
+        """Draw the bar again, ten times a second at the most."""
+        now = time.monotonic()
+        if not self._on or now - self._shown < _BAR_SECONDS:
+            return
+        self._shown = now
+        share = min(1.0, self._source.bytes_read / max(1, self._source.size_bytes))
+        filled = round(share * _BAR_WIDTH)
+        bar = "#" * filled + "." * (_BAR_WIDTH - filled)
+        speed = rows / max(now - self._begin, _BAR_SECONDS)
+        self._stream.write(f"\r[{bar}] {share:4.0%} {counted(rows, 'product')}, {speed:,.0f} a second\x1b[K")
+        self._stream.flush()
+
+    def clear(self) -> None:
+        """Take the bar away."""
+        if self._on:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()

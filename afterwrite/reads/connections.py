@@ -1,0 +1,111 @@
+"""Says what a page of a Relay connection is, and which ids, page sizes and searches can ask for one."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from afterwrite.graphql_http import RequestError
+from afterwrite.resources import product as rules
+
+PAGE_DEFAULT = 50
+PAGE_MAX = 500
+SEARCH_MAX = 200
+NAME_MAX = 64
+ID_MAX = 2**63 - 1
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class PageInfo:
+    """Where a page lies, as the Relay connection specification says."""
+
+    has_next_page: bool
+    has_previous_page: bool
+    start_cursor: str | None
+    end_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """One item of a page and its place."""
+
+    cursor: str
+    node: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of a Relay connection; ``count`` is called only when the total is asked for."""
+
+    edges: list[Edge]
+    page_info: PageInfo
+    count: Callable[[], int] | None = None
+
+    @property
+    def nodes(self) -> list[Any]:
+        """The items without their places."""
+        return [edge.node for edge in self.edges]
+
+
+def newest_first(
+    items: Sequence[T],
+    first: int,
+    after: str | None,
+    edge: Callable[[T], Edge],
+    count: Callable[[], int] | None = None,
+) -> Page:
+    """The page of ``first`` items of a list that goes backwards in time, of which one more was read."""
+    edges = [edge(item) for item in items[:first]]
+    info = PageInfo(
+        has_next_page=len(items) > first,
+        has_previous_page=after is not None,
+        start_cursor=edges[0].cursor if edges else None,
+        end_cursor=edges[-1].cursor if edges else None,
+    )
+    return Page(edges, info, count)
+
+
+def parse_id(name: str, text: str) -> int:
+    """The number in an ID argument. Raises RequestError."""
+    number = id_or_none(text)
+    if number is None:
+        raise RequestError(f"{name} is {shorten(text)!r}: give a whole number, as the API answered it")
+    return number
+
+
+def id_or_none(text: str) -> int | None:
+    """The number in an ID argument, or None when there cannot be one."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 19):
+        return None
+    number = int(text)
+    return number if 0 < number <= ID_MAX else None
+
+
+def check_page_size(name: str, size: int) -> None:
+    """Raises RequestError for a page size below 0 or above the limit; a page of 0 tells its totals and sides."""
+    if not 0 <= size <= PAGE_MAX:
+        raise RequestError(f"{name} is {size}: give 0 to {PAGE_MAX}, and page on for more")
+
+
+def check_search(search: str | None) -> str:
+    """What is searched for; empty finds everything. Raises RequestError."""
+    text = search or ""
+    if len(text) > SEARCH_MAX:
+        raise RequestError(f"search has {len(text)} characters: {SEARCH_MAX} are the limit", field="search")
+    if found := rules.unusable_character(text):
+        raise RequestError(f"search has the character U+{ord(found):04X}: remove it", field="search")
+    return text
+
+
+def check_name(by: str | None) -> str | None:
+    """The caller's name that a list is filtered by; None lets every one through. Raises RequestError."""
+    if by is not None and (not 1 <= len(by) <= NAME_MAX or rules.unprintable_character(by)):
+        message = f"by is {shorten(by)!r}: give a name of 1 to {NAME_MAX} printable characters"
+        raise RequestError(message, field="by")
+    return by
+
+
+def shorten(text: str) -> str:
+    """A value as a message quotes it."""
+    return text if len(text) <= 60 else f"{text[:59]}…"

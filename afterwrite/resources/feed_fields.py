@@ -1,0 +1,267 @@
+"""Reads one product of a feed: brings its names and its ways to write a value into ours, and notes what is left out."""
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from afterwrite.resources.feed_numbers import DecimalSign, FeedNumber, feed_number
+from afterwrite.resources.product import FieldError, FieldProblem
+
+NAMES = """\
+  title         title, name
+  price         price: a number, or a text such as "19.99", "1.234,50" or "15.00 USD"
+  description   description
+  category      category, product_type: a text, or {"name": ...}
+  image         image, image_url, imageUrl, image_link, thumbnail, images (images[0] in CSV): the first that is not
+                empty, and of several pictures the first; a picture is a URL or {"src": ...}
+  rating_rate   rating: a number or {"rate": ..., "count": ...}, rating_rate, ratingRate
+  rating_count  rating: {"rate": ..., "count": ...}, rating_count, ratingCount
+Every other name is ignored and told, the id too: each product gets a new id. N/A and the like count as empty in a
+picture and a rating."""
+
+NAMES_NOTED = 50
+_NAME_SHOWN = 60
+_CURRENCIES_NOTED = 20
+_IMAGE_NAMES = ("image", "image_url", "imageUrl", "image_link", "thumbnail", "images")
+_RATE_NAMES, _COUNT_NAMES = ("rating_rate", "ratingRate"), ("rating_count", "ratingCount")
+# Of each line the first name that has a value is read.
+_ALIASES = (("title", "name"), ("category", "product_type"), _IMAGE_NAMES, _RATE_NAMES, _COUNT_NAMES)
+_PLAIN_NAMES = frozenset(
+    ("title", "price", "description", "category", "image", "rating_rate", "rating_count")
+)
+KNOWN_NAMES = _PLAIN_NAMES.union(("rating",), *_ALIASES)
+_PARTS = {"category": frozenset({"name"}), "rating": frozenset({"rate", "count"})}
+_PICTURE_PARTS = ("src", "url", "href")
+_MISSING = frozenset(
+    {"", "-", "--", "\u2013", "\u2014", "n/a", "na", "n.a.", "#n/a", "nan", "nil", "none", "null"}
+)
+# A comma may be part of a URL; one before another URL parts two of them.
+_NEXT_PICTURE = re.compile(r"[\s,;|]+(?=https?://)", re.IGNORECASE)
+_PLAIN_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]{1,2})?")
+_MOST_DIGITS = 18
+_ASK = 'give "decimal": "point" or "comma" beside the products'
+_PLAIN_COUNT = re.compile(rf"[0-9]{{1,{_MOST_DIGITS}}}")
+
+
+class FeedReader:
+    """Reads the products of one feed, and remembers what it left out; for one thread.
+
+    ``decimal`` is the decimal sign where a number alone cannot tell it. Without one ``whole`` is asked, once, for the
+    signs that the numbers of the whole feed show; ``ask`` says how a user tells the sign. ``shown`` are the signs that
+    the numbers showed so far, ``doubt`` says which number was in doubt all the same. ``ignored`` are the names that
+    were not read, each once; ``currencies`` counts the prices beside which one stood.
+    """
+
+    def __init__(
+        self,
+        decimal: DecimalSign | None = None,
+        whole: Callable[[], Collection[DecimalSign]] | None = None,
+        ask: str = _ASK,
+    ) -> None:
+        self.has_semicolons = (
+            False  # between its cells: then 1.234 may be a number with a point between thousands
+        )
+        self.ignored: dict[str, None] = {}
+        self.currencies: dict[str, int] = {}
+        self.decimal = decimal
+        self.shown = set[DecimalSign]()
+        self.doubt: str | None = None
+        self._whole, self._ask = whole, ask
+        self._shown_in_whole: Collection[DecimalSign] = ()
+
+    def fields(self, item: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields of one product, as ``product.check_fields`` takes them; every field is there.
+
+        What cannot be understood stays as it is, to be refused with its value, or is a FieldError.
+        """
+        if not item.keys() <= _PLAIN_NAMES:
+            self._note_names(item)
+        get = item.get
+        title, category, price = get("title"), get("category"), get("price")
+        if category is None or category == "":
+            category = get("product_type", category)
+        if type(category) is dict:
+            self._note_parts("category", category)
+            category = category.get("name")
+        rate, count = self._rating(item)
+        return {
+            "title": get("name") if title is None else title,
+            "price": self._price(price) if type(price) is str else price,
+            "description": get("description"),
+            "category": category,
+            "image": _picture(get("image")) or _other_picture(item),
+            "rating_rate": rate,
+            "rating_count": count,
+        }
+
+    def ignore(self, name: str) -> None:
+        """Note a name that is not read; of very many only the first."""
+        if len(self.ignored) < NAMES_NOTED:
+            shown = name if name.isprintable() else repr(name)[1:-1]
+            self.ignored[shown if len(shown) <= _NAME_SHOWN else f"{shown[: _NAME_SHOWN - 1]}…"] = None
+        else:
+            self.ignored["…"] = None
+
+    def notes(self) -> list[str]:
+        """What was left out, a sentence for each kind."""
+        found = []
+        if self.ignored:
+            found.append(f"Columns ignored: {', '.join(self.ignored)}")
+        if len(self.currencies) == 1:
+            found.append(f"Prices are in {next(iter(self.currencies))}. Only the amounts were kept")
+        elif self.currencies:
+            counts = ", ".join(f"{name} {count:,}" for name, count in self.currencies.items())
+            found.append(
+                f"Prices are in several currencies ({counts}). Only the amounts were kept, nothing was converted: load "
+                "one file per currency"
+            )
+        return found
+
+    def _note_names(self, item: Mapping[str, Any]) -> None:
+        for name in item:
+            if name not in KNOWN_NAMES:
+                self.ignore(name)
+        for names in _ALIASES:
+            given = [name for name in names if item.get(name) not in (None, "", [])]
+            for name in given[1:]:
+                if item[name] != item[given[0]]:
+                    self.ignore(name)
+
+    def _note_parts(self, name: str, parts: Mapping[str, Any]) -> None:
+        for part in parts:
+            if part not in _PARTS[name]:
+                self.ignore(f"{name}.{part}")
+
+    def _rating(self, item: Mapping[str, Any]) -> tuple[Any, Any]:
+        rating = item.get("rating")
+        rate, count = rating, None
+        if isinstance(rating, dict):
+            self._note_parts("rating", rating)
+            rate, count = rating.get("rate"), rating.get("count")
+        if rate is None:
+            rate = _first(item, _RATE_NAMES)
+        if count is None:
+            count = _first(item, _COUNT_NAMES)
+        if type(rate) is str:
+            rate = _rate_of(rate)
+        if type(count) is str:
+            count = self._count_of(count)
+        elif type(count) is float and count.is_integer():  # feeds that know one kind of number write 342.0
+            count = int(count)
+        return rate, count
+
+    def _price(self, text: str) -> Any:
+        if _PLAIN_NUMBER.fullmatch(text):
+            if "." in text:
+                self.shown.add(DecimalSign.POINT)
+            return text
+        found = feed_number(text)
+        if found is None:
+            return text
+        if found.currency is not None and (
+            found.currency in self.currencies or len(self.currencies) < _CURRENCIES_NOTED
+        ):
+            self.currencies[found.currency] = self.currencies.get(found.currency, 0) + 1
+        return self._decided("price", text, found)
+
+    def _count_of(self, text: str) -> Any:
+        if _PLAIN_COUNT.fullmatch(text):
+            return int(text)
+        if text.strip().casefold() in _MISSING:
+            return None
+        found = feed_number(text)
+        if found is None:
+            return _whole(text, text)
+        if found.is_ambiguous and found.as_decimal and found.as_decimal.partition(".")[2].strip("0"):
+            return _whole(found.as_grouped or "", text)  # a count has no fraction
+        decided = self._decided("rating_count", text, found)
+        return decided if isinstance(decided, FieldError) else _whole(decided, text)
+
+    def _decided(self, field: str, text: str, found: FeedNumber) -> str | FieldError:
+        """The number that a text means, or the error that says why it is ambiguous."""
+        if found.as_decimal is None or found.as_grouped is None:
+            if found.shows is not None:
+                self.shown.add(found.shows)
+            return found.as_decimal or found.as_grouped or text
+        if self.decimal is None and self._whole is not None:
+            self._shown_in_whole, self._whole = self._whole(), None
+            self.decimal = only_sign(self._shown_in_whole)
+        if self.decimal is not None:
+            return found.as_decimal if found.sign == self.decimal.mark else found.as_grouped
+        if found.sign == "." and not self.has_semicolons and not self._shown_in_whole:
+            return found.as_decimal
+        error = FieldError(
+            field,
+            FieldProblem.WRONG_TYPE,
+            f"is {text[:40]!r}, which is {found.as_grouped} or {found.as_decimal}, and the other numbers do not show "
+            f"the decimal sign: {self._ask}",
+        )
+        self.doubt = self.doubt or str(error)
+        return error
+
+
+def only_sign(shown: Collection[DecimalSign]) -> DecimalSign | None:
+    """The decimal sign of a feed whose numbers show these; None where they show none, or both."""
+    return next(iter(shown)) if len(shown) == 1 else None
+
+
+def column_name(header: str) -> str | None:
+    """The name that a CSV column gives, whatever the case of its header; None when it is ignored."""
+    return _COLUMNS.get(header.strip().lower())
+
+
+_COLUMNS = {name.lower(): name for name in KNOWN_NAMES} | {
+    "images[0]": "images",
+    "images.0": "images",
+    "rating.rate": "rating_rate",
+    "rating.count": "rating_count",
+}
+
+
+def _first(item: Mapping[str, Any], names: Iterable[str]) -> Any:
+    return next((item[name] for name in names if item.get(name) is not None), None)
+
+
+def _other_picture(item: Mapping[str, Any]) -> Any:
+    return next((found for name in _IMAGE_NAMES[1:] if (found := _picture(item.get(name)))), None)
+
+
+def _picture(value: Any) -> Any:
+    """The first picture of a URL, of several in one text, of an object with one, or of a list; None where none is."""
+    if isinstance(value, list):
+        value = next((one for one in value if one), None)
+    if type(value) is dict:
+        value = next((value[name] for name in _PICTURE_PARTS if name in value), value)
+    if type(value) is not str:
+        return value or None
+    text = value.strip()
+    if text[:4] == "http" and text.find("://", 8) < 0:
+        return text
+    return None if text.casefold() in _MISSING else _NEXT_PICTURE.split(text, maxsplit=1)[0]
+
+
+def _rate_of(text: str) -> Any:
+    """Parse a rating: at most 5, so a point or comma in it is always the decimal separator."""
+    if _PLAIN_NUMBER.fullmatch(text):
+        return float(text)
+    if text.strip().casefold() in _MISSING:
+        return None
+    found = feed_number(text)
+    number = _number(text if found is None else found.as_decimal or text)
+    return text if number is None or (number and not float(number)) else float(number)
+
+
+def _whole(digits: str, text: str) -> Any:
+    number = _number(digits)
+    if number is None or number.adjusted() > _MOST_DIGITS or number != number.to_integral_value():
+        return text
+    return int(number)
+
+
+def _number(text: str) -> Decimal | None:
+    try:
+        number = Decimal(text.strip())
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() and "_" not in text else None

@@ -1,0 +1,124 @@
+"""Checks values against JSON Schemas (Draft 2020-12), and says in plain words what does not fit."""
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any, cast
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from afterwrite.rest.problems import Problem, pointer_to
+
+Schema = Mapping[str, Any]
+_ERRORS_SHOWN = 20
+_SHOWN = 60
+_NOUNS = {
+    "object": "an object",
+    "array": "a list",
+    "string": "a text",
+    "integer": "a whole number",
+    "null": "null",
+}
+
+
+class BodyCheck:
+    """Refuses bodies that do not fit one schema; may be used by many threads at once."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._validator = Draft202012Validator(schema)
+
+    def check(self, body: Any) -> None:
+        """Raises Problem (422) that points at everything that does not fit, up to a limit."""
+        found: dict[str, str] = {}
+        for error in islice(self._validator.iter_errors(body), _ERRORS_SHOWN):
+            for path, detail in _explained(error):
+                found.setdefault(pointer_to("#", path), detail)
+        if found:
+            raise _invalid([{"pointer": pointer, "detail": detail} for pointer, detail in found.items()])
+
+
+class ParameterCheck:
+    """Refuses parameters of the URL that do not fit the schemas of their names."""
+
+    def __init__(self, schemas: Mapping[str, Schema]) -> None:
+        self._validators = {name: Draft202012Validator(schema) for name, schema in schemas.items()}
+
+    def check(self, given: Mapping[str, Any]) -> None:
+        """Raises Problem (422) that names every parameter that does not fit."""
+        found: dict[str, str] = {}
+        for name, value in given.items():
+            for error in self._validators[name].iter_errors(value):
+                found.setdefault(name, next(_explained(error))[1])
+        if found:
+            raise _invalid([{"parameter": name, "detail": detail} for name, detail in found.items()])
+
+
+def _invalid(errors: list[dict[str, str]]) -> Problem:
+    first = errors[0]
+    place = first.get("parameter") or first["pointer"][2:] or "The body"
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return Problem(422, "INVALID_REQUEST", f"{place} {first['detail']}{more}", errors)
+
+
+def _explained(error: ValidationError) -> Iterator[tuple[list[str | int], str]]:
+    """What an error of the library is about: the path of the value, and what is wrong with it."""
+    path, value = list(error.absolute_path), cast(Any, error.instance)
+    wanted, schema = cast(Any, error.validator_value), cast(Any, error.schema)
+    match error.validator:
+        case "required":
+            for name in wanted:
+                if name not in value:
+                    yield [*path, name], "is missing"
+        case "additionalProperties":
+            known = ", ".join(schema["properties"])
+            for name in islice((name for name in value if name not in schema["properties"]), _ERRORS_SHOWN):
+                yield [*path, _shorten(name)], f"is not known here: give only {known}"
+        case "anyOf" if all("required" in choice for choice in wanted):
+            names = " or ".join(choice["required"][0] for choice in wanted)
+            yield path, f"has nothing that could be done: give {names}"
+        case _:
+            yield path, _detail(error.validator, wanted, value, schema)
+
+
+def _detail(keyword: Any, wanted: Any, value: Any, schema: Schema) -> str:
+    match keyword:
+        case "type":
+            names = [wanted] if isinstance(wanted, str) else wanted
+            return f"is {_shown(value)}: give {' or '.join(_NOUNS.get(name, name) for name in names)}"
+        case "minLength" | "maxLength":
+            return f"has {len(value):,} characters: give {_bound(keyword)} {wanted:,}"
+        case "minItems" | "maxItems":
+            return f"has {len(value):,} items: give {_bound(keyword)} {wanted:,}"
+        case "minimum" | "maximum":
+            return f"is {_shown(value)}: give {_bound(keyword)} {wanted:,}"
+        case "enum":
+            return f"is {_shown(value)}: give one of {', '.join(map(str, wanted))}"
+        case "const":
+            return f"is {_shown(value)}: give {wanted} here"
+        case "pattern":
+            return f"is {_shown(value)}: give {schema.get('title') or f'a text that matches {wanted}'}"
+    return f"is {_shown(value)}, which does not fit {keyword}: see /openapi.json"
+
+
+def _bound(keyword: str) -> str:
+    return "at least" if keyword.startswith("min") else "at most"
+
+
+def _shown(value: Any) -> str:
+    """A value as a message quotes it; never a long one."""
+    match value:
+        case dict():
+            return "an object"
+        case list():
+            return "a list"
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return repr(_shorten(value))
+    return _shorten(str(value) if isinstance(value, float) or abs(value) < 10**_SHOWN else "a huge number")
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"

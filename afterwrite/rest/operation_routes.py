@@ -1,0 +1,101 @@
+"""Answers ``/health``, ``/ready`` and ``/metrics``, for those who run the server."""
+
+from typing import Any
+
+from flask import Blueprint, Response, jsonify
+
+from afterwrite.access.caller import current_caller
+from afterwrite.access.roles import Role
+from afterwrite.base.settings import VERSION
+from afterwrite.service.service import Service
+from afterwrite.storage.errors import StoreError
+from afterwrite.tasks.task import moment
+
+
+def add_operation_routes(blueprint: Blueprint, service: Service) -> None:
+    """Add ``/health``, ``/ready`` and ``/metrics``."""
+
+    @blueprint.get("/health")
+    def health() -> tuple[Response, int]:
+        stuck = service.background.trouble
+        whole = _health(service, stuck)
+        status = 503 if stuck else 200  # 503: a restart helps
+        role = current_caller().role
+        if role is Role.ADMIN:
+            return jsonify(whole), status
+        shown = {name: whole[name] for name in ("status", "version")}
+        if role >= Role.READ:
+            shown |= {name: {"status": whole[name]["status"]} for name in ("database", "journal", "tasks")}
+            shown["integrations"] = whole["integrations"]
+            if service.stack is not None:
+                shown["stack"] = service.stack.statuses()
+        return jsonify(shown), status
+
+    @blueprint.get("/ready")
+    def ready() -> tuple[Response, int]:
+        if not service.accepting:
+            return jsonify(ready=False, reason="The server is stopping"), 503
+        if service.background.trouble:  # it may name files: /health says it to admins
+            return jsonify(ready=False, reason="What works in the background has ended or is blocked"), 503
+        return jsonify(ready=True), 200
+
+    @blueprint.get("/metrics")
+    def metrics() -> Response:
+        return Response(service.metrics.exposition(), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _health(service: Service, stuck: str | None) -> dict[str, Any]:
+    """All there is to tell. Queue and trouble are for those who run the server: a trouble may name files of theirs."""
+    status, tasks = service.queue.status(), service.tasks.status()
+    trouble = stuck or status.trouble or service.products.trouble()
+    task_trouble = stuck or tasks.trouble
+    is_away = service.stack is not None and not service.stack.is_well
+    whole = {
+        "status": "degraded" if trouble or status.journal_trouble or task_trouble or is_away else "ok",
+        "version": VERSION,
+        "queue": {
+            "depth": status.depth,
+            "bytes": status.size_bytes,
+            "oldestAgeMs": status.oldest_age_ms,
+            "state": status.state,
+        },
+        "database": {"status": "degraded" if trouble else "ok", "trouble": trouble},
+        "journal": {
+            "status": "degraded" if status.journal_trouble else "ok",
+            "trouble": status.journal_trouble,
+            "sync": service.stores.sync,
+        },
+        "tasks": {
+            "status": "degraded" if task_trouble else "ok",
+            "trouble": task_trouble,
+            "worker": tasks.name,
+            "running": tasks.running,
+        },
+        "integrations": tasks.integrations,
+        "processes": _processes(service),
+    }
+    if service.stack is not None:
+        whole["stack"] = service.stack.parts()
+    return whole
+
+
+def _processes(service: Service) -> list[dict[str, Any]]:
+    """Every process on the same data; none that can be told of while the database is away."""
+    try:
+        alive = service.processes()
+    except StoreError:  # which the status of the database says already
+        return []
+    return [
+        {
+            "name": one.name,
+            "role": one.role,
+            "host": one.host,
+            "pid": one.pid,
+            "version": one.version,
+            "startedAt": moment(one.started_at_us).isoformat(),
+            "lastHeartbeat": moment(one.beat_at_us).isoformat(),
+            "silentMs": one.silent_us // 1000,
+            "doing": one.doing,
+        }
+        for one in alive
+    ]

@@ -1,0 +1,133 @@
+"""Turns what goes wrong into RFC 9457 problems: https://www.rfc-editor.org/rfc/rfc9457."""
+
+import json
+import logging
+import secrets
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+from flask import Response
+from werkzeug.exceptions import HTTPException
+
+from afterwrite.access.refusal import Refused
+from afterwrite.storage.errors import StoreError, told
+from afterwrite.tasks.registry import Refusal, TaskRefused
+from afterwrite.tasks.task import MoveNotAllowed
+
+PROBLEM_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = 5
+
+_log = logging.getLogger("afterwrite.rest")
+_STATUS_OF: Mapping[Refusal, int] = {
+    Refusal.UNKNOWN_TASK_TYPE: 422,
+    Refusal.INVALID_PAYLOAD: 422,
+    Refusal.INVALID_ARGUMENT: 422,
+    Refusal.IDEMPOTENCY_KEY_REUSED: 422,
+    Refusal.TASK_NOT_FOUND: 404,
+    Refusal.TASK_NOT_CANCELLABLE: 409,
+    Refusal.TASK_NOT_RETRYABLE: 409,
+    Refusal.MOVE_NOT_ALLOWED: 409,
+    Refusal.TASK_LOCKED: 409,
+    Refusal.QUEUE_FULL: 503,
+    Refusal.SHUTTING_DOWN: 503,
+}
+_CODE_OF = {
+    400: "BAD_REQUEST",
+    404: "NOT_FOUND",
+    405: "METHOD_NOT_ALLOWED",
+}
+
+
+class Problem(Exception):
+    """A request that is answered with a problem.
+
+    ``errors`` say where: each has ``detail`` and one of ``pointer`` (into the body, RFC 6901 as a URI fragment),
+    ``parameter`` (of the URL) and ``header``. ``extensions`` are further members of the answer.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        errors: Sequence[Mapping[str, str]] = (),
+        headers: Sequence[tuple[str, str]] = (),
+        **extensions: str,
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.code, self.detail = status, code, detail
+        self.errors, self.headers, self.extensions = errors, headers, extensions
+
+    def answer(self) -> Response:
+        """The problem as an HTTP answer."""
+        members: dict[str, Any] = {
+            "type": "about:blank",  # the status says what kind it is, ``code`` which one
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+            "code": self.code,
+            **self.extensions,
+        }
+        if self.errors:
+            members["errors"] = [dict(error) for error in self.errors]
+        answer = json_answer(members, self.status, PROBLEM_TYPE)
+        answer.headers.extend(self.headers)
+        return answer
+
+
+def json_answer(value: Any, status: int = 200, content_type: str = "application/json") -> Response:
+    """An answer with a JSON body."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return Response(text.encode(), status, content_type=content_type)
+
+
+def problem_of(error: Exception) -> Problem:
+    """The problem that an exception is; one that nobody expected is logged with an incident id."""
+    match error:
+        case Problem():
+            return error
+        case Refused():
+            return Problem(error.status, error.code, error.message, headers=error.headers)
+        case TaskRefused():
+            return refusal(error, {})
+        case MoveNotAllowed():
+            return Problem(409, Refusal.MOVE_NOT_ALLOWED.value, str(error))
+        case StoreError():
+            return Problem(503, "DATABASE_UNAVAILABLE", told(error), headers=_try_again())
+        case HTTPException(code=int(status)) if status < 500:
+            return _http_problem(error, status)
+    incident = secrets.token_hex(6)
+    _log.error("incident %s: a request failed", incident, exc_info=error)
+    detail = f"Internal server error: the log has the reason under the incident {incident}"
+    return Problem(500, "INTERNAL_SERVER_ERROR", detail, incident=incident)
+
+
+def refusal(error: TaskRefused, pointers: Mapping[str, str]) -> Problem:
+    """The problem of a refused task; ``pointers`` says where in the body the queue's arguments came from."""
+    status = _STATUS_OF[error.refusal]
+    head, *rest = (error.field or "").split(".")
+    places: list[dict[str, str]] = []
+    if head == "idempotencyKey":
+        places = [{"header": "Idempotency-Key", "detail": error.message}]
+    elif head in pointers:
+        places = [{"pointer": pointer_to(pointers[head], rest), "detail": error.message}]
+    headers = _try_again() if status == 503 else ()
+    return Problem(status, error.refusal.value, error.message, places, headers)
+
+
+def pointer_to(start: str, path: Sequence[str | int]) -> str:
+    """The JSON Pointer to a place below ``start``, both as URI fragments such as ``#/payload/products/0``."""
+    steps = (quote(str(step).replace("~", "~0").replace("/", "~1"), safe="~") for step in path)
+    return "/".join([start, *steps])
+
+
+def _try_again() -> Sequence[tuple[str, str]]:
+    return (("Retry-After", str(RETRY_AFTER_SECONDS)),)
+
+
+def _http_problem(error: HTTPException, status: int) -> Problem:
+    code = _CODE_OF.get(status, HTTPStatus(status).name)
+    kept = [pair for pair in error.get_headers() if pair[0].lower() not in ("content-type", "content-length")]
+    return Problem(status, code, error.description or error.name, headers=kept)

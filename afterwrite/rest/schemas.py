@@ -1,0 +1,277 @@
+"""Says what the REST routes take and answer, as JSON Schemas; the OpenAPI document shows these very ones.
+
+Callback URLs are the exception: ``task_requests.accept`` checks them. It takes more spellings than a pattern can, and
+says why it refuses one.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from afterwrite.reads.connections import NAME_MAX, PAGE_DEFAULT, PAGE_MAX, SEARCH_MAX
+from afterwrite.storage.received import KEPT
+from afterwrite.tasks.entries import EntryStatus
+from afterwrite.tasks.registry import TEXT_MAX, URL_MAX
+from afterwrite.tasks.task import TaskStatus
+from afterwrite.tasks.workers.entry import ENTRY, EntryWorker
+from afterwrite.webhooks.callback_pattern import callback_pattern
+from afterwrite.webhooks.signing import Verdict
+
+Schema = Mapping[str, Any]
+OFFSET_MAX = 10**9
+ERROR_MAX = 1_000
+
+# -- what is taken ---------------------------------------------------------------------------------------------
+# The ``title`` of a text with a pattern says in words what the pattern wants.
+
+_SEARCHED: Schema = {
+    "type": "string",
+    # Those that ``product.unusable_character`` finds; a tab and line ends are texts too.
+    "pattern": r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]*$",
+    "title": "a text without control characters",
+}
+IDEMPOTENCY_KEY: Schema = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": TEXT_MAX,
+    "pattern": r"^[!-~]([ -~]*[!-~])?(?![\s\S])",
+    "title": f"1 to {TEXT_MAX} printable ASCII characters",
+}
+STORABLE_JSON: Schema = {
+    "description": "Any JSON without U+0000 in a text or a name; it is checked as the body is decoded",
+    "pattern": r"^[^\u0000]*$",
+    "items": {"$ref": "#/components/schemas/StorableJson"},
+    "propertyNames": {"pattern": r"^[^\u0000]*$"},
+    "additionalProperties": {"$ref": "#/components/schemas/StorableJson"},
+}
+
+NEW_ENTRY: Schema = EntryWorker.types[ENTRY]
+
+_MOVES = [
+    EntryStatus.CREATED,
+    EntryStatus.STAGE_1,
+    EntryStatus.STAGE_2,
+    EntryStatus.COMPLETED,
+    EntryStatus.FAILED,
+]
+ENTRY_CHANGE: Schema = {
+    "type": "object",
+    "properties": {
+        "status": {"enum": [status.value for status in _MOVES], "description": "The present one: it stays"},
+        "progress": {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": 100,
+            "description": "Must not fall; what the status stands for if left out",
+        },
+        "lockedBy": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": TEXT_MAX,
+            "description": "Who asks; the holder of the lock may change an entry that is locked",
+        },
+        "error": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": ERROR_MAX,
+            "description": "Why it FAILED; only with that status",
+        },
+    },
+    "anyOf": [{"required": ["status"]}, {"required": ["progress"]}],
+    "if": {"properties": {"status": {"const": EntryStatus.COMPLETED.value}}, "required": ["status"]},
+    "then": {"properties": {"progress": {"const": 100}}},
+    "dependentSchemas": {
+        "error": {"properties": {"status": {"const": EntryStatus.FAILED.value}}, "required": ["status"]}
+    },
+    "additionalProperties": False,
+}
+
+
+ANY_CALLBACK_URL: Schema = {"type": ["string", "null"]}
+
+
+def new_process(payload: Schema, callback_url: Schema = ANY_CALLBACK_URL) -> Schema:
+    """A process to be started, whose ``payload`` is as its worker takes it."""
+    return {
+        "type": "object",
+        "required": ["payload"],
+        "properties": {"payload": payload, "callback_url": callback_url},
+        "additionalProperties": False,
+    }
+
+
+def callback_url(*, private_callbacks: bool) -> Schema:
+    """A callback URL as the OpenAPI document describes it."""
+    return {
+        **ANY_CALLBACK_URL,
+        "format": "uri",
+        "maxLength": URL_MAX,
+        "pattern": callback_pattern(allow_private=private_callbacks),
+        "title": "an http or https URL of a host, without a user name"
+        if private_callbacks
+        else "an http or https URL of a public host, without a user name",
+        "description": "The outcome is posted there",
+    }
+
+
+ENTRY_PARAMETERS: Mapping[str, Schema] = {
+    "limit": {"type": "integer", "minimum": 1, "maximum": PAGE_MAX, "default": PAGE_DEFAULT},
+    "offset": {"type": "integer", "minimum": 0, "maximum": OFFSET_MAX, "default": 0},
+    "status": {"type": "string", "enum": [status.value for status in EntryStatus]},
+    "search": {
+        **_SEARCHED,
+        "maxLength": SEARCH_MAX,
+        "description": "Substring of the title, in any case",
+    },
+    "by": {
+        **_SEARCHED,
+        "minLength": 1,
+        "maxLength": NAME_MAX,
+        "description": "The name of who made them",
+    },
+}
+
+# -- what is answered ------------------------------------------------------------------------------------------
+
+
+def _whole(properties: Mapping[str, Any]) -> Schema:
+    """An object that has all of these members."""
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def _or_null(schema: Schema) -> Schema:
+    return {**schema, "type": [schema["type"], "null"]}
+
+
+_TEXT: Schema = {"type": "string"}
+_COUNT: Schema = {"type": "integer", "minimum": 0}
+_ID: Schema = {
+    "type": "string",
+    "pattern": "^[0-9]+$",
+    "description": "A whole number of up to 63 bits, as text",
+}
+_TIME: Schema = {"type": "string", "format": "date-time"}
+_PROGRESS: Schema = {"type": "integer", "minimum": 0, "maximum": 100}
+_STATUS: Schema = {"enum": [status.value for status in TaskStatus]}
+_TROUBLE: Schema = {
+    "type": "object",
+    "required": ["status"],
+    "properties": {"status": {"enum": ["ok", "degraded"]}, "trouble": _or_null(_TEXT)},
+}
+
+ENTRY_ANSWER = _whole(
+    {
+        "id": _ID,
+        "title": _TEXT,
+        "status": {"enum": [status.value for status in EntryStatus]},
+        "progress": _PROGRESS,
+        "result": {
+            "type": ["object", "null"],
+            "properties": {
+                "completedAt": _or_null(_TIME),
+                "stages": {"type": "array", "items": {"type": "object"}},
+                "error": _whole({"code": _TEXT, "message": _TEXT}),
+            },
+        },
+        "lockedBy": _or_null(_TEXT),
+        "lockedAt": _or_null(_TIME),
+        "createdAt": _TIME,
+        "updatedAt": _TIME,
+        "createdBy": {**_or_null(_TEXT), "description": "The name of who made it"},
+    }
+)
+ENTRY_PAGE = _whole(
+    {
+        "entries": {"type": "array", "items": {"$ref": "#/components/schemas/Entry"}},
+        "total": {**_COUNT, "description": "Entries that the filters let through"},
+        "limit": _COUNT,
+        "offset": _COUNT,
+    }
+)
+PROCESS_ACCEPTED = _whole(
+    {"correlation_id": {"type": "string", "format": "uuid"}, "status_url": _TEXT, "status": _STATUS}
+)
+PROCESS_ANSWER = _whole(
+    {
+        "correlation_id": _TEXT,
+        "status": _STATUS,
+        "stage": _or_null(_TEXT),
+        "progress": _PROGRESS,
+        "result": {"description": "What has come of it so far; any JSON"},
+        "error": _or_null(_whole({"code": _TEXT, "message": _TEXT})),
+        "created_at": _TIME,
+        "finished_at": _or_null(_TIME),
+    }
+)
+RECEIVED = _whole(
+    {
+        "id": _ID,
+        "received_at": _TIME,
+        "event_id": _or_null(_TEXT),
+        "correlation_id": _or_null(_TEXT),
+        "timestamp": {
+            "type": ["integer", "null"],
+            "description": "What the sender says, in seconds since 1970",
+        },
+        "verdict": {"enum": [verdict.value for verdict in Verdict]},
+        "body": {"type": "string", "description": "The first 64 KiB"},
+    }
+)
+RECEIVED_PAGE = _whole(
+    {"received": {"type": "array", "maxItems": KEPT, "items": {"$ref": "#/components/schemas/Received"}}}
+)
+PROBLEM: Schema = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "code"],
+    "properties": {
+        "type": {"type": "string", "format": "uri-reference"},
+        "title": _TEXT,
+        "status": {"type": "integer", "minimum": 400, "maximum": 599},
+        "detail": {"type": "string", "description": "What happened, the value, what to do"},
+        "code": {"type": "string", "description": "For programs, such as INVALID_REQUEST"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["detail"],
+                "properties": {
+                    "pointer": {
+                        "type": "string",
+                        "description": "JSON Pointer into the body, such as #/title",
+                    },
+                    "parameter": _TEXT,
+                    "header": _TEXT,
+                    "detail": _TEXT,
+                },
+            },
+        },
+        "incident": {"type": "string", "description": "Leads to the reason in the log"},
+    },
+}
+HEALTH: Schema = {
+    "type": "object",
+    "required": ["status", "version"],
+    "description": "Parts and integrations are told with the role read; queue and troubles with admin",
+    "properties": {
+        "status": {"enum": ["ok", "degraded"]},
+        "version": _TEXT,
+        "queue": {"type": "object"},
+        "database": _TROUBLE,
+        "journal": _TROUBLE,
+        "tasks": _TROUBLE,
+        "integrations": {"type": "object", "description": "The services behind the workers"},
+        "stack": {
+            "type": "object",
+            "description": "RabbitMQ, Redis and Airflow, where Airflow runs processes; troubles with the role admin",
+            "additionalProperties": {
+                "type": "object",
+                "required": ["status"],
+                "properties": {"status": {"enum": ["ok", "away"]}, "trouble": _or_null(_TEXT)},
+            },
+        },
+    },
+}
+READY: Schema = {
+    "type": "object",
+    "required": ["ready"],
+    "properties": {"ready": {"type": "boolean"}, "reason": {**_TEXT, "description": "Why it is not ready"}},
+}

@@ -1,0 +1,251 @@
+"""Runs the application under Granian or gunicorn, one server process, until it is told to stop."""
+
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+from afterwrite.base.logs import set_up_logs
+from afterwrite.base.settings import Settings
+from afterwrite.server import lifetime
+from afterwrite.server.connections import (
+    CONNECTIONS_MAX,
+    HEAD_MAX_BYTES,
+    HEAD_SECONDS,
+    connections_max,
+    raise_descriptor_limit,
+)
+
+_log = logging.getLogger("afterwrite.server")
+_GUNICORN_SETTINGS = Path(__file__).with_name("gunicorn_settings.py")
+_FAILURES_MAX = 5
+_STEADY_SECONDS = 60.0  # a server that ran so long is no hopeless one
+_WAKE = getattr(signal, "SIGURG", 0)  # ignored by whoever has no handler for it
+
+
+class CannotListen(Exception):
+    """The address cannot be listened on; the text names it and says what to do."""
+
+
+def check_address(settings: Settings) -> None:
+    """Raise CannotListen when HOST and PORT are taken or not ours to take.
+
+    Granian's workers share their port (SO_REUSEPORT): without this a second server would start on the port of
+    the first, and each would get some of the requests.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        if os.name == "posix":  # what is left of closed connections is no hindrance there
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise CannotListen(
+                f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}. "
+                "Stop the program that listens there, or set HOST or PORT to another one"
+            ) from error
+
+
+def serve(settings: Settings, script: Path) -> None:
+    """Serve the ``wsgi`` of a module until SIGTERM or SIGINT; returns after the drain.
+
+    ``script`` is the module's file (absolute). Raises SystemExit when the server fails.
+    """
+    raise_descriptor_limit()
+    if settings.server == "gunicorn":
+        _serve_with_gunicorn(script)
+    else:
+        _serve_with_granian(settings, script)
+
+
+def _serve_with_granian(settings: Settings, script: Path) -> None:
+    """Serve, and restart Granian when it gives up, which it does when its worker dies twice within seconds.
+
+    A task that ends its process would otherwise end the server too. Raises SystemExit when that does not help.
+    """
+    set_up_logs(settings)
+    _let_new_workers_be_stopped()
+    failures = 0
+    while True:
+        started = time.monotonic()
+        try:
+            _granian(settings, script).serve(spawn_target=_granian_worker)
+        except SystemExit:
+            failures = failures + 1 if time.monotonic() - started < _STEADY_SECONDS else 1
+            if failures == _FAILURES_MAX:
+                raise
+            _report("the serving process died twice within seconds: restarting the server in %d s", failures)
+            time.sleep(failures)
+        else:
+            return
+
+
+def _let_new_workers_be_stopped() -> None:
+    """Let a worker that is told to stop before it serves end at once.
+
+    It is forked with the handlers of this process, which only take a note in its own copy of the server: the signal
+    would be lost, and the stop last until Granian kills the worker.
+    """
+    if sys.platform == "win32":
+        return
+    told = (signal.SIGTERM, signal.SIGINT)
+
+    def end_by_signal() -> None:
+        for number in told:
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, told)
+
+    os.register_at_fork(
+        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, told),
+        after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, told),
+        after_in_child=end_by_signal,
+    )
+
+
+def _granian(settings: Settings, script: Path) -> Any:
+    from granian.constants import HTTPModes, Interfaces
+    from granian.http import HTTP1Settings
+    from granian.server.mp import MPServer
+
+    class ReportingServer(MPServer):  # Granian starts a new worker without a word in our log
+        def _respawn_workers(self, workers: list[int], *arguments: Any, **options: Any) -> Any:
+            for index in workers:
+                ended = self.wrks[index].inner
+                _report("the serving process %s: starting it again", _end_of(ended.pid, ended.exitcode))
+            return super()._respawn_workers(workers, *arguments, **options)
+
+    return ReportingServer(
+        f"{script.stem}:wsgi",
+        factory=True,
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.WSGI,
+        workers=1,  # the journal has one owner
+        blocking_threads=settings.threads,
+        # With HTTP/2 a stream that ends before its body never frees its thread, and the wait for the first bytes,
+        # which say what a connection speaks, has no limit.
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=HEAD_SECONDS * 1000, max_buffer_size=HEAD_MAX_BYTES),
+        backlog=CONNECTIONS_MAX,
+        backpressure=connections_max(),
+        working_dir=script.parent,
+        respawn_failed_workers=True,
+        workers_kill_timeout=settings.longest_stop_seconds + 10,
+        log_enabled=False,
+    )
+
+
+def _report(message: str, *arguments: object) -> None:
+    """Log an error of the main process, and close the log file: the process that serves rotates it."""
+    _log.error(message, *arguments)
+    for handler in logging.getLogger().handlers:
+        handler.close()
+
+
+def _end_of(pid: int, exit_code: int | None) -> str:
+    if exit_code is None:
+        return f"{pid} is replaced"
+    how = f"by signal {-exit_code}" if exit_code < 0 else f"with exit code {exit_code}"
+    return f"{pid} ended {how}"
+
+
+def _granian_worker(*arguments: Any, **options: Any) -> None:
+    """Granian's own worker; what it leaves undone at its end is done here, since no atexit runs there."""
+    from granian.server.mp import MPServer
+
+    _tell_application_through_what_it_answers()
+    _stop_with_parent()
+    wake_main_thread_on_signals(_announce_stop)
+    try:
+        MPServer._spawn_wsgi_worker(*arguments, **options)
+    finally:
+        lifetime.stop()
+
+
+def _tell_application_through_what_it_answers() -> None:
+    """Put what Granian answers a request through into the environment of the request.
+
+    With it ``slow_clients/ending.py`` can answer while the request's own thread waits in Rust for a body.
+    """
+    from granian.server import mp
+
+    from afterwrite.server.ending import PROTOCOL
+
+    workers: Any = mp
+    wrap = workers._wsgi_call_wrap
+
+    def wrap_and_tell(*arguments: Any, **options: Any) -> Callable[[Any, dict[str, Any]], Any]:
+        answer = wrap(*arguments, **options)
+
+        def call(protocol: Any, scope: dict[str, Any]) -> Any:
+            scope[PROTOCOL] = protocol
+            return answer(protocol, scope)
+
+        return call
+
+    workers._wsgi_call_wrap = wrap_and_tell
+
+
+def _stop_with_parent() -> None:
+    """End this process when its parent is gone: nobody could stop it any more, and it owns the journal."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        _log.error("the server's main process is gone: stopping")
+        lifetime.stop()
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
+def _announce_stop() -> None:
+    """Tell the application at once: Granian waits for open streams before it stops, and only they can end."""
+    lifetime.announce_stop()
+
+
+def wake_main_thread_on_signals(then: Callable[[], None] = lambda: None) -> None:
+    """Let a SIGTERM that the kernel gives to another thread end the wait of the main thread all the same.
+
+    Python runs signal handlers in the main thread only, and does not wake it. A thread that starts another one
+    at the wrong moment takes a signal that was meant for the main thread: this process would not stop.
+    ``then`` is called after each signal, in a thread of its own.
+    """
+    if sys.platform == "win32":
+        return
+    heard, told = socket.socketpair()
+    told.setblocking(False)
+    signal.signal(_WAKE, lambda *_: None)  # a handler, so that it interrupts a system call
+    signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
+    main_thread = threading.main_thread().ident
+    assert main_thread is not None
+
+    def wake() -> None:
+        with told:  # it lives as long as this thread, which is as long as the process
+            while number := heard.recv(1):
+                if number[0] != _WAKE:
+                    signal.pthread_kill(main_thread, _WAKE)
+                    then()
+
+    threading.Thread(target=wake, name="signal-wake", daemon=True).start()
+
+
+def _serve_with_gunicorn(script: Path) -> None:
+    command = [sys.executable, "-m", "gunicorn", "--config", str(_GUNICORN_SETTINGS), f"{script.stem}:wsgi()"]
+    if sys.platform == "win32":
+        raise SystemExit("SERVER=gunicorn does not run on Windows: use SERVER=granian")
+    # By path and not by folder: a relative DATA_DIR keeps its meaning.
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(script.parent), os.environ.get("PYTHONPATH", "")])
+    }
+    os.execve(sys.executable, command, environment)  # noqa: S606 - it takes this one's place, and its signals

@@ -1,0 +1,130 @@
+"""Cuts off clients that do not take their answers, where too many threads wait for that.
+
+No HTTP server limits how long a client may take for an answer, and the thread that sends it waits. Linux only: the
+kernel says which connections have bytes that their clients have yet to take.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from afterwrite.access.slowing import place_of
+from afterwrite.base.settings import Settings
+from afterwrite.server.bodies import PIECE_BYTES
+from afterwrite.server.ending import PROTOCOL
+from afterwrite.server.tcp_connections import Connection, can_count, connections_of, cut_off, state_of
+from afterwrite.server.watch import Watch
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+SLOW_SECONDS = 1.0
+_STOP_SECONDS = 2.0
+
+
+class _Taken(NamedTuple):
+    bytes: int
+    since: float
+
+
+class _Slow(NamedTuple):
+    """A connection of a slow client: how many of its address are slower, and for how long this one is slow."""
+
+    rank: int
+    seconds: float
+    connection: Connection
+
+
+class SlowAnswers:
+    """Watches from a thread of its own how long answers take; may be used from any number of threads.
+
+    Of the threads that waits and event streams leave, all but one may wait for slow clients for more than a second. For
+    each further one a client is cut off, first those of the address that has most. While a thread waits, a client that
+    takes less than 64 KiB in ``BODY_SECONDS`` is cut off too.
+    """
+
+    def __init__(self, settings: Settings, is_stopping: Callable[[], bool] = lambda: False) -> None:
+        """While ``is_stopping``, slow clients have two seconds."""
+        self._is_stopping = is_stopping
+        self._places = max(1, settings.threads - settings.max_waiters - settings.max_streams - 1)
+        self._seconds = settings.body_seconds
+        self._ports: set[int] = set()
+        self._sending: dict[int, float] = {}
+        self._taken: dict[Connection, _Taken] = {}
+        self._watch = Watch("slow-answers", lambda: bool(self._sending), self._look)
+
+    def around(self, application: "WSGIApplication") -> "WSGIApplication":
+        """The application, whose answers are watched while they are sent."""
+        if not can_count():
+            return application
+
+        def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+            port = int(environ.get("SERVER_PORT") or 0)  # ours, and not the one that a proxy names later
+            pieces = application(environ, start_response)
+            if isinstance(pieces, list) and PROTOCOL in environ:
+                return pieces  # Granian takes it as a whole, and no thread waits
+            self._ports.add(port)
+            self._watch.wake()
+            return _Watched(pieces, self._sending)
+
+        return answer
+
+    def _look(self, now: float) -> None:
+        waiting = sum(now - since >= SLOW_SECONDS for since in list(self._sending.values()))
+        if not waiting:
+            self._taken.clear()
+            return
+        longest = min(self._seconds, _STOP_SECONDS) if self._is_stopping() else self._seconds
+        slow = self._slow_connections(now)
+        over = set(slow[: max(0, waiting - self._places)])
+        for one in slow:
+            if one in over or one.seconds >= longest:
+                cut_off(one.connection)
+
+    def _slow_connections(self, now: float) -> list[_Slow]:
+        """The connections of slow clients, those first that are to be cut off first."""
+        before, self._taken = self._taken, {}
+        for connection in connections_of(self._ports):
+            state = state_of(connection)
+            if state is not None and state.has_unsent:
+                taken = before.get(connection)
+                if taken is None or state.taken_bytes - taken.bytes >= PIECE_BYTES:
+                    taken = _Taken(state.taken_bytes, now)
+                self._taken[connection] = taken
+        slow, of_address = [], Counter[str]()
+        for connection, taken in sorted(self._taken.items(), key=lambda item: item[1].since):
+            if now - taken.since >= SLOW_SECONDS:
+                address = place_of(connection.host)
+                slow.append(_Slow(of_address[address], now - taken.since, connection))
+                of_address[address] += 1
+        return sorted(slow, key=lambda one: (-one.rank, one.seconds))
+
+
+class _Watched:
+    """The pieces of one answer; notes since when the server has the one that it sends."""
+
+    __slots__ = ("_next", "_pieces", "_sending")
+
+    def __init__(self, pieces: Iterable[bytes], sending: dict[int, float]) -> None:
+        self._pieces, self._sending = pieces, sending
+        self._next = iter(pieces).__next__
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        self._sending.pop(id(self), None)
+        piece = self._next()
+        self._sending[id(self)] = time.monotonic()
+        return piece
+
+    def close(self) -> None:
+        """Called by the server when the answer has left, or cannot leave."""
+        self._sending.pop(id(self), None)
+        close = getattr(self._pieces, "close", None)
+        if close is not None:
+            close()
+
+    def __del__(self) -> None:
+        self._sending.pop(id(self), None)  # a server need not close what it gives up

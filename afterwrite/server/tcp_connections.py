@@ -1,0 +1,111 @@
+"""Finds the TCP connections that this process accepted, and says what the kernel knows of each. Linux only."""
+
+import contextlib
+import os
+import socket
+import struct
+import sys
+from collections.abc import Container, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from afterwrite.access.slowing import ip_of
+
+# linux/tcp.h, struct tcp_info: kernels add to its end only, the last of these in 4.19.
+_TCP_INFO = struct.Struct("=8B24I4Q6I4Q2I2Q")
+_LAST_SENT, _TAKEN_BYTES = 8 + 9, 8 + 24 + 2
+_UNSENT_BYTES = 8 + 24 + 4 + 2
+_SENT_BYTES, _SENT_AGAIN_BYTES = _UNSENT_BYTES + 10, _UNSENT_BYTES + 11
+
+_FAMILIES = (socket.AF_INET, socket.AF_INET6)
+
+
+class Connection(NamedTuple):
+    """An accepted connection: its descriptor, and the address and port of its client."""
+
+    descriptor: int
+    host: str
+    port: int
+
+
+class State(NamedTuple):
+    """What the kernel knows of a connection.
+
+    Milliseconds since data was sent last, whether some waits for the client to take more, the bytes that were written
+    to it, and those that the client has.
+    """
+
+    sent_ms: int
+    has_unsent: bool
+    written_bytes: int
+    taken_bytes: int
+
+
+@lru_cache(maxsize=1)
+def can_count() -> bool:
+    """Whether the kernel counts what a connection sends."""
+    if sys.platform != "linux":
+        return False
+    with socket.socket() as probe:
+        return len(probe.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)) == _TCP_INFO.size
+
+
+def connections_of(ports: Container[int]) -> list[Connection]:
+    """The connections that were accepted on these ports. Raises OSError where no descriptor is left to look."""
+    found = []
+    for entry in Path("/proc/self/fd").iterdir():
+        descriptor = int(entry.name)
+        with contextlib.suppress(OSError), _borrowed(descriptor) as connection:
+            if connection.family not in _FAMILIES:
+                continue
+            if connection.getsockname()[1] in ports:
+                host, port = connection.getpeername()[:2]
+                found.append(Connection(descriptor, plain_address(host), port))
+    return found
+
+
+def state_of(connection: Connection) -> State | None:
+    """What the kernel knows of the connection; None if it is gone."""
+    with contextlib.suppress(OSError), _borrowed(connection.descriptor) as found:
+        if found.family not in _FAMILIES or found.getpeername()[1] != connection.port:
+            return None
+        info = _TCP_INFO.unpack(found.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size))
+        unsent = info[_UNSENT_BYTES]
+        written = info[_SENT_BYTES] - info[_SENT_AGAIN_BYTES] + unsent
+        return State(info[_LAST_SENT], unsent > 0, written, info[_TAKEN_BYTES])
+    return None
+
+
+def end_input(connection: Connection) -> None:
+    """Let the server read the end of the connection, as if the client had sent all that it will."""
+    _shut_down(connection, socket.SHUT_RD)
+
+
+def cut_off(connection: Connection) -> None:
+    """End the connection in both directions."""
+    _shut_down(connection, socket.SHUT_RDWR)
+
+
+def _shut_down(connection: Connection, how: int) -> None:
+    # A descriptor of our own stays the one that was looked at, whatever the server closes and opens meanwhile.
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.descriptor)) as found:
+        if found.family in _FAMILIES and found.getpeername()[1] == connection.port:
+            found.shutdown(how)
+
+
+@lru_cache(maxsize=4_096)
+def plain_address(host: str) -> str:
+    """An address in one spelling: without a zone, and IPv4 as such where IPv6 maps it."""
+    found = ip_of(host)
+    return host if found is None else str(found)
+
+
+@contextlib.contextmanager
+def _borrowed(descriptor: int) -> Iterator[socket.socket]:
+    """The descriptor as a socket, which stays open."""
+    found = socket.socket(fileno=descriptor)
+    try:
+        yield found
+    finally:
+        found.detach()

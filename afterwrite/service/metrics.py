@@ -1,0 +1,158 @@
+"""Counts what happens, for Prometheus."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from afterwrite.resources.writes import Write
+from afterwrite.tasks.manager import ManagerStatus
+from afterwrite.tasks.task import Task
+from afterwrite.writes.queue import QueueState, QueueStatus
+
+_DELAY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+
+
+class Metrics:
+    """The metrics of one server process."""
+
+    def __init__(self, process: str = "") -> None:
+        """``process`` is the label of everything, where more than one process is at work."""
+        self._registry = CollectorRegistry()
+        self.registry: Collector = _Labelled(self._registry, process) if process else self._registry
+        self._requests = Counter(
+            "afterwrite_http_requests",
+            "HTTP requests by route and status",
+            ["route", "status"],
+            registry=self._registry,
+        )
+        self._delay = Histogram(
+            "afterwrite_accept_to_settled_seconds",
+            "Time from the acceptance of a write to its settlement",
+            buckets=_DELAY_BUCKETS,
+            registry=self._registry,
+        )
+        self._duration = Histogram(
+            "afterwrite_task_duration_seconds",
+            "Time from the first start of a task to its end",
+            ["type"],
+            buckets=_DELAY_BUCKETS,
+            registry=self._registry,
+        )
+
+    def watch(
+        self,
+        queue: Callable[[], QueueStatus] | None,
+        tasks: Callable[[], ManagerStatus],
+        conflicts: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """Read the figures of the queue and of the workers whenever they are asked for.
+
+        ``conflicts`` is how many transactions were done again. A process without a queue has no figures of one.
+        """
+        if queue is not None:
+            self._registry.register(_QueueFigures(queue))
+        self._registry.register(_TaskFigures(tasks, conflicts))
+
+    def watch_more(self, figures: Collector) -> None:
+        """Read these figures too whenever they are asked for."""
+        self._registry.register(figures)
+
+    def count_request(self, route: str, status: int) -> None:
+        """Count an answered request."""
+        self._requests.labels(route, status).inc()
+
+    def count_settled(self, writes: Sequence[Write]) -> None:
+        """Count how long settled writes had waited."""
+        for write in writes:
+            if write.settled_at_us is not None:
+                self._delay.observe((write.settled_at_us - write.accepted_at_us) / 1e6)
+
+    def count_tasks(self, tasks: Sequence[Task]) -> None:
+        """Count how long tasks that have ended took."""
+        for task in tasks:
+            if task.finished_at_us is not None and task.started_at_us is not None:
+                self._duration.labels(task.type).observe((task.finished_at_us - task.started_at_us) / 1e6)
+
+    def exposition(self) -> bytes:
+        """All figures in the text format of Prometheus."""
+        return generate_latest(self.registry)
+
+
+class _QueueFigures:
+    def __init__(self, status: Callable[[], QueueStatus]) -> None:
+        self._status = status
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: registering must not read the queue."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """The figures now."""
+        status = self._status()
+        yield GaugeMetricFamily("afterwrite_queue_depth", "Writes that wait", status.depth)
+        yield GaugeMetricFamily("afterwrite_queue_bytes", "Bytes that wait", status.size_bytes)
+        yield GaugeMetricFamily(
+            "afterwrite_queue_oldest_seconds",
+            "Age of the oldest write that waits",
+            status.oldest_age_ms / 1000,
+        )
+        settled = CounterMetricFamily("afterwrite_writes", "Settled writes", labels=["status"])
+        settled.add_metric(["APPLIED"], status.applied_total)
+        settled.add_metric(["FAILED"], status.failed_total)
+        yield settled
+        state = GaugeMetricFamily(
+            "afterwrite_queue_state", "1 for the state the queue is in", labels=["state"]
+        )
+        for name in QueueState:
+            state.add_metric([name], float(name is status.state))
+        yield state
+
+
+class _Labelled(Collector):
+    """The metrics of a registry, each with the label ``process``."""
+
+    def __init__(self, registry: CollectorRegistry, process: str) -> None:
+        self._registry, self._process = registry, process
+
+    def collect(self) -> Iterable[Metric]:
+        """The figures now."""
+        for metric in self._registry.collect():
+            metric.samples = [
+                sample._replace(labels={**sample.labels, "process": self._process})
+                for sample in metric.samples
+            ]
+            yield metric
+
+
+class _TaskFigures:
+    def __init__(self, status: Callable[[], ManagerStatus], conflicts: Callable[[], int]) -> None:
+        self._status, self._conflicts = status, conflicts
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: registering must not ask the workers."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """The figures now."""
+        status = self._status()
+        running = GaugeMetricFamily("afterwrite_tasks_running", "Tasks that run", labels=["type"])
+        for task_type, count in status.running.items():
+            running.add_metric([task_type], count)
+        yield running
+        ended = CounterMetricFamily("afterwrite_tasks_ended", "Tasks that ended", labels=["type", "status"])
+        for (task_type, name), count in status.ended.items():
+            ended.add_metric([task_type, name], count)
+        yield ended
+        yield CounterMetricFamily(
+            "afterwrite_task_retries", "Attempts that failed and are repeated", status.retried
+        )
+        yield CounterMetricFamily(
+            "afterwrite_task_locks_lost", "Outcomes dropped with their lock", status.lost
+        )
+        yield CounterMetricFamily(
+            "afterwrite_transaction_retries",
+            "Transactions that were in each other's way and were done again",
+            self._conflicts(),
+        )

@@ -1,0 +1,134 @@
+"""One operating-system process of Afterwrite: its stores, queue, tasks and background loop."""
+
+import logging
+import time
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from afterwrite.base.background import BackgroundLoop
+from afterwrite.base.settings import Settings
+from afterwrite.jobs.chosen import overview_of
+from afterwrite.resources.writes import Write
+from afterwrite.service import current
+from afterwrite.service.context import Context
+from afterwrite.service.metrics import Metrics
+from afterwrite.storage.stores import open_stores
+from afterwrite.tasks.feed import TaskFeed
+from afterwrite.tasks.runtime import RuntimeLimits, TaskRuntime
+from afterwrite.tasks.workers import build_workers
+from afterwrite.webhooks.secret import webhook_secret
+from afterwrite.writes.queue import QueueLimits, WriteQueue
+
+_log = logging.getLogger("afterwrite.app")
+
+
+class Process:
+    """The parts that every process has: opened by the constructor, running between ``start`` and ``stop``.
+
+    A process accepts writes and tasks, and hears of those of the others on its database. It applies writes if
+    ``drains``, and runs tasks if ``runs_tasks``.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        role: str,
+        *,
+        drains: bool = False,
+        runs_tasks: bool = False,
+        types: Collection[str] | None = None,
+        concurrency: int | None = None,
+        stack_parts: Collection[str] | None = None,
+    ) -> None:
+        """``role`` is the purpose of the process, which the list of processes shows.
+
+        ``types`` are the types of tasks to run (None: all), ``concurrency`` is how many of each at once (None: as the
+        worker says), ``stack_parts`` are the services besides the database that the process uses (None: all, where
+        Airflow runs jobs). Raises StoreError or SettingsError with one line that says what to do.
+        """
+        self.settings, self.drains, self.runs_tasks = settings, drains, runs_tasks
+        self.background = BackgroundLoop()
+        limits = QueueLimits.of(settings)
+        self.stores = stores = open_stores(settings, limits.of_store, role)
+        self.sharing, self.products = stores.sharing, stores.products
+        name = "" if stores.sharing is None else stores.sharing.name
+        self.metrics = Metrics(name)
+        self.queue = WriteQueue(stores.writes, self.background, limits, self._count_settled)
+        self.secret = webhook_secret(settings, stores.secret)
+        self._runtime = TaskRuntime(
+            stores.tasks,
+            build_workers(settings, self.secret),
+            self.background,
+            RuntimeLimits.of(settings),
+            self.metrics.count_tasks,
+            name=name,
+            types=types,
+            concurrency=concurrency,
+        )
+        self.tasks = self._runtime.queue
+        self.stack = overview_of(settings, self.background, stack_parts)
+        if self.stack is not None:
+            self.metrics.watch_more(self.stack)
+        self._kept: list[Future[None]] = []
+        self._runs = False
+
+    def context(self, by: str | None = None, base_url: Any = lambda: "") -> Context:
+        """The context of a request of the caller ``by`` that begins now."""
+        wait_until = time.monotonic() + self.settings.wait_seconds
+        return Context(self.products, self.queue, self.tasks, wait_until, base_url, by)
+
+    def start(self) -> None:
+        """Start what this process does; returns when it runs."""
+        self.background.start()
+        if self.stack is not None:
+            self.stack.start()
+        if self.drains:
+            self.queue.start()
+        if self.runs_tasks:
+            self._runtime.start(alone=self.sharing is None)
+        if self.sharing is not None:
+            self._share()
+        self._runs = True
+        current.add(self)
+
+    def announce_stop(self) -> None:
+        """Let event streams end, and start no more tasks."""
+        self.queue.announce_stop()
+        self.tasks.announce_stop()
+
+    def stop(self) -> None:
+        """Let running tasks end, drain, then close everything; may be called twice."""
+        if not self._runs:
+            return
+        self._runs = False
+        current.remove(self)
+        self.background.announce_stop()
+        started = time.monotonic()
+        self.announce_stop()
+        self._runtime.stop()
+        self.queue.stop()
+        for kept in self._kept:
+            kept.cancel()
+        if self.stack is not None:
+            self.stack.stop()
+        if self.sharing is not None:
+            self.background.finish(self.sharing.stop())
+        self.background.stop()  # waits for it
+        self.stores.close()
+        _log.info("stopped after %.1f s", time.monotonic() - started)
+
+    def _share(self) -> None:
+        """Let this process and the others on its database hear of each other."""
+        assert self.sharing is not None
+        self.sharing.doing = self._doing
+        self.queue.share(self.sharing.bus)
+        TaskFeed(self.sharing.bus, self._runtime, self.background, hears_changes=self.drains).start()
+        self.background.submit(self.sharing.start()).result()
+        self.background.watch(self.sharing.jobs)
+
+    def _doing(self) -> Mapping[str, Any]:
+        return {}
+
+    def _count_settled(self, writes: Sequence[Write]) -> None:
+        self.metrics.count_settled(writes)

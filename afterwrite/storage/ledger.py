@@ -1,0 +1,107 @@
+"""Reads the ledger: the settled writes, kept for good beside the products they changed."""
+
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Engine,
+    MetaData,
+    Select,
+    String,
+    Table,
+    bindparam,
+    func,
+    literal_column,
+    or_,
+    select,
+)
+
+from afterwrite.resources.writes import Operation, Write, WriteFilter, WriteStatus
+
+ledger = Table(
+    "ledger",
+    MetaData(),
+    Column("id", BigInteger, primary_key=True),
+    Column("operation", String, nullable=False),
+    Column("product_id", BigInteger, nullable=False),
+    Column("arguments", String, nullable=False),
+    Column("accepted_at_us", BigInteger, nullable=False),
+    Column("retry_of", BigInteger),
+    Column("status", String, nullable=False),
+    Column("error_code", String),
+    Column("error_message", String),
+    Column("settled_at_us", BigInteger, nullable=False),
+    Column("accepted_by", String),
+)
+ledger_totals = Table("ledger_totals", MetaData(), Column("status", String), Column("writes", BigInteger))
+
+_columns = select(*(ledger.c[name] for name in Write._fields))
+_by_id = _columns.where(ledger.c.id == bindparam("id"))
+_by_range = _columns.where(ledger.c.id >= bindparam("first"), ledger.c.id < bindparam("end")).order_by(
+    ledger.c.id
+)
+# A client may name any number in an update that fails: that gives out no id.
+_last_product = select(func.max(ledger.c.product_id)).where(
+    or_(ledger.c.operation == Operation.CREATE.value, ledger.c.status == WriteStatus.APPLIED.value)
+)
+
+
+class Ledger:
+    """Reads over one engine; every method may be called from any thread."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def find(self, write_id: int) -> Write | None:
+        """A settled write, or None when it waits or never was."""
+        with self._engine.connect() as connection:
+            row = connection.execute(_by_id, {"id": write_id}).first()
+        return None if row is None else Write._make(row)
+
+    def find_range(self, first: int, count: int) -> list[Write]:
+        """Those of ``count`` consecutive writes from id ``first`` that are settled."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(_by_range, {"first": first, "end": first + count}).all()
+        return [Write._make(row) for row in rows]
+
+    def newest(self, wanted: WriteFilter, before: int, limit: int) -> list[Write]:
+        """The newest ``limit`` settled writes with an id below ``before``, newest first."""
+        values: dict[str, Any] = {"before": before, "limit": limit}
+        if wanted.product_id is not None:
+            values["product_id"] = wanted.product_id
+        if wanted.by is not None:
+            values["by"] = wanted.by
+        statement = newest_statement(wanted.status, "product_id" in values, "by" in values)
+        with self._engine.connect() as connection:
+            rows = connection.execute(statement, values).all()
+        return [Write._make(row) for row in rows]
+
+    def totals(self) -> dict[str, int]:
+        """How many writes were APPLIED and FAILED since the catalogue was made."""
+        with self._engine.connect() as connection:
+            return {row.status: row.writes for row in connection.execute(select(ledger_totals))}
+
+    def last_ids(self) -> tuple[int, int]:
+        """The greatest settled write id, and the greatest product id that was ever given out; 0 for none."""
+        with self._engine.connect() as connection:
+            last_write = connection.execute(select(func.max(ledger.c.id))).scalar()
+            last_product = connection.execute(_last_product).scalar()
+        return last_write or 0, last_product or 0
+
+
+@cache
+def newest_statement(status: WriteStatus | None, of_product: bool, by_name: bool) -> Select[Any]:
+    """A page of settled writes, newest first; each combination of filters has an index that it reads in order."""
+    page = _columns.where(ledger.c.id < bindparam("before"))
+    if status is not None:
+        # As the partial indexes have it; a bound value would not be recognised.
+        page = page.where(ledger.c.status == literal_column(f"'{status.value}'"))
+    if of_product:
+        page = page.where(ledger.c.product_id == bindparam("product_id"))
+    if by_name:
+        # A product has few writes, a name may have nearly all: with both, only the product is to be looked up.
+        name = ledger.c.accepted_by.concat("") if of_product else ledger.c.accepted_by
+        page = page.where(name == bindparam("by"))
+    return page.order_by(ledger.c.id.desc()).limit(bindparam("limit"))

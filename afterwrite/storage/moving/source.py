@@ -1,0 +1,155 @@
+"""Reads an embedded installation table by table while it owns the folder; marks the folder as moved, or reopens it."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from afterwrite.base.settings import Settings
+from afterwrite.base.time_ordered import microseconds_of
+from afterwrite.resources.writes import Write
+from afterwrite.storage.errors import StoreError
+from afterwrite.storage.moving.rows import Row
+from afterwrite.storage.sqlite.migrations import catalogue_name
+from afterwrite.storage.sqlite.moved import mark_moved, moved_to, unmark_moved
+from afterwrite.storage.sqlite.stores import secret_in_folder
+from afterwrite.storage.sqlite.task_file import open_with_tasks
+from afterwrite.storage.write_store import KeyUse
+
+_OF_PRODUCTS = ("products", "ledger", "ledger_totals")
+_OF_TASKS = ("tasks", "paused_task_types", "task_actions", "received_webhooks")
+_SECRETS = ("webhook-secret", "session-secret")
+_WAITING = Write._fields[: Write._fields.index("status")]
+_FROM_JOURNAL_AT_ONCE = 500  # its rows come as a list
+_RECEIVED_BODY_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTable:
+    """A table to be copied; its first column is its key.
+
+    ``rows_after(key)`` gives the rows whose key is greater, in the order of their keys, as PostgreSQL can hold them;
+    None: all rows. Raises StoreError where the file cannot be read.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    rows_after: Callable[[Any], Iterator[Row]]
+
+
+class EmbeddedSource:
+    """The embedded installation in DATA_DIR: opened by the constructor, read as it was then until ``close``."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Own the folder, whose files get the newest schema. Raises StoreError with one line that says what to do."""
+        if not settings.products_path.exists():
+            raise StoreError(
+                f"There is no catalogue to copy: {settings.products_path} does not exist. Set DATA_DIR to the folder "
+                "of the embedded server"
+            )
+        self._settings = settings
+        with ExitStack() as stack:
+            self._journal = stack.enter_context(closing(open_with_tasks(settings, moved=True)))
+            self._products = stack.enter_context(closing(_open_snapshot(settings.products_path)))
+            self._tasks = stack.enter_context(closing(_open_snapshot(settings.tasks_path)))
+            self.catalogue = catalogue_name(self._products)
+            self.moved_to = moved_to(self._products)  # where it was copied to the end before; None: nowhere
+            [self.store] = self._tasks.execute("SELECT value FROM meta WHERE name = 'store'").fetchone()
+            [settled] = self._products.execute("SELECT coalesce(max(id), 0) FROM ledger").fetchone()
+            self._settled_through = int(settled)
+            self._opened = stack.pop_all()
+
+    def close(self) -> None:
+        """Give the folder up."""
+        self._opened.close()
+
+    def tables(self) -> list[SourceTable]:
+        """Everything that is copied; the writes that wait are those that the ledger does not have."""
+        products, tasks = self._settings.products_path, self._settings.tasks_path
+        return [
+            *(_table(self._products, products, name) for name in _OF_PRODUCTS),
+            SourceTable("writes", _WAITING, self._waiting),
+            SourceTable("idempotency_keys", (*KeyUse._fields, "used_at_us"), self._keys),
+            *(_table(self._tasks, tasks, name) for name in _OF_TASKS),
+        ]
+
+    def secrets(self) -> dict[str, str]:
+        """What signs webhooks and sessions, as far as it was made. Raises StoreError."""
+        made = [name for name in _SECRETS if (self._settings.data_dir / name).exists()]
+        return {name: secret_in_folder(self._settings, name, "") for name in made}
+
+    def mark_moved(self, address: str) -> None:
+        """Let nothing serve the folder any more: all of it is at this address, which has no password in it."""
+        mark_moved(self._settings.products_path, address)
+
+    def _waiting(self, after: int | None) -> Iterator[Row]:
+        last = max(self._settled_through, after or 0)
+        while writes := self._journal.after(last, _FROM_JOURNAL_AT_ONCE):
+            for write in writes:
+                yield tuple(write[: len(_WAITING)])
+            last = writes[-1].id
+
+    def _keys(self, after: str | None) -> Iterator[Row]:
+        last = after or ""  # no key is empty
+        while keys := self._journal.keys_after(last, _FROM_JOURNAL_AT_ONCE):
+            for key in keys:
+                yield (*key, microseconds_of(key.first_write_id))
+            last = keys[-1].key
+
+
+def reopen(settings: Settings) -> str | None:
+    """Let the folder be served again although it was moved; returns where to, None if it was not. Raises StoreError."""
+    with closing(EmbeddedSource(settings)) as source:
+        if source.moved_to is not None:
+            unmark_moved(settings.products_path)
+        return source.moved_to
+
+
+def _open_snapshot(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write, and sees the database as it is now, whatever another program does to it."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute("BEGIN")
+        connection.execute("SELECT count(*) FROM meta").fetchone()
+    except sqlite3.Error as error:
+        connection.close()
+        raise _unreadable(path, error) from error
+    return connection
+
+
+def _table(connection: sqlite3.Connection, path: Path, name: str) -> SourceTable:
+    described = connection.execute(f"SELECT * FROM {name} LIMIT 0").description  # noqa: S608 - one of our own
+    columns = tuple(item[0] for item in described)
+    listed = ", ".join(f'"{column}"' for column in columns)
+    fit = _fit_received if name == "received_webhooks" else _without_nul
+
+    def rows_after(key: Any) -> Iterator[Row]:
+        where, values = ("", ()) if key is None else (f"WHERE {columns[0]} > ?", (key,))
+        statement = f"SELECT {listed} FROM {name} {where} ORDER BY {columns[0]}"  # noqa: S608 - our own names
+        try:
+            for row in connection.execute(statement, values):
+                yield fit(row) if any(type(value) is str and "\0" in value for value in row) else row
+        except sqlite3.Error as error:
+            raise _unreadable(path, error) from error
+
+    return SourceTable(name, columns, rows_after)
+
+
+def _without_nul(row: Row) -> Row:
+    """The row as PostgreSQL can hold it, which takes no NUL in a text."""
+    return tuple(value.replace("\0", "\ufffd") if isinstance(value, str) else value for value in row)
+
+
+def _fit_received(row: Row) -> Row:
+    """The same; the body, which is the last column, is cut where it has become longer than it may be."""
+    *others, body = _without_nul(row)
+    return (*others, body.encode()[:_RECEIVED_BODY_BYTES].decode("utf-8", "ignore"))
+
+
+def _unreadable(path: Path, error: sqlite3.Error) -> StoreError:
+    return StoreError(
+        f"The database {path} cannot be read: {error}. Put back a backup of it, and run this again"
+    )

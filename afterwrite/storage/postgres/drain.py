@@ -1,0 +1,326 @@
+"""Applies what waits in the journal, one process at a time, each batch with its ledger rows in one transaction.
+
+Who drains has a lease in ``journal_settled``, by the database's clock, and renews it; when it dies another process
+takes over some seconds later. What makes the order certain is the advisory lock that every transaction of a drain
+holds: no two of them run at once, whoever believes to have the lease. It is one of transactions, so it holds through a
+pooler too.
+"""
+
+import asyncio
+import contextlib
+import json
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import psycopg
+
+from afterwrite.resources.product import Product
+from afterwrite.resources.writes import Write, WriteStatus, size_bytes
+from afterwrite.storage.driver import SCHEMA
+from afterwrite.storage.errors import StoreUnavailable, TransactionConflict
+from afterwrite.storage.postgres.connect import explained, is_alive
+from afterwrite.storage.postgres.meta import KEEP, KEPT
+from afterwrite.storage.postgres.pipelined import SETTINGS
+from afterwrite.storage.retention_clock import Look, RetentionClock
+from afterwrite.storage.settling import StoreAway, refused, work_out
+from afterwrite.storage.write_store import SettledBatch
+
+LOCK = 7_046_029_254_386_354  # any number: a transaction that drains holds the advisory lock of this one
+_LEASE_US = 3_000_000
+_RENEW_US = 2_000_000
+_LOOK_SECONDS = 1.0
+_MOST_ATTEMPTS = 10
+# From the beginning of one batch to that of the next, unless more waits than a batch takes: each is a commit and some
+# trips to the server, at the cost of those who accept, and the writes of a moment may as well share them.
+_PACE_SECONDS = 0.008
+_KEYS_PRUNED_AT_ONCE = 1_000
+_HOUSEKEEPING_US = 60_000_000
+# What says that one write is bad, and not that the database is away.
+_OF_ONE_WRITE = (
+    psycopg.IntegrityError,
+    psycopg.DataError,
+    psycopg.ProgrammingError,
+    OverflowError,
+    TypeError,
+    ValueError,
+)
+_NOW = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+_STATE = f"SELECT drainer, until_us, through, sleeps, {_NOW} FROM {SCHEMA}.journal_settled"  # noqa: S608
+_FIELDS = Write._fields[: Write._fields.index("status")]
+_BATCH = (
+    f"SELECT {', '.join(_FIELDS)} FROM {SCHEMA}.writes "  # noqa: S608 - constants
+    f"WHERE id > (SELECT through FROM {SCHEMA}.journal_settled) ORDER BY id LIMIT %s"
+)
+_LOAD = f"SELECT {', '.join(Product._fields)} FROM {SCHEMA}.products WHERE id = ANY(%s)"  # noqa: S608
+_COLUMNS = (*Product._fields, "search_text")
+_UPSERT = (
+    f"INSERT INTO {SCHEMA}.products ({', '.join(_COLUMNS)}) SELECT {', '.join(_COLUMNS)} "  # noqa: S608
+    f"FROM json_populate_recordset(NULL::{SCHEMA}.products, %s::json) ON CONFLICT (id) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS[1:])
+)
+_DELETE = f"DELETE FROM {SCHEMA}.products WHERE id = ANY(%s)"  # noqa: S608
+_LEDGER = (
+    f"INSERT INTO {SCHEMA}.ledger ({', '.join(Write._fields)}) SELECT {', '.join(Write._fields)} "  # noqa: S608
+    f"FROM json_populate_recordset(NULL::{SCHEMA}.ledger, %s::json)"
+)
+_LEAVE_JOURNAL = f"DELETE FROM {SCHEMA}.writes WHERE id BETWEEN %s AND %s"  # noqa: S608
+_TOTALS = (
+    f"UPDATE {SCHEMA}.ledger_totals SET writes = writes + CASE status WHEN 'APPLIED' THEN %s ELSE %s END"  # noqa: S608
+)
+_SETTLE = (
+    f"UPDATE {SCHEMA}.journal_settled SET writes = writes + %s, size_bytes = size_bytes + %s, through = %s, "  # noqa: S608
+    f"drainer = %s, until_us = {_NOW} + {_LEASE_US}, sleeps = false"
+)
+_RENEW = f"UPDATE {SCHEMA}.journal_settled SET drainer = %s, until_us = {_NOW} + {_LEASE_US}"  # noqa: S608
+_RELEASE = (
+    f"UPDATE {SCHEMA}.journal_settled SET drainer = NULL, until_us = 0, sleeps = true WHERE drainer = %s"  # noqa: S608
+)
+_SLEEP = f"SELECT {SCHEMA}.let_drainer_sleep(%s)"
+_PRUNE_KEYS = (
+    f"DELETE FROM {SCHEMA}.idempotency_keys WHERE key IN "  # noqa: S608
+    f"(SELECT key FROM {SCHEMA}.idempotency_keys WHERE used_at_us < %s ORDER BY used_at_us LIMIT %s)"
+)
+_OLDEST_KEY = f"SELECT min(used_at_us), {_NOW} FROM {SCHEMA}.idempotency_keys"  # noqa: S608
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+Connection = psycopg.AsyncConnection[Any]
+
+
+class _State(NamedTuple):
+    """The row of ``journal_settled``, and the database's time."""
+
+    drainer: str | None
+    until_us: int
+    through: int
+    sleeps: bool
+    now_us: int
+
+    def is_free_for(self, name: str) -> bool:
+        """Whether a process of this name may drain."""
+        return self.drainer in (None, name) or self.until_us < self.now_us
+
+
+class Drain:
+    """The one connection of a process that applies writes; to be used by one coroutine at a time."""
+
+    def __init__(self, name: str, connect: Callable[[], Awaitable[Connection]]) -> None:
+        """``name`` is the process's own."""
+        self._name, self._connect = name, connect
+        self._connection: Connection | None = None
+        self._sleeps = False
+        self._now_us = self._housekeeping_due_us = 0
+        self._next_at = 0.0
+        self._retention = RetentionClock("keys")
+        self.is_mine = False  # whether this process drains
+        self.conflicts = 0
+
+    async def settle_next(self, limit: int) -> SettledBatch | None:
+        """Settle the oldest ``limit`` writes; None when none waits, or when another process drains.
+
+        Raises StoreAway, and then nothing was applied.
+        """
+        await asyncio.sleep(self._next_at - time.monotonic())
+        begun = time.monotonic()
+        settled = await self._settle_over_conflicts(limit)
+        is_full = settled is not None and len(settled.writes) == limit
+        self._next_at = begun if is_full else begun + _PACE_SECONDS
+        return settled
+
+    async def _settle_over_conflicts(self, limit: int) -> SettledBatch | None:
+        attempts_left = _MOST_ATTEMPTS
+        while True:
+            try:
+                async with self._connected() as connection:
+                    return await self._settle_next(connection, limit)
+            except StoreAway as error:
+                if not isinstance(error.__cause__, TransactionConflict) or not attempts_left:
+                    raise
+                self.conflicts += 1
+                attempts_left -= 1
+
+    async def prune(self, keys_kept_seconds: float) -> None:
+        """Drop idempotency keys that are too old, some at a time; for who drains."""
+        if not self.is_mine or self._now_us < self._housekeeping_due_us:
+            return
+        async with self._connected() as connection, connection.transaction():
+            look = await self._look_at_retention_clock(connection)
+            before_us = look.time_us - int(keys_kept_seconds * 1_000_000)
+            cursor = await connection.execute(_PRUNE_KEYS, (before_us, _KEYS_PRUNED_AT_ONCE))
+        self._retention.learn(look)
+        if cursor.rowcount < _KEYS_PRUNED_AT_ONCE:
+            self._housekeeping_due_us = self._now_us + _HOUSEKEEPING_US
+
+    async def _look_at_retention_clock(self, connection: Connection) -> Look:
+        """What time it is by the clock of retention, which is kept in the database."""
+        [oldest_us, now_us] = await _one(await connection.execute(_OLDEST_KEY))
+        kept = await (await connection.execute(KEPT, (self._retention.key,))).fetchone()
+        look = self._retention.look(kept[0] if kept else None, now_us, oldest_us)
+        await connection.execute(KEEP, (self._retention.key, look.kept))
+        return look
+
+    async def rest(self) -> float:
+        """For how many seconds the drain may rest; 0: a write came meanwhile. Then a write wakes who drains."""
+        if self.is_mine and not self._sleeps:
+            async with self._connected() as connection:
+                [self._sleeps] = await _one(await connection.execute(_SLEEP, (self._name,)))
+            if not self._sleeps:
+                return 0.0
+        return _LOOK_SECONDS * random.uniform(0.8, 1.2)  # noqa: S311 - it spreads the looks
+
+    async def leave(self) -> None:
+        """Let another process drain, at once; may be called twice. Raises StoreAway; then the lease ends by itself."""
+        if self.is_mine:
+            self.is_mine = False
+            async with self._connected() as connection, connection.pipeline():
+                await connection.execute(_RELEASE, (self._name,))
+                await connection.execute("SELECT pg_notify('afterwrite_accepted', 'free')")
+        await self._close()
+
+    # -- one batch ------------------------------------------------------------------------------------------
+
+    async def _settle_next(self, connection: Connection, limit: int) -> SettledBatch | None:
+        if not self.is_mine:  # looked at without the lock, which who drains would have to wait for
+            state = _State._make(await _one(await connection.execute(_STATE)))
+            if not state.is_free_for(self._name):
+                return None
+        try:
+            return await self._in_transaction(connection, limit, _apply)
+        except _OF_ONE_WRITE:
+            await connection.rollback()
+            return await self._in_transaction(connection, limit, _apply_one_by_one)
+
+    async def _in_transaction(
+        self,
+        connection: Connection,
+        limit: int,
+        apply: "Callable[[Connection, Sequence[Write], int], Awaitable[list[Write]]]",
+    ) -> SettledBatch | None:
+        state, batch = await _begin(connection, limit)
+        self._now_us, self._sleeps = state.now_us, state.sleeps
+        self.is_mine = state.is_free_for(self._name)
+        if not self.is_mine:
+            await connection.rollback()
+            return None
+        if not batch:
+            await self._renew(connection, state)
+            return None
+        settled = await apply(connection, batch, state.now_us)
+        await self._commit(connection, batch, settled)
+        self._sleeps = False
+        return SettledBatch(settled, settled)
+
+    async def _renew(self, connection: Connection, state: _State) -> None:
+        if state.drainer != self._name or state.until_us - state.now_us < _RENEW_US:
+            await connection.execute(
+                "SET LOCAL synchronous_commit = off"
+            )  # it is worth nothing after a crash
+            await connection.execute(_RENEW, (self._name,))
+        await connection.commit()
+
+    async def _commit(self, connection: Connection, batch: Sequence[Write], settled: Sequence[Write]) -> None:
+        applied = sum(write.status == WriteStatus.APPLIED for write in settled)
+        size = sum(size_bytes(write.arguments) for write in batch)
+        first, last = batch[0].id, batch[-1].id
+        async with connection.pipeline():
+            await connection.execute(_LEAVE_JOURNAL, (first, last))
+            await connection.execute(_TOTALS, (applied, len(settled) - applied))
+            await connection.execute(_SETTLE, (len(batch), size, last, self._name))
+            await connection.execute("COMMIT")
+            # After the commit: a NOTIFY within it would hold up the commits of all others until it is on disk.
+            await connection.execute("SELECT pg_notify('afterwrite_settled', %s)", (str(last),))
+
+    # -- the connection -------------------------------------------------------------------------------------
+
+    @contextlib.asynccontextmanager
+    async def _connected(self) -> AsyncIterator[Connection]:
+        """The connection; after an error it is closed, which rolls back: its state is not worth knowing."""
+        try:
+            yield await self._open()
+        except (psycopg.Error, OSError, StoreUnavailable) as error:
+            await self._close()
+            explanation = explained("PostgreSQL cannot be written", error)
+            message = f"{explanation}. Accepted writes wait in the journal until it can"
+            raise StoreAway(message) from explanation
+        except BaseException:
+            await self._close()
+            raise
+
+    async def _open(self) -> Connection:
+        if self._connection is not None and not is_alive(self._connection):
+            await self._close()
+        if self._connection is None:
+            self._connection = await self._connect()
+        return self._connection
+
+    async def _close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(psycopg.Error):
+                await connection.close()
+
+
+async def _begin(connection: Connection, limit: int) -> tuple[_State, list[Write]]:
+    async with connection.pipeline():
+        await connection.execute("BEGIN")
+        await connection.execute(f"SELECT {SETTINGS}")
+        await connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
+        # Each statement sees what was committed before it: these two what was so before the lock was ours.
+        state = await connection.execute(_STATE)
+        batch = await connection.execute(_BATCH, (limit,))
+        return _State._make(await _one(state)), [Write(*row) for row in await batch.fetchall()]
+
+
+async def _apply(connection: Connection, writes: Sequence[Write], now_us: int) -> list[Write]:
+    """Work the batch out in memory, then store what it comes to in a few statements over many rows."""
+    before = await _load(connection, {write.product_id for write in writes})
+    after: dict[int, Product | None] = dict(before)
+    settled = [work_out(write, after, now_us) for write in writes]
+    changed = {key: product for key, product in after.items() if before.get(key) is not product}
+    async with connection.pipeline():
+        await _store(connection, changed, settled)
+    return settled
+
+
+async def _apply_one_by_one(connection: Connection, writes: Sequence[Write], now_us: int) -> list[Write]:
+    """The safe path: a savepoint for each write, so that only the bad one fails."""
+    settled = []
+    for write in writes:
+        await connection.execute("SAVEPOINT one")
+        try:
+            settled += await _apply(connection, [write], now_us)
+        except _OF_ONE_WRITE as error:
+            await connection.execute("ROLLBACK TO one")
+            failed = refused(write, error, now_us)
+            await connection.execute(_LEDGER, (_encode([failed._asdict()]),))
+            settled.append(failed)
+        await connection.execute("RELEASE one")
+    return settled
+
+
+async def _load(connection: Connection, product_ids: set[int]) -> dict[int, Product]:
+    rows = await (await connection.execute(_LOAD, (sorted(product_ids),))).fetchall()
+    return {row[0]: Product(*row) for row in rows}
+
+
+async def _store(
+    connection: Connection, changed: Mapping[int, Product | None], settled: Sequence[Write]
+) -> None:
+    stored = [
+        {**product._asdict(), "search_text": product.search_text}
+        for product in changed.values()
+        if product is not None
+    ]
+    deleted = [key for key, product in changed.items() if product is None]
+    if stored:
+        await connection.execute(_UPSERT, (_encode(stored),))
+    if deleted:
+        await connection.execute(_DELETE, (deleted,))
+    await connection.execute(_LEDGER, (_encode([write._asdict() for write in settled]),))
+
+
+async def _one(cursor: "psycopg.AsyncCursor[Any]") -> tuple[Any, ...]:
+    row = await cursor.fetchone()
+    assert row is not None
+    return tuple(row)

@@ -1,0 +1,99 @@
+"""Opens a database of PostgreSQL, which any number of processes share."""
+
+import logging
+from functools import partial
+
+from sqlalchemy import Engine
+
+from afterwrite.base.settings import Settings
+from afterwrite.storage.commits import Commits
+from afterwrite.storage.postgres.address import address_of, direct_address_of
+from afterwrite.storage.postgres.bus import PostgresBus
+from afterwrite.storage.postgres.connect import connect, connect_async, is_pooled, open_reader, open_writer
+from afterwrite.storage.postgres.copying import require_no_copy
+from afterwrite.storage.postgres.drain import Drain
+from afterwrite.storage.postgres.migrations import migrate
+from afterwrite.storage.postgres.sharing import Sharing
+from afterwrite.storage.postgres.writes import PostgresWrites
+from afterwrite.storage.processes import new_name
+from afterwrite.storage.products import Products
+from afterwrite.storage.task_database import TaskDatabase
+from afterwrite.storage.write_store import Limits
+
+_log = logging.getLogger("afterwrite.database")
+_KEEP = "INSERT INTO afterwrite.secrets (name, value) VALUES (%s, %s) ON CONFLICT DO NOTHING"
+_KEPT = "SELECT value FROM afterwrite.secrets WHERE name = %s"
+
+
+class PostgresStores:
+    """All data of one database; see ``Stores``."""
+
+    def __init__(self, settings: Settings, limits: Limits, role: str) -> None:
+        """Raises StoreError or SettingsError with one line that says what to do."""
+        prepare_postgres(settings)
+        self._settings, address = settings, address_of(settings)
+        with connect(address, prepared=False) as connection:
+            pooled = is_pooled(connection)
+            [sync] = connection.execute("SHOW synchronous_commit").fetchone() or ("on",)
+        self.sync = "normal" if sync == "off" else "full"
+        if self.sync == "normal":
+            _log.warning(
+                "synchronous_commit is off at %s: a power cut there may lose what was answered", address
+            )
+        if pooled:
+            _log.info("a pooler stands before %s: no statement is prepared", address)
+        prepared = not pooled
+        self.name = new_name()
+        self._reader = open_reader(address, settings.database_connections, prepared=prepared)
+        write = partial(open_writer, address, prepared=prepared)
+        self.products = Products(self._reader)
+        self.drain = Drain(self.name, partial(connect_async, address, prepared=prepared))
+        self.tasks = TaskDatabase(self._reader, Commits(write))
+        bus = PostgresBus(direct_address_of(settings), self._reader)
+        self.sharing = Sharing(bus, self._reader, self.tasks.commits.clock, self.name, role)
+        others_live = partial(self.sharing.others_live, "server")
+        try:
+            self.writes = PostgresWrites(self._reader, write, self.drain, limits, others_live)
+        except BaseException:
+            self._reader.dispose()
+            raise
+
+    def secret(self, name: str, made: str, otherwise: str = "") -> str:
+        """The secret of this name, which all processes share."""
+        return secret_in_postgres(self._settings, name, made)
+
+    def conflicts(self) -> int:
+        """How many transactions were done again because another one was in the way."""
+        return self.drain.conflicts + self.tasks.commits.conflicts
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.writes.close()
+        self.tasks.close()
+        self._reader.dispose()
+
+
+def prepare_postgres(settings: Settings) -> None:
+    """Bring the database to the newest schema; safe when several processes do so at once.
+
+    Raises StoreError, also where an embedded installation was not copied into it to the end.
+    """
+    address = direct_address_of(settings)
+    migrate(address)
+    with connect(address, prepared=False) as connection:
+        require_no_copy(connection, address)
+
+
+def open_postgres_for_reading(settings: Settings) -> Engine:
+    """An engine whose connections cannot write. Raises StoreError."""
+    prepare_postgres(settings)
+    return open_reader(address_of(settings), 2, prepared=False, writes=False)
+
+
+def secret_in_postgres(settings: Settings, name: str, made: str) -> str:
+    """The secret of this name in the database, the same for every process. Raises StoreError."""
+    with connect(address_of(settings), prepared=False) as connection:
+        connection.execute(_KEEP, (name, made))
+        row = connection.execute(_KEPT, (name,)).fetchone()
+    assert row is not None
+    return str(row[0])

@@ -1,0 +1,259 @@
+"""Keeps the writes of many processes: journal and ledger are tables of one database."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Engine, MetaData, Select, String, Table, func, select
+
+from afterwrite.resources.writes import Write, WriteFilter, WriteStatus
+from afterwrite.storage.driver import DriverConnection
+from afterwrite.storage.errors import StoreError
+from afterwrite.storage.ledger import Ledger, ledger_totals
+from afterwrite.storage.postgres.drain import Drain
+from afterwrite.storage.write_store import Asked, Full, KeyUse, Limits, SettledBatch, Standing, Taken
+
+_metadata = MetaData()
+writes = Table(
+    "writes",
+    _metadata,
+    Column("id", BigInteger, primary_key=True),
+    Column("operation", String),
+    Column("product_id", BigInteger),
+    Column("arguments", String),
+    Column("accepted_at_us", BigInteger),
+    Column("retry_of", BigInteger),
+    Column("accepted_by", String),
+)
+_accepted = Table(
+    "journal_accepted",
+    _metadata,
+    Column("one", BigInteger),
+    Column("writes", BigInteger),
+    Column("size_bytes", BigInteger),
+    Column("last_write_id", BigInteger),
+)
+_settled = Table(
+    "journal_settled",
+    _metadata,
+    Column("one", BigInteger),
+    Column("writes", BigInteger),
+    Column("size_bytes", BigInteger),
+    Column("through", BigInteger),
+)
+_waiting = select(*(writes.c[name] for name in Write._fields[: len(writes.c)]))
+_oldest = (
+    select(writes.c.accepted_at_us).where(writes.c.id > _settled.c.through).order_by(writes.c.id).limit(1)
+)
+_total = {
+    status: select(ledger_totals.c.writes).where(ledger_totals.c.status == status.value).scalar_subquery()
+    for status in (WriteStatus.APPLIED, WriteStatus.FAILED)
+}
+_now_us = func.floor(func.extract("epoch", func.clock_timestamp()) * 1_000_000)
+_standing = select(
+    _accepted.c.writes - _settled.c.writes,
+    _accepted.c.size_bytes - _settled.c.size_bytes,
+    func.coalesce(_now_us - _oldest.correlate(_settled).scalar_subquery(), 0),
+    _total[WriteStatus.APPLIED],
+    _total[WriteStatus.FAILED],
+    _accepted.c.last_write_id,
+    _settled.c.through,
+).join_from(_accepted, _settled, _accepted.c.one == _settled.c.one)
+_ACCEPT = """
+SELECT outcome, first_id, writes, fingerprint, new_product_ids, at_us, size_bytes FROM afterwrite.accept_writes(
+    %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::text[],
+    %s::text[], %s::bigint[], %s::text[], %s::bigint[], %s, %s)
+"""
+
+
+class PostgresWrites:
+    """The writes of a database of PostgreSQL; see ``WriteStore``."""
+
+    def __init__(
+        self,
+        reader: Engine,
+        connect: Callable[[], DriverConnection],
+        drain: Drain,
+        limits: Limits,
+        others_live: Callable[[], bool],
+    ) -> None:
+        """``connect`` gives the connection that accepts; ``others_live``: whether another server could drain."""
+        self._others_live = others_live
+        self.ledger = Ledger(reader)
+        self._reader, self._connect, self._drain, self._limits = reader, connect, drain, limits
+        self._connection: DriverConnection | None = None
+        self._last_write_id = self._depth = self._through = self._settled_total = 0
+        if (trouble := self.standing().trouble) is not None:
+            raise StoreError(trouble)
+
+    # -- accept ---------------------------------------------------------------------------------------------
+
+    def take(self, asked: Sequence[Asked]) -> list[Taken]:
+        """Take requests in, all processes one after the other, in one commit."""
+        try:
+            connection = self._connected()
+        except StoreError as error:
+            raise _not_taken(error, "Nothing of this request was accepted; send it again later") from error
+        arguments = [*_columns(asked), self._limits.max_writes, self._limits.max_bytes]
+        try:
+            rows = connection.execute(lambda cursor: cursor.execute(_ACCEPT, arguments).fetchall())
+        except StoreError as error:
+            self.close()  # after an error its state is not worth knowing
+            raise _not_taken(error, _what_became(error)) from error
+        except BaseException:
+            self.close()
+            raise
+        taken = [_taken(one, row) for one, row in zip(asked, rows, strict=True)]
+        last = [one[-1].id for one in taken if isinstance(one, list) and one]
+        self._last_write_id = max([self._last_write_id, *last])
+        return taken
+
+    def close(self) -> None:
+        """Close the connection that accepts; the next request opens it again."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _connected(self) -> DriverConnection:
+        if self._connection is not None and not self._connection.is_alive():
+            self.close()
+        self._connection = self._connection or self._connect()
+        return self._connection
+
+    # -- how it stands --------------------------------------------------------------------------------------
+
+    @property
+    def last_write_id(self) -> int:
+        """The id of the write that was accepted last, by whichever process, as far as it was heard."""
+        return self._last_write_id
+
+    @property
+    def depth(self) -> int:
+        """How many writes waited when that was last asked for."""
+        return self._depth
+
+    def standing(self) -> Standing:
+        """How the writes stand over all processes."""
+        try:
+            with self._reader.connect() as connection:
+                row = connection.execute(_standing).one()
+        except StoreError as error:
+            return Standing(self._depth, 0, 0, 0, 0, str(error))
+        depth, size, age_us, applied, failed, last_write_id, through = row
+        self._depth, self._last_write_id = depth, max(self._last_write_id, last_write_id)
+        self._through, self._settled_total = max(self._through, through), applied + failed
+        return Standing(depth, size, max(0, int(age_us) // 1_000), applied, failed)
+
+    def settled_through(self) -> int:
+        """The id up to which every write is settled, by whichever process."""
+        if (trouble := self.standing().trouble) is not None:
+            raise StoreError(trouble)
+        return self._through
+
+    def knows(self, write_id: int) -> bool:
+        """Whether an id is that of an accepted write, or of one before."""
+        return write_id <= self._last_write_id or (
+            self.standing().trouble is None and write_id <= self._last_write_id
+        )
+
+    @property
+    def settled_total(self) -> int:
+        """How many writes were settled when that was last asked for."""
+        return self._settled_total
+
+    @property
+    def drains(self) -> bool:
+        """Whether this process is the one that settles writes."""
+        return self._drain.is_mine
+
+    def find(self, write_id: int) -> Write | None:
+        """A write that waits."""
+        return next(iter(self._writes(_waiting.where(writes.c.id == write_id))), None)
+
+    def find_range(self, first: int, count: int) -> list[Write]:
+        """Those of ``count`` consecutive writes from id ``first`` that wait."""
+        of_range = _waiting.where(writes.c.id >= first, writes.c.id < first + count)
+        return self._writes(of_range.order_by(writes.c.id))
+
+    def newest(self, wanted: WriteFilter, before: int, limit: int) -> list[Write]:
+        """The newest ``limit`` writes that wait."""
+        page = _waiting.where(writes.c.id < before).order_by(writes.c.id.desc()).limit(limit)
+        if wanted.product_id is not None:
+            page = page.where(writes.c.product_id == wanted.product_id)
+        if wanted.by is not None:
+            page = page.where(writes.c.accepted_by == wanted.by)
+        return self._writes(page)
+
+    def _writes(self, statement: Select[Any]) -> list[Write]:
+        with self._reader.connect() as connection:
+            return [Write(*row) for row in connection.execute(statement).all()]
+
+    # -- drain ----------------------------------------------------------------------------------------------
+
+    async def settle_next(self, limit: int) -> SettledBatch | None:
+        """Settle the oldest writes, if it is this process's turn."""
+        return await self._drain.settle_next(limit)
+
+    async def tidy(self, *, quiet: bool) -> None:
+        """Drop keys that are too old."""
+        if quiet:
+            await self._drain.prune(self._limits.idempotency_seconds)
+
+    async def rest(self) -> float | None:
+        """Rest until a write is accepted, and look again soon in any case."""
+        return await self._drain.rest()
+
+    async def may_leave(self) -> bool:
+        """Whether another server lives, which then drains."""
+        return await asyncio.to_thread(self._others_live)
+
+    async def leave(self) -> None:
+        """Let another process drain."""
+        await self._drain.leave()
+
+
+def _not_taken(error: StoreError, outcome: str) -> StoreError:
+    return StoreError(f"{error}. {outcome}", told=f"The database cannot be used at the moment. {outcome}")
+
+
+def _what_became(error: StoreError) -> str:
+    """What is known of a request that was on its way when the database said this, or nothing more."""
+    if getattr(error.__cause__, "sqlstate", None) is None:  # the connection broke
+        return "Whether this request was accepted is not known: send it again, with the idempotencyKey that it had"
+    return "Nothing of this request was accepted; send it again later"
+
+
+def _columns(asked: Sequence[Asked]) -> list[list[Any]]:
+    """The arguments of accept_writes: a list for each column of the requests, then of their writes."""
+    requests = [request for one in asked for request in one.requests]
+    return [
+        [one.key for one in asked],
+        [one.fingerprint for one in asked],
+        [len(one.requests) for one in asked],
+        [one.size_bytes for one in asked],
+        [one.by for one in asked],
+        [request.operation.value for request in requests],
+        [request.product_id for request in requests],
+        [request.arguments for request in requests],
+        [request.retry_of for request in requests],
+    ]
+
+
+def _taken(asked: Asked, row: Sequence[Any]) -> Taken:
+    outcome, first_id, count, fingerprint, product_ids, at_us, size_bytes = row
+    if outcome == "KNOWN":
+        return KeyUse(asked.key or "", fingerprint, first_id, count)
+    if outcome == "FULL":
+        return Full(count, size_bytes)
+    return [
+        Write(
+            first_id + place,
+            request.operation.value,
+            product_id,
+            request.arguments,
+            at_us,
+            request.retry_of,
+            asked.by,
+        )
+        for place, (request, product_id) in enumerate(zip(asked.requests, product_ids or [], strict=True))
+    ]

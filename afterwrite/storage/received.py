@@ -1,0 +1,96 @@
+"""Keeps the newest webhooks that came to our own receiver; older ones go in the same transaction."""
+
+from typing import NamedTuple
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Engine,
+    MetaData,
+    String,
+    Table,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+)
+
+from afterwrite.storage.commits import Commits
+from afterwrite.storage.driver import DriverConnection, DriverStatement
+
+KEPT = 100
+
+received_webhooks = Table(
+    "received_webhooks",
+    MetaData(),
+    Column("id", BigInteger, primary_key=True),
+    Column("received_at_us", BigInteger, nullable=False),
+    Column("event_id", String),
+    Column("correlation_id", String),
+    Column("timestamp", BigInteger),
+    Column("verdict", String, nullable=False),
+    Column("body", String, nullable=False),
+)
+
+
+class Received(NamedTuple):
+    """A try that came in; its fields are the columns.
+
+    ``received_at_us`` is microseconds, ``timestamp`` (what the sender says) seconds since 1970 in UTC. ``verdict`` is
+    the text of a ``webhooks.signing.Verdict``. ``id`` is 0 until it is kept.
+    """
+
+    id: int
+    received_at_us: int
+    event_id: str | None
+    correlation_id: str | None
+    timestamp: int | None
+    verdict: str
+    body: str
+
+
+_newest_ids = select(received_webhooks.c.id).order_by(received_webhooks.c.id.desc())
+_newest = select(*(received_webhooks.c[name] for name in Received._fields)).order_by(
+    received_webhooks.c.id.desc()
+)
+_KEEP = DriverStatement(
+    insert(received_webhooks)
+    .values({name: bindparam(name) for name in Received._fields if name != "id"})
+    .returning(received_webhooks.c.id)
+)
+_PRUNE = DriverStatement(
+    delete(received_webhooks).where(received_webhooks.c.id.not_in(_newest_ids.limit(KEPT)))
+)
+
+
+class ReceivedWebhooks:
+    """The last ``KEPT`` webhooks, over restarts. Every method may be called from any thread.
+
+    Raises StoreError where the database cannot be used, and then nothing was changed.
+    """
+
+    def __init__(self, commits: Commits, reader: Engine) -> None:
+        self._commits, self._reader = commits, reader
+
+    def keep(self, received: Received) -> Received:
+        """Store it with the next id, and drop what is older than the last ``KEPT``; on disk when this returns."""
+        values = received._asdict()
+        del values["id"]
+
+        def work(connection: DriverConnection) -> int:
+            [(key,)] = _KEEP.rows(connection, values)
+            _PRUNE.send(connection)
+            return int(key)
+
+        return received._replace(id=self._commits.run(work))
+
+    def last_id(self) -> int:
+        """The id of the newest; 0 when there is none."""
+        with self._reader.connect() as connection:
+            return connection.execute(select(func.max(received_webhooks.c.id))).scalar() or 0
+
+    def newest(self, limit: int = KEPT) -> list[Received]:
+        """The last ``limit`` at the most, newest first."""
+        with self._reader.connect() as connection:
+            return [Received._make(row) for row in connection.execute(_newest.limit(limit))]

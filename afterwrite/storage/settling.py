@@ -1,0 +1,29 @@
+"""Works out what writes come to, before any SQL runs, and what they are recorded as."""
+
+from afterwrite.resources.product import Product
+from afterwrite.resources.writes import Write, WriteError, WriteErrorCode, WriteStatus, apply_write
+from afterwrite.storage.errors import StoreError
+
+
+class StoreAway(StoreError):
+    """Products cannot be written now: nothing was applied, and the batch is to be tried again."""
+
+
+def work_out(write: Write, products: dict[int, Product | None], now_us: int) -> Write:
+    """The write as it is settled at this time; its product in ``products`` is changed, unless it FAILED."""
+    try:
+        products[write.product_id] = apply_write(write, products.get(write.product_id))
+    except WriteError as error:
+        return _failed(write, error.code, error.message, now_us)
+    return write._replace(status=WriteStatus.APPLIED.value, settled_at_us=now_us)
+
+
+def refused(write: Write, error: Exception, now_us: int) -> Write:
+    """The write as it is settled when the database refuses it."""
+    return _failed(write, WriteErrorCode.CONSTRAINT_VIOLATED, f"The database refused it: {error}", now_us)
+
+
+def _failed(write: Write, code: WriteErrorCode, message: str, now_us: int) -> Write:
+    return write._replace(
+        status=WriteStatus.FAILED.value, error_code=code.value, error_message=message, settled_at_us=now_us
+    )

@@ -1,0 +1,115 @@
+"""Opens what reads a database, and what writes one."""
+
+import sqlite3
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.engine import ExceptionContext
+
+from afterwrite.storage.driver import DriverConnection
+from afterwrite.storage.errors import StoreError, StoreUnavailable
+from afterwrite.storage.sqlite.opened_file import OpenedFile, save_committed
+
+_CACHE_KIB = 1024  # of each of THREADS connections; the operating system caches the file for all of them
+_BUSY_SECONDS = 2
+# What says that a statement or a value is wrong, and not that the database cannot be used.
+_OF_OUR_OWN = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
+
+
+def open_reader(path: Path, threads: int) -> Engine:
+    """An engine for reading a database from ``threads`` threads.
+
+    Its connections cannot write (``query_only``), never create the file, and run in autocommit, so each
+    statement sees the newest commit and no read holds a snapshot open.
+    """
+    engine = create_engine(
+        f"sqlite:///file:{_escaped(path)}?mode=rw&uri=true",
+        isolation_level="AUTOCOMMIT",
+        pool_size=threads,
+        max_overflow=0,
+        pool_reset_on_return=None,
+        connect_args={"check_same_thread": False, "timeout": 5},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: Any) -> None:
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+
+    _translate_errors(engine, f"The database {path} cannot be read")
+    return engine
+
+
+def open_writer(file: OpenedFile, sync: str = "full") -> DriverConnection:
+    """A connection that writes a database while it is still the same file; its transactions begin with the write lock.
+
+    ``sync`` is ``full`` (a commit survives a power cut) or ``normal`` (it survives a killed process). Raises
+    StoreUnavailable.
+    """
+    what = f"The database {file.path} cannot be written"
+    explain = partial(_explained, what)
+
+    def check() -> None:
+        try:
+            file.check()
+        except StoreError as error:
+            raise _unavailable(what, error) from error
+
+    check()  # before it is opened: SQLite would put the WAL that lies there into any file
+    try:
+        raw = sqlite3.connect(
+            f"file:{_escaped(file.path)}?mode=rw",
+            uri=True,
+            timeout=_BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+    except sqlite3.Error as error:
+        raise explain(error) from error
+
+    def check_or_save() -> None:
+        try:
+            check()
+        except StoreUnavailable:
+            save_committed(raw)
+            raise
+
+    connection = DriverConnection(raw, sqlite.dialect(), _begin, explain, lambda: True, check_or_save)
+    try:
+        connection.execute(lambda cursor: cursor.execute(f"PRAGMA synchronous = {sync}"))
+    except StoreUnavailable:
+        connection.close()
+        raise
+    return connection
+
+
+def _begin(cursor: sqlite3.Cursor) -> int:
+    cursor.execute("BEGIN IMMEDIATE")
+    return time.time_ns() // 1000
+
+
+def _explained(what: str, error: Exception) -> Exception:
+    """What an error means: that the database cannot be used, or just what it says."""
+    if isinstance(error, sqlite3.Error) and not isinstance(error, _OF_OUR_OWN):
+        return _unavailable(what, error)
+    return error
+
+
+def _unavailable(what: str, error: Exception) -> StoreUnavailable:
+    return StoreUnavailable(f"{what}: {error}. What was accepted is safe; see /health")
+
+
+def _translate_errors(engine: Engine, what: str) -> None:
+    @event.listens_for(engine, "handle_error")
+    def _translate(context: ExceptionContext) -> None:
+        original = context.original_exception
+        if isinstance(original, sqlite3.Error) and (explained := _explained(what, original)) is not original:
+            raise explained from original
+
+
+def _escaped(path: Path) -> str:
+    return str(path.resolve().as_posix()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")

@@ -1,0 +1,301 @@
+"""Keeps accepted writes on disk until they are settled; its connection is exclusive, so it has one owner."""
+
+import contextlib
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from afterwrite.resources.writes import ROW_OVERHEAD_BYTES, Write, WriteFilter
+from afterwrite.storage.errors import StoreError
+from afterwrite.storage.sqlite.migrations import can_be_database, migrate_journal
+from afterwrite.storage.sqlite.opened_file import OpenedFile, save_committed, wal_of
+from afterwrite.storage.write_store import KeyUse
+
+_FIELDS = Write._fields[: Write._fields.index("status")]  # what is known before it is settled
+_COLUMNS, _MARKS = ", ".join(_FIELDS), ", ".join("?" * len(_FIELDS))
+_SCANNED_AT_ONCE = 10_000
+_PART_START = "SELECT min(id) FROM (SELECT id FROM writes WHERE id < ? AND id > ? ORDER BY id DESC LIMIT ?)"
+_PART = (
+    "WHERE id < ?1 AND id >= ?2 AND (?3 IS NULL OR product_id = ?3) AND (?4 IS NULL OR accepted_by = ?4) "
+    "ORDER BY id DESC LIMIT ?5"
+)
+
+
+class JournalOwned(StoreError):
+    """Another process owns the journal (promise P6)."""
+
+
+class JournalUnreadable(StoreError):
+    """The journal is damaged; it is never skipped, because it may hold accepted writes."""
+
+
+class JournalUnwritable(StoreError):
+    """The journal could not be written (disk full, I/O error): nothing of the attempt was accepted."""
+
+    told = "The journal cannot be written: nothing of this request was accepted. Send it again later"
+
+
+class Backlog(NamedTuple):
+    """What waits in the journal; ``last_product_id`` is the greatest one promised to a create, or 0."""
+
+    writes: int
+    size_bytes: int
+    last_id: int
+    last_product_id: int
+
+
+class Journal:
+    """The journal of one data folder. Every method may be called from any thread; calls take turns."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection, self._file = connection, OpenedFile(path, wal_of(path))
+        self._lock = threading.Lock()
+        self.path = path
+
+    @classmethod
+    def open(cls, path: Path, sync: str = "full") -> "Journal":
+        """Open or create the journal and own it until ``close``.
+
+        ``sync`` is ``full`` (a commit is on disk when it returns) or ``normal`` (it survives a killed process,
+        but not a power cut). Raises JournalOwned, JournalUnreadable, or JournalUnwritable.
+        """
+        if not can_be_database(path):
+            raise JournalUnreadable(_unreadable(path, "it is not a database"))
+        if path.exists() and not os.access(path, os.W_OK):
+            raise JournalUnwritable(f"The journal {path} is read-only. Check the rights of the file")
+        try:
+            connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
+        except sqlite3.Error as error:
+            raise JournalUnwritable(
+                f"The journal {path} cannot be opened: {error}. Check the folder's rights"
+            ) from error
+        try:
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA synchronous = {'FULL' if sync == 'full' else 'NORMAL'}")
+            migrate_journal(connection)
+            connection.execute("BEGIN IMMEDIATE")  # takes the exclusive lock now, not at the first write
+            connection.execute("COMMIT")
+            _check_readable(connection, path)
+        except sqlite3.Error as error:
+            connection.close()
+            raise _opening_error(path, error) from error
+        except StoreError:
+            connection.close()
+            raise
+        return cls(connection, path)
+
+    def close(self) -> None:
+        """Give the journal up; may be called twice."""
+        with self._lock:
+            self._connection.close()
+
+    def remember(self, name: str, value: str) -> str:
+        """Remember a value under a name for ever; returns the one that was remembered before, if any."""
+        with self._lock:
+            try:
+                self._connection.execute(
+                    "INSERT OR IGNORE INTO meta (name, value) VALUES (?, ?)", (name, value)
+                )
+                row = self._connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+            except sqlite3.Error as error:
+                raise _opening_error(self.path, error) from error
+            return str(row[0])
+
+    def remembered(self, name: str) -> str | None:
+        """What is remembered under a name, or None."""
+        rows = self._read("SELECT value FROM meta WHERE name = ?", name)
+        return str(rows[0][0]) if rows else None
+
+    def append(self, writes: Sequence[Write], keys: Iterable[KeyUse], forget_through: int) -> None:
+        """Put writes and keys on disk in one commit, and drop the writes up to id ``forget_through``.
+
+        Raises JournalUnwritable, and then nothing of it is in the journal.
+        """
+        with self._transaction() as connection:
+            connection.executemany(
+                f"INSERT INTO writes ({_COLUMNS}) VALUES ({_MARKS})",  # noqa: S608 - constants
+                [write[: len(_FIELDS)] for write in writes],
+            )
+            connection.executemany(
+                "INSERT INTO idempotency_keys (key, fingerprint, first_write_id, writes) VALUES (?, ?, ?, ?)",
+                keys,
+            )
+            if forget_through:
+                connection.execute("DELETE FROM writes WHERE id <= ?", (forget_through,))
+                _put(connection, "forgotten_through", str(forget_through))
+
+    def try_out(self) -> None:
+        """Commit something that changes nothing, to find out whether commits work. Raises JournalUnwritable."""
+        with self._transaction() as connection:
+            _put(connection, "tried_out", "")
+
+    def check_file(self) -> None:
+        """Raise JournalUnwritable unless the journal is still the file under its name."""
+        try:
+            self._file.check()
+        except StoreError as error:
+            raise JournalUnwritable(_unwritable(self.path, error)) from error
+
+    def forget(self, through: int) -> None:
+        """Drop the writes up to id ``through``: they are settled and on disk in the ledger."""
+        self.append([], [], through)
+
+    def forgotten_through(self) -> int:
+        """The greatest id of a write that was dropped because the ledger has it; 0 when there was none."""
+        return int(self.remembered("forgotten_through") or 0)
+
+    def after(self, write_id: int, limit: int) -> list[Write]:
+        """The oldest ``limit`` writes whose id is greater than ``write_id``, in the order of acceptance."""
+        return self._writes("WHERE id > ? ORDER BY id LIMIT ?", write_id, limit)
+
+    def newest(self, wanted: WriteFilter, before: int, after: int, limit: int) -> list[Write]:
+        """The newest ``limit`` writes with ``after < id < before`` and this product and name, newest first.
+
+        A write that is dropped meanwhile may be left out: the ledger has it.
+        """
+        found: list[Write] = []
+        part = limit  # without a filter that is enough
+        while len(found) < limit and (start := self._part_start(before, after, part)) is not None:
+            left = limit - len(found)
+            found += self._writes(_PART, before, start, wanted.product_id, wanted.by, left)
+            before, part = start, _SCANNED_AT_ONCE
+        return found
+
+    def _part_start(self, before: int, after: int, most: int) -> int | None:
+        """Where the newest ``most`` writes with ``after < id < before`` begin; None when there are none.
+
+        Requests to accept writes wait while the journal is read, so a search reads a part at a time.
+        """
+        [(start,)] = self._read(_PART_START, before, after, most)
+        return None if start is None else int(start)
+
+    def find(self, write_id: int) -> Write | None:
+        """A write that may still wait: the ledger has the last word."""
+        found = self._writes("WHERE id = ?", write_id)
+        return found[0] if found else None
+
+    def find_range(self, first: int, count: int) -> list[Write]:
+        """Those of ``count`` consecutive writes from id ``first`` that may still wait."""
+        return self._writes("WHERE id >= ? AND id < ? ORDER BY id", first, first + count)
+
+    def key_use(self, key: str) -> KeyUse | None:
+        """What an idempotency key was used for, or None."""
+        rows = self._read(
+            "SELECT key, fingerprint, first_write_id, writes FROM idempotency_keys WHERE key = ?", key
+        )
+        return KeyUse._make(rows[0]) if rows else None
+
+    def keys_after(self, key: str, limit: int) -> list[KeyUse]:
+        """The first ``limit`` idempotency keys that come after ``key``, byte by byte, and what they were used for."""
+        rows = self._read(
+            "SELECT key, fingerprint, first_write_id, writes FROM idempotency_keys WHERE key > ? ORDER BY key LIMIT ?",
+            key,
+            limit,
+        )
+        return [KeyUse._make(row) for row in rows]
+
+    def oldest_key(self) -> int | None:
+        """The id of the first write of the oldest idempotency key, or None."""
+        [(oldest,)] = self._read("SELECT min(first_write_id) FROM idempotency_keys")
+        return None if oldest is None else int(oldest)
+
+    def prune_keys(self, before: int, limit: int, keep: tuple[str, str]) -> int:
+        """Drop up to ``limit`` keys of writes with an id below ``before``; returns how many.
+
+        ``keep`` is a name and a value that is remembered under it in the same commit.
+        """
+        with self._transaction() as connection:
+            _put(connection, *keep)
+            return connection.execute(
+                "DELETE FROM idempotency_keys WHERE key IN "
+                "(SELECT key FROM idempotency_keys WHERE first_write_id < ? LIMIT ?)",
+                (before, limit),
+            ).rowcount
+
+    def backlog(self) -> Backlog:
+        """Count what waits; reads the whole journal."""
+        rows = self._read(
+            "SELECT count(*), coalesce(sum(length(CAST(arguments AS BLOB))), 0) + count(*) * ?, coalesce(max(id), 0), "
+            "coalesce(max(product_id) FILTER (WHERE operation = 'CREATE'), 0) FROM writes",
+            ROW_OVERHEAD_BYTES,
+        )
+        return Backlog._make(rows[0])
+
+    def _writes(self, where: str, *values: int | str | None) -> list[Write]:
+        return [Write(*row) for row in self._read(f"SELECT {_COLUMNS} FROM writes {where}", *values)]  # noqa: S608
+
+    def _read(self, statement: str, *values: int | str | None) -> list[Any]:
+        with self._lock:
+            try:
+                return self._connection.execute(statement, values).fetchall()
+            except sqlite3.Error as error:
+                raise JournalUnreadable(_unreadable(self.path, str(error))) from error
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """Commit what is done within, or undo it when it raises."""
+        with self._lock:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                yield self._connection
+                self.check_file()
+                self._connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                raise JournalUnwritable(_unwritable(self.path, error)) from error
+            except StoreError:
+                save_committed(self._connection)
+                raise
+            finally:
+                self._roll_back()  # whatever went wrong, the next request finds no open transaction
+
+    def _roll_back(self) -> None:
+        with contextlib.suppress(sqlite3.Error):  # the error that led here is the one to report
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+
+
+def _put(connection: sqlite3.Connection, name: str, value: str) -> None:
+    connection.execute(
+        "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        (name, value),
+    )
+
+
+def _check_readable(connection: sqlite3.Connection, path: Path) -> None:
+    for table in ("meta", "writes"):
+        verdict = connection.execute(f"PRAGMA quick_check({table})").fetchone()[0]
+        if verdict != "ok":
+            raise JournalUnreadable(_unreadable(path, verdict))
+
+
+def _opening_error(path: Path, error: sqlite3.Error) -> StoreError:
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return JournalOwned(
+            f"Another Afterwrite process owns the data folder {path.parent} (its journal {path.name} is locked): "
+            "stop that process, or give this one another DATA_DIR"
+        )
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return JournalUnreadable(_unreadable(path, str(error)))
+    return JournalUnwritable(
+        f"The journal {path} cannot be used: {error}. Check the rights and the free space of its folder"
+    )
+
+
+def _unwritable(path: Path, error: Exception) -> str:
+    return (
+        f"The journal {path} cannot be written: {error}. Nothing of this request was accepted; "
+        "free space or repair the disk, then send it again"
+    )
+
+
+def _unreadable(path: Path, reason: str) -> str:
+    return (
+        f"The journal {path} cannot be read: {reason}. It may hold accepted writes, so it is not skipped: "
+        f"restore it from a backup, or save what can be read with `sqlite3 {path.name} .recover`, "
+        "or move it away to start without those writes"
+    )

@@ -1,0 +1,53 @@
+"""Marks a product database whose data was moved to PostgreSQL: served too, it would be a second catalogue."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from afterwrite.storage.errors import StoreError
+
+_MOVED_TO = "moved_to"
+_FIND = f"SELECT value FROM meta WHERE name = '{_MOVED_TO}'"  # noqa: S608 - constants
+_MARK = (
+    f"INSERT INTO meta (name, value) VALUES ('{_MOVED_TO}', ?) "  # noqa: S608 - constants
+    "ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+)
+_UNMARK = f"DELETE FROM meta WHERE name = '{_MOVED_TO}'"  # noqa: S608 - constants
+
+
+def moved_to(connection: sqlite3.Connection) -> str | None:
+    """Where the data was moved to; None: it is served from here."""
+    row = connection.execute(_FIND).fetchone()
+    return None if row is None else str(row[0])
+
+
+def require_not_moved(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise StoreError where the data was moved; the text says where to, and how to go back."""
+    address = moved_to(connection)
+    if address is not None:
+        raise StoreError(
+            f"The data in {path.parent} was moved to {address}: set DATABASE_URL to that database. To go back to what "
+            "is in the folder, without all that has come into PostgreSQL since, run `python3 dev.py "
+            "migrate-to-postgres --reopen`"
+        )
+
+
+def mark_moved(path: Path, address: str) -> None:
+    """Note where the data was moved to (``address`` without a password); on disk when this returns."""
+    _change(path, _MARK, address)
+
+
+def unmark_moved(path: Path) -> None:
+    """Let the data be served from here again."""
+    _change(path, _UNMARK)
+
+
+def _change(path: Path, statement: str, *values: str) -> None:
+    try:
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(statement, values)
+    except sqlite3.Error as error:
+        raise StoreError(
+            f"The database {path} cannot be written: {error}. Check the rights and the free space, and run this again"
+        ) from error

@@ -1,0 +1,72 @@
+"""Lets the search index follow the products, in batches of its own behind the writes."""
+
+from collections.abc import Mapping
+
+import aiosqlite
+
+from afterwrite.resources.product import Product
+
+_DROP = "INSERT INTO products_fts (products_fts, rowid, search_text) VALUES ('delete', ?, ?)"
+
+
+async def leave_behind(db: aiosqlite.Connection, changed: Mapping[int, Product | None]) -> None:
+    """Note the products that are about to change, with the text that the index holds of them.
+
+    To be called in the transaction of the change, before it. A product above ``indexed_through`` needs no
+    note: it is in the tail, which every search scans.
+    """
+    indexed_through = await _indexed_through(db)
+    noted = [(product_id, product_id) for product_id in changed if product_id <= indexed_through]
+    if noted:
+        # What is noted already stays: it is the text that the index holds.
+        await db.executemany(
+            "INSERT INTO search_behind (product_id, indexed_text) "
+            "VALUES (?, (SELECT search_text FROM products WHERE id = ?)) ON CONFLICT DO NOTHING",
+            noted,
+        )
+
+
+async def follow(db: aiosqlite.Connection, limit: int) -> int:
+    """Index up to ``limit`` products that changed, or else that many of the tail; returns how many."""
+    return await _follow_changes(db, limit) or await _follow_tail(db, limit)
+
+
+async def _follow_changes(db: aiosqlite.Connection, limit: int) -> int:
+    rows = list(
+        await db.execute_fetchall(
+            "SELECT product_id, indexed_text FROM search_behind ORDER BY product_id LIMIT ?", (limit,)
+        )
+    )
+    if not rows:
+        return 0
+    await db.executemany(_DROP, [tuple(row) for row in rows if row[1] is not None])
+    await db.executemany(
+        "INSERT INTO products_fts (rowid, search_text) SELECT id, search_text FROM products WHERE id = ?",
+        [(row[0],) for row in rows],
+    )
+    await db.execute("DELETE FROM search_behind WHERE product_id <= ?", (rows[-1][0],))
+    return len(rows)
+
+
+async def _follow_tail(db: aiosqlite.Connection, limit: int) -> int:
+    start = await _indexed_through(db)
+    rows = await db.execute_fetchall(
+        "SELECT max(id), count(*) FROM (SELECT id FROM products WHERE id > ? ORDER BY id LIMIT ?)",
+        (start, limit),
+    )
+    [(end, count)] = rows
+    if not count:
+        return 0
+    # One statement over all rows: a trip to the driver's thread for each row costs more than the index.
+    await db.execute(
+        "INSERT INTO products_fts (rowid, search_text) "
+        "SELECT id, search_text FROM products WHERE id > ? AND id <= ? ORDER BY id",
+        (start, end),
+    )
+    await db.execute("UPDATE search_state SET indexed_through = ?", (end,))
+    return int(count)
+
+
+async def _indexed_through(db: aiosqlite.Connection) -> int:
+    [(value,)] = await db.execute_fetchall("SELECT indexed_through FROM search_state")
+    return int(value)

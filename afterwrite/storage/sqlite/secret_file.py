@@ -1,0 +1,31 @@
+"""Keeps a secret in a file of the data folder, made when it is first wanted and readable for the owner only."""
+
+import re
+from pathlib import Path
+
+from afterwrite.base.durable_file import create_file
+from afterwrite.storage.errors import StoreError
+
+_FORM = re.compile(r"(whsec_)?[0-9a-f]{64}")
+
+
+def kept_secret(path: Path, make: str, what: str, otherwise: str = "") -> str:
+    """The secret in the file ``path``; ``make`` is written there if there is no such file yet.
+
+    ``what`` it is, and what else can be done (``otherwise``), goes into the messages. Raises StoreError, also for a
+    file that holds anything but a secret as we make it: everybody knows what a power cut leaves, such as NULs.
+    """
+    try:
+        if not path.exists():
+            create_file(path, f"{make}\n")
+        secret = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise StoreError(
+            f"The {what} {path} cannot be used: {error}. Check the file's rights{otherwise}"
+        ) from error
+    if not _FORM.fullmatch(secret):
+        raise StoreError(
+            f"The {what} {path} holds {len(secret)} characters that are not a secret made by this program: put back a "
+            f"backup of the file, or delete it to have a new one made{otherwise}"
+        )
+    return secret

@@ -1,0 +1,75 @@
+"""Opens the files of a data folder, which one process owns."""
+
+import sqlite3
+from contextlib import closing
+
+from sqlalchemy import Engine
+
+from afterwrite.base.settings import Settings
+from afterwrite.storage.errors import StoreError
+from afterwrite.storage.ledger import Ledger
+from afterwrite.storage.products import Products
+from afterwrite.storage.sqlite.engine import open_reader
+from afterwrite.storage.sqlite.moved import require_not_moved
+from afterwrite.storage.sqlite.secret_file import kept_secret
+from afterwrite.storage.sqlite.task_file import open_task_file, open_with_tasks
+from afterwrite.storage.sqlite.writer import CatalogueWriter
+from afterwrite.storage.sqlite.writes import EmbeddedWrites
+from afterwrite.storage.write_store import Limits
+
+
+class EmbeddedStores:
+    """The files of one data folder; see ``Stores``."""
+
+    sharing = None
+
+    def __init__(self, settings: Settings, limits: Limits) -> None:
+        """Own the folder until ``close``. Raises StoreError with one line that says what to do."""
+        self._settings, self.sync = settings, settings.journal_sync
+        self._journal = open_with_tasks(settings)
+        self._engine = open_reader(settings.products_path, settings.threads + 2)
+        self.products = Products(self._engine)
+        self.tasks = open_task_file(settings.tasks_path, settings.journal_sync, settings.threads + 4)
+        try:
+            last_id = self.products.last_id()  # from now on its connection keeps the WAL open
+            writer = CatalogueWriter(settings.products_path)
+            self.writes = EmbeddedWrites(self._journal, Ledger(self._engine), writer, limits, last_id)
+        except BaseException:
+            self.close()
+            raise
+
+    def secret(self, name: str, made: str, otherwise: str = "") -> str:
+        """The secret in the file of this name, readable for the owner only."""
+        return secret_in_folder(self._settings, name, made, otherwise)
+
+    def conflicts(self) -> int:
+        """None: one process writes."""
+        return 0
+
+    def close(self) -> None:
+        """Give the folder up."""
+        self.tasks.close()
+        self._journal.close()
+        self._engine.dispose()
+
+
+def prepare_embedded(settings: Settings) -> None:
+    """Make the folder and its files, or bring them up to date. Raises StoreError."""
+    open_with_tasks(settings).close()
+
+
+def open_embedded_for_reading(settings: Settings) -> Engine:
+    """An engine whose connections cannot write. Raises StoreError."""
+    path = settings.products_path
+    if path.exists():
+        try:
+            with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True)) as connection:
+                require_not_moved(connection, path)
+        except sqlite3.Error as error:
+            raise StoreError(f"The database {path} cannot be read: {error}") from error
+    return open_reader(path, threads=2)
+
+
+def secret_in_folder(settings: Settings, name: str, made: str, otherwise: str = "") -> str:
+    """The secret in DATA_DIR. Raises StoreError."""
+    return kept_secret(settings.data_dir / name, made, name.replace("-", " "), otherwise)

@@ -1,0 +1,221 @@
+"""Applies batches of writes to the product database, each with its ledger rows in one transaction."""
+
+import asyncio
+import contextlib
+import sqlite3
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import aiosqlite
+
+from afterwrite.resources.product import Product
+from afterwrite.resources.writes import Write, WriteStatus
+from afterwrite.storage.errors import StoreError
+from afterwrite.storage.settling import StoreAway, refused, work_out
+from afterwrite.storage.sqlite import search_index
+from afterwrite.storage.sqlite.opened_file import OpenedFile, wal_of
+from afterwrite.storage.write_store import SettledBatch
+
+_PRODUCT_COLUMNS = (*Product._fields, "search_text")
+_UPSERT = (
+    f"INSERT INTO products ({', '.join(_PRODUCT_COLUMNS)}) "  # noqa: S608 - constants
+    f"VALUES ({', '.join('?' * len(_PRODUCT_COLUMNS))}) ON CONFLICT (id) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in _PRODUCT_COLUMNS[1:])
+)
+_LEDGER = f"INSERT INTO ledger ({', '.join(Write._fields)}) VALUES ({', '.join('?' * len(Write._fields))})"  # noqa: S608
+_MOST_VALUES = 500  # in one IN list; SQLite allows some thousands
+# What says that one write is bad, and not that the database is away.
+_OF_ONE_WRITE = (
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+    OverflowError,
+    TypeError,
+    ValueError,
+)
+_UNKNOWN = 2**63  # greater than every id
+_BUSY_MILLISECONDS = 250  # short: a wait that is longer shows in /health as a retry
+
+
+T = TypeVar("T")
+
+
+def _away(path: Path, reason: str) -> str:
+    return (
+        f"The product database {path} cannot be written: {reason}. Accepted writes wait in the journal "
+        "and are applied when it can be written again"
+    )
+
+
+class CatalogueWriter:
+    """The one connection that writes the product database; to be used by one coroutine at a time.
+
+    Another connection must be open, and have read, for as long as this one is used: it keeps SQLite from deleting the
+    WAL, so that a WAL that is gone was taken away.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Raises StoreError where there is no such file, or no WAL beside it."""
+        self.path = path
+        self._connection: aiosqlite.Connection | None = None
+        self._file = OpenedFile(path, wal_of(path))
+        self._settled_through = _UNKNOWN  # no write above it is in the ledger
+
+    async def settle(self, batch: Sequence[Write]) -> SettledBatch:
+        """Apply the writes in their order and record them in the ledger, all on disk when this returns.
+
+        A write that the ledger has already is returned as it was settled then, and
+        changes nothing again. A write that can never be applied is settled as FAILED and takes no other with it.
+        Raises StoreAway, and then nothing of the batch was applied.
+        """
+        settled = await self._in_transaction(lambda db: self._settle(db, batch))
+        self._settled_through = batch[-1].id
+        return settled
+
+    async def index_some(self, limit: int) -> int:
+        """Let the search index follow by ``limit`` products at the most; returns how many it took."""
+        return await self._in_transaction(lambda db: search_index.follow(db, limit))
+
+    def trouble(self) -> str | None:
+        """Why nothing can be written because the file is another one, or None; from any thread."""
+        try:
+            self._file.check()
+        except StoreError as error:
+            return _away(self.path, str(error))
+        return None
+
+    async def close(self) -> None:
+        """Close the connection; may be called twice, and the next call opens it again."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    async def _in_transaction(self, work: Callable[[aiosqlite.Connection], Awaitable[T]]) -> T:
+        try:
+            connection = await self._open()
+            await connection.execute("BEGIN IMMEDIATE")
+            result = await work(connection)
+            self._file.check()
+            await connection.execute("COMMIT")
+        except (sqlite3.Error, OSError, StoreError) as error:
+            await self._give_up()
+            raise StoreAway(_away(self.path, str(error))) from error
+        except BaseException:
+            await self._give_up()
+            raise
+        return result
+
+    async def _give_up(self) -> None:
+        """Close the connection, which rolls back: after an error its state is not worth knowing."""
+        self._settled_through = _UNKNOWN
+        connection = self._connection
+        if connection is not None and self.trouble():
+            with contextlib.suppress(
+                sqlite3.Error
+            ):  # as save_committed of opened_file.py, on the driver's thread
+                await connection.rollback()
+                await connection.execute("PRAGMA wal_checkpoint")
+        with contextlib.suppress(sqlite3.Error):  # the error that led here is the one to report
+            await self.close()
+
+    async def _open(self) -> aiosqlite.Connection:
+        self._file.check()  # before it is opened: SQLite would put the WAL that lies there into any file
+        if self._connection is None:
+            connection = self._connection = await _connect(self.path)
+            await connection.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
+            # The journal forgets a write after this commit, so the commit must survive a power cut.
+            await connection.execute("PRAGMA synchronous = FULL")
+        return self._connection
+
+    async def _settle(self, db: aiosqlite.Connection, batch: Sequence[Write]) -> SettledBatch:
+        # Each statement is a trip to the driver's thread and back, so there is none that can be spared.
+        known = {} if batch[0].id > self._settled_through else await _settled_before(db, batch)
+        fresh = [write for write in batch if write.id not in known]
+        try:
+            settled = await _apply(db, fresh)
+        except _OF_ONE_WRITE:
+            await db.execute("ROLLBACK")
+            await db.execute("BEGIN IMMEDIATE")
+            settled = await _apply_one_by_one(db, fresh)
+        await _count(db, settled)
+        known.update((write.id, write) for write in settled)
+        return SettledBatch([known[write.id] for write in batch], settled)
+
+
+async def _connect(path: Path) -> aiosqlite.Connection:
+    uri = f"{path.resolve().as_uri()}?mode=rw"  # never creates the file
+    # Opened here: a thread of the driver whose connect failed may outlive the loop and complain.
+    raw = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+    connecting = asyncio.ensure_future(aiosqlite.Connection(lambda: raw, iter_chunk_size=64))
+    try:
+        return await asyncio.shield(connecting)
+    except asyncio.CancelledError:  # a stop at this moment: nobody else knows of it
+        await (await connecting).close()
+        raise
+
+
+async def _settled_before(db: aiosqlite.Connection, batch: Sequence[Write]) -> dict[int, Write]:
+    rows = await db.execute_fetchall(
+        f"SELECT {', '.join(Write._fields)} FROM ledger WHERE id BETWEEN ? AND ?",  # noqa: S608 - constants
+        (batch[0].id, batch[-1].id),
+    )
+    return {row[0]: Write(*row) for row in rows}
+
+
+async def _apply(db: aiosqlite.Connection, writes: Sequence[Write]) -> list[Write]:
+    """Work the batch out in memory, then store what it comes to in a few statements over many rows."""
+    before = await _load(db, {write.product_id for write in writes})
+    after: dict[int, Product | None] = dict(before)
+    settled = [work_out(write, after, time.time_ns() // 1000) for write in writes]
+    changed = {key: product for key, product in after.items() if before.get(key) is not product}
+    stored = [(*product, product.search_text) for product in changed.values() if product is not None]
+    deleted = [(key,) for key, product in changed.items() if product is None]
+    await search_index.leave_behind(db, changed)
+    if stored:
+        await db.executemany(_UPSERT, stored)
+    if deleted:
+        await db.executemany("DELETE FROM products WHERE id = ?", deleted)
+    if settled:
+        await db.executemany(_LEDGER, settled)
+    return settled
+
+
+async def _apply_one_by_one(db: aiosqlite.Connection, writes: Sequence[Write]) -> list[Write]:
+    """The safe path: a savepoint for each write, so that only the bad one fails."""
+    settled = []
+    for write in writes:
+        await db.execute("SAVEPOINT one")
+        try:
+            settled += await _apply(db, [write])
+        except _OF_ONE_WRITE as error:
+            await db.execute("ROLLBACK TO one")
+            failed = refused(write, error, time.time_ns() // 1000)
+            await db.execute(_LEDGER, failed)
+            settled.append(failed)
+        await db.execute("RELEASE one")
+    return settled
+
+
+async def _load(db: aiosqlite.Connection, product_ids: set[int]) -> dict[int, Product]:
+    found: dict[int, Product] = {}
+    ids = sorted(product_ids)
+    for start in range(0, len(ids), _MOST_VALUES):
+        some = ids[start : start + _MOST_VALUES]
+        rows = await db.execute_fetchall(
+            f"SELECT {', '.join(Product._fields)} FROM products "  # noqa: S608 - constants and marks
+            f"WHERE id IN ({', '.join('?' * len(some))})",
+            some,
+        )
+        found.update((row[0], Product(*row)) for row in rows)
+    return found
+
+
+async def _count(db: aiosqlite.Connection, settled: Sequence[Write]) -> None:
+    applied = sum(write.status == WriteStatus.APPLIED for write in settled)
+    await db.execute(
+        "UPDATE ledger_totals SET writes = writes + CASE status WHEN 'APPLIED' THEN ? ELSE ? END",
+        (applied, len(settled) - applied),
+    )

@@ -1,0 +1,255 @@
+"""Keeps the writes of one process: the journal that it owns, and the product database with the ledger."""
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+
+from afterwrite.base.time_ordered import first_id_of, microseconds_of, next_id
+from afterwrite.resources.writes import Write, WriteFilter, WriteRequest, WriteStatus, size_bytes
+from afterwrite.storage.errors import StoreError
+from afterwrite.storage.ledger import Ledger
+from afterwrite.storage.retention_clock import RetentionClock
+from afterwrite.storage.sqlite.journal import Journal
+from afterwrite.storage.sqlite.writer import CatalogueWriter
+from afterwrite.storage.write_store import Asked, Full, KeyUse, Limits, SettledBatch, Standing, Taken
+
+_BATCHES_FORGOTTEN_AT_ONCE = 4
+_INDEX_BATCH = 1_000
+_INDEX_LAG_MAX = 2_000  # a tail that is scanned in about a millisecond
+_QUIET_SECONDS = 1.0
+_HOUSEKEEPING_SECONDS = 60
+_KEYS_PRUNED_AT_ONCE = 1_000
+
+
+class EmbeddedWrites:
+    """The writes of one data folder; see ``WriteStore``."""
+
+    drains = True
+
+    def __init__(
+        self, journal: Journal, ledger: Ledger, writer: CatalogueWriter, limits: Limits, last_product_id: int
+    ) -> None:
+        """``last_product_id`` is the greatest id of a product that is there."""
+        self.ledger = ledger
+        self._journal, self._writer, self._limits = journal, writer, limits
+        last_write_id, last_settled_product_id = ledger.last_ids()
+        oldest = journal.after(0, 1)
+        if oldest and oldest[0].id <= last_write_id:  # settled, and not dropped before a crash
+            journal.forget(last_write_id)
+            oldest = journal.after(0, 1)
+        backlog = journal.backlog()
+        self._count_lock, self._forget_lock = threading.Lock(), threading.Lock()
+        self._settled: deque[int] = deque()  # the last id of each settled batch that is still in the journal
+        self._depth, self._size = backlog.writes, backlog.size_bytes
+        self._last_write_id = max(last_write_id, backlog.last_id)
+        self._last_product_id = max(last_product_id, last_settled_product_id, backlog.last_product_id)
+        self._through = oldest[0].id - 1 if oldest else self._last_write_id
+        self._totals, self._must_recount = ledger.totals(), False
+        self._index_lag = _INDEX_LAG_MAX  # unknown at the start: look at once
+        self._settled_at = self._housekeeping_due = 0.0
+        self._retention = RetentionClock("keys")
+
+    # -- accept ---------------------------------------------------------------------------------------------
+
+    def take(self, asked: Sequence[Asked]) -> list[Taken]:
+        """Number the requests, as far as there is room for them, and put them into the journal in one commit."""
+        with self._forget_lock:
+            if not asked:
+                self._journal.try_out()
+            keys: dict[str, KeyUse] = {}
+            taken = [self._admit(one, keys) for one in asked]
+            writes = [write for one in taken if isinstance(one, list) for write in one]
+            if not writes:
+                return taken
+            try:
+                self._append(writes, keys.values(), self._take_forgotten())
+            except Exception as error:  # noqa: BLE001 - every request of this commit is told, whatever it was
+                sizes = (
+                    one.size_bytes for one, of_it in zip(asked, taken, strict=True) if isinstance(of_it, list)
+                )
+                self._count(-len(writes), -sum(sizes))
+                # What a key on disk was used for stands; what one of this very commit was used for does not.
+                return [one if _stands(one, keys) else error for one in taken]
+            return taken
+
+    def _admit(self, asked: Asked, keys: dict[str, KeyUse]) -> Taken:
+        if asked.key:
+            used = keys.get(asked.key) or self._journal.key_use(asked.key)
+            if used is not None:
+                return used
+        waiting, size = self._depth, self._size
+        too_many = waiting + len(asked.requests) > self._limits.max_writes
+        if too_many or size + asked.size_bytes > self._limits.max_bytes:
+            return Full(waiting, size)
+        writes = self._number(asked.requests, asked.by)
+        self._count(len(writes), asked.size_bytes)
+        if asked.key and writes:
+            keys[asked.key] = KeyUse(asked.key, asked.fingerprint, writes[0].id, len(writes))
+        return writes
+
+    def _number(self, requests: Sequence[WriteRequest], by: str | None) -> list[Write]:
+        now = time.time_ns() // 1000
+        writes = []
+        for request in requests:
+            self._last_write_id = next_id(self._last_write_id, now)
+            product_id = request.product_id
+            if product_id is None:
+                self._last_product_id = product_id = self._last_product_id + 1
+            operation, retry_of = request.operation.value, request.retry_of
+            writes.append(
+                Write(self._last_write_id, operation, product_id, request.arguments, now, retry_of, by)
+            )
+        return writes
+
+    def _count(self, writes: int, size: int) -> None:
+        with self._count_lock:
+            self._depth += writes
+            self._size += size
+
+    def _append(self, writes: Sequence[Write], keys: Iterable[KeyUse], forgotten: Sequence[int]) -> None:
+        try:
+            self._journal.append(writes, keys, forgotten[-1] if forgotten else 0)
+        except BaseException:
+            self._settled.extendleft(reversed(forgotten))  # for the next commit
+            raise
+
+    def _take_forgotten(self) -> list[int]:
+        """The oldest batches to drop: no more than a commit does in passing, or it would hold up all others."""
+        count = min(len(self._settled), _BATCHES_FORGOTTEN_AT_ONCE)
+        return [self._settled.popleft() for _ in range(count)]
+
+    # -- how it stands --------------------------------------------------------------------------------------
+
+    @property
+    def last_write_id(self) -> int:
+        """The id of the write that was accepted last; 0 when there was none."""
+        return self._last_write_id
+
+    @property
+    def depth(self) -> int:
+        """How many writes wait."""
+        return self._depth
+
+    def standing(self) -> Standing:
+        """How the writes stand; answered whatever state the files are in."""
+        depth, trouble, oldest = self._depth, None, list[Write]()
+        try:
+            self._journal.check_file()
+            oldest = self._journal.after(self._through, 1) if depth else []
+        except StoreError as error:
+            trouble = str(error)
+        age_us = time.time_ns() // 1000 - oldest[0].accepted_at_us if oldest else 0
+        applied, failed = (self._totals[status] for status in (WriteStatus.APPLIED, WriteStatus.FAILED))
+        age_ms = max(0, age_us // 1000)
+        return Standing(depth, self._size, age_ms, applied, failed, trouble, self._writer.trouble())
+
+    def knows(self, write_id: int) -> bool:
+        """Whether an id is at most the last one that was given out."""
+        return write_id <= self._last_write_id
+
+    @property
+    def settled_total(self) -> int:
+        """How many writes were settled since the catalogue was made."""
+        return sum(self._totals.values())
+
+    def settled_through(self) -> int:
+        """The id up to which every write is settled."""
+        return self._through
+
+    def find(self, write_id: int) -> Write | None:
+        """A write that may still wait."""
+        return self._journal.find(write_id)
+
+    def find_range(self, first: int, count: int) -> list[Write]:
+        """Those of ``count`` consecutive writes from id ``first`` that may still wait."""
+        return self._journal.find_range(first, count)
+
+    def newest(self, wanted: WriteFilter, before: int, limit: int) -> list[Write]:
+        """The newest ``limit`` writes that wait."""
+        return self._journal.newest(wanted, before, self._through, limit)
+
+    # -- drain ----------------------------------------------------------------------------------------------
+
+    async def settle_next(self, limit: int) -> SettledBatch | None:
+        """Settle the oldest writes of the journal; the journal drops them with one of its next commits."""
+        batch = await asyncio.to_thread(self._journal.after, self._through, limit)
+        if not batch:
+            return None
+        try:
+            settled = await self._writer.settle(batch)
+        except StoreError:
+            self._must_recount = True  # it may have been done although it was reported as failed
+            raise
+        self._note_settled(settled)
+        if self._must_recount:
+            self._totals, self._must_recount = await asyncio.to_thread(self.ledger.totals), False
+        return settled
+
+    def _note_settled(self, settled: SettledBatch) -> None:
+        writes = settled.writes
+        self._count(-len(writes), -sum(size_bytes(write.arguments) for write in writes))
+        self._settled.append(writes[-1].id)
+        self._through, self._settled_at = writes[-1].id, time.monotonic()
+        for write in settled.fresh:
+            self._totals[write.status] += 1
+        self._index_lag += len(settled.fresh)
+
+    def _forget_settled(self) -> None:
+        """Drop settled writes from the journal now; for times when no commit comes along."""
+        while self._settled:
+            with self._forget_lock:  # for one part at a time: requests come in between
+                forgotten = self._take_forgotten()
+                if forgotten:
+                    self._append([], [], forgotten)
+
+    async def tidy(self, *, quiet: bool) -> None:
+        """Drop what is settled from the journal, prune keys, let the search index follow."""
+        if quiet or len(self._settled) > _BATCHES_FORGOTTEN_AT_ONCE:  # no commit came along to do it
+            await asyncio.to_thread(self._forget_settled)
+        if quiet:
+            await self._keep_house()
+        is_quiet = quiet and time.monotonic() - self._settled_at >= _QUIET_SECONDS
+        if self._index_lag >= _INDEX_LAG_MAX or (self._index_lag and is_quiet):
+            followed = await self._writer.index_some(_INDEX_BATCH)
+            # A full batch says that there is more: go on with it, a batch between two batches of writes.
+            self._index_lag = _INDEX_LAG_MAX if followed == _INDEX_BATCH else 0
+
+    async def _keep_house(self) -> None:
+        if time.monotonic() < self._housekeeping_due:
+            return
+        pruned = await asyncio.to_thread(self._prune_keys)
+        if pruned < _KEYS_PRUNED_AT_ONCE:
+            self._housekeeping_due = time.monotonic() + _HOUSEKEEPING_SECONDS
+
+    def _prune_keys(self) -> int:
+        """Drop some idempotency keys that are too old; returns how many."""
+        clock, oldest = self._retention, self._journal.oldest_key()
+        oldest_us = None if oldest is None else microseconds_of(oldest)
+        look = clock.look(self._journal.remembered(clock.key), time.time_ns() // 1000, oldest_us)
+        before = first_id_of(max(0, look.time_us - int(self._limits.idempotency_seconds * 1_000_000)))
+        pruned = self._journal.prune_keys(before, _KEYS_PRUNED_AT_ONCE, (clock.key, look.kept))
+        clock.learn(look)
+        return pruned
+
+    async def rest(self) -> float | None:
+        """Look once more; whoever accepts a write from now on wakes the drain."""
+        if self._index_lag >= _INDEX_LAG_MAX:
+            return 0.0
+        if await asyncio.to_thread(self._journal.after, self._through, 1):
+            return 0.0
+        return _QUIET_SECONDS if self._index_lag else None  # then the search index catches up
+
+    async def may_leave(self) -> bool:
+        """Nobody else does."""
+        return False
+
+    async def leave(self) -> None:
+        """Close the writer."""
+        await self._writer.close()
+        await asyncio.to_thread(self._forget_settled)
+
+
+def _stands(taken: Taken, keys: Mapping[str, KeyUse]) -> bool:
+    return isinstance(taken, Full) or (isinstance(taken, KeyUse) and taken.key not in keys)

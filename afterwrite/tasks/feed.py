@@ -1,0 +1,140 @@
+"""Tells other processes on the same database what changed of tasks, and hears it from them."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from afterwrite.base.background import BackgroundLoop
+from afterwrite.storage.bus import Bus
+from afterwrite.storage.errors import StoreError
+from afterwrite.tasks.runtime import TaskRuntime
+from afterwrite.tasks.task import Task
+
+_log = logging.getLogger("afterwrite.tasks")
+
+_READY = "afterwrite_tasks"  # "ready TYPE", "due MICROSECONDS", "cancel NAME ID CLAIM": for who runs tasks
+_CHANGED = "afterwrite_changes"  # "NAME TYPE:ID,ID;TYPE:ID": for who watches them; "NAME *": too many to tell
+_GATHERED_SECONDS = 0.05
+_LONGEST_PAYLOAD = 7_500  # PostgreSQL takes 8,000 bytes
+
+
+class Changed(NamedTuple):
+    """A task of which only that is known: it has changed."""
+
+    id: int
+    type: str
+
+
+class TaskFeed:
+    """The hints of one process about tasks, to and from the others; they may be lost, so everybody looks too."""
+
+    def __init__(
+        self, bus: Bus, runtime: TaskRuntime, background: BackgroundLoop, *, hears_changes: bool = True
+    ) -> None:
+        """``hears_changes``: somebody here may watch tasks that are run elsewhere."""
+        self._bus, self._runtime, self._background = bus, runtime, background
+        self._manager, self._hears_changes = runtime.manager, hears_changes
+        self._lock = threading.Lock()
+        self._changed: dict[str, set[int]] = {}
+        self._urgent: list[str] = []
+        self._telling = False
+
+    def start(self) -> None:
+        """Begin; before the bus runs."""
+        self._bus.on(_READY, self._hear_ready)
+        if self._hears_changes:
+            self._bus.on(_CHANGED, self._hear_changes)
+        self._bus.look(self._look)
+        self._runtime.store.on_change.append(self._gather)
+        self._runtime.store.on_resume.append(lambda task_type: self._tell_soon([f"ready {task_type}"]))
+
+    # -- telling, from any thread ---------------------------------------------------------------------------
+
+    def _gather(self, tasks: Sequence[Task]) -> None:
+        urgent = []
+        with self._lock:
+            for task in tasks:
+                self._changed.setdefault(task.type, set()).add(task.id)
+                if task.ready and task.updated_at_us != task.created_at_us and not self._runs(task.type):
+                    urgent.append(f"ready {task.type}")
+                if task.cancel_asked and task.locked_by not in (None, self._manager.name):
+                    urgent.append(f"cancel {task.locked_by} {task.id} {task.claim}")
+        self._tell_soon(urgent)
+
+    def _runs(self, task_type: str) -> bool:
+        return self._manager.is_running and task_type in self._manager.types
+
+    def _tell_soon(self, urgent: Sequence[str]) -> None:
+        with self._lock:
+            self._urgent += urgent
+            if self._telling:
+                return
+            self._telling = True
+        self._background.submit(self._tell())
+
+    async def _tell(self) -> None:
+        """Tell what is urgent now and what has changed a moment later, for more to share one notification."""
+        try:
+            while True:
+                with self._lock:
+                    urgent, self._urgent = self._urgent, []
+                if urgent:
+                    await asyncio.to_thread(self._send, _READY, list(dict.fromkeys(urgent)))
+                await asyncio.sleep(_GATHERED_SECONDS)
+                with self._lock:
+                    changed, self._changed = self._changed, {}
+                    if not changed and not self._urgent:
+                        self._telling = False
+                        return
+                if changed:
+                    await asyncio.to_thread(self._send, _CHANGED, [self._payload(changed)])
+        except StoreError as error:
+            _log.debug("other processes could not be told: %s", error)
+            with self._lock:
+                self._telling = False
+
+    def _send(self, channel: str, payloads: Sequence[str]) -> None:
+        for payload in payloads:
+            self._bus.send(channel, payload)
+
+    def _payload(self, changed: dict[str, set[int]]) -> str:
+        parts = [f"{task_type}:{','.join(map(str, sorted(ids)))}" for task_type, ids in changed.items()]
+        text = f"{self._manager.name} {';'.join(parts)}"
+        return text if len(text.encode()) <= _LONGEST_PAYLOAD else f"{self._manager.name} *"
+
+    # -- hearing, on the loop -------------------------------------------------------------------------------
+
+    def _hear_ready(self, payload: str) -> None:
+        what, _, rest = payload.partition(" ")
+        if what == "ready":
+            self._manager.hear({rest})
+        elif what == "due":
+            self._manager.hear(due_us=int(rest))
+        elif what == "cancel":
+            name, task_id, claim = rest.rsplit(" ", 2)
+            if name == self._manager.name:
+                self._manager.hear_cancel(int(task_id), int(claim))
+
+    def _hear_changes(self, payload: str) -> None:
+        name, _, rest = payload.partition(" ")
+        if name == self._manager.name:
+            return
+        self._runtime.store.count_change()
+        if rest == "*":
+            self._background.submit(self._look_for_changes())
+            return
+        for part in rest.split(";"):
+            task_type, _, ids = part.rpartition(":")
+            self._runtime.queue.watchers.changed(
+                [Changed(int(task_id), task_type) for task_id in ids.split(",")]
+            )
+
+    async def _look(self) -> None:
+        self._manager.look()
+        await self._look_for_changes()
+
+    async def _look_for_changes(self) -> None:
+        if self._hears_changes:
+            await asyncio.to_thread(self._runtime.queue.look_for_changes)

@@ -1,0 +1,189 @@
+"""Reads tasks: one, a page, how many, and the figures of each type."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Engine, Select, func, or_, select
+
+from afterwrite.resources.product import folded
+from afterwrite.storage.search import like_pattern
+from afterwrite.storage.texts import is_text
+from afterwrite.tasks.actions import Pause, TaskAction
+from afterwrite.tasks.statements import COLUMNS, PENDING, actions, paused_types, tasks
+from afterwrite.tasks.task import Task, TaskStatus
+
+_DURATIONS = 1_000  # of the newest completed tasks of a type
+_ESCAPE = "\\"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFilter:
+    """Which tasks a page is made of; ``statuses`` empty: every one.
+
+    ``search`` finds a substring, in any case, of what the task's worker gives for it, of its correlation id, and of
+    its type unless ``type`` says that already. ``by`` is the name of who made it.
+    """
+
+    statuses: frozenset[TaskStatus] = frozenset()
+    type: str | None = None
+    stage: str | None = None
+    search: str = ""
+    by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TypeReport:
+    """A type of tasks; durations from the first claim to the end of the newest 1,000 completed ones."""
+
+    type: str
+    counts: Mapping[TaskStatus, int]
+    pause: Pause | None
+    concurrency: int
+    running: int
+    duration_p50_ms: float | None
+    duration_p95_ms: float | None
+
+    @property
+    def paused(self) -> bool:
+        """Whether no task of it is started."""
+        return self.pause is not None
+
+    @property
+    def paused_by(self) -> str | None:
+        """The name of who paused it."""
+        return None if self.pause is None else self.pause.by
+
+    @property
+    def paused_at(self) -> datetime | None:
+        """When it was paused."""
+        return None if self.pause is None else self.pause.at
+
+
+class TaskListing:
+    """Reads over one engine; every method may be called from any thread. Raises StoreError."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def find(self, task_id: int) -> Task | None:
+        """One task, or None."""
+        return next(iter(self._tasks(_some.where(tasks.c.id == task_id))), None)
+
+    def find_many(self, task_ids: Sequence[int]) -> list[Task]:
+        """Those of the tasks that exist, oldest first."""
+        return self._tasks(_some.where(tasks.c.id.in_(task_ids)).order_by(tasks.c.id))
+
+    def find_correlated(self, correlation_id: str, task_type: str | None = None) -> Task | None:
+        """The newest task (of a type) with a correlation id, or None."""
+        of_it = _some.where(
+            tasks.c.correlation_id.is_not(None), is_text(tasks.c.correlation_id, correlation_id)
+        )
+        of_it = of_it if task_type is None else of_it.where(tasks.c.type == task_type)
+        return next(iter(self._tasks(of_it.order_by(tasks.c.id.desc()).limit(1))), None)
+
+    def pulse(self) -> tuple[int | None, ...]:
+        """Figures of which one is another after almost every change of a task; each is at the end of an index."""
+        newest = (
+            select(func.max(tasks.c.id)),
+            select(func.max(tasks.c.finished_at_us)).where(tasks.c.finished_at_us.is_not(None)),
+            select(func.max(tasks.c.locked_at_us)).where(tasks.c.locked_by.is_not(None)),
+            select(func.max(actions.c.id)),
+        )
+        with self._engine.connect() as connection:
+            return tuple(connection.execute(select(*(part.scalar_subquery() for part in newest))).one())
+
+    def changed_since(self, since_us: int, limit: int) -> list[Task]:
+        """Up to ``limit`` tasks that were made or have ended since, and those that run."""
+        ended = _some.where(tasks.c.finished_at_us.is_not(None), tasks.c.finished_at_us >= since_us)
+        running = _some.where(tasks.c.locked_by.is_not(None))
+        made = _some.where(PENDING, tasks.c.updated_at_us >= since_us).order_by(tasks.c.id.desc())
+        parts = (part.limit(limit) for part in (ended, running, made))
+        return list({task.id: task for part in parts for task in self._tasks(part)}.values())
+
+    def newest(self, wanted: TaskFilter, before: int | None, limit: int) -> list[Task]:
+        """The newest ``limit`` tasks with an id below ``before``, newest first."""
+        page = _some.where(*_conditions(wanted)).order_by(tasks.c.id.desc()).limit(limit)
+        return self._tasks(page if before is None else page.where(tasks.c.id < before))
+
+    def page(self, wanted: TaskFilter, limit: int, offset: int) -> list[Task]:
+        """``limit`` tasks after the first ``offset``, newest first."""
+        page = _some.where(*_conditions(wanted)).order_by(tasks.c.id.desc())
+        return self._tasks(page.limit(limit).offset(offset))
+
+    def count(self, wanted: TaskFilter) -> int:
+        """How many tasks the filter lets through."""
+        with self._engine.connect() as connection:
+            counting = select(func.count()).select_from(tasks).where(*_conditions(wanted))
+            return connection.execute(counting).scalar_one()
+
+    def counts(self) -> dict[str, dict[TaskStatus, int]]:
+        """How many tasks of each type have each status."""
+        by_both = select(tasks.c.type, tasks.c.status, func.count()).group_by(tasks.c.type, tasks.c.status)
+        found: dict[str, dict[TaskStatus, int]] = {}
+        with self._engine.connect() as connection:
+            for task_type, status, count in connection.execute(by_both):
+                found.setdefault(task_type, {})[TaskStatus(status)] = count
+        return found
+
+    def status_counts(self) -> dict[TaskStatus, int]:
+        """How many tasks have each status."""
+        by_status = select(tasks.c.status, func.count()).group_by(tasks.c.status)
+        with self._engine.connect() as connection:
+            found = {TaskStatus(status): count for status, count in connection.execute(by_status)}
+        return {status: found.get(status, 0) for status in TaskStatus}
+
+    def pauses(self) -> dict[str, Pause]:
+        """The types that are paused, by name."""
+        with self._engine.connect() as connection:
+            return {row.type: Pause._make(row) for row in connection.execute(select(paused_types))}
+
+    def actions_of(self, task_id: int) -> list[TaskAction]:
+        """What was done to a task, the newest last."""
+        return self._actions(select(actions).where(actions.c.task_id == task_id).order_by(actions.c.id))
+
+    def newest_actions(self, by: str | None, before: int | None, limit: int) -> list[TaskAction]:
+        """The newest ``limit`` actions (of one name) with an id below ``before``, newest first."""
+        page = select(actions).order_by(actions.c.id.desc()).limit(limit)
+        page = page if by is None else page.where(actions.c.by == by)
+        return self._actions(page if before is None else page.where(actions.c.id < before))
+
+    def durations_ms(self, task_type: str) -> list[float]:
+        """How long the newest completed tasks of a type took, shortest first."""
+        lasting = (
+            select(tasks.c.finished_at_us - tasks.c.started_at_us)
+            .where(tasks.c.type == task_type, tasks.c.status == TaskStatus.COMPLETED.value)
+            .where(tasks.c.started_at_us.is_not(None))
+            .order_by(tasks.c.id.desc())
+            .limit(_DURATIONS)
+        )
+        with self._engine.connect() as connection:
+            return sorted(microseconds / 1_000 for (microseconds,) in connection.execute(lasting))
+
+    def _actions(self, statement: Select[tuple[object, ...]]) -> list[TaskAction]:
+        with self._engine.connect() as connection:
+            return [TaskAction._make(row) for row in connection.execute(statement).all()]
+
+    def _tasks(self, statement: Select[tuple[object, ...]]) -> list[Task]:
+        with self._engine.connect() as connection:
+            return [Task._make(row) for row in connection.execute(statement).all()]
+
+
+_some = select(*COLUMNS)
+
+
+def _conditions(wanted: TaskFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.statuses:
+        conditions.append(tasks.c.status.in_(sorted(status.value for status in wanted.statuses)))
+    if wanted.type is not None:
+        conditions.append(is_text(tasks.c.type, wanted.type))
+    if wanted.stage is not None:
+        conditions.append(tasks.c.stage == wanted.stage)
+    if wanted.by is not None:
+        conditions.append(tasks.c.created_by == wanted.by)
+    if wanted.search:
+        pattern = like_pattern(folded(wanted.search))
+        texts = [tasks.c.search_text] if wanted.type is not None else [tasks.c.search_text, tasks.c.type]
+        conditions.append(or_(*(text.like(pattern, escape=_ESCAPE) for text in texts)))
+    return conditions

@@ -1,0 +1,391 @@
+"""Starts, watches and stops workers: claims tasks for them, runs them on the background loop, records outcomes."""
+
+import asyncio
+import concurrent.futures
+import logging
+import random
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+from afterwrite.base.background import BackgroundLoop
+from afterwrite.storage.errors import StoreError
+from afterwrite.storage.processes import new_name
+from afterwrite.tasks.execution import unrecordable
+from afterwrite.tasks.registry import Registry
+from afterwrite.tasks.running import Report, Running
+from afterwrite.tasks.store import TaskStore, Turn
+from afterwrite.tasks.task import Task, TaskStatus
+from afterwrite.tasks.upkeep import Upkeep
+from afterwrite.tasks.worker import BaseWorker
+
+_log = logging.getLogger("afterwrite.tasks")
+
+T = TypeVar("T")
+_FIRST_PAUSE_SECONDS = 0.05
+_LONGEST_PAUSE_SECONDS = 2.0
+_LEAST_PACE_SECONDS, _MOST_PACE_SECONDS, _MOST_PACE_PER_TURN = 0.003, 0.012, 4
+_TASKS_PER_PACE = 4
+_CLOSE_SECONDS = 5.0
+_LAST_TURN_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class ManagerLimits:
+    """Times in seconds; ``code_threads`` is how many threads run the blocking code of workers."""
+
+    lock_seconds: float
+    stop_seconds: float
+    retention_seconds: float
+    result_max_bytes: int
+    code_threads: int
+
+
+@dataclass(frozen=True, slots=True)
+class ManagerStatus:
+    """The workers at one moment; totals count since the start of the process. ``trouble``: why nothing is claimed."""
+
+    name: str
+    running: Mapping[str, int]
+    ended: Mapping[tuple[str, str], int]
+    retried: int
+    lost: int
+    trouble: str | None
+    integrations: Mapping[str, Mapping[str, Any]]
+
+
+class WorkerManager:
+    """Runs the tasks of one store with the workers of one registry, on the background loop.
+
+    One coroutine takes turns with the store: each turn records what has ended since the last one and claims as
+    many tasks as there are free places. A task that is added starts at once, because the store says so; polling
+    only finds what nobody said: locks that expired, and what another process added.
+    ``on_recorded`` is called on the loop with tasks after their outcome is on disk; it must not block.
+    """
+
+    def __init__(
+        self,
+        store: TaskStore,
+        registry: Registry,
+        background: BackgroundLoop,
+        limits: ManagerLimits,
+        on_recorded: Callable[[Sequence[Task]], None] = lambda _: None,
+        *,
+        name: str = "",
+        types: Collection[str] | None = None,
+        concurrency: int | None = None,
+    ) -> None:
+        """``name`` is the process's own, ``types`` are run here, ``concurrency`` of each at once; else as it comes."""
+        self.name = name or new_name()
+        self.types = frozenset(registry.types if types is None else types)
+        self._concurrency = concurrency
+        self._store, self._registry, self._background, self._limits = store, registry, background, limits
+        self._on_recorded = on_recorded
+        self._hungry = set(self.types)  # types of which a task may be ready
+        self._due_us: int | None = 0  # when the next scheduled task's time comes; 0: look
+        self._trouble: str | None = None
+        self._stopping = self._finished = False
+        self._unheard = False  # whether a claim may have been committed without an answer
+        self._timer: asyncio.TimerHandle | None = None
+        self._wake = asyncio.Event()
+        self._jobs: list[concurrent.futures.Future[None]] = []
+        self._store_thread = ThreadPoolExecutor(1, "task-store")
+        self._code_threads = ThreadPoolExecutor(limits.code_threads, "task-code")
+        self._running = Running(
+            registry, store.name, self._code_threads, limits.result_max_bytes, self._has_report
+        )
+        self._upkeep = Upkeep(store, registry, self._running, self._tried, self.name, limits.lock_seconds)
+        store.on_change.append(self._changed)
+
+    # -- from any thread ------------------------------------------------------------------------------------
+
+    def start(self, *, alone: bool) -> None:
+        """Start to claim. ``alone`` says that no other process has this store: then no lock in it is alive."""
+        self._background.submit(self._prepare(alone)).result()
+        self._jobs = [
+            self._background.keep(name, job)
+            for name, job in (
+                ("The coroutine that claims and records tasks", self._turns()),
+                ("The coroutine that renews locks of tasks", self._upkeep.heartbeats()),
+                ("The coroutine that looks for expired locks", self._upkeep.polls(self._look)),
+                ("The retention of tasks", self._upkeep.retention(self._limits.retention_seconds)),
+            )
+        ]
+
+    def announce_stop(self) -> None:
+        """Claim no more tasks; those that run go on."""
+        self._stopping = True
+
+    def stop(self) -> None:
+        """Let running tasks finish for ``stop_seconds``, then release their locks; may be called twice."""
+        self._stopping = True
+        if self._finished or not self._jobs:
+            return
+        self._finished = True
+        self._background.finish(self._finish())
+        self._code_threads.shutdown(wait=False, cancel_futures=True)
+        self._store_thread.shutdown()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether tasks are run in this process."""
+        return bool(self._jobs) and not self._stopping
+
+    def hear(self, types: Collection[str] = (), due_us: int | None = None) -> None:
+        """Hear from another process that tasks of these types may be claimed, or when one is due."""
+        self._call(self._feed, set(types), due_us)
+
+    def look(self) -> None:
+        """Look for what may be claimed or is due, although nobody told of it."""
+        self._call(self._look)
+
+    def hear_cancel(self, task_id: int, claim: int) -> None:
+        """Hear from another process that a task that is claimed here is to be cancelled."""
+        self._call(self._running.cancel, task_id, claim)
+
+    def resumed(self, task_type: str) -> None:
+        """Claim tasks of a type that was paused."""
+        self._call(self._feed, {task_type}, None)
+
+    def status(self) -> ManagerStatus:
+        """The workers now."""
+        healths = {worker.service: _health(worker) for worker in self._registry.workers if worker.service}
+        return ManagerStatus(
+            name=self.name,
+            running={name: count for name, count in dict(self._running.busy).items() if count},
+            ended=dict(self._running.totals.ended),
+            retried=self._running.totals.retried,
+            lost=self._running.totals.lost,
+            trouble=self._trouble,
+            integrations={name: health for name, health in healths.items() if health is not None},
+        )
+
+    def _changed(self, tasks: Sequence[Task]) -> None:
+        """Hear from the store what changed: what may be claimed, what is due when, what is to be cancelled."""
+        ready = {task.type for task in tasks if task.ready}
+        waiting = [task.run_at_us for task in tasks if task.status == TaskStatus.PENDING and not task.ready]
+        cancelled = [task for task in tasks if task.cancel_asked and task.locked_by == self.name]
+        # A turn that is about to begin comes after this commit: it needs no telling.
+        told = self._wake.is_set() and ready <= self._hungry
+        if (ready and not told) or waiting:
+            self._call(self._feed, ready, min(waiting, default=None))
+        for task in cancelled:
+            self._call(self._running.cancel, task.id, task.claim)
+
+    def _call(self, function: Callable[..., None], *arguments: Any) -> None:
+        if not self._finished and self._jobs:
+            self._background.call(function, *arguments)
+
+    # -- on the loop ----------------------------------------------------------------------------------------
+
+    async def _prepare(self, alone: bool) -> None:
+        self._wake.set()  # whatever is in the store already
+        if alone:
+            expired = 1
+            while expired:  # their workers died with the process before
+                expired = await self._in_store(self._store.expire, None, self._upkeep.lost)
+
+    def _feed(self, types: set[str], due_us: int | None) -> None:
+        types = types & self.types
+        self._hungry |= types
+        self._note_due(due_us)
+        if types:
+            self._wake.set()
+
+    def _look(self) -> None:
+        """Claim and look for what is due, although nobody told of it."""
+        self._feed(set(self.types), 0)
+
+    def _has_report(self, task: Task) -> None:
+        self._hungry.add(task.type)
+        self._wake.set()
+
+    async def _turns(self) -> None:
+        """Take turns with the store until the stop; a failure is logged, shown and tried again."""
+        loop, next_at, pause = asyncio.get_running_loop(), 0.0, _FIRST_PAUSE_SECONDS
+        while not (self._finished and self._running.is_empty):
+            await self._wake.wait()
+            await asyncio.sleep(max(0.0, next_at - loop.time()))
+            self._wake.clear()
+            begun = loop.time()
+            try:
+                await self._give_unheard_back()
+                tasks = await self._turn()
+                self._recover()
+                pause = _FIRST_PAUSE_SECONDS
+                next_at = begun if tasks is None else begun + _pace(loop.time() - begun, tasks)
+            except Exception as error:  # noqa: BLE001 - the one place where the loop's failures are met
+                self._report_trouble(error)
+                self._wake.set()
+                await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - it spreads retries
+                pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+
+    async def _turn(self) -> int | None:
+        """Record and claim once; returns how many tasks it was about, None when the next turn should come at once.
+
+        It should when some type had no more places than there were tasks for them.
+        """
+        is_due = self._due_us is not None and self._due_us <= self._store.now_us()
+        if is_due:
+            self._due_us = None
+            self._hungry |= self.types
+        reports, slots = self._running.take_reports(), self._free_slots()
+        if not reports and not slots and not is_due:
+            return 0
+        self._hungry -= set(slots)
+        try:
+            turn = await self._claim_and_record(reports, slots, look_for_due=is_due)
+        except Exception as error:
+            self._unheard = self._unheard or bool(slots)
+            self._running.put_back(reports)
+            self._hungry |= set(slots)
+            self._note_due(0 if is_due else None)
+            if isinstance(error, StoreError) or not reports:
+                raise
+            await self._record_one_by_one()
+            return 0
+        self._note_due(turn.due_us)
+        self._settle(reports, turn)
+        for task in turn.claimed:
+            if self._stopping:
+                self._running.give_back(task)
+            else:
+                self._running.begin(task)
+        self._running.claims_have_begun()
+        claimed = Counter(task.type for task in turn.claimed)
+        full = {name for name, free in slots.items() if claimed[name] == free}
+        self._hungry |= full  # there may be more
+        if self._running.has_reports or self._free_slots():
+            self._wake.set()
+        return None if full else len(reports) + len(turn.claimed)
+
+    async def _give_unheard_back(self) -> None:
+        """Release what was claimed for this process while the answer was lost: it does not run, and blocks others."""
+        while self._unheard:
+            held = list(self._running.runs)
+            self._unheard = not await self._in_store(self._store.give_back, self.name, held)
+
+    async def _claim_and_record(
+        self, reports: Sequence[Report], slots: Mapping[str, int], *, look_for_due: bool = False
+    ) -> Turn:
+        outcomes = [(report.run.task, report.outcome) for report in reports]
+        work = partial(self._store.claim_and_record, self.name, outcomes, slots, look_for_due=look_for_due)
+        return await self._in_store(work)
+
+    async def _record_one_by_one(self) -> None:
+        """The safe path: an outcome that the database does not take fails its task and holds up no other one."""
+        self._wake.set()
+        for number, report in enumerate(reports := self._running.take_reports()):
+            try:
+                turn = await self._record_alone(report)
+            except BaseException:
+                self._running.put_back(reports[number:])
+                raise
+            self._settle([report], turn)
+
+    def _settle(self, reports: Sequence[Report], turn: Turn) -> None:
+        self._running.settle(reports, turn)
+        if turn.recorded:
+            self._on_recorded(turn.recorded)
+
+    async def _record_alone(self, report: Report) -> Turn:
+        try:
+            return await self._claim_and_record([report], {})
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with it
+            report.outcome = unrecordable(report.run.task, error)
+            return await self._claim_and_record([report], {})
+
+    def _note_due(self, due_us: int | None) -> None:
+        """Take note of a time at which scheduled tasks are to be looked for; the earliest one counts."""
+        if due_us is not None and (self._due_us is None or due_us < self._due_us):
+            self._due_us = due_us
+            self._set_timer()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._due_us is not None:
+            delay = max(0, self._due_us - self._store.now_us()) / 1e6
+            self._timer = asyncio.get_running_loop().call_later(delay + 0.0005, self._wake.set)
+
+    def _free_slots(self) -> dict[str, int]:
+        if self._stopping:
+            return {}
+        places = {}
+        for task_type in self._hungry:
+            worker = self._registry.worker(task_type)
+            most = 0 if worker is None else self._concurrency or worker.concurrency
+            free = most - self._running.busy[task_type]
+            if free > 0:
+                places[task_type] = free
+        return places
+
+    # -- stop -----------------------------------------------------------------------------------------------
+
+    async def _finish(self) -> None:
+        self._wake.set()
+        await self._running.finish(self._limits.stop_seconds)
+        turns, *others = [asyncio.wrap_future(job) for job in self._jobs]
+        for job in others:
+            job.cancel()
+        _, late = await asyncio.wait([turns], timeout=_LAST_TURN_SECONDS)  # records what has ended just now
+        if late:
+            _log.error(
+                "outcomes of tasks could not be recorded any more: the next start takes those tasks over"
+            )
+            turns.cancel()
+        await asyncio.gather(*map(_close, self._registry.workers))
+
+    # -- the store ------------------------------------------------------------------------------------------
+
+    async def _in_store(self, function: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._store_thread, function, *arguments)
+
+    async def _tried(self, function: Callable[..., T], *arguments: Any) -> T | None:
+        try:
+            return await self._in_store(function, *arguments)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next try may succeed
+            self._report_trouble(error)
+            return None
+
+    def _report_trouble(self, error: Exception) -> None:
+        message = str(error)
+        if message != self._trouble:  # once for each trouble, not for each try
+            expected = isinstance(error, StoreError)
+            _log.error("%s", message, exc_info=error if not expected else (error.__cause__ or error))
+        self._trouble = message
+
+    def _recover(self) -> None:
+        if self._trouble is not None:
+            _log.info("the task database can be used again")
+            self._trouble = None
+
+
+def _pace(turn_seconds: float, tasks: int) -> float:
+    """How long after the beginning of a turn about so many tasks the next one may begin, in seconds.
+
+    Each turn pays for a commit and holds up those who add tasks. The busier the machine is the longer a turn takes, and
+    the more tasks then share the next one; where few tasks come nothing is gained, and they need not wait.
+    """
+    turns = min(1 + tasks / _TASKS_PER_PACE, _MOST_PACE_PER_TURN)
+    return min(max(_LEAST_PACE_SECONDS, turns * turn_seconds), _MOST_PACE_SECONDS)
+
+
+def _health(worker: BaseWorker) -> Mapping[str, Any] | None:
+    try:
+        return worker.health()
+    except Exception as error:  # noqa: BLE001 - a worker may raise anything, and /health has to answer
+        return {"status": "error", "trouble": f"{type(error).__name__}: {error}"}
+
+
+async def _close(worker: BaseWorker) -> None:
+    try:
+        await asyncio.wait_for(worker.close(), _CLOSE_SECONDS)
+    except (Exception, asyncio.CancelledError):  # noqa: BLE001 - a worker may raise anything, and the stop goes on
+        _log.exception("the worker %s could not be closed", type(worker).__name__)

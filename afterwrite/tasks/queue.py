@@ -1,0 +1,312 @@
+"""Accepts tasks and requests about them: what everybody above the tasks calls."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from afterwrite.tasks.actions import ActionKind, Pause, TaskAction
+from afterwrite.tasks.listing import TaskFilter, TaskListing, TypeReport
+from afterwrite.tasks.manager import ManagerStatus, WorkerManager
+from afterwrite.tasks.registry import Refusal, Registry, TaskRefused
+from afterwrite.tasks.store import KeyReused, TaskStore
+from afterwrite.tasks.task import (
+    MoveNotAllowed,
+    NewTask,
+    Task,
+    TaskStatus,
+    asked_again,
+    asked_to_cancel,
+    moment,
+)
+from afterwrite.tasks.watching import TaskWatch, Watchers
+from afterwrite.tasks.worker import Schema
+
+_COUNTED_EVERY_SECONDS = 5.0
+_COUNTED_WHEN_FULL_SECONDS = 0.05
+_COUNTS_KEPT_SECONDS = 1.0
+_PRUNED_AT_ONCE = 1_000
+_LOOKED_BACK_SECONDS, _LOOKED_AT_ONCE = 5.0, 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class TaskLimits:
+    """The most tasks that may wait, how long a lock lasts that nobody renews, and how long a key is known at least."""
+
+    max_waiting: int
+    lock_seconds: float
+    idempotency_seconds: float
+
+
+class TaskQueue:
+    """The way of every task: ``create`` answers when it is on disk, the manager's workers run it afterwards.
+
+    Every method may be called from any thread; all of them raise StoreError when the database cannot be used.
+    """
+
+    def __init__(
+        self,
+        store: TaskStore,
+        listing: TaskListing,
+        registry: Registry,
+        manager: WorkerManager,
+        limits: TaskLimits,
+    ) -> None:
+        self._store, self._listing, self._registry, self._manager = store, listing, registry, manager
+        self._limits = limits
+        self._watchers = Watchers(listing.find_many)
+        store.on_change.append(self._watchers.changed)
+        self._room_lock = threading.Lock()
+        self._waiting = 0
+        self._counted_at = float("-inf")
+        self._counts: dict[TaskStatus, int] = {}
+        self._counts_lock, self._counts_at = threading.Lock(), float("-inf")
+        self._pulse: tuple[int | None, ...] = ()
+        self.stop_announced = False
+
+    @property
+    def lock_seconds(self) -> float:
+        """How long a lock lasts that nobody renews."""
+        return self._limits.lock_seconds
+
+    @property
+    def watchers(self) -> Watchers:
+        """Who watches tasks in this process."""
+        return self._watchers
+
+    @property
+    def changes(self) -> int:
+        """A number that grows with every commit that changes tasks or the pause of a type."""
+        return self._store.changes
+
+    def create(self, new: NewTask) -> Task:
+        """Accept a task; it is on disk when this returns. Raises TaskRefused."""
+        return self.create_many([new])[0]
+
+    def create_many(self, new: Sequence[NewTask]) -> list[Task]:
+        """Accept tasks in one commit, all or none, and return them as they were accepted. Raises TaskRefused.
+
+        A task whose idempotency key is known is not added again but returned as it is now.
+        """
+        if self.stop_announced:
+            raise TaskRefused(
+                Refusal.SHUTTING_DOWN, "The server is stopping: nothing was accepted. Send this again shortly"
+            )
+        prepared = [self._registry.prepare(one) for one in new]
+        self._take_room(len(prepared))
+        added = 0
+        try:
+            tasks, added = self._store.add(prepared)
+        except KeyReused as error:
+            raise TaskRefused(
+                Refusal.IDEMPOTENCY_KEY_REUSED,
+                f"The idempotency key {str(error)!r} was used for another task: use a new key",
+                "idempotencyKey",
+            ) from error
+        finally:
+            self._give_room_back(len(prepared) - added)
+        return tasks
+
+    def cancel(self, task_id: int, by: str | None = None) -> Task:
+        """Cancel a task: at once while it waits; while it runs its worker is told, and ends it. Raises TaskRefused.
+
+        ``by`` is the name of the caller, here and below, which is recorded with what was done.
+        """
+        only = "only one that waits or runs can be"
+        with _refusing(task_id, Refusal.TASK_NOT_CANCELLABLE, only):
+            return self._change(task_id, asked_to_cancel, ActionKind.CANCEL, by)
+
+    def retry(self, task_id: int, by: str | None = None) -> Task:
+        """Put a FAILED or CANCELLED task in line again, with all its attempts. Raises TaskRefused."""
+        only = "only a FAILED or CANCELLED one can be tried again"
+        with _refusing(task_id, Refusal.TASK_NOT_RETRYABLE, only):
+            return self._change(task_id, asked_again, ActionKind.RETRY, by)
+
+    def edit(self, task_id: int, change: Callable[[Task, int], Task], by: str | None = None) -> Task:
+        """Put ``change(task, now_us)`` in the place of a task, in one transaction.
+
+        ``change`` may be called more than once, and may raise TaskRefused or MoveNotAllowed; then nothing changes.
+        """
+        return self._change(task_id, change, ActionKind.EDIT, by)
+
+    def pause(self, task_type: str, by: str | None = None) -> TypeReport:
+        """Start no more tasks of a type until ``resume``; those that run go on. Raises TaskRefused."""
+        return self._set_paused(task_type, by, paused=True)
+
+    def resume(self, task_type: str, by: str | None = None) -> TypeReport:
+        """Start tasks of a type again. Raises TaskRefused."""
+        return self._set_paused(task_type, by, paused=False)
+
+    def prune(self, ended_before_us: int, by: str | None = None) -> int:
+        """Delete the tasks that ended before a time, with what was done to them; returns how many. Raises TaskRefused.
+
+        The time must be as far back as idempotency keys are known: or a repeat would be taken for a new request. When
+        the server stops meanwhile the rest is left.
+        """
+        latest = self._store.now_us() - int(self._limits.idempotency_seconds * 1_000_000)
+        if ended_before_us > latest:
+            raise TaskRefused(
+                Refusal.INVALID_ARGUMENT,
+                f"endedBefore is {_shown(ended_before_us)}: tasks are kept for "
+                f"{self._limits.idempotency_seconds / 3600:g} h after their end, so that repeats are known "
+                f"(IDEMPOTENCY_HOURS). Give {_shown(latest)} or an earlier time",
+                "endedBefore",
+            )
+        pruned = last = self._store.prune(ended_before_us, _PRUNED_AT_ONCE, asked=True, by=by)
+        while last == _PRUNED_AT_ONCE and not self.stop_announced:
+            last = self._store.prune(ended_before_us, _PRUNED_AT_ONCE)
+            pruned += last
+        return pruned
+
+    def find(self, task_id: int) -> Task | None:
+        """One task, or None."""
+        return self._listing.find(task_id)
+
+    def find_correlated(self, correlation_id: str, task_type: str | None = None) -> Task | None:
+        """The newest task (of a type) with a correlation id, or None."""
+        return self._listing.find_correlated(correlation_id, task_type)
+
+    def newest(self, wanted: TaskFilter, before: int | None, limit: int) -> list[Task]:
+        """The newest ``limit`` tasks with an id below ``before``, newest first."""
+        return self._listing.newest(wanted, before, limit)
+
+    def page(self, wanted: TaskFilter, limit: int, offset: int) -> list[Task]:
+        """``limit`` tasks after the first ``offset``, newest first."""
+        return self._listing.page(wanted, limit, offset)
+
+    def count(self, wanted: TaskFilter) -> int:
+        """How many tasks the filter lets through."""
+        return self._listing.count(wanted)
+
+    def counts(self) -> dict[TaskStatus, int]:
+        """How many tasks have each status, as it was a second ago at the most: counting reads an entry of each."""
+        with self._counts_lock:
+            if time.monotonic() - self._counts_at > _COUNTS_KEPT_SECONDS:
+                self._counts = self._listing.status_counts()
+                self._counts_at = time.monotonic()
+            return dict(self._counts)
+
+    def actions(self, task_id: int) -> list[TaskAction]:
+        """What was done to a task since it was accepted, the newest last."""
+        return self._listing.actions_of(task_id)
+
+    def newest_actions(self, by: str | None, before: int | None, limit: int) -> list[TaskAction]:
+        """The newest ``limit`` actions (of one name) with an id below ``before``, newest first."""
+        return self._listing.newest_actions(by, before, limit)
+
+    def pause_of(self, task_type: str) -> Pause | None:
+        """Who paused a type, and when; None while it is not paused."""
+        return self._listing.pauses().get(task_type)
+
+    def schema_of(self, task_type: str) -> Schema:
+        """The JSON Schema of the payload of a type that has a worker. Raises KeyError for another one."""
+        return self._registry.schema_of(task_type)
+
+    def types(self) -> list[TypeReport]:
+        """Every type that has a worker or a task, by name."""
+        counts, pauses = self._listing.counts(), self._listing.pauses()
+        names = sorted({*self._registry.types, *counts})
+        return [self._report(name, counts.get(name, {}), pauses.get(name)) for name in names]
+
+    def watch(self, *, task_id: int | None = None, task_type: str | None = None) -> TaskWatch:
+        """Watch one task, the tasks of a type, or all, from now on; to be closed."""
+        return self._watchers.watch(task_id, task_type)
+
+    def look_for_changes(self) -> None:
+        """Look what other processes changed a moment ago, for those who watch; a notification of it may be lost."""
+        pulse = self._listing.pulse()
+        if pulse == self._pulse:
+            return
+        self._pulse = pulse
+        self._store.count_change()
+        if self._watchers.watch_something:
+            since_us = self._store.now_us() - int(_LOOKED_BACK_SECONDS * 1_000_000)
+            self._watchers.changed(self._listing.changed_since(since_us, _LOOKED_AT_ONCE))
+
+    def status(self) -> ManagerStatus:
+        """How the workers are; answered whatever state the database is in."""
+        return self._manager.status()
+
+    def announce_stop(self) -> None:
+        """Let those who watch go on, accept no more, and claim no more."""
+        self.stop_announced = True
+        self._watchers.stop()
+        self._manager.announce_stop()
+
+    def _change(
+        self, task_id: int, change: Callable[[Task, int], Task], kind: ActionKind, by: str | None
+    ) -> Task:
+        changed = self._store.change(task_id, change, kind, by)
+        if changed is None:
+            raise TaskRefused(Refusal.TASK_NOT_FOUND, f"There is no task {task_id}", "id")
+        return changed
+
+    def _take_room(self, count: int) -> None:
+        """Raise TaskRefused when too many tasks wait; between two counts what has begun is not taken off."""
+        with self._room_lock:
+            is_full = self._waiting + count > self._limits.max_waiting
+            every = _COUNTED_WHEN_FULL_SECONDS if is_full else _COUNTED_EVERY_SECONDS
+            if time.monotonic() - self._counted_at > every:
+                self._waiting = self._listing.count(TaskFilter(frozenset({TaskStatus.PENDING})))
+                self._counted_at = time.monotonic()
+            if self._waiting + count > self._limits.max_waiting:
+                raise TaskRefused(
+                    Refusal.QUEUE_FULL,
+                    f"{self._waiting:,} tasks wait, {self._limits.max_waiting:,} are the limit (TASKS_MAX): "
+                    "nothing was accepted. Send this again later",
+                )
+            self._waiting += count
+
+    def _give_room_back(self, count: int) -> None:
+        with self._room_lock:
+            self._waiting = max(0, self._waiting - count)
+
+    def _set_paused(self, task_type: str, by: str | None, *, paused: bool) -> TypeReport:
+        counts = self._listing.counts().get(task_type, {})
+        if self._registry.worker(task_type) is None and not counts:
+            known = ", ".join(self._registry.types)
+            raise TaskRefused(
+                Refusal.UNKNOWN_TASK_TYPE,
+                f"There are no tasks of the type {task_type[:255]!r}; there are {known}",
+                "type",
+            )
+        self._store.set_paused(task_type, paused=paused, by=by)
+        if not paused:
+            self._manager.resumed(task_type)
+        return self._report(task_type, counts, self._listing.pauses().get(task_type))
+
+    def _report(self, task_type: str, counts: dict[TaskStatus, int], pause: Pause | None) -> TypeReport:
+        worker = self._registry.worker(task_type)
+        durations = self._listing.durations_ms(task_type) if counts.get(TaskStatus.COMPLETED) else []
+        percentile = partial(_percentile, durations)
+        return TypeReport(
+            task_type,
+            {status: counts.get(status, 0) for status in TaskStatus},
+            pause,
+            0 if worker is None else worker.concurrency,
+            counts.get(TaskStatus.PROCESSING, 0),
+            percentile(50),
+            percentile(95),
+        )
+
+
+@contextmanager
+def _refusing(task_id: int, refusal: Refusal, only: str) -> Iterator[None]:
+    """Say of a move that is not allowed that it is refused, and to ``only`` which tasks it is open."""
+    try:
+        yield
+    except MoveNotAllowed as error:
+        raise TaskRefused(refusal, f"Task {task_id} is {error.status}: {only}", "id") from error
+
+
+def _shown(microseconds: int) -> str:
+    return moment(microseconds).isoformat(timespec="seconds")
+
+
+def _percentile(ascending: Sequence[float], percent: int) -> float | None:
+    """The nearest-rank percentile, or None of nothing."""
+    if not ascending:
+        return None
+    return ascending[max(0, -(-percent * len(ascending) // 100) - 1)]

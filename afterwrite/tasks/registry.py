@@ -1,0 +1,221 @@
+"""Knows the workers: which one runs a task, and whether a new task fits its type."""
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any, cast
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError, best_match
+from jsonschema.validators import validator_for
+
+from afterwrite.base.refusals import Problem, Refused
+from afterwrite.resources.product import folded, unprintable_character
+from afterwrite.tasks.retry import RetryPolicy
+from afterwrite.tasks.rows import Prepared
+from afterwrite.tasks.task import NewTask, Task
+from afterwrite.tasks.worker import BaseWorker, Schema
+from afterwrite.webhooks.guarded_http import check_callback_url
+
+PRIORITY_MAX = 1_000
+ATTEMPTS_MAX = 100
+TEXT_MAX = 255
+URL_MAX = 2_000
+_SEARCH_TEXT_MAX = 2_000
+_RUN_AT_MAX_US = 253_402_300_799_000_000  # the end of the year 9999: later is no datetime
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode
+_UNUSABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+# As JSON writes it, and not behind an escaped backslash.
+_ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+
+
+class Refusal(StrEnum):
+    """Why a request about a task was refused."""
+
+    UNKNOWN_TASK_TYPE = "UNKNOWN_TASK_TYPE"
+    INVALID_PAYLOAD = "INVALID_PAYLOAD"
+    INVALID_ARGUMENT = "INVALID_ARGUMENT"
+    IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
+    TASK_NOT_FOUND = "TASK_NOT_FOUND"
+    TASK_NOT_CANCELLABLE = "TASK_NOT_CANCELLABLE"
+    TASK_NOT_RETRYABLE = "TASK_NOT_RETRYABLE"
+    MOVE_NOT_ALLOWED = "MOVE_NOT_ALLOWED"
+    TASK_LOCKED = "TASK_LOCKED"
+    QUEUE_FULL = "QUEUE_FULL"
+    SHUTTING_DOWN = "SHUTTING_DOWN"
+
+
+class TaskRefused(Refused):
+    """A request that changed nothing: why, a message that says what to do, and the argument (None: all of it)."""
+
+    def __init__(self, refusal: Refusal, message: str, field: str | None = None) -> None:
+        super().__init__([Problem(None if field is None else field.split("."), message, refusal.value)])
+        self.refusal, self.field = refusal, field
+
+
+class Registry:
+    """The workers of this process by the types of tasks that they run."""
+
+    def __init__(
+        self, workers: Sequence[BaseWorker], payload_max_bytes: int, *, private_callbacks: bool = False
+    ) -> None:
+        """``private_callbacks`` lets callback URLs lead into private networks.
+
+        Raises ValueError when two workers name one type, or a schema is invalid.
+        """
+        self.workers, self.payload_max_bytes = tuple(workers), payload_max_bytes
+        self._private_callbacks = private_callbacks
+        self._of_type: dict[str, BaseWorker] = {}
+        self._validators: dict[str, Any] = {}
+        for worker in workers:
+            for task_type, schema in worker.types.items():
+                if task_type in self._of_type:
+                    raise ValueError(
+                        f"The type {task_type!r} has two workers: {self._of_type[task_type]!r}, {worker!r}"
+                    )
+                validator_for(schema, default=Draft202012Validator).check_schema(dict(schema))
+                self._of_type[task_type] = worker
+                self._validators[task_type] = Draft202012Validator(schema)
+
+    @property
+    def types(self) -> list[str]:
+        """Every type that has a worker, by name."""
+        return sorted(self._of_type)
+
+    @property
+    def _offered(self) -> list[str]:
+        return [name for name in self.types if not self._of_type[name].internal]
+
+    def worker(self, task_type: str) -> BaseWorker | None:
+        """The worker that names a type, or None."""
+        return self._of_type.get(task_type)
+
+    def schema_of(self, task_type: str) -> Schema:
+        """The JSON Schema of the payload of a type. Raises KeyError for one that has no worker."""
+        return self._of_type[task_type].types[task_type]
+
+    def worker_for(self, task: Task) -> BaseWorker | None:
+        """The worker that runs a task, or None."""
+        named = self._of_type.get(task.type)
+        if named is not None and named.can_handle_task(task):
+            return named
+        return next((worker for worker in self.workers if worker.can_handle_task(task)), None)
+
+    def policy(self, task_type: str) -> RetryPolicy:
+        """How attempts of a type are repeated."""
+        worker = self._of_type.get(task_type)
+        return RetryPolicy() if worker is None else worker.retry
+
+    def prepare(self, new: NewTask) -> Prepared:
+        """Check a new task against its type. Raises TaskRefused."""
+        self._check_callback(new.callback_url)
+        worker = self._of_type.get(new.type)
+        if worker is None:
+            raise TaskRefused(
+                Refusal.UNKNOWN_TASK_TYPE,
+                f"There is no worker for tasks of the type {new.type[:TEXT_MAX]!r}; there is one for "
+                f"{', '.join(self._offered)}",
+                "type",
+            )
+        if worker.internal:
+            message = f"Tasks of the type {new.type!r} are made by the server itself, and by nobody else"
+            raise TaskRefused(Refusal.UNKNOWN_TASK_TYPE, message, "type")
+        _check_arguments(new)
+        return self._prepared(new, worker, self._payload(new))
+
+    def prepare_own(self, new: NewTask) -> Prepared:
+        """Prepare a task that the server itself adds, for a type that has a worker: it is not checked."""
+        text = _encode(new.payload)
+        return self._prepared(new, self._of_type[new.type], text)
+
+    def _check_callback(self, url: str | None) -> None:
+        """Raise TaskRefused for a callback URL to which no delivery would ever be made."""
+        if url is None:
+            return
+        try:
+            check_callback_url(url, allow_private=self._private_callbacks)
+        except ValueError as error:
+            raise TaskRefused(Refusal.INVALID_ARGUMENT, str(error), "callbackUrl") from error
+
+    @staticmethod
+    def _prepared(new: NewTask, worker: BaseWorker, payload_json: str) -> Prepared:
+        search_text = " ".join([new.correlation_id or "", worker.search_text(new.payload)])
+        return Prepared(
+            new,
+            payload_json,
+            worker.retry.max_attempts if new.max_attempts is None else new.max_attempts,
+            worker.first_stage(new.type) if new.stage is None else new.stage,
+            folded(search_text)[:_SEARCH_TEXT_MAX],
+            _fingerprint(new) if new.idempotency_key else "",
+        )
+
+    def _payload(self, new: NewTask) -> str:
+        try:
+            text = _encode(new.payload)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise _bad_payload("payload", f"is no JSON value: {error}") from error
+        if _SURROGATE.search(text) or _ESCAPED_NUL.search(text):
+            raise _bad_payload("payload", "holds a NUL or half of a surrogate pair: remove it")
+        size = len(text.encode())
+        if size > self.payload_max_bytes:
+            raise _bad_payload("payload", f"has {size:,} bytes: {self.payload_max_bytes:,} are the limit")
+        problem = best_match(self._validators[new.type].iter_errors(new.payload))
+        if problem is not None:
+            raise _bad_payload(_path(problem), _shortened(problem.message))
+        return text
+
+
+def _check_arguments(new: NewTask) -> None:
+    _check_name("idempotencyKey", new.idempotency_key)
+    _check_name("correlationId", new.correlation_id)
+    url = new.callback_url
+    if url is not None and (not 1 <= len(url) <= URL_MAX or _UNUSABLE.search(url)):
+        raise _bad(
+            "callbackUrl", f"has {len(url)} characters: give 1 to {URL_MAX}, and no control characters"
+        )
+    if not -PRIORITY_MAX <= new.priority <= PRIORITY_MAX:
+        raise _bad(
+            "priority", f"is {new.priority}: give {-PRIORITY_MAX} to {PRIORITY_MAX}, the greatest goes first"
+        )
+    if new.max_attempts is not None and not 1 <= new.max_attempts <= ATTEMPTS_MAX:
+        raise _bad("maxAttempts", f"is {new.max_attempts}: give 1 to {ATTEMPTS_MAX}")
+    if new.run_at_us is not None and not 0 <= new.run_at_us <= _RUN_AT_MAX_US:
+        raise _bad("runAt", "is not between 1970 and 9999")
+
+
+def _check_name(name: str, text: str | None) -> None:
+    if text is None:
+        return
+    if not 1 <= len(text) <= TEXT_MAX:
+        raise _bad(name, f"has {len(text)} characters: give 1 to {TEXT_MAX} printable ones")
+    if found := unprintable_character(text):
+        raise _bad(name, f"has the character U+{ord(found):04X}, which is not printable: remove it")
+
+
+def _bad(name: str, detail: str) -> TaskRefused:
+    return TaskRefused(Refusal.INVALID_ARGUMENT, f"{name} {detail}", name)
+
+
+def _bad_payload(path: str, detail: str) -> TaskRefused:
+    return TaskRefused(Refusal.INVALID_PAYLOAD, f"{path}: {detail}", path)
+
+
+def _path(problem: ValidationError) -> str:
+    path = ["payload", *map(str, problem.absolute_path)]
+    if problem.validator == "required":
+        needed, given = cast(list[str], problem.validator_value), cast(dict[str, Any], problem.instance)
+        path += [name for name in needed if name not in given][:1]
+    return ".".join(path)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 300 else f"{text[:299]}…"
+
+
+def _fingerprint(new: NewTask) -> str:
+    parts = [new.type, new.priority, new.run_at_us, new.correlation_id, new.callback_url]
+    text = json.dumps([new.payload, *parts, new.max_attempts], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

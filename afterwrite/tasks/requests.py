@@ -1,0 +1,163 @@
+"""Accepts tasks, entries and jobs from the arguments of requests, and lists them by page."""
+
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+from typing import Any
+
+from graphene.utils.str_converters import to_camel_case
+
+from afterwrite.base.tracing import trace_of_work
+from afterwrite.reads.connections import (
+    Edge,
+    Page,
+    check_name,
+    check_page_size,
+    check_search,
+    newest_first,
+    parse_id,
+)
+from afterwrite.tasks.entries import EntryStatus, entry_filter, entry_of
+from afterwrite.tasks.listing import TaskFilter
+from afterwrite.tasks.queue import TaskQueue
+from afterwrite.tasks.registry import Refusal, TaskRefused
+from afterwrite.tasks.task import NewTask, Task, TaskStatus
+from afterwrite.tasks.workers.process_products import PROCESS_PRODUCTS
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# The namespace of the correlation ids that are made of idempotency keys.
+_PROCESS_NAMES = uuid.UUID("8f0b8d2e-5a53-4e0b-9a7c-4f8a8c1f6f3e")
+
+
+# The arguments of every request for a task, beside its payload.
+_OPTIONS = frozenset(
+    {"priority", "run_at", "max_attempts", "correlation_id", "callback_url", "idempotency_key"}
+)
+
+
+def accept(
+    queue: TaskQueue,
+    task_type: str,
+    payload: Any,
+    options: Mapping[str, Any] = MappingProxyType({}),
+    by: str | None = None,
+) -> Task:
+    """Accept a task of the caller ``by``; it is on disk when this returns. Raises TaskRefused.
+
+    ``options`` are those of NewTask, None for one that is left out, and ``run_at`` (a datetime with its time zone).
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    run_at = given.pop("run_at", None)
+    return queue.create(
+        NewTask(
+            type=task_type,
+            payload=payload,
+            run_at_us=None if run_at is None else _microseconds("runAt", run_at),
+            created_by=by,
+            traceparent=trace_of_work(),
+            **given,
+        )
+    )
+
+
+def accept_arguments(
+    queue: TaskQueue, task_type: str, arguments: Mapping[str, Any], by: str | None = None
+) -> Task:
+    """Accept a task whose payload was given argument by argument. Raises TaskRefused, naming the argument."""
+    options = {name: value for name, value in arguments.items() if name in _OPTIONS}
+    payload = {name: value for name, value in arguments.items() if name not in _OPTIONS and value is not None}
+    try:
+        return accept(queue, task_type, payload, options, by)
+    except TaskRefused as error:
+        if error.refusal is not Refusal.INVALID_PAYLOAD or error.field is None:
+            raise
+        name = to_camel_case(error.field.removeprefix("payload."))
+        raise TaskRefused(error.refusal, f"{name}: {error.message.partition(': ')[2]}", name) from error
+
+
+def create_process(
+    queue: TaskQueue,
+    payload: Any,
+    callback_url: str | None,
+    idempotency_key: str | None,
+    by: str | None = None,
+) -> Task:
+    """Accept a job of the caller ``by``, which gets its correlation id here. Raises TaskRefused."""
+    # The same request must give the same job, and the correlation id is a part of what is compared.
+    name = uuid.uuid5(_PROCESS_NAMES, idempotency_key) if idempotency_key else uuid.uuid4()
+    options = {
+        "correlation_id": str(name),
+        "callback_url": callback_url,
+        "idempotency_key": idempotency_key,
+    }
+    return accept(queue, PROCESS_PRODUCTS, payload, options, by)
+
+
+def find_process(queue: TaskQueue, correlation_id: str) -> Task | None:
+    """The process with a correlation id, or None."""
+    return queue.find_correlated(correlation_id, PROCESS_PRODUCTS)
+
+
+def tasks_page(
+    queue: TaskQueue,
+    status: TaskStatus | None,
+    task_type: str | None,
+    search: str | None,
+    first: int,
+    after: str | None,
+    *,
+    by: str | None = None,
+) -> Page:
+    """Tasks, newest first."""
+    statuses = frozenset() if status is None else frozenset({status})
+    wanted = TaskFilter(statuses, task_type, search=check_search(search), by=check_name(by))
+    return _page(queue, wanted, first, after, lambda task: task)
+
+
+def entries_page(
+    queue: TaskQueue,
+    status: EntryStatus | None,
+    search: str | None,
+    first: int,
+    after: str | None,
+    *,
+    by: str | None = None,
+) -> Page:
+    """Entries, newest first."""
+    wanted = entry_filter(status, check_search(search), check_name(by))
+    return _page(queue, wanted, first, after, entry_of)
+
+
+def actions_page(queue: TaskQueue, by: str | None, first: int, after: str | None) -> Page:
+    """What callers did to tasks and types, newest first."""
+    check_page_size("first", first)
+    before = None if after is None else parse_id("after", after)
+    actions = queue.newest_actions(check_name(by), before, first + 1)
+    return newest_first(actions, first, after, lambda action: Edge(str(action.id), action))
+
+
+def prune(queue: TaskQueue, ended_before: datetime, by: str | None = None) -> int:
+    """Delete the tasks that ended before a time; returns how many. Raises TaskRefused."""
+    return queue.prune(_microseconds("endedBefore", ended_before), by)
+
+
+def _page(
+    queue: TaskQueue, wanted: TaskFilter, first: int, after: str | None, shown: Callable[[Task], Any]
+) -> Page:
+    check_page_size("first", first)
+    before = None if after is None else parse_id("after", after)
+    tasks = queue.newest(wanted, before, first + 1)
+    return newest_first(
+        tasks, first, after, lambda task: Edge(str(task.id), shown(task)), lambda: queue.count(wanted)
+    )
+
+
+def _microseconds(name: str, moment: datetime) -> int:
+    if moment.tzinfo is None:
+        raise TaskRefused(
+            Refusal.INVALID_ARGUMENT,
+            f"{name} is {moment.isoformat()}, which has no time zone: add Z for UTC or an offset such as +02:00",
+            name,
+        )
+    return (moment - _EPOCH) // timedelta(microseconds=1)

@@ -1,0 +1,258 @@
+"""The statements of the task store; SQLAlchemy says them, the driver runs them."""
+
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    ColumnElement,
+    MetaData,
+    String,
+    Table,
+    Text,
+    bindparam,
+    cast,
+    column,
+    delete,
+    exists,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+from afterwrite.storage.driver import DriverStatement, ManyRows
+from afterwrite.tasks.task import Task, TaskStatus
+
+_WHOLE = {name for name, kind in Task.__annotations__.items() if kind in (int, int | None)}
+tasks = Table(
+    "tasks",
+    MetaData(),
+    *(
+        Column(name, BigInteger if name in _WHOLE else String, primary_key=name == "id")
+        for name in Task._fields
+    ),
+    Column("search_text", String),
+    Column("fingerprint", String),
+)
+paused_types = Table(
+    "paused_task_types",
+    MetaData(),
+    Column("type", String, primary_key=True),
+    Column("paused_by", String),
+    Column("paused_at_us", BigInteger),
+)
+actions = Table(
+    "task_actions",
+    MetaData(),
+    Column("id", BigInteger, primary_key=True),
+    Column("task_id", BigInteger),
+    Column("type", String),
+    Column("action", String),
+    Column("by", String),
+    Column("at_us", BigInteger),
+)
+meta = Table("meta", MetaData(), Column("name", String), Column("value", String))
+
+COLUMNS = [tasks.c[name] for name in Task._fields]
+# What the indexes are made for is written as it stands there; a bound value would not be recognised.
+PENDING = tasks.c.status == literal_column("'PENDING'")
+READY = tasks.c.ready == literal_column("1")
+SCHEDULED = tasks.c.ready == literal_column("0")
+_GIVEN_ONCE = {"id", "type", "payload_json", "max_attempts", "priority", "correlation_id", "callback_url"}
+_GIVEN_ONCE |= {"idempotency_key", "created_at_us", "created_by", "traceparent"}
+CHANGED = [name for name in Task._fields if name not in _GIVEN_ONCE]
+
+
+class _Ids(FunctionElement[int]):
+    """The numbers in a JSON text, so that a statement is the same for however many ids."""
+
+    name, inherit_cache = "ids", True
+
+
+@compiles(_Ids, "sqlite")
+def _ids_for_sqlite(element: _Ids, compiler: SQLCompiler, **options: Any) -> str:
+    text = compiler.process(element.clause_expr, **options)
+    return f"(SELECT value FROM json_each{text})"  # noqa: S608 - the name of a value
+
+
+@compiles(_Ids, "postgresql")
+def _ids_for_postgresql(element: _Ids, compiler: SQLCompiler, **options: Any) -> str:
+    text = compiler.process(element.clause_expr, **options)
+    return f"(SELECT value::bigint FROM json_array_elements_text({text}::json))"  # noqa: S608 - the name of a value
+
+
+class _Now(ColumnElement[int]):
+    """When the transaction began: given as ``now``, or as the database knows it without being asked for it before."""
+
+    inherit_cache, type = True, BigInteger()
+
+
+@compiles(_Now, "sqlite")
+def _now_for_sqlite(element: _Now, compiler: SQLCompiler, **options: Any) -> str:
+    return compiler.process(bindparam("now", type_=BigInteger), **options)
+
+
+@compiles(_Now, "postgresql")
+def _now_for_postgresql(element: _Now, compiler: SQLCompiler, **options: Any) -> str:
+    return "(extract(epoch FROM now()) * 1000000)::bigint"
+
+
+NOW = _Now()
+_GIVEN_IDS = _Ids(bindparam("ids"))
+_ROWS = bindparam("rows", type_=Text)
+_STORED = [column.name for column in tasks.c]
+# The rows of a JSON text, as columns of the names and types that they have in the table.
+_new_rows = func.json_to_recordset(cast(_ROWS, JSON)).table_valued(
+    *(column(name, tasks.c[name].type) for name in _STORED), name="given"
+)
+_saved_rows = func.json_to_recordset(cast(_ROWS, JSON)).table_valued(
+    column("of_id", BigInteger),
+    column("of_claim", BigInteger),
+    column("of_status", String),
+    column("of_cancel_asked", BigInteger),
+    *(column(f"new_{name}", tasks.c[name].type) for name in CHANGED),
+    name="given",
+)
+
+INSERT = ManyRows(
+    insert(tasks),
+    insert(tasks).from_select(_STORED, select(*_new_rows.render_derived(with_types=True).c)),
+)
+BY_ID = DriverStatement(select(*COLUMNS).where(tasks.c.id == bindparam("id")).with_for_update())
+# In one order, so that two who lock the same rows do not wait for each other.
+BY_IDS = DriverStatement(
+    select(*COLUMNS).where(tasks.c.id.op("IN")(_GIVEN_IDS)).order_by(tasks.c.id).with_for_update()
+)
+BY_KEY = DriverStatement(
+    select(*COLUMNS, tasks.c.fingerprint).where(tasks.c.idempotency_key == bindparam("key"))
+)
+# The row is as it was when the new one was worked out, or nothing is changed.
+_given = _saved_rows.render_derived(with_types=True)
+SAVE = ManyRows(
+    update(tasks)
+    .where(
+        tasks.c.id == bindparam("of_id"),
+        tasks.c.claim == bindparam("of_claim"),
+        tasks.c.status == bindparam("of_status"),
+    )
+    .values({name: bindparam(f"new_{name}") for name in CHANGED}),
+    update(tasks)
+    .where(
+        tasks.c.id == _given.c.of_id,
+        tasks.c.claim == _given.c.of_claim,
+        tasks.c.status == _given.c.of_status,
+    )
+    .values({name: _given.c[f"new_{name}"] for name in CHANGED}),
+)
+# Whoever has the lock; said so that only the ids lead to the rows: by the index of statuses, or of locks, PostgreSQL
+# would walk over all that ran a moment ago. What is locked is PROCESSING.
+_IS_OURS = func.coalesce(tasks.c.locked_by, "") == bindparam("worker")
+HELD = DriverStatement(
+    select(tasks.c.id, tasks.c.claim, tasks.c.cancel_asked)
+    .where(tasks.c.id.op("IN")(_GIVEN_IDS), _IS_OURS)
+    .with_for_update()
+)
+# In one statement, where no cancel was asked for meanwhile; returns the ids of those that were saved.
+SAVE_HELD = DriverStatement(
+    update(tasks)
+    .where(
+        tasks.c.id == _given.c.of_id,
+        tasks.c.claim == _given.c.of_claim,
+        tasks.c.cancel_asked == _given.c.of_cancel_asked,
+        _IS_OURS,
+    )
+    .values({name: _given.c[f"new_{name}"] for name in CHANGED})
+    .returning(tasks.c.id)
+)
+# In the claim itself: when a pause is answered, nothing is claimed any more, by whichever process.
+_paused = exists().where(paused_types.c.type == bindparam("type_"))
+_NEXT = (
+    select(tasks.c.id)
+    .where(READY, tasks.c.type == bindparam("type_"), ~_paused)
+    .order_by(tasks.c.priority.desc(), tasks.c.run_at_us, tasks.c.id)
+    .limit(bindparam("slots"))
+    .with_for_update(skip_locked=True)
+)
+_CLAIMED = {
+    "status": TaskStatus.PROCESSING.value,
+    "ready": 0,
+    "claim": tasks.c.claim + 1,
+    "attempt": tasks.c.attempt + 1,
+    "locked_by": bindparam("worker"),
+    "locked_at_us": NOW,
+    "started_at_us": func.coalesce(tasks.c.started_at_us, NOW),
+    "updated_at_us": NOW,
+}
+# PostgreSQL may run a subquery more than once, and each time it would lock other rows; a materialized one it runs once.
+_next = _NEXT.cte("next_tasks").prefix_with("MATERIALIZED", dialect="postgresql")
+CLAIM = DriverStatement(
+    update(tasks).where(tasks.c.id.in_(_NEXT.scalar_subquery()), READY).values(_CLAIMED).returning(*COLUMNS),
+    postgresql=update(tasks).where(tasks.c.id == _next.c.id).values(_CLAIMED).returning(*COLUMNS),
+)
+RENEW = DriverStatement(
+    update(tasks)
+    .where(tasks.c.id.op("IN")(_GIVEN_IDS), _IS_OURS)
+    .values(locked_at_us=NOW)
+    .returning(tasks.c.id, tasks.c.claim, tasks.c.cancel_asked)
+)
+DUE = DriverStatement(
+    select(*COLUMNS)
+    .where(PENDING, SCHEDULED, tasks.c.run_at_us <= NOW)
+    .order_by(tasks.c.run_at_us)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
+MAKE_READY = DriverStatement(update(tasks).where(tasks.c.id.op("IN")(_GIVEN_IDS), PENDING).values(ready=1))
+NEXT_DUE = DriverStatement(select(func.min(tasks.c.run_at_us)).where(PENDING, SCHEDULED))
+EXPIRED = DriverStatement(
+    select(*COLUMNS)
+    .where(
+        tasks.c.locked_by.is_not(None),
+        tasks.c.locked_at_us <= bindparam("before"),
+        tasks.c.id.op("NOT IN")(_GIVEN_IDS),
+    )
+    .order_by(tasks.c.locked_at_us)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
+FORGOTTEN = DriverStatement(
+    select(*COLUMNS)
+    .where(tasks.c.locked_by == bindparam("worker"), tasks.c.id.op("NOT IN")(_GIVEN_IDS))
+    .order_by(tasks.c.locked_at_us)
+    .limit(bindparam("most"))
+    .with_for_update()
+)
+_OLD = (
+    select(tasks.c.id)
+    .where(tasks.c.finished_at_us.is_not(None), tasks.c.finished_at_us < bindparam("before"))
+    .limit(bindparam("most"))
+)
+OLDEST_END = DriverStatement(
+    select(func.min(tasks.c.finished_at_us)).where(tasks.c.finished_at_us.is_not(None))
+)
+PRUNE = DriverStatement(delete(tasks).where(tasks.c.id.in_(_OLD.scalar_subquery())).returning(tasks.c.id))
+DROP_ACTIONS = DriverStatement(delete(actions).where(actions.c.task_id.op("IN")(_GIVEN_IDS)))
+ADD_ACTION = DriverStatement(insert(actions))
+# Two processes may pause a type at a time: the count says which of them did.
+PAUSE = DriverStatement(
+    insert(paused_types).prefix_with("OR IGNORE"),
+    postgresql=postgresql.insert(paused_types).on_conflict_do_nothing(),
+)
+RESUME = DriverStatement(delete(paused_types).where(paused_types.c.type == bindparam("type")))
+STORE_NAME = DriverStatement(select(meta.c.value).where(meta.c.name == "store"))
+KEPT = DriverStatement(select(meta.c.value).where(meta.c.name == bindparam("name")))
+_KEPT_ROW = {"name": bindparam("name", type_=String), "value": bindparam("value", type_=String)}
+_KEPT_VALUE = {"value": bindparam("value", type_=String)}
+KEEP = DriverStatement(
+    sqlite.insert(meta).values(_KEPT_ROW).on_conflict_do_update(index_elements=["name"], set_=_KEPT_VALUE),
+    postgresql=postgresql.insert(meta)
+    .values(_KEPT_ROW)
+    .on_conflict_do_update(index_elements=["name"], set_=_KEPT_VALUE),
+)

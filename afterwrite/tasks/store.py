@@ -1,0 +1,406 @@
+"""Keeps tasks on disk: added, claimed, recorded and moved, each in one short transaction."""
+
+import json
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from afterwrite.base.counts import counted
+from afterwrite.storage.commits import Commits
+from afterwrite.storage.driver import DriverConnection, encode_rows
+from afterwrite.storage.ids import Ids
+from afterwrite.storage.retention_clock import Look, RetentionClock
+from afterwrite.tasks import statements as sql
+from afterwrite.tasks.action_log import ActionLog
+from afterwrite.tasks.actions import ActionKind
+from afterwrite.tasks.rows import Prepared, new_row, saving, task_of
+from afterwrite.tasks.task import ENDED, MoveNotAllowed, Outcome, Stopped, Task, TaskStatus, after
+
+_log = logging.getLogger("afterwrite.tasks")
+
+_DUE_AT_ONCE, _GIVEN_BACK_AT_ONCE = 1_000, 500
+_FOREVER_US = 2**62
+
+
+class KeyReused(Exception):
+    """An idempotency key came again with another request."""
+
+
+class Held(NamedTuple):
+    """A lock that still holds, and whether its task is to be cancelled."""
+
+    id: int
+    claim: int
+    cancel_asked: bool
+
+
+class Turn(NamedTuple):
+    """What came of one turn: tasks as they were recorded, ids of those whose lock was lost, tasks claimed.
+
+    ``due_us``: when the next scheduled task's time comes, in microseconds since 1970; None if there is none, or if
+    nobody looked.
+    """
+
+    recorded: list[Task]
+    lost: list[int]
+    claimed: list[Task]
+    due_us: int | None = None
+
+
+class TaskStore:
+    """The tasks of one database. Every method may be called from any thread.
+
+    ``ended`` is asked for a task to add whenever one ends, in the same transaction. ``on_change`` is called after
+    each commit, in the thread that asked for it, with the tasks that it changed; it must not block.
+    Raises StoreError where the database cannot be used, and then nothing was changed.
+    """
+
+    def __init__(self, commits: Commits, ended: Callable[[Task], Prepared | None]) -> None:
+        self._commits, self._ended = commits, ended
+        self.on_change: list[Callable[[Sequence[Task]], None]] = []
+        self.on_resume: list[Callable[[str], None]] = []  # called with a type whose pause has ended
+        self.name, self._ids, self._log = commits.run(_begin)
+        self._clock, self._retention = commits.clock, RetentionClock("tasks")
+        self._changes, self._changes_lock = 0, threading.Lock()
+
+    def now_us(self) -> int:
+        """The database's time, in microseconds since 1970, as far as it is known here."""
+        return self._clock.now_us()
+
+    @property
+    def changes(self) -> int:
+        """A number that has grown with every commit that changed, added or deleted tasks, or paused a type."""
+        return self._changes
+
+    def add(self, prepared: Sequence[Prepared]) -> tuple[list[Task], int]:
+        """Add tasks in one commit; one whose idempotency key is known is not added, and returned as it is now.
+
+        Returns the tasks, and how many of them are new. Raises KeyReused, and then none was added.
+        """
+        tasks, new = self._commits.run(lambda connection: self._add(connection, prepared))
+        self._tell(tasks)
+        return tasks, new
+
+    def claim_and_record(
+        self,
+        worker: str,
+        outcomes: Sequence[tuple[Task, Outcome]],
+        slots: Mapping[str, int],
+        *,
+        look_for_due: bool = False,
+    ) -> Turn:
+        """Record outcomes of tasks that ``worker`` holds, then claim for it up to ``slots`` tasks of each type.
+
+        An outcome is recorded only if the worker still holds the very claim of the given task. Claimed are tasks
+        that are ready, by priority, then time, then age; ``look_for_due`` makes those ready whose time has come.
+        """
+        turn, ready = self._commits.run(
+            lambda connection: self._turn(connection, worker, outcomes, slots, look_for_due)
+        )
+        self._tell([*turn.recorded, *turn.claimed, *ready])
+        return turn
+
+    def renew(self, worker: str, task_ids: Sequence[int]) -> list[Held]:
+        """Renew the locks that ``worker`` still holds on these tasks, and return them."""
+        given = {"ids": json.dumps(list(task_ids)), "worker": worker}
+        rows = self._commits.run(lambda connection: sql.RENEW.rows(connection, {**given, **connection.time}))
+        return [Held(row[0], row[1], bool(row[2])) for row in rows]
+
+    def change(
+        self, task_id: int, work_out: Callable[[Task, int], Task], kind: ActionKind, by: str | None
+    ) -> Task | None:
+        """Put ``work_out(task, now_us)`` in the place of a task and return it; None if there is no such task.
+
+        What was done to it, and ``by`` whom, is recorded with it. Raises what ``work_out`` raises, and then nothing
+        was changed.
+        """
+        changed = self._commits.run(lambda connection: self._change(connection, task_id, work_out, kind, by))
+        self._tell(changed)
+        return changed[0] if changed else None
+
+    def conclude(self, work: Mapping[int, Callable[[Task, int], Task | None]]) -> list[Task]:
+        """Put what ``work`` says, ``(task, now_us)`` at a time, in the place of tasks by their ids, in one commit.
+
+        None leaves a task as it is, and one that is not there is left out. Returns what was changed.
+        """
+        changed = self._commits.run(lambda connection: self._conclude(connection, work))
+        self._tell(changed)
+        return [task for task in changed if task.id in work]
+
+    def expire(
+        self,
+        lock_seconds: float | None,
+        decide: Callable[[Task], Outcome],
+        alive: Sequence[int] = (),
+        most: int = 500,
+    ) -> int:
+        """Take locks away that were not renewed for ``lock_seconds`` (None: all); returns how many.
+
+        ``decide`` says what becomes of each task. The locks of ``alive`` are left: who asks holds these tasks itself,
+        and may only be late to renew them.
+        """
+        changed = self._commits.run(
+            lambda connection: self._expire(connection, lock_seconds, decide, alive, most)
+        )
+        self._tell(changed)
+        return len(changed)
+
+    def give_back(self, worker: str, held: Sequence[int]) -> bool:
+        """Release what is claimed for ``worker`` and is none of ``held``, what it knows of; whether that was all.
+
+        A claim whose commit was not heard of is such; the attempt, which never began, does not count.
+        """
+        changed = self._commits.run(lambda connection: self._give_back(connection, worker, held))
+        self._tell(changed)
+        if changed:
+            _log.info("the answer to a claim was lost: released %s", counted(len(changed), "task"))
+        return len(changed) < _GIVEN_BACK_AT_ONCE
+
+    def set_paused(self, task_type: str, *, paused: bool, by: str | None = None) -> None:
+        """Remember that no task of a type is to be claimed, or that they may be again, and who said so.
+
+        Where that is so already nothing is changed.
+        """
+
+        def work(connection: DriverConnection) -> bool:
+            return self._log.set_paused(connection, task_type, by, connection.now_us, paused=paused)
+
+        if self._commits.run(work):
+            self.count_change()
+            for listener in [] if paused else self.on_resume:
+                listener(task_type)
+
+    def prune(
+        self, ended_before_us: int, most: int = 1_000, *, asked: bool = False, by: str | None = None
+    ) -> int:
+        """Delete up to ``most`` tasks that ended before a time, with what was done to them; returns how many.
+
+        ``asked``: a caller asked for it, and ``by`` whom is recorded if there was anything to delete.
+        """
+        pruned = self._commits.run(
+            lambda connection: self._prune(connection, ended_before_us, most, asked, by)
+        )
+        if pruned:
+            self.count_change()
+        return pruned
+
+    def prune_old(self, kept_us: int, most: int = 1_000) -> int:
+        """Delete up to ``most`` tasks that have ended and were kept for ``kept_us`` by the clock of retention.
+
+        Returns how many.
+        """
+        pruned, look = self._commits.run(lambda connection: self._prune_old(connection, kept_us, most))
+        self._retention.learn(look)
+        if pruned:
+            self.count_change()
+        return pruned
+
+    # -- inside a transaction -------------------------------------------------------------------------------
+
+    def _add(self, connection: DriverConnection, prepared: Sequence[Prepared]) -> tuple[list[Task], int]:
+        # Together: in PostgreSQL the time comes along with the first ids.
+        ids = iter(self._ids.take(connection, len(prepared)))
+        now = connection.now_us
+        found: list[Task] = []
+        rows: list[dict[str, Any]] = []
+        for one in prepared:
+            known = self._known(connection, one, rows)
+            if known is None:
+                rows.append(new_row(next(ids), one, now))
+                known = task_of(rows[-1])
+            found.append(known)
+        if rows:
+            sql.INSERT.send(connection, rows)
+        return found, len(rows)
+
+    @staticmethod
+    def _known(
+        connection: DriverConnection, prepared: Prepared, rows: Sequence[dict[str, Any]]
+    ) -> Task | None:
+        """The task that has the key already: in the database, or among the rows that are to be added."""
+        key = prepared.new.idempotency_key
+        if key is None:
+            return None
+        stored = [(Task._make(row[:-1]), row[-1]) for row in sql.BY_KEY.rows(connection, {"key": key})]
+        added = [(task_of(row), row["fingerprint"]) for row in rows if row["idempotency_key"] == key]
+        for task, fingerprint in stored + added:
+            if fingerprint != prepared.fingerprint:
+                raise KeyReused(key)
+            return task
+        return None
+
+    def _turn(
+        self,
+        connection: DriverConnection,
+        worker: str,
+        outcomes: Sequence[tuple[Task, Outcome]],
+        slots: Mapping[str, int],
+        look_for_due: bool,
+    ) -> tuple[Turn, list[Task]]:
+        recorded, lost, ready = self._record(connection, worker, outcomes) if outcomes else ([], [], [])
+        due_us = None
+        if look_for_due:
+            due, due_us = self._make_due_ready(connection)
+            ready += due
+        claimed = []
+        for task_type, free in slots.items():
+            given = {"type_": task_type, "slots": free, "worker": worker, **connection.time}
+            claimed += [Task._make(row) for row in sql.CLAIM.rows(connection, given)]
+        claimed.sort(key=lambda task: (-task.priority, task.run_at_us, task.id))
+        begun = {task.id for task in claimed}
+        left = [task for task in ready if task.id not in begun]
+        return Turn(recorded, lost, claimed, due_us), left
+
+    def _record(
+        self, connection: DriverConnection, worker: str, outcomes: Sequence[tuple[Task, Outcome]]
+    ) -> tuple[list[Task], list[int], list[Task]]:
+        now = connection.now_us
+        at_once: list[tuple[Task, Task]] = []
+        if connection.is_far:
+            at_once = self._record_at_once(connection, worker, outcomes, now)
+            saved = {task.id for task, _ in at_once}
+            outcomes = [(task, outcome) for task, outcome in outcomes if task.id not in saved]
+        ready = self._follow(connection, at_once, now)
+        if not outcomes:
+            return [new for _, new in at_once], [], ready
+        given = {"ids": json.dumps([task.id for task, _ in outcomes]), "worker": worker}
+        held = {(row[0], row[1]): row[2] for row in sql.HELD.rows(connection, given)}
+        pairs, lost = [], []
+        for task, outcome in outcomes:
+            cancel_asked = held.get((task.id, task.claim))
+            if cancel_asked is None:
+                lost.append(task.id)
+            else:
+                before = task._replace(cancel_asked=cancel_asked)
+                pairs.append((before, after(before, outcome, now)))
+        ready += self._save(connection, pairs, now)
+        return [new for _, new in at_once + pairs], lost, ready
+
+    @staticmethod
+    def _record_at_once(
+        connection: DriverConnection, worker: str, outcomes: Sequence[tuple[Task, Outcome]], now: int
+    ) -> list[tuple[Task, Task]]:
+        """Record in one statement what is still as the worker knows it; returns that, before and after."""
+        pairs = [(task, after(task, outcome, now)) for task, outcome in outcomes]
+        rows = [saving(before, new) for before, new in pairs]
+        given = {"rows": encode_rows(rows), "worker": worker}
+        saved = {row[0] for row in sql.SAVE_HELD.rows(connection, given)}
+        return [(before, new) for before, new in pairs if before.id in saved]
+
+    def _change(
+        self,
+        connection: DriverConnection,
+        task_id: int,
+        work_out: Callable[[Task, int], Task],
+        kind: ActionKind,
+        by: str | None,
+    ) -> list[Task]:
+        rows = sql.BY_ID.rows(connection, {"id": task_id})
+        if not rows:
+            return []
+        now, before = connection.now_us, Task._make(rows[0])
+        changed = work_out(before, now)
+        self._log.note(connection, kind, by, now, task_id, before.type)
+        return [changed, *self._save(connection, [(before, changed)], now)]
+
+    def _conclude(
+        self, connection: DriverConnection, work: Mapping[int, Callable[[Task, int], Task | None]]
+    ) -> list[Task]:
+        rows = sql.BY_IDS.rows(connection, {"ids": json.dumps(sorted(work))})
+        now, found = connection.now_us, [Task._make(row) for row in rows]
+        pairs = [(task, new) for task in found if (new := work[task.id](task, now)) is not None]
+        return [new for _, new in pairs] + self._save(connection, pairs, now)
+
+    def _prune(
+        self, connection: DriverConnection, ended_before_us: int, most: int, asked: bool, by: str | None
+    ) -> int:
+        pruned = self._log.prune(connection, ended_before_us, most)
+        if pruned and asked:
+            self._log.note(connection, ActionKind.PRUNE, by, connection.now_us)
+        return pruned
+
+    def _prune_old(self, connection: DriverConnection, kept_us: int, most: int) -> tuple[int, Look]:
+        key = self._retention.key
+        known = [row[0] for row in sql.KEPT.rows(connection, {"name": key})]
+        [(oldest_us,)] = sql.OLDEST_END.rows(connection)
+        look = self._retention.look(known[0] if known else None, connection.now_us, oldest_us)
+        sql.KEEP.send(connection, {"name": key, "value": look.kept})
+        return self._log.prune(connection, look.time_us - kept_us, most), look
+
+    def _expire(
+        self,
+        connection: DriverConnection,
+        lock_seconds: float | None,
+        decide: Callable[[Task], Outcome],
+        alive: Sequence[int],
+        most: int,
+    ) -> list[Task]:
+        oldest = _FOREVER_US
+        if lock_seconds is not None:
+            oldest = connection.now_us - int(lock_seconds * 1_000_000)
+        given = {"before": oldest, "ids": json.dumps(list(alive)), "most": most}
+        return self._release(connection, sql.EXPIRED.rows(connection, given), decide)
+
+    def _give_back(self, connection: DriverConnection, worker: str, held: Sequence[int]) -> list[Task]:
+        given = {"worker": worker, "ids": json.dumps(list(held)), "most": _GIVEN_BACK_AT_ONCE}
+        return self._release(connection, sql.FORGOTTEN.rows(connection, given), lambda _: Stopped())
+
+    def _release(
+        self,
+        connection: DriverConnection,
+        rows: Sequence[Sequence[Any]],
+        decide: Callable[[Task], Outcome],
+    ) -> list[Task]:
+        """End the claims of these tasks; returns what changed."""
+        now, before = connection.now_us, [Task._make(row) for row in rows]
+        pairs = [(task, after(task, decide(task), now)) for task in before]
+        return [new for _, new in pairs] + self._save(connection, pairs, now)
+
+    @staticmethod
+    def _make_due_ready(connection: DriverConnection) -> tuple[list[Task], int | None]:
+        given = {"most": _DUE_AT_ONCE, **connection.time}
+        due = [Task._make(row) for row in sql.DUE.rows(connection, given)]
+        if due:
+            sql.MAKE_READY.send(connection, {"ids": json.dumps([task.id for task in due])})
+        return [task._replace(ready=1) for task in due], sql.NEXT_DUE.rows(connection)[0][0]
+
+    def _save(self, connection: DriverConnection, pairs: Sequence[tuple[Task, Task]], now: int) -> list[Task]:
+        """Put new tasks in the place of old ones, and add what follows from those that end; returns these."""
+        if not pairs:
+            return []
+        saved = sql.SAVE.run(connection, [saving(before, new) for before, new in pairs])
+        if saved != len(pairs):  # the rows are locked since they were read
+            raise MoveNotAllowed(
+                pairs[0][0].id, TaskStatus(pairs[0][0].status), TaskStatus(pairs[0][1].status)
+            )
+        return self._follow(connection, pairs, now)
+
+    def _follow(
+        self, connection: DriverConnection, pairs: Sequence[tuple[Task, Task]], now: int
+    ) -> list[Task]:
+        """Add what follows from the tasks that ended; returns it."""
+        ends = [new for before, new in pairs if new.status in ENDED and before.status not in ENDED]
+        followers = [one for one in map(self._ended, ends) if one is not None]
+        if not followers:
+            return []
+        ids = self._ids.take(connection, len(followers))
+        rows = [new_row(task_id, one, now) for task_id, one in zip(ids, followers, strict=True)]
+        sql.INSERT.send(connection, rows)
+        return [task_of(row) for row in rows]
+
+    def _tell(self, changed: Sequence[Task]) -> None:
+        if changed:
+            self.count_change()
+            for listener in self.on_change:
+                listener(changed)
+
+    def count_change(self) -> None:
+        """Let ``changes`` grow: something changed, here or in another process."""
+        with self._changes_lock:
+            self._changes += 1
+
+
+def _begin(connection: DriverConnection) -> tuple[str, Ids, ActionLog]:
+    [(name,)] = sql.STORE_NAME.rows(connection)
+    return name, Ids(connection, sql.tasks, "task_ids"), ActionLog(connection)

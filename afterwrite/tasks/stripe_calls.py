@@ -1,0 +1,281 @@
+"""Calls Stripe through its own package, and says what its answers and errors mean for a task."""
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+import stripe
+
+from afterwrite.tasks.stripe_amounts import refused_by_stripe
+from afterwrite.tasks.task import Task
+from afterwrite.tasks.worker import TaskContext, TaskFailed
+
+CALLING = "CALLING_STRIPE"
+
+# Takes payment_method_types, which both Stripe and localstripe understand. From 2026-09-30.endive on, the default of
+# the package, Stripe refuses it, and wants fields in its place that localstripe refuses
+# (https://docs.stripe.com/changelog/endive).
+_API_VERSION = "2026-07-29.dahlia"
+_CONNECT_SECONDS = 10.0
+_MENDING_SECONDS = 300.0
+_RETRY_AFTER_MAX_SECONDS = 3600.0
+# Stripe forgets a key when it is 24 hours old, and from then on takes a repeat for a new request.
+_KEY_SECONDS = 23 * 3600
+_MESSAGE_LENGTH = 500
+_SECRETS = re.compile(
+    r"\b(?:sk|rk|pk|whsec)_[\w*]+"  # keys, also those that Stripe has masked with stars
+    r"|\b\w+_secret_\w+"  # the client secret of a payment
+    r"|(?<![\w-])\d(?:[ -]?\d){12,18}(?![\w-])"  # the number of a card
+)
+_ACTION = (
+    "The bank wants the owner of the card to confirm, and nobody is there to do it: nothing was charged. "
+    "Have the card authenticated with its owner present, or use another one"
+)
+_SAME_KEY = "Another attempt uses the same idempotency key, so nothing is done twice"
+
+
+class StripeDesk:
+    """The calls of one account; every method is called on the loop."""
+
+    stage = CALLING
+
+    def __init__(
+        self, secret_key: str, api_base: str, call_seconds: float, test_payment_method: str | None
+    ) -> None:
+        """``test_payment_method`` pays where no payment method is given; None: one must be given."""
+        # The package logs bodies (emails, client secrets) and Stripe's messages, which quote keys. Its telemetry
+        # writes a file into the home folder; it has no switch but this one of the whole process.
+        logging.getLogger("stripe").addFilter(_is_serious)
+        stripe.enable_telemetry = False
+        self._secret_key, self._test_payment_method = secret_key, test_payment_method
+        self._http = _Http(call_seconds)
+        self._stripe = stripe.StripeClient(
+            secret_key,
+            stripe_version=_API_VERSION,
+            base_addresses={"api": api_base},
+            max_network_retries=0,
+            http_client=self._http,
+        ).v1
+
+    def check(self, task: Task, context: TaskContext) -> None:
+        """Raise TaskFailed for a task that was begun so long ago that Stripe may not know its key any more."""
+        _refuse_an_old_key(task, context)
+
+    async def call(self, task: Task, context: TaskContext) -> dict[str, Any]:
+        """Make the one call that a task is for. Raises TaskFailed, with no secret in its message."""
+        work = {
+            "stripe_create_customer": self._create_customer,
+            "stripe_create_payment": self._create_payment,
+            "stripe_refund_payment": self._refund_payment,
+        }[task.type]
+        try:
+            return await work(task.payload, context)
+        except stripe.StripeError as error:
+            failure = _failure_of(error, self._secret_key)
+        raise failure  # not in the handler: the package's error quotes keys, so it must not become the cause
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.close_async()
+
+    async def _create_customer(self, payload: Any, context: TaskContext) -> dict[str, Any]:
+        key = context.key("customer")
+        customer = await self._stripe.customers.create_async(
+            {"email": payload["email"], "name": payload["name"], "metadata": {"afterwrite_key": key}},
+            {"idempotency_key": key},
+        )
+        return {"simulated": False, "customer_id": customer.id}
+
+    async def _create_payment(self, payload: Any, context: TaskContext) -> dict[str, Any]:
+        key = context.key("payment")
+        request: stripe.params.PaymentIntentCreateParams = {
+            "amount": int(payload["amount"]),  # 10.0 is an integer to JSON Schema, not to Stripe
+            "currency": payload["currency"].lower(),
+            "customer": payload["customer_id"],
+            "payment_method": self._payment_method(payload),
+            "payment_method_types": ["card"],  # type: ignore[typeddict-unknown-key] # see _API_VERSION
+            "confirm": True,
+            "off_session": True,
+            "metadata": {"afterwrite_key": key},
+        }
+        if "description" in payload:
+            request["description"] = payload["description"]
+        payment = await self._stripe.payment_intents.create_async(request, {"idempotency_key": key})
+        _refuse_an_unpaid(payment)
+        return _result_of(payment, payload["customer_id"])
+
+    async def _refund_payment(self, payload: Any, context: TaskContext) -> dict[str, Any]:
+        key = context.key("refund")
+        request: stripe.params.RefundCreateParams = {
+            "payment_intent": payload["payment_intent_id"],
+            "metadata": {"afterwrite_key": key},
+        }
+        if "amount" in payload:
+            request["amount"] = int(payload["amount"])
+        refund = await self._stripe.refunds.create_async(request, {"idempotency_key": key})
+        if refund.status not in ("succeeded", "pending"):
+            raise TaskFailed(
+                "REFUND_FAILED", f"The refund {refund.id} is {refund.status}: see it at Stripe", final=True
+            )
+        return {
+            "simulated": False,
+            "refund_id": refund.id,
+            "payment_intent_id": payload["payment_intent_id"],
+            "status": refund.status,
+            "amount": refund.amount,
+            "currency": refund.currency,
+        }
+
+    def _payment_method(self, payload: Any) -> str:
+        if "payment_method" not in payload and self._test_payment_method is None:
+            raise TaskFailed(
+                "PAYMENT_METHOD_REQUIRED",
+                "The key is a live one, and the default payment method is a test card: nothing was charged. "
+                "Create the payment again with payment_method, the id of a payment method of the customer",
+                final=True,
+            )
+        return str(payload.get("payment_method", self._test_payment_method))
+
+
+class _Http(stripe.HTTPClient):
+    """Carries the package's calls on the loop, over connections that are kept.
+
+    The package's own client for httpx passes the body in a way that httpx warns of, and limits each read alone.
+    """
+
+    name = "httpx"
+
+    def __init__(self, call_seconds: float) -> None:
+        super().__init__()
+        self._call_seconds = call_seconds
+        self._client = httpx.AsyncClient(timeout=httpx.Timeout(None, connect=_CONNECT_SECONDS))
+
+    async def request_async(
+        self, method: str, url: str, headers: Mapping[str, str], post_data: str | None = None
+    ) -> tuple[bytes, int, Mapping[str, str]]:
+        try:
+            async with asyncio.timeout(self._call_seconds):
+                answer = await self._client.request(method, url, headers=headers, content=post_data)
+        except TimeoutError:
+            failure = f"no answer within {self._call_seconds:g} s"
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+            failure = f"{type(error).__name__} {error}".strip()
+        else:
+            return answer.content, answer.status_code, answer.headers
+        raise stripe.APIConnectionError(failure)  # type: ignore[no-untyped-call]
+
+    async def close_async(self) -> None:
+        await self._client.aclose()
+
+
+def _refuse_an_old_key(task: Task, context: TaskContext) -> None:
+    if task.stage != CALLING or task.started_at_us is None:
+        return
+    if time.time() - task.started_at_us / 1_000_000 >= _KEY_SECONDS:
+        raise TaskFailed(
+            "STRIPE_OUTCOME_UNKNOWN",
+            "Stripe was called for this task a day ago or more and may have forgotten it: another call could charge "
+            f"twice. Look at Stripe for metadata afterwrite_key starting with {context.key()}; if there is none, "
+            "retry the task, and it begins anew",
+            final=True,
+        )
+
+
+def _result_of(payment: stripe.PaymentIntent, customer_id: str) -> dict[str, Any]:
+    charge = payment.latest_charge
+    return {
+        "simulated": False,
+        "payment_intent_id": payment.id,
+        "charge_id": charge.id if isinstance(charge, stripe.Charge) else charge,
+        "status": payment.status,
+        "amount": payment.amount,
+        "currency": payment.currency,
+        "customer_id": customer_id,
+    }
+
+
+def _refuse_an_unpaid(payment: stripe.PaymentIntent) -> None:
+    if payment.status in ("succeeded", "processing"):
+        return
+    if payment.status == "requires_action":
+        raise TaskFailed("CARD_ACTION_REQUIRED", f"Payment {payment.id}: {_ACTION}", final=True)
+    raise TaskFailed(
+        "PAYMENT_INCOMPLETE",
+        f"Payment {payment.id} is {payment.status}: see it at Stripe, or retry",
+        final=True,
+    )
+
+
+def _failure_of(error: stripe.StripeError, secret_key: str) -> TaskFailed:
+    said = _without_secrets(error.user_message or "no reason given", secret_key).rstrip(".")
+    return _final_failure(error, said) or _passing_failure(error, said, _retry_after_seconds(error))
+
+
+def _final_failure(error: stripe.StripeError, said: str) -> TaskFailed | None:
+    match error:
+        case stripe.CardError(code="authentication_required"):
+            code, message = "CARD_ACTION_REQUIRED", f"{said}. {_ACTION}"
+        case stripe.CardError():
+            reason = getattr(error.error, "decline_code", None) or error.code
+            code, message = "CARD_DECLINED", f"{said} (reason: {reason}). Use another card"
+        case stripe.IdempotencyError():
+            code = "STRIPE_KEY_REUSED"
+            message = (
+                f"{said}. The first call may have been done: look at Stripe before you retry, with a new key"
+            )
+        case stripe.InvalidRequestError():
+            return refused_by_stripe(said, error.param, error.code)
+        case _:
+            return None
+    return TaskFailed(code, message, final=True)
+
+
+def _passing_failure(error: stripe.StripeError, said: str, pause: float | None) -> TaskFailed:
+    match error:
+        case stripe.AuthenticationError() | stripe.PermissionError():
+            pause = pause or _MENDING_SECONDS
+            code = "STRIPE_NOT_ALLOWED"
+            message = (
+                f"Stripe does not accept the key: {said}. Mend STRIPE_SECRET_KEY and start the server again"
+            )
+        case stripe.RateLimitError():
+            code, message = "STRIPE_RATE_LIMITED", f"Stripe has too many requests: {said}"
+        case stripe.APIConnectionError():
+            code, message = "STRIPE_UNREACHABLE", f"No answer from Stripe: {said}. {_SAME_KEY}"
+        case stripe.StripeError(http_status=409):
+            code, message = "STRIPE_BUSY", f"Stripe is at an earlier call of this task: {said}. {_SAME_KEY}"
+        case _:
+            code, message = "STRIPE_ERROR", f"Stripe failed with {error.http_status}: {said}. {_SAME_KEY}"
+    return TaskFailed(code, message, retry_after_seconds=pause)
+
+
+def _without_secrets(text: str, secret_key: str) -> str:
+    return _SECRETS.sub("[hidden]", text.replace(secret_key, "[hidden]"))[:_MESSAGE_LENGTH]
+
+
+def _retry_after_seconds(error: stripe.StripeError) -> float | None:
+    # Where the body is no JSON, the package hands the headers over as if they were the body.
+    headers = error.headers or (error.json_body if isinstance(error.json_body, httpx.Headers) else {})
+    told = headers.get("retry-after")
+    if told is None:
+        return None
+    try:
+        seconds = float(told) if told.isdigit() else _seconds_until(told)
+    except ValueError:
+        return None
+    return min(max(seconds, 1.0), _RETRY_AFTER_MAX_SECONDS)
+
+
+def _seconds_until(http_date: str) -> float:
+    moment = parsedate_to_datetime(http_date)
+    return (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+
+
+def _is_serious(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.WARNING

@@ -1,0 +1,355 @@
+"""Says what a task is, and which moves between its statuses are allowed."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from afterwrite.resources.product import unprintable_character
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+PROGRESS_MAX = 100
+STAGE_MAX = 100
+LONGEST_DELAY_SECONDS = 30 * 24 * 3600
+
+
+class TaskStatus(StrEnum):
+    """Where a task stands."""
+
+    PENDING = "PENDING"
+    PROCESSING = "PROCESSING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+
+# Every change of a status goes through this table. A task that is PROCESSING goes back to PENDING to be tried
+# again, for its next stage, or because its worker stops; PROCESSING to PROCESSING is progress.
+ALLOWED_MOVES: Mapping[TaskStatus, frozenset[TaskStatus]] = MappingProxyType(
+    {
+        TaskStatus.PENDING: frozenset({TaskStatus.PROCESSING, TaskStatus.CANCELLED}),
+        TaskStatus.PROCESSING: frozenset(TaskStatus),
+        TaskStatus.COMPLETED: frozenset(),
+        TaskStatus.FAILED: frozenset({TaskStatus.PENDING}),
+        TaskStatus.CANCELLED: frozenset({TaskStatus.PENDING}),
+    }
+)
+ENDED = frozenset({TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED})
+
+
+class MoveNotAllowed(Exception):
+    """A task cannot go from its status to another one."""
+
+    def __init__(self, task_id: int, status: TaskStatus, wanted: TaskStatus) -> None:
+        allowed = ", ".join(sorted(ALLOWED_MOVES[status])) or "nothing: it has ended"
+        super().__init__(f"Task {task_id} is {status} and cannot become {wanted}; allowed is {allowed}")
+        self.task_id, self.status, self.wanted = task_id, status, wanted
+
+
+class TaskError(NamedTuple):
+    """Why a task failed: a code for programs, a message for people. ``final``: trying again is no use."""
+
+    code: str
+    message: str
+    final: bool = False
+
+
+class Task(NamedTuple):
+    """A task as it is stored; its fields are the columns. Times are microseconds since 1970 in UTC.
+
+    The lock is ``locked_by``, ``locked_at_us`` and ``claim``: every claim gets the next number, so a worker that
+    lost its lock can never be taken for the one that has it now, be it the same process. ``attempt`` counts the
+    claims of this stage against ``max_attempts``. ``renewals`` counts how often the task was begun anew after a
+    final error: until then an outside request must be made with the key that it had. ``created_by`` is the name of the
+    caller who had it accepted, None of one who gave none. ``traceparent`` is the trace that it belongs to, as W3C Trace
+    Context writes it.
+    """
+
+    id: int
+    type: str
+    status: str
+    progress: int
+    stage: str | None
+    payload_json: str
+    result_json: str | None
+    error_code: str | None
+    error_message: str | None
+    error_is_final: int
+    attempt: int
+    max_attempts: int
+    priority: int
+    run_at_us: int
+    ready: int
+    cancel_asked: int
+    correlation_id: str | None
+    callback_url: str | None
+    idempotency_key: str | None
+    renewals: int
+    claim: int
+    locked_by: str | None
+    locked_at_us: int | None
+    created_at_us: int
+    updated_at_us: int
+    started_at_us: int | None
+    finished_at_us: int | None
+    created_by: str | None = None
+    traceparent: str | None = None
+
+    @property
+    def payload(self) -> Any:
+        """What the task works on, as its creator gave it."""
+        return json.loads(self.payload_json)
+
+    @property
+    def result(self) -> Any:
+        """What came of it; of a staged task that has not ended, what its stages have left so far."""
+        return None if self.result_json is None else json.loads(self.result_json)
+
+    @property
+    def error(self) -> TaskError | None:
+        """The last error; a task that is tried again shows the one that it is tried again for."""
+        if self.error_code is None:
+            return None
+        return TaskError(self.error_code, self.error_message or "", bool(self.error_is_final))
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the status is COMPLETED, FAILED or CANCELLED."""
+        return self.status in ENDED
+
+    @property
+    def run_at(self) -> datetime:
+        """When it may be claimed at the earliest."""
+        return moment(self.run_at_us)
+
+    @property
+    def created_at(self) -> datetime:
+        """When it was accepted."""
+        return moment(self.created_at_us)
+
+    @property
+    def updated_at(self) -> datetime:
+        """When anything of it changed last, its lock's renewals aside."""
+        return moment(self.updated_at_us)
+
+    @property
+    def locked_at(self) -> datetime | None:
+        """When its lock was claimed or renewed last."""
+        return None if self.locked_at_us is None else moment(self.locked_at_us)
+
+    @property
+    def started_at(self) -> datetime | None:
+        """When it was first claimed."""
+        return None if self.started_at_us is None else moment(self.started_at_us)
+
+    @property
+    def finished_at(self) -> datetime | None:
+        """When it ended."""
+        return None if self.finished_at_us is None else moment(self.finished_at_us)
+
+
+@dataclass(frozen=True, slots=True)
+class NewTask:
+    """What a creator asks for. ``payload`` is JSON; ``max_attempts`` None means what the type says."""
+
+    type: str
+    payload: Any
+    priority: int = 0
+    run_at_us: int | None = None
+    correlation_id: str | None = None
+    callback_url: str | None = None
+    idempotency_key: str | None = None
+    max_attempts: int | None = None
+    stage: str | None = None
+    created_by: str | None = None
+    traceparent: str | None = None
+
+
+# -- what can come of a claim; a worker's run ends with one of the first five ----------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The work is done."""
+
+    result_json: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StageDone:
+    """A stage is done: the task goes back in line for ``stage``, with all its attempts again."""
+
+    stage: str
+    progress: int
+    result_json: str | None
+    delay_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what could not be recorded."""
+        _check_progress(self.progress, self.stage)
+        if not 0 <= self.delay_seconds <= LONGEST_DELAY_SECONDS:
+            raise ValueError(f"delay_seconds is {self.delay_seconds}: give 0 to {LONGEST_DELAY_SECONDS}")
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The attempt failed; tried again after ``delay_seconds``, or never when that is None."""
+
+    error: TaskError
+    delay_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The worker stops before the work is done; the attempt does not count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """The worker ended the work because a cancel was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The work goes on; ``stage`` None leaves the stage as it is."""
+
+    percent: int
+    stage: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what could not be recorded."""
+        _check_progress(self.percent, self.stage)
+
+
+_NO_ERROR: Mapping[str, Any] = {"error_code": None, "error_message": None, "error_is_final": 0}
+_UNLOCKED: Mapping[str, Any] = {"locked_by": None, "locked_at_us": None, "cancel_asked": 0}
+
+Outcome = Completed | StageDone | Failed | Stopped | Cancelled | Progress
+
+
+def after(task: Task, outcome: Outcome, now_us: int) -> Task:
+    """The task as it is after an outcome; a pure function. Raises MoveNotAllowed.
+
+    A task that would go back in line although a cancel was asked for is CANCELLED instead, with the error of its
+    attempt if that failed: it may tell what was done.
+    """
+    if task.status != TaskStatus.PROCESSING:
+        raise MoveNotAllowed(task.id, TaskStatus(task.status), TaskStatus.PROCESSING)
+    if task.cancel_asked and isinstance(outcome, StageDone | Stopped):
+        outcome = Cancelled()
+    match outcome:
+        case Completed(result_json):
+            return _end(
+                task,
+                TaskStatus.COMPLETED,
+                now_us,
+                progress=PROGRESS_MAX,
+                result_json=result_json,
+                **_NO_ERROR,
+            )
+        case StageDone(stage, progress, result_json, delay_seconds):
+            return _wait(task, now_us, delay_seconds)._replace(
+                stage=stage,
+                progress=progress,
+                result_json=result_json,
+                attempt=0,
+                **_NO_ERROR,
+            )
+        case Failed(error, delay_seconds):
+            failed = task._replace(
+                error_code=error.code, error_message=error.message, error_is_final=int(error.final)
+            )
+            if delay_seconds is None:
+                return _end(failed, TaskStatus.FAILED, now_us)
+            if task.cancel_asked:
+                return _end(failed, TaskStatus.CANCELLED, now_us)
+            return _wait(failed, now_us, delay_seconds)
+        case Stopped():
+            return _wait(task, now_us, 0.0)._replace(attempt=task.attempt - 1)
+        case Cancelled():
+            return _end(task, TaskStatus.CANCELLED, now_us)
+        case Progress(percent, stage):
+            return _moved(task, TaskStatus.PROCESSING, now_us)._replace(
+                progress=percent, stage=task.stage if stage is None else stage, locked_at_us=now_us
+            )
+
+
+def concluded(task: Task, outcome: Completed | Failed, now_us: int, stage: str | None) -> Task:
+    """The task after its end became known by another way than its worker: it is taken from whoever has it.
+
+    Raises MoveNotAllowed for one that has ended.
+    """
+    taken = task
+    if task.status != TaskStatus.PROCESSING:
+        started = now_us if task.started_at_us is None else task.started_at_us
+        taken = _moved(task, TaskStatus.PROCESSING, now_us, ready=0, started_at_us=started)
+    ended = after(taken, outcome, now_us)
+    return ended._replace(claim=task.claim + 1, stage=task.stage if stage is None else stage)
+
+
+def asked_to_cancel(task: Task, now_us: int) -> Task:
+    """The task after ``cancelTask``: ended at once while it waits, marked for its worker while it runs."""
+    if task.status == TaskStatus.PROCESSING:
+        return task._replace(cancel_asked=1, updated_at_us=now_us)
+    return _end(task, TaskStatus.CANCELLED, now_us)
+
+
+def asked_again(task: Task, now_us: int) -> Task:
+    """The task after ``retryTask``: in line again with all its attempts, from the stage that it had reached.
+
+    Raises MoveNotAllowed unless it is FAILED or CANCELLED: one that runs would lose its lock.
+    """
+    if task.status not in (TaskStatus.FAILED, TaskStatus.CANCELLED):
+        raise MoveNotAllowed(task.id, TaskStatus(task.status), TaskStatus.PENDING)
+    return _wait(task, now_us, 0.0)._replace(
+        attempt=0,
+        finished_at_us=None,
+        # What was begun anew started then; what may still be under way somewhere keeps its beginning.
+        started_at_us=None if task.error_is_final else task.started_at_us,
+        renewals=task.renewals + task.error_is_final,
+        **_NO_ERROR,
+    )
+
+
+def _moved(task: Task, status: TaskStatus, now_us: int, **changes: Any) -> Task:
+    if status not in ALLOWED_MOVES[TaskStatus(task.status)]:
+        raise MoveNotAllowed(task.id, TaskStatus(task.status), status)
+    return task._replace(status=status.value, updated_at_us=now_us, **changes)
+
+
+def _end(task: Task, status: TaskStatus, now_us: int, **changes: Any) -> Task:
+    return _moved(task, status, now_us, finished_at_us=now_us, ready=0, **_UNLOCKED, **changes)
+
+
+def _wait(task: Task, now_us: int, delay_seconds: float) -> Task:
+    run_at_us = now_us + int(delay_seconds * 1_000_000)
+    # With its place kept: what was interrupted goes before what came later.
+    run_at_us = run_at_us if delay_seconds > 0 else min(task.run_at_us, run_at_us)
+    is_ready = int(run_at_us <= now_us)
+    return _moved(task, TaskStatus.PENDING, now_us, run_at_us=run_at_us, ready=is_ready, **_UNLOCKED)
+
+
+def _check_progress(percent: Any, stage: Any) -> None:
+    if type(percent) is not int or not 0 <= percent <= PROGRESS_MAX:
+        raise ValueError(f"progress is {percent!r}: give a whole number of 0 to {PROGRESS_MAX}")
+    if stage is not None and not (
+        isinstance(stage, str) and 1 <= len(stage) <= STAGE_MAX and not unprintable_character(stage)
+    ):
+        raise ValueError(f"stage is {stage!r}: give a name of 1 to {STAGE_MAX} printable characters")
+
+
+def moment(microseconds: int) -> datetime:
+    """The time that is so many microseconds after the beginning of 1970, in UTC."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def leaves(value: Any) -> Sequence[str]:
+    """Every text and number in a JSON value, without the names: what a search for a task looks at."""
+    if isinstance(value, Mapping):
+        return [text for part in value.values() for text in leaves(part)]
+    if isinstance(value, list):
+        return [text for part in value for text in leaves(part)]
+    return [] if value is None or isinstance(value, bool) else [str(value)]

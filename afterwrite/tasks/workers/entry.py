@@ -1,0 +1,69 @@
+"""Runs entries: the staged task that goes from CREATED by STAGE_1 and STAGE_2 to COMPLETED."""
+
+import itertools
+from datetime import UTC, datetime
+from typing import Any
+
+from afterwrite.tasks.task import Task
+from afterwrite.tasks.worker import BaseWorker, TaskContext, TaskFailed, next_stage
+
+ENTRY = "entry"
+COMPLETED = "COMPLETED"
+# The stages in their order, each with the progress of an entry that has reached it.
+PROGRESS = {"CREATED": 0, "STAGE_1": 33, "STAGE_2": 66, COMPLETED: 100}
+
+_FOLLOWING = dict(itertools.pairwise(PROGRESS))
+
+
+class EntryWorker(BaseWorker):
+    """Works ``stage_seconds`` on each stage of an entry; every stage is a claim of its own.
+
+    The result grows with the entry: ``{"title", "completedAt", "stages": [{"stage", "reachedAt", "worker"}]}``;
+    ``completedAt`` (ISO 8601, UTC) is null until the end.
+    """
+
+    types = {
+        ENTRY: {
+            "type": "object",
+            "required": ["title"],
+            "properties": {"title": {"type": "string", "minLength": 1, "maxLength": 300, "pattern": r"\S"}},
+            "additionalProperties": False,
+        }
+    }
+    concurrency = 64  # an entry waits; it uses no thread and next to no processor
+
+    def __init__(self, stage_seconds: float) -> None:
+        if not 0 <= stage_seconds < float("inf"):
+            raise ValueError(f"stage_seconds is {stage_seconds}: give the seconds of a stage, 0 or more")
+        self._stage_seconds = stage_seconds
+
+    def first_stage(self, task_type: str) -> str:
+        """CREATED."""
+        return "CREATED"
+
+    async def execute_task(self, task: Task, context: TaskContext) -> Any:
+        """Bring the entry one stage further. Raises TaskFailed when it is at none of the stages."""
+        if task.stage == COMPLETED:  # its worker died between its last report and its end: the work is done
+            return _result(task, COMPLETED)
+        following = _FOLLOWING.get(task.stage or "")
+        if following is None:
+            raise TaskFailed(
+                "UNKNOWN_STAGE",
+                f"The entry is at stage {task.stage}: an entry goes by {', '.join(PROGRESS)}; create it anew",
+                final=True,
+            )
+        await context.sleep(self._stage_seconds)
+        if following == COMPLETED:
+            await context.progress(PROGRESS[COMPLETED], COMPLETED)
+            return _result(task, COMPLETED)
+        return next_stage(following, PROGRESS[following], _result(task, following))
+
+
+def _result(task: Task, reached: str) -> dict[str, Any]:
+    now = datetime.now(UTC).isoformat()
+    before = task.result["stages"] if task.result else []
+    return {
+        "title": task.payload["title"],
+        "completedAt": now if reached == COMPLETED else None,
+        "stages": [*before, {"stage": reached, "reachedAt": now, "worker": task.locked_by}],
+    }

@@ -1,0 +1,102 @@
+"""Runs the product pipeline: validates, enriches and sums up a list of products, and keeps what came of it."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from afterwrite.jobs.pipeline import (
+    Checked,
+    Json,
+    adds_up,
+    all_refused,
+    decimal_of,
+    transform,
+    validate,
+    verdict,
+    with_products,
+)
+from afterwrite.resources.feed_fields import NAMES
+from afterwrite.resources.feed_numbers import DecimalSign
+from afterwrite.tasks.task import StageDone, Task
+from afterwrite.tasks.worker import BaseWorker, Schema, TaskContext, TaskFailed, next_stage
+
+PROCESS_PRODUCTS = "process_products"
+PRODUCTS_MAX = 10_000
+RESULT_MAX_BYTES = 256 * 1024
+COMPLETED = "COMPLETED"
+# The stages in their order, each with the progress of a task that is at it.
+PROGRESS = {"VALIDATING": 25, "TRANSFORMING": 50, "STORING": 75}
+
+_LATER = ("TRANSFORMING", "STORING", COMPLETED)
+
+
+def payload_of(products_max: int) -> Schema:
+    """The schema of a payload of 1 to ``products_max`` products."""
+    item = {"type": "object", "description": f"A product as one of a product file:\n\n{NAMES}"}
+    products = {"type": "array", "minItems": 1, "maxItems": products_max, "items": item}
+    decimal = {
+        "enum": [sign.value for sign in DecimalSign],
+        "description": "The decimal sign of a text such as 1,234, which alone may be 1234 or 1.234",
+    }
+    return {
+        "type": "object",
+        "required": ["products"],
+        "properties": {"products": products, "decimal": decimal},
+    }
+
+
+class ProcessProductsWorker(BaseWorker):
+    """Brings a list of products by VALIDATING, TRANSFORMING and STORING to one result.
+
+    Each stage leaves its part of the result for the next one. The products themselves stay in the payload:
+    to check them again costs less than to store them twice. The result, at most ``result_max_bytes`` of JSON, has
+    ``received accepted refused refusals refusalsLeftOut decimal ignoredNames currencies statistics products
+    productsLeftOut completedAt``; see ``processing.pipeline`` for their shapes.
+    """
+
+    types = {PROCESS_PRODUCTS: payload_of(PRODUCTS_MAX)}
+    concurrency = 2  # it works on the processor, which it shares with the requests
+
+    def __init__(self, result_max_bytes: int = RESULT_MAX_BYTES) -> None:
+        self._max_bytes = result_max_bytes
+
+    def first_stage(self, task_type: str) -> str:
+        """VALIDATING."""
+        return "VALIDATING"
+
+    async def execute_task(self, task: Task, context: TaskContext) -> Any:
+        """Do one stage. Raises TaskFailed when no product is valid, or the stage before left nothing."""
+        items = task.payload["products"]
+        if task.stage not in _LATER:  # one that was to be run by others begins here
+            await context.progress(PROGRESS["VALIDATING"])
+            return await context.in_thread(_validating, task.payload, self._max_bytes)
+        report = task.result
+        if task.stage == "TRANSFORMING" and report:
+            return await context.in_thread(_transforming, task.payload, report, self._max_bytes)
+        if task.stage in ("STORING", COMPLETED) and report and adds_up(report, len(items)):
+            await context.progress(100, COMPLETED)
+            return report | {"completedAt": datetime.now(UTC).isoformat()}
+        raise TaskFailed(
+            "BROKEN_STAGE",
+            f"The stage before {task.stage} left nothing that accounts for the {len(items):,} products: "
+            "create the task anew",
+            final=True,
+        )
+
+
+def _validating(payload: Json, max_bytes: int) -> StageDone:
+    decimal = decimal_of(payload["products"], payload.get("decimal"))
+    report = verdict(_checked(payload, decimal), max_bytes)
+    return next_stage("TRANSFORMING", PROGRESS["TRANSFORMING"], report)
+
+
+def _transforming(payload: Json, report: Json, max_bytes: int) -> StageDone:
+    decimal = report.get("decimal")  # an earlier version knew no decimal signs, and left none
+    found = with_products(report, transform(_checked(payload, decimal).products), max_bytes)
+    return next_stage("STORING", PROGRESS["STORING"], found)
+
+
+def _checked(payload: Json, decimal: str | None) -> Checked:
+    checked = validate(payload["products"], decimal=decimal)
+    if not checked.products:
+        raise TaskFailed("NO_VALID_PRODUCT", all_refused(checked.refusals), final=True)
+    return checked

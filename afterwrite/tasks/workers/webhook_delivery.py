@@ -1,0 +1,193 @@
+"""Delivers what came of a task to its callback URL; a delivery is a task itself, so it can be seen and tried again.
+
+The event is JSON: ``event`` (``task.completed``, ``task.failed``, ``task.cancelled``), ``event_id``, ``task_id`` (a
+text), ``type``, ``status``, ``correlation_id``, ``result``, ``error`` (``code``, ``message``, or null), ``created_at``
+and ``finished_at`` (ISO 8601 in UTC). It is signed as ``webhooks.signing`` says.
+
+Tries: 8. The pauses after the first seven are at most 10 s, 40 s, 2 min 40 s, 10 min 40 s, 43 min, 2 h 51 min and 4 h,
+and at least three quarters of that: the last try comes after six to eight hours. A longer ``Retry-After`` is honoured
+up to 4 h. Success is 2xx; 410, and a URL that must not be called, end it at once; everything else is tried again. A
+receiver may get an event twice, when its answer is lost: the id is the same then.
+"""
+
+import json
+import time
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, ClassVar
+
+from afterwrite.base import tracing
+from afterwrite.tasks.retry import RetryPolicy
+from afterwrite.tasks.task import NewTask, Task
+from afterwrite.tasks.worker import BaseWorker, TaskContext, TaskFailed
+from afterwrite.webhooks.guarded_http import (
+    URL_MAX_CHARACTERS,
+    AddressRefused,
+    Answer,
+    GuardedHttp,
+    PostFailed,
+    any_address,
+    is_public,
+)
+from afterwrite.webhooks.signing import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, check_secret, sign
+
+TYPE = "webhook_delivery"
+PAYLOAD_MAX_BYTES = 256 * 1024
+
+_GONE = 410
+_REDIRECTS = range(300, 400)
+_SUCCESS = range(200, 300)
+
+
+def delivery_of(task: Task) -> NewTask | None:
+    """The delivery of an ended task's outcome; None without a callback URL, and for deliveries.
+
+    The same for the same end of a task however often it is called; a task that is tried again ends with another event.
+    An event whose payload would pass 256 KiB, or whose result holds half a character (which no UTF-8 can), goes without
+    the result and with ``result_omitted``: true. The correlation id is in the event only, for it finds the task itself.
+    """
+    if task.callback_url is None or task.type == TYPE:
+        return None
+    event = _event_of(task)
+    payload = {"url": task.callback_url, "event_id": event["event_id"], "event": event}
+    if not _fits(payload):
+        event |= {"result": None, "result_omitted": True}
+    return NewTask(TYPE, payload, created_by=task.created_by, traceparent=task.traceparent)
+
+
+class WebhookDeliveryWorker(BaseWorker):
+    """Posts events, signed with ``secret``; to private addresses only if ``allow_private``."""
+
+    types = {
+        TYPE: {
+            "type": "object",
+            "properties": {
+                "url": {"type": "string", "minLength": 1, "maxLength": URL_MAX_CHARACTERS},
+                # A header's value: nothing in it may end a line.
+                "event_id": {"type": "string", "pattern": r"^[!-~]{1,200}(?![\s\S])"},
+                "event": {"type": "object"},
+            },
+            "required": ["url", "event_id", "event"],
+            "additionalProperties": False,
+        }
+    }
+    retry: ClassVar[RetryPolicy] = RetryPolicy(
+        max_attempts=8, first_seconds=10, factor=4, longest_seconds=4 * 3600, jitter=0.25
+    )
+    concurrency: ClassVar[int] = 64  # a delivery waits, and a URL that hangs must not hold up the others
+    internal: ClassVar[bool] = True  # or any client could have events of its own making signed
+    time_limit_seconds: ClassVar[float | None] = 30.0  # above the limit of a post, which tells more
+
+    def __init__(
+        self,
+        secret: str,
+        allow_private: bool,
+        version: str = "",
+        *,
+        http: GuardedHttp | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Raises ValueError for an empty secret."""
+        check_secret(secret)
+        self._secret, self._clock = secret, clock
+        self._http = http or GuardedHttp(is_allowed=any_address if allow_private else is_public)
+        self._user_agent = f"Afterwrite/{version}" if version else "Afterwrite"
+
+    async def execute_task(self, task: Task, context: TaskContext) -> dict[str, Any]:
+        """Post the event once."""
+        payload = task.payload
+        body = json.dumps(payload["event"], separators=(",", ":")).encode()
+        headers = self._headers(payload["event_id"], body, task.traceparent)
+        context.check()
+        try:
+            answer = await self._http.post(payload["url"], body, headers)
+        except AddressRefused as error:
+            raise TaskFailed("WEBHOOK_REFUSED", str(error), final=True) from error
+        except PostFailed as error:
+            raise TaskFailed(f"WEBHOOK_{error.code}", str(error)) from error
+        now = self._clock()
+        if answer.status not in _SUCCESS:
+            raise self._failure(answer, task.attempt, now)
+        delivered_at = datetime.fromtimestamp(now, UTC).isoformat()
+        return {"status": answer.status, "delivered_at": delivered_at, "attempt": task.attempt}
+
+    def search_text(self, payload: Any) -> str:
+        """A delivery is found by its URL and the names in its event, not by the result."""
+        event = payload["event"]
+        names = (event.get(name) for name in ("task_id", "correlation_id", "type", "event"))
+        return " ".join(
+            [payload["event_id"], *(name for name in names if isinstance(name, str)), payload["url"]]
+        )
+
+    async def close(self) -> None:
+        """Give the threads up that resolve names."""
+        self._http.close()
+
+    def _headers(self, event_id: str, body: bytes, traceparent: str | None) -> dict[str, str]:
+        timestamp = int(self._clock())
+        trace = {} if traceparent is None else {tracing.HEADER: tracing.next_hop(traceparent)}
+        return {
+            "Content-Type": "application/json",
+            "User-Agent": self._user_agent,
+            ID_HEADER: event_id,
+            TIMESTAMP_HEADER: str(timestamp),
+            SIGNATURE_HEADER: sign(self._secret, timestamp, body),
+            **trace,
+        }
+
+    def _failure(self, answer: Answer, attempt: int, now: float) -> TaskFailed:
+        said = f": {answer.excerpt}" if answer.excerpt else ""
+        if answer.status == _GONE:
+            message = f"The URL answered 410 Gone: it wants no more events{said}"
+            return TaskFailed("WEBHOOK_GONE", message, final=True)
+        if answer.status in _REDIRECTS:
+            message = (
+                f"The URL answered {answer.status}, a redirect that a POST does not survive: give the URL that it "
+                "leads to, or redirect with 307 or 308"
+            )
+            return TaskFailed("WEBHOOK_REDIRECT_NOT_FOLLOWED", message)
+        pause = self.retry.delay_seconds(attempt)
+        wished = min(_seconds_wished(answer.retry_after, now), self.retry.longest_seconds)
+        message = f"The URL answered {answer.status} instead of 2xx{said}"
+        return TaskFailed("WEBHOOK_NOT_ACCEPTED", message, retry_after_seconds=max(pause, wished))
+
+
+def _event_of(task: Task) -> dict[str, Any]:
+    end = f"afterwrite:{task.id}:{task.status}:{task.finished_at_us}"
+    error = task.error
+    return {
+        "event": f"task.{task.status.lower()}",
+        # In the body too, because the signature is over the body.
+        "event_id": str(uuid.uuid5(uuid.NAMESPACE_URL, end)),
+        "task_id": str(task.id),
+        "type": task.type,
+        "status": str(task.status),
+        "correlation_id": task.correlation_id,
+        "result": task.result,
+        "error": None if error is None else {"code": error.code, "message": error.message},
+        "created_at": task.created_at.isoformat(),
+        "finished_at": None if task.finished_at is None else task.finished_at.isoformat(),
+    }
+
+
+def _fits(payload: dict[str, Any]) -> bool:
+    try:
+        return (
+            len(json.dumps(payload, separators=(",", ":"), ensure_ascii=False).encode()) <= PAYLOAD_MAX_BYTES
+        )
+    except UnicodeEncodeError:
+        return False
+
+
+def _seconds_wished(retry_after: str | None, now: float) -> float:
+    """What a ``Retry-After`` asks for, in seconds or as a date (RFC 9110, 10.2.3); 0 without one that can be read."""
+    if retry_after is None:
+        return 0.0
+    if retry_after.isascii() and retry_after.isdigit():
+        return float(retry_after[:9])
+    try:
+        return parsedate_to_datetime(retry_after).timestamp() - now
+    except (ValueError, OverflowError):
+        return 0.0

@@ -1,0 +1,1 @@
+"""Accepts writes, drains the journal, settles and waits."""

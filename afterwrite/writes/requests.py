@@ -1,0 +1,243 @@
+"""Turns the arguments of a mutation into writes and has them accepted."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from afterwrite.base.refusals import Problem, Refused
+from afterwrite.graphql_http import RequestError
+from afterwrite.reads.connections import (
+    Edge,
+    Page,
+    check_name,
+    check_page_size,
+    id_or_none,
+    newest_first,
+    parse_id,
+)
+from afterwrite.resources import product as rules
+from afterwrite.resources.product import FieldProblem, Product
+from afterwrite.resources.writes import (
+    Operation,
+    Write,
+    WriteFilter,
+    WriteRequest,
+    WriteStatus,
+    request_write,
+)
+from afterwrite.writes.accepting import Refusal
+from afterwrite.writes.queue import WriteQueue
+
+PRODUCTS_AT_ONCE_MAX = 1_000
+KEY_MAX = 255
+
+
+class RequestProblem(StrEnum):
+    """What can be wrong with a mutation beside the values of its fields and the queue's refusals."""
+
+    INVALID_ID = "INVALID_ID"
+    INVALID_KEY = "INVALID_KEY"
+    NOTHING_TO_CHANGE = "NOTHING_TO_CHANGE"
+    WRONG_NUMBER = "WRONG_NUMBER"
+    WRITE_NOT_FOUND = "WRITE_NOT_FOUND"
+    WRITE_NOT_FAILED = "WRITE_NOT_FAILED"
+    WRITE_PENDING = "WRITE_PENDING"
+    WRITE_FAILED = "WRITE_FAILED"
+
+
+PROBLEM_CODES: dict[str, str] = {
+    code.name: code.value for codes in (FieldProblem, RequestProblem, Refusal) for code in codes
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer of a mutation; ``success`` is True only when everything it asked for is on disk."""
+
+    success: bool
+    message: str
+    errors: list[Problem] = field(default_factory=list)
+    writes: list[Write] = field(default_factory=list)
+    product: Product | None = None
+
+    @property
+    def write(self) -> Write | None:
+        """The receipt of a mutation that makes one write."""
+        return self.writes[0] if self.writes else None
+
+
+def answer_of(accept: Callable[[], Write | list[Write]], message: str) -> Answer:
+    """The answer of a mutation whose writes ``accept`` has accepted, or why it refused them."""
+    try:
+        accepted = accept()
+    except Refused as refused:
+        return Answer(success=False, message=refused.message, errors=refused.problems)
+    return Answer(
+        success=True, message=message, writes=accepted if isinstance(accepted, list) else [accepted]
+    )
+
+
+def create(queue: WriteQueue, fields: Mapping[str, Any], key: str | None, by: str | None) -> Write:
+    """Accept the creation of a product; raises Refused."""
+    return _accept(queue, key, by, lambda: [_create_request(fields, [])])[0]
+
+
+def create_many(
+    queue: WriteQueue, products: Sequence[Mapping[str, Any]], key: str | None, by: str | None
+) -> list[Write]:
+    """Accept the creation of up to 1,000 products, all in one commit of the journal or none; raises Refused."""
+    return _accept(queue, key, by, lambda: _create_requests(products))
+
+
+def update(
+    queue: WriteQueue, product_id: str, fields: Mapping[str, Any], key: str | None, by: str | None
+) -> Write:
+    """Accept an update of the fields that are given; raises Refused."""
+    return _accept(queue, key, by, lambda: [_update_request(product_id, fields)])[0]
+
+
+def delete(queue: WriteQueue, product_id: str, key: str | None, by: str | None) -> Write:
+    """Accept the deletion of a product; raises Refused."""
+    return _accept(queue, key, by, lambda: [request_write(Operation.DELETE, _product_id(product_id), {})])[0]
+
+
+def retry(queue: WriteQueue, write_id: str, key: str | None, by: str | None) -> Write:
+    """Accept a FAILED write again, as a new write that names the old one; raises Refused."""
+    return _accept(queue, key, by, lambda: [_retry_request(queue, write_id)])[0]
+
+
+def settled(queue: WriteQueue, write: Write, wait_seconds: float) -> Write | None:
+    """The write once it is settled, or None when it still waits after ``wait_seconds``."""
+    return write if write.status != WriteStatus.QUEUED else queue.wait(write.id, wait_seconds)
+
+
+def await_write(queue: WriteQueue, after_write: str | None, wait_seconds: float) -> None:
+    """Let a read see the caller's own write: wait until that write is settled, at most ``wait_seconds``."""
+    if after_write is None:
+        return
+    write_id = parse_id("afterWrite", after_write)
+    if not queue.knows(write_id):
+        raise RequestError(f"afterWrite is {after_write!r}: there is no such write")
+    if queue.is_settled(write_id):
+        return
+    if queue.wait(write_id, wait_seconds) is None and not queue.is_settled(write_id):
+        raise RequestError(
+            f"Write {write_id} is accepted and still waits: nothing is lost, ask again later",
+            code="WRITE_PENDING",
+            writeId=str(write_id),
+        )
+
+
+def receipts_page(queue: WriteQueue, wanted: WriteFilter, first: int, after: str | None) -> Page:
+    """A page of receipts, newest first."""
+    check_page_size("first", first)
+    check_name(wanted.by)
+    before = None if after is None else parse_id("after", after)
+    writes = queue.newest(wanted, before, first + 1)
+    return newest_first(writes, first, after, lambda write: Edge(str(write.id), write))
+
+
+def _accept(
+    queue: WriteQueue, key: str | None, by: str | None, requests: Callable[[], Sequence[WriteRequest]]
+) -> list[Write]:
+    _check_key(key)
+    return queue.accept(requests(), key, by)
+
+
+def _create_request(fields: Mapping[str, Any], path: list[str]) -> WriteRequest:
+    return request_write(Operation.CREATE, None, _checked(fields, path, creating=True), fields)
+
+
+def _create_requests(products: Sequence[Mapping[str, Any]]) -> list[WriteRequest]:
+    if not 1 <= len(products) <= PRODUCTS_AT_ONCE_MAX:
+        raise _refuse(
+            ["products"],
+            f"products has {len(products):,} items: give 1 to {PRODUCTS_AT_ONCE_MAX:,}",
+            RequestProblem.WRONG_NUMBER,
+        )
+    requests, problems = [], []
+    for number, fields in enumerate(products):
+        try:
+            requests.append(_create_request(fields, ["products", str(number)]))
+        except Refused as refused:
+            problems += refused.problems
+    if problems:
+        raise _refused(problems)
+    return requests
+
+
+def _update_request(product_id: str, fields: Mapping[str, Any]) -> WriteRequest:
+    number = _product_id(product_id)
+    if not fields:
+        raise _refuse(
+            None,
+            "No field to change is given: give at least one beside productId",
+            RequestProblem.NOTHING_TO_CHANGE,
+        )
+    return request_write(Operation.UPDATE, number, _checked(fields, [], creating=False), fields)
+
+
+def _retry_request(queue: WriteQueue, write_id: str) -> WriteRequest:
+    number = id_or_none(write_id)
+    old = None if number is None else queue.find(number)
+    if old is None:
+        raise _refuse(["id"], f"There is no write {write_id!r}", RequestProblem.WRITE_NOT_FOUND)
+    if old.status != WriteStatus.FAILED:
+        raise _refuse(
+            ["id"],
+            f"Write {old.id} is {old.status}: only a FAILED one can be queued again",
+            RequestProblem.WRITE_NOT_FAILED,
+        )
+    return WriteRequest(Operation(old.operation), old.product_id, old.arguments, retry_of=old.id)
+
+
+def _checked(fields: Mapping[str, Any], path: list[str], *, creating: bool) -> dict[str, Any]:
+    checked, refused = rules.check_fields(fields, creating=creating)
+    if refused:
+        raise _refused(
+            [
+                Problem([*path, name], f"{name} {error.detail}", error.problem.value)
+                for error in refused
+                for name in [_api_name(error.field)]
+            ]
+        )
+    return checked
+
+
+def _product_id(text: str) -> int:
+    number = id_or_none(text)
+    if number is None:
+        raise _refuse(
+            ["productId"],
+            f"productId is {text[:60]!r}: give the whole number of a product",
+            RequestProblem.INVALID_ID,
+        )
+    return number
+
+
+def _check_key(key: str | None) -> None:
+    if key is None:
+        return
+    if not 1 <= len(key) <= KEY_MAX:
+        problem = f"has {len(key)} characters: give 1 to {KEY_MAX} printable ones"
+    elif found := rules.unprintable_character(key):
+        problem = f"has the character U+{ord(found):04X}, which is not printable: remove it"
+    else:
+        return
+    raise _refuse(["idempotencyKey"], f"idempotencyKey {problem}", RequestProblem.INVALID_KEY)
+
+
+def _refuse(path: list[str] | None, message: str, code: RequestProblem) -> Refused:
+    return _refused([Problem(path, message, code.value)])
+
+
+def _refused(problems: list[Problem]) -> Refused:
+    refused = Refused(problems)
+    return Refused(problems, f"Nothing was queued: {refused.message}")
+
+
+def _api_name(field_name: str) -> str:
+    """The name of a field in the API: rating_rate is ratingRate there."""
+    head, *rest = field_name.split("_")
+    return head + "".join(map(str.capitalize, rest))

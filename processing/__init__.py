@@ -1,1 +1,0 @@
-"""What processing a list of products comes to, as pure functions: the same whoever runs it."""

@@ -28,16 +28,12 @@ def next_server(copy: Path, database: "Database", **environment: str) -> ServerP
 def make_next_version(folder: Path) -> Path:
     """Copy the program into a new folder and add an optional text to its products, in code and in both databases."""
     shutil.copytree(ROOT, folder, ignore=_LEFT_OUT)
-    _insert(
-        folder / "afterwrite" / "resources" / "product.py",
-        "    rating_count: int | None\n",
-        f"    {NEW_FIELD}: str | None\n",
-    )
+    rules, storage = folder / "afterwrite" / "resources" / "product.py", folder / "afterwrite" / "storage"
+    _insert(rules, "    rating_count: int | None\n", f"    {NEW_FIELD}: str | None\n")
     last = '    Column("rating_count", BigInteger),\n'
-    _insert(folder / "afterwrite" / "storage" / "search.py", last, f'    Column("{NEW_FIELD}", Text),\n')
-    with (folder / "afterwrite" / "resources" / "product.py").open("a", encoding="utf-8") as rules:
-        rules.write(_FIELD)
-    storage = folder / "afterwrite" / "storage"
+    _insert(storage / "search.py", last, f'    Column("{NEW_FIELD}", Text),\n')
+    with rules.open("a", encoding="utf-8") as file:
+        file.write(_FIELD)
     sqlite, postgres = storage / "sqlite" / "sql", storage / "postgres" / "sql"
     _add_column(sqlite, "products_", "products")
     _add_column(postgres, "", "afterwrite.products")

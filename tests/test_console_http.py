@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from console_client import ConsoleClient
 from console_pages import PLACES
-from server_process import ServerProcess, wait_until
+from server_process import ROOT, ServerProcess, wait_until
 
 from afterwrite.loading.spreadsheet_cells import harmless
 

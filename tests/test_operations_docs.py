@@ -57,7 +57,7 @@ def test_programs_queues_and_figures_exist() -> None:
         assert queue in (REQUESTS, RESULTS, DEAD_LETTERS)
     sources = "".join(
         path.read_text(encoding="utf-8")
-        for path in [ROOT / "afterwrite/service/metrics.py", *ROOT.glob("afterwrite/jobs/*.py")]
+        for path in [ROOT / "afterwrite/service/metrics.py", *(ROOT / "afterwrite/jobs").glob("*.py")]
     )
     figures = re.findall(r"`(afterwrite_[a-z_]+)", TEXT)
     assert len(figures) == 3

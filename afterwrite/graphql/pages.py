@@ -15,7 +15,7 @@ def connection_of(node: Any, name: str, description: str, *, total: str = "") ->
         f"{name}Edge",
         (graphene.ObjectType,),
         {
-            "__doc__": f"A {name.lower()} and its cursor.",
+            "__doc__": "An item of a page, and its cursor.",
             "cursor": graphene.String(required=True),
             "node": graphene.Field(node, required=True),
         },

@@ -72,8 +72,8 @@ class Key:
     )
 
 
-def write_type_of(product: Any) -> Any:
-    """The type ``Write``, whose field ``product`` has the type ``product``."""
+def write_type_of(record_type: Any) -> Any:
+    """The type ``Write``, whose field ``product`` has the type ``record_type``."""
 
     class Write(graphene.ObjectType):
         """The receipt of an accepted write."""
@@ -82,7 +82,7 @@ def write_type_of(product: Any) -> Any:
         operation = OperationEnum(required=True)
         status = StatusEnum(required=True)
         product_id = graphene.ID(required=True, description="Known at once, for a create too")
-        product = graphene.Field(product, description="The product as it is now; null when there is none")
+        product = graphene.Field(record_type, description="The product as it is now; null when there is none")
         error = graphene.Field(WriteError)
         accepted_at = graphene.DateTime(required=True)
         accepted_by = graphene.String(description="The name of the caller's key; null without one")

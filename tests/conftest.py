@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from stack_parts import Parts
     from task_house import MakeHouse
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 # A database of somebody who calls pytest is not for the tests, nor are the settings in a file.
 os.environ["ENV_FILE"] = "off"
 for name in ("DATABASE_URL", "DATABASE_DIRECT_URL", "RUN_WORKERS", "PROCESS_ENGINE"):

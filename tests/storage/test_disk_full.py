@@ -155,7 +155,7 @@ def _create_until_refused(server: ServerProcess) -> list[str]:
 
 
 def _with_quota() -> tuple[str, ...]:
-    return (sys.executable, str(ROOT / "tests" / "confined.py"), str(QUOTA_BYTES))
+    return (sys.executable, str(ROOT / "tests" / "support" / "confined.py"), str(QUOTA_BYTES))
 
 
 def _set_quota(server: ServerProcess, limit: int) -> None:

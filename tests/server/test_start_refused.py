@@ -18,7 +18,7 @@ from server_process import ROOT, ServerProcess
 MakeServer = Callable[..., ServerProcess]
 SERVERS = pytest.mark.parametrize("kind", ["granian", "gunicorn"])
 START_SECONDS = 30
-WITHOUT_POWER_OVER_MODES = (sys.executable, str(ROOT / "tests" / "confined.py"), "file-modes")
+WITHOUT_POWER_OVER_MODES = (sys.executable, str(ROOT / "tests" / "support" / "confined.py"), "file-modes")
 
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="sends SIGTERM"),

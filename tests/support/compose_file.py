@@ -8,7 +8,7 @@ import yaml
 
 from afterwrite.base.settings import Settings, from_environment
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 VARIABLE = re.compile(r"\$\{([A-Z_]+):-(.*?)\}")
 APP, SCALE = ("app",), ("api", "worker", "nginx", "postgres")
 AIRFLOW = ("airflow-api-server", "airflow-scheduler", "airflow-dag-processor")

@@ -27,7 +27,7 @@ SEED = 20261125
 TASK = "mutation($type: String!, $key: String!) { createTask(type: $type, payload: {}, idempotencyKey: $key) { id } }"
 ENVIRONMENT = {
     "WORKER_MODULES": "kill_workers",
-    "PYTHONPATH": str(ROOT / "tests"),
+    "PYTHONPATH": str(ROOT / "tests" / "support"),
     "TASK_LOCK_SECONDS": "5",
     "DATABASE_CONNECTIONS": "4",
     "RUN_WORKERS": "off",

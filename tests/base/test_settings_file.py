@@ -199,7 +199,7 @@ def test_other_names_in_the_environment_are_ignored(tmp_path: Path) -> None:
 
 def test_what_has_databases_of_its_own_reads_no_file(tmp_path: Path) -> None:
     wrong = _file(tmp_path, "TREADS=8\n")
-    run = _run(wrong, "dev.py", "test", "--collect-only", "-q", "tests/test_settings.py")
+    run = _run(wrong, "dev.py", "test", "--collect-only", "-q", "tests/base/test_settings.py")
     assert run.returncode == 0, run.stderr
     own = _file(tmp_path, "DATABASE_URL=postgresql+psycopg://h/of-somebody\nLOG_FORMAT=json")
     script = "from pathlib import Path; from devkit import env_file, place; from settings import from_environment; "

@@ -9,7 +9,7 @@ import pytest
 from devkit import environment, log_lines, removal
 from devkit.errors import CommandError
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 # The environment

@@ -11,7 +11,7 @@ from pathlib import Path
 from devkit import background_server, place
 from devkit.place import Place
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @contextlib.contextmanager

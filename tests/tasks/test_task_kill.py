@@ -18,7 +18,7 @@ MakeServer = Callable[..., ServerProcess]
 ROUNDS = 20
 CLIENTS = 4
 SEED = 20251124
-WORKERS = {"WORKER_MODULES": "kill_workers", "PYTHONPATH": str(ROOT / "tests")}
+WORKERS = {"WORKER_MODULES": "kill_workers", "PYTHONPATH": str(ROOT / "tests" / "support")}
 CREATE = "mutation($type: String!, $key: String!) { createTask(type: $type, payload: {}, idempotencyKey: $key) { id } }"
 
 pytestmark = [

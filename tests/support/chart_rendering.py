@@ -17,7 +17,7 @@ import yaml
 
 from afterwrite.base.settings import Settings
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "deploy" / "chart"
 RELEASE, NAMESPACE = "demo", "shop"
 Values = dict[str, Any]

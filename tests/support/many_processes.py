@@ -14,7 +14,7 @@ from server_process import ROOT, ServerProcess, WorkerProcess, process_group
 from afterwrite.storage.postgres.drain import LOCK
 
 SMALL = {"DATABASE_CONNECTIONS": "4", "STAGE_SECONDS": "0", "TASK_LOCK_SECONDS": "4"}
-KILL_WORKERS = {"WORKER_MODULES": "kill_workers", "PYTHONPATH": str(ROOT / "tests")}
+KILL_WORKERS = {"WORKER_MODULES": "kill_workers", "PYTHONPATH": str(ROOT / "tests" / "support")}
 
 
 class Fleet:

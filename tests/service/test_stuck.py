@@ -8,7 +8,7 @@ from product_calls import create, stored_titles, wait_applied
 from server_process import ROOT, ServerProcess, wait_until
 from task_calls import execute, rest
 
-HARMFUL = {"WORKER_MODULES": "stuck_workers", "PYTHONPATH": str(ROOT / "tests")}
+HARMFUL = {"WORKER_MODULES": "stuck_workers", "PYTHONPATH": str(ROOT / "tests" / "support")}
 STOP_SECONDS = 30
 DRAIN = "WriteQueue._drain"
 

@@ -85,7 +85,7 @@ def test_only_the_standard_library_is_imported() -> None:
     sources = [ROOT / "dev.py", engine / "__init__.py", engine / "programs" / "key.py"]
     sources += (ROOT / "devkit").glob("*.py")
     sources += [
-        engine / "base" / f"{name}.py" for name in ("settings", "settings_file", "utf8", "durable_file")
+        engine / "base" / f"{name}.py" for name in ("settings", "utf8", "durable_file")
     ]
     sources += [
         engine / "access" / f"{name}.py" for name in ("__init__", "roles", "keys", "key_file", "opening")

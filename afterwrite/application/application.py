@@ -3,25 +3,25 @@
 import importlib
 import logging
 import sys
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
+from flask import Flask
+from graphql import GraphQLSchema
+
+from afterwrite.access.control import AccessControl
 from afterwrite.access.opening import warning_of
-from afterwrite.access.session_secret import session_secret
 from afterwrite.access.start import check_access
+from afterwrite.application.routes import create_app
 from afterwrite.base.logs import check_log_file, set_up_logs
 from afterwrite.base.settings import SettingsError, from_environment
+from afterwrite.graphql.schema import build_schema
 from afterwrite.server import serving
 from afterwrite.server.lifetime import add_served
+from afterwrite.service.process import prepare
+from afterwrite.service.service import Service
 from afterwrite.storage.errors import StoreError
-from afterwrite.storage.stores import prepare_stores, secret_of
-from afterwrite.tasks.workers import build_workers
-from afterwrite.webhooks.secret import webhook_secret
-
-if TYPE_CHECKING:
-    from flask import Flask
-    from graphql import GraphQLSchema
 
 _log = logging.getLogger("afterwrite.app")
 
@@ -36,25 +36,19 @@ class Application:
         wsgi = application.wsgi
     """
 
-    def __init__(self, *, query: type, mutation: type, subscription: type | None = None) -> None:
+    def __init__(self, *, query: Any, mutation: Any, subscription: Any) -> None:
         self._parts = (query, mutation, subscription)
 
     @cached_property
-    def schema(self) -> "GraphQLSchema":
+    def schema(self) -> GraphQLSchema:
         """The whole GraphQL schema. Raises TypeError or AssertionError where its parts do not fit together."""
-        from afterwrite.graphql.schema import build_schema
-
         return build_schema(*self._parts)
 
-    def wsgi(self) -> "Flask":
+    def wsgi(self) -> Flask:
         """Start the service of this process and return its WSGI application, for an HTTP server to load.
 
         Raises SettingsError or StoreError with one line that says what to do.
         """
-        from afterwrite.access.control import AccessControl
-        from afterwrite.application.routes import create_app
-        from afterwrite.service.service import Service
-
         settings = from_environment()
         set_up_logs(settings)
         access = AccessControl(settings)
@@ -76,10 +70,7 @@ class Application:
         try:
             settings = from_environment()
             check_access(settings)  # first: a server that must not start leaves no data behind
-            # Opened once here, so that what is wrong is said in one line before any process is started.
-            prepare_stores(settings)
-            build_workers(settings, webhook_secret(settings, partial(secret_of, settings)))
-            session_secret(partial(secret_of, settings))
+            prepare(settings)
             check_log_file(settings)
             serving.check_address(settings)
         except (SettingsError, StoreError, serving.CannotListen) as error:

@@ -9,8 +9,7 @@ import graphene
 from afterwrite.graphql.task_types import Task
 from afterwrite.graphql_http import KEEP_ALIVE, RequestError
 from afterwrite.reads.connections import parse_id
-from afterwrite.service.context import Context, answering, database_unavailable
-from afterwrite.storage.errors import StoreError
+from afterwrite.service.context import Context, answering, events_answered
 from afterwrite.tasks.queue import TaskQueue
 from afterwrite.tasks.task import Task as StoredTask
 from afterwrite.tasks.watching import TaskWatch, WatchTooSlow
@@ -42,7 +41,7 @@ class Subscription(graphene.ObjectType):
         task_id = parse_id("id", id)
         if context.tasks.find(task_id) is None:
             raise RequestError(f"id is {id!r}: there is no such task", code="TASK_NOT_FOUND", field="id")
-        return events_told(_until_ended(context.tasks, task_id))
+        return events_answered(_until_ended(context.tasks, task_id))
 
     @staticmethod
     def subscribe_tasks_updated(
@@ -50,7 +49,7 @@ class Subscription(graphene.ObjectType):
         info: graphene.ResolveInfo,
         type: str | None = None,  # noqa: A002
     ) -> Iterator[Any]:
-        return events_told(_changes_of_type(info.context.tasks, type))
+        return events_answered(_changes_of_type(info.context.tasks, type))
 
     @staticmethod
     def resolve_task_updated(root: StoredTask, _info: object, **_arguments: Any) -> StoredTask:
@@ -97,11 +96,3 @@ def _changes(queue: TaskQueue, watch: TaskWatch) -> Iterator[Any]:
             raise RequestError("The server is stopping: watch again shortly", code="SHUTTING_DOWN")
         if not changed:
             yield KEEP_ALIVE
-
-
-def events_told(events: Iterator[Any]) -> Iterator[Any]:
-    """The events, and in their place what a client may know of a database that cannot be used."""
-    try:
-        yield from events
-    except StoreError as error:
-        raise database_unavailable(error) from error

@@ -1,7 +1,7 @@
 """The context of one request: what resolvers, routes and pages work with."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, TypeVar
@@ -73,3 +73,11 @@ def answering(resolve: Callable[..., T]) -> Callable[..., T]:
 def database_unavailable(error: StoreError) -> RequestError:
     """The error that a client gets when the database cannot be used."""
     return RequestError(told(error), code="DATABASE_UNAVAILABLE")
+
+
+def events_answered(events: Iterator[T]) -> Iterator[T]:
+    """The events; a database that cannot be used ends them with an error that the client may see."""
+    try:
+        yield from events
+    except StoreError as error:
+        raise database_unavailable(error) from error

@@ -4,8 +4,10 @@ import logging
 import time
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
+from afterwrite.access.session_secret import session_secret
 from afterwrite.base.background import BackgroundLoop
 from afterwrite.base.settings import Settings
 from afterwrite.jobs.chosen import overview_of
@@ -13,7 +15,7 @@ from afterwrite.resources.writes import Write
 from afterwrite.service import current
 from afterwrite.service.context import Context
 from afterwrite.service.metrics import Metrics
-from afterwrite.storage.stores import open_stores
+from afterwrite.storage.stores import open_stores, prepare_stores, secret_of
 from afterwrite.tasks.feed import TaskFeed
 from afterwrite.tasks.runtime import RuntimeLimits, TaskRuntime
 from afterwrite.tasks.workers import build_workers
@@ -21,6 +23,16 @@ from afterwrite.webhooks.secret import webhook_secret
 from afterwrite.writes.queue import QueueLimits, WriteQueue
 
 _log = logging.getLogger("afterwrite.app")
+
+
+def prepare(settings: Settings) -> None:
+    """Bring the stores to the newest schema and check what a server opens, before any process of it is started.
+
+    Raises StoreError or SettingsError with one line that says what to do.
+    """
+    prepare_stores(settings)
+    build_workers(settings, webhook_secret(settings, partial(secret_of, settings)))
+    session_secret(partial(secret_of, settings))
 
 
 class Process:

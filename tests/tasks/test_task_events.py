@@ -10,8 +10,8 @@ from databases import Database
 from server_process import ServerProcess, wait_until
 from task_calls import Stream, create, find, paused
 
-from afterwrite.graphql.task_events import events_told
 from afterwrite.graphql_http import RequestError
+from afterwrite.service.context import events_answered
 from afterwrite.storage.errors import StoreError
 
 CUSTOMER = {"email": "test@example.com", "name": "Test"}
@@ -106,7 +106,7 @@ def test_who_watches_is_told_when_the_database_cannot_be_used() -> None:
         yield 1
         raise StoreError("it is away")
 
-    told = events_told(broken())
+    told = events_answered(broken())
     assert next(told) == 1
     with pytest.raises(RequestError, match="send this again later") as refused:
         next(told)

@@ -173,7 +173,7 @@ def _granian_worker(*arguments: Any, **options: Any) -> None:
 def _tell_application_through_what_it_answers() -> None:
     """Put what Granian answers a request through into the environment of the request.
 
-    With it ``slow_clients/ending.py`` can answer while the request's own thread waits in Rust for a body.
+    With it ``server/ending.py`` can answer while the request's own thread waits in Rust for a body.
     """
     from granian.server import mp
 

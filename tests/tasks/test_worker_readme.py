@@ -19,7 +19,7 @@ from afterwrite.tasks.retry import RetryPolicy
 from afterwrite.tasks.worker import BaseWorker
 from afterwrite.tasks.workers import build_workers
 
-FOLDER = ROOT / "tasks" / "workers"
+FOLDER = ROOT / "afterwrite" / "tasks" / "workers"
 PAGE = (FOLDER / "README.md").read_text(encoding="utf-8")
 MODULE = "worker_of_the_readme"
 TYPE = "count_words"

@@ -1,8 +1,8 @@
 """The one table of who may use what: a role, and the routes and root fields for which it is enough.
 
 A route stands here as its method and its rule in Flask, ``*`` for every method; HEAD is as GET. A root field of GraphQL
-stands here as ``Query.x``, ``Mutation.x`` or ``Subscription.x``. What is not here cannot be served: ``create_app``
-raises, and so it does for what is here and is not there.
+stands here as ``Query.x``, ``Mutation.x`` or ``Subscription.x``. REST routes declare their roles, which are added.
+What is not here cannot be served: ``create_app`` raises, and so it does for what is here and is not there.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,9 +14,6 @@ from afterwrite.access.roles import Role
 NEEDED: Mapping[Role, Sequence[str]] = {
     Role.NOBODY: [
         "GET /static/<path:filename>",
-        "GET /ready",
-        "GET /health",  # how much it tells depends on the role
-        "POST /webhook",  # signed by its sender
         "GET /console/<path:filename>",
         "GET /sign-in",
         "POST /sign-in",
@@ -51,11 +48,6 @@ NEEDED: Mapping[Role, Sequence[str]] = {
         "Subscription.writeSettled",
         "Subscription.taskUpdated",
         "Subscription.tasksUpdated",
-        "GET /api/entries",
-        "GET /api/entries/<entry_id>",
-        "GET /api/process/<correlation_id>",
-        "GET /webhook",
-        "GET /openapi.json",
     ],
     Role.WRITE: [
         "Mutation.createProduct",
@@ -89,8 +81,6 @@ NEEDED: Mapping[Role, Sequence[str]] = {
         "POST /entries",
         "GET /process/new",
         "POST /process",
-        "POST /api/entries",
-        "POST /api/process",
     ],
     Role.ADMIN: [
         "Query.queue",
@@ -101,8 +91,6 @@ NEEDED: Mapping[Role, Sequence[str]] = {
         "POST /task-types/<task_type>/resume",
         "GET /tasks/prune",
         "POST /tasks/prune",
-        "PATCH /api/entries/<entry_id>",
-        "GET /metrics",
     ],
 }
 
@@ -130,12 +118,15 @@ class Table:
     def __init__(self, needed: Mapping[Role, Sequence[str]] = NEEDED) -> None:
         """Raises ValueError for what is there twice."""
         self._roles: dict[str, Role] = {}
-        for role, names in needed.items():
-            for name in names:
-                if name in self._roles:
-                    raise ValueError(f"{name} is in the table of roles twice")
-                self._roles[name] = role
         self._routes: dict[tuple[str, str], Role] = {}
+        self.add((name, role) for role, names in needed.items() for name in names)
+
+    def add(self, roles: Iterable[tuple[str, Role]]) -> None:
+        """Add what declares its role itself, such as the REST routes. Raises ValueError for what is there twice."""
+        for name, role in roles:
+            if name in self._roles:
+                raise ValueError(f"{name} is in the table of roles twice")
+            self._roles[name] = role
 
     def of_route(self, method: str, rule: str) -> Role:
         """The role that a request needs at the least. Raises KeyError before ``check`` was called."""

@@ -19,7 +19,7 @@ from afterwrite.base import tracing
 from afterwrite.base.settings import Settings
 from afterwrite.console import console, refused
 from afterwrite.graphql_http import GraphQLView, Limits, wants_page
-from afterwrite.rest import rest_api
+from afterwrite.rest import ROLES, rest_api
 from afterwrite.service.context import Context
 from afterwrite.service.current import EXTENSION
 from afterwrite.service.service import Service
@@ -82,6 +82,7 @@ def create_app(service: Service, access: AccessControl, schema: GraphQLSchema) -
         service.metrics.count_request(rule.rule if rule else "none", response.status_code)
         return response
 
+    access.table.add(ROLES)
     access.table.check(app.url_map, _root_fields(schema))
     app.wsgi_app = _in_trace(app.wsgi_app)  # type: ignore[method-assign, assignment]
     return app

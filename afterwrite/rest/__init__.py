@@ -1,6 +1,6 @@
 """The REST routes of entries, processes and webhooks, and the OpenAPI document of all REST routes."""
 
-from afterwrite.rest.blueprint import is_rest, rest_api
+from afterwrite.rest.blueprint import ROLES, is_rest, rest_api
 from afterwrite.rest.problems import problem_of
 
-__all__ = ["is_rest", "problem_of", "rest_api"]
+__all__ = ["ROLES", "is_rest", "problem_of", "rest_api"]

@@ -5,16 +5,16 @@ from collections.abc import Callable
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
-from afterwrite.rest.entry_routes import add_entry_routes
-from afterwrite.rest.openapi import openapi_document
-from afterwrite.rest.operation_routes import add_operation_routes
+from afterwrite.rest.openapi import ROUTES, openapi_document
 from afterwrite.rest.problems import Problem, json_answer, problem_of
-from afterwrite.rest.process_routes import add_process_routes
-from afterwrite.rest.webhook_routes import add_webhook_routes
+from afterwrite.rest.reading import Given
+from afterwrite.rest.schemas import named
 from afterwrite.service.service import Service
 from afterwrite.tasks.workers.process_products import PROCESS_PRODUCTS
 
-_PLACES = ("/api", "/webhook", "/openapi.json", "/health", "/ready", "/metrics")
+ROLES = [(f"{route.method} {route.path}", route.role) for route in ROUTES]
+"""What each route is called in the table of roles, and the role that it needs."""
+_PLACES = frozenset(route.path.split("/")[1] for route in ROUTES)
 
 
 def rest_api(service: Service, caller_name: Callable[[], str | None] = lambda: None) -> Blueprint:
@@ -22,22 +22,17 @@ def rest_api(service: Service, caller_name: Callable[[], str | None] = lambda: N
 
     ``caller_name`` says within a request whose it is; None of one who gave no name.
     """
-    settings = service.settings
-    private_callbacks, max_body_bytes = settings.webhook_allow_private == "on", settings.max_body_bytes
-    blueprint = Blueprint("rest_api", __name__)
-    add_entry_routes(blueprint, service.tasks, max_body_bytes, caller_name)
-    add_process_routes(blueprint, service.tasks, max_body_bytes, caller_name)
-    add_webhook_routes(blueprint, service.receiver, max_body_bytes)
-    add_operation_routes(blueprint, service)
-    described = openapi_document(
-        service.tasks.schema_of(PROCESS_PRODUCTS), private_callbacks=private_callbacks
+    payload, private = (
+        service.tasks.schema_of(PROCESS_PRODUCTS),
+        service.settings.webhook_allow_private == "on",
     )
-    document = json_answer(described).get_data()
-
-    @blueprint.get("/openapi.json")
-    def openapi() -> Response:
-        return Response(document, content_type="application/json")
-
+    document = json_answer(openapi_document(payload, private_callbacks=private)).get_data()
+    schemas = named(payload)
+    blueprint = Blueprint("rest_api", __name__)
+    for route in ROUTES:
+        body = schemas.get(route.takes.body or "", {})
+        given = Given(service, caller_name, document, body, route.takes.query)
+        blueprint.add_url_rule(route.path, route.name, route.view(given), methods=[route.method])
     blueprint.register_error_handler(Exception, _answer_problem)
     blueprint.before_app_request(_answer_wrong_route)
     blueprint.after_request(_add_headers)
@@ -46,7 +41,7 @@ def rest_api(service: Service, caller_name: Callable[[], str | None] = lambda: N
 
 def is_rest(path: str) -> bool:
     """Whether what is wrong at this path is answered with a problem."""
-    return any(path == place or path.startswith(f"{place}/") for place in _PLACES)
+    return path.split("/", 2)[1] in _PLACES
 
 
 def _answer_problem(error: Exception) -> Response:

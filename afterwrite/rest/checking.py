@@ -21,36 +21,24 @@ _NOUNS = {
 }
 
 
-class BodyCheck:
-    """Refuses bodies that do not fit one schema; may be used by many threads at once."""
+class Check:
+    """Refuses values that do not fit one schema; may be used by many threads at once.
 
-    def __init__(self, schema: Schema) -> None:
-        self._validator = Draft202012Validator(schema)
+    ``place`` is what a problem names: the "pointer" into a body, or the "parameter" where the value is the URL's.
+    """
 
-    def check(self, body: Any) -> None:
+    def __init__(self, schema: Schema, place: str = "pointer") -> None:
+        self._validator, self._place = Draft202012Validator(schema), place
+
+    def check(self, value: Any) -> None:
         """Raises Problem (422) that points at everything that does not fit, up to a limit."""
         found: dict[str, str] = {}
-        for error in islice(self._validator.iter_errors(body), _ERRORS_SHOWN):
+        for error in islice(self._validator.iter_errors(value), _ERRORS_SHOWN):
             for path, detail in _explained(error):
-                found.setdefault(pointer_to("#", path), detail)
+                place = str(path[0]) if self._place == "parameter" else pointer_to("#", path)
+                found.setdefault(place, detail)
         if found:
-            raise _invalid([{"pointer": pointer, "detail": detail} for pointer, detail in found.items()])
-
-
-class ParameterCheck:
-    """Refuses parameters of the URL that do not fit the schemas of their names."""
-
-    def __init__(self, schemas: Mapping[str, Schema]) -> None:
-        self._validators = {name: Draft202012Validator(schema) for name, schema in schemas.items()}
-
-    def check(self, given: Mapping[str, Any]) -> None:
-        """Raises Problem (422) that names every parameter that does not fit."""
-        found: dict[str, str] = {}
-        for name, value in given.items():
-            for error in self._validators[name].iter_errors(value):
-                found.setdefault(name, next(_explained(error))[1])
-        if found:
-            raise _invalid([{"parameter": name, "detail": detail} for name, detail in found.items()])
+            raise _invalid([{self._place: place, "detail": detail} for place, detail in found.items()])
 
 
 def _invalid(errors: list[dict[str, str]]) -> Problem:

@@ -1,78 +1,76 @@
 """Answers the REST routes of entries."""
 
-from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, Response, request
-
+from afterwrite.access.roles import Role
 from afterwrite.reads.connections import id_or_none
-from afterwrite.rest import schemas
-from afterwrite.rest.checking import BodyCheck, ParameterCheck
-from afterwrite.rest.problems import Problem, json_answer, refusal
-from afterwrite.rest.reading import idempotency_key, json_body, parameters
+from afterwrite.rest.problems import Problem
+from afterwrite.rest.reading import Given
+from afterwrite.rest.route import KEYED, Routes, Takes
+from afterwrite.rest.schemas import ENTRY_PARAMETERS
 from afterwrite.tasks.entries import Entry, EntryChange, EntryStatus, entry_filter, entry_of, moved
-from afterwrite.tasks.queue import TaskQueue
-from afterwrite.tasks.registry import TaskRefused
 from afterwrite.tasks.requests import accept
 from afterwrite.tasks.workers.entry import ENTRY
 
 _POINTERS = {"payload": "#", "status": "#/status", "progress": "#/progress", "lockedBy": "#/lockedBy"}
 
+entries = Routes("entries", 500, 503)
 
-def add_entry_routes(
-    blueprint: Blueprint, queue: TaskQueue, max_body_bytes: int, caller_name: Callable[[], str | None]
-) -> None:
-    """Add ``/api/entries`` and what is below it."""
-    new_entry, change, page = (
-        BodyCheck(schemas.NEW_ENTRY),
-        BodyCheck(schemas.ENTRY_CHANGE),
-        ParameterCheck(schemas.ENTRY_PARAMETERS),
+
+@entries.route(
+    "POST",
+    "/api/entries",
+    Role.WRITE,
+    {201: ("Entry", "The entry as it was accepted")},
+    Takes("NewEntry", {"title": "Hello"}, headers=KEYED, pointers=_POINTERS),
+)
+def create_entry(given: Given) -> tuple[dict[str, Any], str]:
+    """Create an entry; it goes by its stages after the answer."""
+    body = given.body()
+    options = {"idempotency_key": given.idempotency_key()}
+    task = accept(given.service.tasks, ENTRY, body, options, given.caller_name())
+    return _shown(entry_of(task)), f"/api/entries/{task.id}"
+
+
+@entries.route(
+    "GET", "/api/entries", Role.READ, {200: ("EntryPage", "A page")}, Takes(query=ENTRY_PARAMETERS)
+)
+def list_entries(given: Given) -> dict[str, Any]:
+    """Entries, newest first."""
+    asked, queue = given.parameters(), given.service.tasks
+    status, by = asked.get("status"), asked.get("by")
+    wanted = entry_filter(None if status is None else EntryStatus(status), asked.get("search", ""), by)
+    found = queue.page(wanted, asked["limit"], asked["offset"])
+    shown = [_shown(entry_of(task)) for task in found]
+    sizes = {"limit": asked["limit"], "offset": asked["offset"]}
+    return {"entries": shown, "total": queue.count(wanted), **sizes}
+
+
+@entries.route("GET", "/api/entries/<entry_id>", Role.READ, {200: ("Entry", "The entry")})
+def get_entry(given: Given, entry_id: str) -> dict[str, Any]:
+    """One entry."""
+    task = given.service.tasks.find(_number(entry_id))
+    if task is None or task.type != ENTRY:
+        raise _not_found(entry_id)
+    return _shown(entry_of(task))
+
+
+@entries.route(
+    "PATCH",
+    "/api/entries/<entry_id>",
+    Role.ADMIN,
+    {200: ("Entry", "The entry as it is now")},
+    Takes("EntryChange", {"status": "STAGE_1", "progress": 33}, pointers=_POINTERS),
+    409,
+)
+def change_entry(given: Given, entry_id: str) -> dict[str, Any]:
+    """Move an entry to its next stage, or let it fail; internal."""
+    number, queue = _number(entry_id), given.service.tasks
+    wanted = _change(given.body())
+    task = queue.edit(
+        number, lambda task, now_us: moved(task, wanted, now_us, queue.lock_seconds), given.caller_name()
     )
-
-    @blueprint.post("/api/entries")
-    def create_entry() -> Response:
-        body = json_body(request, max_body_bytes)
-        new_entry.check(body)
-        try:
-            options = {"idempotency_key": idempotency_key(request)}
-            task = accept(queue, ENTRY, body, options, caller_name())
-        except TaskRefused as error:
-            raise refusal(error, _POINTERS) from error
-        answer = json_answer(_shown(entry_of(task)), 201)
-        answer.headers["Location"] = f"/api/entries/{task.id}"
-        return answer
-
-    @blueprint.get("/api/entries")
-    def list_entries() -> Response:
-        asked = parameters(request, schemas.ENTRY_PARAMETERS)
-        page.check(asked)
-        status, by = asked.get("status"), asked.get("by")
-        wanted = entry_filter(None if status is None else EntryStatus(status), asked.get("search", ""), by)
-        found = queue.page(wanted, asked["limit"], asked["offset"])
-        entries = [_shown(entry_of(task)) for task in found]
-        sizes = {"limit": asked["limit"], "offset": asked["offset"]}
-        return json_answer({"entries": entries, "total": queue.count(wanted), **sizes})
-
-    @blueprint.get("/api/entries/<entry_id>")
-    def get_entry(entry_id: str) -> Response:
-        task = queue.find(_number(entry_id))
-        if task is None or task.type != ENTRY:
-            raise _not_found(entry_id)
-        return json_answer(_shown(entry_of(task)))
-
-    @blueprint.patch("/api/entries/<entry_id>")
-    def change_entry(entry_id: str) -> Response:
-        number = _number(entry_id)
-        body = json_body(request, max_body_bytes)
-        change.check(body)
-        wanted = _change(body)
-        try:
-            task = queue.edit(
-                number, lambda task, now_us: moved(task, wanted, now_us, queue.lock_seconds), caller_name()
-            )
-        except TaskRefused as error:
-            raise refusal(error, _POINTERS) from error
-        return json_answer(_shown(entry_of(task)))
+    return _shown(entry_of(task))
 
 
 def _shown(entry: Entry) -> dict[str, Any]:

@@ -1,47 +1,69 @@
-"""Answers ``/health``, ``/ready`` and ``/metrics``, for those who run the server."""
+"""Answers ``/health``, ``/ready``, ``/metrics`` and ``/openapi.json``, for those who run the server or call it."""
 
 from typing import Any
 
-from flask import Blueprint, Response, jsonify
+from flask import Response, jsonify
 
 from afterwrite.access.caller import current_caller
 from afterwrite.access.roles import Role
 from afterwrite.base.settings import VERSION
+from afterwrite.rest.reading import Given
+from afterwrite.rest.route import Routes
+from afterwrite.rest.schemas import TEXT
 from afterwrite.service.service import Service
 from afterwrite.storage.errors import StoreError
 from afterwrite.tasks.task import moment
 
+operations = Routes("operations")
 
-def add_operation_routes(blueprint: Blueprint, service: Service) -> None:
-    """Add ``/health``, ``/ready`` and ``/metrics``."""
 
-    @blueprint.get("/health")
-    def health() -> tuple[Response, int]:
-        stuck = service.background.trouble
-        whole = _health(service, stuck)
-        status = 503 if stuck else 200  # 503: a restart helps
-        role = current_caller().role
-        if role is Role.ADMIN:
-            return jsonify(whole), status
-        shown = {name: whole[name] for name in ("status", "version")}
-        if role >= Role.READ:
-            shown |= {name: {"status": whole[name]["status"]} for name in ("database", "journal", "tasks")}
-            shown["integrations"] = whole["integrations"]
-            if service.stack is not None:
-                shown["stack"] = service.stack.statuses()
-        return jsonify(shown), status
+@operations.route(
+    "GET", "/health", Role.NOBODY, {200: ("Health", "It answers"), 503: ("Health", "Only a restart helps")}
+)
+def health(given: Given) -> tuple[Response, int]:
+    """How the server is."""
+    service = given.service  # how much of it is told depends on the role
+    stuck = service.background.trouble
+    whole = _health(service, stuck)
+    status = 503 if stuck else 200  # 503: a restart helps
+    role = current_caller().role
+    if role is Role.ADMIN:
+        return jsonify(whole), status
+    shown = {name: whole[name] for name in ("status", "version")}
+    if role >= Role.READ:
+        shown |= {name: {"status": whole[name]["status"]} for name in ("database", "journal", "tasks")}
+        shown["integrations"] = whole["integrations"]
+        if service.stack is not None:
+            shown["stack"] = service.stack.statuses()
+    return jsonify(shown), status
 
-    @blueprint.get("/ready")
-    def ready() -> tuple[Response, int]:
-        if not service.accepting:
-            return jsonify(ready=False, reason="The server is stopping"), 503
-        if service.background.trouble:  # it may name files: /health says it to admins
-            return jsonify(ready=False, reason="What works in the background has ended or is blocked"), 503
-        return jsonify(ready=True), 200
 
-    @blueprint.get("/metrics")
-    def metrics() -> Response:
-        return Response(service.metrics.exposition(), content_type="text/plain; version=0.0.4; charset=utf-8")
+@operations.route(
+    "GET",
+    "/ready",
+    Role.NOBODY,
+    {200: ("Ready", "They may"), 503: ("Ready", "They may not: it is stopping or stuck")},
+)
+def ready(given: Given) -> tuple[Response, int]:
+    """Whether requests may come."""
+    if not given.service.accepting:
+        return jsonify(ready=False, reason="The server is stopping"), 503
+    if given.service.background.trouble:  # it may name files: /health says it to admins
+        return jsonify(ready=False, reason="What works in the background has ended or is blocked"), 503
+    return jsonify(ready=True), 200
+
+
+@operations.route("GET", "/metrics", Role.ADMIN, {200: (TEXT, "The text format of Prometheus")})
+def metrics(given: Given) -> Response:
+    """Figures for Prometheus."""
+    exposition = given.service.metrics.exposition()
+    return Response(exposition, content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+@operations.route("GET", "/openapi.json", Role.READ, {200: ({"type": "object"}, "The document")})
+def openapi(given: Given) -> Response:
+    """This document."""
+    return Response(given.document, content_type="application/json")
 
 
 def _health(service: Service, stuck: str | None) -> dict[str, Any]:

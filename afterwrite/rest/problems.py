@@ -5,6 +5,7 @@ import logging
 import secrets
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -83,15 +84,18 @@ def json_answer(value: Any, status: int = 200, content_type: str = "application/
     return Response(text.encode(), status, content_type=content_type)
 
 
-def problem_of(error: Exception) -> Problem:
-    """The problem that an exception is; one that nobody expected is logged with an incident id."""
+def problem_of(error: Exception, pointers: Mapping[str, str] = MappingProxyType({})) -> Problem:
+    """The problem that an exception is; one that nobody expected is logged with an incident id.
+
+    ``pointers`` says where in the body the arguments of a refused task came from.
+    """
     match error:
         case Problem():
             return error
         case Refused():
             return Problem(error.status, error.code, error.message, headers=error.headers)
         case TaskRefused():
-            return refusal(error, {})
+            return _refused(error, pointers)
         case MoveNotAllowed():
             return Problem(409, Refusal.MOVE_NOT_ALLOWED.value, str(error))
         case StoreError():
@@ -104,8 +108,7 @@ def problem_of(error: Exception) -> Problem:
     return Problem(500, "INTERNAL_SERVER_ERROR", detail, incident=incident)
 
 
-def refusal(error: TaskRefused, pointers: Mapping[str, str]) -> Problem:
-    """The problem of a refused task; ``pointers`` says where in the body the queue's arguments came from."""
+def _refused(error: TaskRefused, pointers: Mapping[str, str]) -> Problem:
     status = _STATUS_OF[error.refusal]
     head, *rest = (error.field or "").split(".")
     places: list[dict[str, str]] = []

@@ -1,77 +1,92 @@
 """Reads what a request gives: a JSON body, the parameters of the URL, an idempotency key; or refuses it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from flask import Request
+from flask import Request, request
 from jsonschema import Draft202012Validator
 
 from afterwrite.graphql_http import strict_json
 from afterwrite.graphql_http.body import BodyBroken, BodyTooLong, read_body
+from afterwrite.rest.checking import Check
 from afterwrite.rest.problems import Problem
-from afterwrite.rest.schemas import IDEMPOTENCY_KEY
+from afterwrite.rest.schemas import IDEMPOTENCY_KEY, Schema
+from afterwrite.service.service import Service
 
 _IDEMPOTENCY_KEY = Draft202012Validator(IDEMPOTENCY_KEY)
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 
 
-def raw_body(request: Request, max_bytes: int) -> bytes:
-    """The bytes of a body that is JSON by its headers, all of them. Raises Problem (400, 413, 415)."""
-    _check_content_type(request)
-    try:
-        return read_body(request.environ, max_bytes)
-    except BodyTooLong as error:
-        detail = f"The body has {error}, and {max_bytes} is the limit (MAX_BODY_BYTES): send less"
-        raise Problem(413, "BODY_TOO_LARGE", detail) from error
-    except BodyBroken as error:
-        raise Problem(400, "BAD_REQUEST", f"{error}: send it again") from error
+class Given:
+    """What the requests to one route give; each part is read and checked when it is asked for, or Problem is raised."""
 
+    def __init__(
+        self,
+        service: Service,
+        caller_name: Callable[[], str | None],
+        document: bytes,
+        body: Schema,
+        query: Mapping[str, Schema],
+    ) -> None:
+        """``document`` is the OpenAPI document; ``body`` and ``query`` are the schemas of the route."""
+        self.service, self.caller_name, self.document = service, caller_name, document
+        self._max_bytes = service.settings.max_body_bytes
+        self._body, self._query = Check(body), query
+        self._parameters = Check({"properties": query}, "parameter")
 
-def json_body(request: Request, max_bytes: int) -> Any:
-    """The value of a JSON body.
+    def raw_body(self) -> bytes:
+        """The bytes of a body that is JSON by its headers, all of them (400, 413, 415)."""
+        _check_content_type(request)
+        try:
+            return read_body(request.environ, self._max_bytes)
+        except BodyTooLong as error:
+            detail = f"The body has {error}, and {self._max_bytes} is the limit (MAX_BODY_BYTES): send less"
+            raise Problem(413, "BODY_TOO_LARGE", detail) from error
+        except BodyBroken as error:
+            raise Problem(400, "BAD_REQUEST", f"{error}: send it again") from error
 
-    Raises Problem as ``raw_body`` does, and for what ``strict_json`` refuses.
-    """
-    body = raw_body(request, max_bytes)
-    try:
-        return strict_json.decode(str(body, "utf-8"))
-    except UnicodeDecodeError as error:
-        raise _malformed(f"The body is not UTF-8: {error.reason} at byte {error.start}") from error
-    except strict_json.JsonRefused as error:
-        if error.is_text:
-            raise Problem(422, "INVALID_TEXT", f"The body is refused: {error}") from error
-        raise _malformed(f'The body is {error}. Send a JSON object such as {{"title": "Lamp"}}') from error
+    def body(self) -> Any:
+        """The value of a JSON body that fits the schema."""
+        raw = self.raw_body()
+        try:
+            body = strict_json.decode(str(raw, "utf-8"))
+        except UnicodeDecodeError as error:
+            raise _malformed(f"The body is not UTF-8: {error.reason} at byte {error.start}") from error
+        except strict_json.JsonRefused as error:
+            if error.is_text:
+                raise Problem(422, "INVALID_TEXT", f"The body is refused: {error}") from error
+            raise _malformed(
+                f'The body is {error}. Send a JSON object such as {{"title": "Lamp"}}'
+            ) from error
+        self._body.check(body)
+        return body
 
+    def parameters(self) -> dict[str, Any]:
+        """The known parameters of the URL, whole numbers as such where the schema wants them; others are let pass."""
+        found: dict[str, Any] = {}
+        for name, schema in self._query.items():
+            given = request.args.getlist(name)
+            if len(given) > 1:
+                detail = f"{name} is given {len(given)} times: give it once"
+                raise Problem(422, "INVALID_REQUEST", detail, [{"parameter": name, "detail": detail}])
+            if given:
+                is_number = schema["type"] == "integer" and _WHOLE_NUMBER.fullmatch(given[0])
+                found[name] = int(given[0]) if is_number else given[0]
+            elif "default" in schema:
+                found[name] = schema["default"]
+        self._parameters.check(found)
+        return found
 
-def parameters(request: Request, schemas: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The known parameters of the URL, whole numbers as such where the schema wants them; others are let pass.
-
-    Raises Problem for one that is given twice.
-    """
-    found: dict[str, Any] = {}
-    for name, schema in schemas.items():
-        given = request.args.getlist(name)
-        if len(given) > 1:
-            detail = f"{name} is given {len(given)} times: give it once"
-            raise Problem(422, "INVALID_REQUEST", detail, [{"parameter": name, "detail": detail}])
-        if given:
-            is_number = schema["type"] == "integer" and _WHOLE_NUMBER.fullmatch(given[0])
-            found[name] = int(given[0]) if is_number else given[0]
-        elif "default" in schema:
-            found[name] = schema["default"]
-    return found
-
-
-def idempotency_key(request: Request) -> str | None:
-    """The key of a request that may be sent again. Raises Problem for one that a header cannot carry as it is."""
-    key = request.headers.get("Idempotency-Key")
-    if key is None or _IDEMPOTENCY_KEY.is_valid(key):
-        return key
-    # Some servers hand a value that is not ASCII over as if it were empty.
-    found = f"has {len(key)} characters" if key else "is empty or not ASCII"
-    detail = f"Idempotency-Key {found}: give {IDEMPOTENCY_KEY['title']}"
-    raise Problem(422, "INVALID_ARGUMENT", detail, [{"header": "Idempotency-Key", "detail": detail}])
+    def idempotency_key(self) -> str | None:
+        """The key of a request that may be sent again; one that a header cannot carry as it is is refused."""
+        key = request.headers.get("Idempotency-Key")
+        if key is None or _IDEMPOTENCY_KEY.is_valid(key):
+            return key
+        # Some servers hand a value that is not ASCII over as if it were empty.
+        found = f"has {len(key)} characters" if key else "is empty or not ASCII"
+        detail = f"Idempotency-Key {found}: give {IDEMPOTENCY_KEY['title']}"
+        raise Problem(422, "INVALID_ARGUMENT", detail, [{"header": "Idempotency-Key", "detail": detail}])
 
 
 def _check_content_type(request: Request) -> None:

@@ -19,6 +19,7 @@ from afterwrite.webhooks.signing import Verdict
 Schema = Mapping[str, Any]
 OFFSET_MAX = 10**9
 ERROR_MAX = 1_000
+TEXT: Schema = {"type": "string"}
 
 # -- what is taken ---------------------------------------------------------------------------------------------
 # The ``title`` of a text with a pattern says in words what the pattern wants.
@@ -142,7 +143,6 @@ def _or_null(schema: Schema) -> Schema:
     return {**schema, "type": [schema["type"], "null"]}
 
 
-_TEXT: Schema = {"type": "string"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
 _ID: Schema = {
     "type": "string",
@@ -155,13 +155,13 @@ _STATUS: Schema = {"enum": [status.value for status in TaskStatus]}
 _TROUBLE: Schema = {
     "type": "object",
     "required": ["status"],
-    "properties": {"status": {"enum": ["ok", "degraded"]}, "trouble": _or_null(_TEXT)},
+    "properties": {"status": {"enum": ["ok", "degraded"]}, "trouble": _or_null(TEXT)},
 }
 
 ENTRY_ANSWER = _whole(
     {
         "id": _ID,
-        "title": _TEXT,
+        "title": TEXT,
         "status": {"enum": [status.value for status in EntryStatus]},
         "progress": _PROGRESS,
         "result": {
@@ -169,14 +169,14 @@ ENTRY_ANSWER = _whole(
             "properties": {
                 "completedAt": _or_null(_TIME),
                 "stages": {"type": "array", "items": {"type": "object"}},
-                "error": _whole({"code": _TEXT, "message": _TEXT}),
+                "error": _whole({"code": TEXT, "message": TEXT}),
             },
         },
-        "lockedBy": _or_null(_TEXT),
+        "lockedBy": _or_null(TEXT),
         "lockedAt": _or_null(_TIME),
         "createdAt": _TIME,
         "updatedAt": _TIME,
-        "createdBy": {**_or_null(_TEXT), "description": "The name of who made it"},
+        "createdBy": {**_or_null(TEXT), "description": "The name of who made it"},
     }
 )
 ENTRY_PAGE = _whole(
@@ -188,16 +188,16 @@ ENTRY_PAGE = _whole(
     }
 )
 PROCESS_ACCEPTED = _whole(
-    {"correlation_id": {"type": "string", "format": "uuid"}, "status_url": _TEXT, "status": _STATUS}
+    {"correlation_id": {"type": "string", "format": "uuid"}, "status_url": TEXT, "status": _STATUS}
 )
 PROCESS_ANSWER = _whole(
     {
-        "correlation_id": _TEXT,
+        "correlation_id": TEXT,
         "status": _STATUS,
-        "stage": _or_null(_TEXT),
+        "stage": _or_null(TEXT),
         "progress": _PROGRESS,
         "result": {"description": "What has come of it so far; any JSON"},
-        "error": _or_null(_whole({"code": _TEXT, "message": _TEXT})),
+        "error": _or_null(_whole({"code": TEXT, "message": TEXT})),
         "created_at": _TIME,
         "finished_at": _or_null(_TIME),
     }
@@ -206,8 +206,8 @@ RECEIVED = _whole(
     {
         "id": _ID,
         "received_at": _TIME,
-        "event_id": _or_null(_TEXT),
-        "correlation_id": _or_null(_TEXT),
+        "event_id": _or_null(TEXT),
+        "correlation_id": _or_null(TEXT),
         "timestamp": {
             "type": ["integer", "null"],
             "description": "What the sender says, in seconds since 1970",
@@ -224,7 +224,7 @@ PROBLEM: Schema = {
     "required": ["type", "title", "status", "detail", "code"],
     "properties": {
         "type": {"type": "string", "format": "uri-reference"},
-        "title": _TEXT,
+        "title": TEXT,
         "status": {"type": "integer", "minimum": 400, "maximum": 599},
         "detail": {"type": "string", "description": "What happened, the value, what to do"},
         "code": {"type": "string", "description": "For programs, such as INVALID_REQUEST"},
@@ -238,9 +238,9 @@ PROBLEM: Schema = {
                         "type": "string",
                         "description": "JSON Pointer into the body, such as #/title",
                     },
-                    "parameter": _TEXT,
-                    "header": _TEXT,
-                    "detail": _TEXT,
+                    "parameter": TEXT,
+                    "header": TEXT,
+                    "detail": TEXT,
                 },
             },
         },
@@ -253,7 +253,7 @@ HEALTH: Schema = {
     "description": "Parts and integrations are told with the role read; queue and troubles with admin",
     "properties": {
         "status": {"enum": ["ok", "degraded"]},
-        "version": _TEXT,
+        "version": TEXT,
         "queue": {"type": "object"},
         "database": _TROUBLE,
         "journal": _TROUBLE,
@@ -265,7 +265,7 @@ HEALTH: Schema = {
             "additionalProperties": {
                 "type": "object",
                 "required": ["status"],
-                "properties": {"status": {"enum": ["ok", "away"]}, "trouble": _or_null(_TEXT)},
+                "properties": {"status": {"enum": ["ok", "away"]}, "trouble": _or_null(TEXT)},
             },
         },
     },
@@ -273,5 +273,24 @@ HEALTH: Schema = {
 READY: Schema = {
     "type": "object",
     "required": ["ready"],
-    "properties": {"ready": {"type": "boolean"}, "reason": {**_TEXT, "description": "Why it is not ready"}},
+    "properties": {"ready": {"type": "boolean"}, "reason": {**TEXT, "description": "Why it is not ready"}},
 }
+
+
+def named(process_payload: Schema, callback_url: Schema = ANY_CALLBACK_URL) -> Mapping[str, Schema]:
+    """Every schema that a route or another schema names."""
+    return {
+        "NewEntry": NEW_ENTRY,
+        "EntryChange": ENTRY_CHANGE,
+        "NewProcess": new_process(process_payload, callback_url),
+        "StorableJson": STORABLE_JSON,
+        "Entry": ENTRY_ANSWER,
+        "EntryPage": ENTRY_PAGE,
+        "ProcessAccepted": PROCESS_ACCEPTED,
+        "Process": PROCESS_ANSWER,
+        "Received": RECEIVED,
+        "ReceivedPage": RECEIVED_PAGE,
+        "Problem": PROBLEM,
+        "Health": HEALTH,
+        "Ready": READY,
+    }

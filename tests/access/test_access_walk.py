@@ -13,6 +13,7 @@ from werkzeug.test import TestResponse
 
 from afterwrite.access.roles import Role
 from afterwrite.access.table import NEEDED, Table
+from afterwrite.rest import ROLES
 from app import application
 
 SCHEMA = application.schema
@@ -21,6 +22,7 @@ ROOTS = {
     "mutation": SCHEMA.mutation_type,
     "subscription": SCHEMA.subscription_type,
 }
+SAID: dict[str, Role] = dict(ROLES) | {name: role for role, names in NEEDED.items() for name in names}
 FIELDS = [(kind, name) for kind, root in ROOTS.items() for name in (root.fields if root else ())]
 REFUSED = {401, 403}
 
@@ -67,9 +69,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def test_the_table_says_what_the_rules_say() -> None:
-    said = {name: role for role, names in NEEDED.items() for name in names}
-    assert {name: said.get(name) for name in EXPECTED} == EXPECTED
-    for name, role in said.items():
+    assert {name: SAID.get(name) for name in EXPECTED} == EXPECTED
+    for name, role in SAID.items():
         if name.startswith(("Mutation.", "POST /api", "PATCH ")):
             assert role >= Role.WRITE, name
         if name.startswith(("Query.", "Subscription.", "GET /api")):
@@ -93,10 +94,7 @@ def test_every_route_and_method_is_answered_to_those_who_may_and_to_no_others(si
 def test_every_root_field_is_answered_to_those_who_may_and_to_no_others(
     site: Site, kind: str, name: str
 ) -> None:
-    needed = {
-        f"{k}.{n}": role for role, names in NEEDED.items() for k, _, n in [n.partition(".") for n in names]
-    }
-    needed_role = needed[f"{kind.capitalize()}.{name}"]
+    needed_role = SAID[f"{kind.capitalize()}.{name}"]
     for role in Role:
         accept = "text/event-stream" if kind == "subscription" else "application/json"
         answer = site.graphql(document_for(kind, name), role, headers={"Accept": accept})
@@ -177,14 +175,13 @@ def test_an_application_that_the_table_does_not_fit_is_not_made() -> None:
 
 
 def needed_by(rule: Rule, method: str) -> Role:
-    """What the table says, looked up in its lists and not by the code under test."""
-    roles = {name: role for role, names in NEEDED.items() for name in names}
-    every = roles.get(f"* {rule.rule}")
+    """What the table and the REST routes say, looked up there and not by the code under test."""
+    every = SAID.get(f"* {rule.rule}")
     if every is not None:
         return every
     if method == "OPTIONS":
-        return min(role for name, role in roles.items() if name.partition(" ")[2] == rule.rule)
-    return roles[f"{'GET' if method == 'HEAD' else method} {rule.rule}"]
+        return min(role for name, role in SAID.items() if name.partition(" ")[2] == rule.rule)
+    return SAID[f"{'GET' if method == 'HEAD' else method} {rule.rule}"]
 
 
 def path_of(rule: Rule) -> str:

@@ -20,7 +20,7 @@ from afterwrite.access.roles import Role
 from afterwrite.application.routes import create_app
 from afterwrite.base.settings import Settings
 from afterwrite.rest import schemas
-from afterwrite.rest.checking import BodyCheck
+from afterwrite.rest.checking import Check
 from afterwrite.rest.openapi import openapi_document
 from afterwrite.rest.problems import Problem
 from afterwrite.service.service import Service
@@ -118,9 +118,9 @@ def test_what_is_described_is_what_checks_the_requests() -> None:
 def test_every_example_fits_its_schema() -> None:
     for method, path, name in _bodies():
         example = DOCUMENT["paths"][path][method]["requestBody"]["content"]["application/json"]["example"]
-        BodyCheck(DOCUMENT["components"]["schemas"][name]).check(example)
+        Check(DOCUMENT["components"]["schemas"][name]).check(example)
         with pytest.raises(Problem):
-            BodyCheck(DOCUMENT["components"]["schemas"][name]).check({"unknown": 1})
+            Check(DOCUMENT["components"]["schemas"][name]).check({"unknown": 1})
 
 
 def _bodies() -> list[tuple[str, str, str]]:

@@ -1,0 +1,103 @@
+"""Declares a REST route once: Flask, the checks of requests, OpenAPI and the access table read the declaration."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeVar
+
+from afterwrite.access.roles import Role
+from afterwrite.base.refusals import Refused
+from afterwrite.rest.problems import json_answer, problem_of
+from afterwrite.rest.reading import Given
+from afterwrite.rest.schemas import IDEMPOTENCY_KEY, Schema
+
+Answering = TypeVar("Answering", bound=Callable[..., Any])
+_NONE: Mapping[str, Any] = MappingProxyType({})
+ANY_JSON = ""  # a body that no schema describes
+KEYED: Mapping[str, Any] = {
+    "Idempotency-Key": {
+        "description": "The same key and request give the same answer, however often they are sent",
+        "schema": IDEMPOTENCY_KEY,
+    }
+}
+
+
+class Takes(NamedTuple):
+    """What a route takes: a body by the name of its schema, an example of it, parameters of the URL, and headers.
+
+    ``pointers`` say where in the body each argument of a task comes from.
+    """
+
+    body: str | None = None
+    example: Any = None
+    query: Mapping[str, Schema] = _NONE
+    headers: Mapping[str, Any] = _NONE
+    pointers: Mapping[str, str] = _NONE
+
+
+_NOTHING = Takes()
+Answers = Mapping[int, tuple[str | Schema, str]]  # by status: a schema or its name, and a description
+
+
+class Route(NamedTuple):
+    """One method of one path.
+
+    The first status in ``gives`` is that of success; 201 and 202 come with a Location. ``refuses`` are the statuses of
+    problems that do not follow from ``path`` and ``takes``.
+    """
+
+    method: str
+    path: str
+    role: Role
+    gives: Answers
+    takes: Takes
+    refuses: tuple[int, ...]
+    tag: str
+    answer: Callable[..., Any]
+
+    @property
+    def name(self) -> str:
+        """The name of its endpoint and, in camel case, of its operation."""
+        return self.answer.__name__
+
+    def view(self, given: Given) -> Callable[..., Any]:
+        """The function that Flask calls for a request."""
+        status = next(iter(self.gives))
+
+        def view(**variables: str) -> Any:
+            try:
+                answer = self.answer(given, **variables)
+            except Refused as error:
+                raise problem_of(error, self.takes.pointers) from error
+            if isinstance(answer, dict):
+                return json_answer(answer, status)
+            if status == 200:
+                return answer
+            made = json_answer(answer[0], status)
+            made.headers["Location"] = answer[1]
+            return made
+
+        return view
+
+
+class Routes(list[Route]):
+    """The routes of one tag in the OpenAPI document; ``refuses`` goes for each of them."""
+
+    def __init__(self, tag: str, *refuses: int) -> None:
+        super().__init__()
+        self._tag, self._refuses = tag, refuses
+
+    def route(
+        self, method: str, path: str, role: Role, gives: Answers, takes: Takes = _NOTHING, *refuses: int
+    ) -> Callable[[Answering], Answering]:
+        """Declare the route of the decorated function, whose docstring is the summary of the operation.
+
+        The function gets a Given and the variables of the path. It returns the JSON of the answer, that and its
+        Location, or what Flask takes.
+        """
+
+        def declared(answer: Answering) -> Answering:
+            statuses = (*self._refuses, *refuses)
+            self.append(Route(method, path, role, gives, takes, statuses, self._tag, answer))
+            return answer
+
+        return declared

@@ -4,9 +4,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 
+from afterwrite.base.limits import TaskLimits
 from afterwrite.tasks.actions import ActionKind, Pause, TaskAction
 from afterwrite.tasks.listing import TaskFilter, TaskListing, TypeReport
 from afterwrite.tasks.manager import ManagerStatus, WorkerManager
@@ -29,15 +29,6 @@ _COUNTED_WHEN_FULL_SECONDS = 0.05
 _COUNTS_KEPT_SECONDS = 1.0
 _PRUNED_AT_ONCE = 1_000
 _LOOKED_BACK_SECONDS, _LOOKED_AT_ONCE = 5.0, 2_000
-
-
-@dataclass(frozen=True, slots=True)
-class TaskLimits:
-    """The most tasks that may wait, how long a lock lasts that nobody renews, and how long a key is known at least."""
-
-    max_waiting: int
-    lock_seconds: float
-    idempotency_seconds: float
 
 
 class TaskQueue:

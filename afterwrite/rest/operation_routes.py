@@ -7,9 +7,9 @@ from flask import Blueprint, Response, jsonify
 from afterwrite.access.caller import current_caller
 from afterwrite.access.roles import Role
 from afterwrite.base.settings import VERSION
+from afterwrite.base.times import from_microseconds
 from afterwrite.service.service import Service
 from afterwrite.storage.errors import StoreError
-from afterwrite.tasks.task import moment
 
 
 def add_operation_routes(blueprint: Blueprint, service: Service) -> None:
@@ -92,8 +92,8 @@ def _processes(service: Service) -> list[dict[str, Any]]:
             "host": one.host,
             "pid": one.pid,
             "version": one.version,
-            "startedAt": moment(one.started_at_us).isoformat(),
-            "lastHeartbeat": moment(one.beat_at_us).isoformat(),
+            "startedAt": from_microseconds(one.started_at_us).isoformat(),
+            "lastHeartbeat": from_microseconds(one.beat_at_us).isoformat(),
             "silentMs": one.silent_us // 1000,
             "doing": one.doing,
         }

@@ -1,10 +1,10 @@
 """Answers ``/webhook``, where deliveries can be tried out."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from flask import Blueprint, Response, request
 
+from afterwrite.base.times import from_microseconds
 from afterwrite.rest.problems import Problem, json_answer
 from afterwrite.rest.reading import raw_body
 from afterwrite.storage.received import Received
@@ -30,10 +30,9 @@ def add_webhook_routes(blueprint: Blueprint, receiver: Receiver, max_body_bytes:
 
 
 def _shown(received: Received) -> dict[str, Any]:
-    at = datetime.fromtimestamp(received.received_at_us / 1_000_000, UTC)
     return {
         "id": str(received.id),
-        "received_at": at.isoformat(),
+        "received_at": from_microseconds(received.received_at_us).isoformat(),
         "event_id": received.event_id,
         "correlation_id": received.correlation_id,
         "timestamp": received.timestamp,

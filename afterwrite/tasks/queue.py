@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 
 from afterwrite.base.limits import TaskLimits
+from afterwrite.base.times import from_microseconds
 from afterwrite.tasks.actions import ActionKind, Pause, TaskAction
 from afterwrite.tasks.listing import TaskFilter, TaskListing, TypeReport
 from afterwrite.tasks.manager import ManagerStatus, WorkerManager
@@ -19,7 +20,6 @@ from afterwrite.tasks.task import (
     TaskStatus,
     asked_again,
     asked_to_cancel,
-    moment,
 )
 from afterwrite.tasks.watching import TaskWatch, Watchers
 from afterwrite.tasks.worker import Schema
@@ -293,7 +293,7 @@ def _refusing(task_id: int, refusal: Refusal, only: str) -> Iterator[None]:
 
 
 def _shown(microseconds: int) -> str:
-    return moment(microseconds).isoformat(timespec="seconds")
+    return from_microseconds(microseconds).isoformat(timespec="seconds")
 
 
 def _percentile(ascending: Sequence[float], percent: int) -> float | None:

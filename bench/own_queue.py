@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from afterwrite.base.background import BackgroundLoop
+from afterwrite.base.limits import TaskLimits
 from afterwrite.base.settings import Settings
 from afterwrite.storage.sqlite.task_file import open_task_file, open_with_tasks
-from afterwrite.tasks.runtime import RuntimeLimits, TaskRuntime
+from afterwrite.tasks.runtime import TaskRuntime
 from afterwrite.tasks.task import NewTask, Task, TaskStatus
 from afterwrite.tasks.worker import BaseWorker
 from bench.noop_workers import TASK_TYPE, NoopWorker
@@ -73,6 +74,6 @@ def open_runtime(
     """The tasks of a data folder with the server's default limits; the folder is made ready if it is new."""
     settings = Settings(data_dir=folder)
     open_with_tasks(settings).close()
-    limits = RuntimeLimits.of(settings)
+    limits = TaskLimits.of(settings)
     database = open_task_file(settings.tasks_path, settings.journal_sync, READERS)
     return TaskRuntime(database, workers, background, limits, on_recorded)

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from afterwrite.access.roles import Role
 from afterwrite.base.settings import Settings, SettingsError
-from afterwrite.base.settings_file import place_in_file
 
 if TYPE_CHECKING:
     from flask import Flask, Request, Response
@@ -55,7 +54,8 @@ def origins_of(settings: Settings, anonymous: Role) -> tuple[str, ...]:
             why, way_out = f"ALLOW_ANONYMOUS={settings.allow_anonymous}", "set ALLOW_ANONYMOUS=read"
         raise SettingsError(
             f"CORS_ORIGINS=* and {why} would let every web page that a browser opens change everything: "
-            f"name the origins, or {way_out}{place_in_file('CORS_ORIGINS')}"
+            f"name the origins, or {way_out}",
+            setting="CORS_ORIGINS",
         )
     return (ANY,)
 
@@ -111,12 +111,12 @@ def _origin(text: str) -> str:
     if found is None or int(found[3] or 0) > 65_535:
         raise SettingsError(
             f"CORS_ORIGINS names {text[:100]!r}, which is not an origin: give scheme, host and port without a path, "
-            "such as https://shop.example or http://localhost:3000, separated by commas, or * alone"
-            f"{place_in_file('CORS_ORIGINS')}"
+            "such as https://shop.example or http://localhost:3000, separated by commas, or * alone",
+            setting="CORS_ORIGINS",
         )
     if (found[1].lower(), found[3]) in _USUAL_PORTS:
         raise SettingsError(
-            f"CORS_ORIGINS names {text[:100]!r}, which no browser sends: leave :{found[3]} out, it is the usual port"
-            f"{place_in_file('CORS_ORIGINS')}"
+            f"CORS_ORIGINS names {text[:100]!r}, which no browser sends: leave :{found[3]} out, it is the usual port",
+            setting="CORS_ORIGINS",
         )
     return text.lower()

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 from afterwrite.access.roles import GIVEN_ROLES, Role
 from afterwrite.base.settings import SettingsError
-from afterwrite.base.settings_file import place_in_file
 
 _SECRET_BYTES = 32
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -74,7 +73,7 @@ def keys_of_setting(text: str) -> tuple[Key, ...]:
     try:
         return _unique((f"API_KEYS, key {number}", part) for number, part in enumerate(parts, 1) if part)
     except SettingsError as error:
-        raise SettingsError(f"{error}{place_in_file('API_KEYS')}") from error
+        raise SettingsError(str(error), setting="API_KEYS") from error
 
 
 def keys_of_file(text: str, path: object) -> tuple[Key, ...]:

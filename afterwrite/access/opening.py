@@ -4,7 +4,6 @@ import ipaddress
 
 from afterwrite.access.roles import GIVEN_ROLES, Role
 from afterwrite.base.settings import Settings, SettingsError
-from afterwrite.base.settings_file import place_in_file
 
 
 def anonymous_role(settings: Settings, *, has_keys: bool) -> Role:
@@ -39,8 +38,8 @@ def anonymous_role(settings: Settings, *, has_keys: bool) -> Role:
 def _refusal(name: str, reached: str, way_out: str) -> SettingsError:
     return SettingsError(
         f"{reached}, and there are no keys, so everybody could change everything: make a key with "
-        f"`dev.py key add NAME --role admin`, {way_out}, or ALLOW_ANONYMOUS=read or write if it is meant"
-        f"{place_in_file(name)}"
+        f"`dev.py key add NAME --role admin`, {way_out}, or ALLOW_ANONYMOUS=read or write if it is meant",
+        setting=name,
     )
 
 

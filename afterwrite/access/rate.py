@@ -5,7 +5,6 @@ import time
 from typing import Any
 
 from afterwrite.base.settings import Settings, SettingsError
-from afterwrite.base.settings_file import place_in_file
 
 
 class RateLimit:
@@ -22,12 +21,12 @@ class RateLimit:
             self._limit = parse(text)
         except ValueError as error:
             raise SettingsError(
-                f"RATE_LIMIT={text!r} is not understood: give a number and a time, such as 600/minute or 10/second"
-                f"{place_in_file('RATE_LIMIT')}"
+                f"RATE_LIMIT={text!r} is not understood: give a number and a time, such as 600/minute or 10/second",
+                setting="RATE_LIMIT",
             ) from error
         if self._limit.amount < 1:
             raise SettingsError(
-                f"RATE_LIMIT={text!r} would let no request through: give 1 or more{place_in_file('RATE_LIMIT')}"
+                f"RATE_LIMIT={text!r} would let no request through: give 1 or more", setting="RATE_LIMIT"
             )
         self._counter: Any = SlidingWindowCounterRateLimiter(MemoryStorage())
         self.text = text

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from afterwrite.base.settings_file import SettingsError as SettingsError
-from afterwrite.base.settings_file import place_in_file, use_settings_file
+from afterwrite.base.settings_file import use_settings_file
 
 VERSION = "0.1.0"
 
@@ -257,17 +257,18 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
         raise SettingsError(
             f"THREADS={settings.threads} leaves no thread for queries beside "
             f"MAX_WAITERS={settings.max_waiters} and MAX_STREAMS={settings.max_streams}: "
-            f"raise THREADS above their sum or lower them{place_in_file('THREADS')}"
+            f"raise THREADS above their sum or lower them",
+            setting="THREADS",
         )
     if settings.run_workers == "off" and not settings.database_url:
         raise SettingsError(
-            "RUN_WORKERS=off leaves tasks to other processes, which data in DATA_DIR cannot have: set DATABASE_URL"
-            f"{place_in_file('RUN_WORKERS')}"
+            "RUN_WORKERS=off leaves tasks to other processes, which data in DATA_DIR cannot have: set DATABASE_URL",
+            setting="RUN_WORKERS",
         )
     if settings.process_engine == "airflow" and not settings.database_url:
         raise SettingsError(
-            "PROCESS_ENGINE=airflow needs a database that Airflow reaches, which DATA_DIR is not: set DATABASE_URL"
-            f"{place_in_file('PROCESS_ENGINE')}"
+            "PROCESS_ENGINE=airflow needs a database that Airflow reaches, which DATA_DIR is not: set DATABASE_URL",
+            setting="PROCESS_ENGINE",
         )
     return settings
 

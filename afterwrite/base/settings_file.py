@@ -29,7 +29,13 @@ _CAME_FROM = "AFTERWRITE_SETTINGS_FROM"
 
 
 class SettingsError(Exception):
-    """A setting cannot be used; the text names it, the value and what fits."""
+    """A setting cannot be used; the text names it, the value, what fits, and the settings file that has the value."""
+
+    def __init__(self, text: str, setting: str = "", file: Path | None = None) -> None:
+        """``setting`` came from the settings file that was used, unless ``file`` names the one that is being read."""
+        came = json.loads(os.environ.get(_CAME_FROM) or "{}")
+        place = file or came.get(setting)
+        super().__init__(f"{text} (it is in {place})" if place else text)
 
 
 def settings_file() -> Path | None:
@@ -63,7 +69,7 @@ def use_settings_file(known: Collection[str], check: Callable[[str, str], object
             try:
                 check(name, value)
             except SettingsError as error:
-                raise SettingsError(f"{error} (it is in {path})") from error
+                raise SettingsError(str(error), file=path) from error
         is_path = name in _PATHS and value != "off"
         given = str(path.absolute().parent / Path(value).expanduser()) if is_path else value
         if name not in os.environ:
@@ -71,12 +77,6 @@ def use_settings_file(known: Collection[str], check: Callable[[str, str], object
             came.append(name)
     os.environ["ENV_FILE"] = "off"
     os.environ[_CAME_FROM] = json.dumps({name: str(path) for name in came})
-
-
-def place_in_file(name: str) -> str:
-    """Where the settings file says this, to end an error about the value: `` (it is in PATH)``, or nothing."""
-    came = json.loads(os.environ.get(_CAME_FROM) or "{}")
-    return f" (it is in {came[name]})" if name in came else ""
 
 
 def read_settings_file(path: Path, known: Collection[str]) -> dict[str, str]:

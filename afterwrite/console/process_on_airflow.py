@@ -8,13 +8,14 @@ from datetime import datetime
 from functools import lru_cache, partial
 from typing import NamedTuple
 
+from afterwrite.base.times import from_microseconds
 from afterwrite.console.process_steps import AHEAD, FAILED, NEXT, REACHED, STOPPED, Step
 from afterwrite.jobs.airflow import FAILURE, QUEUED, Run, TaskState, run_url
 from afterwrite.jobs.broker import RABBITMQ
 from afterwrite.jobs.overview import SeenRun, StackOverview
 from afterwrite.service.service import Service
 from afterwrite.storage.postgres.process_runs import run_ids_of
-from afterwrite.tasks.task import Task, TaskStatus, moment
+from afterwrite.tasks.task import Task, TaskStatus
 from afterwrite.tasks.workers.process_on_airflow import PROGRESS, RUNNING, is_run_of
 from afterwrite.tasks.workers.process_products import COMPLETED
 
@@ -161,7 +162,7 @@ def _left(task: Task) -> Mapping[str, object] | None:
 
 def _published_at(task: Task) -> datetime | None:
     seconds = (_left(task) or {}).get("publishedAt")
-    return moment(int(seconds * 1_000_000)) if isinstance(seconds, int | float) else None
+    return from_microseconds(int(seconds * 1_000_000)) if isinstance(seconds, int | float) else None
 
 
 def _times_published(task: Task) -> str:

@@ -10,13 +10,13 @@ from pathlib import Path
 from flask import Blueprint, Response, abort, request
 from werkzeug.datastructures import FileStorage
 
+from afterwrite.base.text import unprintable_character
 from afterwrite.console import exports
 from afterwrite.console.answers import page, refused
 from afterwrite.console.forms import Form, given
 from afterwrite.console.products import selection
 from afterwrite.console.uploads import Upload, take_in
 from afterwrite.loading import DecimalSign, TextFileError
-from afterwrite.resources.product import unprintable_character
 from afterwrite.service.context import Context
 from afterwrite.service.service import Service
 

@@ -6,14 +6,15 @@ from typing import Any, NamedTuple
 from flask import Blueprint, Response, abort, request, url_for
 
 from afterwrite.base.refusals import Problem, Refused
+from afterwrite.base.text import composed, shorten
 from afterwrite.console.answers import page, page_of
 from afterwrite.console.forms import Form, Refusal, again, given, without_name
 from afterwrite.console.lists import Filters, filters_of, known_id, refused_list
 from afterwrite.graphql_http import RequestError
 from afterwrite.graphql_http.json_rules import finite
-from afterwrite.reads.connections import PAGE_DEFAULT, Page, shorten
+from afterwrite.reads.connections import PAGE_DEFAULT, Page
 from afterwrite.reads.pages import check_price_bound, products_page
-from afterwrite.resources.product import FieldProblem, Product, composed
+from afterwrite.resources.product import FieldProblem, Product
 from afterwrite.resources.writes import Write
 from afterwrite.service.context import Context
 from afterwrite.service.service import Service

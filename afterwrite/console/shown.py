@@ -9,6 +9,7 @@ from flask import url_for
 from markupsafe import Markup
 
 from afterwrite.base.counts import counted
+from afterwrite.base.times import from_microseconds
 
 _NOTHING = "\N{EN DASH}"
 _CUT = "\n… cut off here: the API has all of it"
@@ -45,7 +46,7 @@ def moment(value: datetime | int | None) -> Markup | str:
     """A time (or microseconds since 1970): exact in the page; the script shows it relative, exact on hover."""
     if value is None:
         return _NOTHING
-    at = datetime.fromtimestamp(value / 1_000_000, UTC) if isinstance(value, int) else value
+    at = from_microseconds(value) if isinstance(value, int) else value
     exact = at.strftime("%Y-%m-%d %H:%M:%S") + f".{at.microsecond // 1000:03d} UTC"
     # The script writes into it, so a morph that brings the same page again leaves that alone.
     return Markup('<time datetime="{}" title="{}" hx-morph-skip-children>{}</time>').format(

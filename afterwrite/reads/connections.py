@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from afterwrite.base.text import find_unusable, shorten, unprintable_character
 from afterwrite.graphql_http import RequestError
-from afterwrite.resources import product as rules
 
 PAGE_DEFAULT = 50
 PAGE_MAX = 500
@@ -93,19 +93,14 @@ def check_search(search: str | None) -> str:
     text = search or ""
     if len(text) > SEARCH_MAX:
         raise RequestError(f"search has {len(text)} characters: {SEARCH_MAX} are the limit", field="search")
-    if found := rules.unusable_character(text):
-        raise RequestError(f"search has the character U+{ord(found):04X}: remove it", field="search")
+    if found := find_unusable(text):
+        raise RequestError(f"search has the character U+{ord(found[0]):04X}: remove it", field="search")
     return text
 
 
 def check_name(by: str | None) -> str | None:
     """The caller's name that a list is filtered by; None lets every one through. Raises RequestError."""
-    if by is not None and (not 1 <= len(by) <= NAME_MAX or rules.unprintable_character(by)):
+    if by is not None and (not 1 <= len(by) <= NAME_MAX or unprintable_character(by)):
         message = f"by is {shorten(by)!r}: give a name of 1 to {NAME_MAX} printable characters"
         raise RequestError(message, field="by")
     return by
-
-
-def shorten(text: str) -> str:
-    """A value as a message quotes it."""
-    return text if len(text) <= 60 else f"{text[:59]}…"

@@ -3,6 +3,7 @@
 import base64
 import json
 
+from afterwrite.base.text import find_unusable, shorten
 from afterwrite.graphql_http import RequestError
 from afterwrite.reads.connections import (
     PAGE_DEFAULT,
@@ -11,7 +12,6 @@ from afterwrite.reads.connections import (
     PageInfo,
     check_page_size,
     check_search,
-    shorten,
 )
 from afterwrite.resources import product as rules
 from afterwrite.resources.product import Product
@@ -115,5 +115,5 @@ def _position(name: str, cursor: str, order: ProductOrder) -> Position:
 def _storable(value: str | int, product_id: int) -> bool:
     whole = [product_id] if isinstance(value, str) else [product_id, value]
     return all(-(2**63) <= number < 2**63 for number in whole) and not (
-        isinstance(value, str) and rules.unusable_character(value)
+        isinstance(value, str) and find_unusable(value)
     )

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from afterwrite.base.text import shorten
 from afterwrite.resources.feed_numbers import DecimalSign, FeedNumber, feed_number
 from afterwrite.resources.product import FieldError, FieldProblem
 
@@ -21,7 +22,6 @@ Every other name is ignored and told, the id too: each product gets a new id. N/
 picture and a rating."""
 
 NAMES_NOTED = 50
-_NAME_SHOWN = 60
 _CURRENCIES_NOTED = 20
 _IMAGE_NAMES = ("image", "image_url", "imageUrl", "image_link", "thumbnail", "images")
 _RATE_NAMES, _COUNT_NAMES = ("rating_rate", "ratingRate"), ("rating_count", "ratingCount")
@@ -98,8 +98,7 @@ class FeedReader:
     def ignore(self, name: str) -> None:
         """Note a name that is not read; of very many only the first."""
         if len(self.ignored) < NAMES_NOTED:
-            shown = name if name.isprintable() else repr(name)[1:-1]
-            self.ignored[shown if len(shown) <= _NAME_SHOWN else f"{shown[: _NAME_SHOWN - 1]}…"] = None
+            self.ignored[shorten(name if name.isprintable() else repr(name)[1:-1])] = None
         else:
             self.ignored["…"] = None
 

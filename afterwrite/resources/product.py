@@ -1,14 +1,15 @@
 """Says what a product is: its fields, their limits, and which values are refused."""
 
 import math
-import re
-import unicodedata
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
+
+from afterwrite.base.text import composed, find_unusable, folded, shorten
+from afterwrite.base.times import from_microseconds
 
 TITLE_MAX = 300
 DESCRIPTION_MAX = 10_000
@@ -20,11 +21,8 @@ COUNT_MAX = 2**31 - 1
 PRODUCT_ID_MAX = 2**63 - 1
 
 _CENT = Decimal("0.01")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# Control characters end in no index and PostgreSQL refuses NUL; lone surrogates cannot be encoded.
-_UNUSABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_QUOTED = 80
 _COMPOSED = ("title", "description", "category")  # not the image: a URL names what it names
-_UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _SEPARATOR = "\x1f"  # refused in every field, so no search term can match over two of them
 
 
@@ -92,24 +90,9 @@ class Product(NamedTuple):
         return search_text(self.title, self.description, self.category)
 
 
-def from_microseconds(value: int) -> datetime:
-    """Microseconds since 1970 as a time in UTC, exactly."""
-    return _EPOCH + timedelta(microseconds=value)
-
-
 def search_text(title: str, description: str | None, category: str | None) -> str:
     """Title, description and category, folded; a search, folded too, is a substring of this."""
     return folded(f"{title}{_SEPARATOR}{description or ''}{_SEPARATOR}{category or ''}")
-
-
-def composed(text: str) -> str:
-    """The text in its composed form (NFC): é may be one character or e with an accent, and is stored as one."""
-    return text if text.isascii() else unicodedata.normalize("NFC", text)
-
-
-def folded(text: str) -> str:
-    """What all spellings of a text have in common that a search takes for the same: case-folded, and composed."""
-    return text.lower() if text.isascii() else composed(composed(text).casefold())
 
 
 def composed_fields(fields: dict[str, Any]) -> dict[str, Any]:
@@ -119,22 +102,6 @@ def composed_fields(fields: dict[str, Any]) -> dict[str, Any]:
     """
     found = dict(fields)
     return found | {name: composed(found[name]) for name in _COMPOSED if isinstance(found.get(name), str)}
-
-
-def unusable_character(text: str) -> str | None:
-    """The first character that no text of ours may have, or None."""
-    found = _UNUSABLE.search(text)
-    return None if found is None else found[0]
-
-
-def unprintable_character(text: str) -> str | None:
-    """The first character that a name in one line may not have, or None: a control, a format or a line separator.
-
-    Such a name breaks a line of a log, or looks like another one.
-    """
-    if text.isprintable():  # as almost every name is; but spaces of other scripts are not, and print well
-        return None
-    return next((letter for letter in text if unicodedata.category(letter) in _UNPRINTABLE), None)
 
 
 def check_fields(values: Mapping[str, Any], *, creating: bool) -> tuple[dict[str, Any], list[FieldError]]:
@@ -276,7 +243,7 @@ def check_image(field: str, value: Any) -> str:
         raise FieldError(
             field,
             FieldProblem.INVALID_URL,
-            f"is {_shorten(text)!r}: give an absolute URL that starts with http:// or https://",
+            f"is {shorten(text, _QUOTED)!r}: give an absolute URL that starts with http:// or https://",
         )
     return text
 
@@ -300,7 +267,7 @@ def _check_text(field: str, value: Any, longest: int) -> str:
         raise FieldError(
             field, FieldProblem.TOO_LONG, f"has {len(value):,} characters: {longest:,} are the limit"
         )
-    if not value.isprintable() and (found := _UNUSABLE.search(value)):  # almost every text is printable
+    if not value.isprintable() and (found := find_unusable(value)):  # almost every text is printable
         raise FieldError(
             field,
             FieldProblem.INVALID_TEXT,
@@ -348,7 +315,7 @@ def _check_price_range(field: str, price: float | Decimal, value: Any) -> None:
         raise FieldError(
             field,
             FieldProblem.OUT_OF_RANGE,
-            f"is {_shorten(str(value))}: give a number from 0 to {_PRICE_MAX}",
+            f"is {shorten(str(value), _QUOTED)}: give a number from 0 to {_PRICE_MAX}",
         )
 
 
@@ -356,16 +323,12 @@ def _too_many_decimals(field: str, value: Any) -> FieldError:
     return FieldError(
         field,
         FieldProblem.TOO_MANY_DECIMALS,
-        f"is {_shorten(str(value))}: give two decimals at the most",
+        f"is {shorten(str(value), _QUOTED)}: give two decimals at the most",
     )
 
 
 def _wrong_type(field: str, value: Any, wanted: str) -> FieldError:
-    return FieldError(field, FieldProblem.WRONG_TYPE, f"is {_shorten(repr(value))}: give {wanted}")
-
-
-def _shorten(text: str, longest: int = 80) -> str:
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+    return FieldError(field, FieldProblem.WRONG_TYPE, f"is {shorten(repr(value), _QUOTED)}: give {wanted}")
 
 
 _FIELDS: dict[str, tuple[str, bool, Callable[[str, Any], Any]]] = {

@@ -8,7 +8,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from afterwrite.resources.product import Product, composed_fields, from_microseconds, stored_names
+from afterwrite.base.times import from_microseconds
+from afterwrite.resources.product import Product, composed_fields, stored_names
 
 ROW_OVERHEAD_BYTES = 64
 _STORED = stored_names()

@@ -7,6 +7,7 @@ from typing import Any, cast
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
+from afterwrite.base.text import shorten
 from afterwrite.rest.problems import Problem, pointer_to
 
 Schema = Mapping[str, Any]
@@ -60,7 +61,7 @@ def _explained(error: ValidationError) -> Iterator[tuple[list[str | int], str]]:
         case "additionalProperties":
             known = ", ".join(schema["properties"])
             for name in islice((name for name in value if name not in schema["properties"]), _ERRORS_SHOWN):
-                yield [*path, _shorten(name)], f"is not known here: give only {known}"
+                yield [*path, shorten(name)], f"is not known here: give only {known}"
         case "anyOf" if all("required" in choice for choice in wanted):
             names = " or ".join(choice["required"][0] for choice in wanted)
             yield path, f"has nothing that could be done: give {names}"
@@ -104,9 +105,5 @@ def _shown(value: Any) -> str:
         case bool():
             return "true" if value else "false"
         case str():
-            return repr(_shorten(value))
-    return _shorten(str(value) if isinstance(value, float) or abs(value) < 10**_SHOWN else "a huge number")
-
-
-def _shorten(text: str) -> str:
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+            return repr(shorten(value))
+    return shorten(str(value) if isinstance(value, float) or abs(value) < 10**_SHOWN else "a huge number")

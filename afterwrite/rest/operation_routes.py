@@ -7,12 +7,12 @@ from flask import Response, jsonify
 from afterwrite.access.caller import current_caller
 from afterwrite.access.roles import Role
 from afterwrite.base.settings import VERSION
+from afterwrite.base.times import from_microseconds
 from afterwrite.rest.reading import Given
 from afterwrite.rest.route import Routes
 from afterwrite.rest.schemas import TEXT
 from afterwrite.service.service import Service
 from afterwrite.storage.errors import StoreError
-from afterwrite.tasks.task import moment
 
 operations = Routes("operations")
 
@@ -114,8 +114,8 @@ def _processes(service: Service) -> list[dict[str, Any]]:
             "host": one.host,
             "pid": one.pid,
             "version": one.version,
-            "startedAt": moment(one.started_at_us).isoformat(),
-            "lastHeartbeat": moment(one.beat_at_us).isoformat(),
+            "startedAt": from_microseconds(one.started_at_us).isoformat(),
+            "lastHeartbeat": from_microseconds(one.beat_at_us).isoformat(),
             "silentMs": one.silent_us // 1000,
             "doing": one.doing,
         }

@@ -26,7 +26,7 @@ TEXT: Schema = {"type": "string"}
 
 _SEARCHED: Schema = {
     "type": "string",
-    # Those that ``product.unusable_character`` finds; a tab and line ends are texts too.
+    # Those that ``text.find_unusable`` finds; a tab and line ends are texts too.
     "pattern": r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]*$",
     "title": "a text without control characters",
 }

@@ -1,11 +1,11 @@
 """Answers ``/webhook``, where deliveries can be tried out."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from flask import request
 
 from afterwrite.access.roles import Role
+from afterwrite.base.times import from_microseconds
 from afterwrite.rest.problems import Problem
 from afterwrite.rest.reading import Given
 from afterwrite.rest.route import ANY_JSON, Routes, Takes
@@ -50,10 +50,9 @@ def list_webhooks(given: Given) -> dict[str, Any]:
 
 
 def _shown(received: Received) -> dict[str, Any]:
-    at = datetime.fromtimestamp(received.received_at_us / 1_000_000, UTC)
     return {
         "id": str(received.id),
-        "received_at": at.isoformat(),
+        "received_at": from_microseconds(received.received_at_us).isoformat(),
         "event_id": received.event_id,
         "correlation_id": received.correlation_id,
         "timestamp": received.timestamp,

@@ -9,6 +9,7 @@ from typing import Any
 
 from afterwrite.access.session_secret import session_secret
 from afterwrite.base.background import BackgroundLoop
+from afterwrite.base.limits import TaskLimits, WriteLimits
 from afterwrite.base.settings import Settings
 from afterwrite.jobs.chosen import overview_of
 from afterwrite.resources.writes import Write
@@ -17,10 +18,10 @@ from afterwrite.service.context import Context
 from afterwrite.service.metrics import Metrics
 from afterwrite.storage.stores import open_stores, prepare_stores, secret_of
 from afterwrite.tasks.feed import TaskFeed
-from afterwrite.tasks.runtime import RuntimeLimits, TaskRuntime
+from afterwrite.tasks.runtime import TaskRuntime
 from afterwrite.tasks.workers import build_workers
 from afterwrite.webhooks.secret import webhook_secret
-from afterwrite.writes.queue import QueueLimits, WriteQueue
+from afterwrite.writes.queue import WriteQueue
 
 _log = logging.getLogger("afterwrite.app")
 
@@ -61,8 +62,8 @@ class Process:
         """
         self.settings, self.drains, self.runs_tasks = settings, drains, runs_tasks
         self.background = BackgroundLoop()
-        limits = QueueLimits.of(settings)
-        self.stores = stores = open_stores(settings, limits.of_store, role)
+        limits = WriteLimits.of(settings)
+        self.stores = stores = open_stores(settings, limits, role)
         self.sharing, self.products = stores.sharing, stores.products
         name = "" if stores.sharing is None else stores.sharing.name
         self.metrics = Metrics(name)
@@ -72,7 +73,7 @@ class Process:
             stores.tasks,
             build_workers(settings, self.secret),
             self.background,
-            RuntimeLimits.of(settings),
+            TaskLimits.of(settings),
             self.metrics.count_tasks,
             name=name,
             types=types,

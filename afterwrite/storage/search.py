@@ -21,7 +21,7 @@ from sqlalchemy import (
     text,
 )
 
-from afterwrite.resources.product import folded
+from afterwrite.base.text import folded
 
 products = Table(
     "products",

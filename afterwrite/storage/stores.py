@@ -4,10 +4,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from sqlalchemy import Engine
 
+from afterwrite.base.limits import WriteLimits
 from afterwrite.base.settings import Settings
 from afterwrite.storage.products import Products
 from afterwrite.storage.task_database import TaskDatabase
-from afterwrite.storage.write_store import Limits, WriteStore
+from afterwrite.storage.write_store import WriteStore
 
 if TYPE_CHECKING:
     from afterwrite.storage.postgres.sharing import Sharing
@@ -51,7 +52,7 @@ def prepare_stores(settings: Settings) -> None:
         prepare_embedded(settings)
 
 
-def open_stores(settings: Settings, limits: Limits, role: str = "server") -> Stores:
+def open_stores(settings: Settings, limits: WriteLimits, role: str = "server") -> Stores:
     """Open everything, brought to the newest schema. Raises StoreError or SettingsError.
 
     ``role`` is what this process is for, as others are told; with files of its own it is alone.

@@ -8,8 +8,3 @@ from sqlalchemy import ColumnElement, false
 def is_text(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
     """Whether a column is a text. None that is stored has a NUL in it, and PostgreSQL refuses to look for one."""
     return false() if "\0" in text else column == text
-
-
-def storable(text: str) -> str:
-    """The text as both databases take it: half a character, which JSON may hold, becomes ``?``, and NUL U+FFFD."""
-    return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")

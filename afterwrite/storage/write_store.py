@@ -37,14 +37,6 @@ Taken = list[Write] | KeyUse | Full | Exception
 """What became of a request: its accepted writes, what its key was used for before, no room, or why it failed."""
 
 
-class Limits(NamedTuple):
-    """The most that may wait, and how long an idempotency key is known."""
-
-    max_writes: int
-    max_bytes: int
-    idempotency_seconds: float
-
-
 class SettledBatch(NamedTuple):
     """A batch after it was settled: all its writes, and those of them that were not settled before."""
 

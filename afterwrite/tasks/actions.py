@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from afterwrite.tasks.task import moment
+from afterwrite.base.times import from_microseconds
 
 
 class ActionKind(StrEnum):
@@ -34,7 +34,7 @@ class TaskAction(NamedTuple):
     @property
     def at(self) -> datetime:
         """When it was done."""
-        return moment(self.at_us)
+        return from_microseconds(self.at_us)
 
 
 class Pause(NamedTuple):
@@ -47,4 +47,4 @@ class Pause(NamedTuple):
     @property
     def at(self) -> datetime | None:
         """When it was paused."""
-        return None if self.at_us is None else moment(self.at_us)
+        return None if self.at_us is None else from_microseconds(self.at_us)

@@ -3,11 +3,12 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from afterwrite.base.times import from_microseconds
 from afterwrite.tasks.listing import TaskFilter
 from afterwrite.tasks.registry import Refusal, TaskRefused
 from afterwrite.tasks.task import (
@@ -215,7 +216,7 @@ def _outcome(held: Task, change: EntryChange, progress: int, now_us: int) -> Out
 
 def _grown_result(held: Task, reached: EntryStatus, now_us: int) -> str:
     """What the entry's worker leaves when it reaches a stage, for the worker of the next one to add to."""
-    now = datetime.fromtimestamp(now_us / 1_000_000, UTC).isoformat()
+    now = from_microseconds(now_us).isoformat()
     before = held.result["stages"] if held.result else []
     return json.dumps(
         {

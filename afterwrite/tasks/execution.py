@@ -4,8 +4,8 @@ import asyncio
 import logging
 from typing import Any
 
+from afterwrite.base.text import shorten, storable
 from afterwrite.base.tracing import working_on
-from afterwrite.storage.texts import storable
 from afterwrite.tasks.registry import Registry
 from afterwrite.tasks.retry import RetryPolicy
 from afterwrite.tasks.task import (
@@ -95,7 +95,9 @@ def failure(
     task: Task, error: TaskError, policy: RetryPolicy, retry_after_seconds: float | None = None
 ) -> Failed:
     """The outcome of a failed attempt: tried again after a pause, unless the error is final or it was the last."""
-    told = TaskError(_storable(error.code, _CODE_MAX), _storable(error.message, _MESSAGE_MAX), error.final)
+    told = TaskError(
+        shorten(storable(error.code), _CODE_MAX), shorten(storable(error.message), _MESSAGE_MAX), error.final
+    )
     if error.final or task.attempt >= task.max_attempts:
         return Failed(told, None)
     delay = policy.delay_seconds(task.attempt) if retry_after_seconds is None else retry_after_seconds
@@ -144,9 +146,4 @@ def _checked(outcome: Outcome, text: str | None, max_bytes: int) -> Outcome:
 
 def _unusable(code: str, message: str) -> Failed:
     # Not final, although it is not tried again by itself: the work was done, so a retry must keep its outside keys.
-    return Failed(TaskError(code, _storable(message, _MESSAGE_MAX)), None)
-
-
-def _storable(text: str, most: int) -> str:
-    clean = storable(text)
-    return clean if len(clean) <= most else f"{clean[: most - 1]}…"
+    return Failed(TaskError(code, shorten(storable(message), _MESSAGE_MAX)), None)

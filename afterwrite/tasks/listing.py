@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Engine, Select, func, or_, select
 
-from afterwrite.resources.product import folded
+from afterwrite.base.text import folded
 from afterwrite.storage.search import like_pattern
 from afterwrite.storage.texts import is_text
 from afterwrite.tasks.actions import Pause, TaskAction

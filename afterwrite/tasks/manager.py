@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from afterwrite.base.background import BackgroundLoop
+from afterwrite.base.limits import TaskLimits
 from afterwrite.storage.errors import StoreError
 from afterwrite.storage.processes import new_name
 from afterwrite.tasks.execution import unrecordable
@@ -31,17 +32,6 @@ _LEAST_PACE_SECONDS, _MOST_PACE_SECONDS, _MOST_PACE_PER_TURN = 0.003, 0.012, 4
 _TASKS_PER_PACE = 4
 _CLOSE_SECONDS = 5.0
 _LAST_TURN_SECONDS = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class ManagerLimits:
-    """Times in seconds; ``code_threads`` is how many threads run the blocking code of workers."""
-
-    lock_seconds: float
-    stop_seconds: float
-    retention_seconds: float
-    result_max_bytes: int
-    code_threads: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +61,7 @@ class WorkerManager:
         store: TaskStore,
         registry: Registry,
         background: BackgroundLoop,
-        limits: ManagerLimits,
+        limits: TaskLimits,
         on_recorded: Callable[[Sequence[Task]], None] = lambda _: None,
         *,
         name: str = "",
@@ -95,7 +85,7 @@ class WorkerManager:
         self._store_thread = ThreadPoolExecutor(1, "task-store")
         self._code_threads = ThreadPoolExecutor(limits.code_threads, "task-code")
         self._running = Running(
-            registry, store.name, self._code_threads, limits.result_max_bytes, self._has_report
+            registry, store.name, self._code_threads, limits.payload_max_bytes, self._has_report
         )
         self._upkeep = Upkeep(store, registry, self._running, self._tried, self.name, limits.lock_seconds)
         store.on_change.append(self._changed)

@@ -4,9 +4,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 
+from afterwrite.base.limits import TaskLimits
+from afterwrite.base.times import from_microseconds
 from afterwrite.tasks.actions import ActionKind, Pause, TaskAction
 from afterwrite.tasks.listing import TaskFilter, TaskListing, TypeReport
 from afterwrite.tasks.manager import ManagerStatus, WorkerManager
@@ -19,7 +20,6 @@ from afterwrite.tasks.task import (
     TaskStatus,
     asked_again,
     asked_to_cancel,
-    moment,
 )
 from afterwrite.tasks.watching import TaskWatch, Watchers
 from afterwrite.tasks.worker import Schema
@@ -29,15 +29,6 @@ _COUNTED_WHEN_FULL_SECONDS = 0.05
 _COUNTS_KEPT_SECONDS = 1.0
 _PRUNED_AT_ONCE = 1_000
 _LOOKED_BACK_SECONDS, _LOOKED_AT_ONCE = 5.0, 2_000
-
-
-@dataclass(frozen=True, slots=True)
-class TaskLimits:
-    """The most tasks that may wait, how long a lock lasts that nobody renews, and how long a key is known at least."""
-
-    max_waiting: int
-    lock_seconds: float
-    idempotency_seconds: float
 
 
 class TaskQueue:
@@ -302,7 +293,7 @@ def _refusing(task_id: int, refusal: Refusal, only: str) -> Iterator[None]:
 
 
 def _shown(microseconds: int) -> str:
-    return moment(microseconds).isoformat(timespec="seconds")
+    return from_microseconds(microseconds).isoformat(timespec="seconds")
 
 
 def _percentile(ascending: Sequence[float], percent: int) -> float | None:

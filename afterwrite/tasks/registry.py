@@ -12,7 +12,7 @@ from jsonschema.exceptions import ValidationError, best_match
 from jsonschema.validators import validator_for
 
 from afterwrite.base.refusals import Problem, Refused
-from afterwrite.resources.product import folded, unprintable_character
+from afterwrite.base.text import find_unusable_in_url, folded, shorten, unprintable_character
 from afterwrite.tasks.retry import RetryPolicy
 from afterwrite.tasks.rows import Prepared
 from afterwrite.tasks.task import NewTask, Task
@@ -24,9 +24,9 @@ ATTEMPTS_MAX = 100
 TEXT_MAX = 255
 URL_MAX = 2_000
 _SEARCH_TEXT_MAX = 2_000
+_MESSAGE_MAX = 300
 _RUN_AT_MAX_US = 253_402_300_799_000_000  # the end of the year 9999: later is no datetime
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode
-_UNUSABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # As JSON writes it, and not behind an escaped backslash.
 _ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
@@ -164,7 +164,7 @@ class Registry:
             raise _bad_payload("payload", f"has {size:,} bytes: {self.payload_max_bytes:,} are the limit")
         problem = best_match(self._validators[new.type].iter_errors(new.payload))
         if problem is not None:
-            raise _bad_payload(_path(problem), _shortened(problem.message))
+            raise _bad_payload(_path(problem), shorten(problem.message, _MESSAGE_MAX))
         return text
 
 
@@ -172,7 +172,7 @@ def _check_arguments(new: NewTask) -> None:
     _check_name("idempotencyKey", new.idempotency_key)
     _check_name("correlationId", new.correlation_id)
     url = new.callback_url
-    if url is not None and (not 1 <= len(url) <= URL_MAX or _UNUSABLE.search(url)):
+    if url is not None and (not 1 <= len(url) <= URL_MAX or find_unusable_in_url(url)):
         raise _bad(
             "callbackUrl", f"has {len(url)} characters: give 1 to {URL_MAX}, and no control characters"
         )
@@ -209,10 +209,6 @@ def _path(problem: ValidationError) -> str:
         needed, given = cast(list[str], problem.validator_value), cast(dict[str, Any], problem.instance)
         path += [name for name in needed if name not in given][:1]
     return ".".join(path)
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= 300 else f"{text[:299]}…"
 
 
 def _fingerprint(new: NewTask) -> str:

@@ -2,12 +2,12 @@
 
 import uuid
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from graphene.utils.str_converters import to_camel_case
-
+from afterwrite.base.text import camel_case
+from afterwrite.base.times import to_microseconds
 from afterwrite.base.tracing import trace_of_work
 from afterwrite.reads.connections import (
     Edge,
@@ -25,7 +25,6 @@ from afterwrite.tasks.registry import Refusal, TaskRefused
 from afterwrite.tasks.task import NewTask, Task, TaskStatus
 from afterwrite.tasks.workers.process_products import PROCESS_PRODUCTS
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # The namespace of the correlation ids that are made of idempotency keys.
 _PROCESS_NAMES = uuid.UUID("8f0b8d2e-5a53-4e0b-9a7c-4f8a8c1f6f3e")
 
@@ -72,7 +71,7 @@ def accept_arguments(
     except TaskRefused as error:
         if error.refusal is not Refusal.INVALID_PAYLOAD or error.field is None:
             raise
-        name = to_camel_case(error.field.removeprefix("payload."))
+        name = camel_case(error.field.removeprefix("payload."))
         raise TaskRefused(error.refusal, f"{name}: {error.message.partition(': ')[2]}", name) from error
 
 
@@ -160,4 +159,4 @@ def _microseconds(name: str, moment: datetime) -> int:
             f"{name} is {moment.isoformat()}, which has no time zone: add Z for UTC or an offset such as +02:00",
             name,
         )
-    return (moment - _EPOCH) // timedelta(microseconds=1)
+    return to_microseconds(moment)

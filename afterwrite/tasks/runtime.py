@@ -1,49 +1,19 @@
 """Puts the parts of the tasks together over one database: store, listing, workers, queue."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 
 from afterwrite.base.background import BackgroundLoop
-from afterwrite.base.settings import Settings
+from afterwrite.base.limits import TaskLimits
 from afterwrite.storage.task_database import TaskDatabase
 from afterwrite.tasks.listing import TaskListing
-from afterwrite.tasks.manager import ManagerLimits, WorkerManager
-from afterwrite.tasks.queue import TaskLimits, TaskQueue
+from afterwrite.tasks.manager import WorkerManager
+from afterwrite.tasks.queue import TaskQueue
 from afterwrite.tasks.registry import Registry
 from afterwrite.tasks.rows import Prepared
 from afterwrite.tasks.store import TaskStore
 from afterwrite.tasks.task import Task
 from afterwrite.tasks.worker import BaseWorker
 from afterwrite.tasks.workers.webhook_delivery import delivery_of
-
-
-@dataclass(frozen=True, slots=True)
-class RuntimeLimits:
-    """Limits of the tasks; times in seconds."""
-
-    max_waiting: int
-    payload_max_bytes: int
-    lock_seconds: float
-    stop_seconds: float
-    retention_seconds: float
-    idempotency_seconds: float
-    code_threads: int
-    private_callbacks: bool = False
-
-    @classmethod
-    def of(cls, settings: Settings) -> "RuntimeLimits":
-        """The limits that the settings say."""
-        return cls(
-            max_waiting=settings.tasks_max,
-            payload_max_bytes=settings.task_payload_max_bytes,
-            lock_seconds=settings.task_lock_seconds,
-            stop_seconds=settings.task_stop_seconds,
-            # A key is known as long as its task: a repeat must not be taken for a new request.
-            retention_seconds=max(settings.task_retention_days * 24, settings.idempotency_hours) * 3600,
-            idempotency_seconds=settings.idempotency_hours * 3600,
-            code_threads=settings.task_threads,
-            private_callbacks=settings.webhook_allow_private == "on",
-        )
 
 
 class TaskRuntime:
@@ -54,7 +24,7 @@ class TaskRuntime:
         database: TaskDatabase,
         workers: Sequence[BaseWorker],
         background: BackgroundLoop,
-        limits: RuntimeLimits,
+        limits: TaskLimits,
         on_recorded: Callable[[Sequence[Task]], None] = lambda _: None,
         *,
         name: str = "",
@@ -79,25 +49,13 @@ class TaskRuntime:
             store,
             self.registry,
             background,
-            ManagerLimits(
-                lock_seconds=limits.lock_seconds,
-                stop_seconds=limits.stop_seconds,
-                retention_seconds=limits.retention_seconds,
-                result_max_bytes=limits.payload_max_bytes,
-                code_threads=limits.code_threads,
-            ),
+            limits,
             on_recorded,
             name=name,
             types=types,
             concurrency=concurrency,
         )
-        self.queue = TaskQueue(
-            store,
-            TaskListing(database.reader),
-            self.registry,
-            self.manager,
-            TaskLimits(limits.max_waiting, limits.lock_seconds, limits.idempotency_seconds),
-        )
+        self.queue = TaskQueue(store, TaskListing(database.reader), self.registry, self.manager, limits)
 
     def start(self, *, alone: bool) -> None:
         """Let the workers begin; ``alone`` says that no other process has this database."""

@@ -3,14 +3,14 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from afterwrite.resources.product import unprintable_character
+from afterwrite.base.text import unprintable_character
+from afterwrite.base.times import from_microseconds
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 PROGRESS_MAX = 100
 STAGE_MAX = 100
 LONGEST_DELAY_SECONDS = 30 * 24 * 3600
@@ -123,32 +123,32 @@ class Task(NamedTuple):
     @property
     def run_at(self) -> datetime:
         """When it may be claimed at the earliest."""
-        return moment(self.run_at_us)
+        return from_microseconds(self.run_at_us)
 
     @property
     def created_at(self) -> datetime:
         """When it was accepted."""
-        return moment(self.created_at_us)
+        return from_microseconds(self.created_at_us)
 
     @property
     def updated_at(self) -> datetime:
         """When anything of it changed last, its lock's renewals aside."""
-        return moment(self.updated_at_us)
+        return from_microseconds(self.updated_at_us)
 
     @property
     def locked_at(self) -> datetime | None:
         """When its lock was claimed or renewed last."""
-        return None if self.locked_at_us is None else moment(self.locked_at_us)
+        return None if self.locked_at_us is None else from_microseconds(self.locked_at_us)
 
     @property
     def started_at(self) -> datetime | None:
         """When it was first claimed."""
-        return None if self.started_at_us is None else moment(self.started_at_us)
+        return None if self.started_at_us is None else from_microseconds(self.started_at_us)
 
     @property
     def finished_at(self) -> datetime | None:
         """When it ended."""
-        return None if self.finished_at_us is None else moment(self.finished_at_us)
+        return None if self.finished_at_us is None else from_microseconds(self.finished_at_us)
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,11 +339,6 @@ def _check_progress(percent: Any, stage: Any) -> None:
         isinstance(stage, str) and 1 <= len(stage) <= STAGE_MAX and not unprintable_character(stage)
     ):
         raise ValueError(f"stage is {stage!r}: give a name of 1 to {STAGE_MAX} printable characters")
-
-
-def moment(microseconds: int) -> datetime:
-    """The time that is so many microseconds after the beginning of 1970, in UTC."""
-    return _EPOCH + timedelta(microseconds=microseconds)
 
 
 def leaves(value: Any) -> Sequence[str]:

@@ -4,8 +4,8 @@ import json
 import time
 from collections.abc import Callable, Mapping
 
+from afterwrite.base.text import storable
 from afterwrite.storage.received import KEPT, Received, ReceivedWebhooks
-from afterwrite.storage.texts import storable
 from afterwrite.webhooks.signing import (
     ID_HEADER,
     SIGNATURE_HEADER,

@@ -12,15 +12,15 @@ from enum import StrEnum
 
 from afterwrite.base.background import BackgroundLoop
 from afterwrite.base.counts import counted
-from afterwrite.base.settings import Settings
+from afterwrite.base.limits import WriteLimits
 from afterwrite.resources.writes import Write, WriteFilter, WriteRequest, WriteStatus
 from afterwrite.storage.bus import Bus
 from afterwrite.storage.errors import StoreError
-from afterwrite.storage.write_store import KeyUse, Limits, SettledBatch, WriteStore
+from afterwrite.storage.write_store import KeyUse, SettledBatch, WriteStore
 from afterwrite.writes.accepting import Acceptor, NotAcceptedError, Refusal
 from afterwrite.writes.waiting import Waiters
 
-__all__ = ["NotAcceptedError", "QueueLimits", "QueueState", "QueueStatus", "Refusal", "WriteQueue"]
+__all__ = ["NotAcceptedError", "QueueState", "QueueStatus", "Refusal", "WriteQueue"]
 
 _log = logging.getLogger("afterwrite.queue")
 
@@ -38,35 +38,6 @@ class QueueState(StrEnum):
     FULL = "FULL"
     RETRYING = "RETRYING"
     STOPPING = "STOPPING"
-
-
-@dataclass(frozen=True, slots=True)
-class QueueLimits:
-    """The queue's limits; times in seconds."""
-
-    max_writes: int
-    max_bytes: int
-    batch_size: int
-    max_waiters: int
-    stop_seconds: float
-    idempotency_seconds: float
-
-    @classmethod
-    def of(cls, settings: Settings) -> "QueueLimits":
-        """The limits that the settings say."""
-        return cls(
-            max_writes=settings.queue_max_writes,
-            max_bytes=settings.queue_max_bytes,
-            batch_size=settings.batch_size,
-            max_waiters=settings.max_waiters,
-            stop_seconds=settings.stop_seconds,
-            idempotency_seconds=settings.idempotency_hours * 3600,
-        )
-
-    @property
-    def of_store(self) -> Limits:
-        """What the store keeps."""
-        return Limits(self.max_writes, self.max_bytes, self.idempotency_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +69,7 @@ class WriteQueue:
         self,
         store: WriteStore,
         background: BackgroundLoop,
-        limits: QueueLimits,
+        limits: WriteLimits,
         on_settled: Callable[[Sequence[Write]], None] = lambda _: None,
     ) -> None:
         self._store, self._background, self._limits, self._on_settled = store, background, limits, on_settled

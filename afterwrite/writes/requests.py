@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from afterwrite.base.refusals import Problem, Refused
+from afterwrite.base.text import camel_case, unprintable_character
 from afterwrite.graphql_http import RequestError
 from afterwrite.reads.connections import (
     Edge,
@@ -199,7 +200,7 @@ def _checked(fields: Mapping[str, Any], path: list[str], *, creating: bool) -> d
             [
                 Problem([*path, name], f"{name} {error.detail}", error.problem.value)
                 for error in refused
-                for name in [_api_name(error.field)]
+                for name in [camel_case(error.field)]
             ]
         )
     return checked
@@ -221,7 +222,7 @@ def _check_key(key: str | None) -> None:
         return
     if not 1 <= len(key) <= KEY_MAX:
         problem = f"has {len(key)} characters: give 1 to {KEY_MAX} printable ones"
-    elif found := rules.unprintable_character(key):
+    elif found := unprintable_character(key):
         problem = f"has the character U+{ord(found):04X}, which is not printable: remove it"
     else:
         return
@@ -235,9 +236,3 @@ def _refuse(path: list[str] | None, message: str, code: RequestProblem) -> Refus
 def _refused(problems: list[Problem]) -> Refused:
     refused = Refused(problems)
     return Refused(problems, f"Nothing was queued: {refused.message}")
-
-
-def _api_name(field_name: str) -> str:
-    """The name of a field in the API: rating_rate is ratingRate there."""
-    head, *rest = field_name.split("_")
-    return head + "".join(map(str.capitalize, rest))

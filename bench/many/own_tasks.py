@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 import psycopg
 
 from afterwrite.base.background import BackgroundLoop
+from afterwrite.base.limits import TaskLimits, WriteLimits
 from afterwrite.base.settings import Settings
 from afterwrite.storage.stores import open_stores
-from afterwrite.tasks.runtime import RuntimeLimits, TaskRuntime
+from afterwrite.tasks.runtime import TaskRuntime
 from afterwrite.tasks.task import NewTask
 from afterwrite.tasks.worker import BaseWorker
-from afterwrite.writes.queue import QueueLimits
 from bench.many.backlog import ADDED_AT_ONCE
 from bench.many.counters import counter, wait_at_gate
 from bench.many.databases import connect, count, new_database, settle
@@ -57,9 +57,9 @@ def task_runtime(url: str, workers: Sequence[BaseWorker] = (NoopWorker(),)) -> I
     ``workers`` say which types there are.
     """
     settings = Settings(database_url=url)
-    stores = open_stores(settings, QueueLimits.of(settings).of_store)
+    stores = open_stores(settings, WriteLimits.of(settings))
     try:
-        yield TaskRuntime(stores.tasks, workers, BackgroundLoop(), RuntimeLimits.of(settings))
+        yield TaskRuntime(stores.tasks, workers, BackgroundLoop(), TaskLimits.of(settings))
     finally:
         stores.close()
 

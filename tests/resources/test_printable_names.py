@@ -10,7 +10,7 @@ from databases import Database
 from server_process import ServerProcess
 from task_calls import CREATE, execute
 
-from afterwrite.resources.product import unprintable_character
+from afterwrite.base.text import unprintable_character
 
 HIDDEN = [
     "\x00",

@@ -18,7 +18,8 @@ from postgres_database import PostgresDatabase
 from server_process import ROOT, ServerProcess
 from task_calls import rest
 
-from afterwrite.resources.product import check_fields, composed, folded, search_text
+from afterwrite.base.text import composed, folded
+from afterwrite.resources.product import check_fields, search_text
 from afterwrite.resources.writes import Operation, Write, apply_write
 from afterwrite.storage.products import ProductFilter
 

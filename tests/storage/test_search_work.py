@@ -5,7 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from in_process import LIMITS, EmbeddedCatalogue, create, delete, update
+from databases import LIMITS
+from in_process import EmbeddedCatalogue, create, delete, update
 
 from afterwrite.storage.products import Position, ProductFilter, ProductOrder, Products
 from afterwrite.storage.sqlite.engine import open_reader

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
-from in_process import WAIT_SECONDS
+from databases import WAIT_SECONDS
 
 from afterwrite.resources.writes import Write, WriteRequest
 from afterwrite.storage.write_store import Asked, Taken

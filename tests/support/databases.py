@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from other_process import write_lock
 
+from afterwrite.base.limits import WriteLimits
 from afterwrite.base.settings import Settings
 from afterwrite.base.time_ordered import first_id_of
 from afterwrite.storage.ledger import Ledger
@@ -23,12 +24,19 @@ from afterwrite.storage.sqlite.writer import CatalogueWriter
 from afterwrite.storage.sqlite.writes import EmbeddedWrites
 from afterwrite.storage.stores import Stores
 from afterwrite.storage.task_database import TaskDatabase
-from afterwrite.storage.write_store import Limits
 
 if TYPE_CHECKING:
     from afterwrite.storage.postgres.sharing import Sharing
 
-LIMITS = Limits(max_writes=10_000, max_bytes=1 << 26, idempotency_seconds=3600)
+WAIT_SECONDS = 30.0
+LIMITS = WriteLimits(
+    max_writes=10_000,
+    max_bytes=1 << 26,
+    batch_size=50,
+    max_waiters=16,
+    stop_seconds=WAIT_SECONDS,
+    idempotency_seconds=3600,
+)
 
 
 class OpenTasks(NamedTuple):
@@ -59,7 +67,7 @@ class Database(Protocol):
     def open_tasks(self) -> OpenTasks:
         """Open its tasks."""
 
-    def open_stores(self, limits: Limits) -> Stores:
+    def open_stores(self, limits: WriteLimits) -> Stores:
         """Open everything."""
 
     def age_keys(self, seconds: int) -> None:
@@ -99,7 +107,7 @@ class Database(Protocol):
 class OpenFiles(EmbeddedStores):
     """The files of a folder in reach of the test; the journal knows of no task database, so that it may come alone."""
 
-    def __init__(self, folder: Path, limits: Limits) -> None:
+    def __init__(self, folder: Path, limits: WriteLimits) -> None:
         path = folder / "products.db"
         self.journal = self._journal = open_data_folder(path, folder / "journal.db")
         self.engine = self._engine = open_reader(path, 8)
@@ -139,7 +147,7 @@ class EmbeddedDatabase:
         make_task_database(path)
         return OpenTasks(open_task_file(path, "full", 8), None, new_name())
 
-    def open_stores(self, limits: Limits) -> "OpenFiles":
+    def open_stores(self, limits: WriteLimits) -> "OpenFiles":
         """Own the folder."""
         return OpenFiles(self.folder, limits)
 

@@ -7,7 +7,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from in_process import LIMITS, create, update
+from databases import LIMITS
+from in_process import create, update
 
 from afterwrite.base.settings import Settings, from_environment
 from afterwrite.resources.writes import Write, WriteRequest, size_bytes
@@ -89,7 +90,7 @@ class Installation:
             last_id = Products(engine).last_id()
             writer = CatalogueWriter(self.settings.products_path)
             try:
-                yield EmbeddedWrites(journal, Ledger(engine), writer, LIMITS.of_store, last_id)
+                yield EmbeddedWrites(journal, Ledger(engine), writer, LIMITS, last_id)
             finally:
                 asyncio.run(writer.close())
                 engine.dispose()

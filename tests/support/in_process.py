@@ -8,30 +8,22 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from databases import Database, EmbeddedDatabase, OpenFiles
+from databases import LIMITS, WAIT_SECONDS, Database, EmbeddedDatabase, OpenFiles
 from sqlalchemy import Engine
 
 from afterwrite.base.background import BackgroundLoop
+from afterwrite.base.limits import TaskLimits, WriteLimits
 from afterwrite.resources.writes import Operation, Write, WriteFilter, WriteRequest, request_write
 from afterwrite.service.context import Context
 from afterwrite.storage.sqlite.journal import Journal
 from afterwrite.tasks.feed import TaskFeed
-from afterwrite.tasks.runtime import RuntimeLimits, TaskRuntime
-from afterwrite.writes.queue import QueueLimits, WriteQueue
+from afterwrite.tasks.runtime import TaskRuntime
+from afterwrite.writes.queue import WriteQueue
 
 if TYPE_CHECKING:
     from afterwrite.storage.postgres.sharing import Sharing
 
-WAIT_SECONDS = 30.0
-LIMITS = QueueLimits(
-    max_writes=10_000,
-    max_bytes=1 << 26,
-    batch_size=50,
-    max_waiters=16,
-    stop_seconds=WAIT_SECONDS,
-    idempotency_seconds=3600,
-)
-TASK_LIMITS = RuntimeLimits(
+TASK_LIMITS = TaskLimits(
     max_waiting=10_000,
     payload_max_bytes=1 << 18,
     lock_seconds=120,
@@ -62,11 +54,11 @@ def delete(product_id: int) -> WriteRequest:
 class Catalogue:
     """What ``service.Service`` wires, on one database, without HTTP; ``held`` opens it with its loop at rest."""
 
-    def __init__(self, database: Database, limits: QueueLimits = LIMITS, *, held: bool = False) -> None:
+    def __init__(self, database: Database, limits: WriteLimits = LIMITS, *, held: bool = False) -> None:
         self.background = BackgroundLoop()
         self._gate: threading.Event | None = None
         self._stopped = False
-        self.stores = stores = database.open_stores(limits.of_store)
+        self.stores = stores = database.open_stores(limits)
         self.products, self.store, self.ledger = stores.products, stores.writes, stores.writes.ledger
         self.queue = WriteQueue(stores.writes, self.background, limits)
         name = "" if stores.sharing is None else stores.sharing.name
@@ -167,7 +159,7 @@ class EmbeddedCatalogue(Catalogue):
 
     stores: OpenFiles
 
-    def __init__(self, folder: Path, limits: QueueLimits = LIMITS, *, held: bool = False) -> None:
+    def __init__(self, folder: Path, limits: WriteLimits = LIMITS, *, held: bool = False) -> None:
         self.folder, self.path = folder, folder / "products.db"
         super().__init__(EmbeddedDatabase(folder), limits, held=held)
 

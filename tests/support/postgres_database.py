@@ -8,11 +8,11 @@ from typing import Any
 import psycopg
 from databases import LIMITS, OpenTasks, retention_clock_that_knew_old_ones
 
+from afterwrite.base.limits import WriteLimits
 from afterwrite.base.settings import Settings
 from afterwrite.storage.postgres.drain import LOCK
 from afterwrite.storage.postgres.stores import PostgresStores
 from afterwrite.storage.stores import Stores
-from afterwrite.storage.write_store import Limits
 
 CONNECTIONS = 4  # of one process; many tests run at a time on one server
 
@@ -43,7 +43,7 @@ class PostgresDatabase:
         stores = PostgresStores(self.settings(), LIMITS, "server")
         return OpenTasks(stores.tasks, stores.sharing, stores.name)
 
-    def open_stores(self, limits: Limits) -> Stores:
+    def open_stores(self, limits: WriteLimits) -> Stores:
         """Open it as a server does."""
         return PostgresStores(self.settings(), limits, "server")
 

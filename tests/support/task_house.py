@@ -9,14 +9,15 @@ from typing import Any
 from databases import Database
 
 from afterwrite.base.background import BackgroundLoop
+from afterwrite.base.limits import TaskLimits
 from afterwrite.tasks.feed import TaskFeed
 from afterwrite.tasks.retry import RetryPolicy
-from afterwrite.tasks.runtime import RuntimeLimits, TaskRuntime
+from afterwrite.tasks.runtime import TaskRuntime
 from afterwrite.tasks.task import NewTask, Task
 from afterwrite.tasks.worker import BaseWorker, TaskContext
 
 WAIT_SECONDS = 30.0
-LIMITS = RuntimeLimits(
+LIMITS = TaskLimits(
     max_waiting=10_000,
     payload_max_bytes=1 << 16,
     lock_seconds=120,

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from accept_together import Ticket, accept_together
 from crash_points import CRASHES, CrashPoint, CrashPoints
-from in_process import LIMITS, WAIT_SECONDS, EmbeddedCatalogue, create
+from databases import LIMITS, WAIT_SECONDS
+from in_process import EmbeddedCatalogue, create
 from oracle import Oracle
 
 from afterwrite.resources.writes import (

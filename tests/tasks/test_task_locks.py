@@ -10,11 +10,11 @@ import pytest
 from server_process import wait_until
 from task_house import WAIT_SECONDS, CalledWorker, Gate, MakeHouse, TaskHouse
 
+from afterwrite.base.limits import TaskLimits
 from afterwrite.base.settings import Settings
 from afterwrite.tasks import upkeep
 from afterwrite.tasks.execution import worker_lost
 from afterwrite.tasks.retry import RetryPolicy
-from afterwrite.tasks.runtime import RuntimeLimits
 from afterwrite.tasks.task import Completed, Outcome, Progress, Task
 from afterwrite.tasks.worker import LockLost, TaskContext
 
@@ -152,9 +152,9 @@ def test_a_report_tells_a_worker_that_its_lock_is_lost_before_any_heartbeat(make
 
 
 def test_by_default_a_lock_holds_two_minutes_and_is_renewed_every_twenty_seconds() -> None:
-    limits = RuntimeLimits.of(Settings())
+    limits = TaskLimits.of(Settings())
     assert (limits.lock_seconds, limits.lock_seconds / upkeep._HEARTBEATS_PER_LOCK) == (120, 20)
-    assert RuntimeLimits.of(Settings(task_lock_seconds=33)).lock_seconds == 33
+    assert TaskLimits.of(Settings(task_lock_seconds=33)).lock_seconds == 33
 
 
 def test_one_of_many_wins_an_expired_lock(make_house: MakeHouse) -> None:

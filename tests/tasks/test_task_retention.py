@@ -5,9 +5,9 @@ from databases import retention_clock_that_knew_old_ones
 from server_process import wait_until
 from task_house import CalledWorker, MakeHouse, echo
 
+from afterwrite.base.limits import TaskLimits
 from afterwrite.base.settings import Settings
 from afterwrite.tasks import upkeep
-from afterwrite.tasks.runtime import RuntimeLimits
 
 _DAY_US = 86_400_000_000
 
@@ -24,12 +24,8 @@ def test_tasks_that_ended_long_ago_are_deleted(make_house: MakeHouse) -> None:
 
 
 def test_a_task_is_kept_as_long_as_its_key_must_be_known() -> None:
-    assert (
-        RuntimeLimits.of(Settings(task_retention_days=1, idempotency_hours=48)).retention_seconds == 48 * 3600
-    )
-    assert (
-        RuntimeLimits.of(Settings(task_retention_days=3, idempotency_hours=48)).retention_seconds == 72 * 3600
-    )
+    assert TaskLimits.of(Settings(task_retention_days=1, idempotency_hours=48)).retention_seconds == 48 * 3600
+    assert TaskLimits.of(Settings(task_retention_days=3, idempotency_hours=48)).retention_seconds == 72 * 3600
 
 
 def test_a_task_that_ended_while_the_clock_was_years_back_between_two_looks_is_not_deleted_at_once(

@@ -11,10 +11,8 @@ from typing import Any
 
 import pytest
 from accept_together import count_commits
-from databases import Database
+from databases import LIMITS, WAIT_SECONDS, Database
 from in_process import (
-    LIMITS,
-    WAIT_SECONDS,
     Catalogue,
     EmbeddedCatalogue,
     MakeCatalogue,

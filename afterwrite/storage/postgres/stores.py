@@ -5,6 +5,7 @@ from functools import partial
 
 from sqlalchemy import Engine
 
+from afterwrite.base.limits import WriteLimits
 from afterwrite.base.settings import Settings
 from afterwrite.storage.commits import Commits
 from afterwrite.storage.postgres.address import address_of, direct_address_of
@@ -18,7 +19,6 @@ from afterwrite.storage.postgres.writes import PostgresWrites
 from afterwrite.storage.processes import new_name
 from afterwrite.storage.products import Products
 from afterwrite.storage.task_database import TaskDatabase
-from afterwrite.storage.write_store import Limits
 
 _log = logging.getLogger("afterwrite.database")
 _KEEP = "INSERT INTO afterwrite.secrets (name, value) VALUES (%s, %s) ON CONFLICT DO NOTHING"
@@ -28,7 +28,7 @@ _KEPT = "SELECT value FROM afterwrite.secrets WHERE name = %s"
 class PostgresStores:
     """All data of one database; see ``Stores``."""
 
-    def __init__(self, settings: Settings, limits: Limits, role: str) -> None:
+    def __init__(self, settings: Settings, limits: WriteLimits, role: str) -> None:
         """Raises StoreError or SettingsError with one line that says what to do."""
         prepare_postgres(settings)
         self._settings, address = settings, address_of(settings)

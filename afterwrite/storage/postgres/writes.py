@@ -6,12 +6,13 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Column, Engine, MetaData, Select, String, Table, func, select
 
+from afterwrite.base.limits import WriteLimits
 from afterwrite.resources.writes import Write, WriteFilter, WriteStatus
 from afterwrite.storage.driver import DriverConnection
 from afterwrite.storage.errors import StoreError
 from afterwrite.storage.ledger import Ledger, ledger_totals
 from afterwrite.storage.postgres.drain import Drain
-from afterwrite.storage.write_store import Asked, Full, KeyUse, Limits, SettledBatch, Standing, Taken
+from afterwrite.storage.write_store import Asked, Full, KeyUse, SettledBatch, Standing, Taken
 
 _metadata = MetaData()
 writes = Table(
@@ -74,7 +75,7 @@ class PostgresWrites:
         reader: Engine,
         connect: Callable[[], DriverConnection],
         drain: Drain,
-        limits: Limits,
+        limits: WriteLimits,
         others_live: Callable[[], bool],
     ) -> None:
         """``connect`` gives the connection that accepts; ``others_live``: whether another server could drain."""

@@ -5,7 +5,8 @@ import sqlite3
 from pathlib import Path
 from unicodedata import is_normalized
 
-from afterwrite.resources.product import composed, search_text
+from afterwrite.base.text import composed
+from afterwrite.resources.product import search_text
 from afterwrite.storage.errors import StoreError
 
 _log = logging.getLogger("afterwrite.database")

@@ -5,6 +5,7 @@ from contextlib import closing
 
 from sqlalchemy import Engine
 
+from afterwrite.base.limits import WriteLimits
 from afterwrite.base.settings import Settings
 from afterwrite.storage.errors import StoreError
 from afterwrite.storage.ledger import Ledger
@@ -15,7 +16,6 @@ from afterwrite.storage.sqlite.secret_file import kept_secret
 from afterwrite.storage.sqlite.task_file import open_task_file, open_with_tasks
 from afterwrite.storage.sqlite.writer import CatalogueWriter
 from afterwrite.storage.sqlite.writes import EmbeddedWrites
-from afterwrite.storage.write_store import Limits
 
 
 class EmbeddedStores:
@@ -23,7 +23,7 @@ class EmbeddedStores:
 
     sharing = None
 
-    def __init__(self, settings: Settings, limits: Limits) -> None:
+    def __init__(self, settings: Settings, limits: WriteLimits) -> None:
         """Own the folder until ``close``. Raises StoreError with one line that says what to do."""
         self._settings, self.sync = settings, settings.journal_sync
         self._journal = open_with_tasks(settings)

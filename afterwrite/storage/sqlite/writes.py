@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 
+from afterwrite.base.limits import WriteLimits
 from afterwrite.base.time_ordered import first_id_of, microseconds_of, next_id
 from afterwrite.resources.writes import Write, WriteFilter, WriteRequest, WriteStatus, size_bytes
 from afterwrite.storage.errors import StoreError
@@ -13,7 +14,7 @@ from afterwrite.storage.ledger import Ledger
 from afterwrite.storage.retention_clock import RetentionClock
 from afterwrite.storage.sqlite.journal import Journal
 from afterwrite.storage.sqlite.writer import CatalogueWriter
-from afterwrite.storage.write_store import Asked, Full, KeyUse, Limits, SettledBatch, Standing, Taken
+from afterwrite.storage.write_store import Asked, Full, KeyUse, SettledBatch, Standing, Taken
 
 _BATCHES_FORGOTTEN_AT_ONCE = 4
 _INDEX_BATCH = 1_000
@@ -29,7 +30,12 @@ class EmbeddedWrites:
     drains = True
 
     def __init__(
-        self, journal: Journal, ledger: Ledger, writer: CatalogueWriter, limits: Limits, last_product_id: int
+        self,
+        journal: Journal,
+        ledger: Ledger,
+        writer: CatalogueWriter,
+        limits: WriteLimits,
+        last_product_id: int,
     ) -> None:
         """``last_product_id`` is the greatest id of a product that is there."""
         self.ledger = ledger

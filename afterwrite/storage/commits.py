@@ -1,17 +1,16 @@
-"""Runs write transactions; callers from any thread share a commit."""
+"""Runs write transactions with group commit."""
 
 import random
-import threading
 import time
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from afterwrite.base.group_commit import GroupCommit
 from afterwrite.storage.driver import DriverConnection
 from afterwrite.storage.errors import StoreError, TransactionConflict
 
 T = TypeVar("T")
+Work = Callable[[DriverConnection], Any]
 _MOST_ATTEMPTS = 10
 _LONGEST_PAUSE_SECONDS = 0.05
 
@@ -36,18 +35,10 @@ class DatabaseClock:
         return time.time_ns() // 1000 if ahead_us is None else time.monotonic_ns() // 1000 + ahead_us
 
 
-@dataclass(slots=True, eq=False)
-class _Ticket:
-    work: Callable[[DriverConnection], Any]
-    done: bool = False
-    result: Any = None
-    error: BaseException | None = None
-
-
 class Commits:
-    """The one way to write a database: who has the turn runs the work of all that wait, in one transaction.
+    """The one way to write a database: the work of all callers that wait is run in one transaction.
 
-    So many callers share one fsync. What raises is undone alone: then the transaction is rolled back and each
+    So many callers share one fsync. A work that raises is undone alone: then the transaction is rolled back and each
     work is run in one of its own. A work may therefore be run twice and must touch nothing but its connection.
     Where a transaction was in the way of another one it is done again; ``conflicts`` counts that.
     """
@@ -56,57 +47,35 @@ class Commits:
         """``connect`` gives connections whose transactions are the only writers while they last."""
         self._connect = connect
         self._connection: DriverConnection | None = None
-        self._arrived: deque[_Ticket] = deque()
-        self._turn = threading.Lock()
+        self._group: GroupCommit[Work, Any] = GroupCommit(self._commit)
         self.conflicts, self.clock = 0, DatabaseClock()
 
     def run(self, work: Callable[[DriverConnection], T]) -> T:
         """Run ``work`` in a transaction and return what it returns, on disk; raises what it raises."""
-        ticket = _Ticket(work)
-        self._arrived.append(ticket)
-        with self._turn:
-            if not ticket.done:
-                self._commit(self._take_arrived())
-        if ticket.error is not None:
-            raise ticket.error
-        result: T = ticket.result
+        result: T = self._group.run(work)
         return result
 
     def close(self) -> None:
         """Wait for the transaction under way and close the connection."""
-        with self._turn:
+        with self._group.turn:
             self._disconnect()
 
-    def _take_arrived(self) -> list[_Ticket]:
-        tickets = []
-        while self._arrived:
-            tickets.append(self._arrived.popleft())
-        return tickets
-
-    def _commit(self, tickets: list[_Ticket]) -> None:
+    def _commit(self, works: Sequence[Work]) -> list[Any]:
         try:
-            results = self._results(tickets)
+            return self._results(works)
         except BaseException as error:  # noqa: BLE001 - it is raised in the thread that it belongs to
             self._disconnect()  # after an error its state is not worth knowing
             # A database that cannot be used is so for all of them; anything else concerns one of them.
-            if len(tickets) > 1 and not isinstance(error, StoreError):
-                for ticket in tickets:
-                    self._commit([ticket])
-                return
-            for ticket in tickets:
-                ticket.error = error
-        else:
-            for ticket, result in zip(tickets, results, strict=True):
-                ticket.result = result
-        for ticket in tickets:
-            ticket.done = True
+            if len(works) == 1 or isinstance(error, StoreError):
+                return [error] * len(works)
+        return [self._commit([work])[0] for work in works]
 
-    def _results(self, tickets: list[_Ticket]) -> list[Any]:
+    def _results(self, works: Sequence[Work]) -> list[Any]:
         attempts_left = _MOST_ATTEMPTS
         while True:
             connection = self._connected()
             try:
-                return self._transaction(connection, tickets)
+                return self._transaction(connection, works)
             except TransactionConflict:
                 self.conflicts += 1
                 attempts_left -= 1
@@ -114,10 +83,10 @@ class Commits:
                     raise
                 time.sleep(random.uniform(0, _LONGEST_PAUSE_SECONDS))  # noqa: S311 - it lets the other one pass
 
-    def _transaction(self, connection: DriverConnection, tickets: list[_Ticket]) -> list[Any]:
+    def _transaction(self, connection: DriverConnection, works: Sequence[Work]) -> list[Any]:
         begun = time.monotonic_ns()
         with connection.transaction():
-            results = [ticket.work(connection) for ticket in tickets]
+            results = [work(connection) for work in works]
         self.clock.learn(connection.now_us + (time.monotonic_ns() - begun) // 1000)
         return results
 

@@ -1,12 +1,10 @@
-"""Brings requests into the journal, many in one commit, and says why one is not accepted."""
+"""Journals requests with group commit, and says why one is not accepted."""
 
 import hashlib
-import threading
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
+from afterwrite.base.group_commit import GroupCommit
 from afterwrite.base.refusals import Problem, Refused
 from afterwrite.resources.writes import Operation, Write, WriteRequest, size_bytes
 from afterwrite.storage.errors import StoreError, told
@@ -30,25 +28,15 @@ class NotAcceptedError(Refused):
         self.refusal = refusal
 
 
-@dataclass(slots=True, eq=False)
-class _Ticket:
-    """One request on its way into the journal, and what came of it."""
-
-    asked: Asked
-    done: bool = False
-    taken: Taken | None = None
-
-
 class Acceptor:
-    """The way into the journal. Callers from any thread share commits: who has the lock takes all that wait."""
+    """The way into the journal: requests from any thread share commits, in the order of their arrival."""
 
     def __init__(
         self, take: Callable[[Sequence[Asked]], list[Taken]], max_writes: int, max_bytes: int
     ) -> None:
         """``take`` puts requests into the journal in one commit, in their order."""
         self._take, self._max_writes, self._max_bytes = take, max_writes, max_bytes
-        self._arrived: deque[_Ticket] = deque()
-        self._lock = threading.Lock()
+        self._group: GroupCommit[Asked, list[Write] | KeyUse | Full] = GroupCommit(self._commit)
         self._closed = False
         self.trouble: str | None = None  # why the last commit failed
 
@@ -60,16 +48,24 @@ class Acceptor:
         Returns what the key was used for when the same request was accepted with it before. Raises
         NotAcceptedError. When this returns the writes are on disk as JOURNAL_SYNC promises.
         """
-        ticket = _Ticket(_asked(requests, key, by))
-        self._arrived.append(ticket)
-        with self._lock:
-            if not ticket.done:
-                self._commit(self._take_arrived())
-        return self._answer(ticket)
+        asked = _asked(requests, key, by)
+        try:
+            taken = self._group.run(asked)
+        except StoreError as error:
+            raise NotAcceptedError(Refusal.JOURNAL_UNWRITABLE, told(error)) from error
+        if isinstance(taken, Full):
+            raise NotAcceptedError(
+                Refusal.QUEUE_FULL,
+                f"The queue is full: {taken.writes:,} writes of {taken.size_bytes:,} bytes wait, {self._max_writes:,} "
+                f"writes and {self._max_bytes:,} bytes are the limits. Nothing was accepted; send this again later",
+            )
+        if isinstance(taken, KeyUse):
+            _check_same(asked, taken)
+        return taken
 
     def look(self) -> None:
         """Where the last commit failed, find out by an empty one whether the next will."""
-        with self._lock:
+        with self._group.turn:
             if self.trouble is None or self._closed:
                 return
             try:
@@ -81,54 +77,25 @@ class Acceptor:
 
     def close(self) -> None:
         """Refuse from now on; when this returns no write is on its way into the journal."""
-        with self._lock:
+        with self._group.turn:
             self._closed = True
 
-    def _take_arrived(self) -> list[_Ticket]:
-        tickets = []
-        while self._arrived:
-            tickets.append(self._arrived.popleft())
-        return tickets
-
-    def _commit(self, tickets: list[_Ticket]) -> None:
-        """Called with the lock held, so that requests come into the journal in one order."""
-        for ticket in tickets:
-            ticket.done = True
+    def _commit(self, asked: Sequence[Asked]) -> list[Taken]:
+        if self._closed:
+            raise NotAcceptedError(
+                Refusal.SHUTTING_DOWN,
+                "The server is shutting down and accepts no writes: send this again shortly",
+            )
         try:
-            if self._closed:
-                raise NotAcceptedError(
-                    Refusal.SHUTTING_DOWN,
-                    "The server is shutting down and accepts no writes: send this again shortly",
-                )
-            taken = self._take([ticket.asked for ticket in tickets])
-        except Exception as error:  # noqa: BLE001 - every request of this commit is told, whatever it was
-            taken = [error] * len(tickets)
-        for ticket, one in zip(tickets, taken, strict=True):
-            ticket.taken = one
-        self._note_trouble(taken)
-
-    def _note_trouble(self, taken: Sequence[Taken]) -> None:
-        errors = [
-            one for one in taken if isinstance(one, Exception) and not isinstance(one, NotAcceptedError)
-        ]
+            taken = self._take(asked)
+        except Exception as error:
+            self.trouble = str(error)
+            raise
+        errors = [one for one in taken if isinstance(one, Exception)]
         if errors:
             self.trouble = str(errors[0])
         elif any(isinstance(one, list) and one for one in taken):
             self.trouble = None
-
-    def _answer(self, ticket: _Ticket) -> list[Write] | KeyUse:
-        taken = ticket.taken
-        assert taken is not None
-        if isinstance(taken, Exception):
-            raise _refused(taken) if isinstance(taken, StoreError) else taken
-        if isinstance(taken, Full):
-            raise NotAcceptedError(
-                Refusal.QUEUE_FULL,
-                f"The queue is full: {taken.writes:,} writes of {taken.size_bytes:,} bytes wait, {self._max_writes:,} "
-                f"writes and {self._max_bytes:,} bytes are the limits. Nothing was accepted; send this again later",
-            )
-        if isinstance(taken, KeyUse):
-            _check_same(ticket.asked, taken)
         return taken
 
 
@@ -138,12 +105,6 @@ def _asked(requests: Sequence[WriteRequest], key: str | None, by: str | None) ->
             raise ValueError(f"{request.operation} needs a product id")
     size = sum(size_bytes(request.arguments) for request in requests)
     return Asked(requests, by, key, _fingerprint(requests) if key else "", size)
-
-
-def _refused(error: StoreError) -> NotAcceptedError:
-    refused = NotAcceptedError(Refusal.JOURNAL_UNWRITABLE, told(error))
-    refused.__cause__ = error
-    return refused
 
 
 def _fingerprint(requests: Sequence[WriteRequest]) -> str:

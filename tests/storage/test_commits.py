@@ -84,7 +84,7 @@ def together(counted: Counted, numbers: list[int]) -> list[int | BaseException]:
         holder = pool.submit(counted.commits.run, hold)
         assert held.wait(WAIT_SECONDS)
         running = [pool.submit(run, number) for number in numbers]
-        wait_until(lambda: len(counted.commits._arrived) == len(numbers))
+        wait_until(lambda: len(counted.commits._group._open.items) == len(numbers))
         go_on.set()
         holder.result()
         return [future.result() for future in running]

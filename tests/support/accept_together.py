@@ -1,7 +1,6 @@
 """Lets several callers arrive at the journal while it commits for another one: they share the next commit."""
 
 import threading
-from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -20,7 +19,7 @@ class Ticket(NamedTuple):
     key: str | None = None
 
 
-class _Arrivals(deque[Any]):
+class _Arrivals(list[Any]):
     def __init__(self) -> None:
         super().__init__()
         self.seen = threading.Semaphore(0)
@@ -41,13 +40,12 @@ def accept_together(queue: WriteQueue, first: Ticket, others: Sequence[Ticket]) 
         assert go.wait(WAIT_SECONDS)
         return take(asked)
 
-    arrivals = acceptor._arrived = _Arrivals()
     acceptor._take = hold_the_commit
     with ThreadPoolExecutor(len(others) + 1) as callers:
         answers = [callers.submit(queue.accept, *first)]
         try:
             assert reached.wait(WAIT_SECONDS)
-            assert arrivals.seen.acquire(timeout=WAIT_SECONDS)
+            arrivals = acceptor._group._open.items = _Arrivals()
             for ticket in others:
                 answers.append(callers.submit(queue.accept, *ticket))
                 assert arrivals.seen.acquire(timeout=WAIT_SECONDS)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from werkzeug.routing import Map
 
-from afterwrite.access.roles import Role
+from afterwrite.access.roles import GIVEN_ROLES, Role
 
 NEEDED: Mapping[Role, Sequence[str]] = {
     Role.NOBODY: [
@@ -128,6 +128,26 @@ class Table:
                 raise ValueError(f"{name} is in the table of roles twice")
             self._roles[name] = role
 
+    def add_own(self, names: Iterable[str], roles: Mapping[str, str]) -> None:
+        """Add routes and root fields of an application's own, which are those that are not in the table yet.
+
+        A GET, a query and a subscription need ``read``, everything else ``write``, unless ``roles`` names another role.
+        Raises ValueError where ``roles`` names what is in the table already, is not there, or has no role of this name.
+        """
+        own = [name for name in names if name not in self._roles]
+        for name, word in roles.items():
+            if name not in own:
+                raise ValueError(
+                    f"roles names {name!r}, which the application does not add: give one of {own}"
+                )
+            if word not in GIVEN_ROLES:
+                raise ValueError(
+                    f"roles gives {name!r} the role {word!r}: give one of {', '.join(GIVEN_ROLES)}"
+                )
+        for name in own:
+            reads = name.startswith(("GET ", "Query.", "Subscription."))
+            self._roles[name] = GIVEN_ROLES[roles.get(name, "read" if reads else "write")]
+
     def of_route(self, method: str, rule: str) -> Role:
         """The role that a request needs at the least. Raises KeyError before ``check`` was called."""
         return self._routes[method, rule]
@@ -146,7 +166,7 @@ class Table:
         return self._roles[name]
 
     def check(self, routes: Map, fields: Iterable[str]) -> None:
-        """Raise RuntimeError unless exactly these routes and root fields are in the table."""
+        """Raise RuntimeError for a route or a root field that is not in the table, or a route that is only there."""
         found = set(fields)
         for rule in routes.iter_rules():
             methods = sorted(rule.methods or ())
@@ -161,7 +181,9 @@ class Table:
             told = self._routes.get(("OPTIONS", rule.rule), Role.ADMIN)
             roles["OPTIONS"] = min(told, *roles.values())
             self._routes |= {(method, rule.rule): role for method, role in roles.items()}
-        unknown, gone = sorted(found - set(self._roles)), sorted(set(self._roles) - found)
+        unknown = sorted(found - set(self._roles))
+        # Not every application has the fields of the products.
+        gone = sorted(name for name in set(self._roles) - found if "." not in name.partition(" ")[0])
         if unknown or gone:
             raise RuntimeError(
                 f"access/table.py does not fit the application; not in it: {unknown or 'nothing'}; "

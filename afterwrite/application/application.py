@@ -3,11 +3,13 @@
 import importlib
 import logging
 import sys
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from flask import Flask
+from flask import Blueprint, Flask
 from graphql import GraphQLSchema
 
 from afterwrite.access.control import AccessControl
@@ -27,17 +29,28 @@ _log = logging.getLogger("afterwrite.app")
 
 
 class Application:
-    """The GraphQL fields of an application, and the server that answers them.
+    """The GraphQL fields and routes of an application, and the server that answers them.
 
-    ``query``, ``mutation`` and ``subscription`` are Graphene classes with the application's own fields; those of
-    receipts and tasks are added to them. A module that is served has an ``Application`` and its ``wsgi``::
+    ``query``, ``mutation`` and ``subscription`` are Graphene classes with the application's own fields; those of tasks
+    are added to them. ``blueprints`` are own Flask blueprints. ``roles`` names the role of own fields and routes,
+    such as ``{"Mutation.closeShop": "admin"}``: without it those that read need ``read``, the others ``write``.
+    A module that is served has an ``Application`` and its ``wsgi``::
 
         application = Application(query=Query, mutation=Mutation)
         wsgi = application.wsgi
     """
 
-    def __init__(self, *, query: Any, mutation: Any, subscription: Any) -> None:
+    def __init__(
+        self,
+        *,
+        query: Any = object,
+        mutation: Any = object,
+        subscription: Any = object,
+        blueprints: Sequence[Blueprint] = (),
+        roles: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._parts = (query, mutation, subscription)
+        self._blueprints, self._roles = blueprints, roles
 
     @cached_property
     def schema(self) -> GraphQLSchema:
@@ -59,7 +72,7 @@ class Application:
         service.start()
         add_served(service)
         _log.info("serving on http://%s:%d, data in %s", settings.host, settings.port, settings.data_place)
-        return create_app(service, access, self.schema)
+        return create_app(service, access, self.schema, self._blueprints, self._roles)
 
     def run(self, module: str | None = None) -> int:
         """Serve until SIGTERM or SIGINT; returns the exit code.

@@ -1,11 +1,12 @@
 """Puts the routes of a service together into the Flask application: the gate, GraphQL, REST, errors."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask, Request, Response, jsonify, request
+from flask import Blueprint, Flask, Request, Response, jsonify, request
 from graphql import GraphQLSchema
 from werkzeug.exceptions import BadRequest, HTTPException, NotFound
 from werkzeug.formparser import FormDataParser
@@ -33,8 +34,16 @@ _STATIC = Path(__file__).parent.parent / "static"
 _EXAMPLES = _STATIC / "graphiql" / "examples"
 
 
-def create_app(service: Service, access: AccessControl, schema: GraphQLSchema) -> Flask:
+def create_app(
+    service: Service,
+    access: AccessControl,
+    schema: GraphQLSchema,
+    blueprints: Sequence[Blueprint] = (),
+    roles: Mapping[str, str] = MappingProxyType({}),
+) -> Flask:
     """The Flask application over a service, whose table of roles must fit it: RuntimeError if it does not.
+
+    ``blueprints`` are the application's own, ``roles`` those of its routes and root fields; see Table.add_own.
 
     Raises StoreError when the secret of the sessions cannot be kept.
     """
@@ -83,9 +92,19 @@ def create_app(service: Service, access: AccessControl, schema: GraphQLSchema) -
         return response
 
     access.table.add(ROLES)
+    access.table.add_own([*_root_fields(schema), *_add_blueprints(app, blueprints)], roles)
     access.table.check(app.url_map, _root_fields(schema))
     app.wsgi_app = _in_trace(app.wsgi_app)  # type: ignore[method-assign, assignment]
     return app
+
+
+def _add_blueprints(app: Flask, blueprints: Sequence[Blueprint]) -> Iterator[str]:
+    """Register the blueprints of an application, and give the names of their routes as the table has them."""
+    before = set(app.url_map.iter_rules())
+    for blueprint in blueprints:
+        app.register_blueprint(blueprint)
+    for rule in set(app.url_map.iter_rules()) - before:
+        yield from (f"{method} {rule.rule}" for method in (rule.methods or set()) - {"HEAD", "OPTIONS"})
 
 
 def _in_trace(application: "WSGIApplication") -> "WSGIApplication":

@@ -28,7 +28,7 @@ FLOORS = (
     {"processing", "settings_file", "utf8"},
     {"product"},
 )
-OUTSIDE = {"dev", "devkit", "integration", "integration_test", "bench"}  # programs of their own
+OUTSIDE = {"dev", "devkit", "integration_test", "bench"}  # programs of their own
 # An application is handed to its HTTP server by name, and the server calls back at its end. Both have the same limits.
 KNOWN_UPWARD = {
     ("serving", "app"),

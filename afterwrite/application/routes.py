@@ -33,9 +33,12 @@ _STATIC = Path(__file__).parent.parent / "static"
 _EXAMPLES = _STATIC / "graphiql" / "examples"
 
 
-def create_app(service: Service, access: AccessControl, schema: GraphQLSchema) -> Flask:
+def create_app(
+    service: Service, access: AccessControl, schema: GraphQLSchema, *, compiled: bool = True
+) -> Flask:
     """The Flask application over a service, whose table of roles must fit it: RuntimeError if it does not.
 
+    ``compiled`` is the argument of GraphQLView.
     Raises StoreError when the secret of the sessions cannot be kept.
     """
     app = _Application(__name__, static_folder=_STATIC)
@@ -68,6 +71,7 @@ def create_app(service: Service, access: AccessControl, schema: GraphQLSchema) -
         stream_holder=access.holder_of,
         csrf_token=lambda: csrf_token() if sender_of(request).way is Way.SESSION else "",
         home=("Afterwrite", "/"),
+        compiled=compiled,
         examples=[path.read_text(encoding="utf-8") for path in sorted(_EXAMPLES.glob("*.graphql"))],
     )
     app.add_url_rule("/graphql", view_func=view)

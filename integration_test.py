@@ -1,68 +1,100 @@
-"""Black-box tests over HTTP against a running server: quiet, --verbose or --debug.
+"""Smoke test of a running server over HTTP: change the methods of ``Checks`` when your API changes.
 
-Standard library only, and python-dotenv where there is a settings file. Every test product is deleted again and every
-test task has ended, also after a failure; what was there before is never touched. Nothing sleeps: tests wait through
-`createProductSync`, `afterWrite` and `taskUpdated`.
+Quiet, --verbose (each request and response) or --debug (the end of the server's log too). Every product of a run has
+the run's tag in its title and is deleted again, every task has ended, also after a failure; what was there before is
+never touched. Nothing sleeps: checks wait through `createProductSync`, `afterWrite` and subscriptions.
 """
 
 import argparse
+import http.client
+import json
 import os
+import re
+import secrets
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest import SkipTest
+from urllib.parse import urlsplit
 
 from afterwrite.base.settings import SettingsError, from_environment
 from afterwrite.base.utf8 import use_utf8
-from integration.api import Api, Failed, Skipped, Unreachable
-from integration.products import PRODUCT_TESTS, Shop
-from integration.tasks import TASK_TESTS, Desk
 
-LOG_LINES = 50
-_WORDS = {"passed": "ok   ", "failed": "FAIL ", "skipped": "skip "}
+TIMEOUT_SECONDS, WATCH_SECONDS, LOG_LINES, PAGE_MAX = 30, 60, 50, 500
+ROUTES = {"/api/entries", "/api/entries/{entry_id}", "/api/process", "/api/process/{correlation_id}"}
+ROUTES |= {"/webhook", "/health", "/ready", "/metrics", "/openapi.json"}
+JOB = {"products": [{"title": "Lamp", "price": 12.5, "category": "Home"}, {"title": ""}]}
+WRONG_FIELDS = (("title", " ", "REQUIRED"), ("price", -1, "OUT_OF_RANGE"), ("image", "x", "INVALID_URL"))
+ANSWER = "success message errors { field code } write { id operation status productId retryOf }"
+RECEIPT = "status product { title } error { code } acceptedAt settledAt"
+PRODUCT = "id title price category rating createdAt updatedAt version"
+PAGE = "totalCount edges { node { id } } pageInfo { hasNextPage startCursor endCursor }"
 
 
-def run_test(name: str, test: Callable[[], None], debug_log: Path | None) -> str:
-    """Run one test and print its line; return "passed", "failed" or "skipped"."""
+def main(arguments: Sequence[str]) -> int:
+    """Check the server; return 0 if no check failed and 1 if one did."""
+    log: Path | None = None
     begin = time.perf_counter()
-    came, why = "passed", ""
     try:
-        test()
-    except Skipped as error:
-        came, why = "skipped", str(error)
-    except (Failed, KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
-        came = "failed"
-        why = str(error) if isinstance(error, Failed) else f"an answer of another shape: {error!r}"
-    took = f"{(time.perf_counter() - begin) * 1_000:.0f} ms"
-    print(f"{_WORDS[came]} {name} ({took})" + (f": {why}" if why else ""), flush=True)
-    if came == "failed" and debug_log:
-        show_log(debug_log)
-    return came
-
-
-def run_all(api: Api, debug_log: Path | None) -> Counter[str]:
-    """Run every test, then delete or end what they made; return how many passed, failed and were skipped."""
-    shop, desk = Shop(api), Desk(api)
-    came: Counter[str] = Counter()
-
-    def run(name: str, test: Callable[[], None]) -> None:
-        came[run_test(name.replace("_", " "), test, debug_log)] += 1
-
-    try:
-        for product_test in PRODUCT_TESTS:
-            run(product_test.__name__, partial(product_test, shop))
-        for task_test in TASK_TESTS:
-            run(task_test.__name__, partial(task_test, desk))
+        options = read_arguments(arguments)
+        log = options.log_file if options.debug else None
+        came = run_all(Checks(options.url.rstrip("/"), options.key, options.verbose or options.debug), log)
+    except (SettingsError, ConnectionError) as error:
+        print(f"FAIL  {error}")
+        return 1
     finally:
-        run("no test product is left behind", shop.clear)
-        run("no test task is left running", desk.clear)
+        show_log(log)
+    passed, failed, skipped = (came.count(word) for word in ("ok", "FAIL", "skip"))
+    also = f", {skipped} skipped" if skipped else ""
+    print(f"{passed} passed, {failed} failed{also} in {time.perf_counter() - begin:.1f} s")
+    return 1 if failed else 0
+
+
+def read_arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    """Return the options; the settings give the defaults, as for the server. Raises SettingsError."""
+    settings, key = from_environment(), os.environ.get("API_KEY", "").strip()
+    add = (parser := argparse.ArgumentParser(description="Test a running server over HTTP.")).add_argument
+    add("--url", default=f"http://127.0.0.1:{settings.port}", help="address of the server (%(default)s)")
+    add("--key", default=key, help="a key with the role admin, where the server wants one (API_KEY)")
+    add("--verbose", action="store_true", help="show each request and response")
+    add("--debug", action="store_true", help="as --verbose, and the server's last log lines")
+    add("--log-file", type=Path, default=settings.log_path, help="the server's log (%(default)s)")
+    return parser.parse_args(arguments)
+
+
+def run_all(checks: "Checks", log: Path | None) -> list[str]:
+    """Run every check, then delete or end what they made; return what came of each."""
+    came: list[str] = []
+    try:
+        came += [run_check(getattr(checks, name), log) for name in vars(Checks) if name[0] != "_"]
+    finally:
+        came += [run_check(check, log) for check in (checks.no_product_is_left, checks.no_task_is_left)]
     return came
 
 
-def show_log(path: Path) -> None:
-    """Print the last lines of the server's log."""
+def run_check(check: Callable[[], None], log: Path | None) -> str:
+    """Run one check and print its line; return "ok", "FAIL" or "skip"."""
+    begin, came, why = time.perf_counter(), "ok", ""
+    try:
+        check()
+    except (AssertionError, SkipTest) as error:
+        came, why = "skip" if isinstance(error, SkipTest) else "FAIL", f": {error}"
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
+        came, why = "FAIL", f": an answer of another shape: {error!r}"
+    took = f"({(time.perf_counter() - begin) * 1_000:.0f} ms)"
+    print(f"{came:<5} {check.__name__.replace('_', ' ')} {took}{why}", flush=True)
+    show_log(log if came == "FAIL" else None)
+    return came
+
+
+def show_log(path: Path | None) -> None:
+    """Print the last lines of the server's log, if there is a path."""
+    if path is None:
+        return
     print(f"--- SERVER LOG: the last {LOG_LINES} lines of {path} ---")
     try:
         print("\n".join(path.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]))
@@ -70,51 +102,293 @@ def show_log(path: Path) -> None:
         print(f"the log cannot be read ({error}): give its path with --log-file")
 
 
-def read_arguments(arguments: Sequence[str]) -> argparse.Namespace:
-    """Return the options; PORT, DATA_DIR and LOG_FILE give the defaults, as they do for the server.
+class Run:
+    """One run against one server: sends requests, shows them if told to, and knows what it made."""
 
-    Raises SettingsError.
-    """
-    settings = from_environment()
-    parser = argparse.ArgumentParser(description="Test a running Afterwrite server over HTTP.")
-    parser.add_argument(
-        "--url", default=f"http://127.0.0.1:{settings.port}", help="address of the server (%(default)s)"
-    )
-    parser.add_argument(
-        "--key",
-        default=os.environ.get("API_KEY", "").strip(),
-        metavar="KEY",
-        help="a key with the role admin, where the server wants one (API_KEY)",
-    )
-    parser.add_argument("--verbose", action="store_true", help="show each request and response")
-    parser.add_argument("--debug", action="store_true", help="as --verbose, and the server's last log lines")
-    parser.add_argument(
-        "--log-file", type=Path, default=settings.log_path, help="the server's log (%(default)s)"
-    )
-    return parser.parse_args(arguments)
+    def __init__(self, url: str, key: str, shows: bool) -> None:
+        """Raises ConnectionError if ``url`` is not the address of a server."""
+        self._url, self._shows, parts = url, shows, urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConnectionError(f"{url!r} is no address of a server: give --url http://HOST:PORT")
+        self._kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._host, self._base = parts.netloc, parts.path
+        self._headers = {"Content-Type": "application/json", "Connection": "close"}
+        self._headers |= {"Authorization": f"Bearer {key}"} if key else {}
+        self.tag, self.task_ids = f"itest{secrets.token_hex(5)}", set[str]()  # the tag is in every title
+
+    def rest(self, method: str, path: str, body: Any = None, **headers: str) -> SimpleNamespace:
+        """Send a request; return the status, the headers and the body, which is read from JSON."""
+        with self._sent(method, path, body, {"Accept": "application/json", **headers}) as response:
+            answer: Any = response.read().decode()
+        if response.headers.get_content_type().endswith("json"):
+            answer = json.loads(answer)
+        self._show(f"--- RESPONSE ---\n{response.status} {response.reason}", answer)
+        if response.status in (401, 403):
+            needs = "The tests need a key with the role admin: give --key KEY, or set API_KEY"
+            raise ConnectionError(f"{self._url} answered {response.status}: {answer}. {needs}")
+        return SimpleNamespace(status=response.status, headers=response.headers, body=answer)
+
+    def graphql(self, document: str) -> Any:
+        """Send a GraphQL document; return the whole answer, errors and all."""
+        return self.rest("POST", "/graphql", {"query": document}).body
+
+    def watch(self, field: str, selection: str, record_id: str) -> Iterator[Any]:
+        """Subscribe to a write or a task; yield each state, until the stream is complete."""
+        document = one_field("subscription", field, selection, {"id": record_id})
+        deadline = time.monotonic() + WATCH_SECONDS  # the server sends a keep-alive every few seconds
+        with self._sent("POST", "/graphql", {"query": document}, {"Accept": "text/event-stream"}) as stream:
+            self._show(f"--- RESPONSE ---\n{stream.status} {stream.reason}")
+            for line in stream:
+                expect(time.monotonic() < deadline, f"not complete after {WATCH_SECONDS} s")
+                name, _, value = line.decode().strip().partition(": ")
+                if (name, value) == ("event", "complete"):
+                    return
+                if name == "data" and value:
+                    self._show("--- EVENT ---", event := json.loads(value))
+                    yield only(event)
+        raise AssertionError(f"the stream broke off before it was complete, status {stream.status}")
+
+    @contextmanager
+    def _sent(self, method: str, path: str, body: Any, more: Any) -> Iterator[http.client.HTTPResponse]:
+        self._show(f"--- REQUEST ---\n{method} {self._url}{path}", body)
+        text = None if body is None else json.dumps(body)
+        connection = self._kind(self._host, timeout=TIMEOUT_SECONDS)
+        try:
+            connection.request(method, self._base + path, text, self._headers | more)
+            with connection.getresponse() as response:
+                yield response
+        except (OSError, http.client.HTTPException) as error:
+            advice = "start the server, or give --url http://HOST:PORT"
+            raise ConnectionError(f"{self._url} does not answer ({error}): {advice}") from error
+
+    def _show(self, title: str, body: Any = None) -> None:
+        if self._shows:
+            print(title if body is None else f"{title}\n{json.dumps(body, indent=2, ensure_ascii=False)}")
+
+    def query(self, field: str, selection: str, **arguments: Any) -> Any:
+        """Ask for one root field; AssertionError if the answer has errors."""
+        return only(self.graphql(one_field("query", field, selection, arguments)))
+
+    def mutate(self, field: str, selection: str = ANSWER, **arguments: Any) -> Any:
+        """Run one mutation; AssertionError if the answer has errors."""
+        return only(self.graphql(one_field("mutation", field, selection, arguments)))
+
+    def make(self, name: str, **more: Any) -> Any:
+        """Create a product, answered at once; return its receipt."""
+        payload = self.mutate("createProduct", **{"title": f"{name} {self.tag}", "price": 10.5, **more})
+        expect(payload["success"], f"createProduct was refused: {payload}")
+        return payload["write"]
+
+    def settled(self, write: Any) -> Any:
+        """Watch a write until it is settled; return its receipt."""
+        [receipt] = self.watch("writeSettled", RECEIPT, write["id"])
+        return receipt
+
+    def found(self, term: str, **paging: Any) -> list[str]:
+        """Return the ids of the products of this run that a search finds."""
+        page = self.query("allProducts", "id", search=f"{term}{self.tag}", **paging)
+        return [product["id"] for product in page]
+
+    def task(self, mutation: str, **arguments: Any) -> Any:
+        """Run a mutation that makes one task; return the task."""
+        task = self.mutate(mutation, "id status", **arguments)
+        self.task_ids.add(task["id"])
+        return task
+
+    def result(self, task: Any) -> Any:
+        """Watch a task until it is COMPLETED; return its result."""
+        told = list(self.watch("taskUpdated", "status progress result", task["id"]))
+        progress = [one["progress"] for one in told]
+        equal((told[-1]["status"], progress[-1], sorted(progress)), ("COMPLETED", 100, progress), told[-1])
+        return told[-1]["result"]
+
+    def refused(self, code: str, field: str | None, document: str) -> None:
+        """Send a GraphQL document whose only error must have this code and field."""
+        [error] = self.graphql(document)["errors"]
+        equal((error["extensions"]["code"], error["extensions"].get("field")), (code, field), error)
+
+    def problem(self, status: int, code: str, place: str, method: str, path: str, body: Any = None) -> None:
+        """Send a request that must be answered with this problem (RFC 9457), at this place of the request."""
+        reply = self.rest(method, path, body)
+        places = [error.get("pointer") or error["parameter"] for error in reply.body.get("errors", [])]
+        equal((reply.status, reply.body["code"], "".join(places)), (status, code, place), reply.body)
+        equal(reply.headers["Content-Type"], "application/problem+json")
+
+    def no_product_is_left(self) -> None:
+        """Delete every product of this run: when this last create is applied, so is every one before it."""
+        last = self.mutate("createProductSync", "message product { id }", title=self.tag, price=1)
+        expect(last["product"], f"test products may be left behind, the queue is slow: {last}")
+        for product_id in self.found("", first=PAGE_MAX):
+            last = self.mutate("deleteProduct", productId=product_id)["write"]
+        equal(self.found("", first=PAGE_MAX, afterWrite=last["id"]), [])
+
+    def no_task_is_left(self) -> None:
+        """Cancel every task of this run that has not ended, and wait for its end; it may just have ended."""
+        for task_id in self.task_ids:
+            if self.query("task", "status", id=task_id)["status"] in ("PENDING", "PROCESSING"):
+                self.graphql(one_field("mutation", "cancelTask", "id", {"id": task_id}))
+                list(self.watch("taskUpdated", "id", task_id))
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Test the server; return 0 if no test failed and 1 if one did."""
-    try:
-        options = read_arguments(arguments)
-    except SettingsError as error:
-        print(f"FAIL  {error}")
-        return 1
-    debug_log: Path | None = options.log_file if options.debug else None
-    begin = time.perf_counter()
-    try:
-        came = run_all(Api(options.url, options.verbose or options.debug, options.key), debug_log)
-    except Unreachable as error:
-        print(f"FAIL  {error}")
-        return 1
-    finally:
-        if debug_log:
-            show_log(debug_log)
-    skipped = f", {came['skipped']} skipped" if came["skipped"] else ""
-    took = time.perf_counter() - begin
-    print(f"{came['passed']} passed, {came['failed']} failed{skipped} in {took:.1f} s")
-    return 1 if came["failed"] else 0
+def expect(holds: object, otherwise: object) -> None:
+    """Raise AssertionError with `otherwise` unless `holds`."""
+    if not holds:
+        raise AssertionError(otherwise)
+
+
+def equal(found: object, expected: object, where: object = "") -> None:
+    """Raise AssertionError unless two values are equal."""
+    expect(found == expected, f"{found}, not {expected} {where}".rstrip())
+
+
+def one_field(kind: str, field: str, selection: str, arguments: dict[str, Any]) -> str:
+    """Return a GraphQL document with one root field; its values are JSON without quotes around names."""
+    given = re.sub(r'"(\w+)": ', r"\1: ", json.dumps(arguments))[1:-1]
+    return f"{kind} {{ {field}({given}) {{ {selection} }} }}"
+
+
+def only(answer: Any) -> Any:
+    """Return the only root field of a GraphQL answer; AssertionError if it has errors."""
+    expect("errors" not in answer, f"errors in the answer: {answer}")
+    [value] = answer["data"].values()
+    return value
+
+
+class Checks(Run):
+    """The checks: every method is one, run in this order."""
+
+    def the_server_is_well(self) -> None:
+        health, ready = self.rest("GET", "/health"), self.rest("GET", "/ready")
+        equal((health.status, health.body["status"], ready.body), (200, "ok", {"ready": True}), health.body)
+        expect("\n# TYPE afterwrite_" in self.rest("GET", "/metrics").body, "/metrics has no figures")
+        expect(self.rest("GET", "/openapi.json").body["paths"].keys() >= ROUTES, "routes are missing")
+
+    def a_create_is_answered_with_a_receipt_and_applied(self) -> None:
+        write = self.make("Lamp", ratingRate=4.8)
+        equal((write["operation"], self.settled(write)["status"]), ("CREATE", "APPLIED"))
+        equal(self.query("write", RECEIPT, id=write["id"])["error"], None)
+        product = self.query("product", PRODUCT, productId=write["productId"])
+        equal((product["title"], product["price"], product["version"]), (f"Lamp {self.tag}", 10.5, 1))
+        equal((product["rating"], product["createdAt"]), ({"rate": 4.8, "count": None}, product["updatedAt"]))
+
+    def a_sync_create_answers_with_the_product(self) -> None:
+        answer = self.mutate("createProductSync", "product { id }", title=f"Sync {self.tag}", price=379.99)
+        equal(self.found("SYNC "), [answer["product"]["id"]])
+
+    def many_products_are_created_at_once(self) -> None:
+        lots = [{"title": f"Lot {n} {self.tag}", "price": n, "category": self.tag} for n in range(3)]
+        writes = self.mutate("createProducts", "writes { id productId }", products=lots)["writes"]
+        page = self.query("products", PAGE, category=self.tag, maxPrice=1, afterWrite=writes[-1]["id"])
+        equal([edge["node"]["id"] for edge in page["edges"]], [write["productId"] for write in writes[:2]])
+        categories = only(self.graphql("{ categories { name count } }"))
+        expect({"name": self.tag, "count": 3} in categories, categories)
+
+    def an_update_changes_and_a_delete_removes(self) -> None:
+        product_id = self.make("Before")["productId"]
+        self.mutate("updateProduct", productId=product_id, title=f"After {self.tag}")
+        write = self.mutate("updateProduct", productId=product_id, category=None)["write"]
+        product = self.query("product", PRODUCT, productId=product_id, afterWrite=write["id"])
+        equal((product["title"], product["price"], product["version"]), (f"After {self.tag}", 10.5, 3))
+        write = self.mutate("deleteProduct", productId=product_id)["write"]
+        equal(self.query("product", PRODUCT, productId=product_id, afterWrite=write["id"]), None)
+
+    def a_failed_write_says_why_and_can_be_retried(self) -> None:
+        write = self.mutate("updateProduct", productId=2**53 - 1, title="Nobody")["write"]
+        equal(self.settled(write)["error"], {"code": "PRODUCT_NOT_FOUND"})
+        equal(self.mutate("retryWrite", id=write["id"])["write"]["retryOf"], write["id"])
+        equal(self.mutate("retryWrite", id=2**53 - 1)["errors"][0]["code"], "WRITE_NOT_FOUND")
+
+    def a_key_makes_one_product(self) -> None:
+        first, again = (self.make("Once", idempotencyKey=self.tag) for _ in range(2))
+        equal(again["id"], first["id"])
+        other = self.mutate("createProduct", title=f"Twice {self.tag}", price=1, idempotencyKey=self.tag)
+        equal(other["errors"], [{"field": None, "code": "IDEMPOTENCY_KEY_REUSED"}])
+        equal(self.found("Once ", afterWrite=first["id"]), [first["productId"]])
+
+    def a_wrong_field_is_named_with_a_code(self) -> None:
+        for field, value, code in WRONG_FIELDS:
+            given: dict[str, Any] = {"title": f"No {self.tag}", "price": 1, field: value}
+            payload = self.mutate("createProduct", **given)
+            equal((payload["success"], payload["write"]), (False, None), payload)
+            equal(payload["errors"], [{"field": [field], "code": code}])
+
+    def pages_keep_their_place(self) -> None:
+        made = [self.make(f"Page {number} pager") for number in range(4)]
+        ids, term = [write["productId"] for write in made], f"pager {self.tag}"
+        self.settled(made[-1])
+        equal([self.found("pager ", first=3, skip=skip) for skip in (0, 3, 6)], [ids[:3], ids[3:], []])
+        page = self.query("products", PAGE, search=term, first=2)
+        equal((page["totalCount"], page["pageInfo"]["hasNextPage"]), (4, True))
+        self.settled(more := self.make("Page 4 pager"))
+        rest = self.query("products", PAGE, search=term, first=9, after=page["pageInfo"]["endCursor"])
+        equal([edge["node"]["id"] for edge in rest["edges"]], [*ids[2:], more["productId"]])
+        back = self.query("products", PAGE, search=term, last=1, before=rest["pageInfo"]["startCursor"])
+        equal([edge["node"]["id"] for edge in back["edges"]], [ids[1]])
+
+    def a_payment_and_its_refund(self) -> None:
+        stripe = self.rest("GET", "/health").body["integrations"]["stripe"]["status"]
+        if stripe != "simulated":
+            raise SkipTest(f"/health says that stripe is {stripe}, not simulated: nothing is paid there")
+        task = self.task("createStripeCustomerTask", email="test@example.com", name="Test")
+        money = {"amount": 1999, "currency": "eur", "customerId": self.result(task)["customer_id"]}
+        paid = self.result(self.task("createStripePaymentTask", **money))
+        equal((paid["simulated"], paid["status"], paid["amount"]), (True, "succeeded", 1999))
+        task = self.task("createStripeRefundTask", paymentIntentId=paid["payment_intent_id"], amount=500)
+        equal(self.result(task)["amount"], 500)
+
+    def a_job_over_rest(self) -> None:
+        headers = {"Idempotency-Key": f"job {self.tag}"}
+        sent = self.rest("POST", "/api/process", {"payload": JOB}, **headers)
+        job_id, path = sent.body["correlation_id"], f"/api/process/{sent.body['correlation_id']}"
+        task = self.query("process", "id", correlationId=job_id)
+        self.task_ids.add(task["id"])
+        again = self.rest("POST", "/api/process", {"payload": JOB}, **headers).body["correlation_id"]
+        equal((sent.status, sent.headers["Location"], again), (202, path, job_id))
+        equal((self.result(task)["accepted"], self.rest("GET", path).body["status"]), (1, "COMPLETED"))
+
+    def an_entry_over_rest(self) -> None:
+        entry = self.rest("POST", "/api/entries", {"title": f"Entry {self.tag}"})
+        self.task_ids.add(entry.body["id"])
+        path = f"/api/entries/{entry.body['id']}"
+        equal((entry.status, entry.headers["Location"], entry.body["status"]), (201, path, "CREATED"))
+        page = self.rest("GET", f"/api/entries?limit=5&search=entry%20{self.tag}").body
+        equal((page["total"], page["limit"], page["entries"][0]["id"]), (1, 5, entry.body["id"]))
+        stages = [stage["stage"] for stage in self.result(entry.body)["stages"]]
+        equal((stages, self.rest("GET", path).body["progress"]), (["STAGE_1", "STAGE_2", "COMPLETED"], 100))
+        self.problem(409, "MOVE_NOT_ALLOWED", "#/status", "PATCH", path, {"status": "STAGE_1"})
+
+    def a_scheduled_entry_is_cancelled(self) -> None:
+        entry = self.task("createEntry", title=f"Later {self.tag}", runAt="2999-12-31T00:00:00Z")
+        equal(entry["status"], "CREATED")
+        equal(self.mutate("cancelTask", "status", id=entry["id"]), {"status": "CANCELLED"})
+        found = self.query("entries", "nodes { id status }", search=f"LATER {self.tag}")
+        equal(found["nodes"], [{"id": entry["id"], "status": "CANCELLED"}])
+        self.refused("TASK_NOT_CANCELLABLE", "id", f"mutation {{ cancelTask(id: {entry['id']}) {{ id }} }}")
+
+    def a_key_makes_one_task(self) -> None:
+        payload = {"products": [{"title": f"Listed {self.tag}", "price": 1}]}
+        order = {"type": "process_products", "payload": payload, "idempotencyKey": f"task {self.tag}"}
+        first, again = self.task("createTask", **order), self.task("createTask", **order)
+        equal(again["id"], first["id"])
+        other = one_field("mutation", "createTask", "id", {**order, "payload": JOB})
+        self.refused("IDEMPOTENCY_KEY_REUSED", "idempotencyKey", other)
+        self.result(first)
+        found = self.query("tasks", "nodes { id status attempt }", search=f"LISTED {self.tag}")
+        equal(found["nodes"], [{"id": first["id"], "status": "COMPLETED", "attempt": 1}])
+        expect({"type": "entry"} in only(self.graphql("{ taskTypes { type } }")), "no type `entry`")
+
+    def a_wrong_request_is_refused_with_a_code(self) -> None:
+        self.refused("GRAPHQL_PARSE_FAILED", None, "{")
+        self.refused("GRAPHQL_VALIDATION_FAILED", None, "{ nothing }")
+        self.refused("BAD_USER_INPUT", None, f"{{ allProducts(first: {PAGE_MAX + 1}) {{ id }} }}")
+        self.refused("UNKNOWN_TASK_TYPE", "type", 'mutation { createTask(type: "no", payload: {}) { id } }')
+        wrong = 'mutation { createTask(type: "process_products", payload: {products: [1]}) { id } }'
+        self.refused("INVALID_PAYLOAD", "payload.products.0", wrong)
+        self.problem(422, "INVALID_REQUEST", "#/title", "POST", "/api/entries", {})
+        self.problem(422, "INVALID_REQUEST", "limit", "GET", "/api/entries?limit=0")
+        self.problem(404, "TASK_NOT_FOUND", "", "GET", f"/api/entries/{self.tag}")
+        job = {"payload": JOB, "callback_url": "ftp://example.com/"}
+        self.problem(422, "INVALID_ARGUMENT", "#/callback_url", "POST", "/api/process", job)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench import catalogue, servers
+from bench.compiled_execution import compiled_execution
 from bench.load import Load, Result, apply_load
 from bench.plan import Plan
 from bench.table import Row, median, ms, times, whole
@@ -60,7 +61,7 @@ def compare(plan: Plan) -> list[Row]:
             hello.add("hello", apply_load(Load(server.port, "hello", plan.seconds)))
     _stop_under_load(plan, servers.afterwrite, ours_home, ours)
     _stop_under_load(plan, servers.plain, plain_home, plain)
-    return _rows(ours, plain, hello)
+    return [*_rows(ours, plain, hello), *compiled_execution(plan, ours_home, CATALOGUE_SIZE)]
 
 
 def our_catalogue(folder: Path, count: int) -> Path:

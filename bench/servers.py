@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,17 +57,26 @@ class Server:
         return time.perf_counter() - begin
 
 
-@contextlib.contextmanager
-def afterwrite(folder: Path, **settings: str) -> Iterator[Server]:
+def afterwrite(folder: Path, **settings: str) -> AbstractContextManager[Server]:
     """Run `app.py` under Granian on `folder`, ready when /ready answers 200."""
+    return _application(["app.py"], folder, settings)
+
+
+def interpreted(folder: Path) -> AbstractContextManager[Server]:
+    """Run the same application without compiled execution."""
+    return _application(["-m", "bench.interpreted_app"], folder, {})
+
+
+def _application(
+    program: list[str], folder: Path, settings: dict[str, str]
+) -> AbstractContextManager[Server]:
     settings |= {
         "DATA_DIR": str(folder),
         "SERVER": "granian",
         "THREADS": str(THREADS),
         "LOG_LEVEL": "warning",
     }
-    with _running([sys.executable, "app.py"], folder, settings, "/ready") as server:
-        yield server
+    return _running([sys.executable, *program], folder, settings, "/ready")
 
 
 @contextlib.contextmanager

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from afterwrite.access.roles import Role
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "integration_test.py"
-TESTS = 28
+TESTS = 17
 TITLES = "{ allProducts(first: 500) { id title version } }"
 UNENDED = (
     "{ waiting: tasks(status: PENDING) { totalCount } running: tasks(status: PROCESSING) { totalCount } }"
@@ -31,26 +30,13 @@ def server(make_server: Callable[..., ServerProcess]) -> ServerProcess:
     return make_server(STAGE_SECONDS="0").start()
 
 
-def broken_script(folder: Path, module: str, right: str, wrong: str) -> Path:
-    """A copy of the script in which one of its tests expects something wrong."""
-    shutil.copytree(
-        ROOT / "integration", folder / "integration", ignore=shutil.ignore_patterns("__pycache__")
-    )
-    for needed in (
-        "__init__.py",
-        "base/__init__.py",
-        "base/missing_packages.py",
-        "base/utf8.py",
-        "base/settings.py",
-        "base/settings_file.py",
-    ):
-        copy = folder / "afterwrite" / needed
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / "afterwrite" / needed, copy)
-    text = (ROOT / "integration" / module).read_text(encoding="utf-8")
+def broken_script(folder: Path, right: str, wrong: str) -> Path:
+    """A copy of the script in which one of its checks expects something wrong."""
+    text = SCRIPT.read_text(encoding="utf-8")
     assert text.count(right) == 1
-    (folder / "integration" / module).write_text(text.replace(right, wrong), encoding="utf-8")
-    return Path(shutil.copy(SCRIPT, folder / "broken.py"))
+    script = folder / "broken.py"
+    script.write_text(text.replace(right, wrong), encoding="utf-8")
+    return script
 
 
 def run_script(
@@ -60,7 +46,7 @@ def run_script(
     return subprocess.run(
         [sys.executable, str(script), *arguments],
         cwd=ROOT,
-        env=os.environ | environment,
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,  # for a copy that lies elsewhere
         capture_output=True,
         text=True,
         timeout=120,
@@ -80,7 +66,7 @@ def test_the_quiet_mode_prints_one_line_a_test(server: ServerProcess) -> None:
 
 @pytest.mark.one_database("what the program prints")
 def test_products_with_the_titles_of_the_tests_stay_as_they_are(server: ServerProcess) -> None:
-    for title in ("MacBook Pro M3", "Sony Headphones", "Updated Title"):
+    for title in ("Lamp", "Lot 0", "After itest", "Page 0 pager itest0123456789"):
         server.query(CREATE_SYNC, {"title": title})
     before = server.query(TITLES)["allProducts"]
     done = run_script("--url", server.url)
@@ -90,12 +76,12 @@ def test_products_with_the_titles_of_the_tests_stay_as_they_are(server: ServerPr
 
 @pytest.mark.one_database("what the program prints")
 def test_a_failed_test_is_named_and_leaves_no_product(server: ServerProcess, tmp_path: Path) -> None:
-    script = broken_script(tmp_path, "products.py", '"count": 342}', '"count": 343}')
+    script = broken_script(tmp_path, '"APPLIED"', '"GONE"')
     done = run_script("--url", server.url, script=script)
     assert done.returncode == 1
     assert f"\n{TESTS - 1} passed, 1 failed in " in done.stdout
     assert re.search(
-        r"^FAIL  the async create is applied with all fields \(\d+ ms\): no product has \{'title'",
+        r"^FAIL  a create is answered with a receipt and applied \(\d+ ms\): .*'APPLIED'\), not .*'GONE'\)",
         done.stdout,
         re.MULTILINE,
     )
@@ -104,15 +90,13 @@ def test_a_failed_test_is_named_and_leaves_no_product(server: ServerProcess, tmp
 
 @pytest.mark.one_database("what the program prints")
 def test_a_failed_test_leaves_no_task_that_waits_or_runs(server: ServerProcess, tmp_path: Path) -> None:
-    script = broken_script(
-        tmp_path, "tasks.py", '(entry["status"] == "CREATED"', '(entry["status"] == "GONE"'
-    )
+    script = broken_script(tmp_path, '(entry["status"], "CREATED")', '(entry["status"], "GONE")')
     done = run_script("--url", server.url, script=script)
     assert done.returncode == 1
     assert re.search(
-        r"^FAIL  a scheduled task is cancelled \(\d+ ms\): not CREATED", done.stdout, re.MULTILINE
+        r"^FAIL  a scheduled entry is cancelled \(\d+ ms\): CREATED, not GONE", done.stdout, re.MULTILINE
     )
-    assert "\nok    no test task is left running " in done.stdout
+    assert "\nok    no task is left " in done.stdout
     assert server.query(UNENDED) == {"waiting": {"totalCount": 0}, "running": {"totalCount": 0}}
     assert server.query("{ tasks(status: CANCELLED) { totalCount } }") == {"tasks": {"totalCount": 1}}
 
@@ -125,11 +109,9 @@ def test_nothing_is_paid_at_a_server_that_does_not_simulate_payments(
         done = run_script("--url", server.url)
         assert stripe.requests == []
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"\n{TESTS - 2} passed, 0 failed, 2 skipped in " in done.stdout
-    for name in ("the exact stripe document", "a payment and its refund"):
-        assert re.search(
-            rf"^skip  {name} \(\d+ ms\): /health says that stripe is configured", done.stdout, re.MULTILINE
-        )
+    assert f"\n{TESTS - 1} passed, 0 failed, 1 skipped in " in done.stdout
+    skipped = r"^skip  a payment and its refund \(\d+ ms\): /health says that stripe is configured"
+    assert re.search(skipped, done.stdout, re.MULTILINE)
     for task_type in ("stripe_create_customer", "stripe_create_payment", "stripe_refund_payment"):
         assert server.query(f'{{ tasks(type: "{task_type}") {{ totalCount }} }}') == {
             "tasks": {"totalCount": 0}
@@ -146,7 +128,7 @@ def test_the_verbose_mode_shows_each_request_and_response(server: ServerProcess)
     assert "--- RESPONSE ---\n201 Created\n{\n" in done.stdout
     assert '--- EVENT ---\n{\n  "data": {\n    "taskUpdated": {\n' in done.stdout
     assert f"--- REQUEST ---\nGET {server.url}/health\n" in done.stdout
-    assert '"message": "Product \'MacBook Pro M3\' queued for creation"' in done.stdout
+    assert re.search(r'"message": "Product \'Lamp itest\w+\' queued for creation"', done.stdout)
     assert "--- SERVER LOG" not in done.stdout
 
 

@@ -57,9 +57,10 @@ class Application:
         """The whole GraphQL schema. Raises TypeError or AssertionError where its parts do not fit together."""
         return build_schema(*self._parts)
 
-    def wsgi(self) -> Flask:
+    def wsgi(self, *, compiled: bool = True) -> Flask:
         """Start the service of this process and return its WSGI application, for an HTTP server to load.
 
+        ``compiled=False`` leaves the execution of GraphQL to graphql-core, to measure what compiling gains.
         Raises SettingsError or StoreError with one line that says what to do.
         """
         settings = from_environment()
@@ -72,7 +73,7 @@ class Application:
         service.start()
         add_served(service)
         _log.info("serving on http://%s:%d, data in %s", settings.host, settings.port, settings.data_place)
-        return create_app(service, access, self.schema, self._blueprints, self._roles)
+        return create_app(service, access, self.schema, self._blueprints, self._roles, compiled=compiled)
 
     def run(self, module: str | None = None) -> int:
         """Serve until SIGTERM or SIGINT; returns the exit code.

@@ -40,11 +40,13 @@ def create_app(
     schema: GraphQLSchema,
     blueprints: Sequence[Blueprint] = (),
     roles: Mapping[str, str] = MappingProxyType({}),
+    *,
+    compiled: bool = True,
 ) -> Flask:
     """The Flask application over a service, whose table of roles must fit it: RuntimeError if it does not.
 
     ``blueprints`` are the application's own, ``roles`` those of its routes and root fields; see Table.add_own.
-
+    ``compiled`` is the argument of GraphQLView.
     Raises StoreError when the secret of the sessions cannot be kept.
     """
     app = _Application(__name__, static_folder=_STATIC)
@@ -77,6 +79,7 @@ def create_app(
         stream_holder=access.holder_of,
         csrf_token=lambda: csrf_token() if sender_of(request).way is Way.SESSION else "",
         home=("Afterwrite", "/"),
+        compiled=compiled,
         examples=[path.read_text(encoding="utf-8") for path in sorted(_EXAMPLES.glob("*.graphql"))],
     )
     app.add_url_rule("/graphql", view_func=view)

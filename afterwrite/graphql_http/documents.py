@@ -26,7 +26,7 @@ from graphql import (
 from graphql.validation import NoFragmentCyclesRule
 
 from afterwrite.graphql_http.bounded import BoundedStore
-from afterwrite.graphql_http.compiled import CompiledOperation, compile_operation
+from afterwrite.graphql_http.compiled import compile_operation
 from afterwrite.graphql_http.cost import Cost, CostCounter
 from afterwrite.graphql_http.errors import (
     BAD_USER_INPUT,
@@ -36,6 +36,7 @@ from afterwrite.graphql_http.errors import (
     coded,
     presentable,
 )
+from afterwrite.graphql_http.interpreted import InterpretedOperation
 from afterwrite.graphql_http.json_rules import vanishes
 from afterwrite.graphql_http.limits import Limits, check_length, check_shape, has_fragment_cycle, refuse
 from afterwrite.graphql_http.wider_scalars import read_as_wider_scalars
@@ -49,9 +50,13 @@ class Operation:
     """One operation of a valid document; may be used from any number of threads at the same time."""
 
     def __init__(
-        self, compiled: CompiledOperation, cost: Cost, definition: OperationDefinitionNode, document: Document
+        self,
+        executable: InterpretedOperation,
+        cost: Cost,
+        definition: OperationDefinitionNode,
+        document: Document,
     ) -> None:
-        self.compiled = compiled
+        self.executable = executable
         self.cost = cost
         self.definition = definition
         self.document = document
@@ -65,10 +70,17 @@ class Document:
     """A valid document. Its operations are compiled when they are first asked for."""
 
     def __init__(
-        self, schema: GraphQLSchema, syntax: DocumentNode, limits: Limits, *, hide_suggestions: bool = False
+        self,
+        schema: GraphQLSchema,
+        syntax: DocumentNode,
+        limits: Limits,
+        *,
+        hide_suggestions: bool = False,
+        compiled: bool = True,
     ) -> None:
         self.schema = schema
         self._hide_suggestions = hide_suggestions
+        self._prepared = compile_operation if compiled else InterpretedOperation
         self.fragments: dict[str, FragmentDefinitionNode] = {}
         self._syntax = syntax
         self._definitions: dict[str | None, OperationDefinitionNode] = {}
@@ -93,10 +105,10 @@ class Document:
             definition = next(iter(self._definitions.values()))
         if definition is None:
             raise GraphQLRefusal([coded(GraphQLError(self._unknown(name)), BAD_USER_INPUT)])
-        compiled = compile_operation(
+        executable = self._prepared(
             self.schema, self._syntax, definition, hide_suggestions=self._hide_suggestions
         )
-        return Operation(compiled, self._costs.count(definition), definition, self)
+        return Operation(executable, self._costs.count(definition), definition, self)
 
     def _unknown(self, name: str | None) -> str:
         if not self._definitions:
@@ -140,8 +152,11 @@ class _NumbersThatAreHeld(ValidationRule):
 class DocumentStore:
     """Gives the document for a text, or its errors; from a bounded cache if the text came before."""
 
-    def __init__(self, schema: GraphQLSchema, limits: Limits, *, introspection: bool = True) -> None:
+    def __init__(
+        self, schema: GraphQLSchema, limits: Limits, *, introspection: bool = True, compiled: bool = True
+    ) -> None:
         self._schema = schema
+        self._compiled = compiled
         self._limits = limits
         self._hide_suggestions = not introspection
         self._rules = [*specified_rules, _NumbersThatAreHeld]
@@ -172,7 +187,13 @@ class DocumentStore:
         except GraphQLRefusal as refusal:
             self._wrong.keep(source, refusal.errors, len(source) + len(json.dumps(refusal.errors)))
             raise
-        document = Document(self._schema, syntax, self._limits, hide_suggestions=self._hide_suggestions)
+        document = Document(
+            self._schema,
+            syntax,
+            self._limits,
+            hide_suggestions=self._hide_suggestions,
+            compiled=self._compiled,
+        )
         self._documents.keep(source, document, len(source))
         return document
 

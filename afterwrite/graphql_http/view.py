@@ -60,6 +60,7 @@ class GraphQLView(View):
         examples: documents that GraphiQL opens as tabs.
         home: the name and the path of the page that GraphiQL's logo leads to.
         csrf_token: makes what GraphiQL's page sends as `X-CSRF-Token`; an empty text is not sent.
+        compiled: off leaves the execution of every operation to graphql-core, to measure what compiling gains.
 
     Specifications: https://graphql.github.io/graphql-over-http/draft/ and, for event streams,
     https://github.com/graphql/graphql-sse/blob/main/PROTOCOL.md (distinct connections mode).
@@ -96,10 +97,11 @@ class GraphQLView(View):
         stream_holder: Callable[[Request], str | None] | None = None,
         csrf_token: Callable[[], str] | None = None,
         home: tuple[str, str] | None = None,
+        compiled: bool = True,
     ) -> None:
         core = schema if isinstance(schema, GraphQLSchema) else schema.graphql_schema
         self._limits = limits or Limits()
-        self._documents = DocumentStore(core, self._limits, introspection=introspection)
+        self._documents = DocumentStore(core, self._limits, introspection=introspection, compiled=compiled)
         self._persisted = PersistedQueries(self._limits.document_cache_size)
         self._graphiql = graphiql and introspection
         self._context = context
@@ -163,7 +165,7 @@ class GraphQLView(View):
         context = self._context(http) if self._context is not None else None
         if operation.is_subscription:
             return self._stream(http, operation, context, variables, media_type)
-        result = operation.compiled.execute(None, context, variables)
+        result = operation.executable.execute(None, context, variables)
         return self._answer(result, media_type)
 
     def _answer(self, result: ExecutionResult, media_type: str) -> Response:
@@ -203,7 +205,7 @@ class GraphQLView(View):
             if isinstance(error, GraphQLError):
                 return _response(200, next_event(self._refused(error)) + COMPLETE, media_type)
             raise
-        execute = partial(operation.compiled.execute, context_value=context, raw_variables=variables)
+        execute = partial(operation.executable.execute, context_value=context, raw_variables=variables)
         still = None
         if self._permit_still is not None:
             still = partial(self._permit_still, http, operation.kind, operation.root_fields)

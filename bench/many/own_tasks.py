@@ -56,7 +56,7 @@ def task_runtime(url: str, workers: Sequence[BaseWorker] = (NoopWorker(),)) -> I
 
     ``workers`` say which types there are.
     """
-    settings = Settings(database_url=url)
+    settings = Settings(database_url=url, webhook_allow_private="on")  # callbacks come to this machine
     stores = open_stores(settings, WriteLimits.of(settings))
     try:
         yield TaskRuntime(stores.tasks, workers, BackgroundLoop(), TaskLimits.of(settings))
@@ -66,7 +66,7 @@ def task_runtime(url: str, workers: Sequence[BaseWorker] = (NoopWorker(),)) -> I
 
 def worker_command() -> Sequence[str]:
     """The command line of a worker process for no-op tasks alone."""
-    return [sys.executable, "worker.py", "--types", TASK_TYPE]
+    return [sys.executable, "-m", "afterwrite", "worker", "--types", TASK_TYPE]
 
 
 def worker_settings(url: str, module: str) -> dict[str, str]:

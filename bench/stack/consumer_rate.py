@@ -34,7 +34,7 @@ def _rate(plan: Plan, count: int) -> float:
     stub = helper(plan.new_folder(), "bench.stack.airflow_stub", counters.environment)
     with stub as port, new_place(AIRFLOW_URL=f"http://127.0.0.1:{port}") as place:
         fill_requests(place, count)
-        with service(plan.new_folder(), "consumer.py", place) as consumer:
+        with service(plan.new_folder(), "consumer", place) as consumer:
             wait_until = consumer.processes.wait_until
             wait_until(lambda: counters.total() > 0, "the first run", START_SECONDS)
             before, begin = counters.total(), time.perf_counter()

@@ -52,7 +52,7 @@ def notifier_rates(plan: Plan) -> list[Row]:
 def _results_a_second(plan: Plan, jobs: int) -> float:
     with new_place() as place, connect(place.environment["DATABASE_URL"]) as connection:
         fill_results(place, waiting_jobs(place, jobs))
-        with service(plan.new_folder(), "notification.py", place) as notification:
+        with service(plan.new_folder(), "notification", place) as notification:
             notification.wait_until_idle()
             notification.wait_until_dealt_with(jobs, END_SECONDS)
         if (recorded := count(connection, _RECORDED)) != jobs:
@@ -65,7 +65,7 @@ def _webhooks_a_second(plan: Plan, jobs: int) -> float:
     receiver = helper(plan.new_folder(), "bench.stack.webhook_receiver", counters.environment)
     with receiver as port, new_place() as place:
         fill_results(place, waiting_jobs(place, jobs, f"http://127.0.0.1:{port}/called"))
-        with service(plan.new_folder(), "notification.py", place) as notification:
+        with service(plan.new_folder(), "notification", place) as notification:
             wait_until = notification.processes.wait_until
             wait_until(lambda: counters.total() > 0, "the first webhook", START_SECONDS)
             before, begin = counters.total(), time.perf_counter()

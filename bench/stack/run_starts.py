@@ -38,7 +38,7 @@ def run_starts(plan: Plan) -> list[Row]:
         new_place(AIRFLOW_URL=airflow.url, AIRFLOW_USERNAME=USER, AIRFLOW_PASSWORD=PASSWORD) as place,
     ):
         server = afterwrite(plan.new_folder(), **place.environment)
-        with server as api, service(plan.new_folder(), "consumer.py", place) as consumer:
+        with server as api, service(plan.new_folder(), "consumer", place) as consumer:
             consumer.wait_until_idle()
             for number in range(plan.rounds):
                 plan.say(f"submit to run, {jobs} jobs, round {number + 1} of {plan.rounds}")

@@ -46,7 +46,7 @@ def _round(plan: Plan, jobs: int, chance: random.Random) -> list[float]:
     port = free_port()
     with new_place() as place:
         results = waiting_jobs(place, WARM_JOBS + jobs, f"http://127.0.0.1:{port}/called")
-        with service(plan.new_folder(), "notification.py", place) as notification:
+        with service(plan.new_folder(), "notification", place) as notification:
             notification.wait_until_idle()
             return asyncio.run(_delays_ms(place, port, results, chance))[WARM_JOBS:]
 

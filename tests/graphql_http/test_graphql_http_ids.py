@@ -68,8 +68,8 @@ SCHEMA.subscription_type.fields["watch"].subscribe = _watch
 def answer(source: str, variables: dict[str, Any]) -> Any:
     """The data of a document without errors, executed compiled and by graphql-core: both must say the same."""
     operation = STORE.get(source).operation(None)
-    found = operation.compiled.execute(None, None, variables)
-    document = operation.compiled._document
+    found = operation.executable.execute(None, None, variables)
+    document = operation.executable._document
     assert found == execute_sync(SCHEMA, document, None, None, variables)
     assert found.errors is None, found.errors
     return found.data
@@ -119,14 +119,14 @@ def test_each_operation_of_a_document_declares_its_own_variables() -> None:
         " fragment F on Query { needed(id: $v) }"
     )
     for name, text in (("A", "{'id': '1'}"), ("B", "{'id': '1'}")):
-        assert document.operation(name).compiled.execute(None, None, {"v": 1}).data == {"needed": text}
-    assert document.operation("C").compiled.execute(None, None, {"v": 1}).data == {"number": "{'n': 1}"}
+        assert document.operation(name).executable.execute(None, None, {"v": 1}).data == {"needed": text}
+    assert document.operation("C").executable.execute(None, None, {"v": 1}).data == {"number": "{'n': 1}"}
 
 
 @pytest.mark.parametrize("value", [1.5, True, [1], {"id": 1}, None])
 def test_a_value_that_is_no_id_is_refused(value: Any) -> None:
     operation = STORE.get("query ($v: Int!) { needed(id: $v) }").operation(None)
-    errors = operation.compiled.execute(None, None, {"v": value}).errors
+    errors = operation.executable.execute(None, None, {"v": value}).errors
     assert errors is not None
     assert "'$v'" in errors[0].message
 

@@ -20,17 +20,17 @@ from graphql import (
     SelectionNode,
     VariableNode,
     assert_valid_schema,
-    execute_sync,
 )
 
 from afterwrite.graphql_http.compiled.plan import Plan
 from afterwrite.graphql_http.compiled.site import Request, never_awaitable
 from afterwrite.graphql_http.compiled.variables import compile_variables
+from afterwrite.graphql_http.interpreted import InterpretedOperation
 
 MAX_PLANS = 16
 
 
-class CompiledOperation:
+class CompiledOperation(InterpretedOperation):
     """An operation ready to be executed, from any number of threads at the same time.
 
     What an object selects depends on the variables of its `@skip` and `@include`, so there is one plan for
@@ -44,30 +44,21 @@ class CompiledOperation:
         operation: OperationDefinitionNode,
         hide_suggestions: bool = False,
     ) -> None:
-        self._schema = schema
+        super().__init__(schema, document, operation, hide_suggestions)
         self._operation = operation
-        self._hide_suggestions = hide_suggestions
-        fragments = [node for node in document.definitions if isinstance(node, FragmentDefinitionNode)]
-        self._fragments = {node.name.value: node for node in fragments}
-        self._document = DocumentNode(definitions=(operation, *fragments))
         self._root_type = _plannable_root_type(schema, operation)
         self._coerce = compile_variables(schema, operation, hide_suggestions)
         self._conditions = tuple(_condition_variables(operation, self._fragments))
         self._plans: dict[tuple[Any, ...], Plan] = {}
 
     def execute(self, root_value: Any, context_value: Any, raw_variables: dict[str, Any]) -> ExecutionResult:
-        """Executes the operation and returns what graphql-core's `execute` returns for it.
-
-        `raw_variables` are the values as they came in the request. Errors of fields, of variables and of
-        resolvers are in the result, each with its path, locations and original error; nothing is raised.
-        Resolvers run in the calling thread, in document order, and must not return awaitables.
-        """
+        """Executes the operation and returns what graphql-core's `execute` returns for it."""
         variables = self._coerce(raw_variables)
         if isinstance(variables, list):
             return ExecutionResult(None, variables)
         plan = self._plan(variables)
         if plan is None:
-            return self._execute_unplanned(root_value, context_value, raw_variables)
+            return super().execute(root_value, context_value, raw_variables)
         tail = (
             self._schema,
             self._fragments,
@@ -104,18 +95,6 @@ class CompiledOperation:
         except (GraphQLError, RecursionError):
             return None  # graphql-core says in its own words what is wrong with the selections
         return self._plans.setdefault(values, plan)
-
-    def _execute_unplanned(
-        self, root_value: Any, context_value: Any, raw_variables: dict[str, Any]
-    ) -> ExecutionResult:
-        return execute_sync(
-            self._schema,
-            self._document,
-            root_value,
-            context_value,
-            raw_variables,
-            hide_suggestions=self._hide_suggestions,
-        )
 
 
 def compile_operation(

@@ -1,0 +1,47 @@
+"""Executes a validated operation with graphql-core, which walks its syntax tree every time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    FragmentDefinitionNode,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    execute_sync,
+)
+
+
+class InterpretedOperation:
+    """An operation that graphql-core executes, from any number of threads at the same time."""
+
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        document: DocumentNode,
+        operation: OperationDefinitionNode,
+        hide_suggestions: bool = False,
+    ) -> None:
+        self._schema = schema
+        self._hide_suggestions = hide_suggestions
+        fragments = [node for node in document.definitions if isinstance(node, FragmentDefinitionNode)]
+        self._fragments = {node.name.value: node for node in fragments}
+        self._document = DocumentNode(definitions=(operation, *fragments))
+
+    def execute(self, root_value: Any, context_value: Any, raw_variables: dict[str, Any]) -> ExecutionResult:
+        """Executes the operation and returns its data and errors; nothing is raised.
+
+        `raw_variables` are the values as they came in the request. Errors of fields, of variables and of
+        resolvers are in the result, each with its path, locations and original error.
+        Resolvers run in the calling thread, in document order, and must not return awaitables.
+        """
+        return execute_sync(
+            self._schema,
+            self._document,
+            root_value,
+            context_value,
+            raw_variables,
+            hide_suggestions=self._hide_suggestions,
+        )

@@ -1,0 +1,13 @@
+"""The application of app.py without compiled execution: `python -m bench.interpreted_app` serves it.
+
+Everything else is the same, so that the difference is what ``afterwrite/graphql_http/compiled`` gains.
+"""
+
+from functools import partial
+
+from app import application
+
+wsgi = partial(application.wsgi, compiled=False)
+
+if __name__ == "__main__":
+    raise SystemExit(application.run())

@@ -1,1 +1,0 @@
-"""The black-box tests that integration_test.py runs, by subject; standard library only."""

@@ -4,13 +4,15 @@ import asyncio
 import logging
 import threading
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from afterwrite.base.background import BackgroundLoop
-from afterwrite.storage.bus import Bus
 from afterwrite.storage.errors import StoreError
 from afterwrite.tasks.runtime import TaskRuntime
 from afterwrite.tasks.task import Task
+
+if TYPE_CHECKING:
+    from afterwrite.storage.postgres.bus import PostgresBus
 
 _log = logging.getLogger("afterwrite.tasks")
 
@@ -31,7 +33,12 @@ class TaskFeed:
     """The hints of one process about tasks, to and from the others; they may be lost, so everybody looks too."""
 
     def __init__(
-        self, bus: Bus, runtime: TaskRuntime, background: BackgroundLoop, *, hears_changes: bool = True
+        self,
+        bus: "PostgresBus",
+        runtime: TaskRuntime,
+        background: BackgroundLoop,
+        *,
+        hears_changes: bool = True,
     ) -> None:
         """``hears_changes``: somebody here may watch tasks that are run elsewhere."""
         self._bus, self._runtime, self._background = bus, runtime, background

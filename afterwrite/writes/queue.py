@@ -9,16 +9,19 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from afterwrite.base.background import BackgroundLoop
 from afterwrite.base.counts import counted
 from afterwrite.base.limits import WriteLimits
 from afterwrite.resources.writes import Write, WriteFilter, WriteRequest, WriteStatus
-from afterwrite.storage.bus import Bus
 from afterwrite.storage.errors import StoreError
 from afterwrite.storage.write_store import KeyUse, SettledBatch, WriteStore
 from afterwrite.writes.accepting import Acceptor, NotAcceptedError, Refusal
 from afterwrite.writes.waiting import Waiters
+
+if TYPE_CHECKING:
+    from afterwrite.storage.postgres.bus import PostgresBus
 
 __all__ = ["NotAcceptedError", "QueueState", "QueueStatus", "Refusal", "WriteQueue"]
 
@@ -196,7 +199,7 @@ class WriteQueue:
         if self._store.depth:
             _log.info("replaying %s from the journal", counted(self._store.depth, "write"))
 
-    def share(self, bus: Bus) -> None:
+    def share(self, bus: "PostgresBus") -> None:
         """Hear from the other processes on the same database; before the bus runs."""
         bus.on("afterwrite_accepted", self._hear_accepted)
         bus.on("afterwrite_settled", lambda through: self._hear_settled(int(through)))

@@ -23,7 +23,7 @@ from devkit.place import Place
 pytestmark = pytest.mark.one_database("settings are read before any database")
 
 KNOWN = {"PORT", "DATA_DIR", "API_KEYS", "LOG_FORMAT", "ENV_FILE"}
-SHOW = "import json; from settings import from_environment as f; s = f(); "
+SHOW = "import json; from afterwrite.base.settings import from_environment as f; s = f(); "
 SHOW += "print(json.dumps([s.port, str(s.data_dir), s.log_file, s.api_keys, s.database_url]))"
 
 
@@ -202,7 +202,8 @@ def test_what_has_databases_of_its_own_reads_no_file(tmp_path: Path) -> None:
     run = _run(wrong, "dev.py", "test", "--collect-only", "-q", "tests/base/test_settings.py")
     assert run.returncode == 0, run.stderr
     own = _file(tmp_path, "DATABASE_URL=postgresql+psycopg://h/of-somebody\nLOG_FORMAT=json")
-    script = "from pathlib import Path; from devkit import env_file, place; from settings import from_environment; "
+    script = "from pathlib import Path; from devkit import env_file, place; "
+    script += "from afterwrite.base.settings import from_environment; "
     script += "env_file.use('test-verbose'); env = place.temporary_place(Path('x')).environment(); "
     script += "s = from_environment(env); print(s.database_url, s.log_format, env['ENV_FILE'])"
     assert _run(own, "-c", script).stdout == " json off\n"

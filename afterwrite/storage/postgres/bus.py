@@ -5,16 +5,19 @@ import contextlib
 import logging
 import random
 import secrets
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import psycopg
 from psycopg import sql
 from sqlalchemy import Engine, text
 
-from afterwrite.storage.bus import Handler, Look
 from afterwrite.storage.errors import StoreError
 from afterwrite.storage.postgres.address import Address
 from afterwrite.storage.postgres.connect import connect_async
+
+Handler = Callable[[str], None]
+Look = Callable[[], Awaitable[None]]
 
 _log = logging.getLogger("afterwrite.database")
 
@@ -26,7 +29,10 @@ _NOTIFY = text("SELECT pg_notify(:channel, :payload)")
 
 
 class PostgresBus:
-    """NOTIFY and LISTEN; see ``Bus``."""
+    """Carries hints between the processes on one database over NOTIFY and LISTEN; a hint may be lost.
+
+    Handlers and looks are called on the loop; a look is called when something may have been missed, and every second.
+    """
 
     def __init__(self, direct: Address, reader: Engine) -> None:
         """``direct`` leads past a pooler of transactions, where there is a way; ``reader`` is what sends."""

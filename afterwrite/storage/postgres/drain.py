@@ -21,7 +21,7 @@ from afterwrite.resources.writes import Write, WriteStatus, size_bytes
 from afterwrite.storage.driver import SCHEMA
 from afterwrite.storage.errors import StoreUnavailable, TransactionConflict
 from afterwrite.storage.postgres.connect import explained, is_alive
-from afterwrite.storage.postgres.meta import KEEP, KEPT
+from afterwrite.storage.postgres.meta import KEEP, KEPT, NOW_US
 from afterwrite.storage.postgres.pipelined import SETTINGS
 from afterwrite.storage.retention_clock import Look, RetentionClock
 from afterwrite.storage.settling import StoreAway, refused, work_out
@@ -46,8 +46,7 @@ _OF_ONE_WRITE = (
     TypeError,
     ValueError,
 )
-_NOW = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
-_STATE = f"SELECT drainer, until_us, through, sleeps, {_NOW} FROM {SCHEMA}.journal_settled"  # noqa: S608
+_STATE = f"SELECT drainer, until_us, through, sleeps, {NOW_US} FROM {SCHEMA}.journal_settled"  # noqa: S608
 _FIELDS = Write._fields[: Write._fields.index("status")]
 _BATCH = (
     f"SELECT {', '.join(_FIELDS)} FROM {SCHEMA}.writes "  # noqa: S608 - constants
@@ -71,9 +70,9 @@ _TOTALS = (
 )
 _SETTLE = (
     f"UPDATE {SCHEMA}.journal_settled SET writes = writes + %s, size_bytes = size_bytes + %s, through = %s, "  # noqa: S608
-    f"drainer = %s, until_us = {_NOW} + {_LEASE_US}, sleeps = false"
+    f"drainer = %s, until_us = {NOW_US} + {_LEASE_US}, sleeps = false"
 )
-_RENEW = f"UPDATE {SCHEMA}.journal_settled SET drainer = %s, until_us = {_NOW} + {_LEASE_US}"  # noqa: S608
+_RENEW = f"UPDATE {SCHEMA}.journal_settled SET drainer = %s, until_us = {NOW_US} + {_LEASE_US}"  # noqa: S608
 _RELEASE = (
     f"UPDATE {SCHEMA}.journal_settled SET drainer = NULL, until_us = 0, sleeps = true WHERE drainer = %s"  # noqa: S608
 )
@@ -82,7 +81,7 @@ _PRUNE_KEYS = (
     f"DELETE FROM {SCHEMA}.idempotency_keys WHERE key IN "  # noqa: S608
     f"(SELECT key FROM {SCHEMA}.idempotency_keys WHERE used_at_us < %s ORDER BY used_at_us LIMIT %s)"
 )
-_OLDEST_KEY = f"SELECT min(used_at_us), {_NOW} FROM {SCHEMA}.idempotency_keys"  # noqa: S608
+_OLDEST_KEY = f"SELECT min(used_at_us), {NOW_US} FROM {SCHEMA}.idempotency_keys"  # noqa: S608
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 Connection = psycopg.AsyncConnection[Any]

@@ -2,15 +2,14 @@
 
 from sqlalchemy import Connection, Engine, text
 
-from afterwrite.storage.postgres.meta import KEEP, KEPT
+from afterwrite.storage.postgres.meta import KEEP, KEPT, NOW_US
 from afterwrite.storage.retention_clock import Look, RetentionClock
 
-_NOW = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 _ADD = text(
-    f"INSERT INTO afterwrite.ended_sessions (id, ended_at_us) VALUES (:id, {_NOW}) ON CONFLICT DO NOTHING"  # noqa: S608
+    f"INSERT INTO afterwrite.ended_sessions (id, ended_at_us) VALUES (:id, {NOW_US}) ON CONFLICT DO NOTHING"  # noqa: S608
 )
 _FORGET = text("DELETE FROM afterwrite.ended_sessions WHERE ended_at_us < :before_us")
-_OLDEST = text(f"SELECT min(ended_at_us), {_NOW} FROM afterwrite.ended_sessions")  # noqa: S608 - constants
+_OLDEST = text(f"SELECT min(ended_at_us), {NOW_US} FROM afterwrite.ended_sessions")  # noqa: S608 - constants
 # A little further back than what was seen: two that end at one moment may become visible one after the other.
 _NEWER = text("SELECT id, ended_at_us FROM afterwrite.ended_sessions WHERE ended_at_us > :seen_us - 5000000")
 

@@ -1,4 +1,6 @@
-"""Reads and replaces what the database keeps under a name."""
+"""SQL that several statements share: the time now, and what the database keeps under a name."""
+
+NOW_US = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"  # microseconds since 1970
 
 KEPT = "SELECT value FROM afterwrite.meta WHERE name = %s"
 KEEP = """

@@ -17,16 +17,16 @@ from afterwrite.storage.commits import DatabaseClock
 from afterwrite.storage.errors import StoreError
 from afterwrite.storage.postgres.address import address_of
 from afterwrite.storage.postgres.connect import open_reader
+from afterwrite.storage.postgres.meta import NOW_US
 from afterwrite.storage.processes import new_name
 
 _log = logging.getLogger("afterwrite.database")
 
 _BEAT_SECONDS = 1.0
-_NOW = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 _BEAT = text(
     "INSERT INTO afterwrite.processes (name, role, host, pid, version, started_at_us, beat_at_us, doing) "  # noqa: S608 - constants
-    f"VALUES (:name, :role, :host, :pid, :version, {_NOW}, {_NOW}, :doing) "
-    f"ON CONFLICT (name) DO UPDATE SET beat_at_us = {_NOW}, doing = excluded.doing "
+    f"VALUES (:name, :role, :host, :pid, :version, {NOW_US}, {NOW_US}, :doing) "
+    f"ON CONFLICT (name) DO UPDATE SET beat_at_us = {NOW_US}, doing = excluded.doing "
     "RETURNING beat_at_us"
 )
 _LEAVE = text("DELETE FROM afterwrite.processes WHERE name = :name")

@@ -11,6 +11,7 @@ from afterwrite.storage.errors import StoreError
 from afterwrite.storage.postgres.bus import PostgresBus
 from afterwrite.storage.postgres.ended_sessions import EndedSessionTable
 from afterwrite.storage.postgres.figures import SharedFigures
+from afterwrite.storage.postgres.meta import NOW_US
 from afterwrite.storage.postgres.pipelined import WRITING
 from afterwrite.storage.postgres.presence import Presence
 from afterwrite.storage.processes import ProcessAlive
@@ -20,13 +21,12 @@ _log = logging.getLogger("afterwrite.database")
 _GONE_SECONDS = 10
 _FORGOTTEN_SECONDS = 3_600
 _STANDING_SECONDS, _BEATS_PER_LOOK = 10, 5
-_NOW = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 _LIVE = text(
-    f"SELECT name, role, host, pid, version, started_at_us, beat_at_us, {_NOW} - beat_at_us, doing "  # noqa: S608
-    f"FROM afterwrite.processes WHERE beat_at_us > {_NOW} - {_GONE_SECONDS * 1_000_000} ORDER BY started_at_us, name"
+    f"SELECT name, role, host, pid, version, started_at_us, beat_at_us, {NOW_US} - beat_at_us, doing "  # noqa: S608
+    f"FROM afterwrite.processes WHERE beat_at_us > {NOW_US} - {_GONE_SECONDS * 1_000_000} ORDER BY started_at_us, name"
 )
 _FORGET = text(
-    f"DELETE FROM afterwrite.processes WHERE beat_at_us < {_NOW} - {_FORGOTTEN_SECONDS * 1_000_000}"  # noqa: S608
+    f"DELETE FROM afterwrite.processes WHERE beat_at_us < {NOW_US} - {_FORGOTTEN_SECONDS * 1_000_000}"  # noqa: S608
 )
 # A process that stands still in the middle of a pipeline does not idle: PostgreSQL ends no such session by itself.
 _END_STANDING = text(

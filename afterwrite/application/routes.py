@@ -103,11 +103,12 @@ def create_app(
 
 def _add_blueprints(app: Flask, blueprints: Sequence[Blueprint]) -> Iterator[str]:
     """Register the blueprints of an application, and give the names of their routes as the table has them."""
-    before = set(app.url_map.iter_rules())
+    known = set(app.view_functions)
     for blueprint in blueprints:
         app.register_blueprint(blueprint)
-    for rule in set(app.url_map.iter_rules()) - before:
-        yield from (f"{method} {rule.rule}" for method in (rule.methods or set()) - {"HEAD", "OPTIONS"})
+    for rule in app.url_map.iter_rules():
+        if rule.endpoint not in known:
+            yield from (f"{method} {rule.rule}" for method in (rule.methods or set()) - {"HEAD", "OPTIONS"})
 
 
 def _in_trace(application: "WSGIApplication") -> "WSGIApplication":

@@ -13,11 +13,11 @@ from afterwrite.access.key_ring import KeyRing
 from afterwrite.access.keys import Key
 from afterwrite.access.opening import anonymous_role, is_loopback
 from afterwrite.access.rate import rate_limit_of
-from afterwrite.access.refusal import Refused, too_many, unauthenticated
 from afterwrite.access.roles import Caller, Role
-from afterwrite.access.slowing import KeyTries, TooManyTries, place_of
+from afterwrite.access.slowing import KeyTries, place_of
 from afterwrite.access.table import UNASKED, UNCOUNTED, Table
 from afterwrite.base.settings import Settings
+from afterwrite.graphql_http.errors import HttpRefusal
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _EXTENSION = "afterwrite_access"
@@ -54,7 +54,7 @@ class AccessControl:
         return not self.settings.allow_anonymous and not self.keys.had_keys
 
     def admit(self, asked: Request) -> None:
-        """Find out who sends the request, and return if it may pass. Raises Refused."""
+        """Find out who sends the request, and return if it may pass. Raises HttpRefusal."""
         rule = asked.url_rule.rule if asked.url_rule else None
         method = asked.method
         self.keys.refresh()
@@ -82,7 +82,7 @@ class AccessControl:
         return bool(self.origins) and is_preflight(asked)
 
     def permit(self, asked: Request, operation: str, fields: Collection[str]) -> None:
-        """Let an operation of GraphQL with these root fields pass. Raises Refused."""
+        """Let an operation of GraphQL with these root fields pass. Raises HttpRefusal."""
         caller = sender_of(asked).caller
         if caller.role is Role.ADMIN:
             return
@@ -92,7 +92,7 @@ class AccessControl:
                 raise _not_enough(caller, needed, f"The {operation} field {name}")
 
     def permit_still(self, asked: Request, operation: str, fields: Collection[str]) -> None:
-        """Let an operation go on that was permitted, if its sender may it still. Raises Refused."""
+        """Let an operation go on that was permitted, if its sender may it still. Raises HttpRefusal."""
         self.keys.refresh()
         sender = sender_of(asked)
         if sender.key is None:
@@ -100,7 +100,7 @@ class AccessControl:
         else:
             key = self.keys.named(sender.key.name) if sender.held is None else self._key_of(sender.held)
             if key is None or key.hash != sender.key.hash:
-                raise unauthenticated(f"The key {sender.key.name}, or its session, counts no more")
+                raise _unauthenticated(f"The key {sender.key.name}, or its session, counts no more")
             now = sender._replace(caller=Caller(key.name, key.role), key=key)
         set_sender(asked, now)
         self.permit(asked, operation, fields)
@@ -117,13 +117,10 @@ class AccessControl:
         kind, _, secret = asked.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
         if kind.lower() != "bearer":
             return self._identified_by_session() if "HTTP_COOKIE" in asked.environ else None
-        try:
-            key = self.try_secret(asked, secret.strip())
-        except TooManyTries as error:
-            raise too_many("TOO_MANY_TRIES", str(error), error.seconds) from error
+        key = self.try_secret(asked, secret.strip())
         if key is None:
             message = "The key in the Authorization header is not known here: `dev.py key list` names all"
-            raise unauthenticated(message)
+            raise _unauthenticated(message)
         return Sender(Caller(key.name, key.role), Way.BEARER, key)
 
     def _identified_by_session(self) -> Sender | None:
@@ -140,7 +137,7 @@ class AccessControl:
         who = _named(asked, caller)
         if seconds := self._rate.seconds_to_wait(who):
             message = f"More requests than {self._rate.text} came from the {who}: try again in {seconds} s"
-            raise too_many("RATE_LIMITED", message, seconds)
+            raise HttpRefusal(429, message, "RATE_LIMITED", (("Retry-After", str(seconds)),))
 
 
 def install(access: AccessControl, app: Flask) -> None:
@@ -185,11 +182,11 @@ def _check_host(header: str) -> None:
     on, so the header is the one that came over the wire: what is forwarded is not looked at.
     """
     if header and not _is_own_name(header):
-        raise Refused(
+        raise HttpRefusal(
             421,
-            "MISDIRECTED_REQUEST",
             f"This server is open to its own machine, and not under the name {header[:100]!r}: ask for localhost or "
             "127.0.0.1. For others, make a key with `dev.py key add`, or set ALLOW_ANONYMOUS",
+            "MISDIRECTED_REQUEST",
         )
 
 
@@ -211,20 +208,24 @@ def _named(asked: Request, caller: Caller) -> str:
     return f"address {place_of(asked.remote_addr or '')}" if caller.name is None else f"key {caller.name}"
 
 
-def _wrong_token() -> Refused:
-    return Refused(
+def _unauthenticated(message: str) -> HttpRefusal:
+    return HttpRefusal(401, message, "UNAUTHENTICATED", (("WWW-Authenticate", "Bearer"),))
+
+
+def _wrong_token() -> HttpRefusal:
+    return HttpRefusal(
         403,
-        "CSRF_TOKEN_WRONG",
         f"The request carries no token of this session, or a wrong one: load the page again. A program sends "
         f"the header {session.TOKEN_HEADER}, or a key as `Authorization: Bearer KEY` and no cookie",
+        "CSRF_TOKEN_WRONG",
     )
 
 
-def _not_enough(caller: Caller, needed: Role, what: str) -> Refused:
+def _not_enough(caller: Caller, needed: Role, what: str) -> HttpRefusal:
     if caller.name is None:
-        return unauthenticated(
+        return _unauthenticated(
             f"{what} needs the role {needed.word}, and this request came without a key: "
             "send `Authorization: Bearer KEY`, or sign in"
         )
     message = f"{what} needs the role {needed.word}, and the key {caller.name} has {caller.role.word}: use another key"
-    return Refused(403, "FORBIDDEN", message)
+    return HttpRefusal(403, message, "FORBIDDEN")

@@ -10,6 +10,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 from afterwrite.access.keys import Key
+from afterwrite.graphql_http.errors import HttpRefusal
 
 FREE_TRIES = 5
 WINDOW_SECONDS = 60.0
@@ -17,12 +18,13 @@ LONGEST_WAIT_SECONDS = 60.0
 ADDRESSES_MAX = 10_000
 
 
-class TooManyTries(Exception):
+class TooManyTries(HttpRefusal):
     """A wrong key that came too early. ``seconds``: how long to wait before the next try, rounded up."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = max(1, math.ceil(seconds))
-        super().__init__(f"Too many wrong keys came from this address: try again in {self.seconds} s")
+        message = f"Too many wrong keys came from this address: try again in {self.seconds} s"
+        super().__init__(429, message, "TOO_MANY_TRIES", (("Retry-After", str(self.seconds)),))
 
 
 @dataclass(slots=True)

@@ -13,9 +13,8 @@ from afterwrite.access.control import CONSOLE, AccessControl, install
 from afterwrite.access.cors import allow_origins
 from afterwrite.access.headers import with_headers
 from afterwrite.access.local_paths import local_path
-from afterwrite.access.refusal import Refused
 from afterwrite.access.session import use_sessions
-from afterwrite.graphql_http import RequestError, answer_refusal, wants_page
+from afterwrite.graphql_http import HttpRefusal, RequestError, answer_refusal, wants_page
 from afterwrite.rest import is_rest, problem_of
 from afterwrite.server.bodies import with_bodies
 from afterwrite.server.ending import Answer
@@ -51,28 +50,28 @@ def add_gate(
             access.admit(asked)
             if isinstance(asked.routing_exception, BadHost):
                 raise _bad_host(asked)
-        except Refused as refused:
+        except HttpRefusal as refused:
             if refused.status != 401 and (asked.endpoint or "").startswith(CONSOLE):
                 raise  # the console has a page for it
             return _answer(asked, refused)
         return Response(status=204) if access.asks_only(asked) else None
 
     # What is raised where a body is read; blueprints answer it in their own form.
-    app.register_error_handler(Refused, lambda refused: _answer(_this_request(), refused))
+    app.register_error_handler(HttpRefusal, lambda refused: _answer(_this_request(), refused))
     bodies = SlowBodies(settings, _answers_of(app), is_stopping)
     inner = with_bodies(with_headers(app.wsgi_app), bodies)
     app.wsgi_app = SlowAnswers(settings, is_stopping).around(inner)  # type: ignore[method-assign, assignment]
 
 
-def _bad_host(asked: Request) -> Refused:
+def _bad_host(asked: Request) -> HttpRefusal:
     host = asked.environ.get("HTTP_HOST", "")
-    return Refused(400, "BAD_REQUEST", f"Invalid Host header {host[:100]!r}: send the host of the URL")
+    return HttpRefusal(400, f"Invalid Host header {host[:100]!r}: send the host of the URL")
 
 
 def _answers_of(app: Flask) -> Answer:
     """Answers requests in the place of their own threads, which wait for what does not come."""
 
-    def answer(environ: Mapping[str, Any], refused: Refused) -> tuple[int, list[tuple[str, str]], bytes]:
+    def answer(environ: Mapping[str, Any], refused: HttpRefusal) -> tuple[int, list[tuple[str, str]], bytes]:
         own = {name: value for name, value in environ.items() if name != "werkzeug.request"}
         started: list[tuple[str, list[tuple[str, str]]]] = []
 
@@ -94,13 +93,13 @@ def permit_still_with(access: AccessControl) -> Callable[[Request, str, Collecti
     def permit_still(asked: Request, operation: str, fields: Collection[str]) -> None:
         try:
             access.permit_still(asked, operation, fields)
-        except Refused as refused:
+        except HttpRefusal as refused:
             raise RequestError(refused.message, refused.code) from refused
 
     return permit_still
 
 
-def _answer(asked: Request, refused: Refused) -> Response:
+def _answer(asked: Request, refused: HttpRefusal) -> Response:
     endpoint = asked.endpoint or ""
     if endpoint.startswith(CONSOLE) or (endpoint in _PAGES and _opens_a_page(asked)):
         return _page_answer(asked, refused)
@@ -111,7 +110,7 @@ def _answer(asked: Request, refused: Refused) -> Response:
     return answer_refusal(asked, refused)
 
 
-def _page_answer(asked: Request, refused: Refused) -> Response:
+def _page_answer(asked: Request, refused: HttpRefusal) -> Response:
     answer = Response(f"{refused.message}\n", refused.status, content_type="text/plain; charset=utf-8")
     answer.headers.extend(refused.headers)
     answer.headers["Cache-Control"] = "no-store"

@@ -13,8 +13,8 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from afterwrite.access.caller import current_caller
 from afterwrite.access.control import can_sign_in, may
 from afterwrite.access.headers import allow_more
-from afterwrite.access.refusal import Refused
 from afterwrite.access.session import csrf_token
+from afterwrite.base.refusals import Refused
 from afterwrite.console import shown
 from afterwrite.console.answers import in_dialog, refused
 from afterwrite.console.entries import add_entry_pages
@@ -25,12 +25,11 @@ from afterwrite.console.products import add_product_pages
 from afterwrite.console.sign_in import add_sign_in
 from afterwrite.console.tasks import add_task_pages
 from afterwrite.console.writes import add_write_pages
-from afterwrite.graphql_http import RequestError
+from afterwrite.graphql_http import HttpRefusal, RequestError
 from afterwrite.graphql_http.body import read_on
 from afterwrite.service.context import Context
 from afterwrite.service.service import Service
 from afterwrite.storage.errors import StoreError, told
-from afterwrite.tasks.registry import TaskRefused
 
 _log = logging.getLogger("afterwrite.console")
 _STATIC = Path(__file__).parent / "static"
@@ -86,13 +85,13 @@ def _version(name: str) -> str:
 
 def _answer_error(error: Exception) -> Response:
     match error:
-        case Refused():
+        case HttpRefusal():
             answer = refused(error.message, error.status)
             answer.headers.extend(error.headers)
             return answer
         case RequestError():
             return refused(error.message, 400)
-        case TaskRefused():
+        case Refused():
             return refused(error.message, 422)
         case StoreError():
             return refused(str(error) if may("Query.queue") else told(error), 503)

@@ -5,15 +5,15 @@ from typing import Any
 
 from flask import Blueprint, Response, request, url_for
 
+from afterwrite.base.refusals import Problem, Refused
 from afterwrite.console.answers import done, page, page_of
-from afterwrite.console.forms import Form, Refusal, again, given
+from afterwrite.console.forms import Form, again, given
 from afterwrite.console.lists import filters_of, links, refused_list
 from afterwrite.graphql_http import RequestError
 from afterwrite.reads.connections import PAGE_DEFAULT
 from afterwrite.service.context import Context
 from afterwrite.service.service import Service
 from afterwrite.tasks.entries import EntryStatus, entry_of
-from afterwrite.tasks.registry import TaskRefused
 from afterwrite.tasks.requests import accept_arguments, entries_page
 from afterwrite.tasks.workers.entry import ENTRY
 
@@ -33,18 +33,14 @@ def add_entry_pages(blueprint: Blueprint, service: Service, context: Callable[[]
 
     @blueprint.post("/entries")
     def create_entry() -> Response:
-        form = Form(request.form)
-        title = given(form.values, "title")
-        if title is None:
-            empty = Refusal("title", "Give a title", "REQUIRED")
-            return page("entry_form.html", 422, place="entries", form=again(form, [empty], ["title"]))
-        now = context()
+        form, now = Form(request.form), context()
+        arguments = {"title": given(form.values, "title"), "idempotency_key": form.key}
         try:
-            arguments = {"title": title, "idempotency_key": form.key}
+            if arguments["title"] is None:
+                raise Refused([Problem(["title"], "Give a title", "REQUIRED")])
             made = entry_of(accept_arguments(now.tasks, ENTRY, arguments, now.by))
-        except TaskRefused as error:
-            refused = Refusal(error.field, error.message, error.refusal.value)
-            return page("entry_form.html", 422, place="entries", form=again(form, [refused], ["title"]))
+        except Refused as refused:
+            return page("entry_form.html", 422, place="entries", form=again(form, refused, ["title"]))
         return done(f"{made.title} is created", url_for("console.entries"))
 
 

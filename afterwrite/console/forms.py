@@ -3,9 +3,10 @@
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from graphene.utils.str_converters import to_snake_case
+
+from afterwrite.base.refusals import Refused
 
 _KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
 _SENT_BEFORE = (
@@ -27,15 +28,7 @@ class Form:
         return self.values.get("idempotency_key") or secrets.token_urlsafe(16)
 
 
-class Refusal(NamedTuple):
-    """Why a form was refused: the field that it is about (None: the form as a whole), a message, a code."""
-
-    field: str | None
-    message: str
-    code: str
-
-
-def again(form: Form, refused: Iterable[Refusal], fields: Iterable[str]) -> Form:
+def again(form: Form, refused: Refused, fields: Iterable[str]) -> Form:
     """The form as it is shown again: with what was typed, and beside each field what is wrong with it.
 
     ``fields`` are those that it has; what is about none of them is said above all. A form whose key was used for other
@@ -43,8 +36,8 @@ def again(form: Form, refused: Iterable[Refusal], fields: Iterable[str]) -> Form
     """
     known, errors = set(fields), dict[str, str]()
     key = form.key
-    for name, message, code in refused:
-        own = to_snake_case(name) if name else ""
+    for path, message, code in refused.problems:
+        own = to_snake_case(path[0]) if path else ""
         told = message
         if code == _KEY_REUSED:
             key, told, own = secrets.token_urlsafe(16), _SENT_BEFORE, ""

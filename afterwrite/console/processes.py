@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, abort, request
 
+from afterwrite.base.refusals import Problem, Refused
 from afterwrite.console.answers import page, page_of
-from afterwrite.console.forms import Form, Refusal, again, given
+from afterwrite.console.forms import Form, again, given
 from afterwrite.console.lists import filters_of, links, refused_list
 from afterwrite.console.process_steps import worker_steps
 from afterwrite.graphql_http import RequestError, strict_json
@@ -16,8 +17,6 @@ from afterwrite.service.context import Context
 from afterwrite.service.service import Service
 from afterwrite.storage.received import Received
 from afterwrite.tasks.listing import TaskFilter
-from afterwrite.tasks.registry import Refusal as TaskRefusal
-from afterwrite.tasks.registry import TaskRefused
 from afterwrite.tasks.requests import create_process, find_process, tasks_page
 from afterwrite.tasks.task import Task, TaskStatus
 from afterwrite.tasks.workers.process_products import PROCESS_PRODUCTS
@@ -65,10 +64,8 @@ def add_process_pages(blueprint: Blueprint, service: Service, context: Callable[
                 form.key,
                 now.by,
             )
-        except TaskRefused as error:
-            place = (error.field or "").partition(".")[0]
-            shown = again(form, [Refusal(place, error.message, error.refusal.value)], _FIELDS)
-            return page("process_form.html", 422, place="processes", form=shown)
+        except Refused as refused:
+            return page("process_form.html", 422, place="processes", form=again(form, refused, _FIELDS))
         return page("process_made.html", place="processes", process=made)
 
     _add_one(blueprint, service, context)
@@ -186,11 +183,8 @@ def _payload(text: str) -> Any:
     try:
         value = strict_json.decode(text)
     except strict_json.JsonRefused as error:
-        raise TaskRefused(TaskRefusal.INVALID_PAYLOAD, f"This is {error}", "payload") from error
+        raise Refused([Problem(["payload"], f"This is {error}", "INVALID_PAYLOAD")]) from error
     if not isinstance(value, dict):
-        raise TaskRefused(
-            TaskRefusal.INVALID_PAYLOAD,
-            'Give an object with a list of products: {"products": […]}',
-            "payload",
-        )
+        message = 'Give an object with a list of products: {"products": […]}'
+        raise Refused([Problem(["payload"], message, "INVALID_PAYLOAD")])
     return value

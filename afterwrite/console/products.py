@@ -8,7 +8,7 @@ from flask import Blueprint, Response, abort, request, url_for
 from afterwrite.base.refusals import Problem, Refused
 from afterwrite.base.text import composed, shorten
 from afterwrite.console.answers import page, page_of
-from afterwrite.console.forms import Form, Refusal, again, given, without_name
+from afterwrite.console.forms import Form, again, given, without_name
 from afterwrite.console.lists import Filters, filters_of, known_id, refused_list
 from afterwrite.graphql_http import RequestError
 from afterwrite.graphql_http.json_rules import finite
@@ -166,11 +166,8 @@ def _receipt(word: str, write: Write) -> Response:
 
 
 def _again(form: Form, refused: Refused) -> Form:
-    refusals = [
-        Refusal(problem.field[-1] if problem.field else None, _told(problem), problem.code)
-        for problem in refused.problems
-    ]
-    return again(form, refusals, _FIELDS)
+    told = [problem._replace(message=_told(problem)) for problem in refused.problems]
+    return again(form, Refused(told), _FIELDS)
 
 
 def _told(error: Problem) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from afterwrite.console.forms import Refusal, given
+from afterwrite.base.refusals import Problem, Refused
+from afterwrite.console.forms import given
 from afterwrite.tasks.workers.stripe_payments import (
     CREATE_CUSTOMER,
     CREATE_PAYMENT,
@@ -83,15 +84,16 @@ _KINDS = (
 KINDS: Mapping[str, TaskKind] = {kind.name: kind for kind in _KINDS}
 
 
-def wrong(kind: TaskKind, form: Mapping[str, str]) -> list[Refusal]:
-    """Everything that is wrong with a filled-in form, all of it at once, to somebody who sees the fields."""
+def check(kind: TaskKind, form: Mapping[str, str]) -> None:
+    """Raise Refused with everything that is wrong with a filled-in form, to somebody who sees the fields."""
     fields = {one.name: one for one in kind.fields}
     empty = [one.name for one in kind.fields if one.required and given(form, one.name) is None]
-    found = {name: Refusal(name, "Give a value", "REQUIRED") for name in empty}
+    found = {name: Problem([name], "Give a value", "REQUIRED") for name in empty}
     for error in Draft202012Validator(StripeWorker.types[kind.type]).iter_errors(payload_of(kind, form)):
         if error.path and (name := str(error.path[0])) in fields:
-            found.setdefault(name, Refusal(name, _told(fields[name], error), "INVALID_PAYLOAD"))
-    return list(found.values())
+            found.setdefault(name, Problem([name], _told(fields[name], error), "INVALID_PAYLOAD"))
+    if found:
+        raise Refused(list(found.values()))
 
 
 def _told(one: Field, error: ValidationError) -> str:

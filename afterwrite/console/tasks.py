@@ -7,17 +7,17 @@ from typing import Any
 from flask import Blueprint, Response, abort, request, url_for
 
 from afterwrite.base.counts import counted
+from afterwrite.base.refusals import Refused
 from afterwrite.console.answers import done, page, page_of
-from afterwrite.console.forms import Form, Refusal, again, given
+from afterwrite.console.forms import Form, again, given
 from afterwrite.console.lists import filters_of, known_id, links, refused_list
-from afterwrite.console.task_forms import KINDS, TaskKind, payload_of, wrong
+from afterwrite.console.task_forms import KINDS, TaskKind, check, payload_of
 from afterwrite.graphql_http import RequestError
 from afterwrite.reads.connections import PAGE_DEFAULT
 from afterwrite.service.context import Context
 from afterwrite.service.service import Service
 from afterwrite.tasks.listing import TypeReport
 from afterwrite.tasks.queue import TaskQueue
-from afterwrite.tasks.registry import TaskRefused
 from afterwrite.tasks.requests import accept_arguments, prune, tasks_page
 from afterwrite.tasks.task import Task, TaskStatus
 
@@ -51,14 +51,11 @@ def _add_new_tasks(blueprint: Blueprint, context: Callable[[], Context]) -> None
     def create_task(kind: str) -> Response:
         asked, form, now = _kind(kind), Form(request.form), context()
         options = {"idempotency_key": form.key, "correlation_id": given(form.values, "correlation_id")}
-        refused = wrong(asked, form.values)
         try:
-            if not refused:
-                arguments = payload_of(asked, form.values)
-                made = accept_arguments(now.tasks, asked.type, {**arguments, **options}, now.by)
-        except TaskRefused as error:
-            refused = [Refusal(error.field, error.message, error.refusal.value)]
-        if refused:
+            check(asked, form.values)
+            arguments = payload_of(asked, form.values)
+            made = accept_arguments(now.tasks, asked.type, {**arguments, **options}, now.by)
+        except Refused as refused:
             shown = again(form, refused, asked.names)
             return page("task_form.html", 422, place="tasks", kind=asked, form=shown)
         return page("task_made.html", place="tasks", task=made)

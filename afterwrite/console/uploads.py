@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from afterwrite.base.refusals import Refused
 from afterwrite.loading import CatalogueFile, DecimalSign, TextFileError
 from afterwrite.loading.checked_rows import RefusedRow, checked_batches
 from afterwrite.resources.writes import Operation, Write, request_write
-from afterwrite.writes.queue import NotAcceptedError, WriteQueue
+from afterwrite.writes.queue import WriteQueue
 
 REFUSED_SHOWN = 1_000
 REFUSED_MAX = 10_000  # of a file that has more, something is wrong as a whole
@@ -64,7 +65,7 @@ def take_in(
         if not upload.accepted and not upload.refused:
             raise
         upload.trouble = f"{error}. {_so_far(upload.accepted)}"
-    except NotAcceptedError as error:
+    except Refused as error:
         upload.trouble = f"{error.message}. {_so_far(upload.accepted)}"
     return upload
 

@@ -43,7 +43,7 @@ class RequestError(Exception):
 
 
 class HttpRefusal(Exception):
-    """A request that is not well-formed GraphQL over HTTP; it has the same status for every media type."""
+    """A request that is refused before it is executed; it has the same status for every media type."""
 
     def __init__(
         self,
@@ -54,8 +54,7 @@ class HttpRefusal(Exception):
         **extensions: Any,
     ) -> None:
         super().__init__(message)
-        self.status = status
-        self.headers = headers
+        self.status, self.message, self.code, self.headers = status, message, code, headers
         self.error = {"message": message, "extensions": {"code": code, **extensions}}
 
 

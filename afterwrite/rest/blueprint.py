@@ -6,7 +6,7 @@ from flask import Blueprint, Response, request
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
 from afterwrite.rest.openapi import ROUTES, openapi_document
-from afterwrite.rest.problems import Problem, json_answer, problem_of
+from afterwrite.rest.problems import ProblemDetails, json_answer, problem_of
 from afterwrite.rest.reading import Given
 from afterwrite.rest.schemas import named
 from afterwrite.service.service import Service
@@ -56,11 +56,11 @@ def _answer_wrong_route() -> Response | None:
     match error:
         case NotFound():
             detail = f"There is nothing at {path[:200]}: /openapi.json lists the routes"
-            problem = Problem(404, "NOT_FOUND", detail)
+            problem = ProblemDetails(404, "NOT_FOUND", detail)
         case MethodNotAllowed(valid_methods=allowed):
             methods = ", ".join(sorted(allowed or ()))
             detail = f"{request.method[:20]} is not answered at {path[:200]}: use {methods}"
-            problem = Problem(405, "METHOD_NOT_ALLOWED", detail, headers=[("Allow", methods)])
+            problem = ProblemDetails(405, "METHOD_NOT_ALLOWED", detail, headers=[("Allow", methods)])
         case _:
             return None
     return _add_headers(problem.answer())

@@ -8,7 +8,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from afterwrite.base.text import shorten
-from afterwrite.rest.problems import Problem, pointer_to
+from afterwrite.rest.problems import ProblemDetails, pointer_to
 
 Schema = Mapping[str, Any]
 _ERRORS_SHOWN = 20
@@ -32,7 +32,7 @@ class Check:
         self._validator, self._place = Draft202012Validator(schema), place
 
     def check(self, value: Any) -> None:
-        """Raises Problem (422) that points at everything that does not fit, up to a limit."""
+        """Raises ProblemDetails (422) that points at everything that does not fit, up to a limit."""
         found: dict[str, str] = {}
         for error in islice(self._validator.iter_errors(value), _ERRORS_SHOWN):
             for path, detail in _explained(error):
@@ -42,11 +42,11 @@ class Check:
             raise _invalid([{self._place: place, "detail": detail} for place, detail in found.items()])
 
 
-def _invalid(errors: list[dict[str, str]]) -> Problem:
+def _invalid(errors: list[dict[str, str]]) -> ProblemDetails:
     first = errors[0]
     place = first.get("parameter") or first["pointer"][2:] or "The body"
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return Problem(422, "INVALID_REQUEST", f"{place} {first['detail']}{more}", errors)
+    return ProblemDetails(422, "INVALID_REQUEST", f"{place} {first['detail']}{more}", errors)
 
 
 def _explained(error: ValidationError) -> Iterator[tuple[list[str | int], str]]:

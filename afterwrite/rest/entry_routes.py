@@ -4,7 +4,7 @@ from typing import Any
 
 from afterwrite.access.roles import Role
 from afterwrite.reads.connections import id_or_none
-from afterwrite.rest.problems import Problem
+from afterwrite.rest.problems import ProblemDetails
 from afterwrite.rest.reading import Given
 from afterwrite.rest.route import KEYED, Routes, Takes
 from afterwrite.rest.schemas import ENTRY_PARAMETERS
@@ -105,5 +105,7 @@ def _number(entry_id: str) -> int:
     return number
 
 
-def _not_found(entry_id: str) -> Problem:
-    return Problem(404, "TASK_NOT_FOUND", f"There is no entry {entry_id[:60]}: GET /api/entries lists them")
+def _not_found(entry_id: str) -> ProblemDetails:
+    return ProblemDetails(
+        404, "TASK_NOT_FOUND", f"There is no entry {entry_id[:60]}: GET /api/entries lists them"
+    )

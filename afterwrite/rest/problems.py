@@ -12,27 +12,23 @@ from urllib.parse import quote
 from flask import Response
 from werkzeug.exceptions import HTTPException
 
-from afterwrite.access.refusal import Refused
+from afterwrite.base.refusals import Refused
+from afterwrite.graphql_http import HttpRefusal
 from afterwrite.storage.errors import StoreError, told
-from afterwrite.tasks.registry import Refusal, TaskRefused
-from afterwrite.tasks.task import MoveNotAllowed
 
 PROBLEM_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
 
 _log = logging.getLogger("afterwrite.rest")
-_STATUS_OF: Mapping[Refusal, int] = {
-    Refusal.UNKNOWN_TASK_TYPE: 422,
-    Refusal.INVALID_PAYLOAD: 422,
-    Refusal.INVALID_ARGUMENT: 422,
-    Refusal.IDEMPOTENCY_KEY_REUSED: 422,
-    Refusal.TASK_NOT_FOUND: 404,
-    Refusal.TASK_NOT_CANCELLABLE: 409,
-    Refusal.TASK_NOT_RETRYABLE: 409,
-    Refusal.MOVE_NOT_ALLOWED: 409,
-    Refusal.TASK_LOCKED: 409,
-    Refusal.QUEUE_FULL: 503,
-    Refusal.SHUTTING_DOWN: 503,
+_STATUS_OF = {  # by the code of a refusal; 422 for every other one
+    "TASK_NOT_FOUND": 404,
+    "TASK_NOT_CANCELLABLE": 409,
+    "TASK_NOT_RETRYABLE": 409,
+    "MOVE_NOT_ALLOWED": 409,
+    "TASK_LOCKED": 409,
+    "QUEUE_FULL": 503,
+    "SHUTTING_DOWN": 503,
+    "JOURNAL_UNWRITABLE": 503,
 }
 _CODE_OF = {
     400: "BAD_REQUEST",
@@ -41,7 +37,7 @@ _CODE_OF = {
 }
 
 
-class Problem(Exception):
+class ProblemDetails(Exception):
     """A request that is answered with a problem.
 
     ``errors`` say where: each has ``detail`` and one of ``pointer`` (into the body, RFC 6901 as a URI fragment),
@@ -84,40 +80,39 @@ def json_answer(value: Any, status: int = 200, content_type: str = "application/
     return Response(text.encode(), status, content_type=content_type)
 
 
-def problem_of(error: Exception, pointers: Mapping[str, str] = MappingProxyType({})) -> Problem:
+def problem_of(error: Exception, pointers: Mapping[str, str] = MappingProxyType({})) -> ProblemDetails:
     """The problem that an exception is; one that nobody expected is logged with an incident id.
 
     ``pointers`` says where in the body the arguments of a refused task came from.
     """
     match error:
-        case Problem():
+        case ProblemDetails():
             return error
+        case HttpRefusal():
+            return ProblemDetails(error.status, error.code, error.message, headers=error.headers)
         case Refused():
-            return Problem(error.status, error.code, error.message, headers=error.headers)
-        case TaskRefused():
             return _refused(error, pointers)
-        case MoveNotAllowed():
-            return Problem(409, Refusal.MOVE_NOT_ALLOWED.value, str(error))
         case StoreError():
-            return Problem(503, "DATABASE_UNAVAILABLE", told(error), headers=_try_again())
+            return ProblemDetails(503, "DATABASE_UNAVAILABLE", told(error), headers=_try_again())
         case HTTPException(code=int(status)) if status < 500:
             return _http_problem(error, status)
     incident = secrets.token_hex(6)
     _log.error("incident %s: a request failed", incident, exc_info=error)
     detail = f"Internal server error: the log has the reason under the incident {incident}"
-    return Problem(500, "INTERNAL_SERVER_ERROR", detail, incident=incident)
+    return ProblemDetails(500, "INTERNAL_SERVER_ERROR", detail, incident=incident)
 
 
-def _refused(error: TaskRefused, pointers: Mapping[str, str]) -> Problem:
-    status = _STATUS_OF[error.refusal]
-    head, *rest = (error.field or "").split(".")
+def _refused(error: Refused, pointers: Mapping[str, str]) -> ProblemDetails:
+    code = error.problems[0].code
+    status = _STATUS_OF.get(code, 422)
     places: list[dict[str, str]] = []
-    if head == "idempotencyKey":
-        places = [{"header": "Idempotency-Key", "detail": error.message}]
-    elif head in pointers:
-        places = [{"pointer": pointer_to(pointers[head], rest), "detail": error.message}]
-    headers = _try_again() if status == 503 else ()
-    return Problem(status, error.refusal.value, error.message, places, headers)
+    for field, detail, _code in error.problems:
+        head, *rest = field or [""]
+        if head == "idempotencyKey":
+            places.append({"header": "Idempotency-Key", "detail": detail})
+        elif head in pointers:
+            places.append({"pointer": pointer_to(pointers[head], rest), "detail": detail})
+    return ProblemDetails(status, code, error.message, places, _try_again() if status == 503 else ())
 
 
 def pointer_to(start: str, path: Sequence[str | int]) -> str:
@@ -130,7 +125,7 @@ def _try_again() -> Sequence[tuple[str, str]]:
     return (("Retry-After", str(RETRY_AFTER_SECONDS)),)
 
 
-def _http_problem(error: HTTPException, status: int) -> Problem:
+def _http_problem(error: HTTPException, status: int) -> ProblemDetails:
     code = _CODE_OF.get(status, HTTPStatus(status).name)
     kept = [pair for pair in error.get_headers() if pair[0].lower() not in ("content-type", "content-length")]
-    return Problem(status, code, error.description or error.name, headers=kept)
+    return ProblemDetails(status, code, error.description or error.name, headers=kept)

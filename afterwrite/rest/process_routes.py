@@ -5,7 +5,7 @@ from typing import Any
 from flask import request
 
 from afterwrite.access.roles import Role
-from afterwrite.rest.problems import Problem
+from afterwrite.rest.problems import ProblemDetails
 from afterwrite.rest.reading import Given
 from afterwrite.rest.route import KEYED, Routes, Takes
 from afterwrite.tasks.requests import create_process, find_process
@@ -39,7 +39,7 @@ def get_process(given: Given, correlation_id: str) -> dict[str, Any]:
     task = find_process(given.service.tasks, correlation_id)
     if task is None:
         detail = f"There is no process {correlation_id[:60]}: give the correlation_id that was answered"
-        raise Problem(404, "TASK_NOT_FOUND", detail)
+        raise ProblemDetails(404, "TASK_NOT_FOUND", detail)
     return _shown(task)
 
 

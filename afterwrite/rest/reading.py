@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from afterwrite.graphql_http import strict_json
 from afterwrite.graphql_http.body import BodyBroken, BodyTooLong, read_body
 from afterwrite.rest.checking import Check
-from afterwrite.rest.problems import Problem
+from afterwrite.rest.problems import ProblemDetails
 from afterwrite.rest.schemas import IDEMPOTENCY_KEY, Schema
 from afterwrite.service.service import Service
 
@@ -19,7 +19,7 @@ _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 
 
 class Given:
-    """What the requests to one route give; each part is read and checked when it is asked for, or Problem is raised."""
+    """What the requests to one route give; each part is read and checked when asked for. Raises ProblemDetails."""
 
     def __init__(
         self,
@@ -42,9 +42,9 @@ class Given:
             return read_body(request.environ, self._max_bytes)
         except BodyTooLong as error:
             detail = f"The body has {error}, and {self._max_bytes} is the limit (MAX_BODY_BYTES): send less"
-            raise Problem(413, "BODY_TOO_LARGE", detail) from error
+            raise ProblemDetails(413, "BODY_TOO_LARGE", detail) from error
         except BodyBroken as error:
-            raise Problem(400, "BAD_REQUEST", f"{error}: send it again") from error
+            raise ProblemDetails(400, "BAD_REQUEST", f"{error}: send it again") from error
 
     def body(self) -> Any:
         """The value of a JSON body that fits the schema."""
@@ -55,7 +55,7 @@ class Given:
             raise _malformed(f"The body is not UTF-8: {error.reason} at byte {error.start}") from error
         except strict_json.JsonRefused as error:
             if error.is_text:
-                raise Problem(422, "INVALID_TEXT", f"The body is refused: {error}") from error
+                raise ProblemDetails(422, "INVALID_TEXT", f"The body is refused: {error}") from error
             raise _malformed(
                 f'The body is {error}. Send a JSON object such as {{"title": "Lamp"}}'
             ) from error
@@ -69,7 +69,7 @@ class Given:
             given = request.args.getlist(name)
             if len(given) > 1:
                 detail = f"{name} is given {len(given)} times: give it once"
-                raise Problem(422, "INVALID_REQUEST", detail, [{"parameter": name, "detail": detail}])
+                raise ProblemDetails(422, "INVALID_REQUEST", detail, [{"parameter": name, "detail": detail}])
             if given:
                 is_number = schema["type"] == "integer" and _WHOLE_NUMBER.fullmatch(given[0])
                 found[name] = int(given[0]) if is_number else given[0]
@@ -86,7 +86,9 @@ class Given:
         # Some servers hand a value that is not ASCII over as if it were empty.
         found = f"has {len(key)} characters" if key else "is empty or not ASCII"
         detail = f"Idempotency-Key {found}: give {IDEMPOTENCY_KEY['title']}"
-        raise Problem(422, "INVALID_ARGUMENT", detail, [{"header": "Idempotency-Key", "detail": detail}])
+        raise ProblemDetails(
+            422, "INVALID_ARGUMENT", detail, [{"header": "Idempotency-Key", "detail": detail}]
+        )
 
 
 def _check_content_type(request: Request) -> None:
@@ -96,12 +98,12 @@ def _check_content_type(request: Request) -> None:
     if request.mimetype != "application/json" or charset not in ("utf-8", "utf8"):
         found = f"{given[:100]!r}" if given else "missing"
         detail = f"The Content-Type is {found}: send application/json in UTF-8"
-        raise Problem(415, "UNSUPPORTED_MEDIA_TYPE", detail, headers=[("Accept", "application/json")])
+        raise ProblemDetails(415, "UNSUPPORTED_MEDIA_TYPE", detail, headers=[("Accept", "application/json")])
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding != "identity":
         detail = f"A body in the Content-Encoding {encoding[:100]!r} is not read: send it as it is"
-        raise Problem(415, "UNSUPPORTED_MEDIA_TYPE", detail, headers=[("Accept-Encoding", "identity")])
+        raise ProblemDetails(415, "UNSUPPORTED_MEDIA_TYPE", detail, headers=[("Accept-Encoding", "identity")])
 
 
-def _malformed(detail: str) -> Problem:
-    return Problem(400, "MALFORMED_JSON", detail)
+def _malformed(detail: str) -> ProblemDetails:
+    return ProblemDetails(400, "MALFORMED_JSON", detail)

@@ -6,7 +6,7 @@ from flask import request
 
 from afterwrite.access.roles import Role
 from afterwrite.base.times import from_microseconds
-from afterwrite.rest.problems import Problem
+from afterwrite.rest.problems import ProblemDetails
 from afterwrite.rest.reading import Given
 from afterwrite.rest.route import ANY_JSON, Routes, Takes
 from afterwrite.rest.schemas import TEXT
@@ -40,7 +40,7 @@ def receive_webhook(given: Given) -> dict[str, Any]:
     detail = (
         f"The signature was not accepted ({received.verdict}): sign it with the WEBHOOK_SECRET of this server"
     )
-    raise Problem(401, code, detail, headers=[("WWW-Authenticate", signing.SIGNATURE_HEADER)])
+    raise ProblemDetails(401, code, detail, headers=[("WWW-Authenticate", signing.SIGNATURE_HEADER)])
 
 
 @webhooks.route("GET", "/webhook", Role.READ, {200: ("ReceivedPage", "What came")})

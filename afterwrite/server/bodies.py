@@ -9,14 +9,14 @@ from afterwrite.server.tcp_connections import plain_address
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from afterwrite.access.refusal import Refused
+    from afterwrite.graphql_http.errors import HttpRefusal
 
 PIECE_BYTES = 64 << 10
 """A body is read in pieces of this size, each of which has the deadline."""
 
 
 class Reader(Protocol):
-    """Reads pieces of bodies; raises Refused where one comes too slowly."""
+    """Reads pieces of bodies; raises HttpRefusal where one comes too slowly."""
 
     def read(self, body: "Body", size: int) -> bytes:
         """Up to ``size`` bytes of the body; fewer only at its end."""
@@ -50,7 +50,7 @@ class Body:
         self.group = self.address = ""
         """The callers with whom this one shares its places, and where it comes from; set at the first read."""
         self.started = self.piece_started = 0.0
-        self.refused: Refused | None = None
+        self.refused: HttpRefusal | None = None
         """Why reading was ended from outside."""
         self.is_back = True
         """Whether no thread waits for a piece."""
@@ -60,7 +60,7 @@ class Body:
         self._left = announced_bytes(environ)
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Up to ``size`` bytes, and no more than one piece; all of them where no size is given. Raises Refused."""
+        """Up to ``size`` bytes, and no more than one piece; all of them where no size is given. Raises HttpRefusal."""
         if size is None or size < 0:
             return b"".join(iter(lambda: self.read(PIECE_BYTES), b""))
         size = min(size, PIECE_BYTES if self._left is None else min(PIECE_BYTES, self._left))

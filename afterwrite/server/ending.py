@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from afterwrite.access.refusal import Refused
+from afterwrite.graphql_http.errors import HttpRefusal
 from afterwrite.server.bodies import Body
 from afterwrite.server.tcp_connections import Connection, can_count, connections_of, end_input, state_of
 
-Answer = Callable[[Mapping[str, Any], Refused], tuple[int, list[tuple[str, str]], bytes]]
+Answer = Callable[[Mapping[str, Any], HttpRefusal], tuple[int, list[tuple[str, str]], bytes]]
 PROTOCOL = "granian.protocol"
 """Where ``serving.py`` puts what Granian answers through."""
 

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from afterwrite.access.caller import sender_in
-from afterwrite.access.refusal import Refused
 from afterwrite.access.session import FORM_TYPES
 from afterwrite.access.slowing import place_of
 from afterwrite.base.settings import Settings
+from afterwrite.graphql_http.errors import HttpRefusal
 from afterwrite.server.bodies import PIECE_BYTES, Body
 from afterwrite.server.ending import Answer, Ending, can_end
 from afterwrite.server.watch import Watch
@@ -54,7 +54,7 @@ class SlowBodies:
         self._watch = Watch("slow-bodies", lambda: bool(self._open or self._ending.waiting), self._look)
 
     def read(self, body: Body, size: int) -> bytes:
-        """Up to ``size`` bytes of the body; fewer only at its end. Raises Refused."""
+        """Up to ``size`` bytes of the body; fewer only at its end. Raises HttpRefusal."""
         now = time.monotonic()
         if not body.started:
             body.group, body.address = _group_of(body.environ), place_of(body.environ.get("REMOTE_ADDR", ""))
@@ -117,7 +117,7 @@ class SlowBodies:
                 over.append(body)
         return kept, over
 
-    def _claim(self, body: Body, refused: Refused) -> bool:
+    def _claim(self, body: Body, refused: HttpRefusal) -> bool:
         body.refused = refused
         return self._open.pop(body, False)
 
@@ -135,14 +135,14 @@ def _group_of(environ: Mapping[str, Any]) -> str:
     return _FORMS if media_type in FORM_TYPES else _ANONYMOUS
 
 
-def _busy(group: str) -> Refused:
+def _busy(group: str) -> HttpRefusal:
     message = f"Too many slow request bodies from {group}: try again in {_RETRY_AFTER_SECONDS} s"
-    return Refused(503, "SERVER_BUSY", message, (("Retry-After", str(_RETRY_AFTER_SECONDS)),))
+    return HttpRefusal(503, message, "SERVER_BUSY", (("Retry-After", str(_RETRY_AFTER_SECONDS)),))
 
 
-def _late(seconds: int) -> Refused:
+def _late(seconds: int) -> HttpRefusal:
     message = (
         f"The body came too slowly: each {PIECE_BYTES >> 10} KiB of it must come within {seconds} s (BODY_SECONDS), "
         "so send less or faster"
     )
-    return Refused(408, "REQUEST_TIMEOUT", message)
+    return HttpRefusal(408, message, "REQUEST_TIMEOUT")

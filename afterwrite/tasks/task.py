@@ -8,6 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from afterwrite.base.refusals import Problem, Refused
 from afterwrite.base.text import unprintable_character
 from afterwrite.base.times import from_microseconds
 
@@ -40,12 +41,13 @@ ALLOWED_MOVES: Mapping[TaskStatus, frozenset[TaskStatus]] = MappingProxyType(
 ENDED = frozenset({TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED})
 
 
-class MoveNotAllowed(Exception):
+class MoveNotAllowed(Refused):
     """A task cannot go from its status to another one."""
 
     def __init__(self, task_id: int, status: TaskStatus, wanted: TaskStatus) -> None:
         allowed = ", ".join(sorted(ALLOWED_MOVES[status])) or "nothing: it has ended"
-        super().__init__(f"Task {task_id} is {status} and cannot become {wanted}; allowed is {allowed}")
+        message = f"Task {task_id} is {status} and cannot become {wanted}; allowed is {allowed}"
+        super().__init__([Problem(None, message, "MOVE_NOT_ALLOWED")])
         self.task_id, self.status, self.wanted = task_id, status, wanted
 
 

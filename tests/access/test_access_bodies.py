@@ -17,9 +17,9 @@ from server_process import ServerProcess, wait_until
 
 from afterwrite.access.caller import Sender, set_sender
 from afterwrite.access.control import AccessControl
-from afterwrite.access.refusal import Refused
 from afterwrite.access.roles import Caller, Role
 from afterwrite.base.settings import Settings
+from afterwrite.graphql_http.errors import HttpRefusal
 from afterwrite.server.bodies import Body
 from afterwrite.server.slow_bodies import SlowBodies
 
@@ -87,7 +87,7 @@ class Reading:
     ) -> None:
         """``sender`` is the name of a key, or says who sends a request without one."""
         self.client, self.server = socket.socketpair()
-        self.outcome: bytes | Refused | None = None
+        self.outcome: bytes | HttpRefusal | None = None
         self.environ: dict[str, Any] = {"CONTENT_LENGTH": "9", "CONTENT_TYPE": media_type}
         self.environ |= {"wsgi.input": self, "gunicorn.socket": self.server, "REMOTE_ADDR": address}
         if isinstance(sender, AccessControl):
@@ -119,12 +119,12 @@ class Reading:
     def _read(self) -> None:
         try:
             self.outcome = self._body.read(9)
-        except Refused as refused:
+        except HttpRefusal as refused:
             self.outcome = refused
         self._begun.set()
 
 
-def unused(_environ: object, _refused: Refused) -> tuple[int, list[tuple[str, str]], bytes]:
+def unused(_environ: object, _refused: HttpRefusal) -> tuple[int, list[tuple[str, str]], bytes]:
     """The answer of a request of Granian; these are none."""
     raise AssertionError
 
@@ -132,7 +132,7 @@ def unused(_environ: object, _refused: Refused) -> tuple[int, list[tuple[str, st
 def statuses(readings: list[Reading]) -> Counter[int]:
     """How many of them were refused, by status; under 200 those whose bodies came."""
     ended = [reading.outcome for reading in readings if reading.outcome is not None]
-    return Counter(outcome.status if isinstance(outcome, Refused) else 200 for outcome in ended)
+    return Counter(outcome.status if isinstance(outcome, HttpRefusal) else 200 for outcome in ended)
 
 
 def test_slow_bodies_have_places_for_each_caller_and_for_all_of_them() -> None:

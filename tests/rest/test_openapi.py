@@ -22,7 +22,7 @@ from afterwrite.base.settings import Settings
 from afterwrite.rest import schemas
 from afterwrite.rest.checking import Check
 from afterwrite.rest.openapi import openapi_document
-from afterwrite.rest.problems import Problem
+from afterwrite.rest.problems import ProblemDetails
 from afterwrite.service.service import Service
 from afterwrite.tasks.workers.entry import EntryWorker
 from afterwrite.tasks.workers.process_products import PROCESS_PRODUCTS, ProcessProductsWorker
@@ -119,7 +119,7 @@ def test_every_example_fits_its_schema() -> None:
     for method, path, name in _bodies():
         example = DOCUMENT["paths"][path][method]["requestBody"]["content"]["application/json"]["example"]
         Check(DOCUMENT["components"]["schemas"][name]).check(example)
-        with pytest.raises(Problem):
+        with pytest.raises(ProblemDetails):
             Check(DOCUMENT["components"]["schemas"][name]).check({"unknown": 1})
 
 

@@ -176,7 +176,7 @@ class Table:
         return self._roles[name]
 
     def check(self, routes: Map, fields: Iterable[str]) -> None:
-        """Raise RuntimeError unless exactly these routes and root fields are in the table (those of products may lack)."""
+        """Raise RuntimeError unless exactly these are in the table; those of products may be missing."""
         found = set(fields)
         for rule in routes.iter_rules():
             methods = sorted(rule.methods or ())

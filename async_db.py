@@ -9,7 +9,7 @@ what cannot be accepted, and then nothing was, and StoreError when the database 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from afterwrite.resources.writes import Write
+from afterwrite.resources.write import Write
 from afterwrite.service.context import Context
 from afterwrite.service.current import current_context
 from afterwrite.writes import requests

@@ -13,7 +13,7 @@ from afterwrite.graphql.scalars import JSON
 from afterwrite.reads import pages
 from afterwrite.reads.connections import PAGE_DEFAULT, PAGE_MAX, Page, parse_id
 from afterwrite.resources.product import Product as StoredProduct
-from afterwrite.resources.writes import WriteStatus
+from afterwrite.resources.write import WriteStatus
 from afterwrite.service.context import Context, answering
 from afterwrite.storage.products import ProductFilter, ProductOrder
 from afterwrite.writes.requests import Answer, RequestProblem, answer_of, await_write

@@ -9,7 +9,7 @@ from graphql import graphql_sync
 from sqlalchemy import text
 
 from afterwrite.base.settings import from_environment
-from afterwrite.storage.errors import StoreError
+from afterwrite.base.store_errors import StoreError
 from afterwrite.storage.stores import open_for_reading
 from app import application
 

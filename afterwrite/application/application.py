@@ -18,12 +18,12 @@ from afterwrite.access.start import check_access
 from afterwrite.application.routes import create_app
 from afterwrite.base.logs import check_log_file, set_up_logs
 from afterwrite.base.settings import SettingsError, from_environment
+from afterwrite.base.store_errors import StoreError
 from afterwrite.graphql.schema import build_schema
 from afterwrite.server import serving
 from afterwrite.server.lifetime import add_served
 from afterwrite.service.process import prepare
 from afterwrite.service.service import Service
-from afterwrite.storage.errors import StoreError
 
 _log = logging.getLogger("afterwrite.app")
 

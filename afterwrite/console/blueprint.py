@@ -15,11 +15,12 @@ from afterwrite.access.control import can_sign_in, may
 from afterwrite.access.headers import allow_more
 from afterwrite.access.session import csrf_token
 from afterwrite.base.refusals import Refused
+from afterwrite.base.store_errors import StoreError, told
 from afterwrite.console import shown
 from afterwrite.console.answers import in_dialog, refused
 from afterwrite.console.entries import add_entry_pages
+from afterwrite.console.jobs import add_process_pages
 from afterwrite.console.overview import add_overview
-from afterwrite.console.processes import add_process_pages
 from afterwrite.console.product_files import add_product_files
 from afterwrite.console.products import add_product_pages
 from afterwrite.console.sign_in import add_sign_in
@@ -29,7 +30,6 @@ from afterwrite.graphql_http import HttpRefusal, RequestError
 from afterwrite.graphql_http.body import read_on
 from afterwrite.service.context import Context
 from afterwrite.service.service import Service
-from afterwrite.storage.errors import StoreError, told
 
 _log = logging.getLogger("afterwrite.console")
 _STATIC = Path(__file__).parent / "static"

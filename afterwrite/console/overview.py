@@ -5,12 +5,12 @@ from typing import Any, NamedTuple
 from flask import Blueprint, Response
 
 from afterwrite.access.control import may
+from afterwrite.base.store_errors import StoreError, told
 from afterwrite.console.answers import page
 from afterwrite.console.charts import Chart, chart
-from afterwrite.resources.writes import Write, WriteFilter, WriteStatus
+from afterwrite.resources.write import Write, WriteFilter, WriteStatus
 from afterwrite.service.recent import BUCKET_SECONDS, KEPT_SECONDS
 from afterwrite.service.service import Service
-from afterwrite.storage.errors import StoreError, told
 from afterwrite.storage.processes import ProcessAlive
 from afterwrite.tasks.listing import TaskFilter
 from afterwrite.tasks.task import Task, TaskStatus

@@ -15,7 +15,7 @@ from afterwrite.graphql_http.json_rules import finite
 from afterwrite.reads.connections import PAGE_DEFAULT, Page
 from afterwrite.reads.pages import check_price_bound, products_page
 from afterwrite.resources.product import FieldProblem, Product
-from afterwrite.resources.writes import Write
+from afterwrite.resources.write import Write
 from afterwrite.service.context import Context
 from afterwrite.service.service import Service
 from afterwrite.storage.products import ProductFilter, ProductOrder

@@ -8,7 +8,7 @@ from pathlib import Path
 from afterwrite.base.refusals import Refused
 from afterwrite.loading import CatalogueFile, DecimalSign, TextFileError
 from afterwrite.loading.checked_rows import RefusedRow, checked_batches
-from afterwrite.resources.writes import Operation, Write, request_write
+from afterwrite.resources.write import Operation, Write, request_write
 from afterwrite.writes.queue import WriteQueue
 
 REFUSED_SHOWN = 1_000

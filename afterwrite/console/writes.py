@@ -12,7 +12,7 @@ from afterwrite.console.answers import done, is_htmx, page, page_of, refused
 from afterwrite.console.lists import filters_of, known_id, links, refused_list
 from afterwrite.graphql_http import RequestError
 from afterwrite.reads.connections import PAGE_DEFAULT, check_name, id_or_none
-from afterwrite.resources.writes import Write, WriteFilter, WriteStatus
+from afterwrite.resources.write import Write, WriteFilter, WriteStatus
 from afterwrite.service.context import Context
 from afterwrite.service.service import Service
 from afterwrite.writes import requests

@@ -9,8 +9,8 @@ from afterwrite.graphql.pages import connection_of
 from afterwrite.graphql_http import KEEP_ALIVE, RequestError
 from afterwrite.reads.connections import PAGE_DEFAULT, Page, parse_id
 from afterwrite.resources.product import Product
-from afterwrite.resources.writes import Operation, WriteErrorCode, WriteFilter, WriteStatus
-from afterwrite.resources.writes import Write as StoredWrite
+from afterwrite.resources.write import Operation, WriteErrorCode, WriteFilter, WriteStatus
+from afterwrite.resources.write import Write as StoredWrite
 from afterwrite.service.context import Context, answering
 from afterwrite.writes import requests
 from afterwrite.writes.queue import QueueState, QueueStatus

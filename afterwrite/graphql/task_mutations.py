@@ -165,7 +165,7 @@ class Mutation(graphene.ObjectType):
         idempotency_key: str | None = None,
     ) -> StoredTask:
         context: Context = info.context
-        return requests.create_process(
+        return requests.create_job(
             context.tasks,
             payload,
             callback_url,

@@ -231,4 +231,4 @@ class Query(graphene.ObjectType):
     @staticmethod
     @answering
     def resolve_process(_root: None, info: graphene.ResolveInfo, correlation_id: str) -> StoredTask | None:
-        return requests.find_process(info.context.tasks, correlation_id)
+        return requests.find_job(info.context.tasks, correlation_id)

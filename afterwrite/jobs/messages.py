@@ -89,7 +89,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of a run; the report, or the error, is in the database (``database.postgres.process_runs``).
+    """What came of a run; the report, or the error, is in the database (``database.postgres.job_runs``).
 
     ``error`` is the code and the message of one that Airflow would not begin, and None for every other one.
     """

@@ -6,10 +6,10 @@ from contextlib import AbstractContextManager
 from typing import TextIO
 
 from afterwrite.base.counts import counted
+from afterwrite.base.store_errors import StoreError
 from afterwrite.loading import TextFileError
 from afterwrite.loading.checked_rows import CheckedRows, RefusedRow
 from afterwrite.storage.catalogue_load import Load, StoredValues
-from afterwrite.storage.errors import StoreError
 
 SHOWN_REFUSALS = 20
 

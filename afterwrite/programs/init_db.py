@@ -11,11 +11,11 @@ from typing import TextIO
 from afterwrite import loading
 from afterwrite.base.counts import counted
 from afterwrite.base.settings import Settings, SettingsError, from_environment
+from afterwrite.base.store_errors import StoreError
 from afterwrite.loading import SAMPLE_PRODUCTS, CatalogueFile, DecimalSign, TextFileError
 from afterwrite.loading.checked_rows import check_row, check_sample_row, checked_batches
 from afterwrite.loading.load import LoadFailed, RefusedRows, load_products
 from afterwrite.storage.catalogue_load import CatalogueLoader, open_loader, stored_values
-from afterwrite.storage.errors import StoreError
 
 _BAR_WIDTH = 30
 _BAR_SECONDS = 0.1

@@ -8,7 +8,7 @@ from typing import TextIO
 
 from afterwrite.base.counts import counted
 from afterwrite.base.settings import Settings, SettingsError, from_environment
-from afterwrite.storage.errors import StoreError
+from afterwrite.base.store_errors import StoreError
 from afterwrite.storage.moving.source import reopen
 
 _TERMINAL_SECONDS = 0.1

@@ -9,6 +9,7 @@ from concurrent.futures import Future
 
 from afterwrite.base.counts import counted
 from afterwrite.base.settings import Settings, SettingsError
+from afterwrite.base.store_errors import StoreError
 from afterwrite.base.tracing import working_on
 from afterwrite.jobs.broker import RABBITMQ, RESULTS, Broker, Delivery, pauses
 from afterwrite.jobs.callbacks import REDIS, Callbacks
@@ -17,9 +18,8 @@ from afterwrite.jobs.figures import MessageFigures
 from afterwrite.jobs.messages import BadMessage, Result, trace_in
 from afterwrite.programs.running import run_until_told
 from afterwrite.programs.worker import WorkerProcess
-from afterwrite.storage.errors import StoreError
 from afterwrite.storage.postgres.address import address_of
-from afterwrite.storage.postgres.process_runs import TASK_ENDED, ProcessRuns, RunOutcome
+from afterwrite.storage.postgres.job_runs import TASK_ENDED, JobRuns, RunOutcome
 from afterwrite.tasks.task import Completed, Failed, Task, TaskError, concluded
 from afterwrite.tasks.workers.process_on_airflow import is_run_of, outcome_of
 from afterwrite.tasks.workers.process_products import COMPLETED, PROCESS_PRODUCTS
@@ -48,7 +48,7 @@ class Notification:
             settings, [WEBHOOK_DELIVERY], None, role="notification", stack_parts=(RABBITMQ, REDIS)
         )
         self._broker, self._callbacks = Broker(settings), Callbacks(settings)
-        self._runs = ProcessRuns(address_of(settings))
+        self._runs = JobRuns(address_of(settings))
         self._max_bytes = settings.task_payload_max_bytes
         self._figures = MessageFigures()
         self._workers.metrics.watch_more(self._figures)

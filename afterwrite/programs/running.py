@@ -8,7 +8,7 @@ from typing import Protocol
 
 from afterwrite.base.logs import check_log_file, set_up_logs
 from afterwrite.base.settings import Settings, SettingsError, from_environment
-from afterwrite.storage.errors import StoreError
+from afterwrite.base.store_errors import StoreError
 
 
 class Program(Protocol):

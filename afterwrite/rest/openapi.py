@@ -8,9 +8,9 @@ from graphene.utils.str_converters import to_camel_case
 from afterwrite.base.settings import VERSION
 from afterwrite.rest import schemas
 from afterwrite.rest.entry_routes import entries
+from afterwrite.rest.job_routes import processes
 from afterwrite.rest.operation_routes import operations
 from afterwrite.rest.problems import PROBLEM_TYPE
-from afterwrite.rest.process_routes import processes
 from afterwrite.rest.route import Route, Takes
 from afterwrite.rest.webhook_routes import webhooks
 

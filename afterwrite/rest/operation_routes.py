@@ -7,12 +7,12 @@ from flask import Response, jsonify
 from afterwrite.access.caller import current_caller
 from afterwrite.access.roles import Role
 from afterwrite.base.settings import VERSION
+from afterwrite.base.store_errors import StoreError
 from afterwrite.base.times import from_microseconds
 from afterwrite.rest.reading import Given
 from afterwrite.rest.route import Routes
 from afterwrite.rest.schemas import TEXT
 from afterwrite.service.service import Service
-from afterwrite.storage.errors import StoreError
 
 operations = Routes("operations")
 

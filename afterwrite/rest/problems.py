@@ -13,8 +13,8 @@ from flask import Response
 from werkzeug.exceptions import HTTPException
 
 from afterwrite.base.refusals import Refused
+from afterwrite.base.store_errors import StoreError, told
 from afterwrite.graphql_http import HttpRefusal
-from afterwrite.storage.errors import StoreError, told
 
 PROBLEM_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5

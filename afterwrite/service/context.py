@@ -7,10 +7,10 @@ from functools import wraps
 from typing import Any, TypeVar
 
 from afterwrite.base.refusals import Refused
+from afterwrite.base.store_errors import StoreError, told
 from afterwrite.graphql_http import RequestError
 from afterwrite.reads.loader import ProductLoader
-from afterwrite.resources.writes import Write
-from afterwrite.storage.errors import StoreError, told
+from afterwrite.resources.write import Write
 from afterwrite.storage.products import Products
 from afterwrite.tasks.queue import TaskQueue
 from afterwrite.writes.queue import WriteQueue

@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from afterwrite.resources.writes import Write
+from afterwrite.resources.write import Write
 from afterwrite.tasks.manager import ManagerStatus
 from afterwrite.tasks.task import Task
 from afterwrite.writes.queue import QueueState, QueueStatus

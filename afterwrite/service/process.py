@@ -12,7 +12,7 @@ from afterwrite.base.background import BackgroundLoop
 from afterwrite.base.limits import TaskLimits, WriteLimits
 from afterwrite.base.settings import Settings
 from afterwrite.jobs.chosen import overview_of
-from afterwrite.resources.writes import Write
+from afterwrite.resources.write import Write
 from afterwrite.service import current
 from afterwrite.service.context import Context
 from afterwrite.service.metrics import Metrics

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from afterwrite.resources.writes import Write
+from afterwrite.resources.write import Write
 
 BUCKET_SECONDS = 2
 KEPT_SECONDS = 300

@@ -10,7 +10,7 @@ from typing import Any
 
 from afterwrite.access.session import EndedSessions
 from afterwrite.base.settings import VERSION, Settings
-from afterwrite.resources.writes import Write
+from afterwrite.resources.write import Write
 from afterwrite.service.process import Process
 from afterwrite.service.recent import KEPT_SECONDS, Point, RecentFigures, merged
 from afterwrite.storage.processes import ProcessAlive

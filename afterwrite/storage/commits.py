@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from afterwrite.base.group_commit import GroupCommit
+from afterwrite.base.store_errors import StoreError, TransactionConflict
 from afterwrite.storage.driver import DriverConnection
-from afterwrite.storage.errors import StoreError, TransactionConflict
 
 T = TypeVar("T")
 Work = Callable[[DriverConnection], Any]

@@ -18,7 +18,7 @@ from sqlalchemy import (
     select,
 )
 
-from afterwrite.resources.writes import Operation, Write, WriteFilter, WriteStatus
+from afterwrite.resources.write import Operation, Write, WriteFilter, WriteStatus
 
 ledger = Table(
     "ledger",

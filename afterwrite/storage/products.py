@@ -21,9 +21,9 @@ from sqlalchemy import (
     tuple_,
 )
 
+from afterwrite.base.store_errors import StoreError
 from afterwrite.base.text import composed, folded
 from afterwrite.resources.product import Product
-from afterwrite.storage.errors import StoreError
 from afterwrite.storage.search import matching, products
 from afterwrite.storage.texts import is_text
 

@@ -1,8 +1,8 @@
 """Works out what writes come to, before any SQL runs, and what they are recorded as."""
 
+from afterwrite.base.store_errors import StoreError
 from afterwrite.resources.product import Product
-from afterwrite.resources.writes import Write, WriteError, WriteErrorCode, WriteStatus, apply_write
-from afterwrite.storage.errors import StoreError
+from afterwrite.resources.write import Write, WriteError, WriteErrorCode, WriteStatus, apply_write
 
 
 class StoreAway(StoreError):

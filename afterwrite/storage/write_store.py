@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from afterwrite.resources.writes import Write, WriteFilter, WriteRequest
+from afterwrite.resources.write import Write, WriteFilter, WriteRequest
 from afterwrite.storage.ledger import Ledger
 
 

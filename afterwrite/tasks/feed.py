@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from afterwrite.base.background import BackgroundLoop
-from afterwrite.storage.errors import StoreError
+from afterwrite.base.store_errors import StoreError
 from afterwrite.tasks.runtime import TaskRuntime
 from afterwrite.tasks.task import Task
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from afterwrite.base.background import BackgroundLoop
 from afterwrite.base.limits import TaskLimits
-from afterwrite.storage.errors import StoreError
+from afterwrite.base.store_errors import StoreError
 from afterwrite.storage.processes import new_name
 from afterwrite.tasks.execution import unrecordable
 from afterwrite.tasks.registry import Registry

@@ -75,7 +75,7 @@ def accept_arguments(
         raise TaskRefused(error.refusal, f"{name}: {error.message.partition(': ')[2]}", name) from error
 
 
-def create_process(
+def create_job(
     queue: TaskQueue,
     payload: Any,
     callback_url: str | None,
@@ -93,7 +93,7 @@ def create_process(
     return accept(queue, PROCESS_PRODUCTS, payload, options, by)
 
 
-def find_process(queue: TaskQueue, correlation_id: str) -> Task | None:
+def find_job(queue: TaskQueue, correlation_id: str) -> Task | None:
     """The process with a correlation id, or None."""
     return queue.find_correlated(correlation_id, PROCESS_PRODUCTS)
 

@@ -6,8 +6,8 @@ from enum import StrEnum
 
 from afterwrite.base.group_commit import GroupCommit
 from afterwrite.base.refusals import Problem, Refused
-from afterwrite.resources.writes import Operation, Write, WriteRequest, size_bytes
-from afterwrite.storage.errors import StoreError, told
+from afterwrite.base.store_errors import StoreError, told
+from afterwrite.resources.write import Operation, Write, WriteRequest, size_bytes
 from afterwrite.storage.write_store import Asked, Full, KeyUse, Taken
 
 

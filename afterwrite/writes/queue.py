@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from afterwrite.base.background import BackgroundLoop
 from afterwrite.base.counts import counted
 from afterwrite.base.limits import WriteLimits
-from afterwrite.resources.writes import Write, WriteFilter, WriteRequest, WriteStatus
-from afterwrite.storage.errors import StoreError
+from afterwrite.base.store_errors import StoreError
+from afterwrite.resources.write import Write, WriteFilter, WriteRequest, WriteStatus
 from afterwrite.storage.write_store import KeyUse, SettledBatch, WriteStore
 from afterwrite.writes.accepting import Acceptor, NotAcceptedError, Refusal
 from afterwrite.writes.waiting import Waiters

@@ -19,7 +19,7 @@ from afterwrite.reads.connections import (
 )
 from afterwrite.resources import product as rules
 from afterwrite.resources.product import FieldProblem, Product
-from afterwrite.resources.writes import (
+from afterwrite.resources.write import (
     Operation,
     Write,
     WriteFilter,

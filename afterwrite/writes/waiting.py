@@ -4,7 +4,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from afterwrite.resources.writes import Write
+from afterwrite.resources.write import Write
 
 
 @dataclass(slots=True, eq=False)

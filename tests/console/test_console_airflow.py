@@ -13,7 +13,7 @@ from server_process import ServerProcess, free_port, wait_until
 from worker_runs import now_us, waiting_task
 
 from afterwrite.access.roles import Role
-from afterwrite.console.process_on_airflow import OnAirflow, airflow_steps, as_seen
+from afterwrite.console.job_on_airflow import OnAirflow, airflow_steps, as_seen
 from afterwrite.jobs.airflow import Run
 from afterwrite.jobs.overview import SeenRun
 from afterwrite.tasks.task import (

@@ -10,7 +10,7 @@ import pytest
 from server_process import ROOT
 from sqlalchemy import Table
 
-from afterwrite.storage.errors import StoreError
+from afterwrite.base.store_errors import StoreError
 from afterwrite.storage.ledger import ledger, ledger_totals
 from afterwrite.storage.search import products
 from afterwrite.storage.sqlite.migrations import catalogue_name, migrate_journal, migrate_products

@@ -17,7 +17,7 @@ from afterwrite.jobs.callbacks import Callbacks
 from afterwrite.jobs.errors import QueueFull
 from afterwrite.jobs.messages import COMPLETED, FAILED, Request
 from afterwrite.storage.postgres.address import address_of
-from afterwrite.storage.postgres.process_runs import TASK_ENDED, ProcessRuns
+from afterwrite.storage.postgres.job_runs import TASK_ENDED, JobRuns
 from afterwrite.storage.postgres.stores import prepare_postgres
 from afterwrite.tasks.task import Task
 from afterwrite.tasks.workers import process_on_airflow
@@ -172,7 +172,7 @@ def house(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> Iterator[TaskHouse]:
     monkeypatch.setattr(process_on_airflow, "_LONGEST_LOOK_SECONDS", 0.1)
     monkeypatch.setattr(process_on_airflow, "_LOST_AFTER_SECONDS", 0.2)
     settings = parts.settings
-    runs = ProcessRuns(address_of(settings))
+    runs = JobRuns(address_of(settings))
     worker = ProcessOnAirflowWorker(
         Broker(settings), Callbacks(settings), StackAirflow(settings), runs, settings.task_payload_max_bytes
     )

@@ -13,7 +13,7 @@ from afterwrite.graphql_http import RequestError
 from afterwrite.reads import pages
 from afterwrite.reads.connections import Page
 from afterwrite.resources.product import Product
-from afterwrite.resources.writes import WriteFilter, WriteStatus
+from afterwrite.resources.write import WriteFilter, WriteStatus
 from afterwrite.service.context import Context
 from afterwrite.storage.products import ProductFilter, ProductOrder
 from afterwrite.writes import requests

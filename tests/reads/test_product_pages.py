@@ -12,7 +12,7 @@ from afterwrite.graphql_http import RequestError
 from afterwrite.reads.connections import Page
 from afterwrite.reads.pages import products_page
 from afterwrite.resources.product import Product
-from afterwrite.resources.writes import WriteFilter, WriteStatus
+from afterwrite.resources.write import WriteFilter, WriteStatus
 from afterwrite.storage.products import ProductFilter, ProductOrder
 from afterwrite.writes.requests import receipts_page
 

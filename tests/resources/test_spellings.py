@@ -20,7 +20,7 @@ from task_calls import rest
 
 from afterwrite.base.text import composed, folded
 from afterwrite.resources.product import check_fields, search_text
-from afterwrite.resources.writes import Operation, Write, apply_write
+from afterwrite.resources.write import Operation, Write, apply_write
 from afterwrite.storage.products import ProductFilter
 
 WORDS = ["Café crème", "한국어 사전", "ガラス", "Åland", "Việt Nam", "ΐota", "Straße"]

@@ -9,7 +9,7 @@ from in_process import create
 from server_process import wait_until
 
 from afterwrite.base.settings import Settings
-from afterwrite.resources.writes import Write, WriteFilter
+from afterwrite.resources.write import Write, WriteFilter
 from afterwrite.service.recent import KEPT_SECONDS, Point, RecentFigures, merged
 from afterwrite.service.service import Service
 

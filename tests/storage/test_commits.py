@@ -12,9 +12,9 @@ from other_process import write_lock
 from server_process import wait_until
 from sqlalchemy import text
 
+from afterwrite.base.store_errors import StoreUnavailable
 from afterwrite.storage.commits import Commits
 from afterwrite.storage.driver import DriverConnection, DriverStatement
-from afterwrite.storage.errors import StoreUnavailable
 from afterwrite.storage.sqlite.engine import open_writer
 from afterwrite.storage.sqlite.opened_file import OpenedFile
 

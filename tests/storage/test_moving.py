@@ -13,8 +13,8 @@ from many_processes import Fleet
 from moving_house import Move
 from server_process import ROOT, ServerProcess, free_port
 
+from afterwrite.base.store_errors import StoreError
 from afterwrite.storage.catalogue_load import open_loader
-from afterwrite.storage.errors import StoreError
 from afterwrite.storage.postgres.address import address_of
 from afterwrite.storage.postgres.migrations import migrate
 

@@ -14,7 +14,7 @@ from moving_house import FILES, Move
 from afterwrite.base.settings import from_environment
 from afterwrite.base.time_ordered import first_id_of
 from afterwrite.programs.migrate_to_postgres import Progress
-from afterwrite.resources.writes import Operation, Write, size_bytes
+from afterwrite.resources.write import Operation, Write, size_bytes
 from afterwrite.storage.moving.rows import chunks, summarize
 from afterwrite.storage.postgres.address import address_of
 from afterwrite.storage.postgres.migrations import migrate

@@ -14,9 +14,9 @@ from server_process import wait_until
 from task_house import CalledWorker, echo
 
 from afterwrite.base.settings import Settings
+from afterwrite.base.store_errors import StoreUnavailable, TransactionConflict
 from afterwrite.storage.commits import Commits
 from afterwrite.storage.driver import DriverConnection
-from afterwrite.storage.errors import StoreUnavailable, TransactionConflict
 from afterwrite.storage.postgres import pipelined
 from afterwrite.storage.postgres.address import Address, address_of
 from afterwrite.storage.postgres.connect import connect, open_reader, open_writer

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from databases import WAIT_SECONDS
 
-from afterwrite.resources.writes import Write, WriteRequest
+from afterwrite.resources.write import Write, WriteRequest
 from afterwrite.storage.write_store import Asked, Taken
 from afterwrite.writes.queue import NotAcceptedError, Refusal, WriteQueue
 

@@ -20,8 +20,8 @@ from afterwrite.storage.sqlite.engine import open_reader
 from afterwrite.storage.sqlite.migrations import migrate_tasks
 from afterwrite.storage.sqlite.stores import EmbeddedStores
 from afterwrite.storage.sqlite.task_file import open_task_file
+from afterwrite.storage.sqlite.write_store import EmbeddedWrites
 from afterwrite.storage.sqlite.writer import CatalogueWriter
-from afterwrite.storage.sqlite.writes import EmbeddedWrites
 from afterwrite.storage.stores import Stores
 from afterwrite.storage.task_database import TaskDatabase
 

@@ -11,14 +11,14 @@ from databases import LIMITS
 from in_process import create, update
 
 from afterwrite.base.settings import Settings, from_environment
-from afterwrite.resources.writes import Write, WriteRequest, size_bytes
+from afterwrite.resources.write import Write, WriteRequest, size_bytes
 from afterwrite.storage.ledger import Ledger
 from afterwrite.storage.products import Products
 from afterwrite.storage.sqlite.bulk import EmbeddedLoader
 from afterwrite.storage.sqlite.engine import open_reader
 from afterwrite.storage.sqlite.task_file import open_with_tasks
+from afterwrite.storage.sqlite.write_store import EmbeddedWrites
 from afterwrite.storage.sqlite.writer import CatalogueWriter
-from afterwrite.storage.sqlite.writes import EmbeddedWrites
 from afterwrite.storage.write_store import Asked
 
 _BATCH = 1_000

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from afterwrite.base.background import BackgroundLoop
 from afterwrite.base.limits import TaskLimits, WriteLimits
-from afterwrite.resources.writes import Operation, Write, WriteFilter, WriteRequest, request_write
+from afterwrite.resources.write import Operation, Write, WriteFilter, WriteRequest, request_write
 from afterwrite.service.context import Context
 from afterwrite.storage.sqlite.journal import Journal
 from afterwrite.tasks.feed import TaskFeed

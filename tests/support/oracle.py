@@ -7,7 +7,7 @@ from typing import Any
 from unicodedata import normalize
 
 from afterwrite.resources.product import Product
-from afterwrite.resources.writes import Operation, Write, WriteErrorCode, WriteStatus
+from afterwrite.resources.write import Operation, Write, WriteErrorCode, WriteStatus
 
 _FIELDS = frozenset(
     ("title", "price_minor", "description", "category", "image", "rating_rate", "rating_count")

@@ -20,7 +20,7 @@ from afterwrite.base.tracing import new_trace
 from afterwrite.jobs.broker import DEAD_LETTERS, Broker, Delivery
 from afterwrite.jobs.messages import Request, Result, headers_of
 from afterwrite.storage.postgres.address import address_of
-from afterwrite.storage.postgres.process_runs import ProcessRuns
+from afterwrite.storage.postgres.job_runs import JobRuns
 from afterwrite.tasks.task import TaskStatus
 
 SECRET = "a secret of the parts' tests"
@@ -116,9 +116,9 @@ class Parts:
         return found
 
     @contextlib.contextmanager
-    def runs(self) -> Iterator[ProcessRuns]:
+    def runs(self) -> Iterator[JobRuns]:
         """What runs leave in the database."""
-        runs = ProcessRuns(address_of(self.settings))
+        runs = JobRuns(address_of(self.settings))
         try:
             yield runs
         finally:

@@ -12,7 +12,8 @@ from databases import LIMITS, WAIT_SECONDS
 from in_process import EmbeddedCatalogue, create
 from oracle import Oracle
 
-from afterwrite.resources.writes import (
+from afterwrite.base.store_errors import StoreError
+from afterwrite.resources.write import (
     Operation,
     Write,
     WriteErrorCode,
@@ -21,7 +22,6 @@ from afterwrite.resources.writes import (
     WriteStatus,
     size_bytes,
 )
-from afterwrite.storage.errors import StoreError
 from afterwrite.writes.queue import NotAcceptedError, Refusal
 
 MODEL_LIMITS = replace(LIMITS, max_writes=14, batch_size=3)

@@ -10,9 +10,9 @@ from databases import Database
 from server_process import ServerProcess, wait_until
 from task_calls import Stream, create, find, paused
 
+from afterwrite.base.store_errors import StoreError
 from afterwrite.graphql_http import RequestError
 from afterwrite.service.context import events_answered
-from afterwrite.storage.errors import StoreError
 
 CUSTOMER = {"email": "test@example.com", "name": "Test"}
 

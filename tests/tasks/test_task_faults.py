@@ -8,7 +8,7 @@ import pytest
 from server_process import wait_until
 from task_house import CalledWorker, Gate, MakeHouse, TaskHouse
 
-from afterwrite.storage.errors import StoreError
+from afterwrite.base.store_errors import StoreError
 from afterwrite.tasks import manager, upkeep
 from afterwrite.tasks.task import NewTask, Task
 from afterwrite.tasks.worker import CancelAsked, TaskContext, TaskFailed, next_stage

@@ -187,7 +187,7 @@ def test_a_receiver_of_the_page_does_not_start_without_the_secret(
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the example uses curl")
 def test_the_commands_of_the_page_lead_a_delivery_to_the_receiver(api: ServerProcess, tmp_path: Path) -> None:
-    start, create_process = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    start, create_job = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     (tmp_path / "receiver.py").write_text(the_code("python"), encoding="utf-8")
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "webhook-secret").write_text(f"{SECRET}\n", encoding="utf-8")
@@ -203,7 +203,7 @@ def test_the_commands_of_the_page_lead_a_delivery_to_the_receiver(api: ServerPro
         )
         try:
             wait_until(lambda: answers(running))
-            asked = create_process.replace("127.0.0.1:8000", f"127.0.0.1:{running.port}")
+            asked = create_job.replace("127.0.0.1:8000", f"127.0.0.1:{running.port}")
             asked = asked.replace("http://127.0.0.1:5000", api.url)
             subprocess.run(["sh", "-euc", asked], check=True, capture_output=True, timeout=30)
             wait_until(lambda: [line.split()[0] for line in running.worked_on()] == ["task.completed"])

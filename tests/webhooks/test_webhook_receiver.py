@@ -10,7 +10,7 @@ from databases import Database
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from afterwrite.storage.errors import StoreUnavailable
+from afterwrite.base.store_errors import StoreUnavailable
 from afterwrite.storage.received import KEPT, Received, ReceivedWebhooks
 from afterwrite.webhooks.receiver import BODY_KEPT_BYTES, Receiver
 from afterwrite.webhooks.signing import Verdict, sign

@@ -8,7 +8,7 @@ from databases import Database
 from in_process import Catalogue, MakeCatalogue, create, delete, update
 
 from afterwrite.resources.product import PRODUCT_ID_MAX
-from afterwrite.resources.writes import Operation, WriteRequest, request_write
+from afterwrite.resources.write import Operation, WriteRequest, request_write
 from afterwrite.writes.queue import NotAcceptedError, Refusal
 
 

@@ -21,8 +21,8 @@ from in_process import (
     update,
 )
 
-from afterwrite.resources.writes import WriteRequest, WriteStatus
-from afterwrite.storage.errors import StoreError
+from afterwrite.base.store_errors import StoreError
+from afterwrite.resources.write import WriteRequest, WriteStatus
 from afterwrite.writes.queue import NotAcceptedError, QueueState, Refusal
 
 

@@ -12,7 +12,7 @@ from in_process import Catalogue, EmbeddedCatalogue, create, delete, update
 from older_folder import make_older, run_on
 from sqlalchemy.dialects import sqlite
 
-from afterwrite.resources.writes import Write, WriteFilter, WriteStatus
+from afterwrite.resources.write import Write, WriteFilter, WriteStatus
 from afterwrite.service.context import Context
 from afterwrite.storage.ledger import newest_statement
 from afterwrite.storage.sqlite import journal

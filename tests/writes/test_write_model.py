@@ -16,8 +16,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from in_process import create, delete, update
 from write_model import WriteModel
 
-from afterwrite.resources.writes import WriteRequest
-from afterwrite.storage.sqlite import writes as embedded_writes
+from afterwrite.resources.write import WriteRequest
+from afterwrite.storage.sqlite import write_store as embedded_writes
 from afterwrite.writes import queue as async_db
 
 TEXTS = (

@@ -32,7 +32,7 @@ from afterwrite.jobs.pipeline import (
     with_products,
 )
 from afterwrite.storage.postgres.address import address_of
-from afterwrite.storage.postgres.process_runs import TASK_ENDED, NoSuchRun, ProcessRuns
+from afterwrite.storage.postgres.job_runs import TASK_ENDED, JobRuns, NoSuchRun
 
 _log = logging.getLogger("afterwrite.dag")
 
@@ -146,7 +146,7 @@ def publish_outcome() -> None:
 
 
 @contextmanager
-def _runs() -> Iterator[tuple[_Job, Settings, ProcessRuns]]:
+def _runs() -> Iterator[tuple[_Job, Settings, JobRuns]]:
     """The job of the run that the current task belongs to, the settings, and the runs in the database."""
     dag_run = get_current_context()["dag_run"]
     conf: dict[str, Any] = dag_run.conf or {}
@@ -160,7 +160,7 @@ def _runs() -> Iterator[tuple[_Job, Settings, ProcessRuns]]:
     # Airflow's own log says them with every line.
     bind_contextvars(correlation_id=job.correlation_id, trace_id=trace.split("-")[1])
     settings = from_environment()
-    runs = ProcessRuns(address_of(settings))
+    runs = JobRuns(address_of(settings))
     try:
         yield job, settings, runs
     except NoSuchRun as error:

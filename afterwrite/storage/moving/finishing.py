@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 
 from afterwrite.base.time_ordered import first_id_of
-from afterwrite.resources.writes import ROW_OVERHEAD_BYTES
+from afterwrite.resources.write import ROW_OVERHEAD_BYTES
 from afterwrite.storage.moving.rows import Row
 
 _LAST_WRITE = """

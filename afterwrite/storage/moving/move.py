@@ -6,7 +6,7 @@ from typing import Protocol
 
 from afterwrite.base.counts import counted
 from afterwrite.base.settings import Settings
-from afterwrite.storage.errors import StoreError
+from afterwrite.base.store_errors import StoreError
 from afterwrite.storage.moving.rows import Row, Summary, Told, summarize
 from afterwrite.storage.moving.source import EmbeddedSource, SourceTable
 from afterwrite.storage.moving.target import TOTALS, Begun, Plan, PostgresTarget

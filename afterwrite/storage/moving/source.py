@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from afterwrite.base.settings import Settings
+from afterwrite.base.store_errors import StoreError
 from afterwrite.base.time_ordered import microseconds_of
-from afterwrite.resources.writes import Write
-from afterwrite.storage.errors import StoreError
+from afterwrite.resources.write import Write
 from afterwrite.storage.moving.rows import Row
 from afterwrite.storage.sqlite.migrations import catalogue_name
 from afterwrite.storage.sqlite.moved import mark_moved, moved_to, unmark_moved

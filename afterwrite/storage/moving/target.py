@@ -15,8 +15,8 @@ from typing import Any
 
 import psycopg
 
+from afterwrite.base.store_errors import StoreError
 from afterwrite.storage.driver import SCHEMA
-from afterwrite.storage.errors import StoreError
 from afterwrite.storage.moving.finishing import carry_over
 from afterwrite.storage.moving.rows import Row, Summary, Told, chunks
 from afterwrite.storage.moving.source import SourceTable

@@ -8,10 +8,10 @@ from typing import Any
 import psycopg
 
 from afterwrite.base.settings import Settings
+from afterwrite.base.store_errors import StoreError
 from afterwrite.resources.product import search_text
 from afterwrite.storage.catalogue_load import STORED, StoredValues
 from afterwrite.storage.driver import SCHEMA
-from afterwrite.storage.errors import StoreError
 from afterwrite.storage.postgres.address import address_of
 from afterwrite.storage.postgres.connect import connect, explained
 from afterwrite.storage.postgres.copying import require_no_copy

@@ -12,7 +12,7 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import Engine, text
 
-from afterwrite.storage.errors import StoreError
+from afterwrite.base.store_errors import StoreError
 from afterwrite.storage.postgres.address import Address
 from afterwrite.storage.postgres.connect import connect_async
 

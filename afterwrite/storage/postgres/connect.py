@@ -11,8 +11,8 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import InvalidatePoolError
 
+from afterwrite.base.store_errors import StoreUnavailable, TransactionConflict
 from afterwrite.storage.driver import SCHEMA, DriverConnection
-from afterwrite.storage.errors import StoreUnavailable, TransactionConflict
 from afterwrite.storage.postgres.address import Address
 from afterwrite.storage.postgres.pipelined import PipelinedConnection
 

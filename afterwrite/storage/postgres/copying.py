@@ -4,8 +4,8 @@ from typing import Any
 
 import psycopg
 
+from afterwrite.base.store_errors import StoreError
 from afterwrite.storage.driver import SCHEMA
-from afterwrite.storage.errors import StoreError
 from afterwrite.storage.postgres.address import Address
 
 COPYING = "copying"  # the name, in the table meta, that is there as long as a copy is not complete

@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 
 import psycopg
 
+from afterwrite.base.store_errors import StoreUnavailable, TransactionConflict
 from afterwrite.resources.product import Product
-from afterwrite.resources.writes import Write, WriteStatus, size_bytes
+from afterwrite.resources.write import Write, WriteStatus, size_bytes
 from afterwrite.storage.driver import SCHEMA
-from afterwrite.storage.errors import StoreUnavailable, TransactionConflict
 from afterwrite.storage.postgres.connect import explained, is_alive
 from afterwrite.storage.postgres.meta import KEEP, KEPT, NOW_US
 from afterwrite.storage.postgres.pipelined import SETTINGS

@@ -6,8 +6,8 @@ from typing import Any
 
 import psycopg
 
+from afterwrite.base.store_errors import StoreError
 from afterwrite.storage.driver import SCHEMA
-from afterwrite.storage.errors import StoreError
 from afterwrite.storage.postgres.address import Address
 from afterwrite.storage.postgres.connect import connect, explained
 

@@ -13,8 +13,8 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from afterwrite.base.settings import VERSION, Settings
+from afterwrite.base.store_errors import StoreError
 from afterwrite.storage.commits import DatabaseClock
-from afterwrite.storage.errors import StoreError
 from afterwrite.storage.postgres.address import address_of
 from afterwrite.storage.postgres.connect import open_reader
 from afterwrite.storage.postgres.meta import NOW_US

@@ -6,8 +6,8 @@ import logging
 
 from sqlalchemy import Connection, Engine, text
 
+from afterwrite.base.store_errors import StoreError
 from afterwrite.storage.commits import DatabaseClock
-from afterwrite.storage.errors import StoreError
 from afterwrite.storage.postgres.bus import PostgresBus
 from afterwrite.storage.postgres.ended_sessions import EndedSessionTable
 from afterwrite.storage.postgres.figures import SharedFigures

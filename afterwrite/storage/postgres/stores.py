@@ -15,7 +15,7 @@ from afterwrite.storage.postgres.copying import require_no_copy
 from afterwrite.storage.postgres.drain import Drain
 from afterwrite.storage.postgres.migrations import migrate
 from afterwrite.storage.postgres.sharing import Sharing
-from afterwrite.storage.postgres.writes import PostgresWrites
+from afterwrite.storage.postgres.write_store import PostgresWrites
 from afterwrite.storage.processes import new_name
 from afterwrite.storage.products import Products
 from afterwrite.storage.task_database import TaskDatabase

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from afterwrite.base.counts import counted
 from afterwrite.base.durable_file import make_folder
-from afterwrite.storage.errors import StoreError
+from afterwrite.base.store_errors import StoreError
 from afterwrite.storage.sqlite.journal import Journal
 from afterwrite.storage.sqlite.migrations import can_be_database, catalogue_name, is_missing, migrate_products
 from afterwrite.storage.sqlite.moved import require_not_moved

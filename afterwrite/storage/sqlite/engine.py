@@ -10,8 +10,8 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import ExceptionContext
 
+from afterwrite.base.store_errors import StoreError, StoreUnavailable
 from afterwrite.storage.driver import DriverConnection
-from afterwrite.storage.errors import StoreError, StoreUnavailable
 from afterwrite.storage.sqlite.opened_file import OpenedFile, save_committed
 
 _CACHE_KIB = 1024  # of each of THREADS connections; the operating system caches the file for all of them

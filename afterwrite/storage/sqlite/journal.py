@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from afterwrite.resources.writes import ROW_OVERHEAD_BYTES, Write, WriteFilter
-from afterwrite.storage.errors import StoreError
+from afterwrite.base.store_errors import StoreError
+from afterwrite.resources.write import ROW_OVERHEAD_BYTES, Write, WriteFilter
 from afterwrite.storage.sqlite.migrations import can_be_database, migrate_journal
 from afterwrite.storage.sqlite.opened_file import OpenedFile, save_committed, wal_of
 from afterwrite.storage.write_store import KeyUse

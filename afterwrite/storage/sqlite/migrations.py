@@ -5,9 +5,9 @@ import sqlite3
 from pathlib import Path
 from unicodedata import is_normalized
 
+from afterwrite.base.store_errors import StoreError
 from afterwrite.base.text import composed
 from afterwrite.resources.product import search_text
-from afterwrite.storage.errors import StoreError
 
 _log = logging.getLogger("afterwrite.database")
 _SQL = Path(__file__).parent / "sql"

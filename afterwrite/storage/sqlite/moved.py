@@ -4,7 +4,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from afterwrite.storage.errors import StoreError
+from afterwrite.base.store_errors import StoreError
 
 _MOVED_TO = "moved_to"
 _FIND = f"SELECT value FROM meta WHERE name = '{_MOVED_TO}'"  # noqa: S608 - constants

@@ -5,7 +5,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-from afterwrite.storage.errors import StoreError
+from afterwrite.base.store_errors import StoreError
 
 
 class OpenedFile:

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from afterwrite.base.durable_file import create_file
-from afterwrite.storage.errors import StoreError
+from afterwrite.base.store_errors import StoreError
 
 _FORM = re.compile(r"(whsec_)?[0-9a-f]{64}")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from afterwrite.base.counts import counted
 from afterwrite.base.settings import Settings
+from afterwrite.base.store_errors import StoreError
 from afterwrite.storage.commits import Commits
-from afterwrite.storage.errors import StoreError
 from afterwrite.storage.sqlite.data_folder import open_data_folder
 from afterwrite.storage.sqlite.engine import open_reader, open_writer
 from afterwrite.storage.sqlite.journal import Journal

@@ -10,9 +10,9 @@ from typing import TypeVar
 
 import aiosqlite
 
+from afterwrite.base.store_errors import StoreError
 from afterwrite.resources.product import Product
-from afterwrite.resources.writes import Write, WriteStatus
-from afterwrite.storage.errors import StoreError
+from afterwrite.resources.write import Write, WriteStatus
 from afterwrite.storage.settling import StoreAway, refused, work_out
 from afterwrite.storage.sqlite import search_index
 from afterwrite.storage.sqlite.opened_file import OpenedFile, wal_of

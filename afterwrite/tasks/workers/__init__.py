@@ -37,14 +37,14 @@ def _process_worker(settings: Settings) -> BaseWorker:
     from afterwrite.jobs.broker import Broker
     from afterwrite.jobs.callbacks import Callbacks
     from afterwrite.storage.postgres.address import address_of
-    from afterwrite.storage.postgres.process_runs import ProcessRuns
+    from afterwrite.storage.postgres.job_runs import JobRuns
     from afterwrite.tasks.workers.process_on_airflow import ProcessOnAirflowWorker
 
     return ProcessOnAirflowWorker(
         Broker(settings),
         Callbacks(settings),
         Airflow(settings),
-        ProcessRuns(address_of(settings)),
+        JobRuns(address_of(settings)),
         settings.task_payload_max_bytes,
     )
 

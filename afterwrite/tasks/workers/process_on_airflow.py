@@ -14,14 +14,14 @@ import re
 import time
 from typing import Any
 
+from afterwrite.base.store_errors import StoreError
 from afterwrite.base.tracing import new_trace, next_hop
 from afterwrite.jobs.airflow import Airflow
 from afterwrite.jobs.broker import REQUESTS, Broker, pauses
 from afterwrite.jobs.callbacks import Callbacks
 from afterwrite.jobs.errors import QueueFull, ServiceAway
 from afterwrite.jobs.messages import Request, headers_of
-from afterwrite.storage.errors import StoreError
-from afterwrite.storage.postgres.process_runs import TASK_ENDED, ProcessRuns, RunOutcome
+from afterwrite.storage.postgres.job_runs import TASK_ENDED, JobRuns, RunOutcome
 from afterwrite.tasks.retry import RetryPolicy
 from afterwrite.tasks.task import Completed, Failed, StageDone, Task, TaskError
 from afterwrite.tasks.worker import BaseWorker, TaskContext, TaskFailed, next_stage
@@ -81,7 +81,7 @@ class ProcessOnAirflowWorker(BaseWorker):
         broker: Broker,
         callbacks: Callbacks,
         airflow: Airflow,
-        runs: ProcessRuns,
+        runs: JobRuns,
         result_max_bytes: int,
     ) -> None:
         self._broker, self._callbacks, self._airflow, self._runs = broker, callbacks, airflow, runs

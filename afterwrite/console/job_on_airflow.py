@@ -9,12 +9,12 @@ from functools import lru_cache, partial
 from typing import NamedTuple
 
 from afterwrite.base.times import from_microseconds
-from afterwrite.console.process_steps import AHEAD, FAILED, NEXT, REACHED, STOPPED, Step
+from afterwrite.console.job_steps import AHEAD, FAILED, NEXT, REACHED, STOPPED, Step
 from afterwrite.jobs.airflow import FAILURE, QUEUED, Run, TaskState, run_url
 from afterwrite.jobs.broker import RABBITMQ
 from afterwrite.jobs.overview import SeenRun, StackOverview
 from afterwrite.service.service import Service
-from afterwrite.storage.postgres.process_runs import run_ids_of
+from afterwrite.storage.postgres.job_runs import run_ids_of
 from afterwrite.tasks.task import Task, TaskStatus
 from afterwrite.tasks.workers.process_on_airflow import PROGRESS, RUNNING, is_run_of
 from afterwrite.tasks.workers.process_products import COMPLETED

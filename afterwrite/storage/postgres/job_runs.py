@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psycopg
 
-from afterwrite.storage.errors import StoreUnavailable
+from afterwrite.base.store_errors import StoreUnavailable
 from afterwrite.storage.postgres.address import Address
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class RunOutcome(NamedTuple):
     error_message: str | None
 
 
-class ProcessRuns:
+class JobRuns:
     """The runs in one database, over one connection that is opened again when it was lost; for any thread.
 
     Everything raises StoreUnavailable while the database cannot be used.

@@ -8,7 +8,7 @@ from afterwrite.access.roles import Role
 from afterwrite.rest.problems import ProblemDetails
 from afterwrite.rest.reading import Given
 from afterwrite.rest.route import KEYED, Routes, Takes
-from afterwrite.tasks.requests import create_process, find_process
+from afterwrite.tasks.requests import create_job, find_job
 from afterwrite.tasks.task import Task
 
 _EXAMPLE = {"payload": {"products": [{"title": "Lamp", "price": 12.5, "category": "Home"}]}}
@@ -27,7 +27,7 @@ processes = Routes("processes", 500, 503)
 def start_process(given: Given) -> tuple[dict[str, Any], str]:
     """Check, enrich and sum up a list of products after the answer."""
     body, key, by = given.body(), given.idempotency_key(), given.caller_name()
-    task = create_process(given.service.tasks, body["payload"], body.get("callback_url"), key, by)
+    task = create_job(given.service.tasks, body["payload"], body.get("callback_url"), key, by)
     path = f"/api/process/{task.correlation_id}"
     url = request.host_url.rstrip("/") + path if request.host else path
     return {"correlation_id": task.correlation_id, "status_url": url, "status": task.status}, path
@@ -36,7 +36,7 @@ def start_process(given: Given) -> tuple[dict[str, Any], str]:
 @processes.route("GET", "/api/process/<correlation_id>", Role.READ, {200: ("Process", "The process")})
 def get_process(given: Given, correlation_id: str) -> dict[str, Any]:
     """How a process stands."""
-    task = find_process(given.service.tasks, correlation_id)
+    task = find_job(given.service.tasks, correlation_id)
     if task is None:
         detail = f"There is no process {correlation_id[:60]}: give the correlation_id that was answered"
         raise ProblemDetails(404, "TASK_NOT_FOUND", detail)

@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 
 from afterwrite.base.limits import WriteLimits
+from afterwrite.base.store_errors import StoreError
 from afterwrite.base.time_ordered import first_id_of, microseconds_of, next_id
-from afterwrite.resources.writes import Write, WriteFilter, WriteRequest, WriteStatus, size_bytes
-from afterwrite.storage.errors import StoreError
+from afterwrite.resources.write import Write, WriteFilter, WriteRequest, WriteStatus, size_bytes
 from afterwrite.storage.ledger import Ledger
 from afterwrite.storage.retention_clock import RetentionClock
 from afterwrite.storage.sqlite.journal import Journal

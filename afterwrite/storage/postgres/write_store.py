@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Engine, MetaData, Select, String, Table, func, select
 
 from afterwrite.base.limits import WriteLimits
-from afterwrite.resources.writes import Write, WriteFilter, WriteStatus
+from afterwrite.base.store_errors import StoreError
+from afterwrite.resources.write import Write, WriteFilter, WriteStatus
 from afterwrite.storage.driver import DriverConnection
-from afterwrite.storage.errors import StoreError
 from afterwrite.storage.ledger import Ledger, ledger_totals
 from afterwrite.storage.postgres.drain import Drain
 from afterwrite.storage.write_store import Asked, Full, KeyUse, SettledBatch, Standing, Taken

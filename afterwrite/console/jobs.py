@@ -9,21 +9,21 @@ from flask import Blueprint, Response, abort, request
 from afterwrite.base.refusals import Problem, Refused
 from afterwrite.console.answers import page, page_of
 from afterwrite.console.forms import Form, again, given
+from afterwrite.console.job_steps import worker_steps
 from afterwrite.console.lists import filters_of, links, refused_list
-from afterwrite.console.process_steps import worker_steps
 from afterwrite.graphql_http import RequestError, strict_json
 from afterwrite.reads.connections import PAGE_DEFAULT
 from afterwrite.service.context import Context
 from afterwrite.service.service import Service
 from afterwrite.storage.received import Received
 from afterwrite.tasks.listing import TaskFilter
-from afterwrite.tasks.requests import create_process, find_process, tasks_page
+from afterwrite.tasks.requests import create_job, find_job, tasks_page
 from afterwrite.tasks.task import Task, TaskStatus
 from afterwrite.tasks.workers.process_products import PROCESS_PRODUCTS
 from afterwrite.tasks.workers.webhook_delivery import TYPE as WEBHOOK_DELIVERY
 
 if TYPE_CHECKING:
-    from afterwrite.console.process_on_airflow import OnAirflow, ProcessesOnAirflow
+    from afterwrite.console.job_on_airflow import OnAirflow, ProcessesOnAirflow
 
 _EXAMPLE = json.dumps(
     {"products": [{"title": "Lamp", "price": 12.5, "category": "Lights"}, {"title": "", "price": 3}]},
@@ -49,15 +49,13 @@ def add_process_pages(blueprint: Blueprint, service: Service, context: Callable[
             if service.settings.webhook_allow_private == "on"
             else ""
         )
-        return page(
-            "process_form.html", place="processes", form=Form({"payload": _EXAMPLE, "callback_url": own})
-        )
+        return page("job_form.html", place="processes", form=Form({"payload": _EXAMPLE, "callback_url": own}))
 
     @blueprint.post("/process")
     def submit_process() -> Response:
         form, now = Form(request.form), context()
         try:
-            made = create_process(
+            made = create_job(
                 now.tasks,
                 _payload(form.values.get("payload", "")),
                 given(form.values, "callback_url"),
@@ -65,8 +63,8 @@ def add_process_pages(blueprint: Blueprint, service: Service, context: Callable[
                 now.by,
             )
         except Refused as refused:
-            return page("process_form.html", 422, place="processes", form=again(form, refused, _FIELDS))
-        return page("process_made.html", place="processes", process=made)
+            return page("job_form.html", 422, place="processes", form=again(form, refused, _FIELDS))
+        return page("job_made.html", place="processes", process=made)
 
     _add_one(blueprint, service, context)
 
@@ -93,7 +91,7 @@ def _airflow(service: Service) -> "ProcessesOnAirflow | None":
     """What tells of processes that Airflow runs; None where it runs none."""
     if service.stack is None:
         return None
-    from afterwrite.console.process_on_airflow import ProcessesOnAirflow
+    from afterwrite.console.job_on_airflow import ProcessesOnAirflow
 
     return ProcessesOnAirflow(service, service.stack)
 
@@ -120,20 +118,18 @@ def _list(context: Context, received: list[Received]) -> Response:
         )
     except RequestError as error:
         here = request.full_path.rstrip("?")
-        return refused_list("processes.html", error, processes=[], here=here, **shown)
-    return page(
-        "processes.html", processes=found.nodes, **links("console.processes", filters, found), **shown
-    )
+        return refused_list("jobs.html", error, processes=[], here=here, **shown)
+    return page("jobs.html", processes=found.nodes, **links("console.processes", filters, found), **shown)
 
 
 def _known(context: Context, received: list[Received]) -> set[str]:
     """Of the correlation ids that came in those of processes here: anybody may send any other one."""
     given_ids = {one.correlation_id for one in received if one.correlation_id}
-    return {name for name in given_ids if find_process(context.tasks, name) is not None}
+    return {name for name in given_ids if find_job(context.tasks, name) is not None}
 
 
 def _found(context: Context, correlation_id: str) -> Task:
-    found = find_process(context.tasks, correlation_id)
+    found = find_job(context.tasks, correlation_id)
     if found is None:
         abort(404, f"There is no process {correlation_id[:60]}")
     return found
@@ -146,7 +142,7 @@ def _one(
     deliveries = _deliveries(context, task, name)
     shown: dict[str, Any] = {"process": task, "steps": worker_steps(task), "result": task.result}
     if on_airflow is not None:
-        from afterwrite.console.process_on_airflow import airflow_steps, as_seen
+        from afterwrite.console.job_on_airflow import airflow_steps, as_seen
 
         shown = {
             "process": as_seen(task, on_airflow),
@@ -156,7 +152,7 @@ def _one(
             "on_airflow": on_airflow,
         }
     return page(
-        "process.html",
+        "job.html",
         place="processes",
         deliveries=deliveries,
         received=[one for one in received if one.correlation_id == name],

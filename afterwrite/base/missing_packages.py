@@ -1,4 +1,4 @@
-"""Ends a program that a Python without its packages started in one line, which names the command of dev.py.
+"""Ends a program that lacks a package in one line, which names the command that has it or installs it.
 
 Standard library only.
 """
@@ -10,6 +10,7 @@ from types import TracebackType
 
 _ROOT = Path(__file__).resolve().parents[2]
 _VERBS = {"app": "up"}
+_EXTRAS = {"psycopg": "postgres", "aio_pika": "stack", "redis": "stack"}  # of an installed Afterwrite
 
 
 def end_in_one_line() -> None:
@@ -25,8 +26,13 @@ def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType 
     program = Path(sys.argv[0]).stem
     if program in ("__main__", "afterwrite"):
         program = sys.argv[1]
-    verb = _VERBS.get(program, program.replace("_", "-"))
+    if (_ROOT / "dev.py").exists():
+        verb = _VERBS.get(program, program.replace("_", "-"))
+        way_out = f"run `python3 dev.py {verb}`, which uses an environment with all of them"
+    elif package in _EXTRAS:
+        way_out = f"run `pip install 'afterwrite[{_EXTRAS[package]}]'`"
+    else:
+        way_out = "install it"
     sys.stderr.write(
-        f"{program}: this Python ({sys.executable}) does not have the package {package}: run "
-        f"`python3 dev.py {verb}`, which uses an environment with all of them\n"
+        f"{program}: this Python ({sys.executable}) does not have the package {package}: {way_out}\n"
     )

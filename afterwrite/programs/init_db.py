@@ -40,12 +40,14 @@ transaction: a load that fails or is interrupted leaves the catalogue as it was.
 one on PostgreSQL may go on."""
 
 
-def main(arguments: Sequence[str], sample: Path = SAMPLE_PRODUCTS) -> int:
+def main(
+    arguments: Sequence[str], sample: Path = SAMPLE_PRODUCTS, program: str = "afterwrite init-db"
+) -> int:
     """Run the command, which loads ``sample`` into an empty catalogue where no file is named.
 
     Returns 0 if products were loaded or there was nothing to do, 1 otherwise.
     """
-    options = _parser().parse_args(arguments)
+    options = _parser(program).parse_args(arguments)
     try:
         return _initialise(from_environment(), options, sample)
     except (SettingsError, StoreError, TextFileError, LoadFailed) as error:
@@ -55,9 +57,9 @@ def main(arguments: Sequence[str], sample: Path = SAMPLE_PRODUCTS) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="init_db.py", description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=program, description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument("file", metavar="FILE", nargs="?", type=Path, help="products to add")

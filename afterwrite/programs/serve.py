@@ -18,10 +18,11 @@ def main(arguments: Sequence[str]) -> int:
     try:
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if error.name != name:
+        if not f"{name}.".startswith(f"{error.name}."):
             raise
+        file = f"{name.replace('.', '/')}.py"
         sys.stderr.write(
-            f"afterwrite: there is no {name}.py in {Path.cwd()}: write one with an `application`, or go to its folder\n"
+            f"afterwrite: there is no {file} in {Path.cwd()}: write one with an `application`, or go to its folder\n"
         )
         return 1
     if not (hasattr(module, "application") and hasattr(module, "wsgi")):

@@ -182,7 +182,7 @@ def test_a_document_is_sent_as_one_argument(run: Run) -> None:
 
 def test_keys_are_made_without_a_running_server(run: Run) -> None:
     _answer, calls = run("key", "add", "ann", "--role", "read")
-    assert calls == ["docker compose run --rm --no-deps -T app python -m devkit.keys add ann --role read"]
+    assert calls == ["docker compose run --rm --no-deps -T app python -m afterwrite key add ann --role read"]
 
 
 # With the profile
@@ -310,12 +310,12 @@ def test_a_file_is_loaded_into_postgresql_while_it_serves(run: Run, tmp_path: Pa
 
 def test_a_key_of_the_profile_is_made_in_a_container_of_the_api(run: Run) -> None:
     _answer, calls = run("key", "--profile", "scale", "add", "ann", "--role", "read")
-    assert calls == [f"{SCALE} run --rm --no-deps -T api python -m devkit.keys add ann --role read"]
+    assert calls == [f"{SCALE} run --rm --no-deps -T api python -m afterwrite key add ann --role read"]
 
 
 def test_the_one_server_stops_before_its_data_is_copied(run: Run) -> None:
     answer, calls = run("migrate-to-postgres", POSTGRES_PASSWORD="given")
-    copy = f"{SCALE} run --rm -T api python migrate_to_postgres.py"
+    copy = f"{SCALE} run --rm -T api python -m afterwrite migrate-to-postgres"
     assert calls == [
         "docker build --tag afterwrite .",
         "docker compose --profile scale --profile stack stop",
@@ -384,7 +384,7 @@ def test_commands_of_the_stack_ask_its_api(run: Run) -> None:
     asked = f"{STACK} exec -T --env API_KEY stack-api python -m devkit.ask {{ queue {{ depth }} }}"
     assert run(*document)[1] == [asked]
     assert run("key", "--profile", "stack", "list")[1] == [
-        f"{STACK} run --rm --no-deps -T stack-api python -m devkit.keys list"
+        f"{STACK} run --rm --no-deps -T stack-api python -m afterwrite key list"
     ]
     tested = run("test", "--profile", "stack")[1]
     assert tested == [

@@ -389,7 +389,7 @@ def test_the_image_of_airflow_runs_as_its_own_user_who_cannot_change_the_code() 
 def test_the_image_of_airflow_finds_the_dag_and_what_it_imports() -> None:
     image = airflow_image()
     assert image["PYTHONPATH"] == "/opt/afterwrite"
-    assert image["AIRFLOW__CORE__DAGS_FOLDER"] == "/opt/afterwrite/stack/dags"
+    assert image["AIRFLOW__CORE__DAGS_FOLDER"] == "/opt/afterwrite/afterwrite/jobs/dags"
     assert (
         image["AIRFLOW__CORE__LOAD_EXAMPLES"]
         == image["AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION"]

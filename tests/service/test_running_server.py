@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,6 +19,35 @@ pytestmark = pytest.mark.one_database("what a command says beside the files of a
 RESULT = "document.querySelector('.result-window .CodeMirror')"
 # GraphiQL takes no notice of a click before all its editors are there: click again while nothing runs.
 RUN = "document.querySelector('.graphiql-execute-button[aria-label^=Execute]')?.click()"
+# As people call them: without the current folder on Python's path, as `python -m` has it.
+GUNICORN, GRANIAN = (str(Path(sysconfig.get_path("scripts"), name)) for name in ("gunicorn", "granian"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="gunicorn does not run on Windows")
+@pytest.mark.parametrize(
+    ("program", "server_name"),
+    [
+        (("app.py",), "granian"),
+        (("app.py",), "gunicorn"),
+        (("-m", "afterwrite", "serve"), "granian"),
+        (("-m", "afterwrite", "serve"), "gunicorn"),
+        ((GUNICORN, "app:wsgi()"), ""),  # finds gunicorn.conf.py
+        ((GUNICORN, "--config", "python:afterwrite.server.gunicorn_settings", "app:wsgi()"), ""),
+        ((GRANIAN, "--interface", "wsgi", "--factory", "app:wsgi"), ""),
+    ],
+)
+def test_every_way_of_starting_serves_one_process_and_stops(
+    make_server: Callable[..., ServerProcess], program: tuple[str, ...], server_name: str
+) -> None:
+    server = make_server(SERVER=server_name)
+    server.program = program
+    server.environment["GRANIAN_PORT"] = str(server.port)
+    server.start()
+    assert server.query('mutation { createProductSync(title: "Lamp", price: 1) { success } }') == {
+        "createProductSync": {"success": True}
+    }
+    assert server.log.count("serving on") == 1
+    assert server.stop() == 0
 
 
 def test_every_audit_of_graphql_over_http_passes(server: ServerProcess) -> None:

@@ -22,7 +22,7 @@ except StoreError as error:
     os._exit(1)  # after anything else `python -i` would open its prompt
 schema = application.schema
 # Nothing waits here, and nothing is written: the server that owns the journal does that.
-_context = SimpleNamespace(products=products, absolute=lambda url: url)
+_context = SimpleNamespace(products=products, absolute=lambda url: url, queue=None, wait_seconds=0.0)
 
 
 def query(document: str) -> Any:

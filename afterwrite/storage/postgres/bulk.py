@@ -9,13 +9,13 @@ import psycopg
 
 from afterwrite.base.settings import Settings
 from afterwrite.resources.product import search_text
-from afterwrite.storage.catalogue_load import STORED, StoredValues
 from afterwrite.storage.driver import SCHEMA
 from afterwrite.storage.errors import StoreError
 from afterwrite.storage.postgres.address import address_of
 from afterwrite.storage.postgres.connect import connect, explained
 from afterwrite.storage.postgres.copying import require_no_copy
 from afterwrite.storage.postgres.migrations import migrate
+from afterwrite.storage.product_rows import STORED, StoredValues
 
 _COLUMNS = f"id, {', '.join(STORED)}, created_at_us, updated_at_us, version, search_text"
 _COPY = f"COPY {SCHEMA}.products ({_COLUMNS}) FROM STDIN"

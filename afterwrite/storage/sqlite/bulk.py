@@ -9,8 +9,8 @@ from pathlib import Path
 
 from afterwrite.base.settings import Settings
 from afterwrite.resources.product import search_text
-from afterwrite.storage.catalogue_load import STORED, StoredValues
 from afterwrite.storage.errors import StoreError
+from afterwrite.storage.product_rows import STORED, StoredValues
 from afterwrite.storage.sqlite.data_folder import open_data_folder
 from afterwrite.storage.sqlite.journal import Journal
 

@@ -3,26 +3,21 @@
 import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
-from typing import TextIO
+from collections.abc import Sequence
 
-from afterwrite.base.counts import counted
 from afterwrite.base.settings import Settings, SettingsError, from_environment
 from afterwrite.base.store_errors import StoreError
+from afterwrite.storage.moving.progress import Progress
 from afterwrite.storage.moving.source import reopen
 
-_TERMINAL_SECONDS = 0.1
-_LINE_SECONDS = 10.0  # where there is no terminal
-_TOLD_SECONDS = 0.1
-_LEAST_SECONDS = 0.001
 _DESCRIPTION = """\
 Copies the embedded catalogue in DATA_DIR into the PostgreSQL in DATABASE_URL: products, ledger, the writes that wait,
 idempotency keys, tasks with what was done to them, received webhooks, and the secrets that sign webhooks and sessions.
 Then it counts every table on both sides and compares checksums.
 
 Stop the server before. The files in DATA_DIR are only read, and marked at the end: from then on nothing starts on them
-without DATABASE_URL. The database must be empty, or one into which this very catalogue was begun to be copied: after an
-interruption run it again, and it goes on from there. Until it has ended no server or worker starts on that database."""
+without DATABASE_URL. The database must be empty. It is filled in one transaction: an interrupted copy leaves nothing
+there; run it again. Until it has ended no server or worker starts on that database."""
 _DONE = """\
 Done in {seconds:,.0f} s. {data_dir} is not used any more: start the server with DATABASE_URL set. Without it nothing
 starts on that folder, or there would be two catalogues from then on. Keep the databases there until you have a backup
@@ -40,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     except (SettingsError, StoreError) as error:
         return _fail(str(error), 1)
     except KeyboardInterrupt:
-        return _fail("interrupted; what was copied is kept: run it again, and it goes on from there", 130)
+        return _fail("interrupted: run it again; an unfinished copy leaves nothing in PostgreSQL", 130)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -83,71 +78,3 @@ def _fail(message: str, code: int) -> int:
     sys.stdout.flush()
     sys.stderr.write(f"migrate-to-postgres: {message}\n")
     return code
-
-
-class Progress:
-    """Tells how it goes: on a terminal each step in one line that draws itself anew, elsewhere in plain lines."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._is_terminal = stream.isatty()
-        self._every_seconds = _TERMINAL_SECONDS if self._is_terminal else _LINE_SECONDS
-        self._what, self._all, self._present, self._new = "", 0, 0, 0
-        self._began = self._shown = 0.0
-
-    def say(self, text: str) -> None:
-        """A line, or some."""
-        self._write(text, ends=True)
-
-    def begin(self, what: str) -> None:
-        """Begin a step, such as ``index products_search built``."""
-        self._began = self._shown = time.monotonic()
-        self._what = what
-        if self._is_terminal:
-            self._write(what, ends=False)
-
-    def end(self) -> None:
-        """End it; what took no time is not worth a line."""
-        seconds = time.monotonic() - self._began
-        if seconds >= _TOLD_SECONDS:
-            self._write(f"{self._what} in {seconds:.1f} s", ends=True)
-        else:
-            self._clear()
-
-    def begin_rows(self, what: str, rows: int = 0, present: int = 0) -> Callable[[int], None]:
-        """Begin a step, such as ``products copied``, of so many rows (0: nobody knows), ``present`` of them done.
-
-        Returns what is to be called with how many more are done.
-        """
-        self.begin(what)
-        self._all, self._present, self._new = rows, present, 0
-        return self._add
-
-    def end_rows(self) -> None:
-        """End it; a table without rows is not worth a line."""
-        seconds = time.monotonic() - self._began
-        if self._present + self._new:
-            self._write(f"{self._text(seconds)}, {seconds:.1f} s", ends=True)
-        else:
-            self._clear()
-
-    def _add(self, rows: int) -> None:
-        self._new += rows
-        now = time.monotonic()
-        if now - self._shown >= self._every_seconds:
-            self._shown = now
-            self._write(self._text(now - self._began), ends=not self._is_terminal)
-
-    def _text(self, seconds: float) -> str:
-        done = self._present + self._new
-        share = f" ({done / self._all:.0%})" if self._all else ""
-        return f"{self._what}: {counted(done, 'row')}{share}, {self._new / max(seconds, _LEAST_SECONDS):,.0f} a second"
-
-    def _clear(self) -> None:
-        if self._is_terminal:
-            self._write("", ends=False)
-
-    def _write(self, text: str, *, ends: bool) -> None:
-        begin, end = ("\r", "\x1b[K") if self._is_terminal else ("", "")
-        self._stream.write(f"{begin}{text}{end}" + ("\n" if ends else ""))
-        self._stream.flush()

@@ -1,16 +1,12 @@
-"""Says what loads products in bulk, whatever they are kept in."""
+"""Opens a catalogue for a bulk load: the files of a data folder, or PostgreSQL."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from operator import itemgetter
-from typing import Any, Protocol
+from typing import Protocol
 
 from afterwrite.base.settings import Settings
-
-STORED = ("title", "price_minor", "description", "category", "image", "rating_rate", "rating_count")
-StoredValues = tuple[Any, ...]
-# Takes them from the stored form of a new product, as ``product.check_fields`` gives it.
-stored_values: Callable[[Mapping[str, Any]], StoredValues] = itemgetter(*STORED)
+from afterwrite.storage.product_rows import StoredValues
+from afterwrite.storage.sqlite.bulk import EmbeddedLoader
 
 
 class Load(Protocol):
@@ -48,9 +44,9 @@ def open_loader(settings: Settings) -> CatalogueLoader:
     Files of a data folder are owned until ``close``: no server runs meanwhile. PostgreSQL may be in use.
     """
     if settings.database_url:
-        from afterwrite.storage.postgres.bulk import PostgresLoader
+        from afterwrite.storage.postgres.bulk import (
+            PostgresLoader,
+        )  # here: its packages need not be installed
 
         return PostgresLoader(settings)
-    from afterwrite.storage.sqlite.bulk import EmbeddedLoader
-
     return EmbeddedLoader(settings)

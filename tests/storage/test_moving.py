@@ -10,7 +10,7 @@ import pytest
 from embedded_installation import Installation, settings_of
 from in_process import create, update
 from many_processes import Fleet
-from moving_house import Move
+from moving_house import FILES, SECONDS, Move
 from server_process import ROOT, ServerProcess, free_port
 
 from afterwrite.base.store_errors import StoreError
@@ -48,36 +48,22 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Installation:
 @pytest.mark.parametrize(
     ("table", "place"), [("products", 4_000), ("products", 11_000), ("ledger", 11_000), ("tasks", 100)]
 )
-def test_a_copy_killed_in_the_middle_of_a_chunk_is_gone_on_with(
+def test_a_copy_killed_in_the_middle_leaves_an_empty_database_and_begins_again(
     everything: Installation, fleet: Fleet, table: str, place: int
 ) -> None:
     move = Move(everything.folder, fleet)
     with standing_still(move, everything, table, place) as process:
+        indexes = move.indexes()
         process.kill()
         process.wait()
-        assert fleet.rows(f"SELECT count(*) FROM afterwrite.{table}") == [(place // 10_000 * 10_000,)]
-    assert "from where the copy before this one ended" in move.succeed()
-    _assert_complete(everything, fleet)
-
-
-def test_a_copy_killed_while_it_builds_an_index_is_gone_on_with(
-    everything: Installation, fleet: Fleet
-) -> None:
-    move = Move(everything.folder, fleet)
-    with fleet.connection() as connection, connection.transaction():
-        with standing_still(move, everything, "ledger", 1) as process:
-            # Rows may come, no index.
-            connection.execute("LOCK TABLE afterwrite.ledger IN ROW EXCLUSIVE MODE")
-        move.wait_locked("relation", "ShareLock")
-        assert process.poll() is None
-        process.kill()
-        process.wait()
+    _assert_empty(fleet)
+    assert move.indexes() == indexes
     move.succeed()
     _assert_complete(everything, fleet)
 
 
 @pytest.mark.parametrize("line", ["ledger copied", "tasks checked"])
-def test_a_copy_killed_between_two_steps_is_gone_on_with(
+def test_a_copy_killed_between_two_steps_begins_again(
     everything: Installation, fleet: Fleet, line: str
 ) -> None:
     move = Move(everything.folder, fleet)
@@ -108,6 +94,16 @@ def standing_still(
             raise
 
 
+def _assert_empty(fleet: Fleet) -> None:
+    """Nothing of a copy is there; waits until PostgreSQL has noticed that it was killed."""
+    for table in (name for names in FILES.values() for name in names):
+        which = "WHERE writes > 0" if table == "ledger_totals" else ""
+        assert fleet.rows(f"SELECT count(*) FROM afterwrite.{table} {which}") == [(0,)], table
+    names = fleet.rows("SELECT name FROM afterwrite.meta ORDER BY name")
+    assert names == [("catalogue",), ("store",)]
+    assert fleet.rows("SELECT last_value, is_called FROM afterwrite.product_ids") == [(1, False)]
+
+
 def _assert_complete(installation: Installation, fleet: Fleet) -> None:
     """All rows are there, and ids go on after those that were given."""
     move = Move(installation.folder, fleet)
@@ -120,30 +116,56 @@ def _assert_complete(installation: Installation, fleet: Fleet) -> None:
     assert "copying" not in names
 
 
-def test_nothing_else_starts_on_a_database_that_is_not_copied_to_the_end(
+def test_nothing_else_starts_on_a_database_that_is_being_copied_into(
     everything: Installation, fleet: Fleet
 ) -> None:
     move = Move(everything.folder, fleet)
-    move.kill_after("products copied")
-    for process in (fleet.server(), fleet.worker()):
-        started = process.launch(keep_errors=True)
-        _out, said = started.communicate(timeout=30)
-        assert started.returncode == 1
-        assert "not all of it is there yet: finish that with `python3 dev.py migrate-to-postgres`" in said
-        process.process = None
-    with pytest.raises(StoreError, match="not all of it is there yet"):
-        open_loader(settings_of(everything.folder, fleet.url))
-    move.succeed()
+    with standing_still(move, everything, "products", 4_000) as process:
+        _assert_refused(
+            fleet, everything, "not all of it is there yet: try again when `python3 dev.py migrate-to"
+        )
+        assert process.poll() is None
+    assert process.wait(SECONDS) == 0
+    _assert_complete(everything, fleet)
     fleet.server().start()
 
 
-def test_files_that_have_changed_since_the_interruption_are_copied_anew(tmp_path: Path, fleet: Fleet) -> None:
+def test_a_database_that_an_older_version_left_half_copied_is_refused(
+    everything: Installation, fleet: Fleet
+) -> None:
+    migrate(address_of(settings_of(everything.folder, fleet.url)))
+    fleet.rows(
+        "INSERT INTO afterwrite.meta VALUES ('copying', '{}'), ('copying_indexes', '{}') RETURNING name"
+    )
+    move = Move(everything.folder, fleet)
+    said = "not all of it is there yet: remove that with DROP SCHEMA afterwrite CASCADE"
+    _assert_refused(fleet, everything, said)
+    assert said in move.fail()
+    with fleet.connection() as connection:
+        connection.execute("DROP SCHEMA afterwrite CASCADE")
+    move.succeed()
+    _assert_complete(everything, fleet)
+
+
+def _assert_refused(fleet: Fleet, installation: Installation, reason: str) -> None:
+    """Neither a server, a worker nor a load starts."""
+    for process in (fleet.server(), fleet.worker()):
+        started = process.launch(keep_errors=True)
+        _out, said = started.communicate(timeout=60)
+        assert started.returncode == 1
+        assert reason in said
+        process.process = None
+    with pytest.raises(StoreError, match=reason):
+        open_loader(settings_of(installation.folder, fleet.url))
+
+
+def test_files_that_have_changed_since_the_copy_are_not_copied_over_it(tmp_path: Path, fleet: Fleet) -> None:
     installation = Installation(tmp_path / "data")
     installation.settle(100)
     move = Move(installation.folder, fleet)
     move.kill_after("ledger copied")
     installation.settle(10)
-    assert "from the start: the files have changed" in move.succeed()
+    move.succeed()
     _assert_complete(installation, fleet)
     move.succeed("--reopen")
     installation.settle(10)
@@ -211,9 +233,7 @@ def _run_without_database(move: Move, program: list[str]) -> "subprocess.Complet
     )
 
 
-def test_a_row_that_is_not_the_same_is_noticed_and_the_next_copy_begins_anew(
-    tmp_path: Path, fleet: Fleet
-) -> None:
+def test_a_row_that_is_not_the_same_is_noticed_and_nothing_is_copied(tmp_path: Path, fleet: Fleet) -> None:
     installation = Installation(tmp_path / "data")
     installation.load(100)
     migrate(address_of(settings_of(installation.folder, fleet.url)))
@@ -221,8 +241,9 @@ def test_a_row_that_is_not_the_same_is_noticed_and_the_next_copy_begins_anew(
         connection.execute(SPOILED)
         move = Move(installation.folder, fleet)
         assert "The table products is not the same in PostgreSQL: 100 rows" in move.fail()
+        _assert_empty(fleet)
         connection.execute("DROP FUNCTION public.spoil CASCADE")
-    assert "that one went wrong" in move.succeed()
+    move.succeed()
     _assert_complete(installation, fleet)
 
 
@@ -249,11 +270,15 @@ def test_a_second_catalogue_is_refused_while_a_first_one_is_being_copied(
     everything: Installation, tmp_path: Path, fleet: Fleet
 ) -> None:
     move = Move(everything.folder, fleet)
-    move.kill_after("products copied")
     other = Move(Installation(tmp_path / "other").folder, fleet)
-    assert "Another catalogue" in other.fail()
-    move.succeed()
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(standing_still(move, everything, "products", 4_000))
+        with other.running() as second:
+            move.wait_standing_still(2)
+            stack.close()
+            assert (first.wait(SECONDS), second.wait(SECONDS)) == (0, 1)
     assert "is in use already" in other.fail()
+    _assert_complete(everything, fleet)
 
 
 @pytest.mark.one_database("a data folder is what the embedded server has")

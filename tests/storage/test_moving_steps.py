@@ -13,8 +13,8 @@ from moving_house import FILES, Move
 
 from afterwrite.base.settings import from_environment
 from afterwrite.base.time_ordered import first_id_of
-from afterwrite.programs.migrate_to_postgres import Progress
 from afterwrite.resources.write import Operation, Write, size_bytes
+from afterwrite.storage.moving.progress import Progress
 from afterwrite.storage.moving.rows import chunks, summarize
 from afterwrite.storage.postgres.address import address_of
 from afterwrite.storage.postgres.migrations import migrate
@@ -46,7 +46,7 @@ def test_a_copy_waits_for_what_a_killed_one_has_begun(move: Move) -> None:
             move.wait_standing_still()
             killed.kill()
         with move.running() as process:  # PostgreSQL does not know yet that the first one is dead
-            move.wait_locked("transactionid", "ShareLock")
+            move.wait_standing_still(2)
             stack.close()
             said, _ = process.communicate(timeout=60)
     assert process.returncode == 0, said
@@ -63,6 +63,7 @@ def test_a_copy_that_is_killed_after_every_line_leaves_what_an_undisturbed_one_d
     kills = 0
     while _killed_after_lines(move, kills + 1):
         kills += 1
+        assert move.fleet.rows("SELECT count(*) FROM afterwrite.products") in ([(0,)], [(PRODUCTS + 500,)])
     assert kills > 8
     move.assert_same()
     assert move.indexes() == indexes
@@ -176,15 +177,14 @@ class Terminal(io.StringIO):
 def test_progress_tells_rows_share_and_speed(
     kind: type[io.StringIO], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("migrate_to_postgres._TERMINAL_SECONDS", 0)
+    monkeypatch.setattr("afterwrite.storage.moving.progress._TERMINAL_SECONDS", 0)
     stream = kind()
     progress = Progress(stream)
-    told = progress.begin_rows("products copied", 2_000, present=500)
-    told(500)
-    told(1_000)
-    progress.end_rows()
-    progress.begin_rows("writes copied")
-    progress.end_rows()
+    with progress.step("products copied", 2_000) as told:
+        told(1_000)
+        told(1_000)
+    with progress.step("writes copied"):
+        pass
     said = stream.getvalue()
     assert "products copied: 2,000 rows (100%), " in said
     if stream.isatty():

@@ -1,4 +1,4 @@
-"""Runs migrate_to_postgres.py as a process of its own, and looks at both sides."""
+"""Runs `afterwrite migrate-to-postgres` as a process of its own, and looks at both sides."""
 
 import contextlib
 import os
@@ -32,7 +32,7 @@ CREATE TRIGGER stand_still BEFORE INSERT ON afterwrite.{table} FOR EACH ROW EXEC
 """
 _WAITS = """
 SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)
-WHERE NOT granted AND locktype = %s AND mode = %s AND datname = current_database()
+WHERE NOT granted AND locktype = 'advisory' AND datname = current_database()
 """
 
 
@@ -123,10 +123,6 @@ class Move:
             connection.execute(_STANDSTILL.format(row=row, lock=_LOCK, table=table).encode())
             yield
 
-    def wait_standing_still(self) -> None:
-        """Wait until a copy has come to that row."""
-        self.wait_locked("advisory", "ExclusiveLock")
-
-    def wait_locked(self, kind: str, mode: str) -> None:
-        """Wait until somebody waits for a lock, as pg_locks names it."""
-        wait_until(lambda: self.fleet.rows(_WAITS, kind, mode) == [(1,)], SECONDS)
+    def wait_standing_still(self, copies: int = 1) -> None:
+        """Wait until one copy has come to that row, and others wait for it."""
+        wait_until(lambda: self.fleet.rows(_WAITS) == [(copies,)], SECONDS)

@@ -9,6 +9,7 @@ import psycopg
 from afterwrite.base.time_ordered import first_id_of
 from afterwrite.resources.write import ROW_OVERHEAD_BYTES
 from afterwrite.storage.moving.rows import Row
+from afterwrite.storage.postgres.meta import KEEP
 
 _LAST_WRITE = """
 SELECT greatest(
@@ -37,10 +38,8 @@ _RECEIVED = (
     "SELECT pg_get_serial_sequence('afterwrite.received_webhooks', 'id'), coalesce(max(id), 0) "
     "FROM afterwrite.received_webhooks"
 )
-_GO_ON = "SELECT setval(%s::regclass, greatest(%s, 1), %s)"
 _TOTAL = "UPDATE afterwrite.ledger_totals SET writes = %s WHERE status = %s"
-_STORE = "UPDATE afterwrite.meta SET value = %s WHERE name = 'store'"
-_KEEP = (
+_SIGNS_WITH = (
     "INSERT INTO afterwrite.secrets (name, value) VALUES (%s, %s) "
     "ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 )
@@ -48,15 +47,18 @@ _KEEP = (
 Connection = psycopg.Connection[Any]
 
 
-def carry_over(connection: Connection, store: str, secrets: Mapping[str, str], totals: Sequence[Row]) -> None:
-    """Do so in the transaction that is open; may be done twice.
+def carry_over(
+    connection: Connection, names: Mapping[str, str], secrets: Mapping[str, str], totals: Sequence[Row]
+) -> None:
+    """Do so in the transaction that is open.
 
-    ``store`` is the name of the task store, with which idempotency keys for others begin: Stripe must get the same ones
-    as before. ``totals`` are the rows of ``ledger_totals``.
+    ``names`` are those in ``meta``; the one of the task store is what idempotency keys for others begin with: Stripe
+    must get the same ones as before. ``totals`` are the rows of ``ledger_totals``.
     """
-    connection.execute(_STORE, (store,))
+    for name, value in names.items():
+        connection.execute(KEEP, (name, value))
     for name, value in secrets.items():
-        connection.execute(_KEEP, (name, value))
+        connection.execute(_SIGNS_WITH, (name, value))
     for status, writes in totals:
         connection.execute(_TOTAL, (writes, status))
     connection.execute(_ACCEPTED.encode())
@@ -72,8 +74,8 @@ def carry_over(connection: Connection, store: str, secrets: Mapping[str, str], t
 
 def _go_on(connection: Connection, sequence: str, *given: int) -> None:
     """Let a sequence give ids above those that were given."""
-    last = max(given)
-    connection.execute(_GO_ON, (sequence, last, last > 0))
+    # Unlike setval() this is undone when the transaction is.
+    connection.execute(f"ALTER SEQUENCE {sequence} RESTART WITH {max(given) + 1}".encode())
 
 
 def _found(connection: Connection, statement: str) -> Row:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 Row = tuple[Any, ...]
@@ -14,44 +14,28 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class Summary(NamedTuple):
-    """How many rows a table has, and their checksum (``Checksum``)."""
+    """How many rows a table has, and their checksum (``summarize``)."""
 
     rows: int
     checksum: str
 
 
-class Checksum:
-    """The checksum of a table: SHA-256 of the canonical text of its rows, given in the order of their keys.
-
-    The canonical text of a row is the JSON array of its values in the order of the columns, without spaces, in UTF-8; a
-    comma follows each row. So it is the same whatever database the rows come from, and in whatever chunks.
-    """
-
-    def __init__(self) -> None:
-        self._rows, self._hash = 0, hashlib.sha256()
-
-    def add(self, rows: Sequence[Row]) -> None:
-        """Add the next rows."""
-        if rows:
-            self._hash.update(f"{_encode(rows)[1:-1]},".encode())
-            self._rows += len(rows)
-
-    def summary(self) -> Summary:
-        """What was added so far."""
-        return Summary(self._rows, self._hash.hexdigest())
-
-
 def summarize(rows: Iterable[Row], told: Told) -> Summary:
-    """Sum rows up; ``told`` is called with how many more were."""
-    checksum = Checksum()
+    """Sum rows up, given in the order of their keys; ``told`` is called with how many more were read.
+
+    The checksum is SHA-256 of the canonical text of the rows: of each row the JSON array of its values in the order of
+    the columns, without spaces, in UTF-8, and a comma. It is the same whatever database the rows come from.
+    """
+    count, digest = 0, hashlib.sha256()
     for chunk in chunks(rows):
-        checksum.add(chunk)
+        digest.update(f"{_encode(chunk)[1:-1]},".encode())
+        count += len(chunk)
         told(len(chunk))
-    return checksum.summary()
+    return Summary(count, digest.hexdigest())
 
 
 def chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """The rows in lists of 10,000 at the most, or fewer where they are long: memory does not grow with a table."""
+    """The rows in lists of at most 10,000, or fewer where they are long: memory does not grow with a table."""
     chunk: list[Row] = []
     characters = 0
     for row in rows:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from afterwrite.base.settings import Settings
 from afterwrite.base.store_errors import StoreError
@@ -30,13 +29,13 @@ _RECEIVED_BODY_BYTES = 64 * 1024
 class SourceTable:
     """A table to be copied; its first column is its key.
 
-    ``rows_after(key)`` gives the rows whose key is greater, in the order of their keys, as PostgreSQL can hold them;
-    None: all rows. Raises StoreError where the file cannot be read.
+    ``rows`` gives every row, in the order of their keys, as PostgreSQL can hold them. It raises StoreError where the
+    file cannot be read.
     """
 
     name: str
     columns: tuple[str, ...]
-    rows_after: Callable[[Any], Iterator[Row]]
+    rows: Callable[[], Iterator[Row]]
 
 
 class EmbeddedSource:
@@ -84,15 +83,15 @@ class EmbeddedSource:
         """Let nothing serve the folder any more: all of it is at this address, which has no password in it."""
         mark_moved(self._settings.products_path, address)
 
-    def _waiting(self, after: int | None) -> Iterator[Row]:
-        last = max(self._settled_through, after or 0)
+    def _waiting(self) -> Iterator[Row]:
+        last = self._settled_through
         while writes := self._journal.after(last, _FROM_JOURNAL_AT_ONCE):
             for write in writes:
                 yield tuple(write[: len(_WAITING)])
             last = writes[-1].id
 
-    def _keys(self, after: str | None) -> Iterator[Row]:
-        last = after or ""  # no key is empty
+    def _keys(self) -> Iterator[Row]:
+        last = ""  # no key is empty
         while keys := self._journal.keys_after(last, _FROM_JOURNAL_AT_ONCE):
             for key in keys:
                 yield (*key, microseconds_of(key.first_write_id))
@@ -126,16 +125,15 @@ def _table(connection: sqlite3.Connection, path: Path, name: str) -> SourceTable
     listed = ", ".join(f'"{column}"' for column in columns)
     fit = _fit_received if name == "received_webhooks" else _without_nul
 
-    def rows_after(key: Any) -> Iterator[Row]:
-        where, values = ("", ()) if key is None else (f"WHERE {columns[0]} > ?", (key,))
-        statement = f"SELECT {listed} FROM {name} {where} ORDER BY {columns[0]}"  # noqa: S608 - our own names
+    def rows() -> Iterator[Row]:
+        statement = f"SELECT {listed} FROM {name} ORDER BY {columns[0]}"  # noqa: S608 - our own names
         try:
-            for row in connection.execute(statement, values):
+            for row in connection.execute(statement):
                 yield fit(row) if any(type(value) is str and "\0" in value for value in row) else row
         except sqlite3.Error as error:
             raise _unreadable(path, error) from error
 
-    return SourceTable(name, columns, rows_after)
+    return SourceTable(name, columns, rows)
 
 
 def _without_nul(row: Row) -> Row:

@@ -10,12 +10,12 @@ import psycopg
 from afterwrite.base.settings import Settings
 from afterwrite.base.store_errors import StoreError
 from afterwrite.resources.product import search_text
-from afterwrite.storage.catalogue_load import STORED, StoredValues
 from afterwrite.storage.driver import SCHEMA
 from afterwrite.storage.postgres.address import address_of
 from afterwrite.storage.postgres.connect import connect, explained
 from afterwrite.storage.postgres.copying import require_no_copy
-from afterwrite.storage.postgres.migrations import migrate
+from afterwrite.storage.postgres.migrations import bring_up_to_date
+from afterwrite.storage.product_rows import STORED, StoredValues
 
 _COLUMNS = f"id, {', '.join(STORED)}, created_at_us, updated_at_us, version, search_text"
 _COPY = f"COPY {SCHEMA}.products ({_COLUMNS}) FROM STDIN"
@@ -30,12 +30,15 @@ class PostgresLoader:
     def __init__(self, settings: Settings) -> None:
         """Raises StoreError or SettingsError."""
         self._address = address_of(settings)
-        migrate(self._address)
         self._connection = connect(self._address, prepared=False)
         try:
-            self._connection.execute("BEGIN")
-            self._connection.execute(_ALONE)
             require_no_copy(self._connection, self._address)
+            bring_up_to_date(self._connection, self._address)
+            self._connection.execute("BEGIN")
+            require_no_copy(
+                self._connection, self._address
+            )  # before the lock, for which it would wait for a copy
+            self._connection.execute(_ALONE)
         except StoreError:
             self._connection.close()
             raise

@@ -25,20 +25,25 @@ def migrate(address: Address) -> None:
     program has been here.
     """
     with connect(address, prepared=False) as connection:
-        try:
-            _check_server(connection, address)
-            if not _is_newest(connection, address):
-                with connection.transaction():
-                    _apply(connection, address)
-        except psycopg.errors.InsufficientPrivilege as error:
-            raise StoreError(
-                f"The database {address} cannot be set up: {error.diag.message_primary}. Let its owner start "
-                f'Afterwrite once, or say as owner: GRANT CREATE ON DATABASE "{address.url.database}" '
-                f'TO "{address.url.username}"'
-            ) from error
-        except psycopg.Error as error:
-            explanation = explained(f"The database {address} cannot be set up", error)
-            raise StoreError(str(explanation)) from error
+        bring_up_to_date(connection, address)
+
+
+def bring_up_to_date(connection: "psycopg.Connection[Any]", address: Address) -> None:
+    """The same on a connection: in a transaction of its own, or within the one that is open."""
+    try:
+        _check_server(connection, address)
+        if not _is_newest(connection, address):
+            with connection.transaction():
+                _apply(connection, address)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise StoreError(
+            f"The database {address} cannot be set up: {error.diag.message_primary}. Let its owner start "
+            f'Afterwrite once, or say as owner: GRANT CREATE ON DATABASE "{address.url.database}" '
+            f'TO "{address.url.username}"'
+        ) from error
+    except psycopg.Error as error:
+        explanation = explained(f"The database {address} cannot be set up", error)
+        raise StoreError(str(explanation)) from error
 
 
 def newest_version() -> int:

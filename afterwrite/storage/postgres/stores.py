@@ -13,7 +13,7 @@ from afterwrite.storage.postgres.bus import PostgresBus
 from afterwrite.storage.postgres.connect import connect, connect_async, is_pooled, open_reader, open_writer
 from afterwrite.storage.postgres.copying import require_no_copy
 from afterwrite.storage.postgres.drain import Drain
-from afterwrite.storage.postgres.migrations import migrate
+from afterwrite.storage.postgres.migrations import bring_up_to_date
 from afterwrite.storage.postgres.sharing import Sharing
 from afterwrite.storage.postgres.write_store import PostgresWrites
 from afterwrite.storage.processes import new_name
@@ -76,12 +76,12 @@ class PostgresStores:
 def prepare_postgres(settings: Settings) -> None:
     """Bring the database to the newest schema; safe when several processes do so at once.
 
-    Raises StoreError, also where an embedded installation was not copied into it to the end.
+    Raises StoreError, also where a copy of an embedded installation into it is under way or was left incomplete.
     """
     address = direct_address_of(settings)
-    migrate(address)
     with connect(address, prepared=False) as connection:
         require_no_copy(connection, address)
+        bring_up_to_date(connection, address)
 
 
 def open_postgres_for_reading(settings: Settings) -> Engine:

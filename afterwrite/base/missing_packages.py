@@ -1,7 +1,4 @@
-"""Ends a program that a Python without its packages started in one line, which names the command of dev.py.
-
-Standard library only.
-"""
+"""Reports a missing package in one line with the dev.py command to run, not in a traceback. Standard library only."""
 
 import sys
 from importlib.machinery import PathFinder
@@ -13,11 +10,11 @@ _VERBS = {"app": "up"}
 
 
 def end_in_one_line() -> None:
-    """Let a missing package end this program in one line. To be called before the imports that need packages."""
-    sys.excepthook = _tell
+    """Install the excepthook; call it before the imports that need packages."""
+    sys.excepthook = _report
 
 
-def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     package = error.name.partition(".")[0] if isinstance(error, ModuleNotFoundError) and error.name else ""
     if not package or PathFinder.find_spec(package, [str(_ROOT)]):
         sys.__excepthook__(kind, error, trace)

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from afterwrite.base.group_commit import GroupCommit
 from afterwrite.base.refusals import Problem, Refused
-from afterwrite.base.store_errors import StoreError, told
+from afterwrite.base.store_errors import StoreError, log_and_redact
 from afterwrite.resources.write import Operation, Write, WriteRequest, size_bytes
 from afterwrite.storage.write_store import Asked, Full, KeyUse, Taken
 
@@ -52,7 +52,7 @@ class Acceptor:
         try:
             taken = self._group.run(asked)
         except StoreError as error:
-            raise NotAcceptedError(Refusal.JOURNAL_UNWRITABLE, told(error)) from error
+            raise NotAcceptedError(Refusal.JOURNAL_UNWRITABLE, log_and_redact(error)) from error
         if isinstance(taken, Full):
             raise NotAcceptedError(
                 Refusal.QUEUE_FULL,

@@ -311,7 +311,7 @@ class WriteQueue:
                 f"Write {missing[0]} was accepted with this idempotency key, and the ledger does not have it: "
                 "the product database is not the one that it was applied to"
             )
-            raise StoreError(message, told=message)
+            raise StoreError(message, public_text=message)
         return [receipts[write_id] for write_id in range(first, first + count)]
 
     # -- other processes ------------------------------------------------------------------------------------

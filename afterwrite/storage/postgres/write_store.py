@@ -214,7 +214,9 @@ class PostgresWrites:
 
 
 def _not_taken(error: StoreError, outcome: str) -> StoreError:
-    return StoreError(f"{error}. {outcome}", told=f"The database cannot be used at the moment. {outcome}")
+    return StoreError(
+        f"{error}. {outcome}", public_text=f"The database cannot be used at the moment. {outcome}"
+    )
 
 
 def _what_became(error: StoreError) -> str:

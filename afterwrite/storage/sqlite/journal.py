@@ -35,7 +35,7 @@ class JournalUnreadable(StoreError):
 class JournalUnwritable(StoreError):
     """The journal could not be written (disk full, I/O error): nothing of the attempt was accepted."""
 
-    told = "The journal cannot be written: nothing of this request was accepted. Send it again later"
+    public_text = "The journal cannot be written: nothing of this request was accepted. Send it again later"
 
 
 class Backlog(NamedTuple):

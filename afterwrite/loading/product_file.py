@@ -123,7 +123,7 @@ def _signs_shown(path: Path) -> Collection[DecimalSign]:
         reader = FeedReader()
         for _ in source._rows(reader):
             pass
-    return reader.shown
+    return reader.seen_signs
 
 
 def _array_rows(path: Path, blocks: Iterator[str], reader: FeedReader) -> Iterator[Row]:

@@ -1,4 +1,4 @@
-"""Says what loads products in bulk, whatever they are kept in."""
+"""The interface of bulk loading, for both databases."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -9,43 +9,42 @@ from afterwrite.base.settings import Settings
 
 STORED = ("title", "price_minor", "description", "category", "image", "rating_rate", "rating_count")
 StoredValues = tuple[Any, ...]
-# Takes them from the stored form of a new product, as ``product.check_fields`` gives it.
+# Extracts them from the stored form that ``product.check_fields`` returns.
 stored_values: Callable[[Mapping[str, Any]], StoredValues] = itemgetter(*STORED)
 
 
 class Load(Protocol):
-    """The products inserted so far by one load; they become visible together when it ends."""
+    """A running load; its products become visible together when it ends."""
 
     inserted: int
 
     def insert(self, products: Sequence[StoredValues]) -> None:
-        """Insert products given as ``stored_values``, in this order; best about a thousand at a time."""
+        """Insert products given as ``stored_values``, in order; best about a thousand at a time."""
 
 
 class CatalogueLoader(Protocol):
-    """A catalogue that is open to be loaded into. Raises StoreError where it cannot be used."""
+    """A catalogue opened for loading. Raises StoreError if it cannot be used."""
 
     def holds_products(self) -> bool:
         """Whether there is any product."""
 
     def load(self) -> AbstractContextManager[Load]:
-        """Insert products with new ids; they are on disk together when the block ends.
+        """Insert products with new ids, without ledger rows; all are on disk when the block ends.
 
-        An exception in the block, an interruption or a killed process leaves the catalogue as it was. They are not in
-        the ledger.
+        An exception, an interruption or a killed process leaves the catalogue unchanged.
         """
 
     def index(self) -> int | None:
-        """Let the search index follow; returns by how many products, None where it does by itself."""
+        """Update the search index; return the number of products, None if the database does it by itself."""
 
     def close(self) -> None:
-        """Let go of the catalogue."""
+        """Release the catalogue."""
 
 
 def open_loader(settings: Settings) -> CatalogueLoader:
-    """Open the catalogue, brought to the newest schema. Raises StoreError or SettingsError.
+    """Open the catalogue and migrate it. Raises StoreError or SettingsError.
 
-    Files of a data folder are owned until ``close``: no server runs meanwhile. PostgreSQL may be in use.
+    A data folder is owned until ``close``, so no server may run; PostgreSQL may be in use.
     """
     if settings.database_url:
         from afterwrite.storage.postgres.bulk import PostgresLoader

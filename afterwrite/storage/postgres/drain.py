@@ -24,7 +24,7 @@ from afterwrite.storage.postgres.connect import explained, is_alive
 from afterwrite.storage.postgres.meta import KEEP, KEPT, NOW_US
 from afterwrite.storage.postgres.pipelined import SETTINGS
 from afterwrite.storage.retention_clock import Look, RetentionClock
-from afterwrite.storage.settling import StoreAway, refused, work_out
+from afterwrite.storage.settling import StoreAway, refused, settle
 from afterwrite.storage.write_store import SettledBatch
 
 LOCK = 7_046_029_254_386_354  # any number: a transaction that drains holds the advisory lock of this one
@@ -275,7 +275,7 @@ async def _apply(connection: Connection, writes: Sequence[Write], now_us: int) -
     """Work the batch out in memory, then store what it comes to in a few statements over many rows."""
     before = await _load(connection, {write.product_id for write in writes})
     after: dict[int, Product | None] = dict(before)
-    settled = [work_out(write, after, now_us) for write in writes]
+    settled = [settle(write, after, now_us) for write in writes]
     changed = {key: product for key, product in after.items() if before.get(key) is not product}
     async with connection.pipeline():
         await _store(connection, changed, settled)

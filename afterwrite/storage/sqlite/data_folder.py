@@ -1,4 +1,4 @@
-"""Opens a data folder: takes its journal, checks that the product database belongs to it, brings both up to date."""
+"""Opens a data folder: locks its journal, migrates both databases and checks that they belong together."""
 
 import os
 import sqlite3
@@ -16,11 +16,11 @@ from afterwrite.storage.sqlite.moved import require_not_moved
 def open_data_folder(
     products_path: Path, journal_path: Path, sync: str = "full", *, moved: bool = False
 ) -> Journal:
-    """Own the data folder until the returned journal is closed; both databases have the newest schema then.
+    """Own the data folder until the returned journal is closed, and migrate both databases.
 
-    Raises StoreError with one line that says what to do: another process owns the folder, a file is damaged or
-    cannot be written, the product database is missing or another one than the journal belongs to, or its data was
-    moved to PostgreSQL. ``moved`` opens it even then.
+    Raises StoreError, whose one line says what to do: another process owns the folder, a file is damaged or not
+    writable, the product database is missing or does not belong to the journal, or the data was moved to PostgreSQL.
+    ``moved`` opens it even then.
     """
     try:
         make_folder(journal_path.parent)
@@ -47,7 +47,7 @@ def _prepare_products(journal: Journal, path: Path, *, moved: bool) -> str:
         )
     if not can_be_database(path):
         raise _cannot_be_opened(journal, path, "it is not a database")
-    if path.exists() and not os.access(path, os.W_OK):  # SQLite would make its side files read-only too
+    if path.exists() and not os.access(path, os.W_OK):  # SQLite would create read-only -wal and -shm files
         raise _cannot_be_opened(journal, path, "it is read-only")
     try:
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
@@ -63,7 +63,7 @@ def _prepare_products(journal: Journal, path: Path, *, moved: bool) -> str:
 
 
 def _check_not_older(journal: Journal, path: Path, connection: sqlite3.Connection) -> None:
-    """What the journal has dropped must be in the ledger, or applied writes would be missing without a word."""
+    """Every write that the journal dropped must be in the ledger, or applied writes would be lost silently."""
     forgotten = journal.forgotten_through()
     settled = connection.execute("SELECT max(id) FROM ledger").fetchone()[0] or 0
     if settled < forgotten:

@@ -1,4 +1,4 @@
-"""Keeps a database that an embedded installation is being copied into from being used before all of it is there."""
+"""The mark of an incomplete copy from an embedded installation, which keeps the database from being used."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ from afterwrite.base.store_errors import StoreError
 from afterwrite.storage.driver import SCHEMA
 from afterwrite.storage.postgres.address import Address
 
-COPYING = "copying"  # the name, in the table meta, that is there as long as a copy is not complete
+COPYING = "copying"  # the name in the table meta while a copy is incomplete
 _IS_COPYING = f"SELECT EXISTS (SELECT 1 FROM {SCHEMA}.meta WHERE name = '{COPYING}')"  # noqa: S608 - constants
 
 
 def require_no_copy(connection: "psycopg.Connection[Any]", address: Address) -> None:
-    """Raise StoreError where a copy into the database was begun and is not complete; its schema is there."""
+    """Raise StoreError if a copy into the database is incomplete; the schema must exist."""
     row = connection.execute(_IS_COPYING).fetchone()
     if row and row[0]:
         raise StoreError(

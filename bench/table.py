@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-HEADINGS = ("measured", "Afterwrite", "beside it", "ratio", "to reach", "reached")
+HEADINGS = ("measured", "Afterwrite", "compared with", "ratio", "goal", "reached")
 
 
 @dataclass(frozen=True)

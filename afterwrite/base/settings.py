@@ -255,7 +255,7 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
     )
     if settings.max_waiters + settings.max_streams >= settings.threads:
         raise SettingsError(
-            f"THREADS={settings.threads} leaves no thread for queries beside "
+            f"THREADS={settings.threads} leaves no thread for queries next to "
             f"MAX_WAITERS={settings.max_waiters} and MAX_STREAMS={settings.max_streams}: "
             f"raise THREADS above their sum or lower them",
             setting="THREADS",

@@ -18,7 +18,7 @@ NAMES = """\
                 empty, and of several pictures the first; a picture is a URL or {"src": ...}
   rating_rate   rating: a number or {"rate": ..., "count": ...}, rating_rate, ratingRate
   rating_count  rating: {"rate": ..., "count": ...}, rating_count, ratingCount
-Every other name is ignored and told, the id too: each product gets a new id. N/A and the like count as empty in a
+Every other name is ignored and reported, even the id: each product gets a new id. N/A and the like count as empty in a
 picture and a rating."""
 
 NAMES_NOTED = 50
@@ -40,7 +40,7 @@ _MISSING = frozenset(
 _NEXT_PICTURE = re.compile(r"[\s,;|]+(?=https?://)", re.IGNORECASE)
 _PLAIN_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]{1,2})?")
 _MOST_DIGITS = 18
-_ASK = 'give "decimal": "point" or "comma" beside the products'
+_ASK = 'give "decimal": "point" or "comma" next to the products'
 _PLAIN_COUNT = re.compile(rf"[0-9]{{1,{_MOST_DIGITS}}}")
 
 

@@ -322,7 +322,7 @@ def _too_many_decimals(field: str, value: Any) -> FieldError:
     return FieldError(
         field,
         FieldProblem.TOO_MANY_DECIMALS,
-        f"is {shorten(str(value), _QUOTED)}: give two decimals at the most",
+        f"is {shorten(str(value), _QUOTED)}: give at most two decimals",
     )
 
 

@@ -173,7 +173,7 @@ def _update_request(product_id: str, fields: Mapping[str, Any]) -> WriteRequest:
     if not fields:
         raise _refuse(
             None,
-            "No field to change is given: give at least one beside productId",
+            "No field to change is given: give at least one besides productId",
             RequestProblem.NOTHING_TO_CHANGE,
         )
     return request_write(Operation.UPDATE, number, _checked(fields, [], creating=False), fields)

@@ -56,7 +56,7 @@ def _address(name: str, text: str) -> Address:
         url = make_url(text)
     except (ArgumentError, ValueError) as error:  # not quoted: the text may contain a password
         raise SettingsError(
-            f"{name} is no URL: give postgresql+psycopg://USER:PASSWORD@HOST:PORT/DATABASE"
+            f"{name} is not a URL: give postgresql+psycopg://USER:PASSWORD@HOST:PORT/DATABASE"
         ) from error
     if url.drivername not in _DRIVERS:
         raise SettingsError(

@@ -160,7 +160,7 @@ _REMEDIES = {
     sqlite3.SQLITE_FULL: "free space on its disk and try again",
     sqlite3.SQLITE_READONLY: "check the rights of the file and its folder",
     sqlite3.SQLITE_CANTOPEN: "check the rights of the file and its folder",
-    sqlite3.SQLITE_NOTADB: "it is no SQLite file: move it away or use another DATA_DIR",
+    sqlite3.SQLITE_NOTADB: "it is not an SQLite file: move it away or use another DATA_DIR",
     sqlite3.SQLITE_CORRUPT: "it is damaged: restore it from a backup",
 }
 

@@ -41,7 +41,7 @@ def _prepare_products(journal: Journal, path: Path, *, moved: bool) -> str:
     known = journal.remembered("catalogue")
     if known is not None and is_missing(path):
         raise StoreError(
-            f"The product database {path} is missing or empty, and the journal beside it belongs to it "
+            f"The product database {path} is missing or empty, but its journal is there "
             f"({_waiting(journal)} waiting there): put the file back, or move {journal.path.name} away "
             "too to start with an empty catalogue"
         )
@@ -68,7 +68,7 @@ def _check_not_older(journal: Journal, path: Path, connection: sqlite3.Connectio
     settled = connection.execute("SELECT max(id) FROM ledger").fetchone()[0] or 0
     if settled < forgotten:
         raise StoreError(
-            f"The product database {path} is older than the journal beside it: its last write is {settled}, and "
+            f"The product database {path} is older than its journal: its last write is {settled}, and "
             f"writes up to {forgotten} were applied. Put the newer file back, or move {journal.path.name} away to go "
             f"on from the older one without those and without what waits ({_waiting(journal)})"
         )
@@ -79,7 +79,7 @@ def _cannot_be_opened(journal: Journal, path: Path, reason: str) -> StoreError:
         f"The product database {path} cannot be opened: {reason}. "
         f"What was accepted is safe in {journal.path.name} ({_waiting(journal)}) and is applied "
         f"after the next start: check the rights and the free space, or put back a backup of the file, without "
-        f"the {path.name}-wal and {path.name}-shm that lie beside this one"
+        f"the {path.name}-wal and {path.name}-shm next to it"
     )
 
 

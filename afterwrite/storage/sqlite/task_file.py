@@ -77,5 +77,5 @@ def prepare_task_database(journal: Journal, path: Path) -> None:
 def _cannot_be_opened(path: Path, reason: str) -> StoreError:
     return StoreError(
         f"The task database {path} cannot be opened: {reason}. Check the rights and the free space, or put back a "
-        f"backup of the file, without the {path.name}-wal and {path.name}-shm that lie beside this one"
+        f"backup of the file, without the {path.name}-wal and {path.name}-shm next to it"
     )

@@ -1,4 +1,4 @@
-"""The application: which GraphQL fields it serves. Add your own queries, mutations and subscriptions here.
+"""The application: add your own GraphQL queries, mutations and subscriptions here.
 
 ``python app.py`` serves; a WSGI server loads ``app:wsgi()``, Granian ``app:wsgi`` as a factory.
 """

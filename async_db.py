@@ -1,9 +1,9 @@
-"""Writes products from Python without waiting for the database: change here how your own code writes.
+"""Fire-and-forget writes of products from Python: change here how your own code writes.
 
-Each function works in the process that owns the data (resolvers, routes and workers of the application) and, with
-DATABASE_URL, in any process. Elsewhere it raises WrongProcess. ``context`` is the context of the request at hand,
-``info.context`` in a resolver; without it the one of the Flask request or of the process is used. All raise Refused for
-what cannot be accepted, and then nothing was, and StoreError when the database is unavailable.
+The functions work in the process that owns the data (resolvers, routes and workers of the application) and, with
+DATABASE_URL, in any process; elsewhere they raise WrongProcess. ``context`` is ``info.context`` in a resolver; the
+default is the context of the Flask request or of the process. All raise Refused if nothing was accepted, and StoreError
+if the database is unavailable.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,9 +18,9 @@ from afterwrite.writes import requests
 def fire_and_forget_create(
     fields: Mapping[str, Any], *, idempotency_key: str | None = None, context: Context | None = None
 ) -> Write:
-    """Accept the creation of a product and return its receipt, which is on disk; it is applied afterwards.
+    """Accept the creation of a product; return its receipt, which is on disk and has the product's id.
 
-    The receipt has the id of the product. The same key with the same fields returns the same receipt.
+    The same key with the same fields returns the same receipt.
     """
     context = context or current_context()
     return requests.create(context.queue, fields, idempotency_key, context.by)
@@ -32,7 +32,7 @@ def fire_and_forget_create_many(
     idempotency_key: str | None = None,
     context: Context | None = None,
 ) -> list[Write]:
-    """Accept the creation of up to 1,000 products, all or none, and return their receipts in the same order."""
+    """Accept the creation of up to 1,000 products, all or none; return their receipts in the same order."""
     context = context or current_context()
     return requests.create_many(context.queue, products, idempotency_key, context.by)
 
@@ -44,7 +44,7 @@ def fire_and_forget_update(
     idempotency_key: str | None = None,
     context: Context | None = None,
 ) -> Write:
-    """Accept a change of the fields that are given and return its receipt, which is on disk."""
+    """Accept an update of the given fields; return its receipt, which is on disk."""
     context = context or current_context()
     return requests.update(context.queue, str(product_id), fields, idempotency_key, context.by)
 
@@ -52,7 +52,7 @@ def fire_and_forget_update(
 def fire_and_forget_delete(
     product_id: int | str, *, idempotency_key: str | None = None, context: Context | None = None
 ) -> Write:
-    """Accept the deletion of a product and return its receipt, which is on disk."""
+    """Accept the deletion of a product; return its receipt, which is on disk."""
     context = context or current_context()
     return requests.delete(context.queue, str(product_id), idempotency_key, context.by)
 
@@ -60,7 +60,7 @@ def fire_and_forget_delete(
 def create_sync(
     fields: Mapping[str, Any], *, idempotency_key: str | None = None, context: Context | None = None
 ) -> Write:
-    """Create a product and wait until that is settled; the receipt is APPLIED, FAILED, or QUEUED when time ran out."""
+    """Create a product and wait until it is settled; the receipt is APPLIED, FAILED, or QUEUED on timeout."""
     context = context or current_context()
     return settled(
         fire_and_forget_create(fields, idempotency_key=idempotency_key, context=context), context=context
@@ -74,7 +74,7 @@ def update_sync(
     idempotency_key: str | None = None,
     context: Context | None = None,
 ) -> Write:
-    """Change a product and wait until that is settled; see create_sync."""
+    """Update a product and wait until that is settled; see create_sync."""
     context = context or current_context()
     accepted = fire_and_forget_update(product_id, fields, idempotency_key=idempotency_key, context=context)
     return settled(accepted, context=context)
@@ -90,9 +90,9 @@ def delete_sync(
 
 
 def settled(write: Write, *, context: Context | None = None) -> Write:
-    """The write once it is APPLIED or FAILED, or as it was accepted when the time of the request (10 s) ran out.
+    """The write once it is APPLIED or FAILED, or as it was accepted after the request's timeout (10 s).
 
-    Not for code on the background loop, where it would wait for itself: a worker awaits it in a thread.
+    Do not call it on the background loop, where it would wait for itself: a worker calls it in a thread.
     """
     context = context or current_context()
     return requests.settled(context.queue, write, context.wait_seconds) or write

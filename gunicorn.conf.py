@@ -1,3 +1,3 @@
-"""Settings of ``gunicorn app:wsgi()``, which gunicorn reads from the folder where it starts."""
+"""Settings of ``gunicorn app:wsgi()``, which gunicorn reads from the current folder."""
 
 from afterwrite.server.gunicorn_settings import *  # noqa: F403

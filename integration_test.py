@@ -1,8 +1,8 @@
 """Smoke test of a running server over HTTP: change the methods of ``Checks`` when your API changes.
 
-Quiet, --verbose (each request and response) or --debug (the end of the server's log too). Every product of a run has
-the run's tag in its title and is deleted again, every task has ended, also after a failure; what was there before is
-never touched. Nothing sleeps: checks wait through `createProductSync`, `afterWrite` and subscriptions.
+Options: --verbose prints each request and response, --debug also the end of the server's log. Every product of a run
+has the run's tag in its title. Even after a failure, these products are deleted and all tasks ended; existing data is
+never touched. Nothing sleeps: checks wait with `createProductSync`, `afterWrite` and subscriptions.
 """
 
 import argparse
@@ -67,7 +67,7 @@ def read_arguments(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def run_all(checks: "Checks", log: Path | None) -> list[str]:
-    """Run every check, then delete or end what they made; return what came of each."""
+    """Run every check, then delete the products and end the tasks; return each outcome."""
     came: list[str] = []
     try:
         came += [run_check(getattr(checks, name), log) for name in vars(Checks) if name[0] != "_"]
@@ -103,13 +103,13 @@ def show_log(path: Path | None) -> None:
 
 
 class Run:
-    """One run against one server: sends requests, shows them if told to, and knows what it made."""
+    """One run against one server: sends requests, prints them on demand, and tracks what it created."""
 
     def __init__(self, url: str, key: str, shows: bool) -> None:
         """Raises ConnectionError if ``url`` is not the address of a server."""
         self._url, self._shows, parts = url, shows, urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConnectionError(f"{url!r} is no address of a server: give --url http://HOST:PORT")
+            raise ConnectionError(f"{url!r} is not the address of a server: give --url http://HOST:PORT")
         self._kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._host, self._base = parts.netloc, parts.path
         self._headers = {"Content-Type": "application/json", "Connection": "close"}
@@ -117,7 +117,7 @@ class Run:
         self.tag, self.task_ids = f"itest{secrets.token_hex(5)}", set[str]()  # the tag is in every title
 
     def rest(self, method: str, path: str, body: Any = None, **headers: str) -> SimpleNamespace:
-        """Send a request; return the status, the headers and the body, which is read from JSON."""
+        """Send a request; return the status, the headers and the body, parsed if it is JSON."""
         with self._sent(method, path, body, {"Accept": "application/json", **headers}) as response:
             answer: Any = response.read().decode()
         if response.headers.get_content_type().endswith("json"):
@@ -129,7 +129,7 @@ class Run:
         return SimpleNamespace(status=response.status, headers=response.headers, body=answer)
 
     def graphql(self, document: str) -> Any:
-        """Send a GraphQL document; return the whole answer, errors and all."""
+        """Send a GraphQL document; return the whole answer, including errors."""
         return self.rest("POST", "/graphql", {"query": document}).body
 
     def watch(self, field: str, selection: str, record_id: str) -> Iterator[Any]:
@@ -166,7 +166,7 @@ class Run:
             print(title if body is None else f"{title}\n{json.dumps(body, indent=2, ensure_ascii=False)}")
 
     def query(self, field: str, selection: str, **arguments: Any) -> Any:
-        """Ask for one root field; AssertionError if the answer has errors."""
+        """Query one root field; AssertionError if the answer has errors."""
         return only(self.graphql(one_field("query", field, selection, arguments)))
 
     def mutate(self, field: str, selection: str = ANSWER, **arguments: Any) -> Any:
@@ -174,7 +174,7 @@ class Run:
         return only(self.graphql(one_field("mutation", field, selection, arguments)))
 
     def make(self, name: str, **more: Any) -> Any:
-        """Create a product, answered at once; return its receipt."""
+        """Create a product without waiting; return its receipt."""
         payload = self.mutate("createProduct", **{"title": f"{name} {self.tag}", "price": 10.5, **more})
         expect(payload["success"], f"createProduct was refused: {payload}")
         return payload["write"]
@@ -185,7 +185,7 @@ class Run:
         return receipt
 
     def found(self, term: str, **paging: Any) -> list[str]:
-        """Return the ids of the products of this run that a search finds."""
+        """Return the ids of this run's products that match a search."""
         page = self.query("allProducts", "id", search=f"{term}{self.tag}", **paging)
         return [product["id"] for product in page]
 
@@ -197,10 +197,10 @@ class Run:
 
     def result(self, task: Any) -> Any:
         """Watch a task until it is COMPLETED; return its result."""
-        told = list(self.watch("taskUpdated", "status progress result", task["id"]))
-        progress = [one["progress"] for one in told]
-        equal((told[-1]["status"], progress[-1], sorted(progress)), ("COMPLETED", 100, progress), told[-1])
-        return told[-1]["result"]
+        states = list(self.watch("taskUpdated", "status progress result", task["id"]))
+        progress, last = [one["progress"] for one in states], states[-1]
+        equal((last["status"], progress[-1], sorted(progress)), ("COMPLETED", 100, progress), last)
+        return last["result"]
 
     def refused(self, code: str, field: str | None, document: str) -> None:
         """Send a GraphQL document whose only error must have this code and field."""
@@ -215,7 +215,7 @@ class Run:
         equal(reply.headers["Content-Type"], "application/problem+json")
 
     def no_product_is_left(self) -> None:
-        """Delete every product of this run: when this last create is applied, so is every one before it."""
+        """Delete every product of this run; once this last create is applied, so are all before it."""
         last = self.mutate("createProductSync", "message product { id }", title=self.tag, price=1)
         expect(last["product"], f"test products may be left behind, the queue is slow: {last}")
         for product_id in self.found("", first=PAGE_MAX):
@@ -223,7 +223,7 @@ class Run:
         equal(self.found("", first=PAGE_MAX, afterWrite=last["id"]), [])
 
     def no_task_is_left(self) -> None:
-        """Cancel every task of this run that has not ended, and wait for its end; it may just have ended."""
+        """Cancel every unfinished task of this run and wait for its end; it may have just ended."""
         for task_id in self.task_ids:
             if self.query("task", "status", id=task_id)["status"] in ("PENDING", "PROCESSING"):
                 self.graphql(one_field("mutation", "cancelTask", "id", {"id": task_id}))

@@ -1,1 +1,1 @@
-"""The benchmark: `python -m bench` measures Afterwrite beside a plain version and prints one table."""
+"""The benchmark: `python -m bench` compares Afterwrite with a plain version and prints one table."""

@@ -1,4 +1,4 @@
-"""The command `python -m bench`: runs the measurements and prints the table."""
+"""The benchmark: `python -m bench` runs the measurements and prints a table."""
 
 import argparse
 import os
@@ -38,7 +38,7 @@ from devkit.airflow import VERSION as AIRFLOW_VERSION
 
 
 def tasks(plan: Plan) -> list[Row]:
-    """Everything about durable tasks."""
+    """All measurements of durable tasks."""
     return [*no_op_tasks(plan), *creation_to_start(plan), *product_writes_beside_tasks(plan)]
 
 
@@ -69,7 +69,7 @@ ON_STACK: dict[str, Callable[[Plan], list[Row]]] = {
 def main(arguments: Sequence[str]) -> int:
     """Measure, print the table, and return 1 if a goal was missed."""
     options = _options(arguments)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was begun is ended
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that started servers are stopped
     measurements = _measurements(options)
     rounds, many = (1, 100_000) if options.quick else (3, 1_000_000)
     seconds = options.seconds or (1.0 if options.quick else 3.0)
@@ -112,24 +112,22 @@ def _measurements(options: argparse.Namespace) -> dict[str, Callable[[Plan], lis
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m bench", description="Measure Afterwrite beside a plain version."
+        prog="python -m bench", description="Compare Afterwrite with a plain version."
     )
     parser.add_argument("--seconds", type=float, help="seconds of load for each figure and round (default 3)")
-    parser.add_argument(
-        "--quick", action="store_true", help="one short round, smaller tables to search and to claim in"
-    )
+    parser.add_argument("--quick", action="store_true", help="one short round with smaller tables")
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
         "--postgres",
         action="store_true",
-        help="measure many processes on PostgreSQL instead (TEST_DATABASE_URL, or 127.0.0.1:5432), and Celery on "
-        "RabbitMQ beside them (TEST_AMQP_URL, or 127.0.0.1:5672)",
+        help="measure many processes on PostgreSQL instead (TEST_DATABASE_URL, or 127.0.0.1:5432), against Celery "
+        "on RabbitMQ (TEST_AMQP_URL, or 127.0.0.1:5672)",
     )
     where.add_argument(
         "--stack",
         action="store_true",
-        help="measure what is between Afterwrite and Airflow instead, with an Airflow of its own; on PostgreSQL and "
-        "RabbitMQ as above, and Redis (TEST_REDIS_URL, or 127.0.0.1:6379)",
+        help="measure the path from Afterwrite to a new Airflow and back instead; uses PostgreSQL and RabbitMQ as "
+        "above, and Redis (TEST_REDIS_URL, or 127.0.0.1:6379)",
     )
     names = f"{', '.join(MEASUREMENTS)}; with --postgres {', '.join(ON_POSTGRES)}; with --stack {', '.join(ON_STACK)}"
     parser.add_argument("--only", nargs="+", metavar="NAME", help=names)

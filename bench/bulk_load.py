@@ -1,4 +1,4 @@
-"""Measures init_db.py on a file of 100,000 products, beside raw `executemany` of the same rows."""
+"""Measures init_db.py on a file of 100,000 products against raw `executemany` of the same rows."""
 
 import contextlib
 import sqlite3
@@ -16,10 +16,10 @@ CHECK_EVERY = 10_007
 
 
 def load_file(plan: Plan) -> list[Row]:
-    """Load the file in a fresh process, interpreter start included, and check that each row is there.
+    """Load the file in a new process, including interpreter start, and check every row.
 
-    With --index-later every row can be read and found when the process ends: what the search index does not
-    hold yet is scanned. The whole load with its search index is measured beside it.
+    With --index-later, every row can be read and found when the process ends: searches scan rows that are not indexed
+    yet. The load including the search index is measured too.
     """
     file = catalogue.write_jsonl(plan.folder / "load.jsonl", ROWS)
     rows = catalogue.plain_rows(ROWS)
@@ -47,7 +47,7 @@ def load_file(plan: Plan) -> list[Row]:
 
 
 def _raw_seconds(path: Path, rows: list[tuple[object, ...]]) -> float:
-    """One table, no index, WAL: the fastest way of SQLite that keeps its rows."""
+    """One table, no index, WAL: SQLite's fastest persistent insert."""
     with contextlib.closing(sqlite3.connect(path)) as database:
         database.execute("PRAGMA journal_mode=WAL")
         database.execute("PRAGMA synchronous=NORMAL")
@@ -67,7 +67,7 @@ def _raw_seconds(path: Path, rows: list[tuple[object, ...]]) -> float:
 
 
 def _check_found(folder: Path) -> None:
-    """Ask a server at once after the load: every row counted, and a sample of rows found by search."""
+    """Start a server right after the load; check the row count, and search for a sample of rows."""
     find = "query Find($mark: String) { allProducts(search: $mark, first: 2) { title } }"
     with servers.afterwrite(folder) as server:
         total = server.ask("{ products(first: 1) { totalCount } }")["products"]["totalCount"]

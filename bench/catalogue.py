@@ -1,4 +1,4 @@
-"""Generated products: the same rows for the same seed, as a file and as tuples."""
+"""Generated products, reproducible by seed, as a file and as tuples."""
 
 import json
 import random
@@ -36,7 +36,7 @@ CATEGORIES = ("Laptops", "Audio", "Cameras", "Home", "Office", "Travel", "Kitche
 
 
 def products(count: int, seed: int = SEED) -> Iterator[dict[str, Any]]:
-    """Yield `count` products as a feed has them; every title holds the row's own number."""
+    """Yield `count` products in feed form; each title contains the row's number."""
     chance = random.Random(seed)
     for number in range(count):
         maker, thing, trait = chance.choice(MAKERS), chance.choice(THINGS), chance.choice(TRAITS)
@@ -51,7 +51,7 @@ def products(count: int, seed: int = SEED) -> Iterator[dict[str, Any]]:
 
 
 def title_mark(number: int) -> str:
-    """Return what only the title of row `number` contains."""
+    """Return the part of the title that is unique to row `number`."""
     return f"no{number:08d}"
 
 

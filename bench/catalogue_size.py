@@ -1,4 +1,4 @@
-"""Measures what must not grow with the catalogue: a search that misses, and the time from start to ready."""
+"""Measures figures that must not grow with the catalogue: a search without hits, and startup time."""
 
 from bench import servers
 from bench.compare import our_catalogue
@@ -14,10 +14,10 @@ STARTS = 3
 
 
 def search_misses(plan: Plan) -> list[Row]:
-    """Time a search without a hit, one client, in a small and in a big catalogue.
+    """Time a search without hits, with one client, in a small and a big catalogue.
 
-    The first term has parts that no product has. Every part of the second is frequent, and some products
-    have all of them: the index cannot rule these out alone, so it has no goal.
+    The first term has trigrams that no product has. All trigrams of the second are frequent, and some products contain
+    all of them: the index alone cannot exclude these, so this row has no goal.
     """
     median_ms = {}
     for size in (SMALL_PRODUCTS, plan.search_products):

@@ -1,4 +1,4 @@
-"""Measures Afterwrite, the plain version and `hello` in turns: reads, durable creates, and what was lost."""
+"""Compares Afterwrite, the plain version and `hello`: reads, durable creates, lost writes."""
 
 import contextlib
 import shutil
@@ -19,7 +19,7 @@ from bench.workloads import create_title
 CATALOGUE_SIZE = 5_000
 WORKLOADS = ("product", "allProducts", "createProduct")
 CREATE_FASTER, READ_FASTER, ACCEPT_P99_MS = 4, 5, 25
-# The plain version's connections wait up to 5 s for a lock: a count that stands still longer is final.
+# The plain version's connections wait up to 5 s for a lock: a row count unchanged for longer is final.
 STABLE_SECONDS, SETTLE_SECONDS = 6.0, 30.0
 
 Start = Callable[[Path], contextlib.AbstractContextManager[servers.Server]]
@@ -27,7 +27,7 @@ Start = Callable[[Path], contextlib.AbstractContextManager[servers.Server]]
 
 @dataclass
 class Figures:
-    """What the rounds of one app gave: results by workload, and the created titles that are not stored."""
+    """The results of one app by workload, and the number of acknowledged creates that were lost."""
 
     results: dict[str, list[Result]] = field(default_factory=dict)
     acknowledged: int = 0
@@ -36,7 +36,7 @@ class Figures:
     lost_at_stop: int = 0
 
     def add(self, name: str, result: Result) -> None:
-        """Keep the result of one round."""
+        """Add the result of one round."""
         self.results.setdefault(name, []).append(result)
 
     def rate(self, name: str) -> float:
@@ -49,7 +49,7 @@ class Figures:
 
 
 def compare(plan: Plan) -> list[Row]:
-    """Run the rounds, one app after the other in each, and return the rows of the comparison."""
+    """Run the rounds, with the apps in turns, and return the rows of the comparison."""
     ours_home = _our_catalogue(plan.folder / "ours-catalogue")
     plain_home = _plain_catalogue(plan.folder / "plain-catalogue")
     ours, plain, hello = Figures(), Figures(), Figures()
@@ -107,7 +107,7 @@ def _round(
 
 
 def _stop_under_load(plan: Plan, start: Start, home: Path, figures: Figures) -> None:
-    """SIGTERM as soon as the last answer is in: what a restart or a new release does."""
+    """Send SIGTERM right after the last answer, as a restart or a deployment does."""
     folder = plan.copy_of(home)
     with start(folder) as server:
         created = apply_load(Load(server.port, "createProduct", plan.seconds / 2)).acknowledged
@@ -124,7 +124,7 @@ def _wait_for_queue(server: servers.Server) -> None:
 
 
 def _wait_for_rows(server: servers.Server) -> None:
-    """The plain version cannot say when it is done: wait until its row count stands still."""
+    """Wait until the row count is stable: the plain version cannot report when it is done."""
     until, still_since, last = time.perf_counter() + SETTLE_SECONDS, time.perf_counter(), -1
     while time.perf_counter() < min(until, still_since + STABLE_SECONDS):
         count = len(_stored_titles(server.folder))

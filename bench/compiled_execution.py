@@ -1,4 +1,4 @@
-"""Measures a page of ten products with compiled execution and without it, end to end through the server."""
+"""Measures a page of ten products with and without compiled execution, end to end."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ Round = tuple[list[Result], list[Result]]  # with compiled execution, without
 
 
 def compiled_execution(plan: Plan, home: Path, products: int) -> list[Row]:
-    """Ask two servers, on copies of the data folder ``home``, for ten products x 7 fields in turns."""
+    """Query ten products x 7 fields from two servers in turns, on copies of the data folder ``home``."""
     rounds = []
     with (
         servers.afterwrite(plan.copy_of(home)) as compiled,
@@ -27,7 +27,7 @@ def compiled_execution(plan: Plan, home: Path, products: int) -> list[Row]:
 
 
 def _round(seconds: float, products: int, compiled: int, interpreted: int) -> Round:
-    """The servers take turns in short slices and in changing order, so that a busy machine slows both alike."""
+    """Alternate the servers in short slices and changing order, so that a busy machine slows both alike."""
     results: dict[int, list[Result]] = {compiled: [], interpreted: []}
     for number in range(SLICES):
         for port in (compiled, interpreted) if number % 2 == 0 else (interpreted, compiled):

@@ -1,4 +1,4 @@
-"""Measures pages of the console: 50 of many products, and the same page while nothing has changed."""
+"""Measures console pages: a list of 50 products, and the same page unchanged (304)."""
 
 import http.client
 import time
@@ -15,7 +15,7 @@ PAGE_BYTES = 100_000
 
 
 def console_pages(plan: Plan) -> list[Row]:
-    """Ask for `/products` over one connection, first whole, then with the tag of what was answered."""
+    """Request `/products` over one connection, first in full, then with its ETag."""
     plan.say(f"pages of {PRODUCTS:,} products")
     folder = our_catalogue(plan.folder / "pages", PRODUCTS)
     with servers.afterwrite(folder) as server:
@@ -45,7 +45,7 @@ def console_pages(plan: Plan) -> list[Row]:
 def _times(
     connection: http.client.HTTPConnection, headers: dict[str, str], status: int
 ) -> tuple[list[float], int]:
-    """The milliseconds of each answer, and the bytes of the last one. RuntimeError for another status."""
+    """Return the milliseconds of each answer and the size of the last one; RuntimeError for another status."""
     taken, size = [], 0
     for _ in range(REQUESTS):
         begin = time.perf_counter()
@@ -59,7 +59,7 @@ def _times(
 def _page(
     connection: http.client.HTTPConnection, headers: dict[str, str]
 ) -> tuple[http.client.HTTPResponse, int]:
-    """The answer, read to its end, and the bytes of its body."""
+    """Return the answer, read to its end, and the size of its body."""
     connection.request("GET", "/products", headers={"Accept": "text/html", **headers})
     answer = connection.getresponse()
     return answer, len(answer.read())

@@ -1,10 +1,10 @@
-"""The smallest Flask app: what the same web server gives when the application does nothing."""
+"""The smallest Flask app, as the upper bound for the same web server."""
 
 from flask import Flask
 
 
 def create_app() -> Flask:
-    """Return an app that answers `hello` to GET /, the ceiling for every other figure."""
+    """Return an app that answers `hello` to GET /."""
     app = Flask(__name__)
 
     @app.get("/")

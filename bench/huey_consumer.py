@@ -1,7 +1,7 @@
 """Huey's consumer: `python -m bench.huey_consumer FILE TELL...` runs no-op tasks until SIGINT.
 
-It writes a line for every TELL that is a number when so many tasks have ended: the number. If TELL is `starts`,
-it writes a line when the handler of a task begins: the time (seconds since 1970).
+For each TELL that is a number, it prints that number once so many tasks have ended. If TELL is `starts`, it prints the
+time (seconds since 1970) whenever the handler of a task starts.
 """
 
 import itertools
@@ -16,11 +16,11 @@ from huey.signals import SIGNAL_COMPLETE  # type: ignore[import-untyped]
 from bench.huey_queue import open_huey
 from bench.noop_workers import nothing
 
-WORKERS = 1  # the default, and the fastest with a task that does nothing: more threads wait for one another
+WORKERS = 1  # the default, and the fastest for no-op tasks: more threads contend
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run tasks as huey_consumer does, with its defaults, but for periodic tasks: there are none."""
+    """Run tasks as huey_consumer does by default, without periodic tasks."""
     path, tells = Path(arguments[0]), arguments[1:]
     huey, _ = open_huey(path, _tell_start if "starts" in tells else nothing)
     counts = {int(tell) for tell in tells if tell.isdigit()}

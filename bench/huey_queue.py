@@ -1,4 +1,4 @@
-"""Huey's SQLite queue, its consumer in a process of its own, as its documentation recommends."""
+"""Huey's SQLite queue with its consumer in a separate process, as its documentation recommends."""
 
 import queue
 import signal
@@ -21,22 +21,22 @@ STOP_SECONDS = 10
 def open_huey(path: Path, handler: Callable[[], None] = nothing) -> tuple[SqliteHuey, TaskWrapper]:
     """Return a SqliteHuey with its defaults, and its task, which calls the handler.
 
-    Its defaults are: WAL, the ``synchronous`` of SQLite itself (FULL: every commit is on disk), results kept,
-    which leaves None out. A task is deleted when it is taken: what runs when the consumer is killed is gone.
+    The defaults: WAL, SQLite's default ``synchronous`` (FULL: every commit is on disk), results stored except None. A
+    task is deleted when it is dequeued, so tasks running in a killed consumer are lost.
     """
     huey = SqliteHuey(filename=str(path))
 
-    def noop() -> None:  # known by this name and module in every process
+    def noop() -> None:  # every process finds it by this name and module
         handler()
 
     return huey, huey.task()(noop)
 
 
 class HueyQueue:
-    """A Huey queue in a new folder, its consumer running until ``close``."""
+    """A Huey queue in a new folder; its consumer runs until ``close``."""
 
     def __init__(self, folder: Path, *tells: str) -> None:
-        """``tells`` is what the consumer writes a line for: see ``bench.huey_consumer``."""
+        """``tells`` are the TELL arguments of ``bench.huey_consumer``."""
         self._huey, self._noop = open_huey(folder / "huey.db")
         self._errors = folder / "huey.err"
         with self._errors.open("wb") as errors:
@@ -56,13 +56,13 @@ class HueyQueue:
         self._noop()
 
     def wait_ended(self, count: int) -> None:
-        """Wait until so many tasks have ended: one of the numbers that the consumer was to tell."""
-        told = int(self.next_line())
-        if told != count:
-            raise RuntimeError(f"Huey's consumer told of {told} ended tasks, {count} were expected")
+        """Wait until ``count`` tasks have ended; it must be one of ``tells``."""
+        ended = int(self.next_line())
+        if ended != count:
+            raise RuntimeError(f"Huey's consumer reported {ended} ended tasks, {count} were expected")
 
     def next_line(self) -> str:
-        """Wait for the next line of the consumer; RuntimeError with its words if there is none."""
+        """Wait for the next line of the consumer; RuntimeError with its error output on timeout."""
         try:
             line = self._lines.get(timeout=WAIT_SECONDS)
         except queue.Empty:
@@ -72,7 +72,7 @@ class HueyQueue:
         return line
 
     def synchronous(self) -> int:
-        """SQLite's setting, as Huey has it: 2 is FULL."""
+        """Huey's value of PRAGMA synchronous; 2 is FULL."""
         level: int = self._huey.storage.sql("PRAGMA synchronous", results=True)[0][0]
         return level
 

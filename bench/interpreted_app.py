@@ -1,6 +1,6 @@
 """The application of app.py without compiled execution: `python -m bench.interpreted_app` serves it.
 
-Everything else is the same, so that the difference is what ``afterwrite/graphql_http/compiled`` gains.
+It differs from app.py only in that, so the comparison shows what ``afterwrite/graphql_http/compiled`` gains.
 """
 
 from functools import partial

@@ -1,4 +1,4 @@
-"""The load generator: keep-alive clients in a process of its own, as cheap as Python allows.
+"""The load generator: keep-alive clients in a separate process, as cheap as Python allows.
 
 `python -m bench.load` reads a Load as JSON from stdin and writes a Result as JSON to stdout.
 """
@@ -21,10 +21,10 @@ CLIENTS = 16
 
 @dataclass(frozen=True)
 class Load:
-    """What to send: the workload by name, to 127.0.0.1:port, for how long, from how many clients.
+    """A load: the workload by name, the port on 127.0.0.1, the duration and the number of clients.
 
-    `warm_seconds` come first and are not counted in the rate and the latencies, but their acknowledged
-    numbers are. Every `keep_every`-th body is kept. With `other_ports` the clients are spread over all the ports.
+    A warm-up of `warm_seconds` comes first; its acknowledged numbers count, its rate and latencies do not. Every
+    `keep_every`-th body is kept. With `other_ports`, the clients are spread over all ports.
     """
 
     port: int
@@ -39,7 +39,7 @@ class Load:
 
 @dataclass
 class Result:
-    """What came back: good answers, their latencies in ms, the numbers acknowledged, and what went wrong."""
+    """The result: good answers, latencies in ms, acknowledged numbers, and bad answers."""
 
     seconds: float = 0.0
     latencies_ms: list[float] = field(default_factory=list)
@@ -55,13 +55,13 @@ class Result:
         return len(self.latencies_ms) / self.seconds if self.seconds else 0.0
 
     def percentile_ms(self, percent: float) -> float:
-        """Return the latency under which `percent` of the answers stayed (nan if there was none)."""
+        """Return this percentile of the latencies (nan if there are no answers)."""
         ordered = sorted(self.latencies_ms)
         return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))] if ordered else float("nan")
 
 
 def apply_load(load: Load) -> Result:
-    """Run `load` in a process of its own and return its result; RuntimeError with its words if it broke."""
+    """Run `load` in a separate process and return its result; RuntimeError with its output if it fails."""
     done = subprocess.run(
         [sys.executable, "-m", "bench.load"],
         input=json.dumps(asdict(load)),
@@ -119,7 +119,7 @@ class Client:
         return head + value.join(self._pieces)
 
     def receive(self) -> tuple[bytes, bytes] | None:
-        """Take what has arrived; return (status line, body) once the answer is whole, None until then."""
+        """Read what has arrived; return (status line, body) once the answer is complete, else None."""
         arrived = self.socket.recv(262_144)
         if not arrived:
             raise ConnectionResetError("the server closed the connection")
@@ -156,7 +156,7 @@ def _joined_chunks(text: bytes) -> bytes:
 
 
 class Generator:
-    """Keeps every client busy until the time is over, then waits for the answers still under way."""
+    """Keeps every client busy until the time is over, then waits for outstanding answers."""
 
     def __init__(self, load: Load) -> None:
         work = workload(load.name, load.catalogue_size)

@@ -1,4 +1,4 @@
-"""The worker of the task measurements, which does nothing; a server is given it by WORKER_MODULES."""
+"""The no-op worker of the task measurements; a server loads it with WORKER_MODULES."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ def nothing() -> None:
 
 
 class NoopWorker(BaseWorker):
-    """Calls a handler, and has nothing else to do."""
+    """Calls a handler and does nothing else."""
 
     types = {TASK_TYPE: {"type": "object"}}
     concurrency = SIDE_BY_SIDE
@@ -30,5 +30,5 @@ class NoopWorker(BaseWorker):
 
 
 def build_workers(settings: Settings) -> Sequence[BaseWorker]:
-    """What the server asks for."""
+    """The entry point of WORKER_MODULES."""
     return [NoopWorker()]

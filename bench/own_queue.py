@@ -1,4 +1,4 @@
-"""Afterwrite's tasks in this process: creators and workers share it, as they do in the server."""
+"""Afterwrite's task queue with creators and workers in this process, as in the server."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ READERS = 4
 
 
 class OwnQueue:
-    """The task queue of a new data folder, its workers running until ``close``."""
+    """The task queue of a new data folder; its workers run until ``close``."""
 
     def __init__(self, folder: Path, handler: Callable[[], None]) -> None:
         self._ended = EndedCount()
@@ -32,7 +32,7 @@ class OwnQueue:
         self._runtime.queue.create(NewTask(TASK_TYPE, {}))
 
     def wait_ended(self, count: int) -> None:
-        """Wait until so many tasks of this queue are recorded as COMPLETED."""
+        """Wait until ``count`` tasks of this queue are COMPLETED."""
         self._ended.wait(count)
 
     def close(self) -> None:
@@ -46,20 +46,20 @@ class OwnQueue:
 
 
 class EndedCount:
-    """How many tasks have ended; may be waited for from another thread."""
+    """A thread-safe counter of ended tasks that can be waited for."""
 
     def __init__(self) -> None:
         self._count = 0
         self._more = threading.Condition()
 
     def add(self, count: int) -> None:
-        """So many more have ended."""
+        """Add ``count`` ended tasks."""
         with self._more:
             self._count += count
             self._more.notify_all()
 
     def wait(self, count: int) -> None:
-        """Wait until so many have ended; RuntimeError if that takes too long."""
+        """Wait until ``count`` tasks have ended; RuntimeError on timeout."""
         with self._more:
             if not self._more.wait_for(lambda: self._count >= count, WAIT_SECONDS):
                 raise RuntimeError(f"{self._count} of {count} tasks ended within {WAIT_SECONDS} s")
@@ -71,7 +71,7 @@ def open_runtime(
     background: BackgroundLoop,
     on_recorded: Callable[[Sequence[Task]], None] = lambda _: None,
 ) -> TaskRuntime:
-    """The tasks of a data folder with the server's default limits; the folder is made ready if it is new."""
+    """The tasks of a data folder, created if it is new, with the server's default limits."""
     settings = Settings(data_dir=folder)
     open_with_tasks(settings).close()
     limits = TaskLimits.of(settings)

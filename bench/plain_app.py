@@ -1,11 +1,11 @@
-"""The plain version of the product API: the same architecture as it is usually written down.
+"""The plain version of the product API: the usual textbook form of the same architecture.
 
-Flask and Graphene, reads through a SQLAlchemy session, writes handed to an asyncio loop in a background
-thread that opens one aiosqlite connection for each. Nothing here is slowed down on purpose: the database
-is in WAL mode, the read engine pools its connections, and the documents and answers are those of Afterwrite.
+Flask and Graphene, reads through a SQLAlchemy session, writes on an asyncio loop in a background thread with a new
+aiosqlite connection each. Nothing is slowed down on purpose: the database is in WAL mode, the read engine pools its
+connections, and the documents and answers are those of Afterwrite.
 """
 
-# Graphene has no types, and its classes are made to be subclassed.
+# Graphene is untyped, and its classes must be subclassed.
 # mypy: disallow-subclassing-any=False
 
 import asyncio
@@ -27,7 +27,7 @@ READ_CONNECTIONS = 32
 
 
 class Base(DeclarativeBase):
-    """The models of the plain version."""
+    """The declarative base."""
 
 
 class ProductModel(Base):
@@ -46,7 +46,7 @@ class ProductModel(Base):
 
 
 class AsyncDatabase:
-    """The background thread with its loop: takes a write, answers at once, writes later."""
+    """A background thread with an asyncio loop that runs the writes."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -54,17 +54,17 @@ class AsyncDatabase:
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
 
     def submit(self, write: Coroutine[Any, Any, int]) -> Future[int]:
-        """Hand the write to the loop. Nobody looks at the future of a fire-and-forget write."""
+        """Submit the write to the loop; fire-and-forget writes ignore the future."""
         return asyncio.run_coroutine_threadsafe(write, self._loop)
 
     async def insert(self, values: dict[str, Any]) -> int:
-        """Insert a product on a connection of its own; return its id."""
+        """Insert a product on a new connection; return its id."""
         names = ", ".join(values)
         marks = ", ".join("?" for _ in values)
         return await self._execute(f"INSERT INTO products ({names}) VALUES ({marks})", tuple(values.values()))
 
     async def update(self, product_id: int, values: dict[str, Any]) -> int:
-        """Update a product on a connection of its own; return its id."""
+        """Update a product on a new connection; return its id."""
         sets = ", ".join(f"{name} = ?" for name in values)
         await self._execute(f"UPDATE products SET {sets} WHERE id = ?", (*values.values(), product_id))
         return product_id
@@ -86,7 +86,7 @@ class Product(graphene.ObjectType):
     rating = GenericScalar()
 
     def resolve_rating(self, info: graphene.ResolveInfo) -> dict[str, Any] | None:
-        """The rating as one JSON value; `self` is the row that the query returned."""
+        """The rating as one JSON value; `self` is the row of the query."""
         row: Any = self
         if row.rating_rate is None and row.rating_count is None:
             return None
@@ -177,7 +177,7 @@ class Mutation(graphene.ObjectType):
 
 
 def create_app() -> Flask:
-    """Return the plain app on the database that PLAIN_DATABASE names; its tables are made if missing."""
+    """Return the plain app on the database PLAIN_DATABASE, with its tables created."""
     path = os.environ["PLAIN_DATABASE"]
     engine = create_engine(f"sqlite:///{path}", pool_size=READ_CONNECTIONS)
     with engine.begin() as connection:

@@ -1,4 +1,4 @@
-"""How long and where the benchmark runs."""
+"""The parameters of a benchmark run: duration, rounds, sizes, folder."""
 
 import shutil
 import sys
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Plan:
-    """`seconds` of load for each figure and round, `rounds` in turns, and the run's temporary folder.
+    """`seconds` of load per figure and round, the number of `rounds`, and a temporary folder.
 
     `search_products` is the size of the big catalogue for searches, `finished_tasks` that of the big task table.
     """
@@ -31,5 +31,5 @@ class Plan:
         return folder
 
     def say(self, text: str) -> None:
-        """Tell a waiting person what is going on, beside the table."""
+        """Report progress on standard error."""
         print(text, file=sys.stderr, flush=True)

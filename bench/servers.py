@@ -1,4 +1,4 @@
-"""Starts the servers that are measured, each a fresh process on a free port, and stops them."""
+"""Starts and stops the measured servers, each in a new process on a free port."""
 
 import contextlib
 import http.client
@@ -23,7 +23,7 @@ STOP_SECONDS = 30
 
 @dataclass(frozen=True)
 class Server:
-    """A server that answers: its port, its data folder, and how long it took from start to ready."""
+    """A ready server: its port, its data folder, and its startup time."""
 
     port: int
     folder: Path
@@ -45,7 +45,7 @@ class Server:
         return data
 
     def stop(self) -> float:
-        """Send SIGTERM, wait for the exit, and return the seconds it took; killed after STOP_SECONDS."""
+        """Send SIGTERM, wait for the exit and return its seconds; kill it after STOP_SECONDS."""
         begin = time.perf_counter()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
@@ -89,13 +89,13 @@ def plain(folder: Path) -> Iterator[Server]:
 
 @contextlib.contextmanager
 def hello(folder: Path) -> Iterator[Server]:
-    """Run the smallest Flask app under the same Granian, with the same number of threads."""
+    """Run `hello_app` under the same Granian, with the same number of threads."""
     with _running(_granian("bench.hello_app:create_app"), folder, {}, "/") as server:
         yield server
 
 
 def load_file(folder: Path, file: Path, *options: str) -> float:
-    """Load `file` into the data folder with init_db.py in a fresh process; return the seconds it took."""
+    """Load `file` into the data folder with init_db.py in a new process; return the seconds it took."""
     begin = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "init_db.py", str(file), *options],
@@ -153,10 +153,7 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int, path: str, 
 
 
 def answers(port: int, path: str) -> bool:
-    """Tell whether a server answers on a path.
-
-    A 405 counts too: the plain version serves only POST, and needs no route for this.
-    """
+    """Return whether a server answers on a path; a 405 counts, because the plain version serves only POST."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request("GET", path)
@@ -168,7 +165,7 @@ def answers(port: int, path: str) -> bool:
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody has a moment ago."""
+    """Return a currently free port of 127.0.0.1."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port

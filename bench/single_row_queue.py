@@ -1,4 +1,4 @@
-"""A queue that claims one row in each transaction, as Procrastinate does, on Afterwrite's own task schema."""
+"""A queue that claims one row per transaction, as Procrastinate does, on Afterwrite's task schema."""
 
 import contextlib
 import itertools
@@ -40,7 +40,7 @@ class SingleRowQueue:
         self._ids = itertools.count(1)
         self._ended = EndedCount()
         self._added = threading.Semaphore(0)
-        # One writes at a time: waiting here is faster than SQLite's own wait for its lock, which sleeps.
+        # Serialize writers here: SQLite's own wait for its lock sleeps, which is slower.
         self._turn = threading.Lock()
         self._stopping = False
         self._connection = self._connect()
@@ -58,7 +58,7 @@ class SingleRowQueue:
         self._added.release()
 
     def wait_ended(self, count: int) -> None:
-        """Wait until so many tasks of this queue are recorded as COMPLETED."""
+        """Wait until ``count`` tasks of this queue are COMPLETED."""
         self._ended.wait(count)
 
     def close(self) -> None:

@@ -1,15 +1,15 @@
-"""The table: one row a figure, beside what it is compared with and what it has to reach."""
+"""The result table: one row per figure, with its comparison and its goal."""
 
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-HEADINGS = ("measured", "Afterwrite", "beside it", "ratio", "to reach", "reached")
+HEADINGS = ("measured", "Afterwrite", "compared with", "ratio", "goal", "reached")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table, ready to print; `reached` is None where there is no goal."""
+    """One line of the table, ready to print; `reached` is None without a goal."""
 
     measured: str
     ours: str
@@ -34,26 +34,26 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def median(values: Iterable[float]) -> float:
-    """Return the median; the figure of several rounds."""
+    """Return the median, over the rounds of a figure."""
     return statistics.median(values)
 
 
 def percentile(values: Iterable[float], percent: float) -> float:
-    """Return the value under which `percent` of the values lie."""
+    """Return this percentile of the values."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
 
 
 def whole(value: float) -> str:
-    """Write a rate: 12,345."""
+    """Format a rate: 12,345."""
     return f"{value:,.0f}"
 
 
 def ms(value: float) -> str:
-    """Write a time in milliseconds with three digits that matter."""
+    """Format milliseconds with about three significant digits."""
     return f"{value:.2f} ms" if value < 10 else f"{value:.1f} ms"
 
 
 def times(ratio: float) -> str:
-    """Write a ratio: 4.2 x."""
+    """Format a ratio: 4.2 x."""
     return f"{ratio:.1f} x"

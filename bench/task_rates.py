@@ -1,4 +1,4 @@
-"""Measures no-op tasks per second, beside Huey's SQLite queue and single-row claiming."""
+"""Measures no-op tasks per second against Huey's SQLite queue and single-row claiming."""
 
 import contextlib
 import threading
@@ -22,24 +22,24 @@ Rates = dict[tuple[str, int], list[float]]
 
 
 class NoopQueue(Protocol):
-    """A queue of tasks that do nothing, with its workers running; `create` may be called from any thread."""
+    """A queue of no-op tasks with running workers; `create` is thread-safe."""
 
     def create(self) -> None:
         """Create a task; it is on disk when this returns."""
 
     def wait_ended(self, count: int) -> None:
-        """Wait until so many tasks have ended since the queue was opened."""
+        """Wait until ``count`` tasks have ended since the queue was opened."""
 
     def close(self) -> None:
         """Stop the workers."""
 
 
 def no_op_tasks(plan: Plan) -> list[Row]:
-    """Create tasks one by one, and wait for the last one's record; the queues take turns, each from empty.
+    """Create tasks one by one and wait until the last one is recorded; the queues take turns, each from empty.
 
-    One thread creates, then eight do. Afterwrite and the single-row queue run tasks in the process that creates
-    them; Huey's consumer has a process of its own, and so a second core. All of them commit with synchronous
-    FULL (Huey: by SQLite's default): a task is on disk when it is accepted. Huey keeps no record of an end.
+    First one thread creates, then eight. Afterwrite and the single-row queue run tasks in the creating process; Huey's
+    consumer is a separate process and so has a second core. All commit with synchronous FULL (Huey by SQLite's
+    default): a task is on disk when it is accepted. Huey does not record completion.
     """
     count = max(WARM_TASKS, int(plan.seconds * TASKS_FOR_A_SECOND)) // CREATORS * CREATORS
     rates: Rates = {}

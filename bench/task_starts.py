@@ -1,4 +1,4 @@
-"""Measures how long a new task waits for idle workers: from before its creation to the first line of its handler."""
+"""Measures the start latency of tasks with idle workers: from before the creation to the start of the handler."""
 
 import contextlib
 import queue
@@ -22,10 +22,10 @@ SEED = 20251124
 
 
 def creation_to_start(plan: Plan) -> list[Row]:
-    """Create one task after the other, each when the one before has begun and a small irregular pause is over.
+    """Create tasks one after the other, each after the start of the previous one and a short random pause.
 
-    The creating call counts, its commit included. Huey's consumer polls, as it does by default: every 0.1 s,
-    and less often the longer nothing came.
+    The latency includes the creating call with its commit. Huey's consumer polls, by default every 0.1 s with backoff
+    while idle.
     """
     count = int(plan.seconds * TASKS_FOR_A_SECOND)
     delays: dict[str, list[list[float]]] = {}

@@ -1,4 +1,4 @@
-"""The requests that the load sends: one document each, other variables every time."""
+"""The workloads: one GraphQL document each, with different variables per request."""
 
 import json
 import re
@@ -21,9 +21,8 @@ MARK = "~number~"
 class Workload:
     """One kind of request.
 
-    `body` is JSON with MARK where the number of the request goes (the empty string: a GET of /). `value`
-    turns that number into what is written there. An answer is good if `proof` is found in it `proofs` times
-    and it holds no `"errors"`.
+    `body` is JSON with MARK as a placeholder (empty: GET /); `value` maps the request number to its replacement. An
+    answer is good if it matches `proof` `proofs` times and has no `"errors"`.
     """
 
     name: str
@@ -65,7 +64,7 @@ def _product_fields() -> dict[str, Any]:
 
 
 def workload(name: str, catalogue_size: int = 1) -> Workload:
-    """Return the workload of that name; `catalogue_size` bounds the product ids that are asked for."""
+    """Return the workload of that name; `catalogue_size` bounds the requested product ids."""
     return _WORKLOADS[name](catalogue_size)
 
 
@@ -75,7 +74,7 @@ def _hello(_: int) -> Workload:
 
 def _product(size: int) -> Workload:
     document = f"query Product($id: ID!) {{ product(productId: $id) {{ {FIELDS} }} }}"
-    # A stride that shares no factor with the usual sizes visits the catalogue in a scattered order.
+    # The stride is coprime to the usual sizes, so ids are visited in scattered order.
     return Workload(
         "product", _body(document, id=MARK), r'"title":', value=lambda number: str(number * 7919 % size + 1)
     )
@@ -93,7 +92,7 @@ def _search_miss(_: int) -> Workload:
 
 
 def _search_near_miss(_: int) -> Workload:
-    """A term whose every part is in the catalogue, often in one product, but never in this order."""
+    """Search a term whose words are all in the catalogue, often in one product, but never in this order."""
     document = f"query Search($term: String) {{ allProducts(search: $term, first: 10) {{ {FIELDS} }} }}"
     body = _body(document, term=MARK)
     return Workload("searchNearMiss", body, r'"allProducts":\s*\[\]', value=_scrambled_phrase)

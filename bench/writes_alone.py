@@ -1,4 +1,4 @@
-"""Measures what only Afterwrite has: lists of creates, and the delay from accept to applied."""
+"""Measures what only Afterwrite has: createProducts, and the delay from accepted to applied."""
 
 from datetime import datetime
 
@@ -14,7 +14,7 @@ MOST_RECEIPTS = 2_000
 
 
 def create_products(plan: Plan) -> list[Row]:
-    """Send lists of 1,000 products; a row counts when its receipt is answered, that is on disk."""
+    """Send lists of 1,000 products; a row counts once its receipt is answered, so it is on disk."""
     plan.say("createProducts")
     with servers.afterwrite(plan.new_folder()) as server:
         result = apply_load(Load(server.port, "createProducts", max(plan.seconds, 2), clients=4))

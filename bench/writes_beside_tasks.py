@@ -18,7 +18,7 @@ from bench.table import Row, median, whole
 
 TASKS_PER_SECOND = 1_000
 LEAST_SHARE, LEAST_RATE_SHARE = 0.7, 0.95
-# The first task is due when the server is up; the last one after the load, however slowly its process starts.
+# The first task is due when the server is up, the last one after the load, even if its process starts slowly.
 AHEAD_SECONDS, BEYOND_SECONDS = 3.0, 3.0
 RUN_IN_SECONDS = 0.5
 CREATED_AT_ONCE = 1_000
@@ -28,8 +28,8 @@ WORKER_MODULES = "bench.noop_workers"
 def product_writes_beside_tasks(plan: Plan) -> list[Row]:
     """Load one server without tasks and one with 1,000 no-op tasks a second, in turns.
 
-    The tasks are in the task database before the server starts, each due a millisecond after the one before, so
-    that nobody spends time on creating them. How many ended is counted there, from the first write to the last.
+    The tasks are in the database before the server starts, due a millisecond apart, so that creating them costs
+    nothing. Ended tasks are counted there, from the first write to the last.
     """
     quiet, busy, task_rates = [], [], []
     for number in range(plan.rounds):
@@ -63,7 +63,7 @@ def _busy(plan: Plan) -> tuple[Result, float]:
 
 
 def _schedule_tasks(folder: Path, load_seconds: float) -> int:
-    """Put the tasks into the database of a new data folder; returns when the first is due (microseconds)."""
+    """Insert the tasks into a new data folder; return when the first is due (microseconds)."""
     count = int((RUN_IN_SECONDS + load_seconds + BEYOND_SECONDS) * TASKS_PER_SECOND)
     step_us = 1_000_000 // TASKS_PER_SECOND
     with closing(open_runtime(folder, [NoopWorker()], BackgroundLoop())) as runtime:
@@ -76,7 +76,7 @@ def _schedule_tasks(folder: Path, load_seconds: float) -> int:
 
 
 def _tasks_per_second(folder: Path) -> float:
-    """How fast tasks ended while writes were accepted; RuntimeError if tasks were not due all the time."""
+    """The rate of ended tasks while writes were accepted; RuntimeError if tasks were not due all the time."""
     settings = Settings(data_dir=folder)
     with closing(sqlite3.connect(settings.products_path)) as products:
         span = products.execute("SELECT min(accepted_at_us), max(accepted_at_us) FROM ledger").fetchone()

@@ -189,4 +189,6 @@ def test_a_server_that_does_not_answer_is_one_clear_failure(mode: tuple[str, ...
 def test_an_address_that_is_none_is_one_clear_failure() -> None:
     done = run_script("--url", "localhost:5000")
     assert done.returncode == 1
-    assert done.stdout == "FAIL  'localhost:5000' is no address of a server: give --url http://HOST:PORT\n"
+    assert (
+        done.stdout == "FAIL  'localhost:5000' is not the address of a server: give --url http://HOST:PORT\n"
+    )

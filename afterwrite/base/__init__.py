@@ -1,1 +1,1 @@
-"""Settings, logs, tracing, ids and the background loop: what every room stands on."""
+"""The foundation of every package: settings, logging, tracing, ids and the background loop."""

@@ -1,4 +1,4 @@
-"""Runs the one background thread with its asyncio loop, and reports when the loop or a job it keeps has ended."""
+"""The background thread with its asyncio loop, and its health."""
 
 import asyncio
 import concurrent.futures
@@ -13,15 +13,15 @@ from typing import Any, TypeVar
 _log = logging.getLogger("afterwrite.background")
 
 T = TypeVar("T")
-Job = concurrent.futures.Future[None] | asyncio.Task[None]
+Kept = concurrent.futures.Future[None] | asyncio.Task[None]
 _BEAT_SECONDS = 1.0
 _STALLED_SECONDS = 10.0
-# The driver of PostgreSQL cannot do with the other loop of Windows.
+# psycopg does not support the Proactor loop, the default on Windows.
 _LOOP = asyncio.SelectorEventLoop if sys.platform == "win32" else None
 
 
 class BackgroundLoop:
-    """An asyncio loop in a thread of its own; requests hand it coroutines and go on."""
+    """An asyncio loop in its own thread, to which other threads submit coroutines."""
 
     def __init__(self, name: str = "background") -> None:
         self._name = name
@@ -29,14 +29,14 @@ class BackgroundLoop:
         self._thread: threading.Thread | None = None
         self._beat_at = 0.0
         self._ended_with: BaseException | None = None
-        self._kept: dict[str, Job] = {}
+        self._kept: dict[str, Kept] = {}
         self._stop_announced = False
 
     @property
     def trouble(self) -> str | None:
-        """Why this process cannot do its work until it is restarted; None while all goes on, and while it does not run.
+        """Why this process needs a restart: the loop ended, is blocked, or a kept coroutine ended before the stop.
 
-        The loop's thread has ended, something blocks it, or a coroutine that was to go on until the stop has ended.
+        None while the loop is healthy, and while it does not run.
         """
         if trouble := self._loop_trouble():
             return trouble
@@ -49,7 +49,7 @@ class BackgroundLoop:
         thread = self._thread
         if thread is None:
             return None
-        if not thread.is_alive():  # nor is it after a fork, in the new process
+        if not thread.is_alive():  # also in a forked child
             reason = "" if self._ended_with is None else f" ({_described(self._ended_with)})"
             return f"The background loop has ended{reason}: restart the process"
         silent = time.monotonic() - self._beat_at
@@ -65,50 +65,47 @@ class BackgroundLoop:
         return self._loop
 
     def start(self) -> None:
-        """Return when the loop runs."""
+        """Start the thread; return when the loop runs."""
         if self._thread is not None:
             raise RuntimeError("The background loop runs already")
         running = threading.Event()
-        # A daemon, because a request may hang at exit; what must be finished is finished in stop().
+        # A daemon thread, because a request may hang at exit; stop() finishes what must be finished.
         self._thread = threading.Thread(target=self._run, args=(running,), name=self._name, daemon=True)
         self._thread.start()
         running.wait()
         self._beat_at = time.monotonic()
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
-        """Run a coroutine on the loop, from any thread; the future has its result or its error.
-
-        The future is cancelled where the loop has ended, as `trouble` says.
-        """
+        """Run a coroutine on the loop, from any thread; the future is cancelled if the loop has ended."""
         loop = self.loop
         try:
             return asyncio.run_coroutine_threadsafe(coroutine, loop)
-        except RuntimeError:  # closed; asking before would leave a moment in which it can still end
+        except RuntimeError:  # closed; a check before the call would be a race
             coroutine.close()
             never: concurrent.futures.Future[T] = concurrent.futures.Future()
             never.cancel()
             return never
 
     def keep(self, name: str, coroutine: Coroutine[Any, Any, None]) -> concurrent.futures.Future[None]:
-        """Run a coroutine that goes on until the stop: when it ends before, `trouble` says so."""
+        """Run a coroutine until the stop; if it ends earlier, `trouble` reports it."""
         job = self.submit(coroutine)
         self.watch({name: job})
         return job
 
-    def watch(self, jobs: Mapping[str, Job]) -> None:
-        """Let `trouble` say so when one of these ends before the stop."""
-        self._kept |= jobs
+    def watch(self, tasks: Mapping[str, Kept]) -> None:
+        """Report it in `trouble` if one of these ends before the stop."""
+        self._kept |= tasks
 
     def call(self, function: Callable[..., None], *arguments: Any) -> None:
-        """Call a function on the loop soon, from any thread; nothing happens where the loop has ended."""
+        """Schedule a function on the loop, from any thread; does nothing if the loop has ended."""
         _call_soon(self.loop, function, *arguments)
 
     def announce_stop(self) -> None:
-        """What is kept may end from now on."""
+        """Allow kept coroutines to end from now on."""
         self._stop_announced = True
 
     def finish(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Run a step of a stop and wait for its end; gives it up when the loop does not run."""
+        """Run a shutdown step and wait for it; give up if the loop does not run."""
         if self._loop_trouble():
             coroutine.close()
             return
@@ -119,9 +116,9 @@ class BackgroundLoop:
         step.result()
 
     def stop(self) -> None:
-        """Cancel what still runs, wait until it has ended, close the loop; may be called twice.
+        """Cancel what still runs, wait for it, close the loop; may be called twice.
 
-        A loop that something blocks is left behind: its thread ends with the process.
+        A blocked loop is abandoned: its thread ends with the process.
         """
         trouble = self._loop_trouble()
         loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
@@ -135,7 +132,7 @@ class BackgroundLoop:
 
     def _run(self, running: threading.Event) -> None:
         try:
-            # Its exit cancels tasks, ends generators and the thread pool.
+            # Leaving the block cancels tasks and shuts down generators and the thread pool.
             with asyncio.Runner(loop_factory=_LOOP) as runner:
                 loop = runner.get_loop()
                 self._loop = loop
@@ -154,11 +151,11 @@ class BackgroundLoop:
 def _call_soon(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *arguments: Any) -> None:
     with contextlib.suppress(
         RuntimeError
-    ):  # closed, at any moment; what the function raises is not raised here
+    ):  # the loop may close at any moment; errors of the function are not raised here
         loop.call_soon_threadsafe(function, *arguments)
 
 
-def _end_of(job: Job) -> str:
+def _end_of(job: Kept) -> str:
     if job.cancelled():
         return "it was cancelled"
     error = job.exception()

@@ -1,4 +1,4 @@
-"""Writes small files so that a power cut leaves the old content or the new one. Standard library only, for dev.py."""
+"""Atomic, durable writes of small files, file locks and durable folders. Standard library only, for dev.py."""
 
 import contextlib
 import os
@@ -13,10 +13,10 @@ _LOCK_PAUSE_SECONDS = 0.02
 
 
 def replace_file(path: Path, text: str) -> None:
-    """Put ``text`` into the file, readable for the owner only; on disk when this returns. Raises OSError.
+    """Replace the content atomically; owner-readable only, fsynced when this returns. Raises OSError.
 
-    Readers see the old content or the new one. What a killed writer left in ``<name>.new`` is removed. Callers that may
-    write at the same time must hold ``lock_of``.
+    Readers, also after a power cut, see the old content or the new one. A ``<name>.new`` left by a killed writer is
+    removed. Concurrent writers must hold ``lock_of``.
     """
     unfinished = path.with_name(f"{path.name}.new")
     unfinished.unlink(missing_ok=True)
@@ -30,10 +30,7 @@ def replace_file(path: Path, text: str) -> None:
 
 
 def create_file(path: Path, text: str) -> None:
-    """Put ``text`` into the file as ``replace_file`` does, unless the file exists. Raises OSError.
-
-    Of several processes that do so at once, one writes, and the others leave its file as it is.
-    """
+    """Write the file as ``replace_file`` does, unless it exists; exactly one process creates it. Raises OSError."""
     with lock_of(path):
         if not path.exists():
             replace_file(path, text)
@@ -41,9 +38,9 @@ def create_file(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def lock_of(path: Path) -> Iterator[None]:
-    """Hold the lock of a file, which is on ``<name>.lock`` and ends with its process.
+    """Hold an advisory lock on ``<name>.lock``; the system releases it when the process ends.
 
-    Raises OSError, and TimeoutError when another process holds it for ten seconds.
+    Raises OSError, and TimeoutError after ten seconds.
     """
     handle = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, _OWNER_ONLY)
     until = time.monotonic() + _LOCK_SECONDS
@@ -54,19 +51,19 @@ def lock_of(path: Path) -> Iterator[None]:
             time.sleep(_LOCK_PAUSE_SECONDS)
         yield
     finally:
-        os.close(handle)  # gives the lock back
+        os.close(handle)  # releases the lock
 
 
 def make_folder(folder: Path) -> None:
-    """Make the folder, and those above it that are missing; the names of all are on disk when this returns.
+    """Create the folder and its missing parents; their directory entries are fsynced when this returns.
 
-    A folder that is there may have been made by a process that ended before its name was on disk. Raises OSError.
+    An existing folder is synced too: its creator may have been killed before the fsync. Raises OSError.
     """
     parent = folder.absolute().parent
     if folder.is_dir():
         with contextlib.suppress(
             OSError
-        ):  # where this process may not read the parent, it has not made the folder
+        ):  # without read access to the parent, this process did not create the folder
             _sync_folder(parent)
         return
     make_folder(parent)
@@ -85,7 +82,7 @@ if sys.platform == "win32":
         return True
 
     def _sync_folder(folder: Path) -> None:
-        """Windows lets no program open a folder; NTFS journals the names in it."""
+        """Windows cannot open a folder for fsync; NTFS journals directory entries."""
 
 else:
     import fcntl

@@ -1,4 +1,4 @@
-"""Group commit: callers that arrive while a commit is under way share the next one. Standard library only."""
+"""Group commit: callers that arrive during a commit share the next one. Standard library only."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ Result = TypeVar("Result")
 
 
 class _Batch(Generic[Item, Result]):
-    """The items of one commit in the order of their arrival, and what came of each."""
+    """The items of one commit in arrival order, and the outcome of each."""
 
     __slots__ = ("finished", "items", "outcomes")
 
@@ -20,27 +20,27 @@ class _Batch(Generic[Item, Result]):
 
 
 class GroupCommit(Generic[Item, Result]):
-    """Commits the items of callers from any thread in batches, in the order of their arrival.
+    """Commits items from any thread in batches, in arrival order.
 
-    The first caller of a batch is its leader. It waits for the commit before, closes its batch and commits it for
-    the followers that joined meanwhile. Only leaders wait for ``turn``: followers that took it in turn to see their
-    outcome would hold up the next commit, and be held up by it.
+    The first caller of a batch is its leader: it waits for the previous commit, closes the batch and commits it for the
+    followers that joined meanwhile. Only leaders wait for ``turn``; followers wait for an event, so that collecting
+    outcomes never delays the next commit.
     """
 
     def __init__(self, commit: Callable[[Sequence[Item]], Sequence[Result | BaseException]]) -> None:
-        """``commit`` gets the items of a batch and returns an outcome for each, in their order.
+        """``commit`` takes the items of a batch and returns one outcome each, in order; called by one thread at a time.
 
-        An outcome that is an exception is raised for the caller of its item alone; what ``commit`` raises is raised
-        for every caller of the batch. It is called by one thread at a time.
+        An outcome that is an exception is raised to the caller of that item; an exception from ``commit`` is raised to
+        every caller of the batch.
         """
         self._commit = commit
-        self._arrival = threading.Lock()  # an item joins the open batch, or the batch is closed
+        self._arrival = threading.Lock()  # guards the open batch: items join it, or the leader closes it
         self._open: _Batch[Item, Result] = _Batch()
         self.turn = threading.Lock()
-        """Held during each commit; hold it to act between two commits."""
+        """Held during each commit; acquire it to act between two commits."""
 
     def run(self, item: Item) -> Result:
-        """Return the result of ``item`` once its batch is committed; raises its error."""
+        """Return the result of ``item`` once its batch is committed, or raise its error."""
         with self._arrival:
             batch = self._open
             place = len(batch.items)
@@ -62,8 +62,8 @@ class GroupCommit(Generic[Item, Result]):
             if len(outcomes) != len(batch.items):
                 raise ValueError(f"A commit of {len(batch.items)} items has {len(outcomes)} outcomes")
             batch.outcomes = outcomes
-        except BaseException as error:  # noqa: BLE001 - it is raised in every thread of its batch
-            self._close(batch)  # still open where the wait for the turn was interrupted
+        except BaseException as error:  # noqa: BLE001 - raised in every thread of the batch
+            self._close(batch)  # still open if the wait for the turn was interrupted
             batch.outcomes = [error] * len(batch.items)
         batch.finished.set()
 

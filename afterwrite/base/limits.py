@@ -1,4 +1,4 @@
-"""The limits of writes and of tasks, as the settings give them; times in seconds."""
+"""The limits of writes and tasks, taken from the settings; times in seconds."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from afterwrite.base.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class WriteLimits:
-    """Limits of the queue of writes and of its journal."""
+    """Limits of the write queue and its journal."""
 
     max_writes: int
     max_bytes: int
@@ -18,7 +18,7 @@ class WriteLimits:
 
     @classmethod
     def of(cls, settings: Settings) -> "WriteLimits":
-        """The limits that the settings give."""
+        """The limits from the settings."""
         return cls(
             max_writes=settings.queue_max_writes,
             max_bytes=settings.queue_max_bytes,
@@ -31,7 +31,7 @@ class WriteLimits:
 
 @dataclass(frozen=True, slots=True)
 class TaskLimits:
-    """Limits of the tasks of one process; ``code_threads`` run the blocking code of workers."""
+    """Limits of the tasks of one process; ``code_threads`` run blocking worker code."""
 
     max_waiting: int
     payload_max_bytes: int
@@ -44,13 +44,13 @@ class TaskLimits:
 
     @classmethod
     def of(cls, settings: Settings) -> "TaskLimits":
-        """The limits that the settings give."""
+        """The limits from the settings."""
         return cls(
             max_waiting=settings.tasks_max,
             payload_max_bytes=settings.task_payload_max_bytes,
             lock_seconds=settings.task_lock_seconds,
             stop_seconds=settings.task_stop_seconds,
-            # A key is known as long as its task: a repeat must not be taken for a new request.
+            # A key lives as long as its task: a retry must not count as a new request.
             retention_seconds=max(settings.task_retention_days * 24, settings.idempotency_hours) * 3600,
             idempotency_seconds=settings.idempotency_hours * 3600,
             code_threads=settings.task_threads,

@@ -1,4 +1,4 @@
-"""Sets the log up: one line per event, as text or as JSON, to standard error and to a file."""
+"""Logging setup: one line per event, text or JSON, to standard error and to a file."""
 
 import json
 import logging
@@ -11,13 +11,13 @@ from afterwrite.base.tracing import job
 
 _FILE_BYTES = 10 << 20
 _FILES_KEPT = 3
-# They tell every statement, and every request.
-_TALKATIVE = {"aiosqlite": logging.INFO, "httpx": logging.WARNING, "aiormq": logging.WARNING}
+# These log every statement and every request.
+_NOISY = {"aiosqlite": logging.INFO, "httpx": logging.WARNING, "aiormq": logging.WARNING}
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 def set_up_logs(settings: Settings) -> None:
-    """Send every event of the process to standard error and to the log file, as far as they are on."""
+    """Send the log of the process to standard error and to the log file, whichever is on."""
     formatter = _JsonFormatter() if settings.log_format == "json" else _TextFormatter()
     handlers: list[logging.Handler] = []
     if settings.log_stderr == "on":
@@ -36,7 +36,7 @@ def set_up_logs(settings: Settings) -> None:
     for handler in handlers:
         handler.setFormatter(formatter)
     logging.basicConfig(level=settings.log_level.upper(), handlers=handlers, force=True)
-    for name, level in _TALKATIVE.items():
+    for name, level in _NOISY.items():
         logging.getLogger(name).setLevel(max(level, logging.getLogger().level))
     logging.captureWarnings(capture=True)
 
@@ -65,7 +65,7 @@ class _TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         named = " ".join(f"{name}={value}" for name, value in job().items())
         whole = super().format(record) + (f" [{named}]" if named else "")
-        return " | ".join(whole.splitlines())  # a traceback stays in the line of its event
+        return " | ".join(whole.splitlines())  # a traceback stays on the line of its event
 
 
 class _JsonFormatter(logging.Formatter):

@@ -14,11 +14,11 @@ _EXTRAS = {"psycopg": "postgres", "aio_pika": "stack", "redis": "stack"}  # of a
 
 
 def end_in_one_line() -> None:
-    """Let a missing package end this program in one line. To be called before the imports that need packages."""
-    sys.excepthook = _tell
+    """Install the excepthook; call it before the imports that need packages."""
+    sys.excepthook = _report
 
 
-def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     package = error.name.partition(".")[0] if isinstance(error, ModuleNotFoundError) and error.name else ""
     if not package or PathFinder.find_spec(package, [str(_ROOT)]):
         sys.__excepthook__(kind, error, trace)

@@ -1,11 +1,11 @@
-"""The refusal of a request: every problem with its field, a message and a code."""
+"""Refused requests: every problem with its field, message and code."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 
 class Problem(NamedTuple):
-    """One reason for a refusal: the path of the argument (None: the whole request), what to do, and a code."""
+    """One reason: the path of the argument (None: the whole request), what to do, and a code."""
 
     field: list[str] | None
     message: str
@@ -13,7 +13,7 @@ class Problem(NamedTuple):
 
 
 class Refused(Exception):
-    """A request of which nothing was done; ``problems`` says why, ``message`` says it in one sentence."""
+    """Nothing of the request was done; ``problems`` has every reason, ``message`` sums them up in one sentence."""
 
     def __init__(self, problems: Sequence[Problem], message: str = "") -> None:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""

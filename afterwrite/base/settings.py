@@ -15,7 +15,7 @@ from afterwrite.base.settings_file import use_settings_file
 VERSION = "0.1.0"
 
 
-# The sections of .env.example and docs/configuration.md: each begins with the setting named here.
+# Sections of .env.example and docs/configuration.md, by the setting that begins each.
 GROUPS = {
     "host": "The server",
     "database_url": "PostgreSQL",
@@ -28,7 +28,7 @@ GROUPS = {
     "max_tokens": "GraphQL documents",
     "api_keys": "Access",
 }
-_DIGITS = 18  # of a number: more is a slip of the hand, and slow to read
+_DIGITS = 18  # of a number: more is a typo, and slow to parse
 
 
 def _setting(
@@ -40,8 +40,8 @@ def _setting(
     most: int = 2**31 - 1,
     secret: bool = False,
 ) -> Any:
-    told = {"help": text, "choices": choices, "least": least, "most": most}
-    return field(default=default, repr=not secret, metadata=told)
+    metadata = {"help": text, "choices": choices, "least": least, "most": most}
+    return field(default=default, repr=not secret, metadata=metadata)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +214,7 @@ class Settings:
 
     @property
     def journal_path(self) -> Path:
-        """The journal: accepted writes that wait."""
+        """The journal: accepted writes that are not applied yet."""
         return self.data_dir / "journal.db"
 
     @property
@@ -224,12 +224,12 @@ class Settings:
 
     @property
     def longest_stop_seconds(self) -> int:
-        """How long a stop may take: requests are answered, then running tasks end, then writes are applied."""
+        """The longest shutdown: requests are answered, then running tasks end, then writes are applied."""
         return self.wait_seconds + self.task_stop_seconds + self.stop_seconds
 
     @property
     def data_place(self) -> str:
-        """Where products, writes and tasks are, to be told to people."""
+        """Where the data is, for messages to people."""
         return "PostgreSQL" if self.database_url else str(self.data_dir)
 
     @property
@@ -241,9 +241,9 @@ class Settings:
 
 
 def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
-    """Read the settings from the environment, completed by the settings file; an empty variable counts as not set.
+    """Read the settings from the environment and the settings file; an empty variable counts as unset.
 
-    With ``environ`` from that alone. Raises SettingsError for the first value that cannot be used.
+    Given ``environ``, read only that. Raises SettingsError for the first invalid value.
     """
     if environ is None:
         known = {item.name.upper(): item for item in fields(Settings)}
@@ -255,7 +255,7 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
     )
     if settings.max_waiters + settings.max_streams >= settings.threads:
         raise SettingsError(
-            f"THREADS={settings.threads} leaves no thread for queries beside "
+            f"THREADS={settings.threads} leaves no thread for queries next to "
             f"MAX_WAITERS={settings.max_waiters} and MAX_STREAMS={settings.max_streams}: "
             f"raise THREADS above their sum or lower them",
             setting="THREADS",

@@ -1,4 +1,4 @@
-"""Completes the environment with the settings in a file, ``.env``, and reports invalid lines with their number."""
+"""Loads the settings file ``.env`` into the environment and reports invalid lines by number."""
 
 import difflib
 import io
@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-# What others read from the same file: the commands of dev.py, and compose.
+# Names in the same file for the dev.py commands and for compose.
 OF_OTHERS = {
     "API_KEY": "key that the commands of `dev.py` show to the server",
     "POSTGRES_PASSWORD": "password of PostgreSQL in containers, which `docker.sh` makes",
@@ -24,22 +24,22 @@ OF_OTHERS = {
 }
 _OF_COMPOSE = ("COMPOSE_", "DOCKER_")
 _PATHS = ("DATA_DIR", "LOG_FILE", "API_KEYS_FILE")
-# Says, also to the programs that this one starts, which names came from which file.
+# Records, for child processes too, which names came from which file.
 _CAME_FROM = "AFTERWRITE_SETTINGS_FROM"
 
 
 class SettingsError(Exception):
-    """A setting cannot be used; the text names it, the value, what fits, and the settings file that has the value."""
+    """An invalid setting; the text names it, the value, what is valid, and the settings file it came from."""
 
     def __init__(self, text: str, setting: str = "", file: Path | None = None) -> None:
-        """``setting`` came from the settings file that was used, unless ``file`` names the one that is being read."""
+        """``file`` is the file being read; without it, the one that ``setting`` was loaded from."""
         came = json.loads(os.environ.get(_CAME_FROM) or "{}")
         place = file or came.get(setting)
         super().__init__(f"{text} (it is in {place})" if place else text)
 
 
 def settings_file() -> Path | None:
-    """The file that ENV_FILE names, or ``.env`` in the application's folder if it is there; None for none."""
+    """The file that ENV_FILE names, or else ``.env`` in the application's folder, if it exists."""
     named = os.environ.get("ENV_FILE", "").strip()
     if named == "off":
         return None
@@ -48,17 +48,17 @@ def settings_file() -> Path | None:
 
 
 def project_folder() -> Path:
-    """The folder of the application: that of ``app.py`` beside a clone of this package, else the current one."""
+    """The application's folder: the root of the clone if it has an ``app.py``, else the current folder."""
     clone = Path(__file__).parent.parent.parent
     return clone if (clone / "app.py").exists() else Path.cwd()
 
 
 def use_settings_file(known: Collection[str], check: Callable[[str, str], object]) -> None:
-    """Complete the environment with the settings file, once; what is in the environment, if only empty, comes first.
+    """Load the settings file into the environment, once; variables that are already set, even empty, win.
 
-    ``known`` are the names of all settings, and ``check`` raises SettingsError for a value that cannot be used.
-    Programs that this one starts inherit what was read, so a change of the file changes no server that runs. A relative
-    path in the file counts from the file's folder. Raises SettingsError.
+    ``known`` are the names of all settings; ``check`` raises SettingsError for an invalid value. Child processes
+    inherit what was read, so editing the file does not affect a running server. Relative paths in the file are
+    relative to the file's folder. Raises SettingsError.
     """
     path = settings_file()
     if path is None:
@@ -80,13 +80,13 @@ def use_settings_file(known: Collection[str], check: Callable[[str, str], object
 
 
 def read_settings_file(path: Path, known: Collection[str]) -> dict[str, str]:
-    """The values by their names, without those that are empty. The file has the form that python-dotenv reads.
+    """The non-empty values by name, from a file in python-dotenv's format.
 
-    Nothing is put in the place of ``$NAME``: a secret may have a dollar sign. Raises SettingsError for a file that
-    cannot be read, and for a line that is not understood, names something unknown, or names a setting again.
+    ``$NAME`` is not expanded: a secret may contain a dollar sign. Raises SettingsError for an unreadable file, a
+    malformed line, an unknown name or a duplicate.
     """
     try:
-        # Imported where there is a file: dev.py runs before anything is installed.
+        # Imported only if there is a file: dev.py runs before anything is installed.
         from dotenv.parser import parse_stream
     except ImportError as error:
         raise SettingsError(
@@ -120,7 +120,7 @@ def _text(path: Path) -> str:
 
 
 def _line(text: str, first: int) -> int:
-    """The line where a binding begins: the parser counts the empty lines before it as part of it."""
+    """The line where a binding begins: the parser counts preceding empty lines as part of it."""
     return first + len(text[: len(text) - len(text.lstrip())].splitlines())
 
 

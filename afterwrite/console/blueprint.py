@@ -15,7 +15,7 @@ from afterwrite.access.control import can_sign_in, may
 from afterwrite.access.headers import allow_more
 from afterwrite.access.session import csrf_token
 from afterwrite.base.refusals import Refused
-from afterwrite.base.store_errors import StoreError, told
+from afterwrite.base.store_errors import StoreError, log_and_redact
 from afterwrite.console import shown
 from afterwrite.console.answers import in_dialog, refused
 from afterwrite.console.entries import add_entry_pages
@@ -94,7 +94,7 @@ def _answer_error(error: Exception) -> Response:
         case Refused():
             return refused(error.message, 422)
         case StoreError():
-            return refused(str(error) if may("Query.queue") else told(error), 503)
+            return refused(str(error) if may("Query.queue") else log_and_redact(error), 503)
         case RequestEntityTooLarge():
             most = request.max_content_length or 0
             read_on(request.environ, 2 * most)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from flask import Blueprint, Response
 
 from afterwrite.access.control import may
-from afterwrite.base.store_errors import StoreError, told
+from afterwrite.base.store_errors import StoreError, log_and_redact
 from afterwrite.console.answers import page
 from afterwrite.console.charts import Chart, chart
 from afterwrite.resources.write import Write, WriteFilter, WriteStatus
@@ -54,7 +54,7 @@ def add_overview(blueprint: Blueprint, service: Service) -> None:
         try:
             figures = _figures(service, queue)
         except StoreError as error:
-            figures = {"trouble": str(error) if internals else told(error)}
+            figures = {"trouble": str(error) if internals else log_and_redact(error)}
         return page(
             "overview.html",
             place="overview",

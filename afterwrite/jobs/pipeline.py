@@ -70,7 +70,7 @@ def decimal_of(items: Sequence[Mapping[str, Any]], told: str | None) -> str | No
     for item in items:
         if type(item.get("price")) is str:
             reader.fields(item)
-    return only_sign(reader.shown)
+    return only_sign(reader.seen_signs)
 
 
 def transform(products: Mapping[int, Stored]) -> Enriched:

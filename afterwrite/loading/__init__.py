@@ -1,4 +1,4 @@
-"""Loads product files: reads them as product feeds give them, checks their rows, stores the good ones."""
+"""Loading of product files: parse, validate, store the valid rows."""
 
 from pathlib import Path
 
@@ -20,4 +20,4 @@ __all__ = [
 ]
 
 SAMPLE_PRODUCTS = Path(__file__).with_name("sample_catalogue.json")
-"""The sample catalogue, with which a new installation begins."""
+"""The sample catalogue of a new installation."""

@@ -1,4 +1,4 @@
-"""Checks the rows of a product file against the rules of a product, a batch at a time."""
+"""Batch validation of the rows of a product file."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
@@ -8,19 +8,19 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from afterwrite.loading import CatalogueFile, Format, Row
 from afterwrite.resources.product import FieldError, check_fields
 
-BATCH_ROWS = 500  # few enough to stay in a processor's cache between the steps
+BATCH_ROWS = 500  # small enough to stay in the CPU cache between the steps
 _LOCAL_PICTURES = "/static/pictures/"
 
 T = TypeVar("T")
 Check = Callable[[Mapping[str, Any]], tuple[dict[str, Any], list[FieldError]]]
 
 
-# The rules of the API for a new product.
+# The API's validation of a new product.
 check_row: Check = partial(check_fields, creating=True)
 
 
 class RowError(NamedTuple):
-    """One reason why a row is refused; no field when it is no product at all."""
+    """One reason why a row is refused; ``field`` is None if the row is not a product."""
 
     field: str | None
     code: str
@@ -28,7 +28,7 @@ class RowError(NamedTuple):
 
 
 class RefusedRow(NamedTuple):
-    """A row that is refused: its line, the index of its element in a JSON array, and why."""
+    """A refused row: its line, its index in a JSON array, and the reasons."""
 
     line: int
     element: int | None
@@ -36,14 +36,14 @@ class RefusedRow(NamedTuple):
 
 
 class CheckedRows(NamedTuple, Generic[T]):
-    """What became of some rows, each part in the order of the file."""
+    """The valid and the refused rows of a batch, each in file order."""
 
     products: list[T]
     refused: list[RefusedRow]
 
 
 def check_sample_row(fields: Mapping[str, Any]) -> tuple[dict[str, Any], list[FieldError]]:
-    """The same rules, but the picture is one that the project serves itself; users may not name those."""
+    """Validate a sample product, whose picture may be one of the server's own; users may not reference those."""
     image = fields["image"]
     if not isinstance(image, str) or not image.startswith(_LOCAL_PICTURES):
         return check_row(fields)
@@ -54,9 +54,9 @@ def check_sample_row(fields: Mapping[str, Any]) -> tuple[dict[str, Any], list[Fi
 def checked_batches(
     source: CatalogueFile, keep: Callable[[dict[str, Any]], T], check: Check = check_row
 ) -> Iterator[CheckedRows[T]]:
-    """Every row of the file, checked, in batches whose size does not grow with the file.
+    """Every row of the file, validated, in batches of fixed size.
 
-    ``keep`` makes of the stored fields of a good row what the batch has of it. Raises TextFileError.
+    ``keep`` converts the stored fields of a valid row to the batch's item. Raises TextFileError.
     """
     rows = source.rows()
     first_element = 0 if source.format is Format.JSON else None

@@ -1,4 +1,4 @@
-"""Reads CSV with a header row: separated by commas, semicolons or tabs, quoted as spreadsheets do."""
+"""CSV reader: a header row; commas, semicolons or tabs; quoted as spreadsheets quote."""
 
 import csv
 import json
@@ -20,15 +20,15 @@ _FIRST_LINE = re.compile(r'((?:[^"\r\n]|"[^"]*")*)(\r\r\n|\r\n|\r|\n|$)')
 # Excel's first line may name the delimiter (`sep=;`) instead of holding a row.
 _NAMED_DELIMITER = re.compile(r"sep=([^\r\n\"])[ ,;\t]*(\r\r\n|\r\n|\r|\n)", re.IGNORECASE)
 _SEPARATORS = ",;\t"
-# The csv module takes a lone CR for the end of a row. It stands for one in our hands, and no UTF-8 file has it.
+# The csv module ends a row at a lone CR. These stand-ins cannot occur in a UTF-8 file.
 _STRAY = {"\r": "\udc0d", "\n": "\udc0a"}
 
 
 def csv_rows(path: Path, blocks: Iterator[str], reader: FeedReader) -> Iterator[Row]:
-    """Every row after the header; rows without anything in their cells give none.
+    """Every row after the header; blank rows are skipped.
 
-    Raises CatalogueFileError for a header without title and price or with a column twice, and where a quote is left
-    open: what follows it cannot be told apart into rows.
+    Raises CatalogueFileError for a header without title and price, a duplicate column, or an unclosed quote, after
+    which rows cannot be separated.
     """
     start = next(blocks, "")
     named = _NAMED_DELIMITER.match(start)
@@ -38,10 +38,10 @@ def csv_rows(path: Path, blocks: Iterator[str], reader: FeedReader) -> Iterator[
     texts = _lines(path, chain((start,), blocks), _line_end(start, named), strays)
     skipped, header = _header_line(texts)
     skipped += named is not None
-    # A long cell is for the rules of a product to refuse, not for the reader.
+    # Validation refuses long cells, not the reader.
     csv.field_size_limit(LONGEST_VALUE)
     delimiter = named[1] if named else _delimiter(header)
-    # Strict, so that an open quote is an error and does not swallow the rest of the file.
+    # Strict: an unclosed quote is an error and does not swallow the rest of the file.
     rows = csv.reader(chain((header,), texts), delimiter=delimiter, strict=True)
     reader.has_semicolons = delimiter == ";"
     line = skipped + 1
@@ -60,7 +60,7 @@ def csv_rows(path: Path, blocks: Iterator[str], reader: FeedReader) -> Iterator[
 
 
 class _Columns:
-    """What the columns of a file give; ``row`` reads one of its rows."""
+    """The columns of a file, mapped to product fields."""
 
     def __init__(self, path: Path, header: str, heads: list[str], reader: FeedReader) -> None:
         self._names = [column_name(head) for head in heads]
@@ -93,9 +93,9 @@ class _Columns:
 
 
 def _line_end(start: str, named: re.Match[str] | None) -> str:
-    """What ends the lines of a file that begins like this: LF, alone or after CR, unless the header ends otherwise.
+    """The line ending of the file: LF (alone or after CR), unless the header ends otherwise.
 
-    ``named`` is the line before it that names a delimiter; it ends as the others do.
+    ``named`` is the preceding line that names the delimiter; it has the same ending.
     """
     if named is not None:
         return named[2] if named[2] in ("\r", "\r\r\n") else "\n"
@@ -106,7 +106,7 @@ def _line_end(start: str, named: re.Match[str] | None) -> str:
 
 
 def _lines(path: Path, blocks: Iterator[str], end: str, strays: set[str]) -> Iterator[str]:
-    """The lines for the csv module, each with its end; a CR or LF that ends none is marked and put in ``strays``."""
+    """The lines for the csv module; a CR or LF inside a line is replaced by a stand-in and noted in ``strays``."""
     for _, lines in line_blocks(path, blocks, end):
         for line in lines:
             kept = "\r" if end == "\n" and line[-1:] == "\r" else ""
@@ -119,7 +119,7 @@ def _lines(path: Path, blocks: Iterator[str], end: str, strays: set[str]) -> Ite
 
 
 def _header_line(texts: Iterator[str]) -> tuple[int, str]:
-    """How many empty lines come first, and the line after them."""
+    """The number of leading empty lines, and the next line."""
     for skipped, line in enumerate(texts):
         if line.strip(f' "{_SEPARATORS}\r\n'):
             return skipped, line
@@ -147,12 +147,12 @@ def _restored(cell: str) -> str:
 
 
 def _exported_value(_: str, cell: str) -> Any:
-    """The value of a cell of our own export, exactly; an empty text comes back as null."""
+    """The exact value of a cell of our own export; an empty cell is null."""
     return exported(cell) or None
 
 
 def _value(name: str, cell: str) -> Any:
-    """The value of a cell: empty is null; ``rating``, ``category`` and pictures may be JSON."""
+    """The value of a cell: null if empty; ``rating``, ``category`` and pictures may be JSON."""
     text = trimmed(cell)
     if not text:
         return None
@@ -160,5 +160,5 @@ def _value(name: str, cell: str) -> Any:
         try:
             return json.loads(text)
         except (ValueError, RecursionError):
-            return text  # refused with its value where it is no text that fits
+            return text  # validation refuses it with its value
     return text

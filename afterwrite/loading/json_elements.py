@@ -1,4 +1,4 @@
-"""Reads the elements of a large JSON array one by one, in bounded memory."""
+"""Streaming reader for large JSON arrays, in bounded memory."""
 
 import json
 import re
@@ -8,21 +8,21 @@ from typing import Any
 from afterwrite.loading.json_values import JsonValues
 from afterwrite.loading.rows import UnreadableRow
 
-LONGEST_VALUE = 16 << 20  # characters of one element; it must fit in memory as a whole
-# Under which names an API's answer has its list.
+LONGEST_VALUE = 16 << 20  # characters; each element is held in memory
+# Names under which API responses wrap their list.
 LISTS = ("products", "items", "data", "results", "nodes")
-MOST_WRAPPERS = 5  # objects around that list
+MOST_WRAPPERS = 5  # nested objects around the list
 
 _STARTS = "[{"
 _SPACE = re.compile(r"[ \t\n\r]*")
-# A value that is cut off by the end of the buffer fails this close to it, unless a text is unterminated.
+# A value truncated by the end of the buffer fails within this distance of it, except an unterminated string.
 _LONGEST_TOKEN = 16
-# What may follow a number that goes on in the next block: "1" of "1.5", of "1e5" or of "1e+5".
+# A number may continue in the next block: "1" of "1.5", "1e5" or "1e+5".
 _LONGEST_NUMBER_REST = 2
 
 
 class JsonSyntaxError(Exception):
-    """The text is not the JSON that was expected: what is wrong, and where (both counted from 1)."""
+    """Invalid JSON: the reason, line and column (from 1)."""
 
     def __init__(self, reason: str, line: int, column: int) -> None:
         super().__init__(f"{reason} at line {line}, column {column}")
@@ -30,15 +30,15 @@ class JsonSyntaxError(Exception):
 
 
 class NoListError(Exception):
-    """The JSON is an object without a list of products where one is looked for."""
+    """The JSON is an object without a list of products under a name of LISTS."""
 
 
 def elements(blocks: Iterator[str]) -> Iterator[tuple[int, Any]]:
-    """Each element, with the line it starts on, of the array at the top; an UnreadableRow for one with a name twice.
+    """Yield each element of the top-level array with its line; an UnreadableRow for one with a duplicate name.
 
-    An object at the top must have one array under a name of LISTS, at once or in objects under such names: that
-    array is then the one that is read. ``blocks`` are the text in pieces of any length. Raises NoListError where there
-    is none, and JsonSyntaxError at the first place that is wrong; the elements before it have been given by then.
+    A top-level object must contain one array under a name of LISTS, directly or nested under such names; that array is
+    read. ``blocks`` is the text in pieces of any length. Raises NoListError if there is no such array, and
+    JsonSyntaxError at the first error, after yielding the elements before it.
     """
     text = _JsonText(blocks)
     if text.peek() == "{":
@@ -65,7 +65,7 @@ def _array_elements(text: "_JsonText") -> Iterator[tuple[int, Any]]:
 
 
 def _listed_elements(text: "_JsonText", depth: int = 1) -> Generator[tuple[int, Any], None, str]:
-    """The elements of the one array in an object; returns its name, or an empty text where there is none."""
+    """Yield the elements of the one array in an object; return its name, empty if there is none."""
     found = ""
     text.take("{")
     while text.peek() == '"':
@@ -89,7 +89,7 @@ def _listed_elements(text: "_JsonText", depth: int = 1) -> Generator[tuple[int, 
 
 
 class _JsonText:
-    """A position in a JSON text of which only the part around the position is in memory."""
+    """A position in a JSON text, with a buffer around it."""
 
     def __init__(self, blocks: Iterator[str]) -> None:
         self.line = 1
@@ -103,11 +103,11 @@ class _JsonText:
 
     @property
     def trouble(self) -> str | None:
-        """Why the last value must not be used."""
+        """Why the last value is unusable, or None."""
         return self._values.trouble
 
     def peek(self) -> str:
-        """Skip white space; the character that follows, or an empty text at the end."""
+        """Skip white space; return the next character, empty at the end."""
         while True:
             match = _SPACE.match(self._buffer, self._at)
             self._move(match.end() if match else self._at)
@@ -117,7 +117,7 @@ class _JsonText:
                 return ""
 
     def take(self, expected: str) -> str:
-        """Skip white space and step over one of the ``expected`` characters."""
+        """Skip white space and consume one of the ``expected`` characters."""
         found = self.peek()
         if not found or found not in expected:
             wanted = " or ".join(repr(char) for char in expected)
@@ -126,7 +126,7 @@ class _JsonText:
         return found
 
     def value(self) -> Any:
-        """Skip white space, step over one value and return it decoded."""
+        """Skip white space, consume a value and return it decoded."""
         self.peek()
         while True:
             try:
@@ -134,10 +134,7 @@ class _JsonText:
             except json.JSONDecodeError as error:
                 if self._ended or not self._may_be_cut_off(error):
                     raise self.error(error.msg, error.pos) from error
-            except (
-                ValueError,
-                RecursionError,
-            ) as error:  # a number of thousands of digits, or nested too deeply
+            except (ValueError, RecursionError) as error:  # a number too long, or nested too deeply
                 raise self.error(f"A value cannot be read ({error})") from error
             else:
                 if self._ended or end + _LONGEST_NUMBER_REST < len(self._buffer):
@@ -164,7 +161,7 @@ class _JsonText:
         self._at = position
 
     def _read_more(self, least: int = 1) -> bool:
-        """Add ``least`` characters to the buffer; twice as many each time keep a long value's cost linear."""
+        """Add ``least`` characters to the buffer; doubling keeps the cost of a long value linear."""
         added: list[str] = []
         while sum(map(len, added)) < least and not self._ended:
             block = next(self._blocks, None)

@@ -1,4 +1,4 @@
-"""Decodes JSON values, and says what of one cannot be taken: a name given twice."""
+"""JSON decoding that detects duplicate names and floats that underflow to zero."""
 
 import json
 from typing import Any
@@ -7,14 +7,14 @@ from afterwrite.graphql_http.json_rules import repeated_name, vanishes
 
 
 class JsonValues:
-    """Decodes values one by one; ``trouble`` says why the last one must not be used. For one thread."""
+    """Decodes values one by one; ``trouble`` says why the last one is unusable. For one thread."""
 
     def __init__(self) -> None:
         self.trouble: str | None = None
         self._decode = json.JSONDecoder(object_pairs_hook=self._object, parse_float=_float).raw_decode
 
     def decode(self, text: str, start: int = 0) -> tuple[Any, int]:
-        """The value that begins at ``start``, and where it ends; raises as ``json.JSONDecoder.raw_decode`` does."""
+        """The value at ``start`` and its end; raises as ``json.JSONDecoder.raw_decode`` does."""
         self.trouble = None
         return self._decode(text, start)
 
@@ -26,6 +26,6 @@ class JsonValues:
 
 
 def _float(text: str) -> float | str:
-    """The number; one that would become 0 stays a text, which the rules of a product refuse with its value."""
+    """The number; one that underflows to 0 stays a text, which validation refuses with its value."""
     number = float(text)
     return number if number or not vanishes(text) else text

@@ -1,4 +1,4 @@
-"""Reads JSONL: one product a line, each line for itself."""
+"""JSONL reader: one product per line, each line parsed on its own."""
 
 import json
 from collections.abc import Iterator
@@ -8,14 +8,14 @@ from typing import Any
 
 from afterwrite.loading.json_elements import LONGEST_VALUE
 from afterwrite.loading.json_values import JsonValues
-from afterwrite.loading.rows import CatalogueFileError, Row, UnreadableRow, no_object
+from afterwrite.loading.rows import CatalogueFileError, Row, UnreadableRow, not_an_object
 from afterwrite.resources.feed_fields import FeedReader
 
 
 def jsonl_rows(path: Path, blocks: Iterator[str], reader: FeedReader) -> Iterator[Row]:
-    """The row of every line; empty lines give none."""
+    """One row per line; empty lines are skipped."""
     start = next(blocks, "")
-    # No text in JSON has a raw line end in it, so a CR ends a line where there is nothing else that does.
+    # JSON strings contain no raw line breaks, so without an LF a CR ends the line.
     end = "\r" if "\r" in start and "\n" not in start else "\n"
     values = JsonValues()
     for first, lines in line_blocks(path, chain((start,), blocks), end):
@@ -26,9 +26,9 @@ def jsonl_rows(path: Path, blocks: Iterator[str], reader: FeedReader) -> Iterato
 
 
 def line_blocks(path: Path, blocks: Iterator[str], end: str) -> Iterator[tuple[int, list[str]]]:
-    """The lines of a text that comes in pieces, many at a time, with the number of the first of them.
+    """The lines of a text in blocks, each block with its first line number.
 
-    Raises CatalogueFileError for a line that is too long to hold.
+    Raises CatalogueFileError for a line longer than LONGEST_VALUE.
     """
     number = 1
     rest = ""
@@ -56,4 +56,4 @@ def _row_of_line(text: str, values: JsonValues, reader: FeedReader) -> dict[str,
         return UnreadableRow(f"not valid JSON: more text after the value at column {end + 1}")
     if values.trouble is not None:
         return UnreadableRow(values.trouble)
-    return reader.fields(item) if isinstance(item, dict) else no_object(item)
+    return reader.fields(item) if isinstance(item, dict) else not_an_object(item)

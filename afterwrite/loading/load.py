@@ -1,4 +1,4 @@
-"""Loads a product file into the catalogue: all of its good rows, or after an error none."""
+"""Loads the valid rows of a product file in one transaction."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -12,28 +12,28 @@ from afterwrite.loading.checked_rows import CheckedRows, RefusedRow
 from afterwrite.storage.catalogue_load import Load
 from afterwrite.storage.product_rows import StoredValues
 
-SHOWN_REFUSALS = 20
+REFUSAL_SAMPLES = 20
 
 
 class LoadFailed(Exception):
-    """The load stopped and nothing of it is stored; the text says why, ``__cause__`` is the error."""
+    """The load stopped and nothing is stored; ``__cause__`` is the error."""
 
 
 class RefusedRows:
-    """The refused rows of a load: their number, the first as text, and all of them in ``report`` as JSONL."""
+    """The refused rows of a load: ``count``, the first ones as text, all of them as JSONL in ``report``."""
 
     def __init__(self, report: TextIO | None = None) -> None:
         self.count = 0
-        self.shown: list[str] = []
+        self.samples: list[str] = []
         self._report = report
 
     def add(self, row: RefusedRow) -> None:
-        """Note one more."""
+        """Record a refused row."""
         self.count += 1
-        if len(self.shown) < SHOWN_REFUSALS:
+        if len(self.samples) < REFUSAL_SAMPLES:
             line = f"line {row.line}"
             place = line if row.element is None else f"product {row.element + 1:,} ({line})"
-            self.shown.append(f"{place}: {'; '.join(error.message for error in row.errors)}")
+            self.samples.append(f"{place}: {'; '.join(error.message for error in row.errors)}")
         if self._report is not None:
             place_fields = (
                 {"line": row.line} if row.element is None else {"line": row.line, "element": row.element}
@@ -48,10 +48,9 @@ def load_products(
     refused: RefusedRows,
     progress: Callable[[int], None] = lambda rows: None,
 ) -> int:
-    """Store the products of all batches in one load; returns how many.
+    """Store the products of all batches in one transaction; return their number.
 
-    They are on disk together when this returns; ``refused`` gets the refused rows. ``progress`` is called
-    with the number of rows inserted so far. Raises LoadFailed.
+    ``refused`` collects the refused rows; ``progress`` gets the number of rows inserted so far. Raises LoadFailed.
     """
     load: Load | None = None
     try:

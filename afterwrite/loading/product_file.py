@@ -1,4 +1,4 @@
-"""Reads a product file (a JSON array, JSONL or CSV) as a stream of rows, in bounded memory."""
+"""Product file reader: JSON array, JSONL or CSV as a stream of rows, in bounded memory."""
 
 import json
 import re
@@ -13,14 +13,14 @@ from typing import Any, Self
 from afterwrite.loading.csv_rows import csv_rows
 from afterwrite.loading.json_elements import LISTS, MOST_WRAPPERS, JsonSyntaxError, NoListError, elements
 from afterwrite.loading.jsonl_lines import jsonl_rows
-from afterwrite.loading.rows import CatalogueFileError, Row, UnreadableRow, no_object
+from afterwrite.loading.rows import CatalogueFileError, Row, UnreadableRow, not_an_object
 from afterwrite.loading.text_blocks import TextFile
 from afterwrite.resources.feed_fields import KNOWN_NAMES, FeedReader
 from afterwrite.resources.feed_numbers import DecimalSign
 
 
 class Format(StrEnum):
-    """How a product file is written."""
+    """The format of a product file."""
 
     JSON = "JSON"
     JSONL = "JSONL"
@@ -28,13 +28,12 @@ class Format(StrEnum):
 
 
 class CatalogueFile:
-    """One product file, read once from start to end.
+    """A product file, read once from start to end.
 
-    The format follows the content, and the extension where the content allows two: .csv and .tsv are CSV,
-    a file that starts with ``[`` is a JSON array, one that starts with a whole object on its first line is
-    JSONL (except ``{"products": [...]}`` and its like), any other one with ``{`` in front is an object with that
-    array. ``decimal`` is the decimal sign of numbers that alone cannot tell it; without one the file is read
-    once more, at the first of them, for what its other numbers show. ``ask`` says how a user tells the sign.
+    The format: .csv and .tsv are CSV; content that starts with ``[`` is a JSON array; content with a whole object on
+    its first line is JSONL, except ``{"products": [...]}`` and the like; other content that starts with ``{`` is an
+    object around that array. ``decimal`` is the decimal separator of ambiguous numbers; without it, the first such
+    number makes the reader scan the whole file for unambiguous ones. ``ask`` tells the user how to give it.
     """
 
     def __init__(
@@ -43,7 +42,7 @@ class CatalogueFile:
         """Open the file; raises TextFileError."""
         self.path = path
         self._has_rows = False
-        self._reader = FeedReader(decimal, partial(_signs_shown, path), ask)
+        self._reader = FeedReader(decimal, partial(_signs_in, path), ask)
         self._source = TextFile(path)
         self._blocks = self._source.blocks()
         try:
@@ -73,15 +72,14 @@ class CatalogueFile:
 
     @property
     def bytes_read(self) -> int:
-        """How far reading has come."""
+        """The position of the reader."""
         return self._source.bytes_read
 
     def rows(self) -> Iterator[Row]:
-        """Every row with the line it starts on and its fields as ``product.check_fields`` takes them.
+        """Every row with its line and its fields for ``product.check_fields``, or an UnreadableRow.
 
-        A row that is no product comes as an UnreadableRow. Raises TextFileError where the rest cannot be
-        told apart into rows: wrong encoding, a syntax error in a JSON array, an open quote in CSV; and where a number
-        is in doubt, because nothing in the file shows the decimal sign.
+        Raises TextFileError if the rest cannot be split into rows (wrong encoding, a syntax error in a JSON array, an
+        unclosed quote in CSV), and for an ambiguous number if nothing in the file reveals the decimal separator.
         """
         for row in self._rows(self._reader):
             self._has_rows = True
@@ -98,32 +96,32 @@ class CatalogueFile:
 
     @property
     def decimal(self) -> DecimalSign | None:
-        """The decimal sign that was told, or that was found since; None as long as none was needed."""
+        """The decimal separator that was given or detected; None as long as none was needed."""
         return self._reader.decimal
 
     def read_through(self) -> None:
-        """Read every row; raises TextFileError where ``rows`` does. What can be read once only, as a pipe, is left."""
+        """Check that every row can be read; raises TextFileError as ``rows`` does. Does not consume a pipe."""
         if self.path.is_file():
             for _ in self.rows():
                 pass
 
     def notes(self) -> list[str]:
-        """What of the rows read so far was left out, a sentence for each kind; or that there are none."""
+        """What was ignored in the rows read so far, one sentence for each kind; or that there are no rows."""
         if self._has_rows:
             return self._reader.notes()
         below = "rows below the header" if self.format is Format.CSV else "products in the file"
         return [f"There are no {below}", *self._reader.notes()]
 
 
-def _signs_shown(path: Path) -> Collection[DecimalSign]:
-    """The decimal signs that the numbers of a whole file show; none of one that can be read once only."""
+def _signs_in(path: Path) -> Collection[DecimalSign]:
+    """The decimal separators used in the whole file; empty for a pipe, which can be read only once."""
     if not path.is_file():
         return ()
     with CatalogueFile(path) as source:
         reader = FeedReader()
         for _ in source._rows(reader):
             pass
-    return reader.shown
+    return reader.seen_signs
 
 
 def _array_rows(path: Path, blocks: Iterator[str], reader: FeedReader) -> Iterator[Row]:
@@ -132,7 +130,7 @@ def _array_rows(path: Path, blocks: Iterator[str], reader: FeedReader) -> Iterat
             if isinstance(item, UnreadableRow):
                 yield line, item
             else:
-                yield line, reader.fields(item) if isinstance(item, dict) else no_object(item)
+                yield line, reader.fields(item) if isinstance(item, dict) else not_an_object(item)
     except NoListError as error:
         raise CatalogueFileError(f"{path}: {error}") from error
     except JsonSyntaxError as error:
@@ -163,7 +161,7 @@ def _starts_with_product_line(text: str) -> bool:
         return False
     if not isinstance(first, dict) or _has_list(first):
         return isinstance(first, dict) and "price" in first
-    # One object without any product field: its list may stand under a name that is not in the table.
+    # One object without product fields: its list may have an unknown name.
     return not KNOWN_NAMES.isdisjoint(first) or bool(rest and rest[0].strip())
 
 

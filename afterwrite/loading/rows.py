@@ -1,4 +1,4 @@
-"""Says what a row of a product file is."""
+"""Rows of a product file, and the errors of unreadable ones."""
 
 from typing import Any, NamedTuple
 
@@ -6,23 +6,23 @@ from afterwrite.loading.text_blocks import TextFileError
 
 
 class CatalogueFileError(TextFileError):
-    """A text that is no product file; the text names the file, the place and what to do."""
+    """A text that is not a product file; the message names the file, the place and what to do."""
 
 
 class UnreadableRow(NamedTuple):
-    """A row that is no product at all; the rows around it can be read."""
+    """A row that is not a product; the other rows can be read."""
 
     reason: str
 
 
-# The line it starts on, and its fields as ``product.check_fields`` takes them.
+# The line it starts on, and its fields for ``product.check_fields``.
 Row = tuple[int, dict[str, Any] | UnreadableRow]
 
 _KINDS = {list: "an array", str: "a text", bool: "true or false", type(None): "null"}
 
 
-def no_object(item: Any) -> UnreadableRow:
-    """What a JSON value that is no object is refused with."""
+def not_an_object(item: Any) -> UnreadableRow:
+    """The refusal of a JSON value that is not an object."""
     return UnreadableRow(
         f"{_KINDS.get(type(item), 'a number')}: give an object with at least title and price"
     )

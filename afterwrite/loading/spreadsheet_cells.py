@@ -1,4 +1,4 @@
-"""Keeps spreadsheets from running texts of a CSV file as formulas, and undoes that when such a file is read."""
+"""Protection against CSV injection: escapes cells that a spreadsheet would run as formulas, and unescapes them."""
 
 import re
 from typing import Any
@@ -16,11 +16,10 @@ EXPORTED = (
     "updated_at",
     "version",
 )
-# What makes a spreadsheet take a text for a formula, the wide forms of some keyboards included; see
+# Characters that start a formula in a spreadsheet, including full-width forms; see
 # https://owasp.org/www-community/attacks/CSV_Injection
 _RUNS = "=+@\\t\\r\\n\uff1d\uff0b\uff0d\uff20-"
-# Some spreadsheets take a tab or a semicolon for the end of a cell. A ' that is there already gets one more, so that
-# what is undone is what was there.
+# Some spreadsheets split cells at tabs and semicolons. An existing ' gets a second one, so that unescaping is exact.
 _PLACES = "(?:^|(?<=[\t;]))"
 _HARM = re.compile(f"{_PLACES}(?=['{_RUNS}])")
 _UNDONE = re.compile(f"{_PLACES}'(?=['{_RUNS}])")
@@ -28,16 +27,16 @@ _OF_OTHERS = re.compile(f"^'(?=[{_RUNS}])")
 
 
 def harmless(value: Any) -> Any:
-    """A cell of our export that no spreadsheet runs: a text that begins like a formula gets a ' in front."""
+    """Escape a cell for export: a text that starts like a formula gets a leading '."""
     return _HARM.sub("'", value) if isinstance(value, str) else value
 
 
 def exported(cell: str) -> str:
-    """The text that our export made ``harmless``."""
+    """Unescape a cell of our own export."""
     return _UNDONE.sub("", cell) if "'" in cell else cell
 
 
 def trimmed(cell: str) -> str:
-    """The text in a cell of anybody's file: without the space around it, and without the ' before a formula."""
+    """The text of a cell in any other file, without surrounding space and without a ' before a formula."""
     text = cell.strip()
     return _OF_OTHERS.sub("", text).strip() if text[:1] == "'" else text

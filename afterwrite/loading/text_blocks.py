@@ -1,4 +1,4 @@
-"""Reads a UTF-8 file as text in blocks, and says where it is not UTF-8."""
+"""UTF-8 file reader: text in blocks, and the position of invalid bytes."""
 
 import codecs
 from collections.abc import Iterator
@@ -11,11 +11,11 @@ _IN_EXCEL = "in Excel choose Save As, CSV UTF-8"
 
 
 class TextFileError(Exception):
-    """A file that cannot be read as text; the text names the file, the place and what to do."""
+    """A file that cannot be read as text; the message names the file, the place and what to do."""
 
 
 class TextFile:
-    """A UTF-8 file, with or without a byte order mark, that is read once from start to end."""
+    """A UTF-8 file, with or without a byte order mark, read once from start to end."""
 
     def __init__(self, path: Path) -> None:
         """Open the file; raises TextFileError."""
@@ -35,7 +35,7 @@ class TextFile:
         self._file.close()
 
     def blocks(self) -> Iterator[str]:
-        """The text in pieces that are never empty, without the byte order mark; raises TextFileError."""
+        """The text in non-empty blocks, without the byte order mark; raises TextFileError."""
         decoder = codecs.getincrementaldecoder("utf-8")()
         block = self._read().removeprefix(codecs.BOM_UTF8)
         if block.startswith(_WORKBOOK_MARKS):
@@ -66,7 +66,7 @@ class TextFile:
         return block
 
     def _not_utf8(self, error: UnicodeDecodeError, block: bytes, waiting: int) -> TextFileError:
-        """``waiting`` bytes of the block before were not decoded yet."""
+        """``waiting`` is the number of undecoded bytes of the previous block."""
         position = self.bytes_read - len(block) - waiting + error.start
         line = self._line + error.object[: error.start].count(b"\n")
         return TextFileError(

@@ -145,9 +145,9 @@ def _load(loader: CatalogueLoader, source: CatalogueFile, refused: RefusedRows, 
 def _tell_refused(refused: RefusedRows, report: Path | None, loaded: int) -> None:
     if not refused.count:
         return
-    for line in refused.shown:
+    for line in refused.samples:
         print(f"refused: {line}", file=sys.stderr)
-    hidden = refused.count - len(refused.shown)
+    hidden = refused.count - len(refused.samples)
     more = f", {hidden:,} more than shown" if hidden else ""
     where = f"all are in {report}" if report else "--report FILE writes all to a file"
     were = "was" if refused.count == 1 else "were"

@@ -1,1 +1,1 @@
-"""Pages, cursors and filters of reads."""
+"""Pages, cursors and filters for reads."""

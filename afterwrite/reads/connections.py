@@ -1,4 +1,4 @@
-"""Says what a page of a Relay connection is, and which ids, page sizes and searches can ask for one."""
+"""Relay connection pages, and validation of the arguments that request them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class PageInfo:
-    """Where a page lies, as the Relay connection specification says."""
+    """Relay's PageInfo."""
 
     has_next_page: bool
     has_previous_page: bool
@@ -28,7 +28,7 @@ class PageInfo:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """One item of a page and its place."""
+    """An item of a page with its cursor."""
 
     cursor: str
     node: Any
@@ -36,7 +36,7 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of a Relay connection; ``count`` is called only when the total is asked for."""
+    """A page of a Relay connection; ``count`` is called only if the total is requested."""
 
     edges: list[Edge]
     page_info: PageInfo
@@ -44,7 +44,7 @@ class Page:
 
     @property
     def nodes(self) -> list[Any]:
-        """The items without their places."""
+        """The items without cursors."""
         return [edge.node for edge in self.edges]
 
 
@@ -55,7 +55,7 @@ def newest_first(
     edge: Callable[[T], Edge],
     count: Callable[[], int] | None = None,
 ) -> Page:
-    """The page of ``first`` items of a list that goes backwards in time, of which one more was read."""
+    """The page of the ``first`` items; one more item was read to know whether there is a next page."""
     edges = [edge(item) for item in items[:first]]
     info = PageInfo(
         has_next_page=len(items) > first,
@@ -75,7 +75,7 @@ def parse_id(name: str, text: str) -> int:
 
 
 def id_or_none(text: str) -> int | None:
-    """The number in an ID argument, or None when there cannot be one."""
+    """The number in an ID argument, or None if it is not an id."""
     if not (text.isascii() and text.isdigit() and len(text) <= 19):
         return None
     number = int(text)
@@ -83,13 +83,13 @@ def id_or_none(text: str) -> int | None:
 
 
 def check_page_size(name: str, size: int) -> None:
-    """Raises RequestError for a page size below 0 or above the limit; a page of 0 tells its totals and sides."""
+    """Raises RequestError unless the size is 0 to PAGE_MAX; an empty page still has totals and PageInfo."""
     if not 0 <= size <= PAGE_MAX:
         raise RequestError(f"{name} is {size}: give 0 to {PAGE_MAX}, and page on for more")
 
 
 def check_search(search: str | None) -> str:
-    """What is searched for; empty finds everything. Raises RequestError."""
+    """The search term; empty matches everything. Raises RequestError."""
     text = search or ""
     if len(text) > SEARCH_MAX:
         raise RequestError(f"search has {len(text)} characters: {SEARCH_MAX} are the limit", field="search")
@@ -99,7 +99,7 @@ def check_search(search: str | None) -> str:
 
 
 def check_name(by: str | None) -> str | None:
-    """The caller's name that a list is filtered by; None lets every one through. Raises RequestError."""
+    """The caller's name of a filter; None matches everyone. Raises RequestError."""
     if by is not None and (not 1 <= len(by) <= NAME_MAX or unprintable_character(by)):
         message = f"by is {shorten(by)!r}: give a name of 1 to {NAME_MAX} printable characters"
         raise RequestError(message, field="by")

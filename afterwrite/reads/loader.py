@@ -1,4 +1,4 @@
-"""Reads the products of many receipts in one query."""
+"""A dataloader: reads the products of many receipts in one query."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,7 @@ from afterwrite.storage.products import Products
 
 
 class ProductLoader:
-    """Products by id, for one request: all that are expected are read together, when the first is asked for."""
+    """Products by id, for one request; the first ``get`` reads all expected ids together."""
 
     def __init__(self, products: Products) -> None:
         self._products = products
@@ -15,11 +15,11 @@ class ProductLoader:
         self._found: dict[int, Product | None] = {}
 
     def expect(self, ids: Iterable[int]) -> None:
-        """Read these with the next query, again if they were read before."""
+        """Add ids to the next query, even if they were read before."""
         self._expected.update(ids)
 
     def get(self, product_id: int) -> Product | None:
-        """The product now, or None: not created yet, or deleted. Raises StoreError."""
+        """The product, or None if it is not created yet or deleted. Raises StoreError."""
         if product_id not in self._found:
             self._expected.add(product_id)
         if product_id in self._expected:

@@ -1,4 +1,4 @@
-"""Pages of products: by offset, or by cursor in an order."""
+"""Pages of products, by offset or by cursor."""
 
 import base64
 import json
@@ -19,7 +19,7 @@ from afterwrite.storage.products import Position, ProductFilter, ProductOrder, P
 
 
 def all_products(products: Products, search: str | None, first: int, skip: int) -> list[Product]:
-    """A page by offset, in the order of ids."""
+    """A page by offset, ordered by id."""
     check_page_size("first", first)
     if skip < 0:
         raise RequestError(f"skip is {skip}: give 0 or more")
@@ -80,7 +80,7 @@ def _has_other_side(
     *,
     backwards: bool,
 ) -> bool:
-    """Whether anything lies on the far side of the cursor: looked up, since it may have been deleted."""
+    """Whether anything lies on the other side of the cursor; queried, because it may have been deleted."""
     if position is None:
         return False
     at_cursor = products.get(position.product_id)

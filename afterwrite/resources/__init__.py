@@ -1,1 +1,1 @@
-"""What a product and a write on it are: fields, checks and the state after a write. No I/O."""
+"""Products and writes as pure data: fields, validation and the state after a write. No I/O."""

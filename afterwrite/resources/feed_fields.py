@@ -1,4 +1,4 @@
-"""Reads one product of a feed: brings its names and its ways to write a value into ours, and notes what is left out."""
+"""Product feeds: maps the field names and value formats of other systems to ours and records what was ignored."""
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -18,14 +18,14 @@ NAMES = """\
                 empty, and of several pictures the first; a picture is a URL or {"src": ...}
   rating_rate   rating: a number or {"rate": ..., "count": ...}, rating_rate, ratingRate
   rating_count  rating: {"rate": ..., "count": ...}, rating_count, ratingCount
-Every other name is ignored and told, the id too: each product gets a new id. N/A and the like count as empty in a
+Every other name is ignored and reported, even the id: each product gets a new id. N/A and the like count as empty in a
 picture and a rating."""
 
 NAMES_NOTED = 50
 _CURRENCIES_NOTED = 20
 _IMAGE_NAMES = ("image", "image_url", "imageUrl", "image_link", "thumbnail", "images")
 _RATE_NAMES, _COUNT_NAMES = ("rating_rate", "ratingRate"), ("rating_count", "ratingCount")
-# Of each line the first name that has a value is read.
+# In each group, the first name with a value wins.
 _ALIASES = (("title", "name"), ("category", "product_type"), _IMAGE_NAMES, _RATE_NAMES, _COUNT_NAMES)
 _PLAIN_NAMES = frozenset(
     ("title", "price", "description", "category", "image", "rating_rate", "rating_count")
@@ -36,21 +36,21 @@ _PICTURE_PARTS = ("src", "url", "href")
 _MISSING = frozenset(
     {"", "-", "--", "\u2013", "\u2014", "n/a", "na", "n.a.", "#n/a", "nan", "nil", "none", "null"}
 )
-# A comma may be part of a URL; one before another URL parts two of them.
+# A comma may be part of a URL; before another URL it is a separator.
 _NEXT_PICTURE = re.compile(r"[\s,;|]+(?=https?://)", re.IGNORECASE)
 _PLAIN_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]{1,2})?")
 _MOST_DIGITS = 18
-_ASK = 'give "decimal": "point" or "comma" beside the products'
+_ASK = 'give "decimal": "point" or "comma" next to the products'
 _PLAIN_COUNT = re.compile(rf"[0-9]{{1,{_MOST_DIGITS}}}")
 
 
 class FeedReader:
-    """Reads the products of one feed, and remembers what it left out; for one thread.
+    """Reads the products of one feed and records what it ignored; for one thread.
 
-    ``decimal`` is the decimal sign where a number alone cannot tell it. Without one ``whole`` is asked, once, for the
-    signs that the numbers of the whole feed show; ``ask`` says how a user tells the sign. ``shown`` are the signs that
-    the numbers showed so far, ``doubt`` says which number was in doubt all the same. ``ignored`` are the names that
-    were not read, each once; ``currencies`` counts the prices beside which one stood.
+    ``decimal`` is the decimal separator for ambiguous numbers such as 1,234. Without it, ``whole`` is called once for
+    the separators that the unambiguous numbers of the whole feed use; ``ask`` tells the user how to give one.
+    ``seen_signs`` are the separators seen so far, ``doubt`` is the first number that stayed ambiguous. ``ignored`` has
+    each ignored name once; ``currencies`` counts the prices with each currency.
     """
 
     def __init__(
@@ -59,21 +59,19 @@ class FeedReader:
         whole: Callable[[], Collection[DecimalSign]] | None = None,
         ask: str = _ASK,
     ) -> None:
-        self.has_semicolons = (
-            False  # between its cells: then 1.234 may be a number with a point between thousands
-        )
+        self.has_semicolons = False  # as cell separators; then the point in 1.234 may group thousands
         self.ignored: dict[str, None] = {}
         self.currencies: dict[str, int] = {}
         self.decimal = decimal
-        self.shown = set[DecimalSign]()
+        self.seen_signs = set[DecimalSign]()
         self.doubt: str | None = None
         self._whole, self._ask = whole, ask
-        self._shown_in_whole: Collection[DecimalSign] = ()
+        self._signs_of_whole: Collection[DecimalSign] = ()
 
     def fields(self, item: Mapping[str, Any]) -> dict[str, Any]:
-        """The fields of one product, as ``product.check_fields`` takes them; every field is there.
+        """The fields of one product for ``product.check_fields``; every field is present.
 
-        What cannot be understood stays as it is, to be refused with its value, or is a FieldError.
+        A value that cannot be parsed stays as it is, to be refused later, or becomes a FieldError.
         """
         if not item.keys() <= _PLAIN_NAMES:
             self._note_names(item)
@@ -96,14 +94,14 @@ class FeedReader:
         }
 
     def ignore(self, name: str) -> None:
-        """Note a name that is not read; of very many only the first."""
+        """Record an ignored name, up to NAMES_NOTED of them."""
         if len(self.ignored) < NAMES_NOTED:
             self.ignored[shorten(name if name.isprintable() else repr(name)[1:-1])] = None
         else:
             self.ignored["…"] = None
 
     def notes(self) -> list[str]:
-        """What was left out, a sentence for each kind."""
+        """What was ignored, one sentence for each kind."""
         found = []
         if self.ignored:
             found.append(f"Columns ignored: {', '.join(self.ignored)}")
@@ -146,14 +144,14 @@ class FeedReader:
             rate = _rate_of(rate)
         if type(count) is str:
             count = self._count_of(count)
-        elif type(count) is float and count.is_integer():  # feeds that know one kind of number write 342.0
+        elif type(count) is float and count.is_integer():  # feeds with a single number type write 342.0
             count = int(count)
         return rate, count
 
     def _price(self, text: str) -> Any:
         if _PLAIN_NUMBER.fullmatch(text):
             if "." in text:
-                self.shown.add(DecimalSign.POINT)
+                self.seen_signs.add(DecimalSign.POINT)
             return text
         found = feed_number(text)
         if found is None:
@@ -178,17 +176,17 @@ class FeedReader:
         return decided if isinstance(decided, FieldError) else _whole(decided, text)
 
     def _decided(self, field: str, text: str, found: FeedNumber) -> str | FieldError:
-        """The number that a text means, or the error that says why it is ambiguous."""
+        """The parsed number, or an error if it is ambiguous."""
         if found.as_decimal is None or found.as_grouped is None:
-            if found.shows is not None:
-                self.shown.add(found.shows)
+            if found.evident_sign is not None:
+                self.seen_signs.add(found.evident_sign)
             return found.as_decimal or found.as_grouped or text
         if self.decimal is None and self._whole is not None:
-            self._shown_in_whole, self._whole = self._whole(), None
-            self.decimal = only_sign(self._shown_in_whole)
+            self._signs_of_whole, self._whole = self._whole(), None
+            self.decimal = only_sign(self._signs_of_whole)
         if self.decimal is not None:
             return found.as_decimal if found.sign == self.decimal.mark else found.as_grouped
-        if found.sign == "." and not self.has_semicolons and not self._shown_in_whole:
+        if found.sign == "." and not self.has_semicolons and not self._signs_of_whole:
             return found.as_decimal
         error = FieldError(
             field,
@@ -200,13 +198,13 @@ class FeedReader:
         return error
 
 
-def only_sign(shown: Collection[DecimalSign]) -> DecimalSign | None:
-    """The decimal sign of a feed whose numbers show these; None where they show none, or both."""
-    return next(iter(shown)) if len(shown) == 1 else None
+def only_sign(signs: Collection[DecimalSign]) -> DecimalSign | None:
+    """The decimal separator, if exactly one was seen."""
+    return next(iter(signs)) if len(signs) == 1 else None
 
 
 def column_name(header: str) -> str | None:
-    """The name that a CSV column gives, whatever the case of its header; None when it is ignored."""
+    """The field name for a CSV header, case-insensitive; None if the column is ignored."""
     return _COLUMNS.get(header.strip().lower())
 
 
@@ -227,7 +225,7 @@ def _other_picture(item: Mapping[str, Any]) -> Any:
 
 
 def _picture(value: Any) -> Any:
-    """The first picture of a URL, of several in one text, of an object with one, or of a list; None where none is."""
+    """The first picture URL in a text with one or more, an object or a list; None if there is none."""
     if isinstance(value, list):
         value = next((one for one in value if one), None)
     if type(value) is dict:

@@ -1,4 +1,4 @@
-"""Reads numbers as shops and spreadsheets write them: 12,50 and 1.234,56 and 15.00 USD."""
+"""Parser for numbers in product feeds: 12,50 and 1.234,56 and 15.00 USD."""
 
 import re
 from enum import StrEnum
@@ -6,39 +6,39 @@ from typing import NamedTuple
 
 
 class DecimalSign(StrEnum):
-    """Which sign parts the whole of a number from its fraction."""
+    """The decimal separator of a number."""
 
     POINT = "point"
     COMMA = "comma"
 
     @property
     def mark(self) -> str:
-        """The sign itself."""
+        """The character."""
         return "." if self is DecimalSign.POINT else ","
 
     @property
     def other(self) -> "DecimalSign":
-        """The other one, which is then between thousands."""
+        """The other separator, which then groups thousands."""
         return DecimalSign.COMMA if self is DecimalSign.POINT else DecimalSign.POINT
 
 
 class FeedNumber(NamedTuple):
-    """What a text can mean as a number, in plain digits with a point.
+    """The possible readings of a text as a number, in plain digits with a point.
 
-    ``as_decimal`` takes its only sign for the decimal one, ``as_grouped`` for one between thousands. Both are given
-    for ``1,234``, where the text alone cannot tell; ``sign`` is that sign. ``currency`` is the one beside the number.
-    ``shows`` is the decimal sign that the text shows, as ``12,50`` and ``1.234.567`` do.
+    ``as_decimal`` reads the only separator as decimal, ``as_grouped`` as thousands. An ambiguous text such as ``1,234``
+    has both; ``sign`` is that separator. ``currency`` stands before or after the number. ``evident_sign`` is the
+    decimal separator if the text proves it, as ``12,50`` and ``1.234.567`` do.
     """
 
     as_decimal: str | None
     as_grouped: str | None
     sign: str | None
     currency: str | None
-    shows: DecimalSign | None
+    evident_sign: DecimalSign | None
 
     @property
     def is_ambiguous(self) -> bool:
-        """Whether the text alone cannot tell which number it is."""
+        """Whether both readings are possible."""
         return self.as_decimal is not None and self.as_grouped is not None
 
 
@@ -59,7 +59,7 @@ _SIGNS = {sign.mark: sign for sign in DecimalSign}
 
 
 def feed_number(text: str) -> FeedNumber | None:
-    """What a text can mean as a number; None when it is none, or one that only programs write, such as 1e3."""
+    """Parse a text; None if it is not a number, or one that only programs write, such as 1e3."""
     parts = _PARTS.fullmatch(text.strip())
     if parts is None:
         return None
@@ -74,11 +74,11 @@ def feed_number(text: str) -> FeedNumber | None:
         None if grouped is None else _plain(minus, re.sub("[., ]", "", grouped[1]), grouped[2]),
         None if decimal is None else decimal[2],
         _currency(parts["before"], parts["after"]),
-        None if decimal is not None and grouped is not None else _shown(digits, grouped),
+        None if decimal is not None and grouped is not None else _evident_sign(digits, grouped),
     )
 
 
-def _shown(digits: str, grouped: re.Match[str] | None) -> DecimalSign | None:
+def _evident_sign(digits: str, grouped: re.Match[str] | None) -> DecimalSign | None:
     """The decimal sign that the digits of a number show which can be read in one way only."""
     between = next((mark for mark in _SIGNS if grouped is not None and mark in grouped[1]), None)
     if between is not None:
@@ -91,5 +91,5 @@ def _plain(minus: str, whole: str, fraction: str | None) -> str:
 
 
 def _currency(before: str | None, after: str | None) -> str | None:
-    """``$15.00 USD`` says it twice: the code is the more exact one."""
+    """The currency; in ``$15.00 USD`` the code wins, because it is more specific."""
     return after if after is not None and after.isalpha() else before or after

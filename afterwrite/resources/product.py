@@ -1,4 +1,4 @@
-"""Says what a product is: its fields, their limits, and which values are refused."""
+"""The product: fields, limits and validation."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -15,19 +15,19 @@ TITLE_MAX = 300
 DESCRIPTION_MAX = 10_000
 CATEGORY_MAX = 100
 IMAGE_MAX = 2_000
-PRICE_MAX_MINOR = 10**13  # 100 thousand million: a Float on the wire still tells every cent apart
+PRICE_MAX_MINOR = 10**13  # at 100 billion a Float still distinguishes every cent
 _PRICE_MAX = PRICE_MAX_MINOR // 100
 COUNT_MAX = 2**31 - 1
 PRODUCT_ID_MAX = 2**63 - 1
 
 _CENT = Decimal("0.01")
 _QUOTED = 80
-_COMPOSED = ("title", "description", "category")  # not the image: a URL names what it names
-_SEPARATOR = "\x1f"  # refused in every field, so no search term can match over two of them
+_COMPOSED = ("title", "description", "category")  # not the image: normalizing a URL would change its target
+_SEPARATOR = "\x1f"  # refused in every field, so no search term matches across fields
 
 
 class FieldProblem(StrEnum):
-    """Why a value is refused."""
+    """Why a value was refused."""
 
     REQUIRED = "REQUIRED"
     WRONG_TYPE = "WRONG_TYPE"
@@ -40,7 +40,7 @@ class FieldProblem(StrEnum):
 
 
 class FieldError(ValueError):
-    """A value that is refused: the field, why, and ``detail`` that says the value and the limit."""
+    """A refused value: the field, the reason, and ``detail`` with the value and the limit."""
 
     def __init__(self, field: str, problem: FieldProblem, detail: str) -> None:
         super().__init__(f"{field} {detail}")
@@ -48,7 +48,7 @@ class FieldError(ValueError):
 
 
 class Product(NamedTuple):
-    """A product as it is stored; money in minor units, times in microseconds since 1970 in UTC."""
+    """A stored product; money in minor units, times in microseconds since 1970 in UTC."""
 
     id: int
     title: str
@@ -64,12 +64,12 @@ class Product(NamedTuple):
 
     @property
     def price(self) -> float:
-        """The price in major units: the float nearest to it, which prints with two decimals at the most."""
+        """The price in major units, as the nearest float; it prints with at most two decimals."""
         return self.price_minor / 100
 
     @property
     def rating(self) -> dict[str, float | int | None] | None:
-        """``{"rate": 4.8, "count": 342}``, or None when neither is known."""
+        """``{"rate": 4.8, "count": 342}``, or None if both are unknown."""
         if self.rating_rate is None and self.rating_count is None:
             return None
         return {"rate": self.rating_rate, "count": self.rating_count}
@@ -81,37 +81,36 @@ class Product(NamedTuple):
 
     @property
     def updated_at(self) -> datetime:
-        """When the last applied write on it was accepted."""
+        """When its last applied write was accepted."""
         return from_microseconds(self.updated_at_us)
 
     @property
     def search_text(self) -> str:
-        """What a search looks in."""
+        """The text that searches match."""
         return search_text(self.title, self.description, self.category)
 
 
 def search_text(title: str, description: str | None, category: str | None) -> str:
-    """Title, description and category, folded; a search, folded too, is a substring of this."""
+    """Title, description and category, folded; a folded search term matches as a substring."""
     return folded(f"{title}{_SEPARATOR}{description or ''}{_SEPARATOR}{category or ''}")
 
 
 def composed_fields(fields: dict[str, Any]) -> dict[str, Any]:
-    """Stored fields with their texts composed, as ``check_fields`` gives them.
+    """Stored fields with their texts in NFC, as from ``check_fields``; version 0.1.0 stored them as sent.
 
-    Version 0.1.0 stored them as they were sent. Raises TypeError or ValueError for what are no fields.
+    Raises TypeError or ValueError for anything but fields.
     """
     found = dict(fields)
     return found | {name: composed(found[name]) for name in _COMPOSED if isinstance(found.get(name), str)}
 
 
 def check_fields(values: Mapping[str, Any], *, creating: bool) -> tuple[dict[str, Any], list[FieldError]]:
-    """Check the given fields of a product and bring them into the stored form.
+    """Validate the given fields of a product and convert them to the stored form.
 
-    ``values`` maps title, price, description, category, image, rating_rate and rating_count to what a client
-    sent, or to a FieldError where that could not be read; a field that is absent is left alone, None sets an
-    optional one to null. Returns the stored form
-    (``price`` becomes ``price_minor``) and every refusal, in the order of the fields. With ``creating``
-    title and price must be there.
+    ``values`` maps title, price, description, category, image, rating_rate and rating_count to what a client sent, or
+    to a FieldError if that could not be parsed. An absent field stays unchanged; None sets an optional field to null;
+    with ``creating``, title and price are required. Returns the stored form (``price`` becomes ``price_minor``) and
+    all errors in field order.
     """
     if creating and (usual := _stored_if_usual(values)) is not None:
         return usual, []
@@ -136,9 +135,9 @@ def check_fields(values: Mapping[str, Any], *, creating: bool) -> tuple[dict[str
 
 
 def _stored_if_usual(values: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What the loop in ``check_fields`` gives for a new product of the usual kind, in a third of its time.
+    """A fast path for ordinary new products: the result of the loop in ``check_fields`` in a third of its time.
 
-    None says nothing: the product may be right or wrong. A test holds the two together.
+    None does not mean invalid: run the loop. A test checks that both agree.
     """
     title, price, description, category, image, rate, count = map(values.get, _FIELDS)
     if (
@@ -183,12 +182,12 @@ def _stored_if_usual(values: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def stored_names() -> dict[str, bool]:
-    """The names of the fields in the stored form, each with whether every product has it."""
+    """The stored field names, each with whether it is required."""
     return {stored: required for stored, required, _ in _FIELDS.values()}
 
 
 def check_title(field: str, value: Any) -> str:
-    """A text that is not blank, of TITLE_MAX characters at the most."""
+    """A text that is not blank, of at most TITLE_MAX characters."""
     text = _check_composed(field, value, TITLE_MAX)
     if not text or text.isspace():
         raise FieldError(
@@ -198,7 +197,7 @@ def check_title(field: str, value: Any) -> str:
 
 
 def check_price(field: str, value: Any) -> int:
-    """A number or its decimal text as minor units, exactly; two decimals at the most, nothing is rounded."""
+    """A number or decimal text in minor units, exactly: more than two decimals are refused, not rounded."""
     if isinstance(value, float):
         return _price_of_float(field, value)
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
@@ -211,7 +210,7 @@ def check_price(field: str, value: Any) -> int:
         raise FieldError(field, FieldProblem.NOT_FINITE, f"is {value}: give a finite number")
     _check_price_range(field, price, value)
     cents = price.quantize(_CENT)
-    if cents != price:  # compared exactly, whatever the number of digits
+    if cents != price:  # exact for any number of digits
         raise _too_many_decimals(field, value)
     return int(cents.scaleb(2))
 
@@ -277,7 +276,7 @@ def _check_text(field: str, value: Any, longest: int) -> str:
 
 
 def _is_plain_url(text: str) -> bool:
-    """Whether it is a URL as most images have it: certain without taking it apart, which loads would feel."""
+    """A fast check for common image URLs: parsing every URL would slow down loads."""
     if not text.startswith(("http://", "https://")) or not text.isascii():
         return False
     host = text.split("/", 3)[2]
@@ -298,7 +297,7 @@ def _price_of_float(field: str, value: float) -> int:
         raise FieldError(field, FieldProblem.NOT_FINITE, f"is {value}: give a finite number")
     _check_price_range(field, value, value)
     minor = round(value * 100)
-    # The division is correctly rounded, so it gives the very float only if that had two decimals at the most.
+    # Division rounds correctly, so it returns the same float only if that had at most two decimals.
     if minor / 100 != value:
         raise _too_many_decimals(field, value)
     return minor
@@ -323,7 +322,7 @@ def _too_many_decimals(field: str, value: Any) -> FieldError:
     return FieldError(
         field,
         FieldProblem.TOO_MANY_DECIMALS,
-        f"is {shorten(str(value), _QUOTED)}: give two decimals at the most",
+        f"is {shorten(str(value), _QUOTED)}: give at most two decimals",
     )
 
 

@@ -1,4 +1,4 @@
-"""Says what a write is: what was asked, its receipt, and what it does to a product."""
+"""Writes: the request, the receipt, and the effect on a product."""
 
 import json
 from collections.abc import Mapping
@@ -14,8 +14,8 @@ from afterwrite.resources.product import Product, composed_fields, stored_names
 ROW_OVERHEAD_BYTES = 64
 _STORED = stored_names()
 _ABSENT: dict[str, Any] = dict.fromkeys(name for name, required in _STORED.items() if not required)
-# Version 0.1.0 stored all of these with every create, reads no create without them, and compared keys by that text. So
-# they are written for ever; a field that comes later is written only where it is given.
+# Version 0.1.0 stored all of these with every create, cannot read a create without them, and compared idempotency keys
+# by that text. So they are always written; later fields are written only if given.
 _ALWAYS_WRITTEN = frozenset(
     {"title", "price_minor", "description", "category", "image", "rating_rate", "rating_count"}
 )
@@ -23,7 +23,7 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=
 
 
 class Operation(StrEnum):
-    """What a write asks for."""
+    """What a write does."""
 
     CREATE = "CREATE"
     UPDATE = "UPDATE"
@@ -31,7 +31,7 @@ class Operation(StrEnum):
 
 
 class WriteStatus(StrEnum):
-    """QUEUED in the journal; APPLIED or FAILED once it is in the ledger, and never changed again."""
+    """QUEUED in the journal, then APPLIED or FAILED in the ledger, which is final."""
 
     QUEUED = "QUEUED"
     APPLIED = "APPLIED"
@@ -48,7 +48,7 @@ class WriteErrorCode(StrEnum):
 
 
 class WriteError(Exception):
-    """A write that cannot be applied, now or later."""
+    """A write that can never be applied."""
 
     def __init__(self, code: WriteErrorCode, message: str) -> None:
         super().__init__(message)
@@ -63,9 +63,9 @@ class WriteFailure(NamedTuple):
 
 
 class Write(NamedTuple):
-    """A write and its receipt; ``arguments`` is the JSON text of the stored fields it sets.
+    """A write and its receipt.
 
-    ``accepted_by`` is the name of the caller whose request it was; None: it gave none.
+    ``arguments`` is the JSON text of the stored fields it sets; ``accepted_by`` names the caller, None: anonymous.
     """
 
     id: int
@@ -82,7 +82,7 @@ class Write(NamedTuple):
 
     @property
     def error(self) -> WriteFailure | None:
-        """Why it FAILED; None for every other status."""
+        """Why it FAILED, else None."""
         return WriteFailure(self.error_code, self.error_message or "") if self.error_code else None
 
     @property
@@ -98,7 +98,7 @@ class Write(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class WriteFilter:
-    """Which writes a page is made of; None lets every one through. ``by`` is the name of who had it accepted."""
+    """A filter for receipts; None matches every write. ``by`` is the caller's name."""
 
     status: WriteStatus | None = None
     product_id: int | None = None
@@ -106,9 +106,9 @@ class WriteFilter:
 
 
 class WriteRequest(NamedTuple):
-    """A checked write before it is accepted; a create has no product id yet, unless it is tried again.
+    """A validated write before it is accepted; a create has no product id yet, unless it is a retry.
 
-    ``compared`` is what a repeat with the same idempotency key must be equal in; None: the arguments.
+    ``compared`` must be equal in a repeat with the same idempotency key; None: compare the arguments.
     """
 
     operation: Operation
@@ -119,7 +119,7 @@ class WriteRequest(NamedTuple):
 
 
 def size_bytes(arguments: str) -> int:
-    """What a write counts for in the backlog's limit in bytes."""
+    """The size of a write in the backlog's byte limit."""
     return len(arguments.encode()) + ROW_OVERHEAD_BYTES
 
 
@@ -129,10 +129,10 @@ def request_write(
     fields: Mapping[str, Any],
     sent: Mapping[str, Any] = MappingProxyType({}),
 ) -> WriteRequest:
-    """A write that sets ``fields`` (in stored form, as ``product.check_fields`` gives them).
+    """A write that sets ``fields``, in the stored form from ``product.check_fields``.
 
-    ``sent`` is what the client sent for them. Its texts are compared as they came: another version may store them in
-    another form, and a repeat of the same request is the same request there too.
+    ``sent`` is what the client sent. Idempotency compares its texts unchanged: another version may store them in
+    another form and must still recognise the same request.
     """
     if operation is Operation.CREATE:
         fields = {
@@ -149,14 +149,13 @@ def request_write(
 
 
 def apply_write(write: Write, product: Product | None) -> Product | None:
-    """What the product is after the write: pure, so that a batch is worked out before any SQL runs.
+    """The product after the write, None after a delete; pure, so that a batch is computed before any SQL runs.
 
-    ``product`` is its state before, None when there is none. Returns None after a delete. Raises WriteError
-    when the write can never be applied.
+    ``product`` is the state before, None if it does not exist. Raises WriteError if the write can never be applied.
     """
     try:
         return _next_state(write, product)
-    except (TypeError, ValueError) as error:  # the journal was written by another version, or damaged
+    except (TypeError, ValueError) as error:  # written by another version, or damaged
         raise WriteError(
             WriteErrorCode.UNREADABLE, f"The arguments of write {write.id} cannot be read: {error}"
         ) from error

@@ -13,7 +13,7 @@ from flask import Response
 from werkzeug.exceptions import HTTPException
 
 from afterwrite.base.refusals import Refused
-from afterwrite.base.store_errors import StoreError, told
+from afterwrite.base.store_errors import StoreError, log_and_redact
 from afterwrite.graphql_http import HttpRefusal
 
 PROBLEM_TYPE = "application/problem+json"
@@ -93,7 +93,7 @@ def problem_of(error: Exception, pointers: Mapping[str, str] = MappingProxyType(
         case Refused():
             return _refused(error, pointers)
         case StoreError():
-            return ProblemDetails(503, "DATABASE_UNAVAILABLE", told(error), headers=_try_again())
+            return ProblemDetails(503, "DATABASE_UNAVAILABLE", log_and_redact(error), headers=_try_again())
         case HTTPException(code=int(status)) if status < 500:
             return _http_problem(error, status)
     incident = secrets.token_hex(6)

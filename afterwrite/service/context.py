@@ -7,7 +7,7 @@ from functools import wraps
 from typing import Any, TypeVar
 
 from afterwrite.base.refusals import Refused
-from afterwrite.base.store_errors import StoreError, told
+from afterwrite.base.store_errors import StoreError, log_and_redact
 from afterwrite.graphql_http import RequestError
 from afterwrite.reads.loader import ProductLoader
 from afterwrite.resources.write import Write
@@ -72,7 +72,7 @@ def answering(resolve: Callable[..., T]) -> Callable[..., T]:
 
 def database_unavailable(error: StoreError) -> RequestError:
     """The error that a client gets when the database cannot be used."""
-    return RequestError(told(error), code="DATABASE_UNAVAILABLE")
+    return RequestError(log_and_redact(error), code="DATABASE_UNAVAILABLE")
 
 
 def events_answered(events: Iterator[T]) -> Iterator[T]:

@@ -1,1 +1,1 @@
-"""Holds the SQL of products, journal and ledger; nothing else in the project does but the store of tasks."""
+"""All SQL for products, the journal and the ledger; the SQL of tasks is in the task store."""

@@ -10,43 +10,41 @@ from afterwrite.storage.sqlite.bulk import EmbeddedLoader
 
 
 class Load(Protocol):
-    """The products inserted so far by one load; they become visible together when it ends."""
+    """A running load; its products become visible together when it ends."""
 
     inserted: int
 
     def insert(self, products: Sequence[StoredValues]) -> None:
-        """Insert products given as ``stored_values``, in this order; best about a thousand at a time."""
+        """Insert products given as ``stored_values``, in order; best about a thousand at a time."""
 
 
 class CatalogueLoader(Protocol):
-    """A catalogue that is open to be loaded into. Raises StoreError where it cannot be used."""
+    """A catalogue opened for loading. Raises StoreError if it cannot be used."""
 
     def holds_products(self) -> bool:
         """Whether there is any product."""
 
     def load(self) -> AbstractContextManager[Load]:
-        """Insert products with new ids; they are on disk together when the block ends.
+        """Insert products with new ids, without ledger rows; all are on disk when the block ends.
 
-        An exception in the block, an interruption or a killed process leaves the catalogue as it was. They are not in
-        the ledger.
+        An exception, an interruption or a killed process leaves the catalogue unchanged.
         """
 
     def index(self) -> int | None:
-        """Let the search index follow; returns by how many products, None where it does by itself."""
+        """Update the search index; return the number of products, None if the database does it by itself."""
 
     def close(self) -> None:
-        """Let go of the catalogue."""
+        """Release the catalogue."""
 
 
 def open_loader(settings: Settings) -> CatalogueLoader:
-    """Open the catalogue, brought to the newest schema. Raises StoreError or SettingsError.
+    """Open the catalogue and migrate it. Raises StoreError or SettingsError.
 
-    Files of a data folder are owned until ``close``: no server runs meanwhile. PostgreSQL may be in use.
+    A data folder is owned until ``close``, so no server may run; PostgreSQL may be in use.
     """
     if settings.database_url:
-        from afterwrite.storage.postgres.bulk import (
-            PostgresLoader,
-        )  # here: its packages need not be installed
+        # Imported here, because its packages need not be installed.
+        from afterwrite.storage.postgres.bulk import PostgresLoader
 
         return PostgresLoader(settings)
     return EmbeddedLoader(settings)

@@ -1,4 +1,4 @@
-"""Runs write transactions with group commit."""
+"""Write transactions with group commit, and the database's clock."""
 
 import random
 import time
@@ -16,13 +16,13 @@ _LONGEST_PAUSE_SECONDS = 0.05
 
 
 class DatabaseClock:
-    """The database's time: that of the last transaction, and what has passed since on a clock that nobody sets."""
+    """The database's time: the last transaction's, advanced by the monotonic clock."""
 
     def __init__(self) -> None:
         self._ahead_us: int | None = None
 
     def learn(self, now_us: int) -> None:
-        """Take note of what the database's time is at this moment."""
+        """Synchronise with the database's current time."""
         self._ahead_us = now_us - time.monotonic_ns() // 1000
 
     def seconds(self) -> float:
@@ -30,28 +30,27 @@ class DatabaseClock:
         return self.now_us() / 1_000_000
 
     def now_us(self) -> int:
-        """Microseconds since 1970; before anything was learned, this machine's."""
+        """Microseconds since 1970; before the first ``learn``, by this machine's clock."""
         ahead_us = self._ahead_us
         return time.time_ns() // 1000 if ahead_us is None else time.monotonic_ns() // 1000 + ahead_us
 
 
 class Commits:
-    """The one way to write a database: the work of all callers that wait is run in one transaction.
+    """The single writer of a database: the work of all waiting callers runs in one transaction, with one fsync.
 
-    So many callers share one fsync. A work that raises is undone alone: then the transaction is rolled back and each
-    work is run in one of its own. A work may therefore be run twice and must touch nothing but its connection.
-    Where a transaction was in the way of another one it is done again; ``conflicts`` counts that.
+    If a work raises, the transaction is rolled back and each work runs in its own. So a work may run twice, and must
+    touch nothing but its connection. A transaction that conflicts with another is retried; ``conflicts`` counts that.
     """
 
     def __init__(self, connect: Callable[[], DriverConnection]) -> None:
-        """``connect`` gives connections whose transactions are the only writers while they last."""
+        """``connect`` opens a connection whose transactions exclude other writers."""
         self._connect = connect
         self._connection: DriverConnection | None = None
         self._group: GroupCommit[Work, Any] = GroupCommit(self._commit)
         self.conflicts, self.clock = 0, DatabaseClock()
 
     def run(self, work: Callable[[DriverConnection], T]) -> T:
-        """Run ``work`` in a transaction and return what it returns, on disk; raises what it raises."""
+        """Run ``work`` in a transaction; return its result once it is on disk, or raise its error."""
         result: T = self._group.run(work)
         return result
 
@@ -63,9 +62,9 @@ class Commits:
     def _commit(self, works: Sequence[Work]) -> list[Any]:
         try:
             return self._results(works)
-        except BaseException as error:  # noqa: BLE001 - it is raised in the thread that it belongs to
-            self._disconnect()  # after an error its state is not worth knowing
-            # A database that cannot be used is so for all of them; anything else concerns one of them.
+        except BaseException as error:  # noqa: BLE001 - raised in the caller's thread
+            self._disconnect()  # its state is undefined after an error
+            # An unavailable database concerns all of them; any other error concerns one of them.
             if len(works) == 1 or isinstance(error, StoreError):
                 return [error] * len(works)
         return [self._commit([work])[0] for work in works]
@@ -81,7 +80,7 @@ class Commits:
                 attempts_left -= 1
                 if not attempts_left:
                     raise
-                time.sleep(random.uniform(0, _LONGEST_PAUSE_SECONDS))  # noqa: S311 - it lets the other one pass
+                time.sleep(random.uniform(0, _LONGEST_PAUSE_SECONDS))  # noqa: S311 - jitter
 
     def _transaction(self, connection: DriverConnection, works: Sequence[Work]) -> list[Any]:
         begun = time.monotonic_ns()

@@ -1,7 +1,7 @@
-"""Runs SQLAlchemy's statements on a connection of the database's own driver: for what is written very often.
+"""Runs SQLAlchemy statements directly on the database driver, for hot write paths.
 
-SQLAlchemy says a statement, once for every database. What it does anew at each execution is of no use where
-no value has to be converted, and costs more than the database itself (measured: 350 of the 610 µs of a durable insert).
+SQLAlchemy compiles a statement once per dialect. Its work at each execution is needed only to convert values, and costs
+more than the database itself (measured: 350 of the 610 µs of a durable insert).
 """
 
 import json
@@ -17,16 +17,16 @@ Row = tuple[Any, ...]
 Values = Mapping[str, Any]
 Begin = Callable[[Any], int]
 Explain = Callable[[Exception], Exception]
-SCHEMA = "afterwrite"  # of the tables, where a database has schemas
+SCHEMA = "afterwrite"  # in PostgreSQL
 _NOTHING: Values = MappingProxyType({})
 
 
 class DriverConnection:
-    """A connection that writes; for one thread at a time.
+    """A connection for writing; for one thread at a time.
 
-    ``begin`` begins a transaction on a cursor and gives its time, in microseconds since 1970; ``explain`` says what an
-    error of the driver means: the error to raise in its place, or itself. ``is_alive``: whether it can still be used,
-    as far as is known without asking. ``check`` is called before each commit, which does not happen when it raises.
+    ``begin`` begins a transaction on a cursor and returns its time in microseconds since 1970. ``explain`` maps a
+    driver error to the error to raise, or returns it. ``is_alive`` tells without a round trip whether the connection is
+    usable. ``check`` runs before each commit and prevents it by raising.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class DriverConnection:
     ) -> None:
         self.dialect, self.is_alive = dialect, is_alive
         self._now_us = 0
-        # Whether a trip to the database costs more than a row: then many rows go in one statement, not one by one.
+        # Whether a round trip costs more than a row: then many rows go into one statement.
         self.is_far = dialect.name != "sqlite"
         self._raw, self._begin, self._explain, self._check = raw, begin, explain, check
 
@@ -51,24 +51,24 @@ class DriverConnection:
 
     @property
     def time(self) -> Values:
-        """The value of statements that say ``Now``, where it is given."""
+        """The parameter for ``Now`` in a statement, for databases that need it."""
         return _NOTHING if self.is_far else {"now": self.now_us}
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit what is done within, or undo it when it raises."""
+        """Commit at the end of the block; roll back if it raises."""
         self._now_us = self.execute(self._begin)
         try:
             yield
             self._check()
             self.execute(lambda _: self._raw.commit())
         except BaseException:
-            with suppress(Exception):  # the error that led here is the one to report
+            with suppress(Exception):  # report the original error
                 self._raw.rollback()
             raise
 
     def execute(self, work: Callable[[Any], Any]) -> Any:
-        """Give ``work`` a cursor, and return what it returns. Raises what ``explain`` says of the driver's errors."""
+        """Call ``work`` with a cursor and return its result. Raises the driver's errors as ``explain`` maps them."""
         with self._explained():
             cursor = self._raw.cursor()
             try:
@@ -77,12 +77,12 @@ class DriverConnection:
                 cursor.close()
 
     def count(self, cursor: Any) -> int:
-        """How many rows the statement changed that was run with this cursor."""
+        """The number of rows changed by the cursor's statement."""
         changed: int = cursor.rowcount
         return changed
 
     def close(self) -> None:
-        """Close it; what is under way is undone."""
+        """Close the connection, which rolls back an open transaction."""
         self._raw.close()
 
     @contextmanager
@@ -96,11 +96,10 @@ class DriverConnection:
 
 
 class DriverStatement:
-    """A statement whose values and columns are whole numbers, texts and NULL; values go by name.
+    """A statement with named values; values and columns are only integers, texts and NULL.
 
-    ``others`` are statements that do the same in the database of that name, where this one does not. Raises
-    StoreUnavailable where the database cannot be used, and the driver's own error where the statement or a value is
-    wrong.
+    ``others`` are variants by dialect name. Raises StoreUnavailable if the database cannot be used, and the driver's
+    own error for a bad statement or value.
     """
 
     def __init__(self, statement: ClauseElement, **others: ClauseElement) -> None:
@@ -108,7 +107,7 @@ class DriverStatement:
         self._compiled: dict[str, tuple[str, Values]] = {}
 
     def rows(self, connection: DriverConnection, values: Values = _NOTHING) -> list[Row]:
-        """Run it, and return every row that it gives."""
+        """Run it and return all rows."""
         text, own = self._text(connection.dialect)
         found: list[Row] = connection.execute(
             lambda cursor: cursor.execute(text, {**own, **values}).fetchall()
@@ -116,7 +115,7 @@ class DriverStatement:
         return found
 
     def run(self, connection: DriverConnection, values: Values = _NOTHING) -> int:
-        """Run it, and return how many rows it changed."""
+        """Run it and return the number of changed rows."""
         text, own = self._text(connection.dialect)
         changed: int = connection.execute(
             lambda cursor: connection.count(cursor.execute(text, {**own, **values}))
@@ -124,12 +123,12 @@ class DriverStatement:
         return changed
 
     def send(self, connection: DriverConnection, values: Values = _NOTHING) -> None:
-        """Run it; an error may come with a later statement of the transaction, or with its end."""
+        """Run it without waiting; an error may surface in a later statement or at the commit."""
         text, own = self._text(connection.dialect)
         connection.execute(lambda cursor: cursor.execute(text, {**own, **values}))
 
     def run_many(self, connection: DriverConnection, many_values: Sequence[Values]) -> int:
-        """Run it with each of the values, and return how many rows it changed in all."""
+        """Run it once per values; return the total number of changed rows."""
         text, own = self._text(connection.dialect)
         given = [{**own, **values} for values in many_values] if own else many_values
 
@@ -148,16 +147,16 @@ class DriverStatement:
 
 
 class ManyRows:
-    """A statement about many rows: run for a row after the other in SQLite, once for all of them in PostgreSQL.
+    """A statement for many rows: row by row in SQLite, one statement in PostgreSQL to save round trips.
 
-    There a trip to the server costs more than a row. ``of_all`` has one value, ``rows``: all of them as a JSON text.
+    ``of_all`` has one value, ``rows``: all rows as a JSON text.
     """
 
     def __init__(self, of_each: ClauseElement, of_all: ClauseElement) -> None:
         self._of_each, self._of_all = DriverStatement(of_each), DriverStatement(of_all)
 
     def run(self, connection: DriverConnection, rows: Sequence[Values]) -> int:
-        """Run it, and return how many rows it changed."""
+        """Run it and return the number of changed rows."""
         if not connection.is_far:
             return self._of_each.run_many(connection, rows)
         return self._of_all.run(connection, {"rows": encode_rows(rows)})
@@ -174,7 +173,7 @@ encode_rows = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def compiled_for(statement: ClauseElement, dialect: Dialect) -> tuple[str, Values]:
-    """The text of a statement for a driver, and the values that it has of its own."""
+    """The SQL text of a statement for a driver, and its constant values."""
     is_sqlite = dialect.name == "sqlite"
     by_name = cast(Callable[..., Dialect], type(dialect))(paramstyle="named" if is_sqlite else "pyformat")
     places = None if is_sqlite else {None: SCHEMA}

@@ -1,4 +1,4 @@
-"""Gives rows their ids: by time where one process owns the database, from a sequence where many share it."""
+"""Row ids: time-ordered in SQLite, from a sequence in PostgreSQL."""
 
 from sqlalchemy import Integer, Sequence, Table, bindparam, func, select
 
@@ -7,10 +7,10 @@ from afterwrite.storage.driver import DriverConnection, DriverStatement
 
 
 class Ids:
-    """The ids of one table; every method is called inside a transaction, by one thread at a time."""
+    """The ids of one table; call it inside a transaction, from one thread at a time."""
 
     def __init__(self, connection: DriverConnection, table: Table, sequence: str) -> None:
-        """``sequence`` is what gives the ids in PostgreSQL."""
+        """``sequence`` is the PostgreSQL sequence."""
         numbers = func.generate_series(1, bindparam("count", type_=Integer)).table_valued("number")
         self._next = DriverStatement(select(Sequence(sequence).next_value()).select_from(numbers))
         self._last_id = 0
@@ -19,7 +19,7 @@ class Ids:
             self._last_id = newest.rows(connection)[0][0] or 0
 
     def take(self, connection: DriverConnection, count: int) -> list[int]:
-        """So many new ids, each greater than the one before."""
+        """``count`` new ids in ascending order."""
         if connection.is_far:
             return [row[0] for row in self._next.rows(connection, {"count": count})]
         taken = []

@@ -1,4 +1,4 @@
-"""Reads the ledger: the settled writes, kept for good beside the products they changed."""
+"""Queries of the ledger, the permanent record of settled writes in the product database."""
 
 from functools import cache
 from typing import Any
@@ -42,7 +42,7 @@ _by_id = _columns.where(ledger.c.id == bindparam("id"))
 _by_range = _columns.where(ledger.c.id >= bindparam("first"), ledger.c.id < bindparam("end")).order_by(
     ledger.c.id
 )
-# A client may name any number in an update that fails: that gives out no id.
+# A failed update may name any id; that does not make it used.
 _last_product = select(func.max(ledger.c.product_id)).where(
     or_(ledger.c.operation == Operation.CREATE.value, ledger.c.status == WriteStatus.APPLIED.value)
 )
@@ -55,13 +55,13 @@ class Ledger:
         self._engine = engine
 
     def find(self, write_id: int) -> Write | None:
-        """A settled write, or None when it waits or never was."""
+        """A settled write, or None."""
         with self._engine.connect() as connection:
             row = connection.execute(_by_id, {"id": write_id}).first()
         return None if row is None else Write._make(row)
 
     def find_range(self, first: int, count: int) -> list[Write]:
-        """Those of ``count`` consecutive writes from id ``first`` that are settled."""
+        """The settled writes among ``count`` consecutive ids from ``first``."""
         with self._engine.connect() as connection:
             rows = connection.execute(_by_range, {"first": first, "end": first + count}).all()
         return [Write._make(row) for row in rows]
@@ -79,12 +79,12 @@ class Ledger:
         return [Write._make(row) for row in rows]
 
     def totals(self) -> dict[str, int]:
-        """How many writes were APPLIED and FAILED since the catalogue was made."""
+        """The number of APPLIED and FAILED writes since the catalogue was created."""
         with self._engine.connect() as connection:
             return {row.status: row.writes for row in connection.execute(select(ledger_totals))}
 
     def last_ids(self) -> tuple[int, int]:
-        """The greatest settled write id, and the greatest product id that was ever given out; 0 for none."""
+        """The largest settled write id and the largest product id ever assigned; 0 for none."""
         with self._engine.connect() as connection:
             last_write = connection.execute(select(func.max(ledger.c.id))).scalar()
             last_product = connection.execute(_last_product).scalar()
@@ -93,15 +93,15 @@ class Ledger:
 
 @cache
 def newest_statement(status: WriteStatus | None, of_product: bool, by_name: bool) -> Select[Any]:
-    """A page of settled writes, newest first; each combination of filters has an index that it reads in order."""
+    """A page of settled writes, newest first; every combination of filters reads an index in order."""
     page = _columns.where(ledger.c.id < bindparam("before"))
     if status is not None:
-        # As the partial indexes have it; a bound value would not be recognised.
+        # A literal as in the partial indexes: the planner would not match a bound value.
         page = page.where(ledger.c.status == literal_column(f"'{status.value}'"))
     if of_product:
         page = page.where(ledger.c.product_id == bindparam("product_id"))
     if by_name:
-        # A product has few writes, a name may have nearly all: with both, only the product is to be looked up.
+        # A product has few writes, a caller may have nearly all: concat keeps the planner off the caller's index.
         name = ledger.c.accepted_by.concat("") if of_product else ledger.c.accepted_by
         page = page.where(name == bindparam("by"))
     return page.order_by(ledger.c.id.desc()).limit(bindparam("limit"))

@@ -1,4 +1,4 @@
-"""Says what is known of a process that works on the data."""
+"""Names and heartbeats of the processes on one database."""
 
 import os
 import secrets
@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 
 
 class ProcessAlive(NamedTuple):
-    """A process that has given a sign of life in the last seconds; times in microseconds since 1970.
+    """A process with a recent heartbeat; times in microseconds since 1970.
 
-    ``role`` is what it is for, such as ``server``; ``silent_us`` how long ago its last sign of life was; ``doing`` what
-    it said then.
+    ``role`` is for example ``server``; ``silent_us`` is the age of the last heartbeat, ``doing`` its content.
     """
 
     name: str
@@ -26,5 +25,5 @@ class ProcessAlive(NamedTuple):
 
 
 def new_name() -> str:
-    """A name for this process that no other one has, and that says where it runs."""
+    """A unique name for this process with its host and pid."""
     return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"

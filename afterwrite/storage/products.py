@@ -1,4 +1,4 @@
-"""Reads products: one, a page by offset, a page by keyset, how many, and the categories."""
+"""Product queries: by id, pages by offset and keyset, counts, categories."""
 
 import contextlib
 import string
@@ -43,7 +43,7 @@ _largest_categories = _categories.order_by(None).order_by(func.count().desc(), p
 
 
 class ProductOrder(Enum):
-    """The orders of a product page; equal values are ordered by id."""
+    """The orders of a product page; ties are ordered by id."""
 
     ID_ASC = ("id", False)
     ID_DESC = ("id", True)
@@ -54,18 +54,18 @@ class ProductOrder(Enum):
 
     @property
     def field(self) -> str:
-        """The column that orders."""
+        """The column to order by."""
         return self.value[0]
 
     @property
     def descending(self) -> bool:
-        """Greatest first."""
+        """Whether the largest value comes first."""
         return self.value[1]
 
 
 @dataclass(frozen=True, slots=True)
 class ProductFilter:
-    """Which products a page is made of; prices in minor units, both bounds included."""
+    """A filter for products; price bounds are inclusive, in minor units."""
 
     search: str = ""
     category: str | None = None
@@ -73,7 +73,7 @@ class ProductFilter:
     max_price_minor: int | None = None
 
     def lets_through(self, product: Product) -> bool:
-        """Whether a product passes, as the database would say."""
+        """Whether a product matches, by the same rules as in the database."""
         return (
             folded(self.search) in product.search_text
             and (self.category is None or composed(self.category) == product.category)
@@ -83,7 +83,7 @@ class ProductFilter:
 
 
 class Position(NamedTuple):
-    """A place between products: just at the product with this value of the ordering field and this id."""
+    """The position of a product in an order: the value of the ordering field and the id."""
 
     value: str | int
     product_id: int
@@ -94,8 +94,8 @@ class Products:
 
     def __init__(self, engine: Engine) -> None:
         self._engine, self._dialect = engine, engine.dialect.name
-        # SQLite gives the interpreter lock up at each row; many threads that do so at once lose more time in handing
-        # it over than in reading. Short reads take turns; a long one must not hold them up, so it has none.
+        # SQLite releases the GIL at each row, and many threads lose more time handing it over than reading. So short
+        # reads take turns; a long one does not, to avoid blocking them.
         in_turn = self._dialect == "sqlite"
         self._turn: contextlib.AbstractContextManager[object] = (
             threading.Lock() if in_turn else contextlib.nullcontext()
@@ -108,13 +108,13 @@ class Products:
         return None if row is None else Product._make(row)
 
     def get_many(self, product_ids: Sequence[int]) -> dict[int, Product]:
-        """Those of the products that exist, by id."""
+        """The existing products among these ids, by id."""
         with self._engine.connect() as connection:
             rows = connection.execute(_by_ids, {"ids": list(set(product_ids))}).all()
         return {row[0]: Product._make(row) for row in rows}
 
     def page(self, search: str, first: int, skip: int) -> list[Product]:
-        """``first`` products in the order of their ids after the first ``skip`` that the search finds."""
+        """``first`` products by id that match the search, after skipping ``skip``."""
         if not search:
             with self._turn if skip <= _SHORT_SKIP else contextlib.nullcontext():
                 return self._products(_page, {"first": first, "skip": skip})
@@ -135,25 +135,25 @@ class Products:
         return self._keyset(wanted, order, position, limit, backwards=True)[::-1]
 
     def count(self, wanted: ProductFilter) -> int:
-        """How many products the filter lets through."""
+        """The number of products that match the filter."""
         source, values = matching(wanted.search, self._dialect)
         with self._engine.connect() as connection:
             statement = select(func.count()).select_from(source).where(*_conditions(source, wanted))
             return connection.execute(statement, values).scalar_one()
 
     def categories(self) -> list[tuple[str, int]]:
-        """Every category with its number of products, by name."""
+        """Every category with its number of products, ordered by name."""
         with self._engine.connect() as connection:
             return [(name, count) for name, count in connection.execute(_categories)]
 
     def largest_categories(self, limit: int) -> list[tuple[str, int]]:
-        """The ``limit`` categories with the most products, by name."""
+        """The ``limit`` largest categories, ordered by name."""
         with self._engine.connect() as connection:
             found = connection.execute(_largest_categories.limit(limit))
             return sorted((name, count) for name, count in found)
 
     def last_id(self) -> int:
-        """The greatest product id; 0 when there is none."""
+        """The largest product id; 0 if there is none."""
         with self._engine.connect() as connection:
             return connection.execute(select(func.max(products.c.id))).scalar() or 0
 
@@ -198,7 +198,7 @@ def _keys(source: Table | Subquery, order: ProductOrder, dialect: str) -> list[C
     if order.field == "id":
         return [source.c.id]
     if order.field == "title":
-        # Both tell no upper case from lower in ASCII, and compare byte by byte.
+        # Both ignore ASCII case and compare byte by byte.
         folded = collate(source.c.title, "NOCASE") if dialect == "sqlite" else func.lower(source.c.title)
         return [folded, source.c.id]
     return [source.c[order.field], source.c.id]

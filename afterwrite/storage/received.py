@@ -1,4 +1,4 @@
-"""Keeps the newest webhooks that came to our own receiver; older ones go in the same transaction."""
+"""The last webhooks that the built-in receiver got; each insert prunes older ones in the same transaction."""
 
 from typing import NamedTuple
 
@@ -35,10 +35,10 @@ received_webhooks = Table(
 
 
 class Received(NamedTuple):
-    """A try that came in; its fields are the columns.
+    """A delivery attempt; its fields are the columns.
 
-    ``received_at_us`` is microseconds, ``timestamp`` (what the sender says) seconds since 1970 in UTC. ``verdict`` is
-    the text of a ``webhooks.signing.Verdict``. ``id`` is 0 until it is kept.
+    ``received_at_us`` is in microseconds, ``timestamp`` (from the sender) in seconds since 1970 in UTC. ``verdict`` is
+    the text of a ``webhooks.signing.Verdict``. ``id`` is 0 until it is stored.
     """
 
     id: int
@@ -65,16 +65,16 @@ _PRUNE = DriverStatement(
 
 
 class ReceivedWebhooks:
-    """The last ``KEPT`` webhooks, over restarts. Every method may be called from any thread.
+    """The last ``KEPT`` webhooks, persisted. Thread-safe.
 
-    Raises StoreError where the database cannot be used, and then nothing was changed.
+    Raises StoreError if the database cannot be used; then nothing was changed.
     """
 
     def __init__(self, commits: Commits, reader: Engine) -> None:
         self._commits, self._reader = commits, reader
 
     def keep(self, received: Received) -> Received:
-        """Store it with the next id, and drop what is older than the last ``KEPT``; on disk when this returns."""
+        """Store it with a new id and delete all but the last ``KEPT``; on disk when this returns."""
         values = received._asdict()
         del values["id"]
 
@@ -86,11 +86,11 @@ class ReceivedWebhooks:
         return received._replace(id=self._commits.run(work))
 
     def last_id(self) -> int:
-        """The id of the newest; 0 when there is none."""
+        """The newest id; 0 if there is none."""
         with self._reader.connect() as connection:
             return connection.execute(select(func.max(received_webhooks.c.id))).scalar() or 0
 
     def newest(self, limit: int = KEPT) -> list[Received]:
-        """The last ``limit`` at the most, newest first."""
+        """At most ``limit`` webhooks, newest first."""
         with self._reader.connect() as connection:
             return [Received._make(row) for row in connection.execute(_newest.limit(limit))]

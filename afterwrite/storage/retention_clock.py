@@ -1,4 +1,4 @@
-"""Measures how old records are, so that a clock that is set wrong deletes nothing at once."""
+"""A clock for retention: a wrongly set system clock must not expire records early."""
 
 import time
 from collections.abc import Callable
@@ -8,33 +8,29 @@ _MOST_TIMES_FASTER = 10
 
 
 class Look(NamedTuple):
-    """What time it is by a clock of retention, in microseconds since 1970, and what the database is to keep of it."""
+    """The retention time in microseconds since 1970, and the state to store in the database."""
 
     time_us: int
     kept: str
 
 
 class RetentionClock:
-    """The time by which records of one kind become too old; the database keeps it under ``key``, for every process.
+    """The clock by which records of one kind expire; its state is in the database under ``key``, for all processes.
 
-    It follows the real time, up to ten times as fast as the monotonic clock. So when the real clock jumps ahead, or
-    records were made while it was set back, a record is still kept for a tenth of its time. The clock is never
-    behind the oldest record, which then has its whole time left. When a record appears that is older than the
-    oldest one at the last look, the real clock was wrong when that record was made, and this clock goes back to it.
+    It follows the real time, at most ten times as fast as the monotonic clock. So if the real clock jumps ahead, or was
+    set back when records were made, a record still lives for a tenth of its time. The clock is never behind the oldest
+    record, which then has its whole time left. A record older than the oldest one at the last look was made while the
+    real clock was wrong, and this clock goes back to it.
     """
 
     def __init__(self, kind: str, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """``monotonic`` gives the seconds of a clock that cannot be set."""
+        """``monotonic`` returns seconds."""
         self.key = f"retention_clock_of_{kind}"
         self._monotonic = monotonic
         self._known: tuple[int, float] | None = None
 
     def look(self, kept: str | None, real_us: int, oldest_us: int | None) -> Look:
-        """What time it is by this clock.
-
-        ``kept`` is what the database keeps, ``real_us`` its own time, ``oldest_us`` that of the oldest record, or None
-        where there is none.
-        """
+        """Read the clock from its stored state, the database's time and the time of the oldest record, if any."""
         earliest = time_us = real_us if oldest_us is None else oldest_us
         if kept is not None:
             kept_us, earliest_before = _kept_times(kept)
@@ -44,18 +40,18 @@ class RetentionClock:
         return Look(time_us, f"{time_us} {earliest}")
 
     def learn(self, look: Look) -> None:
-        """Take note of what the database keeps now, after it was committed."""
+        """Remember the stored state after its commit."""
         self._known = (look.time_us, self._monotonic())
 
     def _advanced(self, kept_us: int) -> int:
-        if self._known is None or kept_us < self._known[0]:  # set back meanwhile, by another process
+        if self._known is None or kept_us < self._known[0]:  # set back by another process
             return kept_us
         known_us, at = self._known
-        # From what this process knew: others have advanced it too, in the same time.
+        # Based on what this process knew: others have advanced the clock for the same period.
         return max(kept_us, known_us + int((self._monotonic() - at) * _MOST_TIMES_FASTER * 1_000_000))
 
 
 def _kept_times(kept: str) -> tuple[int, int]:
-    """The time, and that of the oldest record; they were one before the second was kept."""
+    """The time, and the oldest record's; earlier versions stored a single number for both."""
     times = [int(time) for time in kept.split()]
     return times[0], times[-1]

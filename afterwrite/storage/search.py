@@ -1,8 +1,8 @@
-"""Finds products by a substring of title, description and category: exactly, and from an index.
+"""Exact substring search over title, description and category, from a trigram index.
 
-In SQLite the index (FTS5, trigram, no positions) names candidates; the case-folded ``search_text`` decides. What the
-index does not hold yet (``search_behind`` and every id above ``search_state.indexed_through``) is scanned. PostgreSQL
-does the same by itself: its index (pg_trgm) serves LIKE, and holds what is new in a list of its own.
+In SQLite the index (FTS5, trigram, no positions) yields candidates, and the case-folded ``search_text`` decides. Rows
+not indexed yet (``search_behind`` and every id above ``search_state.indexed_through``) are scanned. PostgreSQL does the
+same internally: pg_trgm serves LIKE and keeps new entries in a pending list.
 """
 
 from typing import NamedTuple
@@ -41,12 +41,12 @@ products = Table(
 )
 
 _GRAM = 3
-_MOST_GRAMS = 16  # enough to be selective; the candidates are checked in full anyway
+_MOST_GRAMS = 16  # selective enough; every candidate is checked in full
 
 _beside_id = ", ".join(f"products.{item.name}" for item in products.c if item.name != "id")
-# CROSS JOIN and NOT INDEXED fix the plan: the index or the notes lead, and each of their few rows is looked up
-# by its id. Left to itself the planner walks the whole table by another index. All three parts come in the
-# order of their ids, so that a page in that order reads no more than it shows.
+# CROSS JOIN and NOT INDEXED fix the plan: the search index or search_behind leads, and each of their few rows is
+# looked up by id. Otherwise the planner walks the whole table by another index. All three parts are ordered by id, so
+# that a page in that order reads no more rows than it returns.
 _FOUND = f"""
     SELECT products_fts.rowid AS id, {_beside_id}
     FROM products_fts CROSS JOIN products NOT INDEXED ON products.id = products_fts.rowid
@@ -69,16 +69,16 @@ _scanned = select(products).where(func.instr(products.c.search_text, bindparam("
 
 
 class Found(NamedTuple):
-    """The products that a search finds, to be selected from, and the values that go with it."""
+    """The matching products as a selectable, with its bound values."""
 
     source: Table | Subquery
     values: dict[str, str]
 
 
 def matching(term: str, dialect: str) -> Found:
-    """The products that a search finds: the table itself for an empty term, else a subquery of its columns.
+    """The products that match: the table itself for an empty term, else a subquery with the same columns.
 
-    ``dialect`` is SQLAlchemy's name of the database.
+    ``dialect`` is SQLAlchemy's dialect name.
     """
     wanted = folded(term)
     if not wanted:
@@ -91,7 +91,7 @@ def matching(term: str, dialect: str) -> Found:
 
 
 def like_pattern(text: str) -> str:
-    """What LIKE finds a text by, wherever it stands; a backslash goes before what would mean something else."""
+    """The LIKE pattern for a substring, with special characters escaped by a backslash."""
     for special in ("\\", "%", "_"):
         text = text.replace(special, f"\\{special}")
     return f"%{text}%"

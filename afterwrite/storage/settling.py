@@ -1,4 +1,4 @@
-"""Works out what writes come to, before any SQL runs, and what they are recorded as."""
+"""Computes the outcome of writes and their ledger rows in memory, before any SQL runs."""
 
 from afterwrite.base.store_errors import StoreError
 from afterwrite.resources.product import Product
@@ -6,11 +6,11 @@ from afterwrite.resources.write import Write, WriteError, WriteErrorCode, WriteS
 
 
 class StoreAway(StoreError):
-    """Products cannot be written now: nothing was applied, and the batch is to be tried again."""
+    """Products cannot be written now: nothing was applied, retry the batch."""
 
 
-def work_out(write: Write, products: dict[int, Product | None], now_us: int) -> Write:
-    """The write as it is settled at this time; its product in ``products`` is changed, unless it FAILED."""
+def settle(write: Write, products: dict[int, Product | None], now_us: int) -> Write:
+    """The settled write; updates its product in ``products`` unless it FAILED."""
     try:
         products[write.product_id] = apply_write(write, products.get(write.product_id))
     except WriteError as error:
@@ -19,7 +19,7 @@ def work_out(write: Write, products: dict[int, Product | None], now_us: int) -> 
 
 
 def refused(write: Write, error: Exception, now_us: int) -> Write:
-    """The write as it is settled when the database refuses it."""
+    """The write as FAILED, because the database refused it."""
     return _failed(write, WriteErrorCode.CONSTRAINT_VIOLATED, f"The database refused it: {error}", now_us)
 
 

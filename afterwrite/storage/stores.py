@@ -1,4 +1,4 @@
-"""Opens what a process keeps its data in: the files of a data folder, or PostgreSQL where DATABASE_URL says so."""
+"""Opens all data of an installation: the files of a data folder, or PostgreSQL with DATABASE_URL."""
 
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 class Stores(Protocol):
-    """All data of an installation, as one process has it open."""
+    """All data of an installation, opened by one process."""
 
     products: Products
     tasks: TaskDatabase
     sync: str
-    """``full``: what is answered survives a power cut; ``normal``: it survives a killed process."""
+    """``full``: acknowledged writes survive a power cut; ``normal``: only a killed process."""
 
     @property
     def writes(self) -> WriteStore:
@@ -28,20 +28,20 @@ class Stores(Protocol):
 
     @property
     def sharing(self) -> "Sharing | None":
-        """What this process has to do with others; None where there are none."""
+        """The link to other processes on the same database; None for a data folder."""
 
     def secret(self, name: str, made: str, otherwise: str = "") -> str:
-        """The secret of this name; ``made`` becomes it if there is none yet. Raises StoreError."""
+        """The secret of this name; ``made`` is stored if there is none yet. Raises StoreError."""
 
     def conflicts(self) -> int:
-        """How many transactions were done again because another one was in the way."""
+        """The number of transactions retried after a conflict."""
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Close everything."""
 
 
 def prepare_stores(settings: Settings) -> None:
-    """Bring everything to the newest schema. Raises StoreError or SettingsError with one line that says what to do."""
+    """Migrate everything to the newest schema. Raises StoreError or SettingsError; the text says what to do."""
     if settings.database_url:
         from afterwrite.storage.postgres.stores import prepare_postgres
 
@@ -53,10 +53,7 @@ def prepare_stores(settings: Settings) -> None:
 
 
 def open_stores(settings: Settings, limits: WriteLimits, role: str = "server") -> Stores:
-    """Open everything, brought to the newest schema. Raises StoreError or SettingsError.
-
-    ``role`` is what this process is for, as others are told; with files of its own it is alone.
-    """
+    """Open and migrate everything; ``role`` is shown to other processes. Raises StoreError or SettingsError."""
     if settings.database_url:
         from afterwrite.storage.postgres.stores import PostgresStores
 
@@ -67,7 +64,7 @@ def open_stores(settings: Settings, limits: WriteLimits, role: str = "server") -
 
 
 def open_for_reading(settings: Settings) -> tuple[Products, Engine]:
-    """The products and what reads them, beside a server that has them open; nothing is changed."""
+    """The products and their read-only engine, even while a server has them open."""
     if settings.database_url:
         from afterwrite.storage.postgres.stores import open_postgres_for_reading
 
@@ -80,7 +77,7 @@ def open_for_reading(settings: Settings) -> tuple[Products, Engine]:
 
 
 def secret_of(settings: Settings, name: str, made: str, otherwise: str = "") -> str:
-    """A secret, as ``Stores`` keeps it, for who has not opened them. Raises StoreError."""
+    """The secret as in ``Stores.secret``, without opening the stores. Raises StoreError."""
     if settings.database_url:
         from afterwrite.storage.postgres.stores import secret_in_postgres
 

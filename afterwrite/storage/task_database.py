@@ -1,4 +1,4 @@
-"""Says what a database of tasks is opened as."""
+"""An open task database: a reader and a group-committing writer."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from afterwrite.storage.commits import Commits
 
 @dataclass(frozen=True, slots=True)
 class TaskDatabase:
-    """What reads a database of tasks, and what writes it."""
+    """The reader and the writer of a task database."""
 
     reader: Engine
     commits: Commits

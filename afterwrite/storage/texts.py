@@ -1,4 +1,4 @@
-"""What a text must be for both databases."""
+"""Text comparison that works in both databases."""
 
 from typing import Any
 
@@ -6,5 +6,5 @@ from sqlalchemy import ColumnElement, false
 
 
 def is_text(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
-    """Whether a column is a text. None that is stored has a NUL in it, and PostgreSQL refuses to look for one."""
+    """``column = text``; false for a text with NUL, which is never stored and which PostgreSQL rejects."""
     return false() if "\0" in text else column == text

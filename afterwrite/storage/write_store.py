@@ -1,4 +1,4 @@
-"""Says what the queue of writes asks of a database: to take writes in, to settle them, to tell how it stands."""
+"""The interface of a write store: a journal and a ledger in one database."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
@@ -8,7 +8,7 @@ from afterwrite.storage.ledger import Ledger
 
 
 class Asked(NamedTuple):
-    """A request to accept writes, all or none; ``fingerprint`` tells requests with one key apart."""
+    """A request to accept writes, all or none; ``fingerprint`` identifies it for idempotency."""
 
     requests: Sequence[WriteRequest]
     by: str | None
@@ -18,7 +18,7 @@ class Asked(NamedTuple):
 
 
 class KeyUse(NamedTuple):
-    """What an idempotency key was used for: ``writes`` writes with consecutive ids from ``first_write_id``."""
+    """The use of an idempotency key: ``writes`` writes with consecutive ids from ``first_write_id``."""
 
     key: str
     fingerprint: str
@@ -27,28 +27,28 @@ class KeyUse(NamedTuple):
 
 
 class Full(NamedTuple):
-    """No room for a request: what waits already."""
+    """The queue has no room for the request; the size of the backlog."""
 
     writes: int
     size_bytes: int
 
 
 Taken = list[Write] | KeyUse | Full | Exception
-"""What became of a request: its accepted writes, what its key was used for before, no room, or why it failed."""
+"""The outcome of a request: its writes, the earlier use of its key, a full queue, or an error."""
 
 
 class SettledBatch(NamedTuple):
-    """A batch after it was settled: all its writes, and those of them that were not settled before."""
+    """A settled batch: all its writes, and those that were not settled before."""
 
     writes: list[Write]
     fresh: list[Write]
 
 
 class Standing(NamedTuple):
-    """How the writes stand at one moment: what waits, and what was settled.
+    """A snapshot of the backlog and the totals, which count from the creation of the catalogue.
 
-    The totals count since the catalogue was made. ``trouble`` says why the journal cannot be read or written,
-    ``database_trouble`` why nothing can be applied, as far as a look tells.
+    ``trouble`` says why the journal cannot be read or written, ``database_trouble`` why nothing can be applied, as far
+    as a check without a write can tell.
     """
 
     depth: int
@@ -61,68 +61,68 @@ class Standing(NamedTuple):
 
 
 class WriteStore(Protocol):
-    """The journal and the ledger of one database. What is no coroutine may be called from any thread.
+    """The journal and the ledger of one database. Plain methods are thread-safe; coroutines are for the drain only.
 
-    The coroutines are for one caller, the drain. Everything raises StoreError when the database cannot be used.
+    Everything raises StoreError if the database cannot be used.
     """
 
     ledger: Ledger
 
     @property
     def drains(self) -> bool:
-        """Whether this process is the one that settles writes."""
+        """Whether this process settles the writes."""
 
     def take(self, asked: Sequence[Asked]) -> list[Taken]:
-        """Take requests into the journal in one commit, in their order; by one thread at a time.
+        """Append requests to the journal in one commit, in order; from one thread at a time.
 
-        When this returns the writes are on disk as promised. A request that was refused holds up no other one.
-        Without requests it commits all the same, which tells whether the next commit will work.
+        The writes are then on disk. A refused request does not affect the others. An empty sequence still commits, to
+        test whether commits work.
         """
 
     @property
     def last_write_id(self) -> int:
-        """The id of the write that was accepted last, as far as it is known here; 0 when there was none."""
+        """The id of the last accepted write known in this process; 0 if there is none."""
 
     @property
     def depth(self) -> int:
-        """How many writes wait, as far as it is known here."""
+        """The number of queued writes known in this process."""
 
     def standing(self) -> Standing:
-        """How the writes stand now."""
+        """The current snapshot."""
 
     def knows(self, write_id: int) -> bool:
-        """Whether an id is at most the last one that was given out, asked anew where others accept writes too."""
+        """Whether an id was assigned already; queries the database if other processes accept writes too."""
 
     @property
     def settled_total(self) -> int:
-        """How many writes were settled since the catalogue was made, as far as it is known here."""
+        """The number of writes ever settled, known in this process."""
 
     def settled_through(self) -> int:
-        """The id up to which every write is settled, asked anew where others settle writes too."""
+        """The id up to which every write is settled; queries the database if other processes settle writes too."""
 
     def find(self, write_id: int) -> Write | None:
-        """A write that may still wait: the ledger has the last word."""
+        """A write of the journal; the ledger may have it already."""
 
     def find_range(self, first: int, count: int) -> list[Write]:
-        """Those of ``count`` consecutive writes from id ``first`` that may still wait."""
+        """The journal's writes among ``count`` consecutive ids from ``first``."""
 
     def newest(self, wanted: WriteFilter, before: int, limit: int) -> list[Write]:
-        """The newest ``limit`` writes that wait, with an id below ``before``, newest first."""
+        """The newest ``limit`` queued writes with an id below ``before``, newest first."""
 
     async def settle_next(self, limit: int) -> SettledBatch | None:
-        """Settle the oldest ``limit`` writes that wait, all on disk when this returns; None: there is nothing to do.
+        """Settle the oldest ``limit`` queued writes, on disk when this returns; None if there is nothing to do.
 
-        Raises StoreAway, and then nothing of them was applied.
+        Raises StoreAway; then none was applied.
         """
 
     async def tidy(self, *, quiet: bool) -> None:
-        """Do what is to be done beside, a little of it; ``quiet``: no write waits."""
+        """Do a little housekeeping; ``quiet``: no write is queued."""
 
     async def rest(self) -> float | None:
-        """Called before the drain rests: for how many seconds at the most, None until it is woken, 0 not at all."""
+        """How many seconds the drain may rest at most; None: until it is woken, 0: not at all."""
 
     async def may_leave(self) -> bool:
-        """Whether somebody else settles what waits when this process stops."""
+        """Whether another process will settle the backlog if this one stops."""
 
     async def leave(self) -> None:
-        """Let go of what the drain holds."""
+        """Release what the drain holds."""

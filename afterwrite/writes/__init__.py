@@ -1,1 +1,1 @@
-"""Accepts writes, drains the journal, settles and waits."""
+"""The write path: accept into the journal, drain, settle, wait."""

@@ -1,4 +1,4 @@
-"""Journals requests with group commit, and says why one is not accepted."""
+"""Accepts write requests into the journal with group commit."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -6,13 +6,13 @@ from enum import StrEnum
 
 from afterwrite.base.group_commit import GroupCommit
 from afterwrite.base.refusals import Problem, Refused
-from afterwrite.base.store_errors import StoreError, told
+from afterwrite.base.store_errors import StoreError, log_and_redact
 from afterwrite.resources.write import Operation, Write, WriteRequest, size_bytes
 from afterwrite.storage.write_store import Asked, Full, KeyUse, Taken
 
 
 class Refusal(StrEnum):
-    """Why a request was not accepted."""
+    """Why a request was refused."""
 
     QUEUE_FULL = "QUEUE_FULL"
     SHUTTING_DOWN = "SHUTTING_DOWN"
@@ -21,7 +21,7 @@ class Refusal(StrEnum):
 
 
 class NotAcceptedError(Refused):
-    """A request of which nothing was accepted: why, and a message that says what to do."""
+    """Nothing of the request was accepted; the message says why and what to do."""
 
     def __init__(self, refusal: Refusal, message: str) -> None:
         super().__init__([Problem(None, message, refusal.value)])
@@ -29,12 +29,12 @@ class NotAcceptedError(Refused):
 
 
 class Acceptor:
-    """The way into the journal: requests from any thread share commits, in the order of their arrival."""
+    """Accepts requests from any thread; concurrent requests share a commit, in arrival order."""
 
     def __init__(
         self, take: Callable[[Sequence[Asked]], list[Taken]], max_writes: int, max_bytes: int
     ) -> None:
-        """``take`` puts requests into the journal in one commit, in their order."""
+        """``take`` appends requests to the journal in one commit, in order."""
         self._take, self._max_writes, self._max_bytes = take, max_writes, max_bytes
         self._group: GroupCommit[Asked, list[Write] | KeyUse | Full] = GroupCommit(self._commit)
         self._closed = False
@@ -43,16 +43,16 @@ class Acceptor:
     def accept(
         self, requests: Sequence[WriteRequest], key: str | None, by: str | None
     ) -> list[Write] | KeyUse:
-        """Journal the requests of the caller ``by`` in one commit, in their order, all or none; returns their writes.
+        """Journal the requests of the caller ``by`` in one commit, in order, all or none; return their writes.
 
-        Returns what the key was used for when the same request was accepted with it before. Raises
-        NotAcceptedError. When this returns the writes are on disk as JOURNAL_SYNC promises.
+        The writes are then on disk as JOURNAL_SYNC promises. Returns the KeyUse instead if the same request was
+        accepted with this key before. Raises NotAcceptedError.
         """
         asked = _asked(requests, key, by)
         try:
             taken = self._group.run(asked)
         except StoreError as error:
-            raise NotAcceptedError(Refusal.JOURNAL_UNWRITABLE, told(error)) from error
+            raise NotAcceptedError(Refusal.JOURNAL_UNWRITABLE, log_and_redact(error)) from error
         if isinstance(taken, Full):
             raise NotAcceptedError(
                 Refusal.QUEUE_FULL,
@@ -63,20 +63,20 @@ class Acceptor:
             _check_same(asked, taken)
         return taken
 
-    def look(self) -> None:
-        """Where the last commit failed, find out by an empty one whether the next will."""
+    def probe(self) -> None:
+        """After a failed commit, test the journal with an empty one."""
         with self._group.turn:
             if self.trouble is None or self._closed:
                 return
             try:
                 self._take([])
-            except Exception as error:  # noqa: BLE001 - whatever it is, the next look tries again
+            except Exception as error:  # noqa: BLE001 - the next probe tries again
                 self.trouble = str(error)
             else:
                 self.trouble = None
 
     def close(self) -> None:
-        """Refuse from now on; when this returns no write is on its way into the journal."""
+        """Refuse new requests; when this returns, no commit is under way."""
         with self._group.turn:
             self._closed = True
 
@@ -108,7 +108,7 @@ def _asked(requests: Sequence[WriteRequest], key: str | None, by: str | None) ->
 
 
 def _fingerprint(requests: Sequence[WriteRequest]) -> str:
-    """What tells requests with one key apart. Never changed: keys outlive the version that stored them."""
+    """The fingerprint of requests with an idempotency key. Never change it: keys outlive releases."""
     digest = hashlib.sha256()
     for request in requests:
         digest.update(f"{request.operation}\0{request.product_id}\0{request.retry_of}\0".encode())

@@ -1,4 +1,4 @@
-"""Accepts writes into the journal and answers, drains them in the background, settles them."""
+"""The write queue: accepts writes into the journal and applies them in the background."""
 
 import asyncio
 import contextlib
@@ -30,11 +30,11 @@ _log = logging.getLogger("afterwrite.queue")
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 2.0
 _RATE_SECONDS = 10
-_LOOK_SECONDS = 1.0
+_PROBE_SECONDS = 1.0
 
 
 class QueueState(StrEnum):
-    """What the queue does now."""
+    """The state of the queue."""
 
     IDLE = "IDLE"
     DRAINING = "DRAINING"
@@ -45,9 +45,9 @@ class QueueState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class QueueStatus:
-    """The queue at one moment; totals count since the catalogue was made.
+    """A snapshot of the queue; totals count from the creation of the catalogue.
 
-    ``trouble`` says why writes cannot be applied now, ``journal_trouble`` why none are accepted.
+    ``trouble`` says why writes cannot be applied, ``journal_trouble`` why none are accepted.
     """
 
     depth: int
@@ -62,10 +62,9 @@ class QueueStatus:
 
 
 class WriteQueue:
-    """The way of every write: ``accept`` answers when it is journaled, the drain applies it afterwards.
+    """The path of every write: ``accept`` returns once it is journaled, the drain applies it afterwards.
 
-    Every method may be called from any thread. ``on_settled`` is called on the background loop with each
-    batch and must not block.
+    Thread-safe. ``on_settled`` is called on the background loop with each batch and must not block.
     """
 
     def __init__(
@@ -84,23 +83,22 @@ class WriteQueue:
         self._wake, self._stop_asked = asyncio.Event(), asyncio.Event()
         self._idle = False
         self.stop_announced = False
-        self._stopping = self._leaves = False  # leaves: what waits is left to another process
+        self._stopping = self._leaves = False  # leaves: another process drains the rest
 
     # -- accept ---------------------------------------------------------------------------------------------
 
     def accept(
         self, requests: Sequence[WriteRequest], idempotency_key: str | None = None, by: str | None = None
     ) -> list[Write]:
-        """Accept the writes of the caller ``by``, all or none, in their order; when this returns they are on disk.
+        """Accept the writes of the caller ``by``, all or none, in order; they are on disk when this returns.
 
-        The same key with the same requests returns the receipts of the first time, as they are now, whoever asks.
-        Raises NotAcceptedError: full, shutting down, the key was used for something else, or the journal
-        cannot be written.
+        The same key with the same requests, from any caller, returns the current receipts of the first request. Raises
+        NotAcceptedError: queue full, shutting down, key reused for other requests, or journal not writable.
         """
         accepted = self._acceptor.accept(requests, idempotency_key, by)
         if isinstance(accepted, KeyUse):
             return self._receipts(accepted.first_write_id, accepted.writes)
-        if self._idle:  # a plain read: the drain looks into the journal once more after setting it
+        if self._idle:  # safe without a lock: the drain rereads the journal after setting it
             self._idle = False
             self._background.call(self._wake.set)
         return accepted
@@ -108,17 +106,17 @@ class WriteQueue:
     # -- receipts -------------------------------------------------------------------------------------------
 
     def find(self, write_id: int) -> Write | None:
-        """The receipt of a write, or None when there was never such a write."""
-        waiting = self._store.find(write_id)  # before the ledger: a write moves from here to there
+        """The receipt of a write, or None if it never existed."""
+        waiting = self._store.find(write_id)  # journal first: writes move from it to the ledger
         if waiting is not None and not self.is_settled(write_id):
-            return waiting  # also while the ledger cannot be read
+            return waiting  # works while the ledger is unreadable
         return self._store.ledger.find(write_id)
 
     def newest(self, wanted: WriteFilter, before: int | None, limit: int) -> list[Write]:
         """The newest ``limit`` receipts with an id below ``before``, newest first."""
         end = 2**63 - 1 if before is None else before
         waiting: list[Write] = []
-        if wanted.status in (None, WriteStatus.QUEUED):  # before the ledger: a write moves from here to there
+        if wanted.status in (None, WriteStatus.QUEUED):  # journal first: writes move from it to the ledger
             waiting = self._store.newest(wanted, end, limit)
         if wanted.status is WriteStatus.QUEUED:
             return waiting
@@ -129,21 +127,21 @@ class WriteQueue:
 
     @property
     def last_write_id(self) -> int:
-        """The id of the write that was accepted last; 0 when there was none."""
+        """The id of the last accepted write; 0 if there is none."""
         return self._store.last_write_id
 
     @property
     def settled_through(self) -> int:
-        """The id up to which every write is settled: they settle in the order of their ids."""
+        """The id up to which every write is settled; writes settle in id order."""
         return self._waiters.settled_through
 
     @property
     def depth(self) -> int:
-        """How many writes wait."""
+        """The number of queued writes."""
         return self._store.depth
 
     def counts(self) -> dict[WriteStatus, int]:
-        """How many writes have each status; those that are settled count since the catalogue was made."""
+        """The number of writes by status, counted from the creation of the catalogue."""
         standing = self._store.standing()
         return {
             WriteStatus.QUEUED: standing.depth,
@@ -152,20 +150,20 @@ class WriteQueue:
         }
 
     def knows(self, write_id: int) -> bool:
-        """Whether an id can be that of an accepted write."""
+        """Whether a write with this id can have been accepted."""
         return 0 < write_id <= self.last_write_id or (write_id > 0 and self._store.knows(write_id))
 
     def is_settled(self, write_id: int) -> bool:
         """Whether every write up to this id is settled."""
         if write_id > self.settled_through:
-            self._waiters.pass_by(self._store.settled_through())
+            self._waiters.advance(self._store.settled_through())
         return write_id <= self.settled_through
 
     def wait(self, write_id: int, timeout_seconds: float, *, counted: bool = True) -> Write | None:
-        """Wait until a write is settled and return it; None when the time is over first.
+        """Wait until a write is settled and return it; None on timeout.
 
-        With ``counted`` no more than ``max_waiters`` callers wait at once; one more gets None at once, so that
-        waiting never takes all threads.
+        With ``counted``, at most ``max_waiters`` callers wait; another one gets None at once, so that waiting never
+        uses up the threads.
         """
         if not self.is_settled(write_id):
             settled = self._waiters.wait(write_id, timeout_seconds, counted=counted)
@@ -174,7 +172,7 @@ class WriteQueue:
         return self._store.ledger.find(write_id)
 
     def status(self) -> QueueStatus:
-        """The queue now; answered whatever state the files are in."""
+        """A snapshot of the queue; works whatever the state of the files."""
         standing = self._store.standing()
         now = int(time.monotonic())
         recent = sum(count for second, count in list(self._rate) if now - _RATE_SECONDS <= second < now)
@@ -193,25 +191,25 @@ class WriteQueue:
     # -- start and stop -------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start the drain, which first replays what the journal holds."""
+        """Start the drain, which first replays the journal."""
         self._background.keep("The drain of accepted writes", self._drain())
-        self._background.keep("Looking whether the journal can be written", self._look_at_journal())
+        self._background.keep("The probe of the journal", self._probe_journal())
         if self._store.depth:
             _log.info("replaying %s from the journal", counted(self._store.depth, "write"))
 
     def share(self, bus: "PostgresBus") -> None:
-        """Hear from the other processes on the same database; before the bus runs."""
-        bus.on("afterwrite_accepted", self._hear_accepted)
-        bus.on("afterwrite_settled", lambda through: self._hear_settled(int(through)))
-        bus.look(self._look)
+        """Subscribe to the other processes on the same database; call it before the bus runs."""
+        bus.on("afterwrite_accepted", self._note_accepted)
+        bus.on("afterwrite_settled", lambda through: self._waiters.advance(int(through)))
+        bus.look(self._poll)
 
     def announce_stop(self) -> None:
-        """Let event streams end: the server waits for them before it stops, and nothing else ends them."""
+        """End event streams: the server waits for them before it stops, and nothing else ends them."""
         self.stop_announced = True
-        self._waiters.wake_uncounted()
+        self._waiters.wake_watchers()
 
     def stop(self) -> None:
-        """Accept no more, drain for ``stop_seconds`` at the most; what is left waits in the journal."""
+        """Refuse new writes and drain for at most ``stop_seconds``; the rest stays in the journal."""
         if self._stopping:
             return
         self.announce_stop()
@@ -228,7 +226,7 @@ class WriteQueue:
     async def _finish(self) -> None:
         self._wake.set()
         self._stop_asked.set()
-        # The task itself: a concurrent future that is cancelled says so at once, while its coroutine still cleans up.
+        # Wait for the task, not a concurrent future: that counts as cancelled while its coroutine still cleans up.
         drain = self._drain_task
         if drain is not None:
             self._leaves = await self._store.may_leave()
@@ -237,13 +235,13 @@ class WriteQueue:
             await asyncio.wait([drain])
         try:
             await self._store.leave()
-        except StoreError as error:  # the next start finds what is settled in the ledger
+        except StoreError as error:  # the next start finds settled writes in the ledger
             self._report(error)
 
     # -- drain ----------------------------------------------------------------------------------------------
 
     async def _drain(self) -> None:
-        """Take what the journal holds, oldest first, until a stop; a failure is logged, shown and tried again."""
+        """Settle the journal, oldest first, until a stop; a failure is logged, reported in the status and retried."""
         self._drain_task, pause = asyncio.current_task(), _FIRST_PAUSE_SECONDS
         while True:
             try:
@@ -254,13 +252,13 @@ class WriteQueue:
                 if not worked:
                     await self._rest()
                 pause = _FIRST_PAUSE_SECONDS
-            except Exception as error:  # noqa: BLE001 - the one place where the loop's failures are met
+            except Exception as error:  # noqa: BLE001 - the one place that handles failures of the loop
                 self._report(error)
-                await self._pause(pause * random.uniform(0.5, 1))  # noqa: S311 - it spreads retries
+                await self._pause(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter
                 pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 
     async def _drain_once(self) -> bool:
-        """Settle the next batch, tidy up beside; whether there was a batch."""
+        """Settle the next batch and do some housekeeping; return whether there was a batch."""
         batch = await self._store.settle_next(self._limits.batch_size)
         if batch is not None:
             self._publish(batch)
@@ -269,13 +267,13 @@ class WriteQueue:
         return batch is not None
 
     async def _rest(self) -> None:
-        """Wait for the next write, or until the store wants to look by itself."""
+        """Wait for the next write, or until the store wants to poll."""
         self._wake.clear()
         self._idle = True
-        longest = await self._store.rest()  # a write that came before the flag was up is seen there
+        longest = await self._store.rest()  # sees writes accepted before the flag was set
         if longest != 0 and not self._stopping:
             with contextlib.suppress(TimeoutError):
-                # In Python 3.11 wait_for loses a cancel that comes with what it waits for.
+                # In Python 3.11 wait_for may lose a cancellation that arrives with the result.
                 async with asyncio.timeout(longest):
                     await self._wake.wait()
         self._idle = False
@@ -284,12 +282,12 @@ class WriteQueue:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stop_asked.wait()
-            await asyncio.sleep(seconds)  # a stop goes on trying, at the same pace, until its time is over
+            await asyncio.sleep(seconds)  # during a stop, keep retrying at this pace until its timeout
 
     # -- settle ---------------------------------------------------------------------------------------------
 
     def _publish(self, batch: SettledBatch) -> None:
-        """Let the world know that writes are settled; they are on disk in the ledger."""
+        """Announce settled writes, which are on disk in the ledger."""
         self._rate_count(len(batch.fresh))
         self._waiters.release(batch.writes)
         self._on_settled(batch.fresh)
@@ -311,39 +309,36 @@ class WriteQueue:
                 f"Write {missing[0]} was accepted with this idempotency key, and the ledger does not have it: "
                 "the product database is not the one that it was applied to"
             )
-            raise StoreError(message, told=message)
+            raise StoreError(message, public_text=message)
         return [receipts[write_id] for write_id in range(first, first + count)]
 
     # -- other processes ------------------------------------------------------------------------------------
 
-    def _hear_accepted(self, payload: str) -> None:
-        """A write waits while the drain sleeps; or, ``free``: nobody drains any more."""
+    def _note_accepted(self, payload: str) -> None:
+        """Wake the drain: another process accepted a write, or (``free``) gave up the lease."""
         if payload == "free" or self._store.drains:
             self._idle = False
             self._wake.set()
 
-    def _hear_settled(self, through: int) -> None:
-        self._waiters.pass_by(through)
-
-    async def _look(self) -> None:
-        """Find out what was not heard of."""
+    async def _poll(self) -> None:
+        """Catch up on lost notifications."""
         before = self._store.settled_total
-        self._waiters.pass_by(await asyncio.to_thread(self._store.settled_through))
+        self._waiters.advance(await asyncio.to_thread(self._store.settled_through))
         if not self._store.drains and before:
             self._rate_count(self._store.settled_total - before)
 
     # -- trouble --------------------------------------------------------------------------------------------
 
-    async def _look_at_journal(self) -> None:
-        """Poll a journal that failed, so that its health recovers before the next write is sent."""
+    async def _probe_journal(self) -> None:
+        """Probe a failed journal, so that its health recovers before the next write arrives."""
         while True:
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_PROBE_SECONDS)
             if self._acceptor.trouble is not None:
-                await asyncio.to_thread(self._acceptor.look)
+                await asyncio.to_thread(self._acceptor.probe)
 
     def _report(self, error: Exception) -> None:
         message = str(error)
-        if message != self._trouble:  # once for each trouble, not for each try
+        if message != self._trouble:  # once per problem, not per retry
             expected = isinstance(error, StoreError)
             _log.error("%s", message, exc_info=error if not expected else (error.__cause__ or error))
         self._trouble = message

@@ -1,4 +1,4 @@
-"""Turns the arguments of a mutation into writes and has them accepted."""
+"""Validates the arguments of mutations and accepts them as writes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ KEY_MAX = 255
 
 
 class RequestProblem(StrEnum):
-    """What can be wrong with a mutation beside the values of its fields and the queue's refusals."""
+    """Problems of a mutation other than field values and refusals of the queue."""
 
     INVALID_ID = "INVALID_ID"
     INVALID_KEY = "INVALID_KEY"
@@ -54,7 +54,7 @@ PROBLEM_CODES: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer of a mutation; ``success`` is True only when everything it asked for is on disk."""
+    """The answer of a mutation; ``success`` is True only if all of it is on disk."""
 
     success: bool
     message: str
@@ -64,12 +64,12 @@ class Answer:
 
     @property
     def write(self) -> Write | None:
-        """The receipt of a mutation that makes one write."""
+        """The receipt, for mutations with one write."""
         return self.writes[0] if self.writes else None
 
 
 def answer_of(accept: Callable[[], Write | list[Write]], message: str) -> Answer:
-    """The answer of a mutation whose writes ``accept`` has accepted, or why it refused them."""
+    """The answer with the writes that ``accept`` returns, or with the reasons why it refused."""
     try:
         accepted = accept()
     except Refused as refused:
@@ -94,7 +94,7 @@ def create_many(
 def update(
     queue: WriteQueue, product_id: str, fields: Mapping[str, Any], key: str | None, by: str | None
 ) -> Write:
-    """Accept an update of the fields that are given; raises Refused."""
+    """Accept an update of the given fields; raises Refused."""
     return _accept(queue, key, by, lambda: [_update_request(product_id, fields)])[0]
 
 
@@ -104,17 +104,17 @@ def delete(queue: WriteQueue, product_id: str, key: str | None, by: str | None) 
 
 
 def retry(queue: WriteQueue, write_id: str, key: str | None, by: str | None) -> Write:
-    """Accept a FAILED write again, as a new write that names the old one; raises Refused."""
+    """Accept a FAILED write again, as a new write that references the old one; raises Refused."""
     return _accept(queue, key, by, lambda: [_retry_request(queue, write_id)])[0]
 
 
 def settled(queue: WriteQueue, write: Write, wait_seconds: float) -> Write | None:
-    """The write once it is settled, or None when it still waits after ``wait_seconds``."""
+    """The write once it is settled, or None after ``wait_seconds``."""
     return write if write.status != WriteStatus.QUEUED else queue.wait(write.id, wait_seconds)
 
 
 def await_write(queue: WriteQueue, after_write: str | None, wait_seconds: float) -> None:
-    """Let a read see the caller's own write: wait until that write is settled, at most ``wait_seconds``."""
+    """Read your own writes: wait at most ``wait_seconds`` until a write is settled. Raises RequestError."""
     if after_write is None:
         return
     write_id = parse_id("afterWrite", after_write)
@@ -173,7 +173,7 @@ def _update_request(product_id: str, fields: Mapping[str, Any]) -> WriteRequest:
     if not fields:
         raise _refuse(
             None,
-            "No field to change is given: give at least one beside productId",
+            "No field to change is given: give at least one besides productId",
             RequestProblem.NOTHING_TO_CHANGE,
         )
     return request_write(Operation.UPDATE, number, _checked(fields, [], creating=False), fields)

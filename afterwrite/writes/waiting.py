@@ -1,4 +1,4 @@
-"""Lets callers wait until a write is settled, and keeps count of them."""
+"""Waits for writes to settle, with a limit on the number of waiters."""
 
 import threading
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ class _Waiter:
 
 
 class Waiters:
-    """Who waits for which write. Writes settle in the order of their ids, so one number tells what is settled."""
+    """The waiters for unsettled writes. Writes settle in id order, so one number says which are settled."""
 
     def __init__(self, settled_through: int, most: int) -> None:
         self.settled_through = settled_through
@@ -25,10 +25,9 @@ class Waiters:
         self._counted = 0
 
     def wait(self, write_id: int, timeout_seconds: float, *, counted: bool) -> Write | None:
-        """Wait until a write is settled and return it as it was settled.
+        """Wait until a write is settled and return it.
 
-        None: it was settled before, or the time is over, or, with ``counted``, the most wait already: one more
-        is not kept, so that waiting never takes all threads.
+        None: it was settled before, on timeout, or, with ``counted``, if the limit of waiters is reached.
         """
         with self._lock:
             if write_id <= self.settled_through or (counted and self._counted >= self._most):
@@ -41,20 +40,20 @@ class Waiters:
         return waiter.write
 
     def release(self, settled: Sequence[Write]) -> None:
-        """Wake everyone who waits for one of these writes, or for an older one."""
+        """Wake all who wait for these writes or older ones."""
         by_id = {write.id: write for write in settled}
         with self._lock:
             self.settled_through = max(self.settled_through, settled[-1].id)
             self._wake_settled(by_id)
 
-    def pass_by(self, settled_through: int) -> None:
-        """Wake everyone who waits for a write up to this id: it was settled by somebody else, and can be read."""
+    def advance(self, settled_through: int) -> None:
+        """Wake all who wait for writes up to this id, which another process settled; they read them from the ledger."""
         with self._lock:
             self.settled_through = max(self.settled_through, settled_through)
             self._wake_settled({})
 
-    def wake_uncounted(self) -> None:
-        """Wake those who would wait for ever, with nothing: there is something else for them to see."""
+    def wake_watchers(self) -> None:
+        """Wake uncounted waiters, which have no deadline, without a write: the server is stopping."""
         with self._lock:
             for waiter in [waiter for waiters in self._waiting.values() for waiter in waiters]:
                 if not waiter.counted:

@@ -1,1 +1,1 @@
-"""The measurements of many processes on one PostgreSQL: `python -m bench --postgres`."""
+"""Measurements of many processes on one PostgreSQL: `python -m bench --postgres`."""

@@ -1,4 +1,4 @@
-"""What the measurement of no-op tasks asks of a task system: a backlog that worker processes share."""
+"""The interface of a measured task system: a backlog of no-op tasks shared by worker processes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -8,20 +8,20 @@ ADDED_AT_ONCE = 1_000
 
 
 class Backlog(Protocol):
-    """No-op tasks that wait; each of them counts once when it runs (see ``bench.many.counters``)."""
+    """Queued no-op tasks; each counts once when it runs (see ``bench.many.counters``)."""
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """What the worker processes are told by their environment."""
+        """Environment variables of the worker processes."""
 
     def fill(self, count: int) -> None:
-        """Add tasks, in the system's own way for many at once; they are on disk when this returns."""
+        """Add tasks with the system's own bulk operation; they are on disk when this returns."""
 
     def commands(self, workers: int) -> Sequence[Sequence[str]]:
-        """The command lines of so many worker processes; each process waits at the gate before it begins."""
+        """The command lines of the worker processes, each of which waits at the gate first."""
 
     def recorded(self) -> int:
-        """How many tasks are recorded as ended, as far as the system keeps a record."""
+        """The number of tasks recorded as ended, if the system keeps a record."""
 
 
 OpenBacklog = Callable[[], AbstractContextManager[Backlog]]

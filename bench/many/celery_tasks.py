@@ -1,4 +1,4 @@
-"""Celery on RabbitMQ; `python -m bench.many.celery_tasks QUEUE WORKERS` is its worker, with a pool of processes."""
+"""Celery on RabbitMQ: `python -m bench.many.celery_tasks QUEUE WORKERS` runs its worker with a process pool."""
 
 import contextlib
 import os
@@ -14,12 +14,12 @@ from bench.many.counters import counter, wait_at_gate
 from bench.noop_workers import nothing
 
 DEFAULT_BROKER = "amqp://guest:guest@127.0.0.1:5672//"
-PREFETCHED = 64  # for each process: what its documentation advises for many short tasks
-_LOOK_SECONDS = 0.05
+PREFETCHED = 64  # per process, as its documentation advises for many short tasks
+_POLL_SECONDS = 0.05
 
 
 class CeleryBacklog:
-    """Tasks of Celery in a durable queue of its own."""
+    """Celery tasks in a new durable queue."""
 
     settings: Mapping[str, str] = {}
 
@@ -28,24 +28,24 @@ class CeleryBacklog:
         self._app, self._noop = open_celery(queue)
 
     def fill(self, count: int) -> None:
-        """Publish durable messages over one connection, and wait until all of them are in the queue."""
+        """Publish durable messages over one connection, and wait until all are in the queue."""
         with self._app.producer_pool.acquire(block=True) as producer:
             for _ in range(count):
                 self._noop.apply_async(producer=producer)
         self._filled += count
         while self._waiting() < self._filled:
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_POLL_SECONDS)
 
     def commands(self, workers: int) -> Sequence[Sequence[str]]:
-        """One process, which makes the processes of its pool."""
+        """One process, which starts its pool."""
         return [[sys.executable, "-m", "bench.many.celery_tasks", self._queue, str(workers)]]
 
     def recorded(self) -> int:
-        """Celery keeps no record of an end: how many messages do not wait in the queue any more."""
+        """The number of messages that left the queue: Celery does not record completion."""
         return self._filled - self._waiting()
 
     def delete(self) -> None:
-        """Delete the queue with all that is in it, and its exchange."""
+        """Delete the queue with its messages, and its exchange."""
         self._on_channel("queue_delete")
         self._on_channel("exchange_delete")
         self._app.close()
@@ -60,7 +60,7 @@ class CeleryBacklog:
 
 @contextlib.contextmanager
 def celery_backlog() -> Iterator[CeleryBacklog]:
-    """Tasks of Celery in a new queue, which is deleted at the end."""
+    """A Celery backlog, deleted at the end of the block."""
     backlog = CeleryBacklog(f"afterwrite_bench_{secrets.token_hex(6)}")
     try:
         yield backlog
@@ -71,8 +71,8 @@ def celery_backlog() -> Iterator[CeleryBacklog]:
 def open_celery(queue: str, handler: Callable[[], None] = nothing) -> tuple[Celery, Any]:
     """Return the application for one durable queue, and its task, which calls the handler.
 
-    A message is acknowledged when its task has ended (``acks_late``), so that what runs when a worker is killed runs
-    again, as with the others. There are no results and no events.
+    A message is acknowledged when its task has ended (``acks_late``), so that tasks of a killed worker run again, as in
+    the other systems. Without results and events.
     """
     app = Celery("bench", broker=os.environ.get("TEST_AMQP_URL") or DEFAULT_BROKER)
     app.conf.update(
@@ -91,7 +91,7 @@ def open_celery(queue: str, handler: Callable[[], None] = nothing) -> tuple[Cele
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run tasks until SIGTERM, without what its worker tells other workers."""
+    """Run tasks until SIGTERM, without messages between workers."""
     queue, workers = arguments
     app, _ = open_celery(queue, counter())
     wait_at_gate()

@@ -1,4 +1,4 @@
-"""Measures what a claim costs beside a million finished tasks, and in a table that has nothing but what is claimed."""
+"""Measures the cost of a claim with a million finished tasks in the table, and without them."""
 
 import time
 
@@ -15,8 +15,8 @@ FINISHED_FOR_ONE_WAITING = 10
 MOST_TIMES = 1.5
 ADDED_AT_ONCE = 100_000
 
-# Times are spread over the 30 days for which ended tasks are kept; of twenty tasks one has failed, every fourth was
-# created by a named caller, every tenth has a key.
+# Times are spread over the 30 days of retention; one task in twenty has failed, every fourth has a named creator, every
+# tenth has a key.
 FINISHED = """
 INSERT INTO afterwrite.tasks (id, type, status, progress, payload_json, result_json, error_code, error_message,
     error_is_final, attempt, max_attempts, priority, run_at_us, ready, cancel_asked, correlation_id, idempotency_key,
@@ -35,7 +35,7 @@ FROM (
     FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS id
 ) AS made
 """
-# All of them may be claimed, in another order than that of their ids.
+# All claimable, in an order other than by id.
 WAITING = """
 INSERT INTO afterwrite.tasks (id, type, status, progress, payload_json, error_is_final, attempt, max_attempts,
     priority, run_at_us, ready, cancel_asked, renewals, claim, created_at_us, updated_at_us, search_text)
@@ -46,7 +46,7 @@ FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS id
 
 
 def claim_cost(plan: Plan) -> list[Row]:
-    """Claim ten tasks at a time from both databases in turns, as a worker process does; the medians are compared."""
+    """Claim ten tasks at a time from both databases in turns, as a worker process does; compare the medians."""
     claims = int(plan.seconds * CLAIMS_FOR_A_SECOND) * plan.rounds
     few, waiting = (WARM_CLAIMS + claims) * CLAIMED_AT_ONCE, plan.finished_tasks // FINISHED_FOR_ONE_WAITING
     with (
@@ -67,7 +67,7 @@ def claim_cost(plan: Plan) -> list[Row]:
 
 
 def _fill(url: str, finished: int, waiting: int) -> None:
-    """Put tasks into a database that has none, the finished ones first."""
+    """Insert tasks into an empty database, the finished ones first."""
     now_us = time.time_ns() // 1_000
     with connect(url) as connection:
         for statement, first, last in ((FINISHED, 1, finished), (WAITING, finished + 1, finished + waiting)):
@@ -78,7 +78,7 @@ def _fill(url: str, finished: int, waiting: int) -> None:
 
 
 def _claim_in_turns(stores: list[TaskStore], claims: int) -> list[float]:
-    """The median of each store's claims, in milliseconds."""
+    """The median time of each store's claims in milliseconds."""
     taken: list[list[float]] = [[] for _ in stores]
     for _ in range(WARM_CLAIMS + claims):
         for store, some in zip(stores, taken, strict=True):

@@ -1,6 +1,6 @@
-"""Counts what several processes do in a file that they share, and lets them begin together.
+"""Shared-memory counters for several processes, and a gate at which they start together.
 
-A count costs its process less than a microsecond, and reading it costs them nothing: nothing is written for a task.
+A count takes less than a microsecond, reading costs the counting processes nothing, and tasks need not write anything.
 """
 
 import mmap
@@ -12,14 +12,14 @@ from pathlib import Path
 FOLDER_VARIABLE = "BENCH_COUNTERS"
 PROCESSES_AT_MOST = 32
 _NUMBER_BYTES = 8
-_LOOK_SECONDS = 0.002
+_POLL_SECONDS = 0.002
 
 
 class Counters:
-    """The counts of a measurement, as the process that measures sees them."""
+    """The counters of a measurement, read by the measuring process."""
 
     def __init__(self, folder: Path) -> None:
-        """``folder`` exists; the processes that count are told of it by ``environment``."""
+        """``folder`` must exist; pass ``environment`` to the counting processes."""
         self._folder = folder
         self.environment = {FOLDER_VARIABLE: str(folder)}
         _numbers_path(folder).write_bytes(bytes(PROCESSES_AT_MOST * _NUMBER_BYTES))
@@ -30,23 +30,23 @@ class Counters:
         return sum(self._numbers)
 
     def at_gate(self) -> int:
-        """How many processes wait at the gate."""
+        """The number of processes at the gate."""
         return len(list(self._folder.glob("at-gate-*")))
 
     def open_gate(self) -> None:
-        """Let them pass."""
+        """Let the processes pass."""
         _gate(self._folder).touch()
 
 
 def counter() -> Callable[[], None]:
-    """A function that counts once, in a slot of the process that calls it first; for one thread at a time."""
+    """A function that counts once; its first call takes a slot for the process. For one thread at a time."""
     folder = Path(os.environ[FOLDER_VARIABLE])
     numbers: memoryview | None = None
     slot = 0
 
     def count() -> None:
         nonlocal numbers, slot
-        if numbers is None:  # not before: a process may fork until then
+        if numbers is None:  # not earlier: the process may still fork
             numbers, slot = _numbers(folder), _take_slot(folder)
         numbers[slot] += 1
 
@@ -54,11 +54,11 @@ def counter() -> Callable[[], None]:
 
 
 def wait_at_gate() -> None:
-    """Wait until all processes of the measurement have come so far; none of them begins before the others can."""
+    """Wait until the gate opens, which is when all processes of the measurement are ready."""
     folder = Path(os.environ[FOLDER_VARIABLE])
     (folder / f"at-gate-{os.getpid()}").touch()
     while not _gate(folder).exists():
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)
 
 
 def _take_slot(folder: Path) -> int:

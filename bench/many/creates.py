@@ -1,4 +1,4 @@
-"""Measures creates over HTTP that are on disk when they are answered, with 1, 2 and 4 API processes."""
+"""Measures durable creates over HTTP with 1, 2 and 4 API processes."""
 
 import contextlib
 import time
@@ -11,11 +11,11 @@ from bench.table import Row, median, ms, times, whole
 from bench.workloads import create_title
 
 PROCESSES = (1, 2, 4)
-SETTLE_SECONDS, LOOK_SECONDS = 60.0, 0.05
+SETTLE_SECONDS, POLL_SECONDS = 60.0, 0.05
 
 
 def durable_creates(plan: Plan) -> list[Row]:
-    """Spread the same number of clients over the processes; afterwards count what is stored of what was answered."""
+    """Spread the same number of clients over the processes; then count acknowledged creates that are not stored."""
     results: dict[int, list[Result]] = {number: [] for number in PROCESSES}
     missing = 0
     for number in range(plan.rounds):
@@ -41,11 +41,11 @@ def _round(plan: Plan, processes: int) -> tuple[Result, int]:
 
 
 def _missing(url: str, acknowledged: list[int]) -> int:
-    """How many acknowledged creates are not stored when nothing waits in the journal any more."""
+    """The number of acknowledged creates that are not stored once the journal is empty."""
     with connect(url) as connection:
         until = time.monotonic() + SETTLE_SECONDS
         while count(connection, "SELECT count(*) FROM afterwrite.writes") and time.monotonic() < until:
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
         stored = {title for (title,) in connection.execute("SELECT title FROM afterwrite.products")}
     return sum(create_title(f"{number:09d}") not in stored for number in acknowledged)
 

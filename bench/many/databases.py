@@ -1,4 +1,4 @@
-"""Makes databases for a measurement on the PostgreSQL of this machine, and drops them."""
+"""Temporary PostgreSQL databases for measurements."""
 
 import contextlib
 import os
@@ -15,9 +15,9 @@ DEFAULT_SERVER = "postgresql://postgres@127.0.0.1:5432/postgres"
 
 @contextlib.contextmanager
 def new_database() -> Iterator[str]:
-    """Give the URL of a new empty database, which is dropped at the end, whoever is still connected.
+    """Yield the URL of a new database, and drop it at the end, even with open connections.
 
-    It is on the server of TEST_DATABASE_URL, or else at 127.0.0.1:5432, whose user may create databases.
+    It is on the server of TEST_DATABASE_URL, or else at 127.0.0.1:5432; the user must be allowed to create databases.
     """
     name = f"afterwrite_bench_{secrets.token_hex(6)}"
     _on_server(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
@@ -33,14 +33,14 @@ def connect(url: str) -> "psycopg.Connection[Any]":
 
 
 def count(connection: "psycopg.Connection[Any]", query: LiteralString, *values: Any) -> int:
-    """The one number that a query gives."""
+    """The single number that a query returns."""
     row = connection.execute(query, values).fetchone()
     assert row is not None
     return int(row[0])
 
 
 def settle(url: str) -> None:
-    """Bring planner statistics up to date and write to disk what waits, so that neither falls into a measurement."""
+    """Update planner statistics and checkpoint, so that neither happens during a measurement."""
     with connect(url) as connection:
         connection.execute("VACUUM ANALYZE")
         connection.execute("CHECKPOINT")

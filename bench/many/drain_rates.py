@@ -1,4 +1,4 @@
-"""Measures how fast worker processes run a backlog of no-op tasks, beside Procrastinate and Celery on RabbitMQ."""
+"""Measures how fast worker processes drain a backlog of no-op tasks, against Procrastinate and Celery on RabbitMQ."""
 
 import time
 from pathlib import Path
@@ -20,18 +20,18 @@ SYSTEMS: dict[str, OpenBacklog] = {
     "Celery": celery_backlog,
 }
 TASKS_FOR_A_SECOND = {"Afterwrite": 8_000, "Procrastinate": 600, "Celery": 3_000}
-SHARE_BEFORE = 0.1  # runs before the time counts: connections are made, and pools are full by then
+SHARE_BEFORE = 0.1  # warm-up: connections are open and pools are full afterwards
 BEGIN_SECONDS, END_SECONDS = 60.0, 300.0
 
 Rates = dict[tuple[str, int], list[float]]
 
 
 def backlog_rates(plan: Plan) -> list[Row]:
-    """Let 1, 2 and 4 worker processes run a backlog that was on disk before they started; the systems take turns.
+    """Drain a backlog that is on disk with 1, 2 and 4 worker processes; the systems take turns.
 
-    A rate goes from the moment when a tenth of the tasks has run until all have, and are recorded as ended where the
-    system keeps a record. Afterwrite and Procrastinate have a new database each time, and 32 tasks side by side in a
-    process; Celery has a durable queue of its own.
+    A rate is measured from the point where a tenth of the tasks has run until all have, and are recorded as ended if
+    the system keeps a record. Afterwrite and Procrastinate use a new database each time and 32 concurrent tasks per
+    process; Celery uses a new durable queue.
     """
     rates: Rates = {}
     for number in range(plan.rounds):

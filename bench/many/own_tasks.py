@@ -1,4 +1,4 @@
-"""Afterwrite's tasks in PostgreSQL, as worker processes share them; WORKER_MODULES gives them what counts."""
+"""Afterwrite's tasks in PostgreSQL, shared by worker processes that load this module with WORKER_MODULES."""
 
 import contextlib
 import sys
@@ -20,14 +20,14 @@ from bench.noop_workers import TASK_TYPE, NoopWorker
 
 
 class OwnBacklog:
-    """Tasks of Afterwrite in a database of its own."""
+    """Afterwrite tasks in a new database."""
 
     def __init__(self, url: str, connection: "psycopg.Connection[object]") -> None:
         self._url, self._connection = url, connection
         self.settings = worker_settings(url, "bench.many.own_tasks")
 
     def fill(self, count: int) -> None:
-        """Create tasks, a thousand in each commit."""
+        """Create tasks, a thousand per commit."""
         with task_runtime(self._url) as runtime:
             for start in range(0, count, ADDED_AT_ONCE):
                 some = min(ADDED_AT_ONCE, count - start)
@@ -35,28 +35,28 @@ class OwnBacklog:
         settle(self._url)
 
     def commands(self, workers: int) -> Sequence[Sequence[str]]:
-        """A process for each worker, which runs 32 tasks side by side on its event loop."""
+        """One process per worker, with 32 concurrent tasks on its event loop."""
         return [worker_command()] * workers
 
     def recorded(self) -> int:
-        """How many tasks are COMPLETED."""
+        """The number of COMPLETED tasks."""
         return count(self._connection, "SELECT count(*) FROM afterwrite.tasks WHERE status = 'COMPLETED'")
 
 
 @contextlib.contextmanager
 def own_backlog() -> Iterator[OwnBacklog]:
-    """Tasks of Afterwrite in a new database, which is dropped at the end."""
+    """An Afterwrite backlog; its database is dropped at the end of the block."""
     with new_database() as url, connect(url) as connection:
         yield OwnBacklog(url, connection)
 
 
 @contextlib.contextmanager
 def task_runtime(url: str, workers: Sequence[BaseWorker] = (NoopWorker(),)) -> Iterator[TaskRuntime]:
-    """The tasks of a database, for who creates or claims them; the schema is made, no worker runs in this process.
+    """The tasks of a database, with its schema, to create or claim; no worker runs in this process.
 
-    ``workers`` say which types there are.
+    ``workers`` define the task types.
     """
-    settings = Settings(database_url=url, webhook_allow_private="on")  # callbacks come to this machine
+    settings = Settings(database_url=url, webhook_allow_private="on")  # callbacks go to this machine
     stores = open_stores(settings, WriteLimits.of(settings))
     try:
         yield TaskRuntime(stores.tasks, workers, BackgroundLoop(), TaskLimits.of(settings))
@@ -70,11 +70,11 @@ def worker_command() -> Sequence[str]:
 
 
 def worker_settings(url: str, module: str) -> dict[str, str]:
-    """The settings of a worker process that takes its worker from a module."""
+    """The settings of a worker process that loads its worker from a module."""
     return {"DATABASE_URL": url, "WORKER_MODULES": module, "LOG_LEVEL": "warning", "LOG_FILE": "off"}
 
 
 def build_workers(_settings: Settings) -> Sequence[BaseWorker]:
-    """What a worker process asks for when everything is imported, before it claims."""
+    """The entry point of WORKER_MODULES, called after all imports and before the first claim."""
     wait_at_gate()
     return [NoopWorker(counter())]

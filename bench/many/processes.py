@@ -1,4 +1,4 @@
-"""Starts the worker processes of a measurement, and stops them."""
+"""The worker processes of a measurement."""
 
 import contextlib
 import os
@@ -10,14 +10,14 @@ from pathlib import Path
 
 PROJECT = Path(__file__).parent.parent.parent
 STOP_SECONDS = 30
-_LOOK_SECONDS = 0.003
+_POLL_SECONDS = 0.003
 
 
 class Processes:
-    """Processes side by side, their output in files."""
+    """Running processes, with their output in files."""
 
     def __init__(self, folder: Path, commands: Sequence[Sequence[str]], settings: Mapping[str, str]) -> None:
-        """``settings`` are put beside this process's environment; ``folder`` gets the output."""
+        """``settings`` extend this process's environment; ``folder`` gets the output."""
         self._outputs = [folder / f"process-{number}.out" for number in range(len(commands))]
         self._processes = [
             _start(command, output, os.environ | settings)
@@ -29,18 +29,18 @@ class Processes:
         is_so: Callable[[], bool],
         what: str,
         within_seconds: float,
-        look_seconds: float = _LOOK_SECONDS,
+        poll_seconds: float = _POLL_SECONDS,
     ) -> None:
-        """Look every few milliseconds, or less often; RuntimeError if a process ends or the time is over before."""
+        """Poll ``is_so``; RuntimeError if a process ends first, or on timeout."""
         until = time.monotonic() + within_seconds
         while not is_so():
             self._check()
             if time.monotonic() > until:
-                raise RuntimeError(f"{what}: not within {within_seconds:g} s{self._words()}")
-            time.sleep(look_seconds)
+                raise RuntimeError(f"{what}: not within {within_seconds:g} s{self._output()}")
+            time.sleep(poll_seconds)
 
     def stop(self) -> None:
-        """Ask all of them to end, and wait; those that do not end are killed."""
+        """Send SIGTERM to all and wait; kill those that do not end."""
         for process in self._processes:
             process.send_signal(signal.SIGTERM)
         until = time.monotonic() + STOP_SECONDS
@@ -54,9 +54,9 @@ class Processes:
     def _check(self) -> None:
         for process in self._processes:
             if process.poll() is not None:
-                raise RuntimeError(f"{process.args!r} stopped with {process.returncode}{self._words()}")
+                raise RuntimeError(f"{process.args!r} stopped with {process.returncode}{self._output()}")
 
-    def _words(self) -> str:
+    def _output(self) -> str:
         texts = [output.read_text(errors="replace").strip()[-2_000:] for output in self._outputs]
         return "".join(f"\n{text}" for text in texts if text)
 
@@ -65,7 +65,7 @@ class Processes:
 def running(
     folder: Path, commands: Sequence[Sequence[str]], settings: Mapping[str, str]
 ) -> Iterator[Processes]:
-    """Run a process for each command until the end of the block."""
+    """Run one process per command until the end of the block."""
     processes = Processes(folder, commands, settings)
     try:
         yield processes

@@ -1,4 +1,4 @@
-"""Procrastinate on the same PostgreSQL; `python -m bench.many.procrastinate_tasks URL` is one of its workers."""
+"""Procrastinate on the same PostgreSQL: `python -m bench.many.procrastinate_tasks URL` runs one worker."""
 
 import contextlib
 import logging
@@ -15,11 +15,11 @@ from bench.many.counters import counter, wait_at_gate
 from bench.many.databases import connect, count, new_database, settle
 from bench.noop_workers import SIDE_BY_SIDE, nothing
 
-CONNECTIONS = 8  # of a process; with its default of 4 it was a little slower, with 32 much slower
+CONNECTIONS = 8  # per process; the default of 4 was a little slower, 32 much slower
 
 
 class ProcrastinateBacklog:
-    """Tasks of Procrastinate in a database of its own."""
+    """Procrastinate tasks in a new database."""
 
     settings: Mapping[str, str] = {}
 
@@ -36,23 +36,23 @@ class ProcrastinateBacklog:
         settle(self._url)
 
     def commands(self, workers: int) -> Sequence[Sequence[str]]:
-        """A process for each worker, which runs 32 tasks side by side on its event loop."""
+        """One process per worker, with 32 concurrent tasks on its event loop."""
         return [[sys.executable, "-m", "bench.many.procrastinate_tasks", self._url]] * workers
 
     def recorded(self) -> int:
-        """How many tasks have succeeded."""
+        """The number of tasks that succeeded."""
         return count(self._connection, "SELECT count(*) FROM procrastinate_jobs WHERE status = 'succeeded'")
 
 
 @contextlib.contextmanager
 def procrastinate_backlog() -> Iterator[ProcrastinateBacklog]:
-    """Tasks of Procrastinate in a new database, which is dropped at the end."""
+    """A Procrastinate backlog; its database is dropped at the end of the block."""
     with new_database() as url, connect(url) as connection:
         yield ProcrastinateBacklog(url, connection)
 
 
 def open_procrastinate(url: str, handler: Callable[[], None] = nothing) -> tuple[App, "Task[..., Any, ...]"]:
-    """Return the application with its own connector for asyncio, and its task, which calls the handler."""
+    """Return the application with Procrastinate's asyncio connector, and its task, which calls the handler."""
     app = App(connector=PsycopgConnector(conninfo=url, min_size=CONNECTIONS, max_size=CONNECTIONS))
 
     @app.task(name="noop")

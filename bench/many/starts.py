@@ -1,4 +1,4 @@
-"""Measures how long a new task waits for an idle worker in another process, up to the first line of its handler."""
+"""Measures the start latency of tasks with an idle worker in another process."""
 
 import os
 import random
@@ -24,10 +24,10 @@ PORT_VARIABLE = "BENCH_STARTS_PORT"
 
 
 def start_delays(plan: Plan) -> list[Row]:
-    """Create one task after the other, each when the one before has begun and a small irregular pause is over.
+    """Create tasks one after the other, each after the start of the previous one and a short random pause.
 
-    The creating call counts, its commit included. The worker process sends the time, of the same machine's clock, at
-    which its handler began.
+    The latency includes the creating call with its commit. The worker process sends the time when its handler started,
+    by the same machine's clock.
     """
     count = int(plan.seconds * TASKS_FOR_A_SECOND)
     delays = []
@@ -59,7 +59,7 @@ def _delay_ms(queue: TaskQueue, starts: socket.socket, chance: random.Random) ->
 
 
 def build_workers(_settings: Settings) -> Sequence[BaseWorker]:
-    """What the worker process asks for."""
+    """The entry point of WORKER_MODULES."""
     port = int(os.environ[PORT_VARIABLE])
     to = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     to.connect(("127.0.0.1", port))

@@ -1,1 +1,1 @@
-"""The measurements of what is between Afterwrite and Airflow: `python -m bench --stack`."""
+"""Measurements of the path from Afterwrite to Airflow and back: `python -m bench --stack`."""

@@ -1,6 +1,6 @@
-"""Stands at Airflow's HTTP boundary: `python -m bench.stack.airflow_stub PORT` gives tokens and begins runs at once.
+"""A stub of Airflow's HTTP API: `python -m bench.stack.airflow_stub PORT` issues tokens and creates runs at once.
 
-It answers as Airflow 3 does, one run for each id, and counts the runs (see ``bench.many.counters``).
+It answers as Airflow 3 does, with one run per id, and counts the runs (see ``bench.many.counters``).
 """
 
 import json
@@ -15,7 +15,7 @@ _HEALTHY = json.dumps({name: {"status": "healthy"} for name in ("metadatabase", 
 
 
 def airflow(count: Callable[[], None]) -> Answer:
-    """How Airflow answers; ``count`` is called for each new run."""
+    """The stub's request handler; calls ``count`` for each new run."""
     begun: set[str] = set()
 
     def begin(body: bytes) -> tuple[int, bytes]:

@@ -1,4 +1,4 @@
-"""Measures how many requests a second the consumer brings to Airflow, which is stubbed at its HTTP boundary."""
+"""Measures how many requests per second the consumer forwards to a stubbed Airflow."""
 
 import time
 
@@ -13,10 +13,10 @@ MESSAGES_FOR_A_SECOND = 1_000
 
 
 def consumer_rate(plan: Plan) -> list[Row]:
-    """Fill the queue, then start the consumer; the rate goes from the first run that the stub begins to the last.
+    """Fill the queue, then start the consumer; measure from the first run that the stub creates to the last.
 
-    The stub answers at once, from a process of its own on the same machine, and counts each run once. Every message is
-    acknowledged, or the measurement stops with an error.
+    The stub is a separate process on the same machine, answers at once and counts each run once. Every message must be
+    acknowledged, or the measurement fails.
     """
     count = int(plan.seconds * MESSAGES_FOR_A_SECOND)
     rates = []

@@ -1,10 +1,10 @@
-"""Answers HTTP/1.1 with as little work as can be: what stands at the other end of a measurement costs it little."""
+"""A minimal HTTP/1.1 server, so that the remote end of a measurement costs little."""
 
 import asyncio
 import re
 from collections.abc import Callable
 
-# Method, path and body of a request to the status and the body of its answer.
+# Maps method, path and body of a request to the status and the body of the answer.
 Answer = Callable[[str, str, bytes], tuple[int, bytes]]
 
 _END = b"\r\n\r\n"
@@ -22,12 +22,12 @@ class HttpAnswers(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep what is written to."""
+        """Store the transport."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Answer every request that is complete."""
+        """Answer every complete request."""
         self._received += data
         while (end := self._received.find(_END)) >= 0:
             head, begin = self._received[:end], end + len(_END)
@@ -52,7 +52,7 @@ class HttpAnswers(asyncio.Protocol):
 
 
 async def listen(port: int, answer: Answer) -> asyncio.Server:
-    """Answer on a port of 127.0.0.1 from now on; 0 is one that is free."""
+    """Listen on a port of 127.0.0.1; 0 picks a free one."""
     loop = asyncio.get_running_loop()
     return await loop.create_server(
         lambda: HttpAnswers(answer), "127.0.0.1", port, backlog=_WAITING_CONNECTIONS
@@ -60,7 +60,7 @@ async def listen(port: int, answer: Answer) -> asyncio.Server:
 
 
 def serve(port: int, answer: Answer) -> None:
-    """Answer until the process is ended."""
+    """Serve until the process ends."""
 
     async def work() -> None:
         async with await listen(port, answer) as server:

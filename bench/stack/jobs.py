@@ -1,4 +1,4 @@
-"""Makes jobs that wait for the results of their runs, as workers and runs leave them."""
+"""Creates jobs that wait for the results of their runs."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ PRODUCTS = [
     for number in range(3)
 ]
 MADE_AT_ONCE = 500
-LOOKED_AFTER_SECONDS = 600.0  # nobody has to look after them until the measurement is over
+LOOKED_AFTER_SECONDS = 600.0  # no check of these jobs is due during the measurement
 _WORKER = "bench"
 _ADD_RUN = """
 INSERT INTO afterwrite.process_runs (run_id, task_id, report_json, ended_at)
@@ -38,10 +38,10 @@ SELECT run_id, task_id, %s, now() FROM unnest(%s::text[], %s::bigint[]) AS made 
 
 
 def waiting_jobs(place: Place, count: int, callback_url: str | None = None) -> list[Result]:
-    """Make jobs that are PUBLISHED, and whose runs have left a report; returns the results that tell so.
+    """Create PUBLISHED jobs whose runs have stored a report; return the results to publish.
 
-    Each has gone through the stage in which its request is published, without the request; a callback URL is in its
-    row and in Redis.
+    Each has passed the stage that publishes its request, without the request; a callback URL is in its row and in
+    Redis.
     """
     url, results = place.environment["DATABASE_URL"], []
     with task_runtime(url, [ProcessProductsWorker(place.settings.task_payload_max_bytes)]) as runtime:
@@ -78,7 +78,7 @@ def _new_task(number: int, callback_url: str | None) -> NewTask:
 
 
 def _publish(store: TaskStore) -> Iterator[tuple[str, int]]:
-    """Bring new tasks to the stage PUBLISHED, as their worker does; gives their runs and ids."""
+    """Move new tasks to the stage PUBLISHED, as their worker does; yield their run ids and ids."""
     claimed = store.claim_and_record(_WORKER, [], {PROCESS_PRODUCTS: MADE_AT_ONCE}).claimed
     outcomes = []
     for task in claimed:

@@ -1,4 +1,4 @@
-"""Fills queues with requests and results, as the workers and the DAG publish them."""
+"""Publishes requests and results to the queues, as the workers and the DAG do."""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,19 +12,19 @@ PUBLISHED_AT_ONCE = 100
 
 
 def fill_requests(place: Place, count: int) -> None:
-    """Put so many requests into their queue, each for a run of its own; they are on disk when this returns."""
+    """Publish ``count`` requests, each for a new run; they are on disk when this returns."""
     _fill(
         place, REQUESTS, [Request(f"job-{number}", number, f"job-{number}") for number in range(1, count + 1)]
     )
 
 
 def fill_results(place: Place, results: Sequence[Result]) -> None:
-    """Put results into their queue; they are on disk when this returns."""
+    """Publish results; they are on disk when this returns."""
     _fill(place, RESULTS, results)
 
 
 async def publish(broker: Broker, queue: str, message: Request | Result) -> None:
-    """Publish one message, and return when RabbitMQ has confirmed it."""
+    """Publish one message; return when RabbitMQ has confirmed it."""
     await broker.publish(queue, message.encode(), headers_of(message.correlation_id, new_trace()))
 
 

@@ -1,4 +1,4 @@
-"""Measures how many results a second the notification service records, and how many webhooks it delivers."""
+"""Measures how many results per second the notification service records, and how many webhooks it delivers."""
 
 import time
 
@@ -11,9 +11,9 @@ from bench.stack.places import END_SECONDS, START_SECONDS, helper, new_place, se
 from bench.table import Row, median, whole
 
 LEAST_MESSAGES_A_SECOND = 500
-LEAST_MESSAGES = 1_000  # some transactions
+LEAST_MESSAGES = 1_000  # several transactions
 MESSAGES_FOR_A_SECOND, WEBHOOKS_FOR_A_SECOND = 2_000, 500
-# Of all but those that were recorded last: the time of a record is that at which its transaction began.
+# Without those recorded last, because finished_at_us is the start of the recording transaction.
 _RATE = """
 SELECT (sum(recorded) FILTER (WHERE finished_at_us < last_us) * 1e6 / (max(last_us) - min(finished_at_us)))::bigint
 FROM (
@@ -25,11 +25,11 @@ _RECORDED = "SELECT count(*) FROM afterwrite.tasks WHERE type = 'process_product
 
 
 def notifier_rates(plan: Plan) -> list[Row]:
-    """Fill the queue with results of jobs that wait, then start the service; with and without callback URLs in turns.
+    """Fill the queue with results of waiting jobs, then start the service; without and with callback URLs in turns.
 
-    The rate of results is that of jobs without one, from the first transaction that records to the last, by the
-    database's clock. The rate of webhooks goes from the first that is received to the last; a process of its own
-    receives them on the same machine, each over a connection of its own, as always.
+    The result rate is measured with jobs without callback URLs, from the first recording transaction to the last, by
+    the database's clock. The webhook rate is measured from the first received webhook to the last; a separate process
+    on the same machine receives them, each over a new connection, as in production.
     """
     results, webhooks = [], []
     for number in range(plan.rounds):

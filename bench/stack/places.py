@@ -1,4 +1,4 @@
-"""Gives a measurement of the stack a place of its own in PostgreSQL, RabbitMQ and Redis, and removes it."""
+"""Temporary namespaces in PostgreSQL, RabbitMQ and Redis for measurements of the stack."""
 
 import asyncio
 import contextlib
@@ -27,17 +27,17 @@ _MESSAGES = "afterwrite_messages_total{"
 
 @dataclass(frozen=True)
 class Place:
-    """A new database, and a prefix of its own for queues and keys; ``environment`` tells the services of it."""
+    """A new database and a unique prefix for queues and keys; ``environment`` has the settings for services."""
 
     environment: Mapping[str, str]
 
     @property
     def settings(self) -> Settings:
-        """The same for who uses the project's own parts in this process."""
+        """The settings for use in this process."""
         return from_environment(self.environment)
 
     def remove_queues(self) -> None:
-        """Delete the queues with all that is in them; those that are not there are no error."""
+        """Delete the queues with their messages; missing queues are fine."""
         asyncio.run(self._remove_queues())
 
     async def _remove_queues(self) -> None:
@@ -57,9 +57,10 @@ class Place:
 
 @contextlib.contextmanager
 def new_place(**more: str) -> Iterator[Place]:
-    """Give a place, removed at the end with all that is in it; ``more`` are settings beside it.
+    """Yield a place and remove it at the end; ``more`` are additional settings.
 
-    The servers are those of TEST_DATABASE_URL, TEST_AMQP_URL and TEST_REDIS_URL, or else on their ports of 127.0.0.1.
+    The servers are those of TEST_DATABASE_URL, TEST_AMQP_URL and TEST_REDIS_URL, or else at the default ports of
+    127.0.0.1.
     """
     with new_database() as url:
         environment = {
@@ -78,24 +79,24 @@ def new_place(**more: str) -> Iterator[Place]:
         try:
             yield place
         finally:
-            with contextlib.ExitStack() as removing:  # each of them, whatever becomes of the others
+            with contextlib.ExitStack() as removing:  # runs both, even if one fails
                 removing.callback(place.remove_keys)
                 removing.callback(place.remove_queues)
 
 
 @dataclass(frozen=True)
 class Service:
-    """A service of the stack in a process of its own; ``port`` is that of its figures."""
+    """A running service of the stack; ``port`` is its metrics port."""
 
     processes: Processes
     port: int
 
     def wait_until_idle(self) -> None:
-        """Wait until it answers, which it does when it takes messages."""
+        """Wait until it answers, which means that it consumes messages."""
         self.processes.wait_until(lambda: answers(self.port, "/metrics"), "the service", START_SECONDS)
 
     def wait_until_dealt_with(self, count: int, within_seconds: float) -> None:
-        """Wait until it has acknowledged so many messages since its start; it is asked seldom: that costs it time."""
+        """Wait until it has acknowledged ``count`` messages; polls rarely, because a scrape costs it time."""
         self.processes.wait_until(
             lambda: self._dealt_with() >= count, f"{count} messages", within_seconds, _SELDOM_SECONDS
         )
@@ -108,7 +109,7 @@ class Service:
 
 @contextlib.contextmanager
 def service(folder: Path, program: str, place: Place) -> Iterator[Service]:
-    """Run the program ``consumer`` or ``notification`` with the settings of a place, until the end of the block."""
+    """Run the program ``consumer`` or ``notification`` with the settings of a place until the end of the block."""
     port = free_port()
     own = {"DATA_DIR": str(folder), "LOG_FILE": "off", "METRICS_PORT": str(port)}
     with running(
@@ -119,7 +120,7 @@ def service(folder: Path, program: str, place: Place) -> Iterator[Service]:
 
 @contextlib.contextmanager
 def helper(folder: Path, module: str, environment: Mapping[str, str]) -> Iterator[int]:
-    """Run a server of the benchmark's own in a process of its own, ``python -m MODULE PORT``; gives its port."""
+    """Run a server of the benchmark, ``python -m MODULE PORT``; yield its port."""
     port = free_port()
     with running(folder, [[sys.executable, "-m", module, str(port)]], environment) as processes:
         processes.wait_until(lambda: answers(port, "/"), module, START_SECONDS)

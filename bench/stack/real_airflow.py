@@ -1,4 +1,4 @@
-"""Runs a real Airflow for a measurement: its API server, over a new database in which it tells of every new run."""
+"""A real Airflow for a measurement: its API server on a new database, with a trigger that announces new runs."""
 
 import contextlib
 import queue
@@ -15,8 +15,8 @@ from devkit.airflow import airflow_environment, prepare_airflow, ready_airflow
 
 USER, PASSWORD = "afterwrite", "of a measurement"
 READY_SECONDS = 120.0
-_LOOK_SECONDS = 0.5
-_TELL = """
+_POLL_SECONDS = 0.5
+_TRIGGER = """
 CREATE FUNCTION bench_tell() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN PERFORM pg_notify('bench_runs', NEW.run_id); RETURN NULL; END $$;
 CREATE TRIGGER bench_tell AFTER INSERT ON dag_run FOR EACH ROW EXECUTE FUNCTION bench_tell()
@@ -24,7 +24,7 @@ CREATE TRIGGER bench_tell AFTER INSERT ON dag_run FOR EACH ROW EXECUTE FUNCTION 
 
 
 class RealAirflow:
-    """Its API at ``url``, and news of the runs in its database."""
+    """Airflow's API at ``url``, and notifications of new runs from its database."""
 
     def __init__(self, url: str, database: str) -> None:
         self.url, self._database = url, database
@@ -33,23 +33,23 @@ class RealAirflow:
         self._thread = threading.Thread(target=self._listen, name="runs")
 
     def start(self) -> None:
-        """Listen from now on; what was not heard of before is not told."""
+        """Start listening; earlier runs are not reported."""
         with connect(self._database) as connection:
-            connection.execute(_TELL)
+            connection.execute(_TRIGGER)
         self._thread.start()
-        self._next()  # that it listens
+        self._next()  # the listener is ready
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         self._closing.set()
         if self._thread.is_alive():
             self._thread.join()
 
     def created(self, run_id: str) -> float:
-        """When a run was there for others to see, by ``time.perf_counter``; waits until it is."""
+        """Wait until a run is committed; return when, by ``time.perf_counter``."""
         while True:
-            told, at = self._next()
-            if told == run_id:
+            created_id, at = self._next()
+            if created_id == run_id:
                 return at
 
     def _next(self) -> tuple[str, float]:
@@ -59,18 +59,18 @@ class RealAirflow:
             raise RuntimeError(f"Airflow has not created a run in {WAIT_SECONDS} s") from None
 
     def _listen(self) -> None:
-        """Take the time at which the news of each commit came, whatever the other thread does."""
+        """Record when each notification arrives, independently of the other thread."""
         with connect(self._database) as connection:
             connection.execute("LISTEN bench_runs")
             self._news.put(("", 0.0))
             while not self._closing.is_set():
-                for told in connection.notifies(timeout=_LOOK_SECONDS):
-                    self._news.put((told.payload, time.perf_counter()))
+                for notification in connection.notifies(timeout=_POLL_SECONDS):
+                    self._news.put((notification.payload, time.perf_counter()))
 
 
 @contextlib.contextmanager
 def real_airflow(plan: Plan) -> Iterator[RealAirflow]:
-    """Run the API server of a new Airflow that has the DAG; no scheduler, so that runs stay as they were created."""
+    """Run the API server of a new Airflow with the DAG; without a scheduler, so that runs stay queued."""
     folder, port = plan.new_folder(), free_port()
     with new_database() as url:
         database = url.replace("postgresql:", "postgresql+psycopg:", 1)

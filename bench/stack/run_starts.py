@@ -1,4 +1,4 @@
-"""Measures how long it takes from a job's submission until Airflow has created the run for it."""
+"""Measures the time from a job's submission until Airflow has created its run."""
 
 import asyncio
 import contextlib
@@ -20,16 +20,16 @@ from bench.task_starts import LEAST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, SEED
 
 MOST_P50_MS = 300
 JOBS_FOR_A_SECOND, WARM_JOBS = 30, 20
-CALLBACK_URL = "http://127.0.0.1:9/called"  # it is kept for later, as in earnest; no run ends here
+CALLBACK_URL = "http://127.0.0.1:9/called"  # stored as in production; no run ends here
 
 
 def run_starts(plan: Plan) -> list[Row]:
-    """Submit one job after the other over HTTP, each when the one before has its run and a small pause is over.
+    """Submit jobs one after the other over HTTP, each after the run of the previous one and a short pause.
 
-    API server with workers, consumer and Airflow's API server are processes of their own; Airflow has no scheduler. The
-    time goes from before the request until this process hears that the row in Airflow's table of runs is committed: a
-    trigger tells of it (NOTIFY, which PostgreSQL sends after the commit), so the end is late by that, and never early.
-    Beside it is what Airflow takes of that: the same number of runs is asked for directly, in turns with the jobs.
+    The API server with workers, the consumer and Airflow's API server are separate processes; Airflow has no scheduler.
+    The time is measured from before the request until this process is notified of the committed row in Airflow's table
+    of runs. PostgreSQL sends NOTIFY after the commit, so the end may be late but never early. For Airflow's own share,
+    the same number of runs is requested directly, in turns with the jobs.
     """
     jobs = int(plan.seconds * JOBS_FOR_A_SECOND)
     ours, directly = [], []
@@ -52,7 +52,7 @@ def run_starts(plan: Plan) -> list[Row]:
 def _round(
     place: Place, port: int, airflow: RealAirflow, jobs: int, chance: random.Random
 ) -> list[tuple[float, float]]:
-    """The milliseconds of each job, and of the run that was asked for directly after it."""
+    """The milliseconds of each job, and of the run requested directly after it."""
     server = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     with contextlib.closing(server), asyncio.Runner() as runner:
         client = Airflow(place.settings)

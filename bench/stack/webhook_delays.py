@@ -1,4 +1,4 @@
-"""Measures how long it takes from a result in RabbitMQ until the submitter of the job is told."""
+"""Measures the time from a result in RabbitMQ until the job's submitter receives the webhook."""
 
 import asyncio
 import json
@@ -24,10 +24,10 @@ Arrivals = asyncio.Queue[tuple[str, float]]
 
 
 def webhook_delays(plan: Plan) -> list[Row]:
-    """Publish one result after the other, each when the webhook before has come and a small irregular pause is over.
+    """Publish results one after the other, each after the previous webhook and a short random pause.
 
-    The time goes from before the result is published, RabbitMQ's confirmation included, until the webhook has come
-    with its whole body; both ends are in this process. No process but the notification service runs tasks.
+    The time is measured from before publishing, including RabbitMQ's confirmation, until the complete webhook has
+    arrived; both ends are in this process. Only the notification service runs tasks.
     """
     jobs = int(plan.seconds * JOBS_FOR_A_SECOND)
     delays = []
@@ -73,7 +73,7 @@ async def _delays_ms(
 
 
 async def _arrival(arrivals: Arrivals, result: Result) -> float:
-    """When the webhook of a job came."""
+    """Wait for the webhook of a job; return when it arrived."""
     async with asyncio.timeout(WAIT_SECONDS):
         while True:
             correlation_id, at = await arrivals.get()

@@ -1,4 +1,4 @@
-"""Receives webhooks: `python -m bench.stack.webhook_receiver PORT` counts them (see ``bench.many.counters``)."""
+"""A webhook receiver: `python -m bench.stack.webhook_receiver PORT` counts events (see ``bench.many.counters``)."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ from bench.stack.http_answers import Answer, serve
 
 
 def receiver(count: Callable[[], None]) -> Answer:
-    """Take every event; ``count`` is called for each that did not come before."""
+    """The request handler; calls ``count`` for each new event."""
     known: set[str] = set()
 
     def answer(method: str, _path: str, body: bytes) -> tuple[int, bytes]:
@@ -24,7 +24,7 @@ def receiver(count: Callable[[], None]) -> Answer:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Receive until SIGTERM."""
+    """Serve until SIGTERM."""
     serve(int(arguments[0]), receiver(counter()))
 
 

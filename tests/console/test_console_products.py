@@ -32,7 +32,7 @@ def test_a_product_goes_from_an_empty_catalogue_through_all_its_life(
         expect(title).to_have_accessible_description("Give a value")
         price = dialog(page).get_by_label("Price")
         expect(price).to_have_accessible_description(
-            "1.999: give two decimals at the most Two decimals at the most"
+            "1.999: give at most two decimals Two decimals at the most"
         )
         expect(price).to_have_value("1.999")
         expect(title).to_be_focused()

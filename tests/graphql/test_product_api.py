@@ -346,7 +346,7 @@ def test_a_key_keeps_a_sync_create_and_a_retry_from_being_done_twice(api: Server
         ("{ product(productId: 1, afterWrite: 9223372036854775806) { id } }", "there is no such write"),
         ("{ products(first: 1, last: 1) { totalCount } }", "not both"),
         ('{ products(after: "abc") { totalCount } }', "give a cursor that the API answered"),
-        ("{ products(minPrice: 1.234) { totalCount } }", "two decimals at the most"),
+        ("{ products(minPrice: 1.234) { totalCount } }", "at most two decimals"),
         ('{ products(search: "%s") { totalCount } }' % ("x" * 201), "200 are the limit"),
         ("{ products(last: -1) { totalCount } }", "last is -1: give 0 to 500"),
         ("{ writes(first: 501) { nodes { id } } }", "first is 501: give 0 to 500"),

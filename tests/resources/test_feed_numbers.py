@@ -72,7 +72,7 @@ def test_a_price_that_may_be_two_is_refused_until_the_sign_is_told(
     text: str, semicolons: bool, point: int | str, comma: int | str
 ) -> None:
     told = price_of(text, semicolons=semicolons)
-    assert 'do not show the decimal sign: give "decimal": "point" or "comma" beside the' in str(told)
+    assert 'do not show the decimal sign: give "decimal": "point" or "comma" next to the' in str(told)
     for sign, wanted in ((POINT, point), (COMMA, comma)):
         found = price_of(text, sign, semicolons=semicolons)
         assert found == wanted or str(wanted) in str(found)

@@ -199,7 +199,7 @@ def test_a_process_reads_products_as_a_product_file_is_read_and_tells_what_it_do
     assert (result["ignoredNames"], result["currencies"]) == (["sku", "category.id"], ["EUR"])
     [refusal] = result["refusals"]
     # As the other prices show, the comma is the decimal sign.
-    assert refusal["errors"][0]["message"] == "price is 1.234: give two decimals at the most"
+    assert refusal["errors"][0]["message"] == "price is 1.234: give at most two decimals"
     accepted = rest(api, "POST", "/api/process", {"payload": {"products": products[2:]}})
     assert "is 1234 or 1.234" in str(_ended(api, accepted.body["correlation_id"])["error"])
     accepted = rest(api, "POST", "/api/process", {"payload": {"products": products[2:], "decimal": "point"}})

@@ -40,7 +40,7 @@ def test_the_direct_address_is_the_other_one_where_none_is_given() -> None:
     ("url", "said"),
     [
         ("mysql://ann:secret@db.test/shop", "begins with 'mysql'"),
-        ("ann:secret@db.test", "is no URL"),
+        ("ann:secret@db.test", "is not a URL"),
         ("postgresql://ann:secret@db.test", "names no database"),
     ],
 )

@@ -20,7 +20,7 @@ from afterwrite.storage.driver import DriverConnection
 from afterwrite.storage.postgres import pipelined
 from afterwrite.storage.postgres.address import Address, address_of
 from afterwrite.storage.postgres.connect import connect, open_reader, open_writer
-from afterwrite.storage.postgres.sharing import end_standing
+from afterwrite.storage.postgres.sharing import end_stalled
 from afterwrite.storage.postgres.stores import PostgresStores
 from afterwrite.storage.stores import prepare_stores
 from afterwrite.tasks.registry import Registry
@@ -120,9 +120,9 @@ def test_who_stands_still_in_the_middle_of_a_pipeline_loses_its_session_and_nobo
             row = standing.execute("SELECT pg_advisory_xact_lock(1), pg_backend_pid()").fetchone()
             assert row is not None  # it came without the end of the pipeline, so the server waits for more
             wait_until(lambda: _standing(other, row[1]) == ("active", "ClientRead"))
-            end_standing(connection, 3600)
+            end_stalled(connection, 3600)
             assert _standing(other, row[1]) == ("active", "ClientRead"), "it has not stood still for so long"
-            end_standing(connection, 0)
+            end_stalled(connection, 0)
         other.execute("SELECT pg_advisory_lock(1)")
     engine.dispose()
 

@@ -87,7 +87,7 @@ def test_a_product_is_enriched_and_a_bad_one_is_refused_with_its_index_field_and
                 {
                     "field": "price",
                     "code": "TOO_MANY_DECIMALS",
-                    "message": "price is 1.005: give two decimals at the most",
+                    "message": "price is 1.005: give at most two decimals",
                 },
             ],
         }

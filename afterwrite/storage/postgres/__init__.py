@@ -1,1 +1,1 @@
-"""Keeps products, journal, ledger and tasks in PostgreSQL, for many processes; imported where DATABASE_URL is set."""
+"""Storage in PostgreSQL, shared by many processes; imported only with DATABASE_URL."""

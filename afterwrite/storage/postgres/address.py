@@ -1,4 +1,4 @@
-"""Reads DATABASE_URL: where PostgreSQL is, and how to say so without its password."""
+"""The PostgreSQL address from DATABASE_URL, printable without its password."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,8 +9,8 @@ from sqlalchemy.exc import ArgumentError
 from afterwrite.base.settings import Settings, SettingsError
 
 _DRIVERS = frozenset({"postgresql+psycopg", "postgresql", "postgres"})
-# A server that went away without a word is noticed within some seconds.
-_LIVELY: dict[str, Any] = {
+# Detect a silently lost server within seconds.
+_KEEPALIVE: dict[str, Any] = {
     "connect_timeout": "5",
     "keepalives_idle": "5",
     "keepalives_interval": "2",
@@ -21,7 +21,7 @@ _LIVELY: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A database of PostgreSQL; its text has no password in it."""
+    """A PostgreSQL database; its text omits the password."""
 
     url: URL
 
@@ -30,22 +30,22 @@ class Address:
 
     @property
     def conninfo(self) -> str:
-        """The address as libpq takes it."""
-        # SQLAlchemy leaves the spaces of a name and a password as they are, which libpq refuses.
+        """The URL for libpq."""
+        # SQLAlchemy does not escape spaces in names and passwords, which libpq rejects.
         return self.url.set(drivername="postgresql").render_as_string(hide_password=False).replace(" ", "%20")
 
     def options(self) -> dict[str, Any]:
-        """Parameters of a connection that the address itself does not say."""
-        return {name: value for name, value in _LIVELY.items() if name not in self.url.query}
+        """Connection parameters that the URL does not set."""
+        return {name: value for name, value in _KEEPALIVE.items() if name not in self.url.query}
 
 
 def address_of(settings: Settings) -> Address:
-    """Where DATABASE_URL leads. Raises SettingsError."""
+    """The address of DATABASE_URL. Raises SettingsError."""
     return _address("DATABASE_URL", settings.database_url)
 
 
 def direct_address_of(settings: Settings) -> Address:
-    """The same database past a pooler: where DATABASE_DIRECT_URL leads, or else DATABASE_URL. Raises SettingsError."""
+    """The address that bypasses a pooler: DATABASE_DIRECT_URL, or else DATABASE_URL. Raises SettingsError."""
     if not settings.database_direct_url:
         return address_of(settings)
     return _address("DATABASE_DIRECT_URL", settings.database_direct_url)
@@ -54,9 +54,9 @@ def direct_address_of(settings: Settings) -> Address:
 def _address(name: str, text: str) -> Address:
     try:
         url = make_url(text)
-    except (ArgumentError, ValueError) as error:  # the text may hold a password, so it is not repeated
+    except (ArgumentError, ValueError) as error:  # not quoted: the text may contain a password
         raise SettingsError(
-            f"{name} is no URL: give postgresql+psycopg://USER:PASSWORD@HOST:PORT/DATABASE"
+            f"{name} is not a URL: give postgresql+psycopg://USER:PASSWORD@HOST:PORT/DATABASE"
         ) from error
     if url.drivername not in _DRIVERS:
         raise SettingsError(

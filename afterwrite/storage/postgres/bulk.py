@@ -1,4 +1,4 @@
-"""Inserts many products into PostgreSQL in one transaction: all of them, or none."""
+"""Bulk insert of products into PostgreSQL in one transaction."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ _COLUMNS = f"id, {', '.join(STORED)}, created_at_us, updated_at_us, version, sea
 _COPY = f"COPY {SCHEMA}.products ({_COLUMNS}) FROM STDIN"
 _IDS = f"SELECT nextval('{SCHEMA}.product_ids') FROM generate_series(1, %s)"  # noqa: S608 - constants
 _ANY = f"SELECT EXISTS (SELECT 1 FROM {SCHEMA}.products)"  # noqa: S608 - constants
-_ALONE = f"LOCK TABLE {SCHEMA}.meta IN SHARE ROW EXCLUSIVE MODE"  # one load at a time; others see what it did
+_ALONE = f"LOCK TABLE {SCHEMA}.meta IN SHARE ROW EXCLUSIVE MODE"  # one load at a time; the next one sees its products
 
 
 class PostgresLoader:
@@ -56,7 +56,7 @@ class PostgresLoader:
 
     @contextmanager
     def load(self) -> Iterator["_PostgresLoad"]:
-        """Copy products in; ids come from the sequence, so what is accepted meanwhile gets others."""
+        """COPY products in; ids come from the sequence, so concurrent creates get other ids."""
         try:
             yield _PostgresLoad(self._connection)
             self._connection.commit()
@@ -67,10 +67,10 @@ class PostgresLoader:
             self._roll_back()
 
     def index(self) -> None:
-        """Nothing: the index of PostgreSQL holds every row."""
+        """Nothing to do: PostgreSQL indexes every row."""
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the connection."""
         self._connection.close()
 
     def _roll_back(self) -> None:

@@ -1,4 +1,4 @@
-"""Opens connections to PostgreSQL, and says what the errors of its driver mean."""
+"""PostgreSQL connections, and the mapping of driver errors to store errors."""
 
 import select
 import sys
@@ -17,44 +17,44 @@ from afterwrite.storage.postgres.address import Address
 from afterwrite.storage.postgres.pipelined import PipelinedConnection
 
 _READ_WAIT_SECONDS = 30
-# Two processes that add one key at a time: the second one then finds what the first one added.
+# Two processes added the same key concurrently: a retry finds the first one's row.
 _ADDED_AT_ONCE = "tasks_by_key"
-_CONFLICTS = "40"  # the class of SQLSTATE: transaction rollback, by a deadlock or a serialization failure
+_CONFLICTS = "40"  # SQLSTATE class 40, transaction rollback: a deadlock or a serialization failure
 
 
 def connect(address: Address, *, prepared: bool = True) -> "psycopg.Connection[Any]":
-    """A connection in autocommit; ``prepared``: statements may be prepared, which no pooler of transactions is sure of.
+    """A connection in autocommit. Raises StoreUnavailable.
 
-    Raises StoreUnavailable.
+    ``prepared`` allows prepared statements, which may break behind a transaction pooler.
     """
     try:
         connection = psycopg.connect(address.conninfo, autocommit=True, **address.options())
     except psycopg.Error as error:
-        raise StoreUnavailable(f"PostgreSQL cannot be reached at {address}: {_words(error)}") from error
+        raise StoreUnavailable(f"PostgreSQL cannot be reached at {address}: {_message_of(error)}") from error
     connection.prepare_threshold = 5 if prepared else None
     return connection
 
 
 async def connect_async(address: Address, *, prepared: bool = True) -> "psycopg.AsyncConnection[Any]":
-    """The same for the background loop."""
+    """``connect`` for the background loop."""
     try:
         connection = await psycopg.AsyncConnection.connect(
             address.conninfo, autocommit=True, **address.options()
         )
     except psycopg.Error as error:
-        raise StoreUnavailable(f"PostgreSQL cannot be reached at {address}: {_words(error)}") from error
+        raise StoreUnavailable(f"PostgreSQL cannot be reached at {address}: {_message_of(error)}") from error
     connection.prepare_threshold = 5 if prepared else None
     return connection
 
 
 def is_pooled(connection: "psycopg.Connection[Any]") -> bool:
-    """Whether somebody stands between: a pooler says another process number than the server that answers."""
+    """Whether a pooler is in between: it reports another backend pid than the server itself."""
     row = connection.execute("SELECT pg_backend_pid()").fetchone()
     return row is not None and row[0] != connection.info.backend_pid
 
 
 def open_writer(address: Address, *, prepared: bool = True) -> DriverConnection:
-    """A connection whose transactions begin with the database's time. Raises StoreUnavailable."""
+    """A pipelined connection for writing. Raises StoreUnavailable."""
     raw = connect(address, prepared=prepared)
 
     def explain(error: Exception) -> Exception:
@@ -65,7 +65,7 @@ def open_writer(address: Address, *, prepared: bool = True) -> DriverConnection:
 
 
 def open_reader(address: Address, connections: int, *, prepared: bool = True, writes: bool = True) -> Engine:
-    """An engine in autocommit: each statement sees the newest commit. ``writes``: small writes are possible too."""
+    """An engine in autocommit: each statement sees the newest commit. ``writes`` also allows writes."""
     given = address.options() | ({} if prepared else {"prepare_threshold": None})
     if not writes:
         given["options"] = "-c default_transaction_read_only=on"
@@ -89,7 +89,7 @@ def open_reader(address: Address, connections: int, *, prepared: bool = True, wr
 
 
 def is_alive(connection: Any) -> bool:
-    """Whether an idle connection is still open, as far as is known here: nothing is asked of the server."""
+    """Whether an idle connection is still open, checked locally without a round trip."""
     pgconn = connection.pgconn
     if pgconn.status != ConnStatus.OK:
         return False
@@ -116,14 +116,14 @@ else:
 
 
 def explained(what: str, error: Exception) -> Exception:
-    """What an error means: that the database cannot be used now, that it is to be tried again, or just what it says."""
+    """StoreUnavailable or TransactionConflict for an error of the database, else the error itself."""
     if isinstance(error, psycopg.errors.UniqueViolation) and error.diag.constraint_name == _ADDED_AT_ONCE:
-        return TransactionConflict(f"{what}: {_words(error)}. It is tried again")
+        return TransactionConflict(f"{what}: {_message_of(error)}. It is tried again")
     if not isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError)):
         return error
     if (getattr(error, "sqlstate", None) or "").startswith(_CONFLICTS):
-        return TransactionConflict(f"{what}: {_words(error)}. It is tried again")
-    return StoreUnavailable(f"{what}: {_words(error)}. What was accepted is safe; see /health")
+        return TransactionConflict(f"{what}: {_message_of(error)}. It is tried again")
+    return StoreUnavailable(f"{what}: {_message_of(error)}. What was accepted is safe; see /health")
 
 
 def _translate_errors(engine: Engine, what: str) -> None:
@@ -134,6 +134,6 @@ def _translate_errors(engine: Engine, what: str) -> None:
             raise explanation from original
 
 
-def _words(error: Exception) -> str:
+def _message_of(error: Exception) -> str:
     said = error.diag.message_primary if isinstance(error, psycopg.Error) else None
     return " ".join((said or str(error)).split())[:300] or type(error).__name__

@@ -1,4 +1,4 @@
-"""Keeps a database that an embedded installation is being copied into from being used before all of it is there."""
+"""The mark of an incomplete copy from an embedded installation, which keeps the database from being used."""
 
 from typing import Any
 

@@ -1,9 +1,8 @@
-"""Applies what waits in the journal, one process at a time, each batch with its ledger rows in one transaction.
+"""The drain: applies the journal in one process at a time, each batch and its ledger rows in one transaction.
 
-Who drains has a lease in ``journal_settled``, by the database's clock, and renews it; when it dies another process
-takes over some seconds later. What makes the order certain is the advisory lock that every transaction of a drain
-holds: no two of them run at once, whoever believes to have the lease. It is one of transactions, so it holds through a
-pooler too.
+The draining process renews a lease in ``journal_settled``, by the database's clock; if it dies, another process takes
+over some seconds later. An advisory lock guarantees the order: each transaction of a drain holds it, so no two run at
+once, even if two processes believe they have the lease. It is transaction-scoped, so it works through a pooler.
 """
 
 import asyncio
@@ -24,21 +23,21 @@ from afterwrite.storage.postgres.connect import explained, is_alive
 from afterwrite.storage.postgres.meta import KEEP, KEPT, NOW_US
 from afterwrite.storage.postgres.pipelined import SETTINGS
 from afterwrite.storage.retention_clock import Look, RetentionClock
-from afterwrite.storage.settling import StoreAway, refused, work_out
+from afterwrite.storage.settling import StoreAway, refused, settle
 from afterwrite.storage.write_store import SettledBatch
 
-LOCK = 7_046_029_254_386_354  # any number: a transaction that drains holds the advisory lock of this one
+LOCK = 7_046_029_254_386_354  # arbitrary number of the advisory lock
 _LEASE_US = 3_000_000
 _RENEW_US = 2_000_000
-_LOOK_SECONDS = 1.0
+_POLL_SECONDS = 1.0
 _MOST_ATTEMPTS = 10
-# From the beginning of one batch to that of the next, unless more waits than a batch takes: each is a commit and some
-# trips to the server, at the cost of those who accept, and the writes of a moment may as well share them.
+# Between the starts of two batches, unless more is queued than a batch takes: each batch costs a commit and several
+# round trips, which slow down accepting, so let a few milliseconds of writes share one.
 _PACE_SECONDS = 0.008
 _KEYS_PRUNED_AT_ONCE = 1_000
 _HOUSEKEEPING_US = 60_000_000
-# What says that one write is bad, and not that the database is away.
-_OF_ONE_WRITE = (
+# Errors of a single bad write; all others mean that the database is unavailable.
+_BAD_WRITE_ERRORS = (
     psycopg.IntegrityError,
     psycopg.DataError,
     psycopg.ProgrammingError,
@@ -88,7 +87,7 @@ Connection = psycopg.AsyncConnection[Any]
 
 
 class _State(NamedTuple):
-    """The row of ``journal_settled``, and the database's time."""
+    """The row of ``journal_settled`` and the database's time."""
 
     drainer: str | None
     until_us: int
@@ -97,37 +96,37 @@ class _State(NamedTuple):
     now_us: int
 
     def is_free_for(self, name: str) -> bool:
-        """Whether a process of this name may drain."""
+        """Whether the process of this name may drain."""
         return self.drainer in (None, name) or self.until_us < self.now_us
 
 
 class Drain:
-    """The one connection of a process that applies writes; to be used by one coroutine at a time."""
+    """The only connection of a process that applies writes; for one coroutine at a time."""
 
     def __init__(self, name: str, connect: Callable[[], Awaitable[Connection]]) -> None:
-        """``name`` is the process's own."""
+        """``name`` is the name of this process."""
         self._name, self._connect = name, connect
         self._connection: Connection | None = None
         self._sleeps = False
         self._now_us = self._housekeeping_due_us = 0
         self._next_at = 0.0
         self._retention = RetentionClock("keys")
-        self.is_mine = False  # whether this process drains
+        self.is_mine = False  # whether this process has the lease
         self.conflicts = 0
 
     async def settle_next(self, limit: int) -> SettledBatch | None:
-        """Settle the oldest ``limit`` writes; None when none waits, or when another process drains.
+        """Settle the oldest ``limit`` writes; None if none is queued or another process drains.
 
-        Raises StoreAway, and then nothing was applied.
+        Raises StoreAway; then none was applied.
         """
         await asyncio.sleep(self._next_at - time.monotonic())
         begun = time.monotonic()
-        settled = await self._settle_over_conflicts(limit)
+        settled = await self._settle_with_retries(limit)
         is_full = settled is not None and len(settled.writes) == limit
         self._next_at = begun if is_full else begun + _PACE_SECONDS
         return settled
 
-    async def _settle_over_conflicts(self, limit: int) -> SettledBatch | None:
+    async def _settle_with_retries(self, limit: int) -> SettledBatch | None:
         attempts_left = _MOST_ATTEMPTS
         while True:
             try:
@@ -140,7 +139,7 @@ class Drain:
                 attempts_left -= 1
 
     async def prune(self, keys_kept_seconds: float) -> None:
-        """Drop idempotency keys that are too old, some at a time; for who drains."""
+        """Delete some expired idempotency keys, if this process drains."""
         if not self.is_mine or self._now_us < self._housekeeping_due_us:
             return
         async with self._connected() as connection, connection.transaction():
@@ -152,7 +151,7 @@ class Drain:
             self._housekeeping_due_us = self._now_us + _HOUSEKEEPING_US
 
     async def _look_at_retention_clock(self, connection: Connection) -> Look:
-        """What time it is by the clock of retention, which is kept in the database."""
+        """Read and store the retention clock."""
         [oldest_us, now_us] = await _one(await connection.execute(_OLDEST_KEY))
         kept = await (await connection.execute(KEPT, (self._retention.key,))).fetchone()
         look = self._retention.look(kept[0] if kept else None, now_us, oldest_us)
@@ -160,16 +159,16 @@ class Drain:
         return look
 
     async def rest(self) -> float:
-        """For how many seconds the drain may rest; 0: a write came meanwhile. Then a write wakes who drains."""
+        """How many seconds the drain may rest, unless a write wakes it; 0: a write has just arrived."""
         if self.is_mine and not self._sleeps:
             async with self._connected() as connection:
                 [self._sleeps] = await _one(await connection.execute(_SLEEP, (self._name,)))
             if not self._sleeps:
                 return 0.0
-        return _LOOK_SECONDS * random.uniform(0.8, 1.2)  # noqa: S311 - it spreads the looks
+        return _POLL_SECONDS * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
 
     async def leave(self) -> None:
-        """Let another process drain, at once; may be called twice. Raises StoreAway; then the lease ends by itself."""
+        """Release the lease; may be called twice. Raises StoreAway; then the lease expires."""
         if self.is_mine:
             self.is_mine = False
             async with self._connected() as connection, connection.pipeline():
@@ -180,13 +179,13 @@ class Drain:
     # -- one batch ------------------------------------------------------------------------------------------
 
     async def _settle_next(self, connection: Connection, limit: int) -> SettledBatch | None:
-        if not self.is_mine:  # looked at without the lock, which who drains would have to wait for
+        if not self.is_mine:  # read without the lock, which would delay the draining process
             state = _State._make(await _one(await connection.execute(_STATE)))
             if not state.is_free_for(self._name):
                 return None
         try:
             return await self._in_transaction(connection, limit, _apply)
-        except _OF_ONE_WRITE:
+        except _BAD_WRITE_ERRORS:
             await connection.rollback()
             return await self._in_transaction(connection, limit, _apply_one_by_one)
 
@@ -212,9 +211,8 @@ class Drain:
 
     async def _renew(self, connection: Connection, state: _State) -> None:
         if state.drainer != self._name or state.until_us - state.now_us < _RENEW_US:
-            await connection.execute(
-                "SET LOCAL synchronous_commit = off"
-            )  # it is worth nothing after a crash
+            # A lease is worthless after a crash, so it needs no fsync.
+            await connection.execute("SET LOCAL synchronous_commit = off")
             await connection.execute(_RENEW, (self._name,))
         await connection.commit()
 
@@ -227,14 +225,14 @@ class Drain:
             await connection.execute(_TOTALS, (applied, len(settled) - applied))
             await connection.execute(_SETTLE, (len(batch), size, last, self._name))
             await connection.execute("COMMIT")
-            # After the commit: a NOTIFY within it would hold up the commits of all others until it is on disk.
+            # After the commit: a NOTIFY inside the transaction would block all other commits until it is on disk.
             await connection.execute("SELECT pg_notify('afterwrite_settled', %s)", (str(last),))
 
     # -- the connection -------------------------------------------------------------------------------------
 
     @contextlib.asynccontextmanager
     async def _connected(self) -> AsyncIterator[Connection]:
-        """The connection; after an error it is closed, which rolls back: its state is not worth knowing."""
+        """The connection; an error closes it, which rolls back, because its state is undefined."""
         try:
             yield await self._open()
         except (psycopg.Error, OSError, StoreUnavailable) as error:
@@ -265,17 +263,17 @@ async def _begin(connection: Connection, limit: int) -> tuple[_State, list[Write
         await connection.execute("BEGIN")
         await connection.execute(f"SELECT {SETTINGS}")
         await connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
-        # Each statement sees what was committed before it: these two what was so before the lock was ours.
+        # READ COMMITTED: these two see everything committed before the lock was acquired.
         state = await connection.execute(_STATE)
         batch = await connection.execute(_BATCH, (limit,))
         return _State._make(await _one(state)), [Write(*row) for row in await batch.fetchall()]
 
 
 async def _apply(connection: Connection, writes: Sequence[Write], now_us: int) -> list[Write]:
-    """Work the batch out in memory, then store what it comes to in a few statements over many rows."""
+    """Compute the batch in memory, then store it in a few multi-row statements."""
     before = await _load(connection, {write.product_id for write in writes})
     after: dict[int, Product | None] = dict(before)
-    settled = [work_out(write, after, now_us) for write in writes]
+    settled = [settle(write, after, now_us) for write in writes]
     changed = {key: product for key, product in after.items() if before.get(key) is not product}
     async with connection.pipeline():
         await _store(connection, changed, settled)
@@ -283,13 +281,13 @@ async def _apply(connection: Connection, writes: Sequence[Write], now_us: int) -
 
 
 async def _apply_one_by_one(connection: Connection, writes: Sequence[Write], now_us: int) -> list[Write]:
-    """The safe path: a savepoint for each write, so that only the bad one fails."""
+    """The slow path: a savepoint per write, so that only the bad one fails."""
     settled = []
     for write in writes:
         await connection.execute("SAVEPOINT one")
         try:
             settled += await _apply(connection, [write], now_us)
-        except _OF_ONE_WRITE as error:
+        except _BAD_WRITE_ERRORS as error:
             await connection.execute("ROLLBACK TO one")
             failed = refused(write, error, now_us)
             await connection.execute(_LEDGER, (_encode([failed._asdict()]),))

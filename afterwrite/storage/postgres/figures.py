@@ -1,4 +1,4 @@
-"""Keeps the figures of the last minutes, for the charts of every process: a row for each bucket of a process."""
+"""Recent figures for the charts, shared by all processes: one row per process and time bucket."""
 
 import json
 from typing import Any
@@ -14,14 +14,14 @@ _LOAD = text("SELECT bucket, figures FROM afterwrite.recent_figures WHERE bucket
 
 
 class SharedFigures:
-    """The figures of all processes; a bucket is named by when it began, in seconds since 1970. Raises StoreError."""
+    """The figures of all processes; a bucket is its start in seconds since 1970. Raises StoreError."""
 
     def __init__(self, engine: Engine, process: str) -> None:
-        """``process`` is this process's name."""
+        """``process`` is the name of this process."""
         self._engine, self._process = engine, process
 
     def save(self, bucket: int, figures: dict[str, Any], oldest: int) -> None:
-        """Keep a bucket of this process, and forget those of everybody before ``oldest``."""
+        """Store a bucket of this process; delete all buckets before ``oldest``."""
         values = {"bucket": bucket, "process": self._process, "figures": json.dumps(figures)}
         with self._engine.connect() as connection:
             connection.execute(_SAVE, values)

@@ -1,7 +1,7 @@
-"""Keeps what runs of Airflow do for the tasks of processes: whose run it is, its parts, its products, its outcome.
+"""The state of Airflow runs for jobs: task, parts, products and outcome.
 
-The driver itself, and nothing of SQLAlchemy's but the reading of the address: the DAG runs this in Airflow's
-environment, which has a SQLAlchemy of its own.
+Uses psycopg directly, and SQLAlchemy only to parse the address: the DAG runs this in Airflow's environment, which has
+its own SQLAlchemy.
 """
 
 import json
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 TASK_ENDED = "TASK_ENDED"
-"""The error of a run that did nothing, because nobody waited for it."""
+"""The error of a run that did nothing because its task had ended."""
 
 _TAKE = """
 INSERT INTO afterwrite.process_runs (run_id, task_id) VALUES (%s, %s)
@@ -44,7 +44,7 @@ _ADD_PRODUCTS = """
 INSERT INTO afterwrite.processed_products (run_id, index, product)
 SELECT %s, (one ->> 'index')::bigint, one FROM jsonb_array_elements(%s::jsonb) AS given (one)
 """
-# The first outcome stays: a task of the run that is done again cannot change what was told already.
+# The first outcome wins: a retried Airflow task cannot change a published one.
 _END = """
 UPDATE afterwrite.process_runs SET report_json = %s, error_code = %s, error_message = %s, ended_at = now()
 WHERE run_id = %s AND ended_at IS NULL
@@ -57,17 +57,17 @@ _OF_TASK = "SELECT run_id FROM afterwrite.process_runs WHERE task_id = %s ORDER 
 
 
 def run_ids_of(reader: "Engine", task_id: int) -> list[str]:
-    """The runs that were asked for on behalf of a task, the oldest first. Raises StoreError."""
+    """The runs requested for a task, oldest first. Raises StoreError."""
     with reader.connect() as connection:
         return [run_id for (run_id,) in connection.exec_driver_sql(_OF_TASK, (task_id,))]
 
 
 class NoSuchRun(Exception):
-    """Nobody asked for a run of this id, its task was deleted meanwhile, or it has not what it is asked for."""
+    """The run is unknown, its task was deleted, or the requested part is missing."""
 
 
 class RunOutcome(NamedTuple):
-    """What came of a run: a report as JSON, or an error."""
+    """The outcome of a run: a JSON report or an error."""
 
     report_json: str | None
     error_code: str | None
@@ -75,7 +75,7 @@ class RunOutcome(NamedTuple):
 
 
 class JobRuns:
-    """The runs in one database, over one connection that is opened again when it was lost; for any thread.
+    """The runs in one database, over one connection that reconnects; thread-safe.
 
     Everything raises StoreUnavailable while the database cannot be used.
     """
@@ -86,21 +86,21 @@ class JobRuns:
         self._lock = threading.Lock()
 
     def take(self, run_id: str, task_id: int) -> bool:
-        """Take the name of a run for a task; False if it is another task's."""
+        """Register a run id for a task; False if it belongs to another task."""
         with self._working() as connection:
             row = connection.execute(_TAKE, (run_id, task_id)).fetchone()
             return row is not None and row[0] == task_id
 
     def payload(self, run_id: str) -> tuple[Any, str]:
-        """What the run works on, and the status of its task. Raises NoSuchRun."""
+        """The payload of the run and the status of its task. Raises NoSuchRun."""
         with self._working() as connection:
             row = connection.execute(_PAYLOAD, (run_id,)).fetchone()
         if row is None:
-            raise NoSuchRun(f"There is no run {run_id}: its task was deleted, or nobody asked for it")
+            raise NoSuchRun(f"There is no run {run_id}: its task was deleted, or nobody requested it")
         return json.loads(row[0]), row[1]
 
     def begin(self, run_id: str, verdict: Mapping[str, Any], parts: Mapping[int, Sequence[Any]]) -> None:
-        """Keep which products of the payload are refused, and its parts by where they begin, in one transaction."""
+        """Store the verdict (refused products) and the parts by first index, in one transaction."""
         rows = [(run_id, first_index, json.dumps(items)) for first_index, items in parts.items()]
         with self._working() as connection, connection.transaction(), connection.cursor() as cursor:
             cursor.execute(_SET_VERDICT, (json.dumps(verdict), run_id))
@@ -118,7 +118,7 @@ class JobRuns:
         return list(json.loads(row[0]))
 
     def verdict(self, run_id: str) -> Json:
-        """What ``begin`` has kept. Raises NoSuchRun."""
+        """The verdict that ``begin`` stored. Raises NoSuchRun."""
         with self._working() as connection:
             row = connection.execute(_VERDICT, (run_id,)).fetchone()
         if row is None or row[0] is None:
@@ -126,12 +126,12 @@ class JobRuns:
         return dict(json.loads(row[0]))
 
     def describe_part(self, run_id: str, first_index: int, descriptions: Sequence[Json]) -> None:
-        """Keep the descriptions of the products of a part, in the place of those that are there."""
+        """Store the descriptions of the products of a part; replaces earlier ones."""
         with self._working() as connection:
             connection.execute(_DESCRIBE_PART, (json.dumps(descriptions), run_id, first_index))
 
     def descriptions(self, run_id: str) -> list[Json]:
-        """The descriptions of all parts, in the order of the payload. Raises NoSuchRun."""
+        """The descriptions of all parts, in payload order. Raises NoSuchRun."""
         with self._working() as connection:
             rows = connection.execute(_PARTS, (run_id,)).fetchall()
         if missing := [first for first, text in rows if text is None]:
@@ -141,7 +141,7 @@ class JobRuns:
         return [one for _, text in rows for one in json.loads(text)]
 
     def end(self, run_id: str, report: Mapping[str, Any], products: Sequence[Json]) -> None:
-        """Keep the products and the report of a run in one transaction; one that has an outcome keeps that."""
+        """Store the products and the report in one transaction; an existing outcome stays."""
         with self._working() as connection, connection.transaction():
             ended = connection.execute(_END, (json.dumps(report), None, None, run_id))
             if ended.rowcount:
@@ -150,22 +150,22 @@ class JobRuns:
                 connection.execute(_DROP_PARTS, (run_id,))
 
     def fail(self, run_id: str, code: str, message: str) -> None:
-        """Keep why a run failed; one that has an outcome keeps that."""
+        """Store the error; an existing outcome stays."""
         with self._working() as connection:
             connection.execute(_END, (None, code, message, run_id))
 
     def has_ended(self, run_id: str) -> bool:
-        """Whether there is an outcome of a run."""
+        """Whether the run has an outcome."""
         return run_id in self.outcomes([run_id])
 
     def outcomes(self, run_ids: Sequence[str]) -> Mapping[str, RunOutcome]:
-        """What came of those of these runs that have ended."""
+        """The outcomes of the ended runs among these."""
         with self._working() as connection:
             rows = connection.execute(_OUTCOMES, (list(run_ids),)).fetchall()
         return {row[0]: RunOutcome(*row[1:]) for row in rows}
 
     def close(self) -> None:
-        """Close the connection; the next call would open it again."""
+        """Close the connection; the next call would reopen it."""
         with self._lock:
             self._drop()
 

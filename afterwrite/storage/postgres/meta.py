@@ -1,4 +1,4 @@
-"""SQL that several statements share: the time now, and what the database keeps under a name."""
+"""Shared SQL: the current time, and the key-value table ``meta``."""
 
 NOW_US = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"  # microseconds since 1970
 

@@ -1,4 +1,4 @@
-"""Brings a database of PostgreSQL to the newest schema: numbered SQL files, each applied once, in one transaction."""
+"""PostgreSQL schema migrations: numbered SQL files, each applied once, in one transaction."""
 
 import logging
 from pathlib import Path
@@ -14,15 +14,15 @@ from afterwrite.storage.postgres.connect import connect, explained
 _log = logging.getLogger("afterwrite.database")
 _STEPS = Path(__file__).parent / "sql"
 _LEAST_SERVER = 14
-_LOCK = 7_046_029_254_386_353  # any number: who migrates holds the advisory lock of this one
+_LOCK = 7_046_029_254_386_353  # arbitrary number of the advisory lock for migrations
 _VERSION = f"SELECT coalesce(max(version), 0) FROM {SCHEMA}.schema_versions"  # noqa: S608 - a constant
 
 
 def migrate(address: Address) -> None:
-    """Bring the database to the newest schema; safe to run twice, and by several processes at once.
+    """Migrate the database; idempotent, and safe in several processes at once.
 
-    Raises StoreError with one line that says what to do: it cannot be reached or changed, it is too old, or a newer
-    program has been here.
+    Raises StoreError, whose text says what to do: the database is unavailable, not writable or too old, or its schema
+    is newer than this program.
     """
     with connect(address, prepared=False) as connection:
         bring_up_to_date(connection, address)
@@ -47,7 +47,7 @@ def bring_up_to_date(connection: "psycopg.Connection[Any]", address: Address) ->
 
 
 def newest_version() -> int:
-    """The number of the newest schema that this program knows."""
+    """The newest schema version that this program knows."""
     return int(_steps()[-1].stem)
 
 
@@ -83,7 +83,7 @@ def _present(connection: "psycopg.Connection[Any]") -> int:
 
 def _apply(connection: "psycopg.Connection[Any]", address: Address) -> None:
     connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-    if _is_newest(connection, address):  # another process was faster
+    if _is_newest(connection, address):  # another process migrated it
         return
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
     connection.execute(
@@ -107,7 +107,7 @@ def _apply(connection: "psycopg.Connection[Any]", address: Address) -> None:
 
 
 def _trigram_class(connection: "psycopg.Connection[Any]") -> str:
-    """The operator class of pg_trgm by its full name: the extension may be in any schema."""
+    """The qualified operator class of pg_trgm, which may be installed in any schema."""
     find = (
         "SELECT quote_ident(n.nspname) FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace "
         "WHERE e.extname = 'pg_trgm'"

@@ -1,4 +1,4 @@
-"""Runs transactions in few trips to the server: what nobody waits for goes along with what comes next."""
+"""Write transactions in pipeline mode, with few round trips to PostgreSQL."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -9,30 +9,29 @@ from sqlalchemy.engine import Dialect
 
 from afterwrite.storage.driver import DriverConnection, Explain
 
-# A process that stands still in the middle of a transaction loses it, and with it the locks that others wait for. This
-# counts only where PostgreSQL knows that nothing more is on its way; ``sharing`` looks for the others by this name.
+# A process that stalls in a transaction loses it, and its locks with it. The timeout covers only sessions that
+# PostgreSQL sees as idle; ``sharing`` finds those stalled in a pipeline by this name.
 WRITING = "afterwrite writing"
 _NAME = f"set_config('application_name', '{WRITING}', true)"
 _IDLE_LIMIT = "set_config('idle_in_transaction_session_timeout', '10s', true)"
-# And who waits for longer than that for a lock, as of a table that somebody changes by hand, says so and tries again.
+# Longer than the idle limit: then a wait for a lock, such as one of a manual table change, fails and is retried.
 _LOCK_LIMIT = "set_config('lock_timeout', '15s', true)"
-# Every statement of a writer finds its rows by an index; a plan that was made while a table was small, or before its
-# statistics were, would read all of it. Where a small table is read as a whole all the same, PostgreSQL takes that for
-# so dear that it would compile the statement first, for longer by far than it runs.
+# Every write statement finds its rows by an index; a plan made while the table was small or had no statistics would
+# scan it. jit: with the scan penalty PostgreSQL would compile even a scan of a small table, far longer than it runs.
 _OFF = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit")
-# What is set for a transaction that writes: functions to be selected in it.
+# To be selected in a write transaction.
 SETTINGS = ", ".join(
     [_NAME, _IDLE_LIMIT, _LOCK_LIMIT, *(f"set_config('{name}', 'off', true)" for name in _OFF)]
 )
-# The database's own time, for clocks of machines differ: when the transaction began.
+# The transaction's start by the database's clock, because the clocks of machines differ.
 _BEGUN = f"SELECT (extract(epoch FROM now()) * 1000000)::bigint, {SETTINGS}"  # noqa: S608 - constants
 
 
 class PipelinedConnection(DriverConnection):
-    """A connection to PostgreSQL; see ``DriverConnection``.
+    """A connection in pipeline mode; see ``DriverConnection``.
 
-    A statement whose rows or count are asked for is a trip; others are sent with the next one, the last of them with
-    the commit. Their errors come then.
+    Only a statement whose rows or count are read costs a round trip; others are sent along with the next one or the
+    commit, and their errors surface then.
     """
 
     def __init__(
@@ -57,28 +56,28 @@ class PipelinedConnection(DriverConnection):
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit what is done within, or undo it when it raises."""
+        """Commit at the end of the block; roll back if it raises."""
         try:
             with self._explained(), self._raw.pipeline() as self._pipeline:
                 self._raw.cursor().execute("BEGIN")
                 self._begun = self._raw.cursor().execute(_BEGUN)
                 yield
                 self._raw.cursor().execute("COMMIT")
-            _ = self.now_us  # it has come, and may be asked for afterwards
+            _ = self.now_us  # fetch it: it may be read after the transaction
         except BaseException:
-            with suppress(Exception):  # the error that led here is the one to report
+            with suppress(Exception):  # report the original error
                 self._raw.rollback()
             raise
         finally:
             self._pipeline = self._begun = None
 
     def execute(self, work: Callable[[Any], Any]) -> Any:
-        """Give ``work`` a cursor, and return what it returns. Raises what ``explain`` says of the driver's errors."""
+        """Call ``work`` with a cursor and return its result. Raises the driver's errors as ``explain`` maps them."""
         with self._explained():
-            return work(self._raw.cursor())  # not closed: its results may come later
+            return work(self._raw.cursor())  # not closed: its results may arrive later
 
     def count(self, cursor: Any) -> int:
-        """How many rows the statement changed that was run with this cursor."""
+        """The number of rows changed by the cursor's statement."""
         if self._pipeline is not None:
             self._pipeline.sync()
         return super().count(cursor)

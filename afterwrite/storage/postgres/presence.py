@@ -1,4 +1,4 @@
-"""Gives signs of life of this process in the shared database, so that the others can list it."""
+"""Heartbeats of this process in the shared database."""
 
 import asyncio
 import json
@@ -31,45 +31,44 @@ _BEAT = text(
 )
 _LEAVE = text("DELETE FROM afterwrite.processes WHERE name = :name")
 
-
-# The second: a database whose schema no server has made yet.
+# SQLAlchemyError: no server has created the schema yet.
 _UNAVAILABLE = (StoreError, SQLAlchemyError)
 
 
 class Presence:
-    """The signs of life of one process. Raises StoreError where the database is unavailable."""
+    """The heartbeat of one process. Raises StoreError while the database is unavailable."""
 
     def __init__(self, engine: Engine, clock: DatabaseClock, name: str, role: str) -> None:
-        """``role`` is what this process is for, such as ``server``; ``clock`` learns the database's time."""
+        """``role`` is for example ``server``; each heartbeat synchronises ``clock`` with the database."""
         self.clock, self.name = clock, name
         self._engine, self._role = engine, role
-        self._signing, self._has_left = threading.Lock(), False
+        self._beating, self._has_left = threading.Lock(), False
         self.doing: Callable[[], Mapping[str, Any]] = dict
-        """What this process does at the moment, for /health."""
+        """Returns the current activity of this process, for /health."""
 
     def beat(self) -> None:
-        """Give a sign of life; none after ``leave``, which may overtake one that is under way."""
-        with self._signing:
+        """Send a heartbeat, unless ``leave`` has run concurrently."""
+        with self._beating:
             if not self._has_left:
                 self._beat()
 
     def leave(self) -> None:
-        """Say that this process ends."""
-        with self._signing, self._engine.connect() as connection:
+        """Remove this process from the table."""
+        with self._beating, self._engine.connect() as connection:
             self._has_left = True
             connection.execute(_LEAVE, {"name": self.name})
 
     async def beats(self) -> None:
-        """Give a sign of life every second, until it is cancelled; while the database is unavailable none."""
+        """Send a heartbeat every second until cancelled; skip it while the database is unavailable."""
         while True:
             try:
                 await asyncio.to_thread(self.beat)
             except _UNAVAILABLE as error:
-                _log.debug("no sign of life could be given: %s", error)
+                _log.debug("heartbeat failed, trying again in a second: %s", error)
             await asyncio.sleep(_BEAT_SECONDS)
 
     def look_after(self, connection: Connection) -> None:
-        """Called with each sign of life."""
+        """Hook that runs with each heartbeat."""
 
     def _beat(self) -> None:
         values = {"name": self.name, "role": self._role, "host": socket.gethostname(), "pid": os.getpid()}
@@ -80,18 +79,18 @@ class Presence:
 
 
 class OwnPresence(Presence):
-    """The signs of life of a process that has no other business with the database, and goes on without it."""
+    """The heartbeat of a process that otherwise works without the database."""
 
     def __init__(self, settings: Settings, role: str) -> None:
-        """Raises SettingsError where DATABASE_URL cannot be used."""
+        """Raises SettingsError for an invalid DATABASE_URL."""
         super().__init__(
             open_reader(address_of(settings), 1, prepared=False), DatabaseClock(), new_name(), role
         )
 
     def close(self) -> None:
-        """Sign off, as far as the database can be reached, and let go of it."""
+        """Sign off, if the database is available, and close the connection."""
         try:
             self.leave()
-        except _UNAVAILABLE as error:  # the others find out by themselves
-            _log.debug("could not sign off: %s", error)
+        except _UNAVAILABLE as error:  # the others notice the missing heartbeat
+            _log.debug("could not remove this process from the table of processes: %s", error)
         self._engine.dispose()

@@ -1,4 +1,4 @@
-"""Lets the processes on one database know of each other: who lives, and what one tells the others."""
+"""Coordination of the processes on one database: heartbeats, notifications, cleanup."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ _log = logging.getLogger("afterwrite.database")
 
 _GONE_SECONDS = 10
 _FORGOTTEN_SECONDS = 3_600
-_STANDING_SECONDS, _BEATS_PER_LOOK = 10, 5
+_STALLED_SECONDS, _BEATS_PER_LOOK = 10, 5
 _LIVE = text(
     f"SELECT name, role, host, pid, version, started_at_us, beat_at_us, {NOW_US} - beat_at_us, doing "  # noqa: S608
     f"FROM afterwrite.processes WHERE beat_at_us > {NOW_US} - {_GONE_SECONDS * 1_000_000} ORDER BY started_at_us, name"
@@ -28,8 +28,8 @@ _LIVE = text(
 _FORGET = text(
     f"DELETE FROM afterwrite.processes WHERE beat_at_us < {NOW_US} - {_FORGOTTEN_SECONDS * 1_000_000}"  # noqa: S608
 )
-# A process that stands still in the middle of a pipeline does not idle: PostgreSQL ends no such session by itself.
-_END_STANDING = text(
+# A process that stalls inside a pipeline is not idle in transaction: PostgreSQL itself never ends such a session.
+_END_STALLED = text(
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "  # noqa: S608
     f"AND usename = current_user AND application_name = '{WRITING}' AND state = 'active' "
     "AND wait_event = 'ClientRead' AND query_start < clock_timestamp() - make_interval(secs => :seconds)"
@@ -37,7 +37,7 @@ _END_STANDING = text(
 
 
 class Sharing(Presence):
-    """What one process has to do with the others on its database. Raises StoreError where that is away."""
+    """The link of one process to the others. Raises StoreError while the database is unavailable."""
 
     def __init__(self, bus: PostgresBus, engine: Engine, clock: DatabaseClock, name: str, role: str) -> None:
         super().__init__(engine, clock, name, role)
@@ -45,20 +45,20 @@ class Sharing(Presence):
         self.bus = bus
         self._forget_in = self._look_in = 0
         self.jobs: dict[str, asyncio.Task[None]] = {}
-        """What goes on between ``start`` and ``stop``, by what it is."""
+        """The tasks that run between ``start`` and ``stop``, by description."""
 
     async def start(self) -> None:
-        """Begin to listen, to look and to give signs of life; on the loop."""
+        """Start listening, polling and the heartbeat; on the loop."""
         await asyncio.to_thread(self.beat)
         jobs = {
             "Listening for notifications": self.bus.run(),
-            "Looking for what other processes did": self.bus.polls(),
+            "Polling for changes of other processes": self.bus.polls(),
             "The heartbeat of this process": self.beats(),
         }
         self.jobs = {name: asyncio.create_task(job) for name, job in jobs.items()}
 
     async def stop(self) -> None:
-        """End that, and say so."""
+        """Stop them and sign off."""
         jobs, self.jobs = list(self.jobs.values()), {}
         for job in jobs:
             job.cancel()
@@ -66,38 +66,36 @@ class Sharing(Presence):
         if jobs:
             try:
                 await asyncio.to_thread(self.leave)
-            except StoreError as error:  # the others find out by themselves
-                _log.warning("could not sign off: %s", error)
+            except StoreError as error:  # the others notice the missing heartbeat
+                _log.warning("could not remove this process from the table of processes: %s", error)
 
     def look_after(self, connection: Connection) -> None:
-        """End the sessions of others that stand still, and forget processes that are long gone."""
+        """End stalled sessions of other processes, and delete processes that ended long ago."""
         self._look_in -= 1
         if self._look_in < 0:
             self._look_in = _BEATS_PER_LOOK
-            end_standing(connection)
+            end_stalled(connection)
         self._forget_in -= 1
         if self._forget_in < 0:
             self._forget_in = 60
             connection.execute(_FORGET)
 
     def live(self) -> list[ProcessAlive]:
-        """Every process that lives, the oldest first."""
+        """Every live process, oldest first."""
         with self._engine.connect() as connection:
             rows = connection.execute(_LIVE).all()
         return [ProcessAlive._make([*row[:-1], json.loads(row[-1])]) for row in rows]
 
     def others_live(self, role: str) -> bool:
-        """Whether another process of a role lives; not, where that cannot be asked."""
+        """Whether another process of this role is alive; False if the database is unavailable."""
         try:
             return any(one.role == role and one.name != self.name for one in self.live())
         except StoreError:
             return False
 
 
-def end_standing(connection: Connection, seconds: float = _STANDING_SECONDS) -> None:
-    """End sessions that stood still so long in the middle of a transaction: others wait for what they have locked."""
-    ended = len(connection.execute(_END_STANDING, {"seconds": seconds}).all())
+def end_stalled(connection: Connection, seconds: float = _STALLED_SECONDS) -> None:
+    """End sessions stalled in a transaction for ``seconds``, because their locks block others."""
+    ended = len(connection.execute(_END_STALLED, {"seconds": seconds}).all())
     if ended:
-        _log.warning(
-            "%d sessions of processes that stand still were ended: their transactions are undone", ended
-        )
+        _log.warning("ended %d stalled database sessions; their transactions were rolled back", ended)

@@ -1,4 +1,4 @@
-"""Opens a database of PostgreSQL, which any number of processes share."""
+"""The stores of a PostgreSQL database, shared by any number of processes."""
 
 import logging
 from functools import partial
@@ -29,7 +29,7 @@ class PostgresStores:
     """All data of one database; see ``Stores``."""
 
     def __init__(self, settings: Settings, limits: WriteLimits, role: str) -> None:
-        """Raises StoreError or SettingsError with one line that says what to do."""
+        """Raises StoreError or SettingsError; the text says what to do."""
         prepare_postgres(settings)
         self._settings, address = settings, address_of(settings)
         with connect(address, prepared=False) as connection:
@@ -37,11 +37,9 @@ class PostgresStores:
             [sync] = connection.execute("SHOW synchronous_commit").fetchone() or ("on",)
         self.sync = "normal" if sync == "off" else "full"
         if self.sync == "normal":
-            _log.warning(
-                "synchronous_commit is off at %s: a power cut there may lose what was answered", address
-            )
+            _log.warning("synchronous_commit is off at %s: a power cut may lose acknowledged writes", address)
         if pooled:
-            _log.info("a pooler stands before %s: no statement is prepared", address)
+            _log.info("using no prepared statements: %s is behind a pooler", address)
         prepared = not pooled
         self.name = new_name()
         self._reader = open_reader(address, settings.database_connections, prepared=prepared)
@@ -59,11 +57,11 @@ class PostgresStores:
             raise
 
     def secret(self, name: str, made: str, otherwise: str = "") -> str:
-        """The secret of this name, which all processes share."""
+        """The secret of this name, shared by all processes."""
         return secret_in_postgres(self._settings, name, made)
 
     def conflicts(self) -> int:
-        """How many transactions were done again because another one was in the way."""
+        """The number of transactions retried after a conflict."""
         return self.drain.conflicts + self.tasks.commits.conflicts
 
     def close(self) -> None:
@@ -74,7 +72,7 @@ class PostgresStores:
 
 
 def prepare_postgres(settings: Settings) -> None:
-    """Bring the database to the newest schema; safe when several processes do so at once.
+    """Migrate the database; safe in several processes at once.
 
     Raises StoreError, also where a copy of an embedded installation into it is under way or was left incomplete.
     """
@@ -85,13 +83,13 @@ def prepare_postgres(settings: Settings) -> None:
 
 
 def open_postgres_for_reading(settings: Settings) -> Engine:
-    """An engine whose connections cannot write. Raises StoreError."""
+    """A read-only engine. Raises StoreError."""
     prepare_postgres(settings)
     return open_reader(address_of(settings), 2, prepared=False, writes=False)
 
 
 def secret_in_postgres(settings: Settings, name: str, made: str) -> str:
-    """The secret of this name in the database, the same for every process. Raises StoreError."""
+    """The secret of this name, shared by all processes. Raises StoreError."""
     with connect(address_of(settings), prepared=False) as connection:
         connection.execute(_KEEP, (name, made))
         row = connection.execute(_KEPT, (name,)).fetchone()

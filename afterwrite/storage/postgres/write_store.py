@@ -1,4 +1,4 @@
-"""Keeps the writes of many processes: journal and ledger are tables of one database."""
+"""The write store in PostgreSQL: journal and ledger are tables that many processes share."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -68,7 +68,7 @@ SELECT outcome, first_id, writes, fingerprint, new_product_ids, at_us, size_byte
 
 
 class PostgresWrites:
-    """The writes of a database of PostgreSQL; see ``WriteStore``."""
+    """The writes in a PostgreSQL database; see ``WriteStore``."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class PostgresWrites:
         limits: WriteLimits,
         others_live: Callable[[], bool],
     ) -> None:
-        """``connect`` gives the connection that accepts; ``others_live``: whether another server could drain."""
+        """``connect`` opens the accepting connection; ``others_live`` tells whether another server could drain."""
         self._others_live = others_live
         self.ledger = Ledger(reader)
         self._reader, self._connect, self._drain, self._limits = reader, connect, drain, limits
@@ -90,7 +90,7 @@ class PostgresWrites:
     # -- accept ---------------------------------------------------------------------------------------------
 
     def take(self, asked: Sequence[Asked]) -> list[Taken]:
-        """Take requests in, all processes one after the other, in one commit."""
+        """Append requests to the journal in one commit; processes take turns."""
         try:
             connection = self._connected()
         except StoreError as error:
@@ -99,8 +99,8 @@ class PostgresWrites:
         try:
             rows = connection.execute(lambda cursor: cursor.execute(_ACCEPT, arguments).fetchall())
         except StoreError as error:
-            self.close()  # after an error its state is not worth knowing
-            raise _not_taken(error, _what_became(error)) from error
+            self.close()  # its state is undefined after an error
+            raise _not_taken(error, _outcome_of(error)) from error
         except BaseException:
             self.close()
             raise
@@ -110,7 +110,7 @@ class PostgresWrites:
         return taken
 
     def close(self) -> None:
-        """Close the connection that accepts; the next request opens it again."""
+        """Close the accepting connection; the next request reopens it."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
@@ -121,20 +121,20 @@ class PostgresWrites:
         self._connection = self._connection or self._connect()
         return self._connection
 
-    # -- how it stands --------------------------------------------------------------------------------------
+    # -- state ----------------------------------------------------------------------------------------------
 
     @property
     def last_write_id(self) -> int:
-        """The id of the write that was accepted last, by whichever process, as far as it was heard."""
+        """The id of the last accepted write of any process, known here."""
         return self._last_write_id
 
     @property
     def depth(self) -> int:
-        """How many writes waited when that was last asked for."""
+        """The number of queued writes at the last query."""
         return self._depth
 
     def standing(self) -> Standing:
-        """How the writes stand over all processes."""
+        """The current snapshot, over all processes."""
         try:
             with self._reader.connect() as connection:
                 row = connection.execute(_standing).one()
@@ -146,38 +146,38 @@ class PostgresWrites:
         return Standing(depth, size, max(0, int(age_us) // 1_000), applied, failed)
 
     def settled_through(self) -> int:
-        """The id up to which every write is settled, by whichever process."""
+        """The id up to which every write is settled, by any process."""
         if (trouble := self.standing().trouble) is not None:
             raise StoreError(trouble)
         return self._through
 
     def knows(self, write_id: int) -> bool:
-        """Whether an id is that of an accepted write, or of one before."""
+        """Whether an id was assigned already."""
         return write_id <= self._last_write_id or (
             self.standing().trouble is None and write_id <= self._last_write_id
         )
 
     @property
     def settled_total(self) -> int:
-        """How many writes were settled when that was last asked for."""
+        """The number of settled writes at the last query."""
         return self._settled_total
 
     @property
     def drains(self) -> bool:
-        """Whether this process is the one that settles writes."""
+        """Whether this process has the lease to drain."""
         return self._drain.is_mine
 
     def find(self, write_id: int) -> Write | None:
-        """A write that waits."""
+        """A queued write, or None."""
         return next(iter(self._writes(_waiting.where(writes.c.id == write_id))), None)
 
     def find_range(self, first: int, count: int) -> list[Write]:
-        """Those of ``count`` consecutive writes from id ``first`` that wait."""
+        """The queued writes among ``count`` consecutive ids from ``first``."""
         of_range = _waiting.where(writes.c.id >= first, writes.c.id < first + count)
         return self._writes(of_range.order_by(writes.c.id))
 
     def newest(self, wanted: WriteFilter, before: int, limit: int) -> list[Write]:
-        """The newest ``limit`` writes that wait."""
+        """The newest ``limit`` queued writes."""
         page = _waiting.where(writes.c.id < before).order_by(writes.c.id.desc()).limit(limit)
         if wanted.product_id is not None:
             page = page.where(writes.c.product_id == wanted.product_id)
@@ -192,40 +192,42 @@ class PostgresWrites:
     # -- drain ----------------------------------------------------------------------------------------------
 
     async def settle_next(self, limit: int) -> SettledBatch | None:
-        """Settle the oldest writes, if it is this process's turn."""
+        """Settle the oldest writes, if this process has the lease."""
         return await self._drain.settle_next(limit)
 
     async def tidy(self, *, quiet: bool) -> None:
-        """Drop keys that are too old."""
+        """Delete expired idempotency keys."""
         if quiet:
             await self._drain.prune(self._limits.idempotency_seconds)
 
     async def rest(self) -> float | None:
-        """Rest until a write is accepted, and look again soon in any case."""
+        """Rest until a write is accepted, or poll after about a second."""
         return await self._drain.rest()
 
     async def may_leave(self) -> bool:
-        """Whether another server lives, which then drains."""
+        """Whether another server is alive and can drain."""
         return await asyncio.to_thread(self._others_live)
 
     async def leave(self) -> None:
-        """Let another process drain."""
+        """Release the lease."""
         await self._drain.leave()
 
 
 def _not_taken(error: StoreError, outcome: str) -> StoreError:
-    return StoreError(f"{error}. {outcome}", told=f"The database cannot be used at the moment. {outcome}")
+    return StoreError(
+        f"{error}. {outcome}", public_text=f"The database cannot be used at the moment. {outcome}"
+    )
 
 
-def _what_became(error: StoreError) -> str:
-    """What is known of a request that was on its way when the database said this, or nothing more."""
+def _outcome_of(error: StoreError) -> str:
+    """What the client should know about a request that failed with this error."""
     if getattr(error.__cause__, "sqlstate", None) is None:  # the connection broke
         return "Whether this request was accepted is not known: send it again, with the idempotencyKey that it had"
     return "Nothing of this request was accepted; send it again later"
 
 
 def _columns(asked: Sequence[Asked]) -> list[list[Any]]:
-    """The arguments of accept_writes: a list for each column of the requests, then of their writes."""
+    """The arguments of accept_writes: one list per column of the requests, then of their writes."""
     requests = [request for one in asked for request in one.requests]
     return [
         [one.key for one in asked],

@@ -1,1 +1,1 @@
-"""Keeps products, journal, ledger and tasks in the files of a data folder, for one process."""
+"""Storage in the SQLite files of a data folder, owned by one process."""

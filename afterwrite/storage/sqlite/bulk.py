@@ -1,4 +1,4 @@
-"""Inserts many products in one transaction: all of them, or none."""
+"""Bulk insert of products into SQLite in one transaction."""
 
 import itertools
 import sqlite3
@@ -21,7 +21,7 @@ _INSERT = (
     f"INSERT INTO products (id, {', '.join(STORED)}, created_at_us, updated_at_us, version, search_text) "  # noqa: S608
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?)"
 )
-# Below this, keeping the secondary indexes row by row costs less than building them again.
+# Below this, maintaining the secondary indexes row by row is cheaper than rebuilding them.
 _LEAST_ROWS_TO_REBUILD = 5_000
 
 
@@ -43,17 +43,17 @@ class EmbeddedLoader:
         return bool(self._connection.execute("SELECT EXISTS (SELECT 1 FROM products)").fetchone()[0])
 
     def load(self) -> AbstractContextManager["BulkLoad"]:
-        """Insert products; see ``bulk_load``."""
+        """See ``bulk_load``."""
         return bulk_load(self._connection, _next_product_id(self._connection, self._journal))
 
     def index(self) -> int:
-        """Let the search index catch up."""
-        import asyncio  # here, because a start that loads nothing needs neither
+        """Bring the search index up to date; return the number of products indexed."""
+        import asyncio  # imported here: a start that loads nothing needs neither
 
         from afterwrite.storage.sqlite.writer import CatalogueWriter
 
         async def follow() -> int:
-            self.holds_products()  # from now on its connection keeps the WAL open
+            self.holds_products()  # its connection keeps the WAL open from now on
             writer, indexed = CatalogueWriter(self._path), 0
             try:
                 while more := await writer.index_some(_INDEX_ROWS):
@@ -65,16 +65,13 @@ class EmbeddedLoader:
         return asyncio.run(follow())
 
     def close(self) -> None:
-        """Give the data folder up."""
+        """Release the data folder."""
         self._connection.close()
         self._journal.close()
 
 
 def open_for_loading(path: Path) -> sqlite3.Connection:
-    """A connection to a product database that is there, whose commits are on disk when they return.
-
-    Raises StoreError when it cannot be used. The caller closes it.
-    """
+    """A connection to an existing product database, with durable commits. Raises StoreError."""
     try:
         connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_SECONDS)
         connection.execute("PRAGMA synchronous = FULL")
@@ -85,10 +82,7 @@ def open_for_loading(path: Path) -> sqlite3.Connection:
 
 
 def _next_product_id(connection: sqlite3.Connection, journal: Journal) -> int:
-    """The least id that no product has, had in a settled write, or was promised in a waiting one.
-
-    It stays free while the caller owns ``journal``.
-    """
+    """The smallest id above those of all products and writes; it stays free while the caller owns ``journal``."""
     stored, settled = connection.execute(
         "SELECT (SELECT max(id) FROM products), "
         "(SELECT max(product_id) FROM ledger WHERE operation = 'CREATE' OR status = 'APPLIED')"
@@ -97,7 +91,7 @@ def _next_product_id(connection: sqlite3.Connection, journal: Journal) -> int:
 
 
 class BulkLoad:
-    """The products inserted so far by one ``bulk_load``; they become visible when it ends."""
+    """A running ``bulk_load``; its products become visible when it ends."""
 
     def __init__(self, connection: sqlite3.Connection, first_id: int) -> None:
         self.inserted = 0
@@ -107,7 +101,7 @@ class BulkLoad:
         self._dropped: list[str] = []
 
     def insert(self, products: Sequence[StoredValues]) -> None:
-        """Insert products given as ``stored_values``, in this order; best about a thousand at a time."""
+        """Insert products given as ``stored_values``, in order; best about a thousand at a time."""
         if not self._dropped and self.inserted > max(_LEAST_ROWS_TO_REBUILD, self._present // 2):
             self._dropped = _drop_indexes(self._connection)
         now_us = time.time_ns() // 1_000
@@ -122,21 +116,20 @@ class BulkLoad:
         self.inserted += len(products)
 
     def finish(self) -> None:
-        """Build the indexes that were dropped on the way."""
+        """Rebuild the dropped indexes."""
         for statement in self._dropped:
             self._connection.execute(statement)
 
 
 @contextmanager
 def bulk_load(connection: sqlite3.Connection, first_id: int) -> Iterator[BulkLoad]:
-    """Insert products with ids from ``first_id`` on; they are on disk together when the block ends.
+    """Insert products with ids from ``first_id``, without ledger rows; all are on disk when the block ends.
 
-    An exception in the block, an interruption or a killed process leaves the catalogue as it was: the rows
-    and the rebuilding of the secondary indexes are one transaction. They are not in the ledger, and the
-    search index follows later: until then a search scans them. Raises StoreError.
+    An exception, an interruption or a killed process leaves the catalogue unchanged: the rows and the rebuilt secondary
+    indexes are one transaction. Searches scan the new rows until they are indexed. Raises StoreError.
     """
     try:
-        # It writes each new page once; a write-ahead log would write it twice and grow as large as the load.
+        # A WAL would write each new page twice and grow as large as the load.
         connection.execute("PRAGMA journal_mode = DELETE")
         connection.execute("BEGIN IMMEDIATE")
         load = BulkLoad(connection, first_id)
@@ -152,7 +145,7 @@ def bulk_load(connection: sqlite3.Connection, first_id: int) -> Iterator[BulkLoa
 
 
 def _drop_indexes(connection: sqlite3.Connection) -> list[str]:
-    """Drop the secondary indexes of the products; returns the statements that build them again."""
+    """Drop the secondary indexes of the products; return the statements that rebuild them."""
     indexes = connection.execute(
         "SELECT name, sql FROM sqlite_schema "
         "WHERE type = 'index' AND tbl_name = 'products' AND sql IS NOT NULL"
@@ -167,7 +160,7 @@ _REMEDIES = {
     sqlite3.SQLITE_FULL: "free space on its disk and try again",
     sqlite3.SQLITE_READONLY: "check the rights of the file and its folder",
     sqlite3.SQLITE_CANTOPEN: "check the rights of the file and its folder",
-    sqlite3.SQLITE_NOTADB: "it is no SQLite file: move it away or use another DATA_DIR",
+    sqlite3.SQLITE_NOTADB: "it is not an SQLite file: move it away or use another DATA_DIR",
     sqlite3.SQLITE_CORRUPT: "it is damaged: restore it from a backup",
 }
 

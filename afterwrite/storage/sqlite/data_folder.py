@@ -1,4 +1,4 @@
-"""Opens a data folder: takes its journal, checks that the product database belongs to it, brings both up to date."""
+"""Opens a data folder: locks its journal, migrates both databases and checks that they belong together."""
 
 import os
 import sqlite3
@@ -16,11 +16,11 @@ from afterwrite.storage.sqlite.moved import require_not_moved
 def open_data_folder(
     products_path: Path, journal_path: Path, sync: str = "full", *, moved: bool = False
 ) -> Journal:
-    """Own the data folder until the returned journal is closed; both databases have the newest schema then.
+    """Own the data folder until the returned journal is closed, and migrate both databases.
 
-    Raises StoreError with one line that says what to do: another process owns the folder, a file is damaged or
-    cannot be written, the product database is missing or another one than the journal belongs to, or its data was
-    moved to PostgreSQL. ``moved`` opens it even then.
+    Raises StoreError, whose one line says what to do: another process owns the folder, a file is damaged or not
+    writable, the product database is missing or does not belong to the journal, or the data was moved to PostgreSQL.
+    ``moved`` opens it even then.
     """
     try:
         make_folder(journal_path.parent)
@@ -41,13 +41,13 @@ def _prepare_products(journal: Journal, path: Path, *, moved: bool) -> str:
     known = journal.remembered("catalogue")
     if known is not None and is_missing(path):
         raise StoreError(
-            f"The product database {path} is missing or empty, and the journal beside it belongs to it "
+            f"The product database {path} is missing or empty, but its journal is there "
             f"({_waiting(journal)} waiting there): put the file back, or move {journal.path.name} away "
             "too to start with an empty catalogue"
         )
     if not can_be_database(path):
         raise _cannot_be_opened(journal, path, "it is not a database")
-    if path.exists() and not os.access(path, os.W_OK):  # SQLite would make its side files read-only too
+    if path.exists() and not os.access(path, os.W_OK):  # SQLite would create read-only -wal and -shm files
         raise _cannot_be_opened(journal, path, "it is read-only")
     try:
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
@@ -63,12 +63,12 @@ def _prepare_products(journal: Journal, path: Path, *, moved: bool) -> str:
 
 
 def _check_not_older(journal: Journal, path: Path, connection: sqlite3.Connection) -> None:
-    """What the journal has dropped must be in the ledger, or applied writes would be missing without a word."""
+    """Every write that the journal dropped must be in the ledger, or applied writes would be lost silently."""
     forgotten = journal.forgotten_through()
     settled = connection.execute("SELECT max(id) FROM ledger").fetchone()[0] or 0
     if settled < forgotten:
         raise StoreError(
-            f"The product database {path} is older than the journal beside it: its last write is {settled}, and "
+            f"The product database {path} is older than its journal: its last write is {settled}, and "
             f"writes up to {forgotten} were applied. Put the newer file back, or move {journal.path.name} away to go "
             f"on from the older one without those and without what waits ({_waiting(journal)})"
         )
@@ -79,7 +79,7 @@ def _cannot_be_opened(journal: Journal, path: Path, reason: str) -> StoreError:
         f"The product database {path} cannot be opened: {reason}. "
         f"What was accepted is safe in {journal.path.name} ({_waiting(journal)}) and is applied "
         f"after the next start: check the rights and the free space, or put back a backup of the file, without "
-        f"the {path.name}-wal and {path.name}-shm that lie beside this one"
+        f"the {path.name}-wal and {path.name}-shm next to it"
     )
 
 

@@ -1,4 +1,4 @@
-"""Opens what reads a database, and what writes one."""
+"""Opens read-only engines and write connections for SQLite files."""
 
 import sqlite3
 import time
@@ -14,17 +14,22 @@ from afterwrite.base.store_errors import StoreError, StoreUnavailable
 from afterwrite.storage.driver import DriverConnection
 from afterwrite.storage.sqlite.opened_file import OpenedFile, save_committed
 
-_CACHE_KIB = 1024  # of each of THREADS connections; the operating system caches the file for all of them
+_CACHE_KIB = 1024  # per connection, one per thread; the operating system caches the file for all
 _BUSY_SECONDS = 2
-# What says that a statement or a value is wrong, and not that the database cannot be used.
-_OF_OUR_OWN = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
+# Errors of a statement or a value; all others mean that the database cannot be used.
+_STATEMENT_ERRORS = (
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+)
 
 
 def open_reader(path: Path, threads: int) -> Engine:
-    """An engine for reading a database from ``threads`` threads.
+    """An engine for reading from ``threads`` threads.
 
-    Its connections cannot write (``query_only``), never create the file, and run in autocommit, so each
-    statement sees the newest commit and no read holds a snapshot open.
+    Its connections are ``query_only``, never create the file, and run in autocommit: each statement sees the newest
+    commit, and no read holds a snapshot open.
     """
     engine = create_engine(
         f"sqlite:///file:{_escaped(path)}?mode=rw&uri=true",
@@ -45,10 +50,9 @@ def open_reader(path: Path, threads: int) -> Engine:
 
 
 def open_writer(file: OpenedFile, sync: str = "full") -> DriverConnection:
-    """A connection that writes a database while it is still the same file; its transactions begin with the write lock.
+    """A connection for writing; transactions begin with the write lock, and fail once the file was replaced.
 
-    ``sync`` is ``full`` (a commit survives a power cut) or ``normal`` (it survives a killed process). Raises
-    StoreUnavailable.
+    ``sync`` is ``full`` (a commit survives a power cut) or ``normal`` (only a killed process). Raises StoreUnavailable.
     """
     what = f"The database {file.path} cannot be written"
     explain = partial(_explained, what)
@@ -59,7 +63,7 @@ def open_writer(file: OpenedFile, sync: str = "full") -> DriverConnection:
         except StoreError as error:
             raise _unavailable(what, error) from error
 
-    check()  # before it is opened: SQLite would put the WAL that lies there into any file
+    check()  # before opening: SQLite would apply an existing WAL to any file
     try:
         raw = sqlite3.connect(
             f"file:{_escaped(file.path)}?mode=rw",
@@ -93,8 +97,8 @@ def _begin(cursor: sqlite3.Cursor) -> int:
 
 
 def _explained(what: str, error: Exception) -> Exception:
-    """What an error means: that the database cannot be used, or just what it says."""
-    if isinstance(error, sqlite3.Error) and not isinstance(error, _OF_OUR_OWN):
+    """StoreUnavailable for an unusable database, else the error itself."""
+    if isinstance(error, sqlite3.Error) and not isinstance(error, _STATEMENT_ERRORS):
         return _unavailable(what, error)
     return error
 

@@ -1,4 +1,4 @@
-"""Keeps accepted writes on disk until they are settled; its connection is exclusive, so it has one owner."""
+"""The SQLite journal of accepted writes that are not settled yet; an exclusive lock gives it one owner."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ from afterwrite.storage.sqlite.migrations import can_be_database, migrate_journa
 from afterwrite.storage.sqlite.opened_file import OpenedFile, save_committed, wal_of
 from afterwrite.storage.write_store import KeyUse
 
-_FIELDS = Write._fields[: Write._fields.index("status")]  # what is known before it is settled
+_FIELDS = Write._fields[: Write._fields.index("status")]  # the fields before settlement
 _COLUMNS, _MARKS = ", ".join(_FIELDS), ", ".join("?" * len(_FIELDS))
 _SCANNED_AT_ONCE = 10_000
 _PART_START = "SELECT min(id) FROM (SELECT id FROM writes WHERE id < ? AND id > ? ORDER BY id DESC LIMIT ?)"
@@ -29,17 +29,17 @@ class JournalOwned(StoreError):
 
 
 class JournalUnreadable(StoreError):
-    """The journal is damaged; it is never skipped, because it may hold accepted writes."""
+    """The journal is damaged; it is not skipped, because it may hold accepted writes."""
 
 
 class JournalUnwritable(StoreError):
-    """The journal could not be written (disk full, I/O error): nothing of the attempt was accepted."""
+    """The journal could not be written (disk full, I/O error); nothing was accepted."""
 
-    told = "The journal cannot be written: nothing of this request was accepted. Send it again later"
+    public_text = "The journal cannot be written: nothing of this request was accepted. Send it again later"
 
 
 class Backlog(NamedTuple):
-    """What waits in the journal; ``last_product_id`` is the greatest one promised to a create, or 0."""
+    """The content of the journal; ``last_product_id`` is the largest one assigned to a create, or 0."""
 
     writes: int
     size_bytes: int
@@ -48,7 +48,7 @@ class Backlog(NamedTuple):
 
 
 class Journal:
-    """The journal of one data folder. Every method may be called from any thread; calls take turns."""
+    """The journal of one data folder. Thread-safe; calls are serialized."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection, self._file = connection, OpenedFile(path, wal_of(path))
@@ -59,8 +59,8 @@ class Journal:
     def open(cls, path: Path, sync: str = "full") -> "Journal":
         """Open or create the journal and own it until ``close``.
 
-        ``sync`` is ``full`` (a commit is on disk when it returns) or ``normal`` (it survives a killed process,
-        but not a power cut). Raises JournalOwned, JournalUnreadable, or JournalUnwritable.
+        ``sync`` is ``full`` (a commit survives a power cut) or ``normal`` (only a killed process). Raises
+        JournalOwned, JournalUnreadable, or JournalUnwritable.
         """
         if not can_be_database(path):
             raise JournalUnreadable(_unreadable(path, "it is not a database"))
@@ -77,7 +77,7 @@ class Journal:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA synchronous = {'FULL' if sync == 'full' else 'NORMAL'}")
             migrate_journal(connection)
-            connection.execute("BEGIN IMMEDIATE")  # takes the exclusive lock now, not at the first write
+            connection.execute("BEGIN IMMEDIATE")  # takes the exclusive lock now
             connection.execute("COMMIT")
             _check_readable(connection, path)
         except sqlite3.Error as error:
@@ -89,12 +89,12 @@ class Journal:
         return cls(connection, path)
 
     def close(self) -> None:
-        """Give the journal up; may be called twice."""
+        """Close and release the journal; may be called twice."""
         with self._lock:
             self._connection.close()
 
     def remember(self, name: str, value: str) -> str:
-        """Remember a value under a name for ever; returns the one that was remembered before, if any."""
+        """Store a value under a name permanently; return it, or the one stored before."""
         with self._lock:
             try:
                 self._connection.execute(
@@ -106,14 +106,14 @@ class Journal:
             return str(row[0])
 
     def remembered(self, name: str) -> str | None:
-        """What is remembered under a name, or None."""
+        """The value stored under a name, or None."""
         rows = self._read("SELECT value FROM meta WHERE name = ?", name)
         return str(rows[0][0]) if rows else None
 
     def append(self, writes: Sequence[Write], keys: Iterable[KeyUse], forget_through: int) -> None:
-        """Put writes and keys on disk in one commit, and drop the writes up to id ``forget_through``.
+        """Append writes and keys in one commit, and drop the writes up to id ``forget_through``.
 
-        Raises JournalUnwritable, and then nothing of it is in the journal.
+        Raises JournalUnwritable; then nothing was changed.
         """
         with self._transaction() as connection:
             connection.executemany(
@@ -128,37 +128,37 @@ class Journal:
                 connection.execute("DELETE FROM writes WHERE id <= ?", (forget_through,))
                 _put(connection, "forgotten_through", str(forget_through))
 
-    def try_out(self) -> None:
-        """Commit something that changes nothing, to find out whether commits work. Raises JournalUnwritable."""
+    def probe(self) -> None:
+        """Test whether commits work. Raises JournalUnwritable."""
         with self._transaction() as connection:
             _put(connection, "tried_out", "")
 
     def check_file(self) -> None:
-        """Raise JournalUnwritable unless the journal is still the file under its name."""
+        """Raise JournalUnwritable if the file was deleted or replaced."""
         try:
             self._file.check()
         except StoreError as error:
             raise JournalUnwritable(_unwritable(self.path, error)) from error
 
     def forget(self, through: int) -> None:
-        """Drop the writes up to id ``through``: they are settled and on disk in the ledger."""
+        """Drop the writes up to id ``through``, which are on disk in the ledger."""
         self.append([], [], through)
 
     def forgotten_through(self) -> int:
-        """The greatest id of a write that was dropped because the ledger has it; 0 when there was none."""
+        """The largest id of a dropped write, which the ledger has; 0 if there is none."""
         return int(self.remembered("forgotten_through") or 0)
 
     def after(self, write_id: int, limit: int) -> list[Write]:
-        """The oldest ``limit`` writes whose id is greater than ``write_id``, in the order of acceptance."""
+        """The oldest ``limit`` writes with an id above ``write_id``, in order of acceptance."""
         return self._writes("WHERE id > ? ORDER BY id LIMIT ?", write_id, limit)
 
     def newest(self, wanted: WriteFilter, before: int, after: int, limit: int) -> list[Write]:
-        """The newest ``limit`` writes with ``after < id < before`` and this product and name, newest first.
+        """The newest ``limit`` writes with ``after < id < before`` that match, newest first.
 
-        A write that is dropped meanwhile may be left out: the ledger has it.
+        A write dropped meanwhile may be missing: the ledger has it.
         """
         found: list[Write] = []
-        part = limit  # without a filter that is enough
+        part = limit  # enough without a filter
         while len(found) < limit and (start := self._part_start(before, after, part)) is not None:
             left = limit - len(found)
             found += self._writes(_PART, before, start, wanted.product_id, wanted.by, left)
@@ -166,31 +166,31 @@ class Journal:
         return found
 
     def _part_start(self, before: int, after: int, most: int) -> int | None:
-        """Where the newest ``most`` writes with ``after < id < before`` begin; None when there are none.
+        """Where the newest ``most`` writes with ``after < id < before`` begin; None if there are none.
 
-        Requests to accept writes wait while the journal is read, so a search reads a part at a time.
+        A read blocks accepting, so a search reads the journal in parts.
         """
         [(start,)] = self._read(_PART_START, before, after, most)
         return None if start is None else int(start)
 
     def find(self, write_id: int) -> Write | None:
-        """A write that may still wait: the ledger has the last word."""
+        """A write of the journal; the ledger may have it already."""
         found = self._writes("WHERE id = ?", write_id)
         return found[0] if found else None
 
     def find_range(self, first: int, count: int) -> list[Write]:
-        """Those of ``count`` consecutive writes from id ``first`` that may still wait."""
+        """The writes among ``count`` consecutive ids from ``first``."""
         return self._writes("WHERE id >= ? AND id < ? ORDER BY id", first, first + count)
 
     def key_use(self, key: str) -> KeyUse | None:
-        """What an idempotency key was used for, or None."""
+        """The use of an idempotency key, or None."""
         rows = self._read(
             "SELECT key, fingerprint, first_write_id, writes FROM idempotency_keys WHERE key = ?", key
         )
         return KeyUse._make(rows[0]) if rows else None
 
     def keys_after(self, key: str, limit: int) -> list[KeyUse]:
-        """The first ``limit`` idempotency keys that come after ``key``, byte by byte, and what they were used for."""
+        """The first ``limit`` idempotency keys after ``key``, in byte order."""
         rows = self._read(
             "SELECT key, fingerprint, first_write_id, writes FROM idempotency_keys WHERE key > ? ORDER BY key LIMIT ?",
             key,
@@ -204,9 +204,9 @@ class Journal:
         return None if oldest is None else int(oldest)
 
     def prune_keys(self, before: int, limit: int, keep: tuple[str, str]) -> int:
-        """Drop up to ``limit`` keys of writes with an id below ``before``; returns how many.
+        """Delete up to ``limit`` keys of writes with an id below ``before``; return their number.
 
-        ``keep`` is a name and a value that is remembered under it in the same commit.
+        ``keep`` is a name and a value to store in the same commit.
         """
         with self._transaction() as connection:
             _put(connection, *keep)
@@ -217,7 +217,7 @@ class Journal:
             ).rowcount
 
     def backlog(self) -> Backlog:
-        """Count what waits; reads the whole journal."""
+        """Measure the backlog; reads the whole journal."""
         rows = self._read(
             "SELECT count(*), coalesce(sum(length(CAST(arguments AS BLOB))), 0) + count(*) * ?, coalesce(max(id), 0), "
             "coalesce(max(product_id) FILTER (WHERE operation = 'CREATE'), 0) FROM writes",
@@ -237,7 +237,7 @@ class Journal:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """Commit what is done within, or undo it when it raises."""
+        """Commit at the end of the block; roll back if it raises."""
         with self._lock:
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
@@ -250,10 +250,10 @@ class Journal:
                 save_committed(self._connection)
                 raise
             finally:
-                self._roll_back()  # whatever went wrong, the next request finds no open transaction
+                self._roll_back()  # never leave a transaction open for the next request
 
     def _roll_back(self) -> None:
-        with contextlib.suppress(sqlite3.Error):  # the error that led here is the one to report
+        with contextlib.suppress(sqlite3.Error):  # report the original error
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
 

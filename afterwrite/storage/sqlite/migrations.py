@@ -1,4 +1,4 @@
-"""Brings a SQLite file to the newest schema: numbered SQL files, each applied once, in one transaction."""
+"""SQLite schema migrations: numbered SQL files, each applied once, in one transaction."""
 
 import logging
 import sqlite3
@@ -16,25 +16,25 @@ _LEAST_SQLITE = (3, 37, 0)  # STRICT tables; FTS5's trigram came in 3.34
 
 
 def migrate_products(connection: sqlite3.Connection) -> None:
-    """Bring the product database to the newest schema; safe to run twice and by two processes at once."""
+    """Migrate the product database; idempotent, and safe in two processes at once."""
     _migrate(connection, "products")
 
 
 def migrate_journal(connection: sqlite3.Connection) -> None:
-    """Bring the journal to the newest schema."""
+    """Migrate the journal."""
     _migrate(connection, "journal")
 
 
 def migrate_tasks(connection: sqlite3.Connection) -> None:
-    """Bring the task database to the newest schema."""
+    """Migrate the task database."""
     _migrate(connection, "tasks")
 
 
 def can_be_database(path: Path) -> bool:
-    """Whether SQLite may open a file: it is missing or empty, begins like a database, or a journal can mend it.
+    """Whether SQLite may open a file: it is missing or empty, has a database header, or its journal can repair it.
 
-    To be asked before this process opens it: SQLite puts the WAL of a database into whatever lies in its place, deletes
-    the one beside an empty file, and POSIX drops a process's locks on a file when it closes any handle of it.
+    Call it before this process opens the file: SQLite applies a WAL to any file in the database's place and deletes the
+    one beside an empty file, and POSIX drops a process's locks on a file when it closes any handle of it.
     """
     try:
         with path.open("rb") as file:
@@ -43,13 +43,13 @@ def can_be_database(path: Path) -> bool:
         return True  # opening it says why
     if not begins:
         return not _has_content(path.with_name(f"{path.name}-wal"))
-    # A power cut in its first transaction leaves NULs, and the journal with which SQLite rolls that back.
+    # A power cut in the first transaction leaves NULs and a journal, with which SQLite rolls back.
     was_cut = not begins.strip(b"\0") and _has_content(path.with_name(f"{path.name}-journal"))
     return begins == _MAGIC or was_cut
 
 
 def is_missing(path: Path) -> bool:
-    """Whether there is no such file, or an empty one."""
+    """Whether the file is missing or empty."""
     return not _has_content(path)
 
 
@@ -61,7 +61,7 @@ def _has_content(path: Path) -> bool:
 
 
 def catalogue_name(connection: sqlite3.Connection) -> str:
-    """The random name that a product database got when it was made."""
+    """The random name that a product database gets at its creation."""
     row = connection.execute("SELECT value FROM meta WHERE name = 'catalogue'").fetchone()
     return str(row[0])
 
@@ -78,7 +78,7 @@ def _migrate(connection: sqlite3.Connection, name: str) -> None:
     connection.create_function("search_text", 3, search_text, deterministic=True)
     connection.execute("BEGIN IMMEDIATE")
     try:
-        present = _version(connection)  # another process may have been faster
+        present = _version(connection)  # another process may have migrated it
         if present > newest:
             raise StoreError(
                 f"The {name} database has schema version {present}, this program knows {newest}: "

@@ -1,4 +1,4 @@
-"""Marks a product database whose data was moved to PostgreSQL: served too, it would be a second catalogue."""
+"""The mark of a product database that was moved to PostgreSQL, so that no server uses the stale copy."""
 
 import sqlite3
 from contextlib import closing
@@ -16,13 +16,13 @@ _UNMARK = f"DELETE FROM meta WHERE name = '{_MOVED_TO}'"  # noqa: S608 - constan
 
 
 def moved_to(connection: sqlite3.Connection) -> str | None:
-    """Where the data was moved to; None: it is served from here."""
+    """Where the data was moved to, or None."""
     row = connection.execute(_FIND).fetchone()
     return None if row is None else str(row[0])
 
 
 def require_not_moved(connection: sqlite3.Connection, path: Path) -> None:
-    """Raise StoreError where the data was moved; the text says where to, and how to go back."""
+    """Raise StoreError if the data was moved; the text says where, and how to go back."""
     address = moved_to(connection)
     if address is not None:
         raise StoreError(
@@ -33,12 +33,12 @@ def require_not_moved(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def mark_moved(path: Path, address: str) -> None:
-    """Note where the data was moved to (``address`` without a password); on disk when this returns."""
+    """Record where the data was moved to (``address`` without a password); on disk when this returns."""
     _change(path, _MARK, address)
 
 
 def unmark_moved(path: Path) -> None:
-    """Let the data be served from here again."""
+    """Remove the mark."""
     _change(path, _UNMARK)
 
 

@@ -1,4 +1,4 @@
-"""Detects that the file of an open database was deleted or replaced, and saves what its WAL still holds."""
+"""Detects that the file of an open database was deleted or replaced, and rescues the commits in its WAL."""
 
 import contextlib
 import os
@@ -9,19 +9,19 @@ from afterwrite.base.store_errors import StoreError
 
 
 class OpenedFile:
-    """The file of a database, and files beside it, as they were when this was made; any thread may check them.
+    """The identity of a database file and its side files at opening; thread-safe.
 
-    SQLite keeps committing into a file that was deleted or replaced, and a restart loses those commits. A WAL is given
-    only where one connection keeps it open: elsewhere SQLite itself may delete it and create a new one.
+    SQLite keeps committing into a deleted or replaced file, and a restart loses those commits. Pass the WAL only if a
+    connection keeps it open: otherwise SQLite itself may delete and recreate it.
     """
 
     def __init__(self, path: Path, *beside: Path) -> None:
-        """Raises StoreError where one of the files is missing."""
+        """Raises StoreError if a file is missing."""
         self.path = path
         self._opened = {str(one): _identity(str(one)) for one in (path, *beside)}
 
     def check(self) -> None:
-        """Raise StoreError unless every file is still there under its name."""
+        """Raise StoreError if a file was deleted or replaced."""
         for path, identity in self._opened.items():
             if _identity(path) != identity:
                 name = Path(path).name
@@ -36,18 +36,15 @@ def wal_of(path: Path) -> Path:
 
 
 def save_committed(connection: sqlite3.Connection) -> None:
-    """Roll back, and move into the database what its WAL holds: no later connection would find one that is gone.
-
-    It is as complete as SQLite, which still has the WAL open, can make it.
-    """
-    with contextlib.suppress(sqlite3.Error):  # that the WAL is gone is the error to report
+    """Roll back and checkpoint: a deleted WAL is still open here, but no later connection finds it."""
+    with contextlib.suppress(sqlite3.Error):  # the missing WAL is the error to report
         connection.rollback()
         connection.execute("PRAGMA wal_checkpoint")
 
 
 def _identity(path: str) -> tuple[int, int]:
     try:
-        status = os.stat(path)  # noqa: PTH116 - a Path would be made into a text at every commit
+        status = os.stat(path)  # noqa: PTH116 - Path.stat() is slower, and this runs at every commit
     except OSError as error:
         name, reason = Path(path).name, error.strerror
         raise StoreError(f"the file {name} is gone ({reason}): put it back, or restart") from error

@@ -1,4 +1,4 @@
-"""Lets the search index follow the products, in batches of its own behind the writes."""
+"""Updates the search index asynchronously, in batches between the writes."""
 
 from collections.abc import Mapping
 
@@ -9,16 +9,15 @@ from afterwrite.resources.product import Product
 _DROP = "INSERT INTO products_fts (products_fts, rowid, search_text) VALUES ('delete', ?, ?)"
 
 
-async def leave_behind(db: aiosqlite.Connection, changed: Mapping[int, Product | None]) -> None:
-    """Note the products that are about to change, with the text that the index holds of them.
+async def note_stale(db: aiosqlite.Connection, changed: Mapping[int, Product | None]) -> None:
+    """Record products that are about to change, with their indexed text; call it in the same transaction, first.
 
-    To be called in the transaction of the change, before it. A product above ``indexed_through`` needs no
-    note: it is in the tail, which every search scans.
+    Products above ``indexed_through`` need no record: every search scans that tail.
     """
     indexed_through = await _indexed_through(db)
     noted = [(product_id, product_id) for product_id in changed if product_id <= indexed_through]
     if noted:
-        # What is noted already stays: it is the text that the index holds.
+        # Keep an existing record: it has the text that is in the index.
         await db.executemany(
             "INSERT INTO search_behind (product_id, indexed_text) "
             "VALUES (?, (SELECT search_text FROM products WHERE id = ?)) ON CONFLICT DO NOTHING",
@@ -26,12 +25,12 @@ async def leave_behind(db: aiosqlite.Connection, changed: Mapping[int, Product |
         )
 
 
-async def follow(db: aiosqlite.Connection, limit: int) -> int:
-    """Index up to ``limit`` products that changed, or else that many of the tail; returns how many."""
-    return await _follow_changes(db, limit) or await _follow_tail(db, limit)
+async def index_next(db: aiosqlite.Connection, limit: int) -> int:
+    """Index up to ``limit`` changed products, or else of the tail; return their number."""
+    return await _index_changes(db, limit) or await _index_tail(db, limit)
 
 
-async def _follow_changes(db: aiosqlite.Connection, limit: int) -> int:
+async def _index_changes(db: aiosqlite.Connection, limit: int) -> int:
     rows = list(
         await db.execute_fetchall(
             "SELECT product_id, indexed_text FROM search_behind ORDER BY product_id LIMIT ?", (limit,)
@@ -48,7 +47,7 @@ async def _follow_changes(db: aiosqlite.Connection, limit: int) -> int:
     return len(rows)
 
 
-async def _follow_tail(db: aiosqlite.Connection, limit: int) -> int:
+async def _index_tail(db: aiosqlite.Connection, limit: int) -> int:
     start = await _indexed_through(db)
     rows = await db.execute_fetchall(
         "SELECT max(id), count(*) FROM (SELECT id FROM products WHERE id > ? ORDER BY id LIMIT ?)",
@@ -57,7 +56,7 @@ async def _follow_tail(db: aiosqlite.Connection, limit: int) -> int:
     [(end, count)] = rows
     if not count:
         return 0
-    # One statement over all rows: a trip to the driver's thread for each row costs more than the index.
+    # One statement for all rows: a round trip to the driver's thread per row costs more than the index.
     await db.execute(
         "INSERT INTO products_fts (rowid, search_text) "
         "SELECT id, search_text FROM products WHERE id > ? AND id <= ? ORDER BY id",

@@ -1,4 +1,4 @@
-"""Keeps a secret in a file of the data folder, made when it is first wanted and readable for the owner only."""
+"""Secrets in files of the data folder, created on first use and readable by the owner only."""
 
 import re
 from pathlib import Path
@@ -10,10 +10,10 @@ _FORM = re.compile(r"(whsec_)?[0-9a-f]{64}")
 
 
 def kept_secret(path: Path, make: str, what: str, otherwise: str = "") -> str:
-    """The secret in the file ``path``; ``make`` is written there if there is no such file yet.
+    """The secret in the file ``path``; ``make`` is stored if the file does not exist.
 
-    ``what`` it is, and what else can be done (``otherwise``), goes into the messages. Raises StoreError, also for a
-    file that holds anything but a secret as we make it: everybody knows what a power cut leaves, such as NULs.
+    ``what`` (its name) and ``otherwise`` (an alternative remedy) go into messages. Raises StoreError, also for content
+    of another form: after a power cut a file may hold NULs, a guessable secret.
     """
     try:
         if not path.exists():

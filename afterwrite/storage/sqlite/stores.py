@@ -1,4 +1,4 @@
-"""Opens the files of a data folder, which one process owns."""
+"""The stores of a data folder, owned by one process."""
 
 import sqlite3
 from contextlib import closing
@@ -24,14 +24,14 @@ class EmbeddedStores:
     sharing = None
 
     def __init__(self, settings: Settings, limits: WriteLimits) -> None:
-        """Own the folder until ``close``. Raises StoreError with one line that says what to do."""
+        """Own the folder until ``close``. Raises StoreError; the text says what to do."""
         self._settings, self.sync = settings, settings.journal_sync
         self._journal = open_with_tasks(settings)
         self._engine = open_reader(settings.products_path, settings.threads + 2)
         self.products = Products(self._engine)
         self.tasks = open_task_file(settings.tasks_path, settings.journal_sync, settings.threads + 4)
         try:
-            last_id = self.products.last_id()  # from now on its connection keeps the WAL open
+            last_id = self.products.last_id()  # its connection keeps the WAL open from now on
             writer = CatalogueWriter(settings.products_path)
             self.writes = EmbeddedWrites(self._journal, Ledger(self._engine), writer, limits, last_id)
         except BaseException:
@@ -39,27 +39,27 @@ class EmbeddedStores:
             raise
 
     def secret(self, name: str, made: str, otherwise: str = "") -> str:
-        """The secret in the file of this name, readable for the owner only."""
+        """The secret in the file of this name."""
         return secret_in_folder(self._settings, name, made, otherwise)
 
     def conflicts(self) -> int:
-        """None: one process writes."""
+        """0: only this process writes."""
         return 0
 
     def close(self) -> None:
-        """Give the folder up."""
+        """Release the folder."""
         self.tasks.close()
         self._journal.close()
         self._engine.dispose()
 
 
 def prepare_embedded(settings: Settings) -> None:
-    """Make the folder and its files, or bring them up to date. Raises StoreError."""
+    """Create or migrate the folder and its files. Raises StoreError."""
     open_with_tasks(settings).close()
 
 
 def open_embedded_for_reading(settings: Settings) -> Engine:
-    """An engine whose connections cannot write. Raises StoreError."""
+    """A read-only engine. Raises StoreError."""
     path = settings.products_path
     if path.exists():
         try:

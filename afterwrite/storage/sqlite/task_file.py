@@ -1,4 +1,4 @@
-"""Opens the task database of a data folder: brings it up to date and checks that it belongs there."""
+"""Opens the task database of a data folder: migrates it and checks that it belongs to the journal."""
 
 import os
 import sqlite3
@@ -19,21 +19,17 @@ from afterwrite.storage.task_database import TaskDatabase
 
 
 def open_task_file(path: Path, sync: str, readers: int) -> TaskDatabase:
-    """The task database of a data folder, which is up to date; ``readers`` threads may read at once.
-
-    Raises StoreError.
-    """
+    """Open a migrated task database; ``readers`` threads may read at once. Raises StoreError."""
     reader = open_reader(path, readers)
-    with reader.connect() as connection:  # from now on it keeps the WAL open
+    with reader.connect() as connection:  # keeps the WAL open from now on
         connection.exec_driver_sql("SELECT count(*) FROM meta").scalar()
     return TaskDatabase(reader, Commits(partial(open_writer, OpenedFile(path, wal_of(path)), sync)))
 
 
 def open_with_tasks(settings: Settings, *, moved: bool = False) -> Journal:
-    """Own the data folder with its task database until the returned journal is closed; all have the newest schema then.
+    """Own the data folder until the returned journal is closed, and migrate all its databases.
 
-    ``moved`` opens a folder too whose data was moved to PostgreSQL. Raises StoreError with one line that says what to
-    do.
+    ``moved`` opens the folder even if its data was moved to PostgreSQL. Raises StoreError; the text says what to do.
     """
     journal = open_data_folder(
         settings.products_path, settings.journal_path, settings.journal_sync, moved=moved
@@ -47,10 +43,10 @@ def open_with_tasks(settings: Settings, *, moved: bool = False) -> Journal:
 
 
 def prepare_task_database(journal: Journal, path: Path) -> None:
-    """Create or update the task database beside a journal; no process but the journal's owner may do so.
+    """Create or migrate the task database; only the owner of the journal may.
 
-    Raises StoreError with one line that says what to do: the file is damaged, cannot be written, is missing, or
-    is another one than the journal belongs to.
+    Raises StoreError, whose text says what to do: the file is damaged, not writable, missing, or does not belong to
+    the journal.
     """
     known = journal.remembered("tasks")
     if known is not None and is_missing(path):
@@ -61,7 +57,7 @@ def prepare_task_database(journal: Journal, path: Path) -> None:
         )
     if not can_be_database(path):
         raise _cannot_be_opened(path, "it is not a database")
-    if path.exists() and not os.access(path, os.W_OK):  # SQLite would make its side files read-only too
+    if path.exists() and not os.access(path, os.W_OK):  # SQLite would create read-only -wal and -shm files
         raise _cannot_be_opened(path, "it is read-only")
     try:
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
@@ -81,5 +77,5 @@ def prepare_task_database(journal: Journal, path: Path) -> None:
 def _cannot_be_opened(path: Path, reason: str) -> StoreError:
     return StoreError(
         f"The task database {path} cannot be opened: {reason}. Check the rights and the free space, or put back a "
-        f"backup of the file, without the {path.name}-wal and {path.name}-shm that lie beside this one"
+        f"backup of the file, without the {path.name}-wal and {path.name}-shm next to it"
     )

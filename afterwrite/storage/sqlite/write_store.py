@@ -1,4 +1,4 @@
-"""Keeps the writes of one process: the journal that it owns, and the product database with the ledger."""
+"""The write store of a data folder: an owned journal, and the product database with its ledger."""
 
 import asyncio
 import threading
@@ -18,7 +18,7 @@ from afterwrite.storage.write_store import Asked, Full, KeyUse, SettledBatch, St
 
 _BATCHES_FORGOTTEN_AT_ONCE = 4
 _INDEX_BATCH = 1_000
-_INDEX_LAG_MAX = 2_000  # a tail that is scanned in about a millisecond
+_INDEX_LAG_MAX = 2_000  # a scan of this tail takes about a millisecond
 _QUIET_SECONDS = 1.0
 _HOUSEKEEPING_SECONDS = 60
 _KEYS_PRUNED_AT_ONCE = 1_000
@@ -37,33 +37,35 @@ class EmbeddedWrites:
         limits: WriteLimits,
         last_product_id: int,
     ) -> None:
-        """``last_product_id`` is the greatest id of a product that is there."""
+        """``last_product_id`` is the largest id of an existing product."""
         self.ledger = ledger
         self._journal, self._writer, self._limits = journal, writer, limits
         last_write_id, last_settled_product_id = ledger.last_ids()
         oldest = journal.after(0, 1)
-        if oldest and oldest[0].id <= last_write_id:  # settled, and not dropped before a crash
+        if (
+            oldest and oldest[0].id <= last_write_id
+        ):  # settled, but a crash came before the journal dropped it
             journal.forget(last_write_id)
             oldest = journal.after(0, 1)
         backlog = journal.backlog()
         self._count_lock, self._forget_lock = threading.Lock(), threading.Lock()
-        self._settled: deque[int] = deque()  # the last id of each settled batch that is still in the journal
+        self._settled: deque[int] = deque()  # last id of each settled batch still in the journal
         self._depth, self._size = backlog.writes, backlog.size_bytes
         self._last_write_id = max(last_write_id, backlog.last_id)
         self._last_product_id = max(last_product_id, last_settled_product_id, backlog.last_product_id)
         self._through = oldest[0].id - 1 if oldest else self._last_write_id
         self._totals, self._must_recount = ledger.totals(), False
-        self._index_lag = _INDEX_LAG_MAX  # unknown at the start: look at once
+        self._index_lag = _INDEX_LAG_MAX  # unknown at the start: check at once
         self._settled_at = self._housekeeping_due = 0.0
         self._retention = RetentionClock("keys")
 
     # -- accept ---------------------------------------------------------------------------------------------
 
     def take(self, asked: Sequence[Asked]) -> list[Taken]:
-        """Number the requests, as far as there is room for them, and put them into the journal in one commit."""
+        """Assign ids to the requests that fit, and append them to the journal in one commit."""
         with self._forget_lock:
             if not asked:
-                self._journal.try_out()
+                self._journal.probe()
             keys: dict[str, KeyUse] = {}
             taken = [self._admit(one, keys) for one in asked]
             writes = [write for one in taken if isinstance(one, list) for write in one]
@@ -71,12 +73,12 @@ class EmbeddedWrites:
                 return taken
             try:
                 self._append(writes, keys.values(), self._take_forgotten())
-            except Exception as error:  # noqa: BLE001 - every request of this commit is told, whatever it was
+            except Exception as error:  # noqa: BLE001 - every request of this commit gets the error
                 sizes = (
                     one.size_bytes for one, of_it in zip(asked, taken, strict=True) if isinstance(of_it, list)
                 )
                 self._count(-len(writes), -sum(sizes))
-                # What a key on disk was used for stands; what one of this very commit was used for does not.
+                # The use of a key already on disk stands; a use in this commit does not.
                 return [one if _stands(one, keys) else error for one in taken]
             return taken
 
@@ -118,28 +120,28 @@ class EmbeddedWrites:
         try:
             self._journal.append(writes, keys, forgotten[-1] if forgotten else 0)
         except BaseException:
-            self._settled.extendleft(reversed(forgotten))  # for the next commit
+            self._settled.extendleft(reversed(forgotten))  # drop them with the next commit
             raise
 
     def _take_forgotten(self) -> list[int]:
-        """The oldest batches to drop: no more than a commit does in passing, or it would hold up all others."""
+        """The oldest batches to drop, few enough not to delay the commit that drops them."""
         count = min(len(self._settled), _BATCHES_FORGOTTEN_AT_ONCE)
         return [self._settled.popleft() for _ in range(count)]
 
-    # -- how it stands --------------------------------------------------------------------------------------
+    # -- state ----------------------------------------------------------------------------------------------
 
     @property
     def last_write_id(self) -> int:
-        """The id of the write that was accepted last; 0 when there was none."""
+        """The id of the last accepted write; 0 if there is none."""
         return self._last_write_id
 
     @property
     def depth(self) -> int:
-        """How many writes wait."""
+        """The number of queued writes."""
         return self._depth
 
     def standing(self) -> Standing:
-        """How the writes stand; answered whatever state the files are in."""
+        """The current snapshot; works whatever the state of the files."""
         depth, trouble, oldest = self._depth, None, list[Write]()
         try:
             self._journal.check_file()
@@ -152,12 +154,12 @@ class EmbeddedWrites:
         return Standing(depth, self._size, age_ms, applied, failed, trouble, self._writer.trouble())
 
     def knows(self, write_id: int) -> bool:
-        """Whether an id is at most the last one that was given out."""
+        """Whether an id was assigned already."""
         return write_id <= self._last_write_id
 
     @property
     def settled_total(self) -> int:
-        """How many writes were settled since the catalogue was made."""
+        """The number of writes ever settled."""
         return sum(self._totals.values())
 
     def settled_through(self) -> int:
@@ -165,28 +167,28 @@ class EmbeddedWrites:
         return self._through
 
     def find(self, write_id: int) -> Write | None:
-        """A write that may still wait."""
+        """A write of the journal."""
         return self._journal.find(write_id)
 
     def find_range(self, first: int, count: int) -> list[Write]:
-        """Those of ``count`` consecutive writes from id ``first`` that may still wait."""
+        """The journal's writes among ``count`` consecutive ids from ``first``."""
         return self._journal.find_range(first, count)
 
     def newest(self, wanted: WriteFilter, before: int, limit: int) -> list[Write]:
-        """The newest ``limit`` writes that wait."""
+        """The newest ``limit`` queued writes."""
         return self._journal.newest(wanted, before, self._through, limit)
 
     # -- drain ----------------------------------------------------------------------------------------------
 
     async def settle_next(self, limit: int) -> SettledBatch | None:
-        """Settle the oldest writes of the journal; the journal drops them with one of its next commits."""
+        """Settle the oldest writes of the journal, which drops them in one of its next commits."""
         batch = await asyncio.to_thread(self._journal.after, self._through, limit)
         if not batch:
             return None
         try:
             settled = await self._writer.settle(batch)
         except StoreError:
-            self._must_recount = True  # it may have been done although it was reported as failed
+            self._must_recount = True  # it may be committed although it reported an error
             raise
         self._note_settled(settled)
         if self._must_recount:
@@ -203,23 +205,23 @@ class EmbeddedWrites:
         self._index_lag += len(settled.fresh)
 
     def _forget_settled(self) -> None:
-        """Drop settled writes from the journal now; for times when no commit comes along."""
+        """Drop settled writes from the journal now, when no commit is due."""
         while self._settled:
-            with self._forget_lock:  # for one part at a time: requests come in between
+            with self._forget_lock:  # released after each part, so that requests get in between
                 forgotten = self._take_forgotten()
                 if forgotten:
                     self._append([], [], forgotten)
 
     async def tidy(self, *, quiet: bool) -> None:
-        """Drop what is settled from the journal, prune keys, let the search index follow."""
-        if quiet or len(self._settled) > _BATCHES_FORGOTTEN_AT_ONCE:  # no commit came along to do it
+        """Drop settled writes from the journal, prune keys, update the search index."""
+        if quiet or len(self._settled) > _BATCHES_FORGOTTEN_AT_ONCE:  # no commit did it
             await asyncio.to_thread(self._forget_settled)
         if quiet:
             await self._keep_house()
         is_quiet = quiet and time.monotonic() - self._settled_at >= _QUIET_SECONDS
         if self._index_lag >= _INDEX_LAG_MAX or (self._index_lag and is_quiet):
             followed = await self._writer.index_some(_INDEX_BATCH)
-            # A full batch says that there is more: go on with it, a batch between two batches of writes.
+            # A full batch means that there is more: index the next one after the next batch of writes.
             self._index_lag = _INDEX_LAG_MAX if followed == _INDEX_BATCH else 0
 
     async def _keep_house(self) -> None:
@@ -230,7 +232,7 @@ class EmbeddedWrites:
             self._housekeeping_due = time.monotonic() + _HOUSEKEEPING_SECONDS
 
     def _prune_keys(self) -> int:
-        """Drop some idempotency keys that are too old; returns how many."""
+        """Delete some expired idempotency keys; return their number."""
         clock, oldest = self._retention, self._journal.oldest_key()
         oldest_us = None if oldest is None else microseconds_of(oldest)
         look = clock.look(self._journal.remembered(clock.key), time.time_ns() // 1000, oldest_us)
@@ -240,15 +242,15 @@ class EmbeddedWrites:
         return pruned
 
     async def rest(self) -> float | None:
-        """Look once more; whoever accepts a write from now on wakes the drain."""
+        """Check the journal once more; from now on, accepting a write wakes the drain."""
         if self._index_lag >= _INDEX_LAG_MAX:
             return 0.0
         if await asyncio.to_thread(self._journal.after, self._through, 1):
             return 0.0
-        return _QUIET_SECONDS if self._index_lag else None  # then the search index catches up
+        return _QUIET_SECONDS if self._index_lag else None  # after that, the search index catches up
 
     async def may_leave(self) -> bool:
-        """Nobody else does."""
+        """False: the folder has one owner."""
         return False
 
     async def leave(self) -> None:

@@ -1,4 +1,4 @@
-"""Applies batches of writes to the product database, each with its ledger rows in one transaction."""
+"""The SQLite writer: applies a batch of writes and its ledger rows in one transaction."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ import aiosqlite
 from afterwrite.base.store_errors import StoreError
 from afterwrite.resources.product import Product
 from afterwrite.resources.write import Write, WriteStatus
-from afterwrite.storage.settling import StoreAway, refused, work_out
+from afterwrite.storage.settling import StoreAway, refused, settle
 from afterwrite.storage.sqlite import search_index
 from afterwrite.storage.sqlite.opened_file import OpenedFile, wal_of
 from afterwrite.storage.write_store import SettledBatch
@@ -26,8 +26,8 @@ _UPSERT = (
 )
 _LEDGER = f"INSERT INTO ledger ({', '.join(Write._fields)}) VALUES ({', '.join('?' * len(Write._fields))})"  # noqa: S608
 _MOST_VALUES = 500  # in one IN list; SQLite allows some thousands
-# What says that one write is bad, and not that the database is away.
-_OF_ONE_WRITE = (
+# Errors of a single bad write; all others mean that the database is unavailable.
+_BAD_WRITE_ERRORS = (
     sqlite3.IntegrityError,
     sqlite3.DataError,
     sqlite3.InterfaceError,
@@ -36,14 +36,14 @@ _OF_ONE_WRITE = (
     TypeError,
     ValueError,
 )
-_UNKNOWN = 2**63  # greater than every id
-_BUSY_MILLISECONDS = 250  # short: a wait that is longer shows in /health as a retry
+_UNKNOWN = 2**63  # above every id
+_BUSY_MILLISECONDS = 250  # short: a longer wait shows as a retry in /health
 
 
 T = TypeVar("T")
 
 
-def _away(path: Path, reason: str) -> str:
+def _unwritable(path: Path, reason: str) -> str:
     return (
         f"The product database {path} cannot be written: {reason}. Accepted writes wait in the journal "
         "and are applied when it can be written again"
@@ -51,44 +51,43 @@ def _away(path: Path, reason: str) -> str:
 
 
 class CatalogueWriter:
-    """The one connection that writes the product database; to be used by one coroutine at a time.
+    """The only connection that writes the product database; for one coroutine at a time.
 
-    Another connection must be open, and have read, for as long as this one is used: it keeps SQLite from deleting the
-    WAL, so that a WAL that is gone was taken away.
+    Another connection that has read must stay open meanwhile: it keeps SQLite from deleting the WAL, so that a missing
+    WAL means that somebody removed it.
     """
 
     def __init__(self, path: Path) -> None:
-        """Raises StoreError where there is no such file, or no WAL beside it."""
+        """Raises StoreError if the file or its WAL is missing."""
         self.path = path
         self._connection: aiosqlite.Connection | None = None
         self._file = OpenedFile(path, wal_of(path))
         self._settled_through = _UNKNOWN  # no write above it is in the ledger
 
     async def settle(self, batch: Sequence[Write]) -> SettledBatch:
-        """Apply the writes in their order and record them in the ledger, all on disk when this returns.
+        """Apply the writes in order and record them in the ledger; all are on disk when this returns.
 
-        A write that the ledger has already is returned as it was settled then, and
-        changes nothing again. A write that can never be applied is settled as FAILED and takes no other with it.
-        Raises StoreAway, and then nothing of the batch was applied.
+        A write that is already in the ledger is returned as settled then, without effect. A write that can never be
+        applied becomes FAILED and does not affect the others. Raises StoreAway; then none was applied.
         """
         settled = await self._in_transaction(lambda db: self._settle(db, batch))
         self._settled_through = batch[-1].id
         return settled
 
     async def index_some(self, limit: int) -> int:
-        """Let the search index follow by ``limit`` products at the most; returns how many it took."""
-        return await self._in_transaction(lambda db: search_index.follow(db, limit))
+        """Index at most ``limit`` products for search; return their number."""
+        return await self._in_transaction(lambda db: search_index.index_next(db, limit))
 
     def trouble(self) -> str | None:
-        """Why nothing can be written because the file is another one, or None; from any thread."""
+        """Why the replaced or deleted file cannot be written, or None; thread-safe."""
         try:
             self._file.check()
         except StoreError as error:
-            return _away(self.path, str(error))
+            return _unwritable(self.path, str(error))
         return None
 
     async def close(self) -> None:
-        """Close the connection; may be called twice, and the next call opens it again."""
+        """Close the connection; may be called twice. The next call reopens it."""
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()
@@ -102,41 +101,39 @@ class CatalogueWriter:
             await connection.execute("COMMIT")
         except (sqlite3.Error, OSError, StoreError) as error:
             await self._give_up()
-            raise StoreAway(_away(self.path, str(error))) from error
+            raise StoreAway(_unwritable(self.path, str(error))) from error
         except BaseException:
             await self._give_up()
             raise
         return result
 
     async def _give_up(self) -> None:
-        """Close the connection, which rolls back: after an error its state is not worth knowing."""
+        """Close the connection, which rolls back: its state is undefined after an error."""
         self._settled_through = _UNKNOWN
         connection = self._connection
         if connection is not None and self.trouble():
-            with contextlib.suppress(
-                sqlite3.Error
-            ):  # as save_committed of opened_file.py, on the driver's thread
+            with contextlib.suppress(sqlite3.Error):  # as opened_file.save_committed, on the driver's thread
                 await connection.rollback()
                 await connection.execute("PRAGMA wal_checkpoint")
-        with contextlib.suppress(sqlite3.Error):  # the error that led here is the one to report
+        with contextlib.suppress(sqlite3.Error):  # report the original error
             await self.close()
 
     async def _open(self) -> aiosqlite.Connection:
-        self._file.check()  # before it is opened: SQLite would put the WAL that lies there into any file
+        self._file.check()  # before opening: SQLite would apply an existing WAL to any file
         if self._connection is None:
             connection = self._connection = await _connect(self.path)
             await connection.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
-            # The journal forgets a write after this commit, so the commit must survive a power cut.
+            # The journal drops a write after this commit, so it must survive a power cut.
             await connection.execute("PRAGMA synchronous = FULL")
         return self._connection
 
     async def _settle(self, db: aiosqlite.Connection, batch: Sequence[Write]) -> SettledBatch:
-        # Each statement is a trip to the driver's thread and back, so there is none that can be spared.
+        # Each statement is a round trip to the driver's thread, so run no more than necessary.
         known = {} if batch[0].id > self._settled_through else await _settled_before(db, batch)
         fresh = [write for write in batch if write.id not in known]
         try:
             settled = await _apply(db, fresh)
-        except _OF_ONE_WRITE:
+        except _BAD_WRITE_ERRORS:
             await db.execute("ROLLBACK")
             await db.execute("BEGIN IMMEDIATE")
             settled = await _apply_one_by_one(db, fresh)
@@ -147,12 +144,12 @@ class CatalogueWriter:
 
 async def _connect(path: Path) -> aiosqlite.Connection:
     uri = f"{path.resolve().as_uri()}?mode=rw"  # never creates the file
-    # Opened here: a thread of the driver whose connect failed may outlive the loop and complain.
+    # Opened here: the driver's thread may outlive the loop after a failed connect.
     raw = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
     connecting = asyncio.ensure_future(aiosqlite.Connection(lambda: raw, iter_chunk_size=64))
     try:
         return await asyncio.shield(connecting)
-    except asyncio.CancelledError:  # a stop at this moment: nobody else knows of it
+    except asyncio.CancelledError:  # cancelled now, nobody else would close it
         await (await connecting).close()
         raise
 
@@ -166,14 +163,14 @@ async def _settled_before(db: aiosqlite.Connection, batch: Sequence[Write]) -> d
 
 
 async def _apply(db: aiosqlite.Connection, writes: Sequence[Write]) -> list[Write]:
-    """Work the batch out in memory, then store what it comes to in a few statements over many rows."""
+    """Compute the batch in memory, then store it in a few multi-row statements."""
     before = await _load(db, {write.product_id for write in writes})
     after: dict[int, Product | None] = dict(before)
-    settled = [work_out(write, after, time.time_ns() // 1000) for write in writes]
+    settled = [settle(write, after, time.time_ns() // 1000) for write in writes]
     changed = {key: product for key, product in after.items() if before.get(key) is not product}
     stored = [(*product, product.search_text) for product in changed.values() if product is not None]
     deleted = [(key,) for key, product in changed.items() if product is None]
-    await search_index.leave_behind(db, changed)
+    await search_index.note_stale(db, changed)
     if stored:
         await db.executemany(_UPSERT, stored)
     if deleted:
@@ -184,13 +181,13 @@ async def _apply(db: aiosqlite.Connection, writes: Sequence[Write]) -> list[Writ
 
 
 async def _apply_one_by_one(db: aiosqlite.Connection, writes: Sequence[Write]) -> list[Write]:
-    """The safe path: a savepoint for each write, so that only the bad one fails."""
+    """The slow path: a savepoint per write, so that only the bad one fails."""
     settled = []
     for write in writes:
         await db.execute("SAVEPOINT one")
         try:
             settled += await _apply(db, [write])
-        except _OF_ONE_WRITE as error:
+        except _BAD_WRITE_ERRORS as error:
             await db.execute("ROLLBACK TO one")
             failed = refused(write, error, time.time_ns() // 1000)
             await db.execute(_LEDGER, failed)

@@ -1,4 +1,4 @@
-"""Serves the application in ``app.py``, or in another module, of the current folder."""
+"""Serves the application in ``app.py``, or in another module of the current folder."""
 
 import argparse
 import importlib
@@ -21,7 +21,7 @@ def main(arguments: Sequence[str]) -> int:
         if error.name != name:
             raise
         sys.stderr.write(
-            f"afterwrite: there is no {name}.py in {Path.cwd()}: write one with an `application`, or go to its folder\n"
+            f"afterwrite: there is no {name}.py in {Path.cwd()}: create it with an `application`, or change folder\n"
         )
         return 1
     if not (hasattr(module, "application") and hasattr(module, "wsgi")):

@@ -1,1 +1,1 @@
-"""What goes between Afterwrite and Airflow: messages, and the clients of RabbitMQ, Redis and Airflow."""
+"""Jobs on Airflow: messages, and the clients of RabbitMQ, Redis and Airflow."""

@@ -1,4 +1,4 @@
-"""Publishes to the queues in RabbitMQ and takes from them; no message is lost between two confirmations."""
+"""A RabbitMQ client with publisher confirms, manual acknowledgement and dead letters: no message is lost."""
 
 import asyncio
 import contextlib
@@ -38,7 +38,7 @@ _TIMEOUT_SECONDS = 10.0
 _CHECK_SECONDS = 2.0
 _HEARTBEAT_SECONDS = 15
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.1, 5.0
-# A message that was taken so often, and never acknowledged nor refused, ends whoever takes it.
+# A message delivered so often without an acknowledgement presumably crashes its consumers.
 _DELIVERY_LIMIT = 100
 _FOREVER = 1_000_000_000
 _AWAY = (*CONNECTION_EXCEPTIONS, AMQPError, OSError, TimeoutError, RuntimeError)
@@ -46,7 +46,7 @@ _AWAY = (*CONNECTION_EXCEPTIONS, AMQPError, OSError, TimeoutError, RuntimeError)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Delivery:
-    """A message that was taken from a queue, until it is acknowledged; if that never comes it is delivered again."""
+    """A message received from a queue; without an acknowledgement it is delivered again."""
 
     broker: "Broker"
     queue: str
@@ -55,33 +55,31 @@ class Delivery:
 
     @property
     def body(self) -> bytes:
-        """What the message says."""
         return self.message.body
 
     @property
     def headers(self) -> Mapping[str, Any]:
-        """What is said about the message."""
         return self.message.headers
 
     @property
     def is_gone(self) -> bool:
-        """Whether the connection is lost that it came by: somebody has it by now, or will have it again."""
+        """Whether its connection is lost: the message was or will be delivered again."""
         return self.channel.is_closed
 
     async def ack(self) -> None:
-        """Say that the message is dealt with; to no effect where it ``is_gone``."""
-        with contextlib.suppress(*_AWAY):  # it is delivered again, which every taker bears
+        """Acknowledge the message; without effect if it ``is_gone``."""
+        with contextlib.suppress(*_AWAY):  # it is delivered again, and every consumer is idempotent
             await self.message.ack()
 
     async def dead_letter(self, reason: str) -> None:
-        """Move the message to the dead letters, with the reason; keeps trying until it is there or ``is_gone``."""
-        _log.error("a message of %s goes to %s: %s", self.queue, DEAD_LETTERS, reason)
+        """Move the message to the dead-letter queue; retries until it is there or the message ``is_gone``."""
+        _log.error("moving a message from %s to %s: %s", self.queue, DEAD_LETTERS, reason)
         headers = {**self.headers, REASON: reason[:1_000], FROM_QUEUE: self.queue, DIED_AT: _now()}
         if await self.publish(DEAD_LETTERS, self.body, headers):
             await self.ack()
 
     async def publish(self, queue: str, body: bytes, headers: Mapping[str, Any]) -> bool:
-        """Publish what follows from the message; keeps trying until it is there, or (False) the message ``is_gone``."""
+        """Publish a follow-up message; retries until it is published, or (False) this message ``is_gone``."""
         for pause in pauses():
             try:
                 await self.broker.publish(queue, body, headers)
@@ -96,14 +94,14 @@ class Delivery:
 
 
 class Broker:
-    """RabbitMQ, as one process uses it: a connection to publish, one more for each queue that it consumes.
+    """RabbitMQ for one process: a connection to publish, and another one for each consumed queue.
 
-    Each is opened when it is needed, and again when it was lost. Every method is to be called on one loop.
-    ``trouble`` says why RabbitMQ cannot be used, None while it can as far as is known.
+    Connections open on demand and reconnect. Call every method on one loop. ``trouble`` says why RabbitMQ is
+    unavailable; None means no known problem.
     """
 
     def __init__(self, settings: Settings) -> None:
-        """Raises SettingsError for an AMQP_URL that is none."""
+        """Raises SettingsError for an invalid AMQP_URL."""
         self._url = _address(settings.amqp_url)
         self._prefix, self._max_messages = settings.queue_prefix, settings.queue_max_messages
         self._connection: AbstractConnection | None = None
@@ -112,9 +110,9 @@ class Broker:
         self.trouble: str | None = None
 
     async def publish(self, queue: str, body: bytes, headers: Mapping[str, Any]) -> None:
-        """Put a message into a queue; it is on the broker's disks when this returns. Raises ServiceAway or QueueFull.
+        """Publish a message; it is on the broker's disks when this returns. Raises ServiceAway or QueueFull.
 
-        What raises ServiceAway may have been published all the same.
+        After ServiceAway, the message may have been published all the same.
         """
         message = aio_pika.Message(
             body,
@@ -130,55 +128,55 @@ class Broker:
                 await channel.default_exchange.publish(
                     message, self.name_of(queue), mandatory=True, timeout=_TIMEOUT_SECONDS
                 )
-            except PublishError as error:  # somebody deleted the queue: it is made again
+            except PublishError as error:  # the queue was deleted; reconnecting declares it again
                 await self._drop()
-                raise ServiceAway(RABBITMQ, f"The queue {self.name_of(queue)} was not there") from error
+                raise ServiceAway(RABBITMQ, f"The queue {self.name_of(queue)} is missing") from error
             except DeliveryError as error:
                 raise QueueFull(
-                    f"The queue {self.name_of(queue)} takes no more messages: it has as many as it may have"
+                    f"The queue {self.name_of(queue)} takes no more messages: it is full (QUEUE_MAX_MESSAGES)"
                 ) from error
 
     async def consume(self, queue: str, prefetch: int, take: Callable[[Delivery], Awaitable[None]]) -> None:
-        """Give every message of a queue to ``take``, up to ``prefetch`` of them at a time, until this is cancelled.
+        """Pass every message of a queue to ``take``, up to ``prefetch`` concurrently, until cancelled.
 
-        A connection that is lost is opened again, after growing pauses, and a queue that was deleted is made again. A
-        message with which ``take`` fails is a dead letter.
+        Reconnects with exponential backoff and declares a deleted queue again. If ``take`` raises, the message is
+        dead-lettered.
         """
         while True:
             for pause in pauses():
                 try:
                     lost = await self._consume_once(queue, prefetch, take)
                     break
-                except Exception as error:  # noqa: BLE001 - the one place where the loop's failures are met
+                except Exception as error:  # noqa: BLE001 - the loop's single error handler
                     expected = isinstance(error, _AWAY)
                     self._note(
-                        f"RabbitMQ at {self} cannot be used: {words_of(error)}", None if expected else error
+                        f"RabbitMQ at {self} is unavailable: {words_of(error)}", None if expected else error
                     )
                 await asyncio.sleep(pause)
-            self._note(f"RabbitMQ at {self} gives nothing from {self.name_of(queue)} any more: {lost}")
+            self._note(f"RabbitMQ at {self} stopped delivering from {self.name_of(queue)}: {lost}")
 
     async def check(self) -> None:
-        """Return if messages can be published now. Raises ServiceAway."""
+        """Check that messages can be published now. Raises ServiceAway."""
         async with self._guarded("reached at"):
             channel = await self._open()
-            # For no queue, so that it is dropped when it was confirmed: while memory or disk is short none is.
+            # Unroutable, so it is dropped once confirmed; during a memory or disk alarm nothing is confirmed.
             nothing = aio_pika.Message(b"")
             try:
                 async with asyncio.timeout(_CHECK_SECONDS):
                     await channel.default_exchange.publish(nothing, self.name_of(_NO_QUEUE), mandatory=False)
             except TimeoutError as error:
-                message = f"RabbitMQ at {self} takes no messages: its log has why, such as an alarm for memory or disk"
+                message = f"RabbitMQ at {self} takes no messages: see its log for a memory or disk alarm"
                 self._note(message)
                 raise ServiceAway(RABBITMQ, message) from error
 
     async def look_into(self, queue: str, take: Callable[[Delivery], Awaitable[bool]], most: int) -> int:
-        """Give the first ``most`` messages of a queue to ``take``, which says whether to go on; returns how many.
+        """Pass up to ``most`` messages to ``take`` until it returns False; return how many.
 
-        No more than there are at the beginning: what ``take`` sends on may come back while it goes on. What is not
-        acknowledged in it goes back into the queue. Raises ServiceAway.
+        Stops after the number of messages present at the start, because ``take`` may requeue some. Messages that
+        ``take`` does not acknowledge go back into the queue. Raises ServiceAway.
         """
         count = 0
-        async with self._guarded("looked into at"), self._connected() as connection:
+        async with self._guarded("read at"), self._connected() as connection:
             await self._ensure_queues(connection)
             channel = await connection.channel()
             found = await channel.declare_queue(self.name_of(queue), passive=True, timeout=_TIMEOUT_SECONDS)
@@ -190,11 +188,11 @@ class Broker:
         return count
 
     async def close(self) -> None:
-        """Close the connection to publish; the next message would open it again."""
+        """Close the publishing connection; the next message reopens it."""
         await self._drop()
 
     def name_of(self, queue: str) -> str:
-        """The name of a queue in RabbitMQ."""
+        """The name of a queue in RabbitMQ, with the prefix."""
         return self._prefix + queue
 
     def __str__(self) -> str:
@@ -203,7 +201,7 @@ class Broker:
     async def _consume_once(
         self, queue: str, prefetch: int, take: Callable[[Delivery], Awaitable[None]]
     ) -> str:
-        """Consume until the connection or the queue is lost, and say why; raises what prevents it from the start."""
+        """Consume until the connection or the queue is lost; return the reason. Raises if it cannot start."""
         lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
         def lose(reason: str) -> None:
@@ -214,7 +212,7 @@ class Broker:
             await self._ensure_queues(connection)
             channel = await connection.channel()
             channel.close_callbacks.add(lambda _, error: lose(words_of(error)))
-            # Somebody deleted the queue: the channel stays open, and nothing would come by it any more.
+            # After the queue is deleted, the channel stays open but delivers nothing.
             (await channel.get_underlay_channel()).on_consumer_cancel_callbacks.add(
                 lambda _: lose("the queue was deleted")
             )
@@ -225,18 +223,18 @@ class Broker:
                 delivery = Delivery(self, queue, message, channel)
                 try:
                     await take(delivery)
-                except Exception as error:  # noqa: BLE001 - the one place where its failures are met
-                    _log.exception("a message of %s cannot be dealt with", queue)
-                    await delivery.dead_letter(f"It cannot be dealt with: {type(error).__name__}: {error}")
+                except Exception as error:  # noqa: BLE001 - a failure dead-letters the message
+                    _log.exception("cannot handle a message from %s", queue)
+                    await delivery.dead_letter(f"Handling it failed: {type(error).__name__}: {error}")
 
             await found.consume(give)
             if self.trouble is not None:
-                _log.info("RabbitMQ at %s can be used again", self)
+                _log.info("RabbitMQ at %s is available again", self)
             self.trouble = None
             return await lost
 
     async def _open(self) -> AbstractChannel:
-        """The channel to publish on, with every queue in its place."""
+        """The publishing channel, with every queue declared."""
         async with self._opening:
             if self._channel is None or self._channel.is_closed:
                 await self._drop()
@@ -250,7 +248,7 @@ class Broker:
             return self._channel
 
     async def _ensure_queues(self, connection: AbstractConnection) -> None:
-        """Make the queues that are not there; those that are keep the limits that they have."""
+        """Declare missing queues; existing ones keep their limits."""
         for queue in (DEAD_LETTERS, REQUESTS, RESULTS):
             try:
                 async with await connection.channel() as channel:
@@ -271,7 +269,7 @@ class Broker:
             "x-overflow": "reject-publish",
         }
         if queue == DEAD_LETTERS:
-            return limits | {"x-delivery-limit": _FOREVER}  # to be looked at is no reason to vanish
+            return limits | {"x-delivery-limit": _FOREVER}  # reading a dead letter must never drop it
         return limits | {
             "x-delivery-limit": _DELIVERY_LIMIT,
             "x-dead-letter-exchange": "",
@@ -300,7 +298,7 @@ class Broker:
 
     @contextlib.asynccontextmanager
     async def _guarded(self, what: str) -> AsyncIterator[None]:
-        """Turn the errors of a connection that is lost into ServiceAway, and forget the connection."""
+        """Turn connection errors into ServiceAway and drop the connection."""
         try:
             yield
         except _AWAY as error:
@@ -311,16 +309,16 @@ class Broker:
         self.trouble = None
 
     def _note(self, trouble: str, error: Exception | None = None) -> None:
-        if trouble != self.trouble:  # once for each trouble, not for each try
+        if trouble != self.trouble:  # log each problem once, not every try
             _log.warning("%s", trouble, exc_info=error)
         self.trouble = trouble
 
 
 def pauses(longest_seconds: float = _LONGEST_PAUSE_SECONDS) -> Iterator[float]:
-    """Growing pauses between tries, in seconds, spread so that many do not try at the same moment; without an end."""
+    """Endless exponential backoff with jitter, in seconds."""
     pause = _FIRST_PAUSE_SECONDS
     while True:
-        yield pause * random.uniform(0.75, 1)  # noqa: S311 - it spreads retries
+        yield pause * random.uniform(0.75, 1)  # noqa: S311 - jitter
         pause = min(pause * 2, longest_seconds)
 
 
@@ -329,8 +327,10 @@ def _address(text: str) -> URL:
         url = URL(text)
         if url.scheme not in ("amqp", "amqps") or not url.host:
             raise ValueError(text)
-    except ValueError as error:  # the text may hold a password, so it is not repeated
-        raise SettingsError("AMQP_URL is no address: give amqp://USER:PASSWORD@HOST:5672/VHOST") from error
+    except ValueError as error:  # the text may contain a password, so it is not quoted
+        raise SettingsError(
+            "AMQP_URL is not a valid address: give amqp://USER:PASSWORD@HOST:5672/VHOST"
+        ) from error
     return url if "heartbeat" in url.query else url.update_query(heartbeat=_HEARTBEAT_SECONDS)
 
 

@@ -1,4 +1,4 @@
-"""What went wrong with RabbitMQ, in its own words where it said some."""
+"""One-line reasons for RabbitMQ errors, in RabbitMQ's own words where available."""
 
 import traceback
 
@@ -11,7 +11,7 @@ _REFUSED = (AuthenticationError, ProbableAuthenticationError, ChannelAccessRefus
 
 
 def words_of(error: BaseException | None) -> str:
-    """The reason of an error, in one line: what RabbitMQ said, else the error; after a refusal, what to correct."""
+    """The reason of an error in one line: RabbitMQ's text or else the error; after a refusal, the next step."""
     if error is None:
         return "no reason given"
     refusal = _refusal_in(error)
@@ -23,10 +23,9 @@ def words_of(error: BaseException | None) -> str:
 
 
 def _refusal_in(error: BaseException) -> str | None:
-    """What RabbitMQ said instead of opening a connection.
+    """RabbitMQ's text when it refuses a connection.
 
-    aiormq raises an error with the name of the frame that came, and not with what is in it: the frame itself is only
-    where that was found out.
+    aiormq raises an error with the name of the frame but not its content; only the traceback still holds the frame.
     """
     if not isinstance(error, ProtocolSyntaxError):
         return None

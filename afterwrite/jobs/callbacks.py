@@ -1,4 +1,4 @@
-"""Keeps in Redis where the submitter of a job is to be called, for a time; the task's row has it as well."""
+"""The callback URLs of jobs in Redis, kept for CALLBACK_HOURS; the task's row has them too."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -15,18 +15,18 @@ _log = logging.getLogger("afterwrite.stack")
 
 REDIS = "redis"
 _TIMEOUT_SECONDS = 2.0
-# The last is what answers are that cannot be read, such as a value that is no text.
+# ValueError is raised for unreadable answers, such as a value that is not text.
 _UNUSABLE = (RedisError, OSError, ValueError)
 
 
 class Callbacks:
-    """The callback URLs of jobs, by their correlation ids; every method is to be called on one loop.
+    """Callback URLs by correlation id; call every method on one loop.
 
-    ``trouble`` says why Redis cannot be used, None while it can as far as is known.
+    ``trouble`` says why Redis is unavailable; None means no known problem.
     """
 
     def __init__(self, settings: Settings) -> None:
-        """Raises SettingsError for a REDIS_URL that is none."""
+        """Raises SettingsError for an invalid REDIS_URL."""
         self._lifetime_seconds = settings.callback_hours * 3600
         self._prefix = f"{settings.queue_prefix}afterwrite:callback:"
         try:
@@ -38,13 +38,15 @@ class Callbacks:
                 decode_responses=True,
                 protocol=2,
             )
-        except ValueError as error:  # the text may hold a password, so it is not repeated
-            raise SettingsError("REDIS_URL is no address: give redis://:PASSWORD@HOST:6379/0") from error
+        except ValueError as error:  # the text may contain a password, so it is not quoted
+            raise SettingsError(
+                "REDIS_URL is not a valid address: give redis://:PASSWORD@HOST:6379/0"
+            ) from error
         self._place = self._redis.connection_pool.connection_kwargs
         self.trouble: str | None = None
 
     async def keep(self, correlation_id: str, url: str) -> None:
-        """Keep the URL of a job for CALLBACK_HOURS. Raises ServiceAway."""
+        """Store the URL of a job for CALLBACK_HOURS. Raises ServiceAway."""
         try:
             await self._redis.set(self._prefix + correlation_id, url, ex=self._lifetime_seconds)
         except _UNUSABLE as error:
@@ -52,7 +54,7 @@ class Callbacks:
         self.trouble = None
 
     async def find(self, correlation_ids: Sequence[str]) -> Mapping[str, str]:
-        """The URLs of these jobs, as far as Redis has them. Raises ServiceAway."""
+        """The URLs of these jobs that Redis has. Raises ServiceAway."""
         if not correlation_ids:
             return {}
         try:
@@ -63,7 +65,7 @@ class Callbacks:
         return {name: str(url) for name, url in zip(correlation_ids, found, strict=True) if url is not None}
 
     async def check(self) -> None:
-        """Return if Redis answers. Raises ServiceAway."""
+        """Check that Redis answers. Raises ServiceAway."""
         try:
             await self._redis.ping()
         except _UNUSABLE as error:
@@ -71,7 +73,6 @@ class Callbacks:
         self.trouble = None
 
     async def close(self) -> None:
-        """Close the connections."""
         await self._redis.aclose()
 
     def __str__(self) -> str:
@@ -79,8 +80,8 @@ class Callbacks:
 
     def _away(self, error: Exception) -> ServiceAway:
         said = " ".join(str(error).split())[:300] or type(error).__name__
-        message = f"Redis at {self} cannot be used: {said}"
-        if message != self.trouble:  # once for each trouble, not for each try
+        message = f"Redis at {self} is unavailable: {said}"
+        if message != self.trouble:  # log each problem once, not every try
             _log.warning("%s", message)
         self.trouble = message
         return ServiceAway(REDIS, message)

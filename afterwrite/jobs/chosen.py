@@ -1,4 +1,4 @@
-"""Opens the overview of the stack where Airflow runs processes; elsewhere its clients need not be installed."""
+"""Opens the stack overview if jobs run on Airflow; its clients are only imported then."""
 
 from collections.abc import Collection
 from typing import TYPE_CHECKING
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 def overview_of(
     settings: Settings, background: BackgroundLoop, parts: Collection[str] | None = None
 ) -> "StackOverview | None":
-    """The overview of these parts (None: of all), or None where processes are run by workers here.
+    """The overview of these parts (None: all), or None if jobs run on local workers.
 
-    Raises SettingsError for an address that is none, and where the clients are not installed.
+    Raises SettingsError for an invalid address or missing clients.
     """
     if settings.process_engine == "builtin":
         return None

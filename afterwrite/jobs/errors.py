@@ -1,12 +1,12 @@
-"""Says what can go wrong with the services of the stack, as far as callers act differently."""
+"""The errors of RabbitMQ, Redis and Airflow that callers handle differently."""
 
 
 class StackError(Exception):
-    """A service of the stack did not do what it was asked for."""
+    """A service of the stack failed a request."""
 
 
 class ServiceAway(StackError):
-    """A service cannot be reached, or cannot do anything at the moment: trying again later is of use."""
+    """A service is unavailable; retry later."""
 
     def __init__(self, service: str, message: str) -> None:
         super().__init__(message)
@@ -14,8 +14,8 @@ class ServiceAway(StackError):
 
 
 class QueueFull(StackError):
-    """A queue has as many messages as it may have: trying again later is of use."""
+    """A queue is full; retry later."""
 
 
 class RunRefused(StackError):
-    """Airflow will not run what it was asked to, however often it is asked."""
+    """Airflow permanently refuses a run; do not retry."""

@@ -1,4 +1,4 @@
-"""Counts the messages that a service took, for Prometheus."""
+"""Prometheus counters of consumed messages."""
 
 from collections.abc import Iterable
 
@@ -8,25 +8,23 @@ from prometheus_client.registry import Collector
 
 
 class MessageFigures(Collector):
-    """What became of the messages of one process since its start; may be used from any thread."""
+    """Message outcomes of one process since its start; thread-safe."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self._taken = Counter(
             "afterwrite_messages",
-            "Messages taken from RabbitMQ, by their queue and what became of them",
+            "Messages consumed from RabbitMQ, by queue and outcome",
             ["queue", "outcome"],
             registry=self._registry,
         )
 
     def count(self, queue: str, outcome: str, messages: int = 1) -> None:
-        """Count messages that were dealt with."""
         self._taken.labels(queue, outcome).inc(messages)
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: the names are those of the counters."""
+        """Nothing: the counters describe themselves."""
         return ()
 
     def collect(self) -> Iterable[Metric]:
-        """The figures now."""
         return self._registry.collect()

@@ -1,7 +1,7 @@
-"""Says what the messages in RabbitMQ are: JSON of a version, each kind with its JSON Schema (docs/stack.md).
+"""The RabbitMQ messages: versioned JSON, with a JSON Schema per kind (docs/stack.md).
 
-A message names a job and its run, and says nothing of the products: those are in the database. So a message is always
-small, and what a message could not hold is no reason to lose one.
+A message names a job and its run, never the products, which stay in the database. So messages are always small, and no
+job fails for the size of its message.
 """
 
 import json
@@ -26,7 +26,7 @@ _TEXT = {"type": "string", "minLength": 1, "maxLength": 255}
 _OF_EVERY_MESSAGE: dict[str, Any] = {
     "version": {"const": VERSION},
     "correlation_id": _TEXT,
-    # A number in text: JSON's numbers end at 2^53.
+    # A number as text: JSON numbers are only exact up to 2^53.
     "task_id": {"type": "string", "pattern": "^[1-9][0-9]{0,18}$"},
     "run_id": _RUN_ID,
     "sent_at": {"type": "string", "minLength": 20, "maxLength": 40},
@@ -47,12 +47,12 @@ def _schema(title: str, more: Mapping[str, Any]) -> Mapping[str, Any]:
     )
 
 
-REQUEST_SCHEMA = _schema("A run that Airflow is asked for", {})
+REQUEST_SCHEMA = _schema("A request to Airflow for a run", {})
 RESULT_SCHEMA = _schema(
-    "What came of a run",
+    "The result of a run",
     {
         "outcome": {"enum": [COMPLETED, FAILED]},
-        # Of a run that could not even begin; the others leave theirs in the database.
+        # For a run that could not start; all others store their error in the database.
         "error": {
             "type": ["object", "null"],
             "properties": {"code": _TEXT, "message": {"type": "string", "maxLength": 2_000}},
@@ -65,12 +65,12 @@ _REQUEST, _RESULT = Draft202012Validator(REQUEST_SCHEMA), Draft202012Validator(R
 
 
 class BadMessage(Exception):
-    """A message is none that this program knows; the text says why."""
+    """A message that this program cannot read; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A run that Airflow is asked for: of which job, for which task, under which ``dag_run_id``."""
+    """A request for a run: its job, task and ``dag_run_id``."""
 
     correlation_id: str
     task_id: int
@@ -78,20 +78,19 @@ class Request:
 
     @classmethod
     def read(cls, body: bytes) -> Self:
-        """Read the body of a message. Raises BadMessage."""
+        """Decode a message body. Raises BadMessage."""
         value = _checked(body, _REQUEST)
         return cls(value["correlation_id"], int(value["task_id"]), value["run_id"])
 
     def encode(self) -> bytes:
-        """The body of a message that is sent now."""
         return _encode(self, {})
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of a run; the report, or the error, is in the database (``database.postgres.job_runs``).
+    """The result of a run; its report or error is in the database (``storage.postgres.job_runs``).
 
-    ``error`` is the code and the message of one that Airflow would not begin, and None for every other one.
+    ``error`` is a code and a message if Airflow refused to start the run, else None.
     """
 
     correlation_id: str
@@ -102,25 +101,24 @@ class Result:
 
     @classmethod
     def read(cls, body: bytes) -> Self:
-        """Read the body of a message. Raises BadMessage."""
+        """Decode a message body. Raises BadMessage."""
         value = _checked(body, _RESULT)
         error = value["error"]
-        told = None if error is None else (error["code"], error["message"])
-        return cls(value["correlation_id"], int(value["task_id"]), value["run_id"], value["outcome"], told)
+        reason = None if error is None else (error["code"], error["message"])
+        return cls(value["correlation_id"], int(value["task_id"]), value["run_id"], value["outcome"], reason)
 
     def encode(self) -> bytes:
-        """The body of a message that is sent now."""
         error = None if self.error is None else dict(zip(("code", "message"), self.error, strict=True))
         return _encode(self, {"outcome": self.outcome, "error": error})
 
 
 def headers_of(correlation_id: str, traceparent: str) -> dict[str, str]:
-    """What the headers of a message say: which job it is about, for those who look at queues."""
+    """Message headers that identify the job for operators who inspect queues."""
     return {CORRELATION_ID: correlation_id, HEADER: traceparent}
 
 
 def trace_in(headers: Mapping[str, Any]) -> str | None:
-    """The trace that a message belongs to; None if its headers name none."""
+    """The traceparent in a message's headers, or None."""
     found = headers.get(HEADER)
     return read_trace(found) if isinstance(found, str) else None
 
@@ -143,11 +141,11 @@ def _checked(body: bytes, validator: Draft202012Validator) -> dict[str, Any]:
     try:
         value = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise BadMessage(f"The body is no JSON: {error}") from error
+        raise BadMessage(f"The body is not JSON: {error}") from error
     if isinstance(value, dict) and "version" in value and value["version"] != VERSION:
         raise BadMessage(
-            f"The message has version {str(value['version'])[:50]}; this program knows {VERSION}: start the one that "
-            "knows it, then retry"
+            f"The message has version {str(value['version'])[:50]}; this program knows {VERSION}: start the "
+            "matching version, then retry"
         )
     problem = best_match(validator.iter_errors(value))
     if problem is not None:

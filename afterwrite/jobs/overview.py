@@ -1,4 +1,4 @@
-"""Looks at RabbitMQ, Redis and Airflow for those who ask how they are; what it has seen last is what it tells."""
+"""Polls RabbitMQ, Redis and Airflow and caches their health, and caches the states of Airflow runs."""
 
 import asyncio
 import logging
@@ -30,7 +30,7 @@ _TROUBLE_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class SeenRun:
-    """A run as it was a moment ago; ``trouble``: why Airflow could not be asked."""
+    """A cached run; ``trouble`` says why Airflow could not be queried."""
 
     run: Run | None
     tasks: Sequence[TaskState]
@@ -39,19 +39,19 @@ class SeenRun:
 
 @dataclass(slots=True)
 class _Look:
-    """A look at a run, which may still be under way."""
+    """A query for a run, possibly still in flight."""
 
     seen: Future[SeenRun]
-    good_until: float = math.inf
+    fresh_until: float = math.inf
 
 
 class StackOverview(Collector):
-    """The services of the stack as one process sees them; may be asked from any thread between start and stop."""
+    """The stack's services as seen by one process; thread-safe between start and stop."""
 
     def __init__(
         self, settings: Settings, background: BackgroundLoop, parts: Collection[str] = PARTS
     ) -> None:
-        """``parts`` are the services that the process uses. Raises SettingsError for an address that is none."""
+        """``parts`` are the services that the process uses. Raises SettingsError for an invalid address."""
         self._background = background
         self._broker, self._callbacks = Broker(settings), Callbacks(settings)
         self._airflow = Airflow(settings, timeout_seconds=_LONGEST_LOOK_SECONDS)
@@ -69,12 +69,12 @@ class StackOverview(Collector):
         self._watching: Future[None] | None = None
 
     def start(self) -> None:
-        """Look from now on; the first look is over when this returns."""
+        """Start polling; the first poll is complete when this returns."""
         self._background.submit(self._look()).result()
         self._watching = self._background.keep("Looking at the parts of the stack", self._watch())
 
     def stop(self) -> None:
-        """Look no more; may be called twice."""
+        """Stop polling; may be called twice."""
         if self._watching is not None:
             self._watching.cancel()
             self._watching = None
@@ -82,47 +82,46 @@ class StackOverview(Collector):
 
     @property
     def is_well(self) -> bool:
-        """Whether every part could be used a moment ago."""
+        """Whether every part was available at the last poll."""
         return not any(self._troubles.values())
 
     def parts(self) -> Mapping[str, Mapping[str, str | None]]:
-        """How each part was a moment ago: ``status`` is ``ok`` or ``away``, ``trouble`` says why."""
+        """The last known health of each part: ``status`` is ``ok`` or ``away``, ``trouble`` says why."""
         return {
             name: {"status": "ok" if trouble is None else "away", "trouble": trouble}
             for name, trouble in dict(self._troubles).items()
         }
 
     def statuses(self) -> Mapping[str, Mapping[str, str | None]]:
-        """The same without the troubles, which name addresses."""
+        """The same without ``trouble``, which names addresses."""
         return {name: {"status": part["status"]} for name, part in self.parts().items()}
 
     def run(self, run_id: str) -> SeenRun:
-        """A run of the DAG as it was a second ago at the most; one that has ended, half a minute.
+        """A run as of at most a second ago, or half a minute if it has ended.
 
-        Callers of one moment share one look. While Airflow cannot be asked nobody waits for it: it is asked again
-        behind the callers' backs, every few seconds at the most, and until it answers they are told its trouble.
+        Concurrent callers share one query. While Airflow is unavailable, no caller waits: they get the last problem at
+        once, and a query in the background retries every few seconds.
         """
         now = monotonic()
         with self._lock:
             if self._run_trouble is not None:
                 if now >= self._ask_again_at:
-                    self._ask_again_at = math.inf  # until this look is over
+                    self._ask_again_at = math.inf  # until this query is done
                     self._look_at(run_id)
                 return SeenRun(None, [], self._run_trouble)
             look = self._looks.get(run_id)
-            if look is None or look.good_until < now:
+            if look is None or look.fresh_until < now:
                 look = self._look_at(run_id)
         return look.seen.result()
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: registering must not need a look."""
+        """Nothing: registering must not trigger a query."""
         return ()
 
     def collect(self) -> Iterable[Metric]:
-        """Whether each part can be used, for Prometheus."""
         up = GaugeMetricFamily(
             "afterwrite_stack_up",
-            "Whether a service of the stack could be used a moment ago",
+            "Whether a service of the stack was available at the last poll",
             labels=["part"],
         )
         for name, trouble in dict(self._troubles).items():
@@ -138,7 +137,7 @@ class StackOverview(Collector):
         names = list(self._checks)
         for name, trouble in zip(names, await asyncio.gather(*map(self._trouble, names)), strict=True):
             if trouble is None and self._troubles[name] is not None:
-                _log.info("%s can be used again", name)
+                _log.info("%s is available again", name)
             elif trouble is not None and self._troubles[name] is None:
                 _log.warning("%s", trouble)
             self._troubles[name] = trouble
@@ -148,17 +147,17 @@ class StackOverview(Collector):
             async with asyncio.timeout(_LONGEST_LOOK_SECONDS):
                 await self._checks[name]()
         except TimeoutError:
-            return f"{name} did not answer in {_LONGEST_LOOK_SECONDS:g} s"
+            return f"{name} did not answer within {_LONGEST_LOOK_SECONDS:g} s"
         except ServiceAway as error:
             return str(error)
-        except Exception as error:  # noqa: BLE001 - whatever a look comes to, the next one is to follow
+        except Exception as error:  # noqa: BLE001 - polling must go on
             if self._troubles[name] is None:
-                _log.warning("%s could not be looked at", name, exc_info=error)
-            return f"{name} could not be looked at: {type(error).__name__}: {error}"
+                _log.warning("the health check of %s failed", name, exc_info=error)
+            return f"the health check of {name} failed: {type(error).__name__}: {error}"
         return None
 
     def _look_at(self, run_id: str) -> _Look:
-        """Begin a look at a run; the oldest one goes where there are too many. The lock must be held."""
+        """Start a query for a run, evicting the oldest if the cache is full. The lock must be held."""
         self._looks.pop(run_id, None)
         while len(self._looks) >= _RUNS_KEPT:
             self._looks.pop(next(iter(self._looks)))
@@ -167,22 +166,22 @@ class StackOverview(Collector):
         return look
 
     def _keep(self, look: _Look, done: Future[SeenRun]) -> None:
-        """Say for how long what was seen is good, and whether Airflow can be asked."""
+        """Set how long the answer stays fresh, and whether Airflow is available."""
         seen = None if done.cancelled() or done.exception() else done.result()
         now = monotonic()
-        look.good_until = 0.0 if seen is None or seen.trouble else now + _seconds_good(seen)
+        look.fresh_until = 0.0 if seen is None or seen.trouble else now + _fresh_seconds(seen)
         self._ask_again_at = now + _TROUBLE_SECONDS
         self._run_trouble = None if seen is None else seen.trouble
 
     async def _see(self, run_id: str) -> SeenRun:
         trouble = ""
         try:
-            # A group, so that when one of them fails the other is given up, too.
+            # A task group, so that the failure of one query cancels the other.
             async with asyncio.timeout(_LONGEST_LOOK_SECONDS), asyncio.TaskGroup() as looks:
                 run = looks.create_task(self._airflow.run(run_id))
                 tasks = looks.create_task(self._airflow.task_states(run_id))
         except* TimeoutError:
-            trouble = f"Airflow did not answer in {_LONGEST_LOOK_SECONDS:g} s"
+            trouble = f"Airflow did not answer within {_LONGEST_LOOK_SECONDS:g} s"
         except* ServiceAway as errors:
             trouble = str(errors.exceptions[0])
         return SeenRun(None, [], trouble) if trouble else SeenRun(run.result(), tasks.result(), None)
@@ -193,5 +192,5 @@ class StackOverview(Collector):
         await self._airflow.close()
 
 
-def _seconds_good(seen: SeenRun) -> float:
+def _fresh_seconds(seen: SeenRun) -> float:
     return _ENDED_RUN_SECONDS if seen.run is not None and seen.run.has_ended else _RUN_SECONDS

@@ -1,4 +1,4 @@
-"""Checks, enriches and sums up a list of products: the stages of a process as pure functions."""
+"""The product pipeline: validates, enriches and summarises a list of products, in pure functions."""
 
 import json
 from collections import defaultdict
@@ -11,22 +11,22 @@ from afterwrite.resources.feed_fields import FeedReader, only_sign
 from afterwrite.resources.feed_numbers import DecimalSign
 from afterwrite.resources.product import FieldError, check_fields
 
-Stored = Mapping[str, Any]  # a product as check_fields gives it
+Stored = Mapping[str, Any]  # a product as check_fields returns it
 Json = dict[str, Any]
 T = TypeVar("T")
 
 _NAMED_REFUSALS, _REASON_MAX = 3, 200
-_LIST_SHARE = 4  # refusals may take a quarter of the room, and so may the categories
+_LIST_SHARE = 4  # refusals may use a quarter of the bytes, and so may the categories
 _NOTES_SHARE = 8
-_ENDING_BYTES = 100  # for what the last stage adds
-_PART, _MOST_PARTS = 500, 1_000  # products of a part; parts side by side, of which Airflow takes 1024
+_ENDING_BYTES = 100  # reserved for the last stage
+_PART, _MOST_PARTS = 500, 1_000  # products per part; most parts, of which Airflow maps at most 1024
 
 
 class Checked(NamedTuple):
-    """What became of a list: the good products, and why the others are refused; both by their index.
+    """A validated list: the valid products and the refusals, both by index.
 
-    ``decimal`` is the sign that they were read with; ``ignored`` are the names that were not read, each once;
-    ``currencies`` those beside the prices.
+    ``decimal`` is the decimal sign used; ``ignored`` are the distinct names that were not read; ``currencies`` are
+    those found next to prices.
     """
 
     products: dict[int, Stored]
@@ -37,7 +37,7 @@ class Checked(NamedTuple):
 
 
 class Enriched(NamedTuple):
-    """The good products with what was found out about them, and the figures of the whole list."""
+    """The enriched products, and the statistics of the whole list."""
 
     products: list[Json]
     figures: Json
@@ -45,10 +45,10 @@ class Enriched(NamedTuple):
 
 
 def validate(items: Sequence[Mapping[str, Any]], first_index: int = 0, decimal: str | None = None) -> Checked:
-    """Check every item by the rules of a new product; the first one has ``first_index`` in its list.
+    """Validate every item by the rules of a new product; the first one has the index ``first_index``.
 
-    Items are read as those of a product file are (``feed_fields``); ``decimal`` is a value of DecimalSign. A refusal
-    is ``{"index", "errors": [{"field", "code", "message"}]}``.
+    Items have the format of a product file (``feed_fields``); ``decimal`` is a value of DecimalSign. A refusal is
+    ``{"index", "errors": [{"field", "code", "message"}]}``.
     """
     products: dict[int, Stored] = {}
     refusals = []
@@ -62,10 +62,10 @@ def validate(items: Sequence[Mapping[str, Any]], first_index: int = 0, decimal: 
     return Checked(products, refusals, decimal, list(reader.ignored), list(reader.currencies))
 
 
-def decimal_of(items: Sequence[Mapping[str, Any]], told: str | None) -> str | None:
-    """The decimal sign of a whole list, as ``validate`` takes it: the one that was told, or that its prices show."""
-    if told is not None:
-        return told
+def decimal_of(items: Sequence[Mapping[str, Any]], given: str | None) -> str | None:
+    """The decimal sign of a list, for ``validate``: the ``given`` one, or else the one that its prices imply."""
+    if given is not None:
+        return given
     reader = FeedReader()
     for item in items:
         if type(item.get("price")) is str:
@@ -74,15 +74,15 @@ def decimal_of(items: Sequence[Mapping[str, Any]], told: str | None) -> str | No
 
 
 def transform(products: Mapping[int, Stored]) -> Enriched:
-    """Enrich every product, and count the figures of all and of each category; at least one product.
+    """Enrich every product and compute the statistics; needs at least one product.
 
-    ``described`` for each, then ``together``: who has a long list may describe its parts side by side.
+    Calls ``described`` for each and then ``together``; a long list can be described in parallel parts.
     """
     return together([described(index, product) for index, product in products.items()])
 
 
 def described(index: int, product: Stored) -> Json:
-    """What can be said of a product without knowing the others, as JSON: what ``together`` is given."""
+    """The fields of a product that do not depend on others, as JSON for ``together``."""
     title, category = tidy(product["title"]), category_name(product["category"])
     rate, count = product["rating_rate"], product["rating_count"]
     return {
@@ -97,16 +97,16 @@ def described(index: int, product: Stored) -> Json:
 
 
 def parts(count: int) -> range:
-    """Where each part of a list begins whose parts are described side by side; its ``step`` is how long they are."""
+    """The start index of each parallel part of a list; the range's ``step`` is the size of a part."""
     return range(0, count, max(_PART, -(-count // _MOST_PARTS)))
 
 
 def together(descriptions: Sequence[Json]) -> Enriched:
-    """Bring the descriptions of all products together, in the order of the list; at least one.
+    """Combine the descriptions of all products, in list order; needs at least one.
 
-    A product becomes ``{"index", "title", "slug", "category", "price", "priceBand", "keywords", "rating"}``.
-    Figures are ``{"count", "total", "min", "max", "mean", "median"}``; money is decimal text, summed up in minor
-    units, so no cent is lost; mean and median are rounded half to even. The categories come largest first.
+    A product becomes ``{"index", "title", "slug", "category", "price", "priceBand", "keywords", "rating"}``. Statistics
+    are ``{"count", "total", "min", "max", "mean", "median"}``. Money is decimal text, summed in minor units, so no cent
+    is lost; mean and median are rounded half to even. The categories come largest first.
     """
     prices: dict[str | None, list[int]] = defaultdict(list)
     for one in descriptions:
@@ -124,7 +124,7 @@ def together(descriptions: Sequence[Json]) -> Enriched:
 
 
 def verdict(checked: Checked, max_bytes: int) -> Json:
-    """What the first stage leaves: counts, what was not read, the refusals that a quarter of ``max_bytes`` holds."""
+    """The first stage's result: counts, ignored names, and the refusals that fit a quarter of ``max_bytes``."""
     refusals, left_out = _first_that_fit(checked.refusals, max_bytes // _LIST_SHARE)
     return {
         "received": len(checked.products) + len(checked.refusals),
@@ -139,7 +139,7 @@ def verdict(checked: Checked, max_bytes: int) -> Json:
 
 
 def all_refused(refusals: Sequence[Json]) -> str:
-    """What is told where no product of a list is valid, with the first reasons."""
+    """The error message when no product is valid, with the first reasons."""
     count, first = len(refusals), refusals[:_NAMED_REFUSALS]
     reasons = "; ".join(
         f"product {refusal['index']}: {refusal['errors'][0]['message'][:_REASON_MAX]}" for refusal in first
@@ -147,11 +147,11 @@ def all_refused(refusals: Sequence[Json]) -> str:
     more = f"; and {count - len(first):,} more" if count > len(first) else ""
     if count == 1:
         return f"The only product is not valid ({reasons}): correct it and send it again"
-    return f"None of the {count:,} products is valid ({reasons}{more}): mend them and send them again"
+    return f"None of the {count:,} products is valid ({reasons}{more}): correct them and send them again"
 
 
 def with_products(report: Json, enriched: Enriched, max_bytes: int) -> Json:
-    """The verdict with the statistics and as many products as there is room for in ``max_bytes`` of JSON."""
+    """The verdict plus statistics and as many products as fit ``max_bytes`` of JSON."""
     categories, categories_left_out = _first_that_fit(enriched.categories, max_bytes // _LIST_SHARE)
     statistics = enriched.figures | {"categories": categories, "categoriesLeftOut": categories_left_out}
     found = report | {"statistics": statistics, "products": [], "productsLeftOut": len(enriched.products)}
@@ -161,7 +161,7 @@ def with_products(report: Json, enriched: Enriched, max_bytes: int) -> Json:
 
 
 def adds_up(report: Json, received: int) -> bool:
-    """Whether a report has come through the second stage and accounts for every product that was received."""
+    """Whether a report passed the second stage and accounts for every received product."""
     if "products" not in report:
         return False
     listed = len(report["products"]) + report["productsLeftOut"]
@@ -169,7 +169,7 @@ def adds_up(report: Json, received: int) -> bool:
 
 
 def price_band(price: int, prices: Sequence[int]) -> str:
-    """LOW below the lower quartile of the ``prices`` (rising), HIGH above the upper one, MIDDLE between."""
+    """LOW below the lower quartile of the ascending ``prices``, HIGH above the upper one, else MIDDLE."""
     quarter = (len(prices) - 1) // 4
     if price < prices[quarter]:
         return "LOW"
@@ -211,10 +211,10 @@ def _money(minor: int) -> str:
 
 
 def _first_that_fit(rows: Sequence[T], max_bytes: int) -> tuple[list[T], int]:
-    """The first rows whose JSON fits, and how many are left out."""
+    """The first rows whose JSON fits, and the number left out."""
     kept: list[T] = []
     for row in rows:
-        # Counted in its longest form: every character that is not ASCII as an escape.
+        # Counts the longest encoding, with every non-ASCII character escaped.
         max_bytes -= len(json.dumps(row)) + len(", ")
         if max_bytes < 0:
             break

@@ -1,1 +1,1 @@
-"""The programs that the command afterwrite runs."""
+"""The programs behind the command ``afterwrite``."""

@@ -1,4 +1,4 @@
-"""The command ``afterwrite``: runs one of the programs, which each read their own arguments."""
+"""The command ``afterwrite``: dispatches to its programs, each of which parses its own arguments."""
 
 import difflib
 import importlib
@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from afterwrite.base.missing_packages import end_in_one_line
 from afterwrite.base.utf8 import use_utf8
 
-# The module of each program, whose ``main`` takes its arguments and returns the exit code.
+# Each module's ``main`` takes the arguments and returns the exit code.
 PROGRAMS = {
     "serve": ("afterwrite.programs.serve", "serve the application in app.py of the current folder"),
     "worker": ("afterwrite.programs.worker", "run tasks of the PostgreSQL in DATABASE_URL"),
-    "consumer": ("afterwrite.programs.consumer", "hand the requests in RabbitMQ to Airflow"),
+    "consumer": ("afterwrite.programs.consumer", "start the Airflow runs requested in RabbitMQ"),
     "notification": ("afterwrite.programs.notification", "record results from RabbitMQ and deliver them"),
     "dead-letters": ("afterwrite.programs.dead_letters", "list, retry or remove dead letters"),
     "key": ("afterwrite.programs.key", "make, list or remove API keys"),
@@ -22,7 +22,7 @@ PROGRAMS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a program and return its exit code; 2 for a name that is unknown."""
+    """Run a program and return its exit code; 2 for an unknown name."""
     use_utf8()
     name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if name in ("-h", "--help", "help"):
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         hint = f"did you mean {close[0]}?" if close else "`afterwrite --help` lists the programs"
         sys.stderr.write(f"afterwrite: there is no program {name!r}: {hint}\n")
         return 2
-    end_in_one_line()  # before the imports that need packages
+    end_in_one_line()  # before imports that need installed packages
     code: int = importlib.import_module(PROGRAMS[name][0]).main(rest)
     return code
 

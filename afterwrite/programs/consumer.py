@@ -1,4 +1,4 @@
-"""The program that takes requests for runs from RabbitMQ and has Airflow begin them; it keeps nothing of its own."""
+"""The consumer: takes requests for runs from RabbitMQ and starts them in Airflow; it is stateless."""
 
 import argparse
 import asyncio
@@ -18,7 +18,7 @@ from afterwrite.jobs.errors import RunRefused, ServiceAway
 from afterwrite.jobs.figures import MessageFigures
 from afterwrite.jobs.messages import FAILED, BadMessage, Request, Result, headers_of, trace_in
 from afterwrite.jobs.overview import StackOverview
-from afterwrite.programs.running import run_until_told
+from afterwrite.programs.running import run_until_signal
 from afterwrite.service.health_server import HealthServer
 
 if TYPE_CHECKING:
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("afterwrite.consumer")
 
-_AT_ONCE = 64  # messages that are dealt with side by side
+_AT_ONCE = 64  # messages handled concurrently
 
 
 class Consumer:
-    """Takes from ``airflow.requests``: opened by the constructor, at work between ``start`` and ``stop``.
+    """Consumes ``airflow.requests``: opened by the constructor, running between ``start`` and ``stop``.
 
-    A message is acknowledged when Airflow has its run; the run's id makes a message that comes twice one run. While
-    Airflow is away messages are held, and asked for again after growing pauses.
+    A message is acknowledged once Airflow has its run; the run id makes a redelivered message idempotent. While Airflow
+    is unavailable, messages are held and retried with exponential backoff.
     """
 
     def __init__(self, settings: Settings) -> None:
-        """Raises SettingsError with one line that says what to do."""
+        """Raises SettingsError, with one line that says what to do."""
         self._background = BackgroundLoop()
         self._broker, self._airflow = Broker(settings), Airflow(settings)
         self._overview = StackOverview(settings, self._background, (RABBITMQ, AIRFLOW))
@@ -47,13 +47,12 @@ class Consumer:
             registry = CollectorRegistry()
             registry.register(self._overview)
             registry.register(self._figures)
-            self._health = HealthServer(settings, self._background, self._told, registry)
+            self._health = HealthServer(settings, self._background, self._health_report, registry)
         self._presence = _presence_of(settings)
         self._in_hand = 0
         self._jobs: list[Future[None]] = []
 
     def start(self) -> None:
-        """Take messages from now on."""
         self._background.start()
         self._overview.start()
         if self._health:
@@ -66,7 +65,7 @@ class Consumer:
         _log.info("taking requests from %s", self._broker)
 
     def stop(self) -> None:
-        """Take no more; what is not acknowledged goes back into the queue."""
+        """Stop consuming; unacknowledged messages go back into the queue."""
         self._background.announce_stop()
         if self._health:
             self._health.stop()
@@ -94,7 +93,7 @@ class Consumer:
             self._in_hand -= 1
 
     async def _begin(self, request: Request, trace: str, delivery: Delivery) -> None:
-        """Have Airflow begin the run, however long that takes, unless the message goes to somebody else."""
+        """Start the run in Airflow, retrying until it succeeds or the message is redelivered elsewhere."""
         conf = {"correlation_id": request.correlation_id, "task_id": str(request.task_id)}
         conf |= {"run_id": request.run_id, HEADER: trace}
         for number, pause in enumerate(pauses()):
@@ -107,7 +106,7 @@ class Consumer:
             except ServiceAway as error:
                 _log.log(
                     logging.DEBUG if number else logging.WARNING,
-                    "the run %s waits: %s",
+                    "cannot start the run %s yet, retrying: %s",
                     request.run_id,
                     error,
                 )
@@ -115,19 +114,19 @@ class Consumer:
                 return
             await asyncio.sleep(pause)
         await delivery.ack()
-        _log.info("the run %s %s", request.run_id, "has begun" if is_new else "was there already")
+        _log.info("%s the run %s", "started" if is_new else "Airflow already had", request.run_id)
         self._figures.count(REQUESTS, "begun" if is_new else "known")
 
     async def _refuse(self, request: Request, trace: str, delivery: Delivery, why: str) -> None:
-        """End the job, which would wait for ever, and keep the message for those who look."""
-        told = Result(
+        """Fail the job, which would otherwise wait for ever, and dead-letter the message for inspection."""
+        result = Result(
             request.correlation_id, request.task_id, request.run_id, FAILED, ("RUN_REFUSED", why[:1_000])
         )
-        if await delivery.publish(RESULTS, told.encode(), headers_of(request.correlation_id, trace)):
+        if await delivery.publish(RESULTS, result.encode(), headers_of(request.correlation_id, trace)):
             await delivery.dead_letter(why)
             self._figures.count(REQUESTS, "refused")
 
-    def _told(self) -> Mapping[str, object]:
+    def _health_report(self) -> Mapping[str, object]:
         is_well = self._overview.is_well and self._broker.trouble is None
         status = "ok" if is_well else "degraded"
         return {"status": status, "stack": self._overview.statuses()}
@@ -138,7 +137,7 @@ class Consumer:
 
 
 def _presence_of(settings: Settings) -> "OwnPresence | None":
-    """What lists this process among the others; None where it is not told of their database, which it does not need."""
+    """The presence in the list of processes; None without DATABASE_URL, which the consumer does not otherwise need."""
     if not settings.database_url:
         return None
     from afterwrite.storage.postgres.presence import OwnPresence
@@ -149,4 +148,4 @@ def _presence_of(settings: Settings) -> "OwnPresence | None":
 def main(arguments: Sequence[str]) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code."""
     argparse.ArgumentParser(prog="afterwrite consumer", description=__doc__).parse_args(arguments)
-    return run_until_told(Consumer)
+    return run_until_signal(Consumer)

@@ -1,4 +1,4 @@
-"""The program that shows, tries again or removes the messages that no service could deal with."""
+"""Lists, retries or removes dead letters: messages that no service could handle."""
 
 import argparse
 import asyncio
@@ -26,7 +26,7 @@ _Act = Callable[[Broker, argparse.Namespace], Awaitable[int]]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do what the command line says; returns the exit code."""
+    """Run the command; return the exit code."""
     options = _parser().parse_args(arguments)
     act: _Act = options.act
     try:
@@ -46,12 +46,12 @@ async def _with_broker(act: _Act, options: argparse.Namespace) -> int:
 
 async def _list(broker: Broker, options: argparse.Namespace) -> int:
     async def show(letter: Delivery) -> bool:
-        told = _told(broker, letter)
+        shown = _json_of(broker, letter)
         if options.json:
-            sys.stdout.write(json.dumps(told) + "\n")
+            sys.stdout.write(json.dumps(shown) + "\n")
         else:
-            where = f"from {told['queue'] or '?'}, job {told['correlation_id'] or '?'}"
-            sys.stdout.write(f"{told['id']}  {told['died_at'] or '-'}  {where}\n    {told['reason']}\n")
+            where = f"from {shown['queue'] or '?'}, job {shown['correlation_id'] or '?'}"
+            sys.stdout.write(f"{shown['id']}  {shown['died_at'] or '-'}  {where}\n    {shown['reason']}\n")
         return True
 
     if not await broker.look_into(DEAD_LETTERS, show, options.most) and not options.json:
@@ -63,11 +63,11 @@ async def _retry(broker: Broker, options: argparse.Namespace) -> int:
     async def send_back(letter: Delivery) -> str:
         queue = _queue_of(broker, letter)
         if queue is None:
-            return "stays: it does not say which queue it came from"
+            return "stays: its original queue is unknown"
         headers = {name: value for name, value in letter.headers.items() if name not in _OURS}
         await broker.publish(queue, letter.body, {n: v for n, v in headers.items() if not n.startswith("x-")})
         await letter.message.ack()
-        return f"is in {broker.name_of(queue)} again"
+        return f"is back in {broker.name_of(queue)}"
 
     return await _for_each(broker, options, send_back)
 
@@ -83,7 +83,7 @@ async def _remove(broker: Broker, options: argparse.Namespace) -> int:
 async def _for_each(
     broker: Broker, options: argparse.Namespace, deal: Callable[[Delivery], Awaitable[str]]
 ) -> int:
-    """Deal with the letters that are named, each once, and say what became of each; 1 if one was not found or stays."""
+    """Handle each named letter once and print the result; return 1 if one was not found or stays."""
     wanted: Collection[str] = set(options.ids)
     found: dict[str, str] = {}
     some_stay = False
@@ -99,11 +99,11 @@ async def _for_each(
 
     await broker.look_into(DEAD_LETTERS, take, sys.maxsize)
     for name in sorted(set(wanted) - set(found)):
-        sys.stdout.write(f"{name} is no dead letter\n")
+        sys.stdout.write(f"{name} is not a dead letter\n")
     return int(some_stay or bool(set(wanted) - set(found)))
 
 
-def _told(broker: Broker, letter: Delivery) -> Mapping[str, Any]:
+def _json_of(broker: Broker, letter: Delivery) -> Mapping[str, Any]:
     headers = letter.headers
     died = _of_the_broker(headers)
     at = headers.get(DIED_AT) or died.get("time")
@@ -112,7 +112,8 @@ def _told(broker: Broker, letter: Delivery) -> Mapping[str, Any]:
         "died_at": None if at is None else str(at),
         "queue": _queue_of(broker, letter),
         "correlation_id": headers.get("correlation_id"),
-        "reason": headers.get(REASON) or f"RabbitMQ gave it up: {died.get('reason', 'it does not say why')}",
+        "reason": headers.get(REASON)
+        or f"Dead-lettered by RabbitMQ: {died.get('reason', 'no reason given')}",
         "body": letter.body.decode(errors="replace"),
     }
 
@@ -123,7 +124,7 @@ def _queue_of(broker: Broker, letter: Delivery) -> str | None:
 
 
 def _of_the_broker(headers: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What RabbitMQ says of a message that it moved here itself.
+    """The header that RabbitMQ adds to a message that it dead-letters itself.
 
     https://www.rabbitmq.com/docs/dlx#effects
     """
@@ -138,19 +139,19 @@ def _id_of(letter: Delivery) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="afterwrite dead-letters", description=__doc__)
     verbs = parser.add_subparsers(required=True, metavar="VERB")
-    shown = verbs.add_parser("list", help="show the first ones, and why each is here")
+    shown = verbs.add_parser("list", help="show the first ones and their reasons")
     shown.add_argument(
-        "--most", type=int, default=_SHOWN, metavar="N", help=f"show so many (default {_SHOWN})"
+        "--most", type=int, default=_SHOWN, metavar="N", help=f"show up to N (default {_SHOWN})"
     )
     shown.add_argument("--json", action="store_true", help="one JSON object on each line, with the body")
     shown.set_defaults(act=_list)
     for name, act, text in (
-        ("retry", _retry, "put them back into the queue that they came from"),
-        ("remove", _remove, "delete them for good"),
+        ("retry", _retry, "put them back into their original queue"),
+        ("remove", _remove, "delete them permanently"),
     ):
         verb = verbs.add_parser(name, help=text)
         chosen = verb.add_mutually_exclusive_group(required=True)
         chosen.add_argument("ids", nargs="*", default=[], metavar="ID", help="the ids that `list` shows")
-        chosen.add_argument("--all", action="store_true", help="all that are there")
+        chosen.add_argument("--all", action="store_true", help="all dead letters")
         verb.set_defaults(act=act)
     return parser

@@ -1,4 +1,4 @@
-"""Creates the schema and loads products: the sample catalogue into an empty one, or a file."""
+"""Creates the schema and loads products: a file, or the sample catalogue into an empty one."""
 
 import argparse
 import contextlib
@@ -23,22 +23,21 @@ _BAR_SECONDS = 0.1
 _ASK = "say which it is: --decimal point or --decimal comma"
 
 _DESCRIPTION = f"""\
-Creates the product database where it is missing, in DATA_DIR or where DATABASE_URL leads, then loads products. Safe to
-run twice.
+Creates the product database if it is missing, in DATA_DIR or at DATABASE_URL, then loads products. Safe to run twice.
 
-Without FILE it loads the sample catalogue, if the catalogue is empty; with --schema-only nothing. With FILE it adds
-the products of that file, at every run: a JSON array, an object with an array "products", JSONL (one object a line), or
+Without FILE it loads the sample catalogue into an empty catalogue; with --schema-only nothing. With FILE it adds the
+products of that file, at every run: a JSON array, an object with an array "products", JSONL (one object a line), or
 CSV with a header row (comma, semicolon or tab), in UTF-8. The array may also be under items, data, results or nodes,
-and in objects of these names. The fields and the names they may have:
+also nested. The fields and their accepted names:
 
 {loading.NAMES}
-In CSV an empty cell is null, space around a text is taken away, a row of empty cells is skipped, and rating, image,
-images and category may hold JSON. A number such as 1,234 may be 1234 or 1.234, and so may 1.234 in a file with
-semicolons: the other numbers of the file show which, or --decimal says it. Else nothing of the file is loaded.
+In CSV an empty cell is null, surrounding space is removed, a row of empty cells is skipped, and rating, image,
+images and category may hold JSON. A number such as 1,234 may mean 1234 or 1.234, and so may 1.234 in a file
+with semicolons: the other numbers of the file or --decimal decide. Otherwise nothing is loaded.
 
 A row that breaks a rule of the API is refused and reported; the others are loaded together, in one
-transaction: a load that fails or is interrupted leaves the catalogue as it was. Stop a server on DATA_DIR before;
-one on PostgreSQL may go on."""
+transaction: a load that fails or is interrupted leaves the catalogue as it was. Stop a server on DATA_DIR
+first; one on PostgreSQL may keep running."""
 
 
 def main(
@@ -46,7 +45,7 @@ def main(
 ) -> int:
     """Run the command, which loads ``sample`` into an empty catalogue where no file is named.
 
-    Returns 0 if products were loaded or there was nothing to do, 1 otherwise.
+    Returns 0 if products were loaded or there was nothing to do, else 1.
     """
     options = _parser(program).parse_args(arguments)
     try:
@@ -54,7 +53,7 @@ def main(
     except (SettingsError, StoreError, TextFileError, LoadFailed) as error:
         return _fail(str(error))
     except KeyboardInterrupt:
-        print("init_db: interrupted; a load that had not ended left the catalogue as it was", file=sys.stderr)
+        print("init_db: interrupted; an unfinished load left the catalogue unchanged", file=sys.stderr)
         return 130
 
 
@@ -68,18 +67,18 @@ def _parser(program: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--decimal",
         choices=[sign.value for sign in DecimalSign],
-        help="the decimal sign of the file, for numbers that alone cannot tell it",
+        help="the decimal sign of the file, for ambiguous numbers",
     )
     parser.add_argument(
         "--report", metavar="FILE", type=Path, help="write every refused row to this file as JSONL"
     )
     parser.add_argument(
-        "--check", action="store_true", help="only read FILE, and say why it cannot be loaded"
+        "--check", action="store_true", help="only read FILE and report why it cannot be loaded"
     )
     parser.add_argument(
         "--index-later",
         action="store_true",
-        help="leave the search index to the server: searches are exact at once, fast when it is built",
+        help="let the server build the search index: searches are exact at once, and fast once it is built",
     )
     return parser
 
@@ -103,7 +102,7 @@ def _initialise(settings: Settings, options: argparse.Namespace, sample: Path) -
         loaded = _load(loader, source, refused, sample)
         for note in source.notes():
             print(f"note: {note}", file=sys.stderr)
-        _tell_refused(refused, options.report, loaded)
+        _print_refused(refused, options.report, loaded)
         if loaded and not options.index_later:
             _build_search_index(loader)
         return 1 if refused.count and not loaded else 0
@@ -142,7 +141,7 @@ def _load(loader: CatalogueLoader, source: CatalogueFile, refused: RefusedRows, 
     return loaded
 
 
-def _tell_refused(refused: RefusedRows, report: Path | None, loaded: int) -> None:
+def _print_refused(refused: RefusedRows, report: Path | None, loaded: int) -> None:
     if not refused.count:
         return
     for line in refused.samples:
@@ -161,7 +160,7 @@ def _tell_refused(refused: RefusedRows, report: Path | None, loaded: int) -> Non
 
 
 def _build_search_index(loader: CatalogueLoader) -> None:
-    """Let the search index catch up, so that searches are fast at once; they are exact without it too."""
+    """Build the search index now, so that searches are fast at once; they are exact without it too."""
     begin = time.perf_counter()
     try:
         indexed = loader.index()
@@ -178,7 +177,7 @@ def _fail(message: str) -> int:
 
 
 class ProgressBar:
-    """One line on a terminal that shows how far a file is read; silent anywhere else."""
+    """A one-line progress bar on a terminal; silent elsewhere."""
 
     def __init__(self, source: CatalogueFile, stream: TextIO) -> None:
         self._source = source
@@ -187,7 +186,7 @@ class ProgressBar:
         self._begin = self._shown = time.monotonic()
 
     def show(self, rows: int) -> None:
-        """Draw the bar again, ten times a second at the most."""
+        """Redraw the bar, at most ten times a second."""
         now = time.monotonic()
         if not self._on or now - self._shown < _BAR_SECONDS:
             return
@@ -200,7 +199,6 @@ class ProgressBar:
         self._stream.flush()
 
     def clear(self) -> None:
-        """Take the bar away."""
         if self._on:
             self._stream.write("\r\x1b[K")
             self._stream.flush()

@@ -1,4 +1,4 @@
-"""Makes, lists and removes API keys. Standard library only, as dev.py needs it."""
+"""Creates, lists and revokes API keys. Standard library only, because dev.py needs it."""
 
 import argparse
 import sys
@@ -12,7 +12,7 @@ from afterwrite.base.settings import Settings, SettingsError, from_environment
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do what the arguments say; returns the exit code."""
+    """Run the command; return the exit code."""
     parser = argparse.ArgumentParser(prog="afterwrite key", description=__doc__)
     declare(parser)
     options = parser.parse_args(arguments)
@@ -25,18 +25,18 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
-    """Say what the arguments may be."""
+    """Declare the arguments."""
     verbs = parser.add_subparsers(dest="what", required=True, metavar="add | list | remove")
-    add = verbs.add_parser("add", help="make a key and show its secret once")
-    add.add_argument("name", metavar="NAME", help="whose key it is: letters, digits, `.`, `_`, `-`")
-    add.add_argument("--role", required=True, choices=list(GIVEN_ROLES), help="what it may do")
+    add = verbs.add_parser("add", help="create a key and show its secret once")
+    add.add_argument("name", metavar="NAME", help="the name of its owner: letters, digits, `.`, `_`, `-`")
+    add.add_argument("--role", required=True, choices=list(GIVEN_ROLES), help="its rights")
     verbs.add_parser("list", help="show names and roles")
     remove = verbs.add_parser("remove", help="revoke a key; its sessions end")
     remove.add_argument("name", metavar="NAME")
 
 
 def act(options: argparse.Namespace, settings: Settings) -> None:
-    """Do what the options say, in the file of keys that the settings name. Raises SettingsError."""
+    """Run the chosen subcommand on the key file of the settings. Raises SettingsError."""
     path = key_file_path(settings)
     if options.what == "add":
         _add(settings, path, options.name, options.role)
@@ -52,7 +52,7 @@ def _add(settings: Settings, path: Path, name: str, role: str) -> None:
         raise SettingsError(f"There is a key named {name!r} in API_KEYS already: choose another name")
     secret = new_secret()
     add_key(path, Key(name, GIVEN_ROLES[role], hash_of(secret)))
-    # The secret alone on standard output, so that a script can take it.
+    # Only the secret goes to standard output, for scripts.
     sys.stderr.write(
         f"The key {name} ({role}) is in {path}, and works at once where a server reads that file. "
         "Its secret is shown only this once:\n"
@@ -62,7 +62,7 @@ def _add(settings: Settings, path: Path, name: str, role: str) -> None:
 
 def _remove(settings: Settings, path: Path, name: str) -> None:
     if any(key.name == name for key in keys_of_setting(settings.api_keys)):
-        raise SettingsError(f"The key {name!r} is in API_KEYS: take it out there and restart the server")
+        raise SettingsError(f"The key {name!r} is in API_KEYS: remove it there and restart the server")
     remove_key(path, name)
     sys.stderr.write(
         f"Removed key {name} from {path}: it stops working within a second, and its sessions end\n"

@@ -1,4 +1,4 @@
-"""Runs a program of the project that serves no pages: sets the log up, starts it, stops it when the system says so."""
+"""Runs a background program until SIGTERM or SIGINT: sets up logs, starts and stops it."""
 
 import signal
 import sys
@@ -12,32 +12,32 @@ from afterwrite.base.store_errors import StoreError
 
 
 class Program(Protocol):
-    """What runs between ``start`` and ``stop``."""
+    """A program that runs between ``start`` and ``stop``."""
 
     def start(self) -> None:
-        """Begin; returns when it runs."""
+        """Start; return when it runs."""
 
     def stop(self) -> None:
-        """Come to an end; returns when nothing runs any more."""
+        """Stop; return when nothing runs any more."""
 
 
-def run_until_told(make: Callable[[Settings], Program]) -> int:
-    """Run what ``make`` makes of the settings until SIGTERM or SIGINT; returns the exit code.
+def run_until_signal(make: Callable[[Settings], Program]) -> int:
+    """Run the program that ``make`` returns until SIGTERM or SIGINT; return the exit code.
 
-    A StoreError or SettingsError of its making ends it with one line.
+    A StoreError or SettingsError at the start is printed in one line.
     """
-    told = threading.Event()
+    stopped = threading.Event()
     try:
         settings = from_environment()
         check_log_file(settings)
         set_up_logs(settings)
         program = make(settings)
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: told.set())
+            signal.signal(number, lambda *_: stopped.set())
         program.start()
     except (SettingsError, StoreError) as error:
         sys.stderr.write(f"afterwrite: {error}\n")
         return 1
-    told.wait()
+    stopped.wait()
     program.stop()
     return 0

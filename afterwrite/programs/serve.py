@@ -1,4 +1,4 @@
-"""Serves the application in ``app.py``, or in another module, of the current folder."""
+"""Serves the application in ``app.py``, or in another module of the current folder."""
 
 import argparse
 import importlib

@@ -1,4 +1,4 @@
-"""The program of a process that runs tasks and serves no requests; any number of them work on one PostgreSQL."""
+"""The worker process: runs tasks without serving requests; any number of them share one PostgreSQL."""
 
 import argparse
 import logging
@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from afterwrite.base.settings import Settings, SettingsError
-from afterwrite.programs.running import run_until_told
+from afterwrite.programs.running import run_until_signal
 from afterwrite.service.health_server import HealthServer
 from afterwrite.service.process import Process
 from afterwrite.tasks.store import TaskStore
@@ -15,7 +15,7 @@ _log = logging.getLogger("afterwrite.app")
 
 
 class WorkerProcess(Process):
-    """A process that runs tasks and serves no requests: opened by the constructor, running until ``stop``."""
+    """A process that only runs tasks: opened by the constructor, running until ``stop``."""
 
     def __init__(
         self,
@@ -26,27 +26,26 @@ class WorkerProcess(Process):
         role: str = "worker",
         stack_parts: Collection[str] | None = None,
     ) -> None:
-        """See Process for the arguments. Raises StoreError or SettingsError with one line that says what to do."""
+        """Arguments as for Process. Raises StoreError or SettingsError, with one line that says what to do."""
         super().__init__(
             settings, role, runs_tasks=True, types=types, concurrency=concurrency, stack_parts=stack_parts
         )
         self.metrics.watch(None, self.tasks.status, self.stores.conflicts)
         _check_types(types, self._runtime.registry.types)
         self.troubles: list[Callable[[], str | None]] = []
-        """What else is asked whether all is well."""
+        """Further checks that can make ``/health`` report ``degraded``."""
         self._health: HealthServer | None = None
         if settings.metrics_port:
-            self._health = HealthServer(settings, self.background, self._told, self.metrics.registry)
+            self._health = HealthServer(settings, self.background, self._health_report, self.metrics.registry)
 
     def start(self) -> None:
-        """Run tasks from now on."""
         super().start()
         if self._health:
             self._health.start()
         _log.info("running tasks of the types %s as %s", ", ".join(self._types), self.tasks.status().name)
 
     def stop(self) -> None:
-        """Let running tasks end, release the others, close everything."""
+        """Let running tasks finish, release the others, close everything."""
         if self._health:
             self._health.stop()
             self._health = None
@@ -54,17 +53,16 @@ class WorkerProcess(Process):
 
     @property
     def store(self) -> TaskStore:
-        """The tasks, for who changes them beside the workers."""
+        """The task store, for changes from outside the workers."""
         return self._runtime.store
 
-    def _told(self) -> Mapping[str, object]:
-        """What /health tells."""
+    def _health_report(self) -> Mapping[str, object]:
         tasks = self.tasks.status()
-        told: dict[str, object] = {"tasks": {"worker": tasks.name, "running": dict(tasks.running)}}
+        report: dict[str, object] = {"tasks": {"worker": tasks.name, "running": dict(tasks.running)}}
         is_well = tasks.trouble is None and not any(trouble() for trouble in self.troubles)
         if self.stack is not None:
-            told["stack"], is_well = self.stack.statuses(), is_well and self.stack.is_well
-        return {"status": "ok" if is_well else "degraded", **told}
+            report["stack"], is_well = self.stack.statuses(), is_well and self.stack.is_well
+        return {"status": "ok" if is_well else "degraded", **report}
 
     @property
     def _types(self) -> list[str]:
@@ -86,7 +84,7 @@ def main(arguments: Sequence[str]) -> int:
             )
         return WorkerProcess(settings, options.types, options.concurrency)
 
-    return run_until_told(make)
+    return run_until_signal(make)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -98,20 +96,18 @@ def _parser() -> argparse.ArgumentParser:
         help="run tasks of these types only",
     )
     parser.add_argument(
-        "--concurrency", metavar="N", type=_positive, help="run N tasks of each type side by side"
+        "--concurrency", metavar="N", type=_positive, help="run up to N tasks of each type concurrently"
     )
     return parser
 
 
 def _positive(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 1 <= len(text) <= 4 and int(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not usable: give a whole number from 1 to 9999")
+        raise argparse.ArgumentTypeError(f"{text!r} is invalid: give a whole number from 1 to 9999")
     return int(text)
 
 
 def _check_types(wanted: Collection[str] | None, known: Sequence[str]) -> None:
     unknown = sorted(set(wanted or ()) - set(known))
     if unknown:
-        raise SettingsError(
-            f"--types names {unknown[0]!r}, for which there is no worker; there are workers for {', '.join(known)}"
-        )
+        raise SettingsError(f"--types has the unknown type {unknown[0]!r}: give any of {', '.join(known)}")

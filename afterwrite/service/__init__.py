@@ -1,1 +1,1 @@
-"""One process of Afterwrite: its stores, queue, tasks and background loop."""
+"""A process of Afterwrite: its stores, queue, tasks and background loop."""

@@ -1,4 +1,4 @@
-"""The context of one request: what resolvers, routes and pages work with."""
+"""The request context of resolvers, routes and pages."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,10 +20,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What works on one request.
+    """The services and the caller of one request.
 
-    ``wait_until`` (monotonic seconds) bounds all waits of the request together; ``base_url`` is where the client
-    finds the server's own pictures; ``by`` is the name of the caller, None without one.
+    ``wait_until`` (monotonic seconds) is the deadline of all waits of the request together; ``base_url`` is the
+    server's address as seen by the client; ``by`` is the caller's name, None if anonymous.
     """
 
     products: Products
@@ -35,26 +35,26 @@ class Context:
     loader: ProductLoader = field(init=False)
 
     def __post_init__(self) -> None:
-        """Make the loader, which belongs to this request alone."""
+        """Create the loader, whose cache belongs to this request alone."""
         object.__setattr__(self, "loader", ProductLoader(self.products))
 
     @property
     def wait_seconds(self) -> float:
-        """How long the request may still wait."""
+        """The time left to wait."""
         return max(0.0, self.wait_until - time.monotonic())
 
     def absolute(self, url: str | None) -> str | None:
-        """A URL as the client can open it: one of the server's own begins with its address."""
+        """A URL that the client can open: a path on this server gets the server's address."""
         return self.base_url() + url if url and url[0] == "/" else url
 
     def receipts(self, writes: Sequence[Write]) -> Sequence[Write]:
-        """The receipts of an answer, whose products are then read together, when the first of them is asked for."""
+        """Register the receipts of an answer, so that the first access reads their products in one batch."""
         self.loader.expect(write.product_id for write in writes)
         return writes
 
 
 def answering(resolve: Callable[..., T]) -> Callable[..., T]:
-    """Tell a GraphQL client why a request was refused, or that the database is unavailable, instead of masking it."""
+    """Report refusals and an unavailable database to GraphQL clients instead of masking them."""
 
     @wraps(resolve)
     def resolved(*args: Any, **kwargs: Any) -> T:
@@ -76,7 +76,7 @@ def database_unavailable(error: StoreError) -> RequestError:
 
 
 def events_answered(events: Iterator[T]) -> Iterator[T]:
-    """The events; a database that cannot be used ends them with an error that the client may see."""
+    """Pass events on; if the database fails, end them with an error that the client may see."""
     try:
         yield from events
     except StoreError as error:

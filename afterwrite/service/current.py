@@ -1,4 +1,4 @@
-"""Finds the context of the code that runs: that of its Flask request, of its process, or of PostgreSQL."""
+"""Finds the current context: of the Flask request, of the process, or of a new PostgreSQL connection."""
 
 import atexit
 import threading
@@ -12,31 +12,33 @@ from afterwrite.service.context import Context
 if TYPE_CHECKING:
     from afterwrite.service.process import Process
 
-EXTENSION = "afterwrite"  # where a Flask application keeps the function that gives the context of its request
+EXTENSION = (
+    "afterwrite"  # the key of the Flask extension: a function that returns the context of the current request
+)
 _running: "list[Process]" = []
 _opening = threading.Lock()
 
 
 class WrongProcess(Exception):
-    """The data belongs to another process; the text says which, and how to reach it."""
+    """Another process owns the data; the text says which one and how to reach it."""
 
 
 def add(process: "Process") -> None:
-    """Let code outside of requests write through this process."""
+    """Make this process current for code outside of requests."""
     _running.append(process)
 
 
 def remove(process: "Process") -> None:
-    """Undo ``add``; nothing where it was not added."""
+    """Undo ``add``; does nothing without it."""
     if process in _running:
         _running.remove(process)
 
 
 def current_context() -> Context:
-    """The context of the Flask request at hand, else of the process, with no caller.
+    """The context of the current Flask request, or else of the process, without a caller.
 
-    With DATABASE_URL a process without one opens PostgreSQL once, to accept writes and tasks. Raises WrongProcess in
-    any other, and StoreError or SettingsError where PostgreSQL cannot be opened.
+    In a process without one, DATABASE_URL opens PostgreSQL once, to accept writes and tasks. Raises WrongProcess
+    without DATABASE_URL, and StoreError or SettingsError if PostgreSQL cannot be opened.
     """
     if has_request_context() and (of_request := current_app.extensions.get(EXTENSION)):
         context: Context = of_request()

@@ -1,4 +1,4 @@
-"""Answers /health and /metrics for a process that serves no other requests."""
+"""A small HTTP server for /health and /metrics in processes without an API."""
 
 import json
 import socket
@@ -18,15 +18,15 @@ from afterwrite.base.settings import VERSION, Settings, SettingsError
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-_LOOP_SECONDS = 1.0  # those who ask wait 2 s
+_LOOP_SECONDS = 1.0  # callers time out after 2 s
 
 
 class HealthServer:
-    """Listens on METRICS_PORT of HOST from the constructor on, answers between ``start`` and ``stop``.
+    """Listens on HOST:METRICS_PORT from the constructor on, answers between ``start`` and ``stop``.
 
-    ``/health`` says that the process is ``ok``, ``degraded`` (something that it needs is unavailable: a restart would
-    not help) or, with status 503, ``stuck``: the loop that does all its work does not answer, or a part of that work
-    has ended. There are no keys here: anyone who reaches the port may ask.
+    ``/health`` reports ``ok``, ``degraded`` (a dependency is unavailable: a restart would not help) or, with status
+    503, ``stuck``: the background loop does not respond, or a part of its work has ended. There is no authentication:
+    anyone who reaches the port may ask.
     """
 
     def __init__(
@@ -36,11 +36,11 @@ class HealthServer:
         health: Callable[[], Mapping[str, object]],
         registry: Collector,
     ) -> None:
-        """``health`` is what ``/health`` tells beside the version, its ``status`` among it.
+        """``health`` returns the content of ``/health`` besides the version, with its ``status``.
 
-        Raises SettingsError when METRICS_PORT cannot be listened on.
+        Raises SettingsError if METRICS_PORT cannot be opened.
         """
-        self._background, self._told = background, health
+        self._background, self._report = background, health
         self._metrics: WSGIApplication = make_wsgi_app(registry)
         server = _ServerV6 if ":" in settings.host else _Server
         try:
@@ -48,16 +48,15 @@ class HealthServer:
         except OSError as error:
             raise SettingsError(
                 f"METRICS_PORT={settings.metrics_port} of {settings.host} cannot be listened on: {error.strerror}. "
-                "Stop the program that listens there, or set METRICS_PORT or HOST to another one"
+                "Stop the program that listens there, or change METRICS_PORT or HOST"
             ) from error
         self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
 
     def start(self) -> None:
-        """Answer from now on."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Answer no more; may be called once, after ``start``."""
+        """Stop answering; may be called once, after ``start``."""
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -66,23 +65,23 @@ class HealthServer:
         if environ["PATH_INFO"] == "/metrics":
             return self._metrics(environ, start_response)
         found = environ["PATH_INFO"] == "/health"
-        status, told = self._health() if found else (HTTPStatus.NOT_FOUND, {"paths": ["/health", "/metrics"]})
+        status, body = self._health() if found else (HTTPStatus.NOT_FOUND, {"paths": ["/health", "/metrics"]})
         start_response(f"{status.value} {status.phrase}", [("Content-Type", "application/json")])
-        return [json.dumps(told).encode()]
+        return [json.dumps(body).encode()]
 
     def _health(self) -> tuple[HTTPStatus, dict[str, object]]:
-        told: dict[str, object] = {"version": VERSION}
+        base: dict[str, object] = {"version": VERSION}
         if trouble := self._background.trouble:
-            return HTTPStatus.SERVICE_UNAVAILABLE, {"status": "stuck", "trouble": trouble, **told}
+            return HTTPStatus.SERVICE_UNAVAILABLE, {"status": "stuck", "trouble": trouble, **base}
         try:
             self._background.submit(_nothing()).result(_LOOP_SECONDS)
-        except TimeoutError:  # it is busy with something that does not give way
-            return HTTPStatus.SERVICE_UNAVAILABLE, {"status": "stuck", **told}
-        return HTTPStatus.OK, {**told, **self._told()}
+        except TimeoutError:  # something blocks it
+            return HTTPStatus.SERVICE_UNAVAILABLE, {"status": "stuck", **base}
+        return HTTPStatus.OK, {**base, **self._report()}
 
 
 async def _nothing() -> None:
-    """What the loop is asked to do, to see that it does anything."""
+    """Do nothing: a probe that shows that the loop responds."""
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -94,7 +93,7 @@ class _ServerV6(_Server):
 
 
 class _Handler(WSGIRequestHandler):
-    timeout = 10  # a connection that says nothing holds its thread no longer
+    timeout = 10  # limits how long a silent connection holds its thread
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name in the base class
-        """Nothing: it is asked every few seconds."""
+        """Log nothing: probes come every few seconds."""

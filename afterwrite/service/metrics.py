@@ -1,4 +1,4 @@
-"""Counts what happens, for Prometheus."""
+"""Prometheus metrics of a process."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -15,10 +15,8 @@ _DELAY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.
 
 
 class Metrics:
-    """The metrics of one server process."""
-
     def __init__(self, process: str = "") -> None:
-        """``process`` is the label of everything, where more than one process is at work."""
+        """``process`` labels every metric where several processes run."""
         self._registry = CollectorRegistry()
         self.registry: Collector = _Labelled(self._registry, process) if process else self._registry
         self._requests = Counter(
@@ -47,36 +45,35 @@ class Metrics:
         tasks: Callable[[], ManagerStatus],
         conflicts: Callable[[], int] = lambda: 0,
     ) -> None:
-        """Read the figures of the queue and of the workers whenever they are asked for.
+        """Read the metrics of the queue and the workers at every scrape.
 
-        ``conflicts`` is how many transactions were done again. A process without a queue has no figures of one.
+        ``conflicts`` is the number of retried transactions. A process without a queue has no queue metrics.
         """
         if queue is not None:
             self._registry.register(_QueueFigures(queue))
         self._registry.register(_TaskFigures(tasks, conflicts))
 
     def watch_more(self, figures: Collector) -> None:
-        """Read these figures too whenever they are asked for."""
+        """Read these metrics too at every scrape."""
         self._registry.register(figures)
 
     def count_request(self, route: str, status: int) -> None:
-        """Count an answered request."""
         self._requests.labels(route, status).inc()
 
     def count_settled(self, writes: Sequence[Write]) -> None:
-        """Count how long settled writes had waited."""
+        """Observe how long settled writes had waited."""
         for write in writes:
             if write.settled_at_us is not None:
                 self._delay.observe((write.settled_at_us - write.accepted_at_us) / 1e6)
 
     def count_tasks(self, tasks: Sequence[Task]) -> None:
-        """Count how long tasks that have ended took."""
+        """Observe how long ended tasks took."""
         for task in tasks:
             if task.finished_at_us is not None and task.started_at_us is not None:
                 self._duration.labels(task.type).observe((task.finished_at_us - task.started_at_us) / 1e6)
 
     def exposition(self) -> bytes:
-        """All figures in the text format of Prometheus."""
+        """All metrics in the Prometheus text format."""
         return generate_latest(self.registry)
 
 
@@ -89,13 +86,12 @@ class _QueueFigures:
         return ()
 
     def collect(self) -> Iterable[Metric]:
-        """The figures now."""
         status = self._status()
-        yield GaugeMetricFamily("afterwrite_queue_depth", "Writes that wait", status.depth)
-        yield GaugeMetricFamily("afterwrite_queue_bytes", "Bytes that wait", status.size_bytes)
+        yield GaugeMetricFamily("afterwrite_queue_depth", "Waiting writes", status.depth)
+        yield GaugeMetricFamily("afterwrite_queue_bytes", "Bytes of waiting writes", status.size_bytes)
         yield GaugeMetricFamily(
             "afterwrite_queue_oldest_seconds",
-            "Age of the oldest write that waits",
+            "Age of the oldest waiting write",
             status.oldest_age_ms / 1000,
         )
         settled = CounterMetricFamily("afterwrite_writes", "Settled writes", labels=["status"])
@@ -111,13 +107,12 @@ class _QueueFigures:
 
 
 class _Labelled(Collector):
-    """The metrics of a registry, each with the label ``process``."""
+    """The metrics of a registry with the label ``process`` added."""
 
     def __init__(self, registry: CollectorRegistry, process: str) -> None:
         self._registry, self._process = registry, process
 
     def collect(self) -> Iterable[Metric]:
-        """The figures now."""
         for metric in self._registry.collect():
             metric.samples = [
                 sample._replace(labels={**sample.labels, "process": self._process})
@@ -131,28 +126,27 @@ class _TaskFigures:
         self._status, self._conflicts = status, conflicts
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: registering must not ask the workers."""
+        """Nothing: registering must not query the workers."""
         return ()
 
     def collect(self) -> Iterable[Metric]:
-        """The figures now."""
         status = self._status()
-        running = GaugeMetricFamily("afterwrite_tasks_running", "Tasks that run", labels=["type"])
+        running = GaugeMetricFamily("afterwrite_tasks_running", "Running tasks", labels=["type"])
         for task_type, count in status.running.items():
             running.add_metric([task_type], count)
         yield running
-        ended = CounterMetricFamily("afterwrite_tasks_ended", "Tasks that ended", labels=["type", "status"])
+        ended = CounterMetricFamily("afterwrite_tasks_ended", "Ended tasks", labels=["type", "status"])
         for (task_type, name), count in status.ended.items():
             ended.add_metric([task_type, name], count)
         yield ended
         yield CounterMetricFamily(
-            "afterwrite_task_retries", "Attempts that failed and are repeated", status.retried
+            "afterwrite_task_retries", "Failed attempts that are retried", status.retried
         )
         yield CounterMetricFamily(
-            "afterwrite_task_locks_lost", "Outcomes dropped with their lock", status.lost
+            "afterwrite_task_locks_lost", "Outcomes dropped because their lock was lost", status.lost
         )
         yield CounterMetricFamily(
             "afterwrite_transaction_retries",
-            "Transactions that were in each other's way and were done again",
+            "Transactions retried after a conflict",
             self._conflicts(),
         )

@@ -1,4 +1,4 @@
-"""One operating-system process of Afterwrite: its stores, queue, tasks and background loop."""
+"""An operating-system process of Afterwrite: its stores, queue, tasks and background loop."""
 
 import logging
 import time
@@ -27,9 +27,9 @@ _log = logging.getLogger("afterwrite.app")
 
 
 def prepare(settings: Settings) -> None:
-    """Bring the stores to the newest schema and check what a server opens, before any process of it is started.
+    """Migrate the stores and check what a server opens, before any server process starts.
 
-    Raises StoreError or SettingsError with one line that says what to do.
+    Raises StoreError or SettingsError, with one line that says what to do.
     """
     prepare_stores(settings)
     build_workers(settings, webhook_secret(settings, partial(secret_of, settings)))
@@ -37,10 +37,10 @@ def prepare(settings: Settings) -> None:
 
 
 class Process:
-    """The parts that every process has: opened by the constructor, running between ``start`` and ``stop``.
+    """The parts common to every process: opened by the constructor, running between ``start`` and ``stop``.
 
-    A process accepts writes and tasks, and hears of those of the others on its database. It applies writes if
-    ``drains``, and runs tasks if ``runs_tasks``.
+    A process accepts writes and tasks, and exchanges notifications with the others on its database. It applies writes
+    if ``drains``, and runs tasks if ``runs_tasks``.
     """
 
     def __init__(
@@ -54,11 +54,11 @@ class Process:
         concurrency: int | None = None,
         stack_parts: Collection[str] | None = None,
     ) -> None:
-        """``role`` is the purpose of the process, which the list of processes shows.
+        """``role`` is the purpose of the process in the list of processes.
 
-        ``types`` are the types of tasks to run (None: all), ``concurrency`` is how many of each at once (None: as the
-        worker says), ``stack_parts`` are the services besides the database that the process uses (None: all, where
-        Airflow runs jobs). Raises StoreError or SettingsError with one line that says what to do.
+        ``types`` are the task types to run (None: all), ``concurrency`` is the limit per type (None: the worker's own),
+        ``stack_parts`` are the services besides the database that the process uses (None: all if Airflow runs jobs).
+        Raises StoreError or SettingsError, with one line that says what to do.
         """
         self.settings, self.drains, self.runs_tasks = settings, drains, runs_tasks
         self.background = BackgroundLoop()
@@ -87,12 +87,12 @@ class Process:
         self._runs = False
 
     def context(self, by: str | None = None, base_url: Any = lambda: "") -> Context:
-        """The context of a request of the caller ``by`` that begins now."""
+        """The context of a new request of the caller ``by``."""
         wait_until = time.monotonic() + self.settings.wait_seconds
         return Context(self.products, self.queue, self.tasks, wait_until, base_url, by)
 
     def start(self) -> None:
-        """Start what this process does; returns when it runs."""
+        """Start the process; return when it runs."""
         self.background.start()
         if self.stack is not None:
             self.stack.start()
@@ -106,12 +106,12 @@ class Process:
         current.add(self)
 
     def announce_stop(self) -> None:
-        """Let event streams end, and start no more tasks."""
+        """End event streams and start no more tasks."""
         self.queue.announce_stop()
         self.tasks.announce_stop()
 
     def stop(self) -> None:
-        """Let running tasks end, drain, then close everything; may be called twice."""
+        """Let running tasks finish, drain, then close everything; may be called twice."""
         if not self._runs:
             return
         self._runs = False
@@ -127,12 +127,12 @@ class Process:
             self.stack.stop()
         if self.sharing is not None:
             self.background.finish(self.sharing.stop())
-        self.background.stop()  # waits for it
+        self.background.stop()  # waits for its coroutines
         self.stores.close()
         _log.info("stopped after %.1f s", time.monotonic() - started)
 
     def _share(self) -> None:
-        """Let this process and the others on its database hear of each other."""
+        """Exchange notifications with the other processes on the database."""
         assert self.sharing is not None
         self.sharing.doing = self._doing
         self.queue.share(self.sharing.bus)

@@ -1,4 +1,4 @@
-"""Keeps the figures of the last minutes, for charts: how much waited, how much was settled, how fast."""
+"""Time series of the last minutes for charts: queue depth, settled writes and their delays."""
 
 import asyncio
 import math
@@ -15,14 +15,14 @@ from afterwrite.resources.write import Write
 BUCKET_SECONDS = 2
 KEPT_SECONDS = 300
 _SAMPLED_EVERY_SECONDS = 0.5
-_DELAYS_KEPT = 200  # of a bucket: they say p95 within a few per cent, and most batches touch none of them
+_DELAYS_KEPT = 200  # per bucket: enough for p95 within a few per cent, and most batches touch none of them
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """The figures of one bucket, which began at ``time`` (seconds since 1970) and lasted BUCKET_SECONDS.
+    """One bucket, which began at ``time`` (seconds since 1970) and lasted BUCKET_SECONDS.
 
-    ``depth`` is the most writes that were seen waiting. The delays are from acceptance to settlement; None where
+    ``depth`` is the maximum number of waiting writes sampled. The delays run from acceptance to settlement; None if
     nothing was settled.
     """
 
@@ -34,41 +34,41 @@ class Point:
 
 
 class RecentFigures:
-    """The figures of the last KEPT_SECONDS of one process. Every method may be called from any thread."""
+    """The time series of one process over the last KEPT_SECONDS. Every method is thread-safe."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        """``clock`` gives seconds since 1970."""
+        """``clock`` returns seconds since 1970."""
         self._clock = clock
         self._lock = threading.Lock()
         self._buckets: deque[_Bucket] = deque(maxlen=KEPT_SECONDS // BUCKET_SECONDS + 1)
 
     def count_settled(self, writes: Sequence[Write]) -> None:
-        """Take note of a settled batch; only few of its writes are looked at."""
+        """Count a settled batch; only a sample of its writes is inspected."""
         if writes:
             with self._lock:
                 self._current().take(writes)
 
     def sample_depth(self, depth: int) -> None:
-        """Take note of how many writes wait."""
+        """Record the number of waiting writes."""
         with self._lock:
             bucket = self._current()
             bucket.depth = max(bucket.depth, depth)
 
     async def watch(self, depth: Callable[[], int]) -> None:
-        """Sample the depth until it is cancelled."""
+        """Sample the depth until cancelled."""
         while True:
             self.sample_depth(depth())
             await asyncio.sleep(_SAMPLED_EVERY_SECONDS)
 
     def points(self) -> list[Point]:
-        """The figures of every bucket that is over, oldest first, without gaps; [] in the first seconds."""
+        """The completed buckets, oldest first, without gaps; [] in the first seconds."""
         with self._lock:
             number = self._current().number
             known = {bucket.number: bucket.point() for bucket in self._buckets if bucket.number < number}
         return [known.get(at) or _Bucket(at).point() for at in range(min(known, default=number), number)]
 
     def _current(self) -> "_Bucket":
-        """The bucket of this moment; called with the lock held."""
+        """The current bucket; call with the lock held."""
         number = int(self._clock() // BUCKET_SECONDS)
         while self._buckets and self._buckets[0].number < number - KEPT_SECONDS // BUCKET_SECONDS:
             self._buckets.popleft()
@@ -80,9 +80,9 @@ class RecentFigures:
 
 
 def merged(own: Sequence[Point], others: Sequence[tuple[int, Mapping[str, Any]]]) -> list[Point]:
-    """The points of a process together with what all of them settled; of the delays those where most was settled.
+    """Merge the points of a process with those of others; delays come from the one that settled most.
 
-    ``others`` are the fields of a Point, with when its bucket began. The depth is the same for everybody.
+    ``others`` are pairs of a bucket's start and the fields of its Point. The depth is the same in every process.
     """
     found = {point.time: replace(point, settled_per_second=0.0, p50_ms=None, p95_ms=None) for point in own}
     most: dict[int, float] = {}
@@ -110,10 +110,10 @@ def _without_gaps(found: Mapping[int, Point]) -> list[Point]:
 
 @dataclass(slots=True, eq=False)
 class _Bucket:
-    """Counts what is settled, and keeps a fair sample of the delays: every write has the same chance to be in it.
+    """Counts settled writes and keeps a uniform sample of their delays (reservoir sampling).
 
-    Algorithm L of K.-H. Li, "Reservoir-sampling algorithms of time complexity O(n(1 + log(N/n)))", 1994: it works out
-    how many writes to leave out until the next one that is kept, so what is left out costs nothing.
+    Algorithm L of K.-H. Li, "Reservoir-sampling algorithms of time complexity O(n(1 + log(N/n)))", 1994: it computes
+    how many writes to skip until the next sampled one, so skipped writes cost nothing.
     """
 
     number: int
@@ -121,10 +121,10 @@ class _Bucket:
     settled: int = 0
     _delays_us: list[int] = field(default_factory=list)
     _threshold: float = 1.0
-    _next: int = 0  # the place of the next write to keep, among all of the bucket
+    _next: int = 0  # the index of the next write to sample in the bucket
 
     def take(self, writes: Sequence[Write]) -> None:
-        """Count a batch and keep some of its delays."""
+        """Count a batch and sample its delays."""
         first = self.settled
         self.settled += len(writes)
         while self._next < self.settled:
@@ -137,7 +137,6 @@ class _Bucket:
             self._next += 1 if len(self._delays_us) < _DELAYS_KEPT else self._skip()
 
     def point(self) -> Point:
-        """The figures."""
         delays_us = sorted(self._delays_us)
         return Point(
             time=self.number * BUCKET_SECONDS,
@@ -149,17 +148,17 @@ class _Bucket:
 
     def _skip(self) -> int:
         factor = math.exp(math.log(_chance()) / _DELAYS_KEPT)
-        self._threshold = min(self._threshold * factor, 1.0 - 2.0**-53)  # 1 has no logarithm below
+        self._threshold = min(self._threshold * factor, 1.0 - 2.0**-53)  # 1 would break the logarithm below
         return 1 + int(math.log(_chance()) / math.log1p(-self._threshold))
 
 
 def _chance() -> float:
-    """A number above 0 and up to 1, of which there is a logarithm."""
+    """A random number in (0, 1], safe for a logarithm."""
     return 1.0 - random.random()  # noqa: S311 - a sample
 
 
 def _percentile_ms(ascending_us: Sequence[int], percent: int) -> float | None:
-    """The nearest-rank percentile in milliseconds, or None of nothing."""
+    """The nearest-rank percentile in milliseconds; None if there are no values."""
     if not ascending_us:
         return None
     return ascending_us[max(0, -(-percent * len(ascending_us) // 100) - 1)] / 1_000

@@ -1,4 +1,4 @@
-"""The service behind the routes: a process that applies writes, runs tasks, receives webhooks and keeps figures."""
+"""The server process: applies writes, runs tasks, receives webhooks and records charts."""
 
 import asyncio
 import os
@@ -19,12 +19,12 @@ from afterwrite.webhooks.receiver import Receiver
 
 
 class Service(Process):
-    """The service of one process: opened by the constructor, running between ``start`` and ``stop``."""
+    """The server process: opened by the constructor, running between ``start`` and ``stop``."""
 
     def __init__(self, settings: Settings) -> None:
-        """Open the stores and everything that works on them.
+        """Open the stores and all parts.
 
-        Raises StoreError or SettingsError with one line that says what to do.
+        Raises StoreError or SettingsError, with one line that says what to do.
         """
         super().__init__(settings, "server", drains=True, runs_tasks=settings.run_workers == "on")
         self._started_at_us = 0
@@ -37,7 +37,7 @@ class Service(Process):
         self._shared_bucket = 0
 
     def share_ended_sessions(self, ended: EndedSessions) -> None:
-        """Let a sign-out count in every process on the same database, within a second."""
+        """Share sign-outs with every process on the same database, within a second."""
         if self.sharing is None:
             return
         table = self.sharing.ended_sessions
@@ -50,7 +50,7 @@ class Service(Process):
         self.sharing.bus.look(look)
 
     def processes(self) -> list[ProcessAlive]:
-        """Every process that works on the same data, the oldest first. Raises StoreError."""
+        """The processes on the same data, oldest first. Raises StoreError."""
         if self.sharing is not None:
             return self.sharing.live()
         now = time.time_ns() // 1000
@@ -61,14 +61,14 @@ class Service(Process):
         return [own]
 
     def points(self) -> list[Point]:
-        """The figures of the last minutes, of every process together. Raises StoreError."""
+        """The chart points of the last minutes, merged over all processes. Raises StoreError."""
         if self.sharing is None:
             return self.recent.points()
         oldest = int(self.sharing.clock.now_us() // 1_000_000) - KEPT_SECONDS
         return merged(self.recent.points(), self.sharing.figures.load(oldest))
 
     def start(self) -> None:
-        """Start the background loop, the drain and the workers; requests may come when this returns."""
+        """Start the background loop, the drain and the workers; requests may arrive when this returns."""
         super().start()
         sampling = self.recent.watch(lambda: self.queue.depth)
         self._kept.append(self.background.keep("Sampling figures for charts", sampling))
@@ -76,7 +76,7 @@ class Service(Process):
         self.accepting = True
 
     def stop(self) -> None:
-        """Let running tasks end, drain, then close everything; may be called twice."""
+        """Let running tasks finish, drain, then close everything; may be called twice."""
         self.accepting = False
         super().stop()
 
@@ -87,7 +87,7 @@ class Service(Process):
         super()._share()
 
     async def _share_figures(self) -> None:
-        """Keep what this process settled in the last bucket that is over, for the charts of all."""
+        """Publish this process's last completed bucket for the charts of all processes."""
         points = [point for point in self.recent.points()[-3:] if point.settled_per_second]
         for point in points:
             if self.sharing is not None and point.time > self._shared_bucket:

@@ -1,1 +1,1 @@
-"""Durable tasks: what they are, where they are kept, who runs them."""
+"""Durable tasks and their workers."""

@@ -1,4 +1,4 @@
-"""Records what callers do to tasks and types, in the transaction that does it."""
+"""The action log: records what callers do to tasks and types, in the same transaction."""
 
 import json
 
@@ -9,7 +9,7 @@ from afterwrite.tasks.actions import ActionKind, TaskAction
 
 
 class ActionLog:
-    """The actions of one store; every method is called inside a transaction, by one thread at a time."""
+    """The actions of one store; call every method inside a transaction, one thread at a time."""
 
     def __init__(self, connection: DriverConnection) -> None:
         self._ids = Ids(connection, sql.actions, "task_action_ids")
@@ -23,7 +23,7 @@ class ActionLog:
         task_id: int | None = None,
         task_type: str | None = None,
     ) -> None:
-        """Record an action that is done at ``now``, in microseconds since 1970."""
+        """Record an action; ``now`` is in microseconds since 1970."""
         [action_id] = self._ids.take(connection, 1)
         action = TaskAction(action_id, task_id, task_type, kind.value, by, now)
         sql.ADD_ACTION.send(connection, action._asdict())
@@ -31,7 +31,7 @@ class ActionLog:
     def set_paused(
         self, connection: DriverConnection, task_type: str, by: str | None, now: int, *, paused: bool
     ) -> bool:
-        """Pause a type or end its pause; whether that changed anything."""
+        """Pause or resume a type; return whether that changed anything."""
         if paused:
             changed = sql.PAUSE.run(connection, {"type": task_type, "paused_by": by, "paused_at_us": now})
         else:
@@ -43,7 +43,7 @@ class ActionLog:
 
     @staticmethod
     def prune(connection: DriverConnection, ended_before_us: int, most: int) -> int:
-        """Delete tasks that ended before a time, with what was done to them; returns how many."""
+        """Delete tasks that ended before a time, with their actions; return how many."""
         pruned = [row[0] for row in sql.PRUNE.rows(connection, {"before": ended_before_us, "most": most})]
         if pruned:
             sql.DROP_ACTIONS.send(connection, {"ids": json.dumps(pruned)})

@@ -1,4 +1,4 @@
-"""Says what callers do to tasks once they are accepted."""
+"""The actions that callers take on accepted tasks."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -8,7 +8,7 @@ from afterwrite.base.times import from_microseconds
 
 
 class ActionKind(StrEnum):
-    """What was done: to a task, to a type (PAUSE, RESUME), or to what ended before a time (PRUNE)."""
+    """An action: on a task, on a type (PAUSE, RESUME), or on tasks that ended before a time (PRUNE)."""
 
     CANCEL = "CANCEL"
     RETRY = "RETRY"
@@ -19,9 +19,9 @@ class ActionKind(StrEnum):
 
 
 class TaskAction(NamedTuple):
-    """What a caller did; its fields are the columns. ``by`` is the caller's name, None of one who gave none.
+    """A logged action; its fields are the columns. ``by`` is the caller's name, None if anonymous.
 
-    ``task_id`` None: it was done to a type; ``type`` None too: to tasks of every type.
+    ``task_id`` None: it applies to a type; ``type`` None too: to tasks of every type.
     """
 
     id: int
@@ -33,12 +33,11 @@ class TaskAction(NamedTuple):
 
     @property
     def at(self) -> datetime:
-        """When it was done."""
         return from_microseconds(self.at_us)
 
 
 class Pause(NamedTuple):
-    """A type that is paused; by whom and when is not known of one that was paused by an older version."""
+    """A paused type; ``by`` and ``at_us`` are None if an older version paused it."""
 
     type: str
     by: str | None
@@ -46,5 +45,4 @@ class Pause(NamedTuple):
 
     @property
     def at(self) -> datetime | None:
-        """When it was paused."""
         return None if self.at_us is None else from_microseconds(self.at_us)

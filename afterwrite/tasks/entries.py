@@ -1,4 +1,4 @@
-"""Says what an entry is: a task of the type "entry" seen as one, its statuses, and which moves it may make."""
+"""Entries: tasks of the type "entry" as clients see them, and their status transitions."""
 
 import json
 from collections.abc import Mapping
@@ -25,13 +25,11 @@ from afterwrite.tasks.task import (
 )
 from afterwrite.tasks.workers.entry import ENTRY, PROGRESS
 
-_OUTSIDE = "outside"  # who has moved an entry that named nobody
+_OUTSIDE = "outside"  # the lock holder of a change that names none
 _FAILED = "FAILED_FROM_OUTSIDE"
 
 
 class EntryStatus(StrEnum):
-    """Where an entry stands."""
-
     CREATED = "CREATED"
     STAGE_1 = "STAGE_1"
     STAGE_2 = "STAGE_2"
@@ -40,7 +38,7 @@ class EntryStatus(StrEnum):
     CANCELLED = "CANCELLED"
 
 
-# Every move that is asked for from outside goes through this table; cancelTask cancels.
+# Every status change by a client goes through this table, except cancelTask.
 ALLOWED_MOVES: Mapping[EntryStatus, frozenset[EntryStatus]] = MappingProxyType(
     {
         EntryStatus.CREATED: frozenset({EntryStatus.STAGE_1, EntryStatus.FAILED}),
@@ -59,8 +57,8 @@ _ENDED = frozenset(
 class Entry(NamedTuple):
     """A task of the type "entry" as its clients see it.
 
-    ``result`` is ``{"title", "completedAt", "stages"}`` as far as it has come, and of a FAILED or CANCELLED one has
-    ``"error": {"code", "message"}`` too.
+    ``result`` is ``{"title", "completedAt", "stages"}`` so far, plus ``"error": {"code", "message"}`` if FAILED or
+    CANCELLED.
     """
 
     id: int
@@ -77,7 +75,7 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class EntryChange:
-    """What is to become of an entry. ``status`` None: it stays; ``locked_by``: who asks; ``error``: why it FAILED."""
+    """A requested change; ``status`` None keeps it, ``locked_by`` is the requester, ``error`` the reason for FAILED."""
 
     status: EntryStatus | None = None
     progress: int | None = None
@@ -86,13 +84,12 @@ class EntryChange:
 
 
 def entry_of(task: Task) -> Entry:
-    """The entry that a task of the type "entry" is."""
     return Entry(
         id=task.id,
         title=task.payload["title"],
         status=_status(task),
         progress=task.progress,
-        result=_shown_result(task),
+        result=_client_result(task),
         locked_by=task.locked_by,
         locked_at=task.locked_at,
         created_at=task.created_at,
@@ -102,7 +99,7 @@ def entry_of(task: Task) -> Entry:
 
 
 def entry_filter(status: EntryStatus | None, search: str, by: str | None = None) -> TaskFilter:
-    """The tasks that are entries with this status and of this caller (None: any), and this text in their title."""
+    """The filter for entries with this status, caller (None: any) and text in the title."""
     if status is None:
         return TaskFilter(type=ENTRY, search=search, by=by)
     if status in _ENDED:
@@ -112,11 +109,11 @@ def entry_filter(status: EntryStatus | None, search: str, by: str | None = None)
 
 
 def moved(task: Task, change: EntryChange, now_us: int, lock_seconds: float) -> Task:
-    """The task after a change that was asked for from outside; a pure function.
+    """Apply a client's change to an entry; a pure function.
 
-    The one who asks claims the lock, records, and releases it, all at once; who names the holder of the lock records
-    in its place. Raises TaskRefused: another one holds a lock of less than ``lock_seconds`` of age, or the move is not
-    allowed, or the progress would not rise.
+    The requester claims the lock, records and releases it in one step; if it names the current holder, it records under
+    that lock. Raises TaskRefused if someone else holds a lock younger than ``lock_seconds``, the move is not allowed,
+    or the progress would not rise.
     """
     if task.type != ENTRY:
         raise TaskRefused(Refusal.TASK_NOT_FOUND, f"There is no entry {task.id}", "id")
@@ -136,13 +133,13 @@ def moved(task: Task, change: EntryChange, now_us: int, lock_seconds: float) -> 
 def _status(task: Task) -> EntryStatus:
     if task.has_ended:
         return EntryStatus(task.status)
-    # At the stage COMPLETED a worker has done its work and not yet recorded the end: it may still fail to.
+    # At the stage COMPLETED the worker has finished but not yet recorded the end, which may still fail.
     return (
         EntryStatus.STAGE_2 if task.stage == EntryStatus.COMPLETED else EntryStatus(task.stage or "CREATED")
     )
 
 
-def _shown_result(task: Task) -> dict[str, Any] | None:
+def _client_result(task: Task) -> dict[str, Any] | None:
     if task.has_ended and task.status != TaskStatus.COMPLETED:
         code, message = ("CANCELLED", "It was cancelled") if task.error is None else task.error[:2]
         return {**(task.result or {}), "error": {"code": code, "message": message}}
@@ -180,7 +177,7 @@ def _check_lock(task: Task, now_us: int, lock_seconds: float) -> None:
 
 
 def _claimed(task: Task, by: str, now_us: int) -> Task:
-    """The task with the next claim on it: whoever had it before can record nothing any more."""
+    """The task with its next claim, which fences off the previous holder."""
     return task._replace(
         status=TaskStatus.PROCESSING.value,
         ready=0,
@@ -215,7 +212,7 @@ def _outcome(held: Task, change: EntryChange, progress: int, now_us: int) -> Out
 
 
 def _grown_result(held: Task, reached: EntryStatus, now_us: int) -> str:
-    """What the entry's worker leaves when it reaches a stage, for the worker of the next one to add to."""
+    """The result that the entry's own worker would record for this stage; the next stage extends it."""
     now = from_microseconds(now_us).isoformat()
     before = held.result["stages"] if held.result else []
     return json.dumps(

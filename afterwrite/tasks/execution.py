@@ -1,4 +1,4 @@
-"""Runs one claimed task with its worker and says what came of it."""
+"""Runs a claimed task with its worker and turns the result into an outcome."""
 
 import asyncio
 import logging
@@ -31,10 +31,10 @@ _LOST_AGAIN_SECONDS = 6.0
 async def execute(
     registry: Registry, task: Task, context: TaskContext, result_max_bytes: int
 ) -> Outcome | None:
-    """Let its worker do a task; returns what is to be recorded, or None when the lock is lost.
+    """Run a task with its worker; return the outcome to record, or None if the lock is lost.
 
-    Whatever the worker raises is an outcome: nothing that it does ends the loop that it runs on. What is logged
-    meanwhile names the task's correlation id and trace.
+    Every exception of the worker becomes an outcome, so none ends the loop. Log lines written during the run carry the
+    task's correlation id and trace.
     """
     with working_on(task.correlation_id, task.traceparent):
         return await _execute(registry, task, context, result_max_bytes)
@@ -56,8 +56,8 @@ async def _execute(
     except asyncio.CancelledError as error:
         return None if context.lock_is_lost else _cancelled(task, policy, error)
     except TaskFailed as error:
-        told = TaskError(error.code, str(error), error.final)
-        return failure(task, told, policy, error.retry_after_seconds)
+        reported = TaskError(error.code, str(error), error.final)
+        return failure(task, reported, policy, error.retry_after_seconds)
     except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - a worker may raise anything
         return _worker_error(task, policy, error)
 
@@ -67,19 +67,19 @@ async def _in_time(worker: BaseWorker, task: Task, context: TaskContext) -> Any:
         async with asyncio.timeout(worker.time_limit_seconds) as limit:
             return await worker.execute_task(task, context)
     except TimeoutError as error:
-        if not limit.expired():  # the worker's own
+        if not limit.expired():  # raised by the worker itself
             raise
         message = f"The attempt took longer than {worker.time_limit_seconds:g} s, its type's limit"
         raise TaskFailed("TIME_LIMIT", message) from error
 
 
 def _no_worker(task: Task) -> Failed:
-    message = f"No worker of this process can handle the task (its type is {task.type!r})"
+    message = f"No worker of this process runs tasks of the type {task.type!r}"
     return Failed(TaskError("NO_WORKER", message, final=True), None)
 
 
 def _cancelled(task: Task, policy: RetryPolicy, error: asyncio.CancelledError) -> Failed | Stopped:
-    """What a CancelledError means: we stop the run, or something that the worker waited for was cancelled."""
+    """Tell a stop of this run from the cancellation of something the worker awaited."""
     current = asyncio.current_task()
     if current is not None and current.cancelling():
         return Stopped()
@@ -94,32 +94,32 @@ def _worker_error(task: Task, policy: RetryPolicy, error: BaseException) -> Fail
 def failure(
     task: Task, error: TaskError, policy: RetryPolicy, retry_after_seconds: float | None = None
 ) -> Failed:
-    """The outcome of a failed attempt: tried again after a pause, unless the error is final or it was the last."""
-    told = TaskError(
+    """The outcome of a failed attempt: a retry, unless the error is final or it was the last attempt."""
+    reported = TaskError(
         shorten(storable(error.code), _CODE_MAX), shorten(storable(error.message), _MESSAGE_MAX), error.final
     )
     if error.final or task.attempt >= task.max_attempts:
-        return Failed(told, None)
+        return Failed(reported, None)
     delay = policy.delay_seconds(task.attempt) if retry_after_seconds is None else retry_after_seconds
-    return Failed(told, min(max(0.0, delay), LONGEST_DELAY_SECONDS))
+    return Failed(reported, min(max(0.0, delay), LONGEST_DELAY_SECONDS))
 
 
 def unrecordable(task: Task, error: Exception) -> Failed:
-    """The outcome of a task whose own outcome the database does not take."""
-    _log.error("task %d (%s): the outcome cannot be recorded", task.id, task.type, exc_info=error)
+    """The outcome of a task whose result the database rejects."""
+    _log.error("task %d (%s): the database rejects the outcome", task.id, task.type, exc_info=error)
     return _unusable(
         "OUTCOME_UNUSABLE", "The work was done, but its outcome cannot be recorded: the log has the reason"
     )
 
 
 def worker_lost(task: Task, policy: RetryPolicy) -> Outcome:
-    """The outcome of a task whose lock has expired: its worker has died, or its process stood still."""
+    """The outcome of a task whose lock has expired: its worker died or its process was suspended."""
     if task.cancel_asked:
         return Cancelled()
-    # A task that was lost twice may be what ends its process: the others get some time without it.
+    # A task that was lost twice may be what crashes its process: let the others run first.
     pause = None if task.attempt < 2 else max(_LOST_AGAIN_SECONDS, policy.delay_seconds(task.attempt))
     message = (
-        f"The worker {task.locked_by} stopped without a word in attempt {task.attempt} of {task.max_attempts}"
+        f"The worker {task.locked_by} stopped responding in attempt {task.attempt} of {task.max_attempts}"
     )
     return failure(task, TaskError("WORKER_LOST", message), policy, pause)
 
@@ -130,20 +130,21 @@ def _done(result: Any, max_bytes: int) -> Outcome:
     try:
         text = encode_result(result)
     except (TypeError, ValueError, RecursionError) as error:
-        return _unusable("RESULT_NOT_JSON", f"The work was done, but its result is no JSON value: {error}")
+        return _unusable("RESULT_NOT_JSON", f"The work was done, but its result is not a JSON value: {error}")
     return _checked(Completed(text), text, max_bytes)
 
 
 def _checked(outcome: Outcome, text: str | None, max_bytes: int) -> Outcome:
-    size = len(text or "")  # JSON of ASCII: a character is a byte
+    size = len(text or "")  # ASCII JSON: one character is one byte
     if size <= max_bytes:
         return outcome
     return _unusable(
         "RESULT_TOO_LARGE",
-        f"The work was done, but its result has {size:,} bytes: {max_bytes:,} are the limit",
+        f"The work was done, but its result has {size:,} bytes: the limit is {max_bytes:,}",
     )
 
 
 def _unusable(code: str, message: str) -> Failed:
-    # Not final, although it is not tried again by itself: the work was done, so a retry must keep its outside keys.
+    # Not final, although it is not retried automatically: the work was done, so a retry must reuse its idempotency
+    # keys.
     return Failed(TaskError(code, shorten(storable(message), _MESSAGE_MAX)), None)

@@ -1,4 +1,4 @@
-"""Tells other processes on the same database what changed of tasks, and hears it from them."""
+"""Exchanges task change notifications with other processes through PostgreSQL NOTIFY."""
 
 import asyncio
 import logging
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("afterwrite.tasks")
 
-_READY = "afterwrite_tasks"  # "ready TYPE", "due MICROSECONDS", "cancel NAME ID CLAIM": for who runs tasks
-_CHANGED = "afterwrite_changes"  # "NAME TYPE:ID,ID;TYPE:ID": for who watches them; "NAME *": too many to tell
+_READY = "afterwrite_tasks"  # to workers: "ready TYPE", "due MICROSECONDS", "cancel NAME ID CLAIM"
+_CHANGED = "afterwrite_changes"  # to watchers: "NAME TYPE:ID,ID;TYPE:ID", or "NAME *" for too many to list
 _GATHERED_SECONDS = 0.05
-_LONGEST_PAYLOAD = 7_500  # PostgreSQL takes 8,000 bytes
+_LONGEST_PAYLOAD = 7_500  # PostgreSQL's limit is 8,000 bytes
 
 
 class Changed(NamedTuple):
-    """A task of which only that is known: it has changed."""
+    """A changed task whose new state is unknown."""
 
     id: int
     type: str
 
 
 class TaskFeed:
-    """The hints of one process about tasks, to and from the others; they may be lost, so everybody looks too."""
+    """The notifications of one process; any of them may be lost, so every process also polls."""
 
     def __init__(
         self,
@@ -40,24 +40,24 @@ class TaskFeed:
         *,
         hears_changes: bool = True,
     ) -> None:
-        """``hears_changes``: somebody here may watch tasks that are run elsewhere."""
+        """``hears_changes``: this process may watch tasks that run elsewhere."""
         self._bus, self._runtime, self._background = bus, runtime, background
         self._manager, self._hears_changes = runtime.manager, hears_changes
         self._lock = threading.Lock()
         self._changed: dict[str, set[int]] = {}
         self._urgent: list[str] = []
-        self._telling = False
+        self._sending = False
 
     def start(self) -> None:
-        """Begin; before the bus runs."""
+        """Subscribe to the bus, before the bus starts."""
         self._bus.on(_READY, self._hear_ready)
         if self._hears_changes:
             self._bus.on(_CHANGED, self._hear_changes)
         self._bus.look(self._look)
         self._runtime.store.on_change.append(self._gather)
-        self._runtime.store.on_resume.append(lambda task_type: self._tell_soon([f"ready {task_type}"]))
+        self._runtime.store.on_resume.append(lambda task_type: self._send_soon([f"ready {task_type}"]))
 
-    # -- telling, from any thread ---------------------------------------------------------------------------
+    # -- sending, from any thread ------------------------------------------------------------------------------
 
     def _gather(self, tasks: Sequence[Task]) -> None:
         urgent = []
@@ -68,21 +68,21 @@ class TaskFeed:
                     urgent.append(f"ready {task.type}")
                 if task.cancel_asked and task.locked_by not in (None, self._manager.name):
                     urgent.append(f"cancel {task.locked_by} {task.id} {task.claim}")
-        self._tell_soon(urgent)
+        self._send_soon(urgent)
 
     def _runs(self, task_type: str) -> bool:
         return self._manager.is_running and task_type in self._manager.types
 
-    def _tell_soon(self, urgent: Sequence[str]) -> None:
+    def _send_soon(self, urgent: Sequence[str]) -> None:
         with self._lock:
             self._urgent += urgent
-            if self._telling:
+            if self._sending:
                 return
-            self._telling = True
-        self._background.submit(self._tell())
+            self._sending = True
+        self._background.submit(self._send_all())
 
-    async def _tell(self) -> None:
-        """Tell what is urgent now and what has changed a moment later, for more to share one notification."""
+    async def _send_all(self) -> None:
+        """Send urgent messages at once, and changes after a short delay, so that many share one notification."""
         try:
             while True:
                 with self._lock:
@@ -93,14 +93,14 @@ class TaskFeed:
                 with self._lock:
                     changed, self._changed = self._changed, {}
                     if not changed and not self._urgent:
-                        self._telling = False
+                        self._sending = False
                         return
                 if changed:
                     await asyncio.to_thread(self._send, _CHANGED, [self._payload(changed)])
         except StoreError as error:
-            _log.debug("other processes could not be told: %s", error)
+            _log.debug("cannot notify other processes of task changes: %s", error)
             with self._lock:
-                self._telling = False
+                self._sending = False
 
     def _send(self, channel: str, payloads: Sequence[str]) -> None:
         for payload in payloads:
@@ -111,7 +111,7 @@ class TaskFeed:
         text = f"{self._manager.name} {';'.join(parts)}"
         return text if len(text.encode()) <= _LONGEST_PAYLOAD else f"{self._manager.name} *"
 
-    # -- hearing, on the loop -------------------------------------------------------------------------------
+    # -- receiving, on the loop -----------------------------------------------------------------------------
 
     def _hear_ready(self, payload: str) -> None:
         what, _, rest = payload.partition(" ")

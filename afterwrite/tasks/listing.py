@@ -1,4 +1,4 @@
-"""Reads tasks: one, a page, how many, and the figures of each type."""
+"""Task queries: single tasks, pages, counts and per-type statistics."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,16 +13,16 @@ from afterwrite.tasks.actions import Pause, TaskAction
 from afterwrite.tasks.statements import COLUMNS, PENDING, actions, paused_types, tasks
 from afterwrite.tasks.task import Task, TaskStatus
 
-_DURATIONS = 1_000  # of the newest completed tasks of a type
+_DURATIONS = 1_000  # how many of the newest completed tasks of a type
 _ESCAPE = "\\"
 
 
 @dataclass(frozen=True, slots=True)
 class TaskFilter:
-    """Which tasks a page is made of; ``statuses`` empty: every one.
+    """A filter of tasks; empty ``statuses`` match every status.
 
-    ``search`` finds a substring, in any case, of what the task's worker gives for it, of its correlation id, and of
-    its type unless ``type`` says that already. ``by`` is the name of who made it.
+    ``search`` matches a substring, ignoring case, of the worker's search text, the correlation id and, unless ``type``
+    is given, the type. ``by`` is the name of the creator.
     """
 
     statuses: frozenset[TaskStatus] = frozenset()
@@ -34,7 +34,7 @@ class TaskFilter:
 
 @dataclass(frozen=True, slots=True)
 class TypeReport:
-    """A type of tasks; durations from the first claim to the end of the newest 1,000 completed ones."""
+    """Statistics of a task type; durations run from first claim to end, over the newest 1,000 completed tasks."""
 
     type: str
     counts: Mapping[TaskStatus, int]
@@ -46,36 +46,32 @@ class TypeReport:
 
     @property
     def paused(self) -> bool:
-        """Whether no task of it is started."""
         return self.pause is not None
 
     @property
     def paused_by(self) -> str | None:
-        """The name of who paused it."""
         return None if self.pause is None else self.pause.by
 
     @property
     def paused_at(self) -> datetime | None:
-        """When it was paused."""
         return None if self.pause is None else self.pause.at
 
 
 class TaskListing:
-    """Reads over one engine; every method may be called from any thread. Raises StoreError."""
+    """Reads over one engine; safe to call from any thread. Every method raises StoreError."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def find(self, task_id: int) -> Task | None:
-        """One task, or None."""
         return next(iter(self._tasks(_some.where(tasks.c.id == task_id))), None)
 
     def find_many(self, task_ids: Sequence[int]) -> list[Task]:
-        """Those of the tasks that exist, oldest first."""
+        """The tasks with these ids that exist, oldest first."""
         return self._tasks(_some.where(tasks.c.id.in_(task_ids)).order_by(tasks.c.id))
 
     def find_correlated(self, correlation_id: str, task_type: str | None = None) -> Task | None:
-        """The newest task (of a type) with a correlation id, or None."""
+        """The newest task (of a type) with this correlation id, or None."""
         of_it = _some.where(
             tasks.c.correlation_id.is_not(None), is_text(tasks.c.correlation_id, correlation_id)
         )
@@ -83,7 +79,7 @@ class TaskListing:
         return next(iter(self._tasks(of_it.order_by(tasks.c.id.desc()).limit(1))), None)
 
     def pulse(self) -> tuple[int | None, ...]:
-        """Figures of which one is another after almost every change of a task; each is at the end of an index."""
+        """A fingerprint that changes with almost every change of a task; each part is read off the end of an index."""
         newest = (
             select(func.max(tasks.c.id)),
             select(func.max(tasks.c.finished_at_us)).where(tasks.c.finished_at_us.is_not(None)),
@@ -94,7 +90,7 @@ class TaskListing:
             return tuple(connection.execute(select(*(part.scalar_subquery() for part in newest))).one())
 
     def changed_since(self, since_us: int, limit: int) -> list[Task]:
-        """Up to ``limit`` tasks that were made or have ended since, and those that run."""
+        """The tasks created or ended since then, and the running ones; up to ``limit`` of each."""
         ended = _some.where(tasks.c.finished_at_us.is_not(None), tasks.c.finished_at_us >= since_us)
         running = _some.where(tasks.c.locked_by.is_not(None))
         made = _some.where(PENDING, tasks.c.updated_at_us >= since_us).order_by(tasks.c.id.desc())
@@ -102,23 +98,22 @@ class TaskListing:
         return list({task.id: task for part in parts for task in self._tasks(part)}.values())
 
     def newest(self, wanted: TaskFilter, before: int | None, limit: int) -> list[Task]:
-        """The newest ``limit`` tasks with an id below ``before``, newest first."""
+        """Up to ``limit`` tasks with an id below ``before``, newest first."""
         page = _some.where(*_conditions(wanted)).order_by(tasks.c.id.desc()).limit(limit)
         return self._tasks(page if before is None else page.where(tasks.c.id < before))
 
     def page(self, wanted: TaskFilter, limit: int, offset: int) -> list[Task]:
-        """``limit`` tasks after the first ``offset``, newest first."""
+        """Up to ``limit`` tasks after the first ``offset``, newest first."""
         page = _some.where(*_conditions(wanted)).order_by(tasks.c.id.desc())
         return self._tasks(page.limit(limit).offset(offset))
 
     def count(self, wanted: TaskFilter) -> int:
-        """How many tasks the filter lets through."""
         with self._engine.connect() as connection:
             counting = select(func.count()).select_from(tasks).where(*_conditions(wanted))
             return connection.execute(counting).scalar_one()
 
     def counts(self) -> dict[str, dict[TaskStatus, int]]:
-        """How many tasks of each type have each status."""
+        """The number of tasks per type and status."""
         by_both = select(tasks.c.type, tasks.c.status, func.count()).group_by(tasks.c.type, tasks.c.status)
         found: dict[str, dict[TaskStatus, int]] = {}
         with self._engine.connect() as connection:
@@ -127,29 +122,29 @@ class TaskListing:
         return found
 
     def status_counts(self) -> dict[TaskStatus, int]:
-        """How many tasks have each status."""
+        """The number of tasks per status."""
         by_status = select(tasks.c.status, func.count()).group_by(tasks.c.status)
         with self._engine.connect() as connection:
             found = {TaskStatus(status): count for status, count in connection.execute(by_status)}
         return {status: found.get(status, 0) for status in TaskStatus}
 
     def pauses(self) -> dict[str, Pause]:
-        """The types that are paused, by name."""
+        """The paused types."""
         with self._engine.connect() as connection:
             return {row.type: Pause._make(row) for row in connection.execute(select(paused_types))}
 
     def actions_of(self, task_id: int) -> list[TaskAction]:
-        """What was done to a task, the newest last."""
+        """The actions on a task, oldest first."""
         return self._actions(select(actions).where(actions.c.task_id == task_id).order_by(actions.c.id))
 
     def newest_actions(self, by: str | None, before: int | None, limit: int) -> list[TaskAction]:
-        """The newest ``limit`` actions (of one name) with an id below ``before``, newest first."""
+        """Up to ``limit`` actions (of one caller) with an id below ``before``, newest first."""
         page = select(actions).order_by(actions.c.id.desc()).limit(limit)
         page = page if by is None else page.where(actions.c.by == by)
         return self._actions(page if before is None else page.where(actions.c.id < before))
 
     def durations_ms(self, task_type: str) -> list[float]:
-        """How long the newest completed tasks of a type took, shortest first."""
+        """The durations of the newest completed tasks of a type, in ascending order."""
         lasting = (
             select(tasks.c.finished_at_us - tasks.c.started_at_us)
             .where(tasks.c.type == task_type, tasks.c.status == TaskStatus.COMPLETED.value)

@@ -1,4 +1,4 @@
-"""Starts, watches and stops workers: claims tasks for them, runs them on the background loop, records outcomes."""
+"""The task manager: claims tasks, runs them on the background loop, records their outcomes."""
 
 import asyncio
 import concurrent.futures
@@ -36,7 +36,7 @@ _LAST_TURN_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class ManagerStatus:
-    """The workers at one moment; totals count since the start of the process. ``trouble``: why nothing is claimed."""
+    """A snapshot of the workers; totals count since the process started. ``trouble``: why no task is claimed."""
 
     name: str
     running: Mapping[str, int]
@@ -50,10 +50,10 @@ class ManagerStatus:
 class WorkerManager:
     """Runs the tasks of one store with the workers of one registry, on the background loop.
 
-    One coroutine takes turns with the store: each turn records what has ended since the last one and claims as
-    many tasks as there are free places. A task that is added starts at once, because the store says so; polling
-    only finds what nobody said: locks that expired, and what another process added.
-    ``on_recorded`` is called on the loop with tasks after their outcome is on disk; it must not block.
+    One coroutine alternates between recording and claiming: each turn records the outcomes since the last one and
+    claims as many tasks as there are free slots. The store wakes it when a task is added; polling only finds expired
+    locks and tasks that another process added. ``on_recorded`` is called on the loop with tasks whose outcome is on
+    disk; it must not block.
     """
 
     def __init__(
@@ -68,17 +68,17 @@ class WorkerManager:
         types: Collection[str] | None = None,
         concurrency: int | None = None,
     ) -> None:
-        """``name`` is the process's own, ``types`` are run here, ``concurrency`` of each at once; else as it comes."""
+        """``name``, ``types`` and ``concurrency`` override a generated name, all types and the worker's own limit."""
         self.name = name or new_name()
         self.types = frozenset(registry.types if types is None else types)
         self._concurrency = concurrency
         self._store, self._registry, self._background, self._limits = store, registry, background, limits
         self._on_recorded = on_recorded
-        self._hungry = set(self.types)  # types of which a task may be ready
-        self._due_us: int | None = 0  # when the next scheduled task's time comes; 0: look
+        self._hungry = set(self.types)  # types that may have a ready task
+        self._due_us: int | None = 0  # when the next scheduled task is due; 0: unknown, query it
         self._trouble: str | None = None
         self._stopping = self._finished = False
-        self._unheard = False  # whether a claim may have been committed without an answer
+        self._unheard = False  # whether a claim may have committed although its answer was lost
         self._timer: asyncio.TimerHandle | None = None
         self._wake = asyncio.Event()
         self._jobs: list[concurrent.futures.Future[None]] = []
@@ -93,7 +93,7 @@ class WorkerManager:
     # -- from any thread ------------------------------------------------------------------------------------
 
     def start(self, *, alone: bool) -> None:
-        """Start to claim. ``alone`` says that no other process has this store: then no lock in it is alive."""
+        """Start claiming. ``alone``: no other process has this store, so every lock in it is stale."""
         self._background.submit(self._prepare(alone)).result()
         self._jobs = [
             self._background.keep(name, job)
@@ -106,7 +106,7 @@ class WorkerManager:
         ]
 
     def announce_stop(self) -> None:
-        """Claim no more tasks; those that run go on."""
+        """Stop claiming tasks; running ones continue."""
         self._stopping = True
 
     def stop(self) -> None:
@@ -121,27 +121,24 @@ class WorkerManager:
 
     @property
     def is_running(self) -> bool:
-        """Whether tasks are run in this process."""
         return bool(self._jobs) and not self._stopping
 
     def hear(self, types: Collection[str] = (), due_us: int | None = None) -> None:
-        """Hear from another process that tasks of these types may be claimed, or when one is due."""
+        """Handle a notification that tasks of these types may be ready, or when one is due."""
         self._call(self._feed, set(types), due_us)
 
     def look(self) -> None:
-        """Look for what may be claimed or is due, although nobody told of it."""
+        """Poll for ready and due tasks."""
         self._call(self._look)
 
     def hear_cancel(self, task_id: int, claim: int) -> None:
-        """Hear from another process that a task that is claimed here is to be cancelled."""
+        """Handle a notification that a task claimed here was cancelled."""
         self._call(self._running.cancel, task_id, claim)
 
     def resumed(self, task_type: str) -> None:
-        """Claim tasks of a type that was paused."""
         self._call(self._feed, {task_type}, None)
 
     def status(self) -> ManagerStatus:
-        """The workers now."""
         healths = {worker.service: _health(worker) for worker in self._registry.workers if worker.service}
         return ManagerStatus(
             name=self.name,
@@ -154,13 +151,13 @@ class WorkerManager:
         )
 
     def _changed(self, tasks: Sequence[Task]) -> None:
-        """Hear from the store what changed: what may be claimed, what is due when, what is to be cancelled."""
+        """React to changes in the store: ready tasks, due times, cancels."""
         ready = {task.type for task in tasks if task.ready}
         waiting = [task.run_at_us for task in tasks if task.status == TaskStatus.PENDING and not task.ready]
         cancelled = [task for task in tasks if task.cancel_asked and task.locked_by == self.name]
-        # A turn that is about to begin comes after this commit: it needs no telling.
-        told = self._wake.is_set() and ready <= self._hungry
-        if (ready and not told) or waiting:
+        # A turn that is about to begin reads this commit anyway.
+        noted = self._wake.is_set() and ready <= self._hungry
+        if (ready and not noted) or waiting:
             self._call(self._feed, ready, min(waiting, default=None))
         for task in cancelled:
             self._call(self._running.cancel, task.id, task.claim)
@@ -172,10 +169,10 @@ class WorkerManager:
     # -- on the loop ----------------------------------------------------------------------------------------
 
     async def _prepare(self, alone: bool) -> None:
-        self._wake.set()  # whatever is in the store already
+        self._wake.set()  # the store may already have tasks
         if alone:
             expired = 1
-            while expired:  # their workers died with the process before
+            while expired:  # their workers died with the previous process
                 expired = await self._in_store(self._store.expire, None, self._upkeep.lost)
 
     def _feed(self, types: set[str], due_us: int | None) -> None:
@@ -186,7 +183,7 @@ class WorkerManager:
             self._wake.set()
 
     def _look(self) -> None:
-        """Claim and look for what is due, although nobody told of it."""
+        """Claim and query due tasks without a notification."""
         self._feed(set(self.types), 0)
 
     def _has_report(self, task: Task) -> None:
@@ -194,7 +191,7 @@ class WorkerManager:
         self._wake.set()
 
     async def _turns(self) -> None:
-        """Take turns with the store until the stop; a failure is logged, shown and tried again."""
+        """Record and claim in a loop until the stop; failures are logged, reported in the status and retried."""
         loop, next_at, pause = asyncio.get_running_loop(), 0.0, _FIRST_PAUSE_SECONDS
         while not (self._finished and self._running.is_empty):
             await self._wake.wait()
@@ -207,16 +204,16 @@ class WorkerManager:
                 self._recover()
                 pause = _FIRST_PAUSE_SECONDS
                 next_at = begun if tasks is None else begun + _pace(loop.time() - begun, tasks)
-            except Exception as error:  # noqa: BLE001 - the one place where the loop's failures are met
+            except Exception as error:  # noqa: BLE001 - the loop's single error handler
                 self._report_trouble(error)
                 self._wake.set()
-                await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - it spreads retries
+                await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter
                 pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 
     async def _turn(self) -> int | None:
-        """Record and claim once; returns how many tasks it was about, None when the next turn should come at once.
+        """Record and claim once; return the number of tasks, or None to run the next turn at once.
 
-        It should when some type had no more places than there were tasks for them.
+        None means that some type filled all its free slots, so more tasks may be ready.
         """
         is_due = self._due_us is not None and self._due_us <= self._store.now_us()
         if is_due:
@@ -247,13 +244,13 @@ class WorkerManager:
         self._running.claims_have_begun()
         claimed = Counter(task.type for task in turn.claimed)
         full = {name for name, free in slots.items() if claimed[name] == free}
-        self._hungry |= full  # there may be more
+        self._hungry |= full  # more may be ready
         if self._running.has_reports or self._free_slots():
             self._wake.set()
         return None if full else len(reports) + len(turn.claimed)
 
     async def _give_unheard_back(self) -> None:
-        """Release what was claimed for this process while the answer was lost: it does not run, and blocks others."""
+        """Release claims whose answer was lost: they do not run here, and block other processes."""
         while self._unheard:
             held = list(self._running.runs)
             self._unheard = not await self._in_store(self._store.give_back, self.name, held)
@@ -266,7 +263,7 @@ class WorkerManager:
         return await self._in_store(work)
 
     async def _record_one_by_one(self) -> None:
-        """The safe path: an outcome that the database does not take fails its task and holds up no other one."""
+        """Record outcomes separately, so that one that the database rejects fails only its own task."""
         self._wake.set()
         for number, report in enumerate(reports := self._running.take_reports()):
             try:
@@ -286,12 +283,12 @@ class WorkerManager:
             return await self._claim_and_record([report], {})
         except StoreError:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with it
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not block the others
             report.outcome = unrecordable(report.run.task, error)
             return await self._claim_and_record([report], {})
 
     def _note_due(self, due_us: int | None) -> None:
-        """Take note of a time at which scheduled tasks are to be looked for; the earliest one counts."""
+        """Remember when the next scheduled task is due; the earliest time wins."""
         if due_us is not None and (self._due_us is None or due_us < self._due_us):
             self._due_us = due_us
             self._set_timer()
@@ -324,10 +321,10 @@ class WorkerManager:
         turns, *others = [asyncio.wrap_future(job) for job in self._jobs]
         for job in others:
             job.cancel()
-        _, late = await asyncio.wait([turns], timeout=_LAST_TURN_SECONDS)  # records what has ended just now
+        _, late = await asyncio.wait([turns], timeout=_LAST_TURN_SECONDS)  # to record the last outcomes
         if late:
             _log.error(
-                "outcomes of tasks could not be recorded any more: the next start takes those tasks over"
+                "outcomes of tasks could not be recorded before the stop: the next start retries those tasks"
             )
             turns.cancel()
         await asyncio.gather(*map(_close, self._registry.workers))
@@ -340,28 +337,28 @@ class WorkerManager:
     async def _tried(self, function: Callable[..., T], *arguments: Any) -> T | None:
         try:
             return await self._in_store(function, *arguments)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the next try may succeed
+        except Exception as error:  # noqa: BLE001 - the next try may succeed
             self._report_trouble(error)
             return None
 
     def _report_trouble(self, error: Exception) -> None:
         message = str(error)
-        if message != self._trouble:  # once for each trouble, not for each try
+        if message != self._trouble:  # log each problem once, not every try
             expected = isinstance(error, StoreError)
             _log.error("%s", message, exc_info=error if not expected else (error.__cause__ or error))
         self._trouble = message
 
     def _recover(self) -> None:
         if self._trouble is not None:
-            _log.info("the task database can be used again")
+            _log.info("the task database is available again")
             self._trouble = None
 
 
 def _pace(turn_seconds: float, tasks: int) -> float:
-    """How long after the beginning of a turn about so many tasks the next one may begin, in seconds.
+    """The minimum interval between turns in seconds, after a turn that handled so many tasks.
 
-    Each turn pays for a commit and holds up those who add tasks. The busier the machine is the longer a turn takes, and
-    the more tasks then share the next one; where few tasks come nothing is gained, and they need not wait.
+    Each turn costs a commit and delays callers that add tasks. On a busy machine turns take longer and share more
+    tasks; with few tasks there is nothing to batch, so the next turn need not wait.
     """
     turns = min(1 + tasks / _TASKS_PER_PACE, _MOST_PACE_PER_TURN)
     return min(max(_LEAST_PACE_SECONDS, turns * turn_seconds), _MOST_PACE_SECONDS)
@@ -370,12 +367,12 @@ def _pace(turn_seconds: float, tasks: int) -> float:
 def _health(worker: BaseWorker) -> Mapping[str, Any] | None:
     try:
         return worker.health()
-    except Exception as error:  # noqa: BLE001 - a worker may raise anything, and /health has to answer
+    except Exception as error:  # noqa: BLE001 - a worker may raise anything, and /health must answer
         return {"status": "error", "trouble": f"{type(error).__name__}: {error}"}
 
 
 async def _close(worker: BaseWorker) -> None:
     try:
         await asyncio.wait_for(worker.close(), _CLOSE_SECONDS)
-    except (Exception, asyncio.CancelledError):  # noqa: BLE001 - a worker may raise anything, and the stop goes on
-        _log.exception("the worker %s could not be closed", type(worker).__name__)
+    except (Exception, asyncio.CancelledError):  # noqa: BLE001 - a worker may raise anything, and the stop continues
+        _log.exception("the worker %s failed to close", type(worker).__name__)

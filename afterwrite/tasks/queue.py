@@ -1,4 +1,4 @@
-"""Accepts tasks and requests about them: what everybody above the tasks calls."""
+"""The task queue: creates, cancels, retries, pauses, prunes, queries and watches tasks."""
 
 import threading
 import time
@@ -32,9 +32,9 @@ _LOOKED_BACK_SECONDS, _LOOKED_AT_ONCE = 5.0, 2_000
 
 
 class TaskQueue:
-    """The way of every task: ``create`` answers when it is on disk, the manager's workers run it afterwards.
+    """The entry point to tasks: ``create`` returns once a task is on disk, workers run it afterwards.
 
-    Every method may be called from any thread; all of them raise StoreError when the database cannot be used.
+    Every method is safe to call from any thread and raises StoreError when the database is unavailable.
     """
 
     def __init__(
@@ -59,17 +59,17 @@ class TaskQueue:
 
     @property
     def lock_seconds(self) -> float:
-        """How long a lock lasts that nobody renews."""
+        """How long a lock lasts without renewal."""
         return self._limits.lock_seconds
 
     @property
     def watchers(self) -> Watchers:
-        """Who watches tasks in this process."""
+        """The watches of this process."""
         return self._watchers
 
     @property
     def changes(self) -> int:
-        """A number that grows with every commit that changes tasks or the pause of a type."""
+        """A counter that rises with every commit that changes tasks or pauses or resumes a type."""
         return self._store.changes
 
     def create(self, new: NewTask) -> Task:
@@ -77,9 +77,9 @@ class TaskQueue:
         return self.create_many([new])[0]
 
     def create_many(self, new: Sequence[NewTask]) -> list[Task]:
-        """Accept tasks in one commit, all or none, and return them as they were accepted. Raises TaskRefused.
+        """Accept tasks in one commit, all or none. Raises TaskRefused.
 
-        A task whose idempotency key is known is not added again but returned as it is now.
+        A task whose idempotency key is known is not added again; its current state is returned.
         """
         if self.stop_announced:
             raise TaskRefused(
@@ -101,48 +101,48 @@ class TaskQueue:
         return tasks
 
     def cancel(self, task_id: int, by: str | None = None) -> Task:
-        """Cancel a task: at once while it waits; while it runs its worker is told, and ends it. Raises TaskRefused.
+        """Cancel a task: at once while it waits; a running task is ended by its worker. Raises TaskRefused.
 
-        ``by`` is the name of the caller, here and below, which is recorded with what was done.
+        ``by``, here and below, is the caller's name, which is recorded with the action.
         """
-        only = "only one that waits or runs can be"
+        only = "only a waiting or running task can be"
         with _refusing(task_id, Refusal.TASK_NOT_CANCELLABLE, only):
             return self._change(task_id, asked_to_cancel, ActionKind.CANCEL, by)
 
     def retry(self, task_id: int, by: str | None = None) -> Task:
-        """Put a FAILED or CANCELLED task in line again, with all its attempts. Raises TaskRefused."""
-        only = "only a FAILED or CANCELLED one can be tried again"
+        """Queue a FAILED or CANCELLED task again, with all its attempts. Raises TaskRefused."""
+        only = "only a FAILED or CANCELLED task can be retried"
         with _refusing(task_id, Refusal.TASK_NOT_RETRYABLE, only):
             return self._change(task_id, asked_again, ActionKind.RETRY, by)
 
     def edit(self, task_id: int, change: Callable[[Task, int], Task], by: str | None = None) -> Task:
-        """Put ``change(task, now_us)`` in the place of a task, in one transaction.
+        """Replace a task with ``change(task, now_us)`` in one transaction.
 
-        ``change`` may be called more than once, and may raise TaskRefused or MoveNotAllowed; then nothing changes.
+        ``change`` may be called more than once. If it raises TaskRefused or MoveNotAllowed, nothing changes.
         """
         return self._change(task_id, change, ActionKind.EDIT, by)
 
     def pause(self, task_type: str, by: str | None = None) -> TypeReport:
-        """Start no more tasks of a type until ``resume``; those that run go on. Raises TaskRefused."""
+        """Stop starting tasks of a type until ``resume``; running ones continue. Raises TaskRefused."""
         return self._set_paused(task_type, by, paused=True)
 
     def resume(self, task_type: str, by: str | None = None) -> TypeReport:
-        """Start tasks of a type again. Raises TaskRefused."""
+        """Start tasks of a paused type again. Raises TaskRefused."""
         return self._set_paused(task_type, by, paused=False)
 
     def prune(self, ended_before_us: int, by: str | None = None) -> int:
-        """Delete the tasks that ended before a time, with what was done to them; returns how many. Raises TaskRefused.
+        """Delete tasks that ended before a time, with their actions; return how many. Raises TaskRefused.
 
-        The time must be as far back as idempotency keys are known: or a repeat would be taken for a new request. When
-        the server stops meanwhile the rest is left.
+        The time must not be later than the start of the idempotency window, or a repeat would be taken for a new
+        request. If the server stops meanwhile, the rest is left.
         """
         latest = self._store.now_us() - int(self._limits.idempotency_seconds * 1_000_000)
         if ended_before_us > latest:
             raise TaskRefused(
                 Refusal.INVALID_ARGUMENT,
-                f"endedBefore is {_shown(ended_before_us)}: tasks are kept for "
-                f"{self._limits.idempotency_seconds / 3600:g} h after their end, so that repeats are known "
-                f"(IDEMPOTENCY_HOURS). Give {_shown(latest)} or an earlier time",
+                f"endedBefore is {_iso(ended_before_us)}: tasks are kept for "
+                f"{self._limits.idempotency_seconds / 3600:g} h after their end, so that retries are recognised "
+                f"(IDEMPOTENCY_HOURS). Give {_iso(latest)} or an earlier time",
                 "endedBefore",
             )
         pruned = last = self._store.prune(ended_before_us, _PRUNED_AT_ONCE, asked=True, by=by)
@@ -152,27 +152,25 @@ class TaskQueue:
         return pruned
 
     def find(self, task_id: int) -> Task | None:
-        """One task, or None."""
         return self._listing.find(task_id)
 
     def find_correlated(self, correlation_id: str, task_type: str | None = None) -> Task | None:
-        """The newest task (of a type) with a correlation id, or None."""
+        """The newest task (of a type) with this correlation id, or None."""
         return self._listing.find_correlated(correlation_id, task_type)
 
     def newest(self, wanted: TaskFilter, before: int | None, limit: int) -> list[Task]:
-        """The newest ``limit`` tasks with an id below ``before``, newest first."""
+        """Up to ``limit`` tasks with an id below ``before``, newest first."""
         return self._listing.newest(wanted, before, limit)
 
     def page(self, wanted: TaskFilter, limit: int, offset: int) -> list[Task]:
-        """``limit`` tasks after the first ``offset``, newest first."""
+        """Up to ``limit`` tasks after the first ``offset``, newest first."""
         return self._listing.page(wanted, limit, offset)
 
     def count(self, wanted: TaskFilter) -> int:
-        """How many tasks the filter lets through."""
         return self._listing.count(wanted)
 
     def counts(self) -> dict[TaskStatus, int]:
-        """How many tasks have each status, as it was a second ago at the most: counting reads an entry of each."""
+        """The number of tasks per status, cached for up to a second: counting reads an index entry per task."""
         with self._counts_lock:
             if time.monotonic() - self._counts_at > _COUNTS_KEPT_SECONDS:
                 self._counts = self._listing.status_counts()
@@ -180,33 +178,33 @@ class TaskQueue:
             return dict(self._counts)
 
     def actions(self, task_id: int) -> list[TaskAction]:
-        """What was done to a task since it was accepted, the newest last."""
+        """The actions on a task, oldest first."""
         return self._listing.actions_of(task_id)
 
     def newest_actions(self, by: str | None, before: int | None, limit: int) -> list[TaskAction]:
-        """The newest ``limit`` actions (of one name) with an id below ``before``, newest first."""
+        """Up to ``limit`` actions (of one caller) with an id below ``before``, newest first."""
         return self._listing.newest_actions(by, before, limit)
 
     def pause_of(self, task_type: str) -> Pause | None:
-        """Who paused a type, and when; None while it is not paused."""
+        """Who paused a type and when; None if it is not paused."""
         return self._listing.pauses().get(task_type)
 
     def schema_of(self, task_type: str) -> Schema:
-        """The JSON Schema of the payload of a type that has a worker. Raises KeyError for another one."""
+        """The JSON Schema of a type's payload. Raises KeyError if the type has no worker."""
         return self._registry.schema_of(task_type)
 
     def types(self) -> list[TypeReport]:
-        """Every type that has a worker or a task, by name."""
+        """The types that have a worker or a task, sorted."""
         counts, pauses = self._listing.counts(), self._listing.pauses()
         names = sorted({*self._registry.types, *counts})
         return [self._report(name, counts.get(name, {}), pauses.get(name)) for name in names]
 
     def watch(self, *, task_id: int | None = None, task_type: str | None = None) -> TaskWatch:
-        """Watch one task, the tasks of a type, or all, from now on; to be closed."""
+        """Watch one task, the tasks of a type, or all tasks, from now on; close the watch after use."""
         return self._watchers.watch(task_id, task_type)
 
     def look_for_changes(self) -> None:
-        """Look what other processes changed a moment ago, for those who watch; a notification of it may be lost."""
+        """Poll for recent changes by other processes, in case a notification was lost."""
         pulse = self._listing.pulse()
         if pulse == self._pulse:
             return
@@ -217,11 +215,11 @@ class TaskQueue:
             self._watchers.changed(self._listing.changed_since(since_us, _LOOKED_AT_ONCE))
 
     def status(self) -> ManagerStatus:
-        """How the workers are; answered whatever state the database is in."""
+        """The state of the workers; works even without the database."""
         return self._manager.status()
 
     def announce_stop(self) -> None:
-        """Let those who watch go on, accept no more, and claim no more."""
+        """End all watches, and accept and claim no more tasks."""
         self.stop_announced = True
         self._watchers.stop()
         self._manager.announce_stop()
@@ -235,7 +233,7 @@ class TaskQueue:
         return changed
 
     def _take_room(self, count: int) -> None:
-        """Raise TaskRefused when too many tasks wait; between two counts what has begun is not taken off."""
+        """Raise TaskRefused when too many tasks wait; tasks started since the last count still count."""
         with self._room_lock:
             is_full = self._waiting + count > self._limits.max_waiting
             every = _COUNTED_WHEN_FULL_SECONDS if is_full else _COUNTED_EVERY_SECONDS
@@ -245,7 +243,7 @@ class TaskQueue:
             if self._waiting + count > self._limits.max_waiting:
                 raise TaskRefused(
                     Refusal.QUEUE_FULL,
-                    f"{self._waiting:,} tasks wait, {self._limits.max_waiting:,} are the limit (TASKS_MAX): "
+                    f"{self._waiting:,} tasks wait, the limit is {self._limits.max_waiting:,} (TASKS_MAX): "
                     "nothing was accepted. Send this again later",
                 )
             self._waiting += count
@@ -260,7 +258,7 @@ class TaskQueue:
             known = ", ".join(self._registry.types)
             raise TaskRefused(
                 Refusal.UNKNOWN_TASK_TYPE,
-                f"There are no tasks of the type {task_type[:255]!r}; there are {known}",
+                f"Unknown task type {task_type[:255]!r}: give one of {known}",
                 "type",
             )
         self._store.set_paused(task_type, paused=paused, by=by)
@@ -285,19 +283,19 @@ class TaskQueue:
 
 @contextmanager
 def _refusing(task_id: int, refusal: Refusal, only: str) -> Iterator[None]:
-    """Say of a move that is not allowed that it is refused, and to ``only`` which tasks it is open."""
+    """Turn a disallowed move into a refusal; ``only`` says which tasks are eligible."""
     try:
         yield
     except MoveNotAllowed as error:
         raise TaskRefused(refusal, f"Task {task_id} is {error.status}: {only}", "id") from error
 
 
-def _shown(microseconds: int) -> str:
+def _iso(microseconds: int) -> str:
     return from_microseconds(microseconds).isoformat(timespec="seconds")
 
 
 def _percentile(ascending: Sequence[float], percent: int) -> float | None:
-    """The nearest-rank percentile, or None of nothing."""
+    """The nearest-rank percentile; None if there are no values."""
     if not ascending:
         return None
     return ascending[max(0, -(-percent * len(ascending) // 100) - 1)]

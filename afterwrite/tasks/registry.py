@@ -1,4 +1,4 @@
-"""Knows the workers: which one runs a task, and whether a new task fits its type."""
+"""The registry of workers: finds the worker of a task, and validates new tasks against their type."""
 
 import hashlib
 import json
@@ -25,16 +25,14 @@ TEXT_MAX = 255
 URL_MAX = 2_000
 _SEARCH_TEXT_MAX = 2_000
 _MESSAGE_MAX = 300
-_RUN_AT_MAX_US = 253_402_300_799_000_000  # the end of the year 9999: later is no datetime
+_RUN_AT_MAX_US = 253_402_300_799_000_000  # the end of the year 9999, the last that datetime has
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode
 _SURROGATE = re.compile("[\ud800-\udfff]")
-# As JSON writes it, and not behind an escaped backslash.
+# As JSON escapes it; an escaped backslash before it is something else.
 _ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
 class Refusal(StrEnum):
-    """Why a request about a task was refused."""
-
     UNKNOWN_TASK_TYPE = "UNKNOWN_TASK_TYPE"
     INVALID_PAYLOAD = "INVALID_PAYLOAD"
     INVALID_ARGUMENT = "INVALID_ARGUMENT"
@@ -49,7 +47,7 @@ class Refusal(StrEnum):
 
 
 class TaskRefused(Refused):
-    """A request that changed nothing: why, a message that says what to do, and the argument (None: all of it)."""
+    """A refused request, which changed nothing: the reason, a message and the argument (None: the whole request)."""
 
     def __init__(self, refusal: Refusal, message: str, field: str | None = None) -> None:
         super().__init__([Problem(None if field is None else field.split("."), message, refusal.value)])
@@ -57,12 +55,12 @@ class TaskRefused(Refused):
 
 
 class Registry:
-    """The workers of this process by the types of tasks that they run."""
+    """The workers of this process by task type."""
 
     def __init__(
         self, workers: Sequence[BaseWorker], payload_max_bytes: int, *, private_callbacks: bool = False
     ) -> None:
-        """``private_callbacks`` lets callback URLs lead into private networks.
+        """``private_callbacks`` allows callback URLs in private networks.
 
         Raises ValueError when two workers name one type, or a schema is invalid.
         """
@@ -82,7 +80,7 @@ class Registry:
 
     @property
     def types(self) -> list[str]:
-        """Every type that has a worker, by name."""
+        """The types that have a worker, sorted."""
         return sorted(self._of_type)
 
     @property
@@ -90,49 +88,46 @@ class Registry:
         return [name for name in self.types if not self._of_type[name].internal]
 
     def worker(self, task_type: str) -> BaseWorker | None:
-        """The worker that names a type, or None."""
+        """The worker that declares a type, or None."""
         return self._of_type.get(task_type)
 
     def schema_of(self, task_type: str) -> Schema:
-        """The JSON Schema of the payload of a type. Raises KeyError for one that has no worker."""
+        """The JSON Schema of a type's payload. Raises KeyError if the type has no worker."""
         return self._of_type[task_type].types[task_type]
 
     def worker_for(self, task: Task) -> BaseWorker | None:
-        """The worker that runs a task, or None."""
         named = self._of_type.get(task.type)
         if named is not None and named.can_handle_task(task):
             return named
         return next((worker for worker in self.workers if worker.can_handle_task(task)), None)
 
     def policy(self, task_type: str) -> RetryPolicy:
-        """How attempts of a type are repeated."""
         worker = self._of_type.get(task_type)
         return RetryPolicy() if worker is None else worker.retry
 
     def prepare(self, new: NewTask) -> Prepared:
-        """Check a new task against its type. Raises TaskRefused."""
+        """Validate a new task against its type. Raises TaskRefused."""
         self._check_callback(new.callback_url)
         worker = self._of_type.get(new.type)
         if worker is None:
             raise TaskRefused(
                 Refusal.UNKNOWN_TASK_TYPE,
-                f"There is no worker for tasks of the type {new.type[:TEXT_MAX]!r}; there is one for "
-                f"{', '.join(self._offered)}",
+                f"Unknown task type {new.type[:TEXT_MAX]!r}: give one of {', '.join(self._offered)}",
                 "type",
             )
         if worker.internal:
-            message = f"Tasks of the type {new.type!r} are made by the server itself, and by nobody else"
+            message = f"Tasks of the type {new.type!r} are created only by the server: give another type"
             raise TaskRefused(Refusal.UNKNOWN_TASK_TYPE, message, "type")
         _check_arguments(new)
         return self._prepared(new, worker, self._payload(new))
 
     def prepare_own(self, new: NewTask) -> Prepared:
-        """Prepare a task that the server itself adds, for a type that has a worker: it is not checked."""
+        """Prepare a task that the server itself creates, without validation; its type must have a worker."""
         text = _encode(new.payload)
         return self._prepared(new, self._of_type[new.type], text)
 
     def _check_callback(self, url: str | None) -> None:
-        """Raise TaskRefused for a callback URL to which no delivery would ever be made."""
+        """Raise TaskRefused for a callback URL that no delivery would ever be sent to."""
         if url is None:
             return
         try:
@@ -156,12 +151,12 @@ class Registry:
         try:
             text = _encode(new.payload)
         except (TypeError, ValueError, RecursionError) as error:
-            raise _bad_payload("payload", f"is no JSON value: {error}") from error
+            raise _bad_payload("payload", f"is not a JSON value: {error}") from error
         if _SURROGATE.search(text) or _ESCAPED_NUL.search(text):
             raise _bad_payload("payload", "holds a NUL or half of a surrogate pair: remove it")
         size = len(text.encode())
         if size > self.payload_max_bytes:
-            raise _bad_payload("payload", f"has {size:,} bytes: {self.payload_max_bytes:,} are the limit")
+            raise _bad_payload("payload", f"has {size:,} bytes: the limit is {self.payload_max_bytes:,}")
         problem = best_match(self._validators[new.type].iter_errors(new.payload))
         if problem is not None:
             raise _bad_payload(_path(problem), shorten(problem.message, _MESSAGE_MAX))
@@ -178,7 +173,7 @@ def _check_arguments(new: NewTask) -> None:
         )
     if not -PRIORITY_MAX <= new.priority <= PRIORITY_MAX:
         raise _bad(
-            "priority", f"is {new.priority}: give {-PRIORITY_MAX} to {PRIORITY_MAX}, the greatest goes first"
+            "priority", f"is {new.priority}: give {-PRIORITY_MAX} to {PRIORITY_MAX}, the highest runs first"
         )
     if new.max_attempts is not None and not 1 <= new.max_attempts <= ATTEMPTS_MAX:
         raise _bad("maxAttempts", f"is {new.max_attempts}: give 1 to {ATTEMPTS_MAX}")

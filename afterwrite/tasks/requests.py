@@ -1,4 +1,4 @@
-"""Accepts tasks, entries and jobs from the arguments of requests, and lists them by page."""
+"""Creates tasks, entries and jobs from request arguments, and lists them in pages."""
 
 import uuid
 from collections.abc import Callable, Mapping
@@ -25,11 +25,11 @@ from afterwrite.tasks.registry import Refusal, TaskRefused
 from afterwrite.tasks.task import NewTask, Task, TaskStatus
 from afterwrite.tasks.workers.process_products import PROCESS_PRODUCTS
 
-# The namespace of the correlation ids that are made of idempotency keys.
+# The namespace of correlation ids derived from idempotency keys.
 _PROCESS_NAMES = uuid.UUID("8f0b8d2e-5a53-4e0b-9a7c-4f8a8c1f6f3e")
 
 
-# The arguments of every request for a task, beside its payload.
+# The arguments that every request for a task accepts, besides its payload.
 _OPTIONS = frozenset(
     {"priority", "run_at", "max_attempts", "correlation_id", "callback_url", "idempotency_key"}
 )
@@ -42,9 +42,10 @@ def accept(
     options: Mapping[str, Any] = MappingProxyType({}),
     by: str | None = None,
 ) -> Task:
-    """Accept a task of the caller ``by``; it is on disk when this returns. Raises TaskRefused.
+    """Accept a task for the caller ``by``; it is on disk when this returns. Raises TaskRefused.
 
-    ``options`` are those of NewTask, None for one that is left out, and ``run_at`` (a datetime with its time zone).
+    ``options`` are the fields of NewTask, None for each one that is omitted, and ``run_at`` (a datetime with time
+    zone).
     """
     given = {name: value for name, value in options.items() if value is not None}
     run_at = given.pop("run_at", None)
@@ -63,7 +64,7 @@ def accept(
 def accept_arguments(
     queue: TaskQueue, task_type: str, arguments: Mapping[str, Any], by: str | None = None
 ) -> Task:
-    """Accept a task whose payload was given argument by argument. Raises TaskRefused, naming the argument."""
+    """Accept a task whose payload comes as separate arguments. Raises TaskRefused, naming the argument."""
     options = {name: value for name, value in arguments.items() if name in _OPTIONS}
     payload = {name: value for name, value in arguments.items() if name not in _OPTIONS and value is not None}
     try:
@@ -82,8 +83,8 @@ def create_job(
     idempotency_key: str | None,
     by: str | None = None,
 ) -> Task:
-    """Accept a job of the caller ``by``, which gets its correlation id here. Raises TaskRefused."""
-    # The same request must give the same job, and the correlation id is a part of what is compared.
+    """Accept a job for the caller ``by`` and assign its correlation id. Raises TaskRefused."""
+    # Derived from the key: a repeated request must match, and the correlation id is part of what is compared.
     name = uuid.uuid5(_PROCESS_NAMES, idempotency_key) if idempotency_key else uuid.uuid4()
     options = {
         "correlation_id": str(name),
@@ -94,7 +95,7 @@ def create_job(
 
 
 def find_job(queue: TaskQueue, correlation_id: str) -> Task | None:
-    """The process with a correlation id, or None."""
+    """The job with a correlation id, or None."""
     return queue.find_correlated(correlation_id, PROCESS_PRODUCTS)
 
 
@@ -129,7 +130,7 @@ def entries_page(
 
 
 def actions_page(queue: TaskQueue, by: str | None, first: int, after: str | None) -> Page:
-    """What callers did to tasks and types, newest first."""
+    """The log of actions on tasks and types, newest first."""
     check_page_size("first", first)
     before = None if after is None else parse_id("after", after)
     actions = queue.newest_actions(check_name(by), before, first + 1)

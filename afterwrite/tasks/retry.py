@@ -1,4 +1,4 @@
-"""Says when a failed attempt is tried again: exponential backoff with jitter."""
+"""The retry policy: exponential backoff with jitter."""
 
 import random
 from dataclasses import dataclass
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often and after which pauses an attempt is repeated; pauses in seconds.
+    """How often an attempt is retried, and after which delays; all delays in seconds.
 
-    The pause after attempt n is ``first_seconds * factor ** (n - 1)``, at most ``longest_seconds``, times a random
-    number between ``1 - jitter`` and 1, so that tasks that failed together do not come back together
+    The delay after attempt n is ``first_seconds * factor ** (n - 1)``, at most ``longest_seconds``, times a random
+    factor between ``1 - jitter`` and 1, so that tasks that failed together are not retried together
     (https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/).
     """
 
@@ -20,8 +20,8 @@ class RetryPolicy:
     jitter: float = 0.5
 
     def delay_seconds(self, attempt: int) -> float:
-        """The pause after the ``attempt``-th attempt, counted from 1."""
-        # Bounded before it is computed: a power of some hundred does not fit a float.
+        """The delay after attempt number ``attempt``, counted from 1."""
+        # Capped first: a power of several hundred overflows a float.
         exponent = min(max(0, attempt - 1), 64)
         pause = min(self.longest_seconds, self.first_seconds * self.factor**exponent)
-        return pause * random.uniform(1 - self.jitter, 1)  # noqa: S311 - it spreads retries
+        return pause * random.uniform(1 - self.jitter, 1)  # noqa: S311 - jitter

@@ -1,4 +1,4 @@
-"""Turns tasks into rows of their table, and back."""
+"""Converts tasks to table rows and back."""
 
 from collections.abc import Mapping
 from operator import attrgetter, itemgetter
@@ -14,7 +14,7 @@ _changed_of = attrgetter(*sql.CHANGED)
 
 
 class Prepared(NamedTuple):
-    """A task that may be accepted: what its creator asked for, and what its type adds."""
+    """A validated task: the request, and what its type adds."""
 
     new: NewTask
     payload_json: str
@@ -25,12 +25,12 @@ class Prepared(NamedTuple):
 
 
 def task_of(row: Mapping[str, Any]) -> Task:
-    """The task of a row; what only the row has is left out."""
+    """The task in a row, without the columns that only the table has."""
     return Task._make(_values_of_task(row))
 
 
 def new_row(task_id: int, prepared: Prepared, now: int) -> dict[str, Any]:
-    """The row of a task that is accepted now, in microseconds since 1970."""
+    """The row of a new task; ``now`` is in microseconds since 1970."""
     new = prepared.new
     run_at = now if new.run_at_us is None else new.run_at_us
     return _EMPTY | {
@@ -62,7 +62,7 @@ def new_row(task_id: int, prepared: Prepared, now: int) -> dict[str, Any]:
 
 
 def saving(before: Task, new: Task) -> dict[str, Any]:
-    """What the statements that save are given to put a task in the place of the one before."""
+    """The parameters of the save statements to replace ``before`` with ``new``."""
     values = dict(zip(_NEW_NAMES, _changed_of(new), strict=True))
     values |= {"of_id": before.id, "of_claim": before.claim, "of_status": before.status}
     values["of_cancel_asked"] = before.cancel_asked

@@ -1,4 +1,4 @@
-"""Holds the tasks that workers of this process are busy with, and what came of them until it is recorded."""
+"""The running tasks of this process, and their outcomes until they are recorded."""
 
 import asyncio
 import logging
@@ -18,14 +18,14 @@ _log = logging.getLogger("afterwrite.tasks")
 
 @dataclass(slots=True, eq=False)
 class Run:
-    """A claimed task, from its claim until its outcome is recorded; ``coroutine`` is what its worker is busy with."""
+    """A claimed task until its outcome is recorded; ``coroutine`` executes it."""
 
     task: Task
     context: TaskContext
     coroutine: "asyncio.Task[None] | None" = None
 
     def lose_lock(self) -> None:
-        """Tell the worker that the lock is lost, and end it."""
+        """Signal the lost lock to the worker and cancel it."""
         self.context.stop(LockLost)
         if self.coroutine is not None:
             self.coroutine.cancel()
@@ -33,7 +33,7 @@ class Run:
 
 @dataclass(slots=True, eq=False)
 class Report:
-    """An outcome on its way to the store; ``done`` tells whether it was recorded."""
+    """An outcome to be recorded; ``done`` resolves to whether it was."""
 
     run: Run
     outcome: Outcome
@@ -42,7 +42,7 @@ class Report:
 
 @dataclass(slots=True)
 class Totals:
-    """What was recorded since the start: ends by type and status, attempts to be repeated, outcomes dropped."""
+    """Totals since the start: ends by type and status, failed attempts to retry, outcomes dropped."""
 
     ended: Counter[tuple[str, str]] = field(default_factory=Counter)
     retried: int = 0
@@ -50,9 +50,9 @@ class Totals:
 
 
 class Running:
-    """The runs of one process; every method is called on the loop.
+    """The runs of one process; call every method on the loop.
 
-    ``on_report`` is called when there is something to record, and when a place has become free.
+    ``on_report`` is called when there is an outcome to record, and when a slot becomes free.
     """
 
     def __init__(
@@ -68,38 +68,37 @@ class Running:
         self._reports: list[Report] = []
         self._cancelled_early: set[tuple[int, int]] = set()  # claims
         self.runs: dict[int, Run] = {}
-        self.busy: Counter[str] = Counter()  # places taken, by type
+        self.busy: Counter[str] = Counter()  # slots in use, by type
         self.totals = Totals()
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing runs and nothing is to be recorded."""
         return not self.runs and not self._reports
 
     def begin(self, task: Task) -> None:
-        """Let its worker do a task that was just claimed."""
+        """Start a task that was just claimed."""
         run = self._hold(task)
         self.busy[task.type] += 1
         run.coroutine = asyncio.create_task(self._execute(run), name=f"task-{task.id}")
 
     def give_back(self, task: Task) -> None:
-        """Release a task that was just claimed: the workers are about to stop."""
+        """Release a task that was just claimed, because the workers are about to stop."""
         self._reports.append(Report(self._hold(task), Stopped()))
 
     def cancel(self, task_id: int, claim: int) -> None:
-        """Tell the worker of a claimed task of this process that a cancel was asked for."""
+        """Signal a cancel to the worker of a task claimed by this process."""
         run = self.runs.get(task_id)
         if run is not None and run.task.claim == claim:
             run.context.stop(CancelAsked)
-        else:  # about to begin, or over
+        else:  # not started yet, or over
             self._cancelled_early.add((task_id, claim))
 
     def claims_have_begun(self) -> None:
-        """Every task that was claimed so far has begun: a cancel of another one is of one that is over."""
+        """Forget early cancels: all claimed tasks have started, so any cancel left is for a finished one."""
         self._cancelled_early.clear()
 
     def take_reports(self) -> list[Report]:
-        """What is to be recorded, one report of each run: of progress and an end, the end waits for its turn."""
+        """Take the reports to record, at most one per run: an end after progress waits for the next turn."""
         taken: dict[int, Report] = {}
         left = []
         for report in self._reports:
@@ -111,16 +110,15 @@ class Running:
         return list(taken.values())
 
     def put_back(self, reports: Sequence[Report]) -> None:
-        """Keep reports that could not be recorded."""
+        """Requeue reports that could not be recorded."""
         self._reports[:0] = reports
 
     @property
     def has_reports(self) -> bool:
-        """Whether there is something to record."""
         return bool(self._reports)
 
     def settle(self, reports: Sequence[Report], turn: Turn) -> None:
-        """Take note of what a turn recorded, and tell the workers whose lock was lost."""
+        """Apply what a turn recorded, and stop the workers that lost their lock."""
         recorded = {(task.id, task.claim): task for task in turn.recorded}
         for report in reports:
             run, before = report.run, report.run.task
@@ -138,7 +136,7 @@ class Running:
                 report.done.set_result(after is not None)
 
     def renewed(self, runs: Sequence[Run], held: Sequence[Held]) -> None:
-        """Take note of which locks still hold; a worker without its lock is told, and ended."""
+        """Apply a heartbeat: stop workers that lost their lock or whose task was cancelled."""
         claims = {(lock.id, lock.claim): lock.cancel_asked for lock in held}
         for run in runs:
             cancel_asked = claims.get((run.task.id, run.task.claim))
@@ -148,7 +146,7 @@ class Running:
                 run.context.stop(CancelAsked)
 
     async def finish(self, timeout_seconds: float) -> None:
-        """Let what runs come to its end, for a time; then stop the rest."""
+        """Let running tasks finish for a time, then cancel the rest."""
         working = [
             run.coroutine
             for run in self.runs.values()
@@ -161,14 +159,14 @@ class Running:
             coroutine.cancel()
         if late:
             _log.info(
-                "%d tasks did not end in %g s: they are released for the next start",
+                "%d tasks did not finish in %g s: they are released, to run again",
                 len(late),
                 timeout_seconds,
             )
             await asyncio.wait(late, timeout=1.0)
 
     def _hold(self, task: Task) -> Run:
-        if earlier := self.runs.get(task.id):  # claimed again, so the earlier claim has lost its lock
+        if earlier := self.runs.get(task.id):  # claimed again, so the earlier claim lost its lock
             earlier.lose_lock()
 
         async def report_progress(progress: Progress) -> None:

@@ -1,4 +1,4 @@
-"""Puts the parts of the tasks together over one database: store, listing, workers, queue."""
+"""Wires the task store, listing, workers and queue over one database."""
 
 from collections.abc import Callable, Collection, Sequence
 
@@ -17,7 +17,7 @@ from afterwrite.tasks.workers.webhook_delivery import delivery_of
 
 
 class TaskRuntime:
-    """The tasks of one database and the workers that run them; opened by the constructor."""
+    """The tasks of one database and their workers; opened by the constructor."""
 
     def __init__(
         self,
@@ -31,10 +31,10 @@ class TaskRuntime:
         types: Collection[str] | None = None,
         concurrency: int | None = None,
     ) -> None:
-        """Takes ``database`` over. ``name`` is the process's own, if it has one.
+        """Takes ownership of ``database``. ``name`` is the name of this process, if it has one.
 
-        ``types`` are those whose tasks are run here (None: all), ``concurrency`` is how many of each side by side
-        (None: as its worker says). Raises StoreError, and ValueError for wrong workers.
+        ``types`` are the types to run here (None: all); ``concurrency`` is the limit per type (None: the worker's own).
+        Raises StoreError, and ValueError for invalid workers.
         """
         self.registry = Registry(
             workers, limits.payload_max_bytes, private_callbacks=limits.private_callbacks
@@ -58,19 +58,19 @@ class TaskRuntime:
         self.queue = TaskQueue(store, TaskListing(database.reader), self.registry, self.manager, limits)
 
     def start(self, *, alone: bool) -> None:
-        """Let the workers begin; ``alone`` says that no other process has this database."""
+        """Start the workers; ``alone``: no other process has this database."""
         self.manager.start(alone=alone)
 
     def stop(self) -> None:
-        """Let running tasks finish for ``stop_seconds``, release the others; may be called twice."""
+        """Let running tasks finish for up to ``stop_seconds``, release the others; may be called twice."""
         self.queue.announce_stop()
         self.manager.stop()
 
     def close(self) -> None:
-        """Close the database, after ``stop``."""
+        """Close the database; call ``stop`` first."""
         self.database.close()
 
     def _delivery(self, task: Task) -> Prepared | None:
-        """The delivery of an ended task's outcome to its callback URL, if it has one."""
+        """The webhook delivery of an ended task, if it has a callback URL."""
         new = delivery_of(task)
         return None if new is None else self.registry.prepare_own(new)

@@ -1,4 +1,4 @@
-"""The statements of the task store; SQLAlchemy says them, the driver runs them."""
+"""The SQL statements of the task store, in SQLAlchemy Core."""
 
 from typing import Any
 
@@ -61,7 +61,7 @@ actions = Table(
 meta = Table("meta", MetaData(), Column("name", String), Column("value", String))
 
 COLUMNS = [tasks.c[name] for name in Task._fields]
-# What the indexes are made for is written as it stands there; a bound value would not be recognised.
+# Literals as in the partial indexes: the planner would not match a bound value to them.
 PENDING = tasks.c.status == literal_column("'PENDING'")
 READY = tasks.c.ready == literal_column("1")
 SCHEDULED = tasks.c.ready == literal_column("0")
@@ -71,7 +71,7 @@ CHANGED = [name for name in Task._fields if name not in _GIVEN_ONCE]
 
 
 class _Ids(FunctionElement[int]):
-    """The numbers in a JSON text, so that a statement is the same for however many ids."""
+    """The numbers in a JSON array, so that one statement serves any number of ids."""
 
     name, inherit_cache = "ids", True
 
@@ -79,17 +79,17 @@ class _Ids(FunctionElement[int]):
 @compiles(_Ids, "sqlite")
 def _ids_for_sqlite(element: _Ids, compiler: SQLCompiler, **options: Any) -> str:
     text = compiler.process(element.clause_expr, **options)
-    return f"(SELECT value FROM json_each{text})"  # noqa: S608 - the name of a value
+    return f"(SELECT value FROM json_each{text})"  # noqa: S608 - a parameter name
 
 
 @compiles(_Ids, "postgresql")
 def _ids_for_postgresql(element: _Ids, compiler: SQLCompiler, **options: Any) -> str:
     text = compiler.process(element.clause_expr, **options)
-    return f"(SELECT value::bigint FROM json_array_elements_text({text}::json))"  # noqa: S608 - the name of a value
+    return f"(SELECT value::bigint FROM json_array_elements_text({text}::json))"  # noqa: S608 - a parameter name
 
 
 class _Now(ColumnElement[int]):
-    """When the transaction began: given as ``now``, or as the database knows it without being asked for it before."""
+    """The start of the transaction: the parameter ``now`` in SQLite, the database's own clock in PostgreSQL."""
 
     inherit_cache, type = True, BigInteger()
 
@@ -108,7 +108,7 @@ NOW = _Now()
 _GIVEN_IDS = _Ids(bindparam("ids"))
 _ROWS = bindparam("rows", type_=Text)
 _STORED = [column.name for column in tasks.c]
-# The rows of a JSON text, as columns of the names and types that they have in the table.
+# The rows of a JSON array, as columns with the names and types of the table.
 _new_rows = func.json_to_recordset(cast(_ROWS, JSON)).table_valued(
     *(column(name, tasks.c[name].type) for name in _STORED), name="given"
 )
@@ -126,14 +126,14 @@ INSERT = ManyRows(
     insert(tasks).from_select(_STORED, select(*_new_rows.render_derived(with_types=True).c)),
 )
 BY_ID = DriverStatement(select(*COLUMNS).where(tasks.c.id == bindparam("id")).with_for_update())
-# In one order, so that two who lock the same rows do not wait for each other.
+# A fixed order prevents deadlocks between transactions that lock the same rows.
 BY_IDS = DriverStatement(
     select(*COLUMNS).where(tasks.c.id.op("IN")(_GIVEN_IDS)).order_by(tasks.c.id).with_for_update()
 )
 BY_KEY = DriverStatement(
     select(*COLUMNS, tasks.c.fingerprint).where(tasks.c.idempotency_key == bindparam("key"))
 )
-# The row is as it was when the new one was worked out, or nothing is changed.
+# Optimistic concurrency: nothing changes unless the row is as it was when the new one was computed.
 _given = _saved_rows.render_derived(with_types=True)
 SAVE = ManyRows(
     update(tasks)
@@ -151,15 +151,15 @@ SAVE = ManyRows(
     )
     .values({name: _given.c[f"new_{name}"] for name in CHANGED}),
 )
-# Whoever has the lock; said so that only the ids lead to the rows: by the index of statuses, or of locks, PostgreSQL
-# would walk over all that ran a moment ago. What is locked is PROCESSING.
+# Matches the lock holder, written so that only the ids select the rows: through the index on status or on locks,
+# PostgreSQL would scan every task that ran a moment ago. A locked task is PROCESSING.
 _IS_OURS = func.coalesce(tasks.c.locked_by, "") == bindparam("worker")
 HELD = DriverStatement(
     select(tasks.c.id, tasks.c.claim, tasks.c.cancel_asked)
     .where(tasks.c.id.op("IN")(_GIVEN_IDS), _IS_OURS)
     .with_for_update()
 )
-# In one statement, where no cancel was asked for meanwhile; returns the ids of those that were saved.
+# One statement, for tasks without a new cancel request; returns the ids of the saved ones.
 SAVE_HELD = DriverStatement(
     update(tasks)
     .where(
@@ -171,7 +171,7 @@ SAVE_HELD = DriverStatement(
     .values({name: _given.c[f"new_{name}"] for name in CHANGED})
     .returning(tasks.c.id)
 )
-# In the claim itself: when a pause is answered, nothing is claimed any more, by whichever process.
+# Checked in the claim itself: once a pause is answered, no process claims any more.
 _paused = exists().where(paused_types.c.type == bindparam("type_"))
 _NEXT = (
     select(tasks.c.id)
@@ -190,7 +190,7 @@ _CLAIMED = {
     "started_at_us": func.coalesce(tasks.c.started_at_us, NOW),
     "updated_at_us": NOW,
 }
-# PostgreSQL may run a subquery more than once, and each time it would lock other rows; a materialized one it runs once.
+# PostgreSQL may run a subquery more than once and lock other rows each time; a materialized CTE runs once.
 _next = _NEXT.cte("next_tasks").prefix_with("MATERIALIZED", dialect="postgresql")
 CLAIM = DriverStatement(
     update(tasks).where(tasks.c.id.in_(_NEXT.scalar_subquery()), READY).values(_CLAIMED).returning(*COLUMNS),
@@ -240,7 +240,7 @@ OLDEST_END = DriverStatement(
 PRUNE = DriverStatement(delete(tasks).where(tasks.c.id.in_(_OLD.scalar_subquery())).returning(tasks.c.id))
 DROP_ACTIONS = DriverStatement(delete(actions).where(actions.c.task_id.op("IN")(_GIVEN_IDS)))
 ADD_ACTION = DriverStatement(insert(actions))
-# Two processes may pause a type at a time: the count says which of them did.
+# Two processes may pause a type at once: the row count says which one did.
 PAUSE = DriverStatement(
     insert(paused_types).prefix_with("OR IGNORE"),
     postgresql=postgresql.insert(paused_types).on_conflict_do_nothing(),

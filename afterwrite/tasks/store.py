@@ -1,4 +1,4 @@
-"""Keeps tasks on disk: added, claimed, recorded and moved, each in one short transaction."""
+"""The task store: adds, claims, records and edits tasks, each in one short transaction."""
 
 import json
 import logging
@@ -24,11 +24,11 @@ _FOREVER_US = 2**62
 
 
 class KeyReused(Exception):
-    """An idempotency key came again with another request."""
+    """An idempotency key was reused for a different request."""
 
 
 class Held(NamedTuple):
-    """A lock that still holds, and whether its task is to be cancelled."""
+    """A lock that still holds, and whether its task was cancelled."""
 
     id: int
     claim: int
@@ -36,10 +36,10 @@ class Held(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """What came of one turn: tasks as they were recorded, ids of those whose lock was lost, tasks claimed.
+    """The result of one turn: recorded tasks, ids of tasks with a lost lock, claimed tasks.
 
-    ``due_us``: when the next scheduled task's time comes, in microseconds since 1970; None if there is none, or if
-    nobody looked.
+    ``due_us`` is when the next scheduled task is due, in microseconds since 1970; None if there is none or none was
+    queried.
     """
 
     recorded: list[Task]
@@ -49,37 +49,37 @@ class Turn(NamedTuple):
 
 
 class TaskStore:
-    """The tasks of one database. Every method may be called from any thread.
+    """The tasks of one database. Every method is safe to call from any thread.
 
-    ``ended`` is asked for a task to add whenever one ends, in the same transaction. ``on_change`` is called after
-    each commit, in the thread that asked for it, with the tasks that it changed; it must not block.
-    Raises StoreError where the database cannot be used, and then nothing was changed.
+    ``ended`` is called for each task that ends and may return a task to add in the same transaction. ``on_change`` is
+    called after each commit, in the caller's thread, with the changed tasks; it must not block. Raises StoreError when
+    the database is unavailable, and then nothing was changed.
     """
 
     def __init__(self, commits: Commits, ended: Callable[[Task], Prepared | None]) -> None:
         self._commits, self._ended = commits, ended
         self.on_change: list[Callable[[Sequence[Task]], None]] = []
-        self.on_resume: list[Callable[[str], None]] = []  # called with a type whose pause has ended
+        self.on_resume: list[Callable[[str], None]] = []  # called with a resumed type
         self.name, self._ids, self._log = commits.run(_begin)
         self._clock, self._retention = commits.clock, RetentionClock("tasks")
         self._changes, self._changes_lock = 0, threading.Lock()
 
     def now_us(self) -> int:
-        """The database's time, in microseconds since 1970, as far as it is known here."""
+        """The database's time in microseconds since 1970, as estimated here."""
         return self._clock.now_us()
 
     @property
     def changes(self) -> int:
-        """A number that has grown with every commit that changed, added or deleted tasks, or paused a type."""
+        """A counter that rises with every commit that changed tasks or pauses or resumes a type."""
         return self._changes
 
     def add(self, prepared: Sequence[Prepared]) -> tuple[list[Task], int]:
-        """Add tasks in one commit; one whose idempotency key is known is not added, and returned as it is now.
+        """Add tasks in one commit; for a known idempotency key, the existing task is returned instead.
 
-        Returns the tasks, and how many of them are new. Raises KeyReused, and then none was added.
+        Returns the tasks and the number of new ones. Raises KeyReused, and then none was added.
         """
         tasks, new = self._commits.run(lambda connection: self._add(connection, prepared))
-        self._tell(tasks)
+        self._notify(tasks)
         return tasks, new
 
     def claim_and_record(
@@ -90,19 +90,18 @@ class TaskStore:
         *,
         look_for_due: bool = False,
     ) -> Turn:
-        """Record outcomes of tasks that ``worker`` holds, then claim for it up to ``slots`` tasks of each type.
+        """Record outcomes of tasks held by ``worker``, then claim up to ``slots`` tasks of each type for it.
 
-        An outcome is recorded only if the worker still holds the very claim of the given task. Claimed are tasks
-        that are ready, by priority, then time, then age; ``look_for_due`` makes those ready whose time has come.
+        An outcome is recorded only if the worker still holds that very claim. Ready tasks are claimed by priority, then
+        time, then age; ``look_for_due`` first makes scheduled tasks ready that are due.
         """
         turn, ready = self._commits.run(
             lambda connection: self._turn(connection, worker, outcomes, slots, look_for_due)
         )
-        self._tell([*turn.recorded, *turn.claimed, *ready])
+        self._notify([*turn.recorded, *turn.claimed, *ready])
         return turn
 
     def renew(self, worker: str, task_ids: Sequence[int]) -> list[Held]:
-        """Renew the locks that ``worker`` still holds on these tasks, and return them."""
         given = {"ids": json.dumps(list(task_ids)), "worker": worker}
         rows = self._commits.run(lambda connection: sql.RENEW.rows(connection, {**given, **connection.time}))
         return [Held(row[0], row[1], bool(row[2])) for row in rows]
@@ -110,22 +109,22 @@ class TaskStore:
     def change(
         self, task_id: int, work_out: Callable[[Task, int], Task], kind: ActionKind, by: str | None
     ) -> Task | None:
-        """Put ``work_out(task, now_us)`` in the place of a task and return it; None if there is no such task.
+        """Replace a task with ``work_out(task, now_us)`` and return it; None if it does not exist.
 
-        What was done to it, and ``by`` whom, is recorded with it. Raises what ``work_out`` raises, and then nothing
+        The action ``kind`` and its caller ``by`` are logged with it. Raises what ``work_out`` raises, and then nothing
         was changed.
         """
         changed = self._commits.run(lambda connection: self._change(connection, task_id, work_out, kind, by))
-        self._tell(changed)
+        self._notify(changed)
         return changed[0] if changed else None
 
     def conclude(self, work: Mapping[int, Callable[[Task, int], Task | None]]) -> list[Task]:
-        """Put what ``work`` says, ``(task, now_us)`` at a time, in the place of tasks by their ids, in one commit.
+        """Replace tasks with ``work[id](task, now_us)`` in one commit; return the changed ones.
 
-        None leaves a task as it is, and one that is not there is left out. Returns what was changed.
+        None leaves a task as it is; missing tasks are skipped.
         """
         changed = self._commits.run(lambda connection: self._conclude(connection, work))
-        self._tell(changed)
+        self._notify(changed)
         return [task for task in changed if task.id in work]
 
     def expire(
@@ -135,33 +134,30 @@ class TaskStore:
         alive: Sequence[int] = (),
         most: int = 500,
     ) -> int:
-        """Take locks away that were not renewed for ``lock_seconds`` (None: all); returns how many.
+        """Expire locks not renewed for ``lock_seconds`` (None: all locks); return how many.
 
-        ``decide`` says what becomes of each task. The locks of ``alive`` are left: who asks holds these tasks itself,
-        and may only be late to renew them.
+        ``decide`` returns the outcome of each task. Tasks in ``alive`` are skipped: the caller itself runs them, and
+        may only be late with a heartbeat.
         """
         changed = self._commits.run(
             lambda connection: self._expire(connection, lock_seconds, decide, alive, most)
         )
-        self._tell(changed)
+        self._notify(changed)
         return len(changed)
 
     def give_back(self, worker: str, held: Sequence[int]) -> bool:
-        """Release what is claimed for ``worker`` and is none of ``held``, what it knows of; whether that was all.
+        """Release tasks claimed for ``worker`` but not in ``held``; return whether that was all of them.
 
-        A claim whose commit was not heard of is such; the attempt, which never began, does not count.
+        Such a claim committed without its answer reaching the worker; the attempt never began and does not count.
         """
         changed = self._commits.run(lambda connection: self._give_back(connection, worker, held))
-        self._tell(changed)
+        self._notify(changed)
         if changed:
-            _log.info("the answer to a claim was lost: released %s", counted(len(changed), "task"))
+            _log.info("a claim committed but its answer was lost: released %s", counted(len(changed), "task"))
         return len(changed) < _GIVEN_BACK_AT_ONCE
 
     def set_paused(self, task_type: str, *, paused: bool, by: str | None = None) -> None:
-        """Remember that no task of a type is to be claimed, or that they may be again, and who said so.
-
-        Where that is so already nothing is changed.
-        """
+        """Pause or resume a type on behalf of ``by``; does nothing if it already is."""
 
         def work(connection: DriverConnection) -> bool:
             return self._log.set_paused(connection, task_type, by, connection.now_us, paused=paused)
@@ -174,9 +170,9 @@ class TaskStore:
     def prune(
         self, ended_before_us: int, most: int = 1_000, *, asked: bool = False, by: str | None = None
     ) -> int:
-        """Delete up to ``most`` tasks that ended before a time, with what was done to them; returns how many.
+        """Delete up to ``most`` tasks that ended before a time, with their actions; return how many.
 
-        ``asked``: a caller asked for it, and ``by`` whom is recorded if there was anything to delete.
+        If a caller ``asked`` for it, the action is logged with its name ``by``, provided that anything was deleted.
         """
         pruned = self._commits.run(
             lambda connection: self._prune(connection, ended_before_us, most, asked, by)
@@ -186,10 +182,7 @@ class TaskStore:
         return pruned
 
     def prune_old(self, kept_us: int, most: int = 1_000) -> int:
-        """Delete up to ``most`` tasks that have ended and were kept for ``kept_us`` by the clock of retention.
-
-        Returns how many.
-        """
+        """Delete up to ``most`` ended tasks older than ``kept_us`` by the retention clock; return how many."""
         pruned, look = self._commits.run(lambda connection: self._prune_old(connection, kept_us, most))
         self._retention.learn(look)
         if pruned:
@@ -199,7 +192,7 @@ class TaskStore:
     # -- inside a transaction -------------------------------------------------------------------------------
 
     def _add(self, connection: DriverConnection, prepared: Sequence[Prepared]) -> tuple[list[Task], int]:
-        # Together: in PostgreSQL the time comes along with the first ids.
+        # In PostgreSQL the time comes along with the first ids.
         ids = iter(self._ids.take(connection, len(prepared)))
         now = connection.now_us
         found: list[Task] = []
@@ -218,7 +211,7 @@ class TaskStore:
     def _known(
         connection: DriverConnection, prepared: Prepared, rows: Sequence[dict[str, Any]]
     ) -> Task | None:
-        """The task that has the key already: in the database, or among the rows that are to be added."""
+        """The task that already has the key, in the database or among the rows to add."""
         key = prepared.new.idempotency_key
         if key is None:
             return None
@@ -281,7 +274,7 @@ class TaskStore:
     def _record_at_once(
         connection: DriverConnection, worker: str, outcomes: Sequence[tuple[Task, Outcome]], now: int
     ) -> list[tuple[Task, Task]]:
-        """Record in one statement what is still as the worker knows it; returns that, before and after."""
+        """Record, in one statement, tasks unchanged since the worker claimed them; return before and after."""
         pairs = [(task, after(task, outcome, now)) for task, outcome in outcomes]
         rows = [saving(before, new) for before, new in pairs]
         given = {"rows": encode_rows(rows), "worker": worker}
@@ -352,7 +345,7 @@ class TaskStore:
         rows: Sequence[Sequence[Any]],
         decide: Callable[[Task], Outcome],
     ) -> list[Task]:
-        """End the claims of these tasks; returns what changed."""
+        """End the claims of these tasks; return the changed tasks."""
         now, before = connection.now_us, [Task._make(row) for row in rows]
         pairs = [(task, after(task, decide(task), now)) for task in before]
         return [new for _, new in pairs] + self._save(connection, pairs, now)
@@ -366,11 +359,11 @@ class TaskStore:
         return [task._replace(ready=1) for task in due], sql.NEXT_DUE.rows(connection)[0][0]
 
     def _save(self, connection: DriverConnection, pairs: Sequence[tuple[Task, Task]], now: int) -> list[Task]:
-        """Put new tasks in the place of old ones, and add what follows from those that end; returns these."""
+        """Replace old tasks with new ones and add the tasks that follow from ends; return the added ones."""
         if not pairs:
             return []
         saved = sql.SAVE.run(connection, [saving(before, new) for before, new in pairs])
-        if saved != len(pairs):  # the rows are locked since they were read
+        if saved != len(pairs):  # cannot happen while the rows are locked
             raise MoveNotAllowed(
                 pairs[0][0].id, TaskStatus(pairs[0][0].status), TaskStatus(pairs[0][1].status)
             )
@@ -379,7 +372,7 @@ class TaskStore:
     def _follow(
         self, connection: DriverConnection, pairs: Sequence[tuple[Task, Task]], now: int
     ) -> list[Task]:
-        """Add what follows from the tasks that ended; returns it."""
+        """Add the tasks that follow from ended ones; return them."""
         ends = [new for before, new in pairs if new.status in ENDED and before.status not in ENDED]
         followers = [one for one in map(self._ended, ends) if one is not None]
         if not followers:
@@ -389,14 +382,14 @@ class TaskStore:
         sql.INSERT.send(connection, rows)
         return [task_of(row) for row in rows]
 
-    def _tell(self, changed: Sequence[Task]) -> None:
+    def _notify(self, changed: Sequence[Task]) -> None:
         if changed:
             self.count_change()
             for listener in self.on_change:
                 listener(changed)
 
     def count_change(self) -> None:
-        """Let ``changes`` grow: something changed, here or in another process."""
+        """Raise ``changes`` for a change made here or in another process."""
         with self._changes_lock:
             self._changes += 1
 

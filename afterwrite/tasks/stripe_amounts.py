@@ -1,9 +1,9 @@
-"""Stripe's documented limits of an amount by currency, and the failure of a task whose request Stripe refuses.
+"""Stripe's documented amount limits by currency, as the simulation applies them.
 
 The limits are those of card payments at https://docs.stripe.com/currencies, as of July 2026: up to twelve digits in
 every currency, nine with American Express, and a minimum for each currency in which an account may be paid out. (The
-eight digits in the reference of PaymentIntent are the limit of other payment methods.) With a key, Stripe decides; the
-table serves the simulation. That has no account, so it converts nothing: each currency has its own minimum or none.
+eight digits in the reference of PaymentIntent apply to other payment methods.) With a key, Stripe decides. The
+simulation has no account, so it converts nothing: each currency has its own minimum or none.
 """
 
 from afterwrite.tasks.worker import TaskFailed
@@ -16,9 +16,9 @@ _MINIMUMS = {
     **{"aed": 200, "czk": 1_500, "dkk": 250, "gbp": 30, "hkd": 400, "huf": 17_500, "mxn": 1_000, "myr": 200},
     **{"nok": 300, "pln": 200, "ron": 200, "sek": 300, "thb": 1_000},
 }
-# Networks of cards know no third decimal, so it must be 0.
+# Card networks do not support a third decimal, so it must be 0.
 _THREE_DECIMALS = frozenset({"bhd", "jod", "kwd", "omr", "tnd"})
-# They have no decimals any more, and are written with two all the same.
+# Zero-decimal currencies that Stripe still writes with two decimals.
 _WHOLE_UNITS = frozenset({"isk", "ugx"})
 _CURRENCIES = """
 aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn bhd bif bmd bnd bob brl bsd btn bwp byn bzd cad cdf chf clp
@@ -31,7 +31,7 @@ _SUPPORTED = frozenset(_CURRENCIES.split())
 
 
 def check_amount(amount: int, currency: str, payment_method: str) -> None:
-    """Raise the TaskFailed of a payment that Stripe would refuse for its amount, in minor units, or its currency."""
+    """Raise TaskFailed for an amount (in minor units) or a currency that Stripe would refuse."""
     currency = currency.lower()
     if currency not in _SUPPORTED:
         said = (
@@ -55,6 +55,6 @@ def check_amount(amount: int, currency: str, payment_method: str) -> None:
 
 
 def refused_by_stripe(said: str, parameter: str | None, code: str | None) -> TaskFailed:
-    """The final failure of a request that Stripe refuses: in its words, with the parameter and its own code."""
+    """The final failure of a request that Stripe refuses, in Stripe's words with its parameter and code."""
     about = f"parameter: {parameter or 'none named'}, code: {code or 'none'}"
     return TaskFailed("STRIPE_REFUSED", f"Stripe refused the request: {said} ({about})", final=True)

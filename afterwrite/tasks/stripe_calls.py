@@ -1,4 +1,4 @@
-"""Calls Stripe through its own package, and says what its answers and errors mean for a task."""
+"""The Stripe client: makes the calls of Stripe tasks and maps errors to task failures."""
 
 import asyncio
 import logging
@@ -18,39 +18,38 @@ from afterwrite.tasks.worker import TaskContext, TaskFailed
 
 CALLING = "CALLING_STRIPE"
 
-# Takes payment_method_types, which both Stripe and localstripe understand. From 2026-09-30.endive on, the default of
-# the package, Stripe refuses it, and wants fields in its place that localstripe refuses
-# (https://docs.stripe.com/changelog/endive).
+# Accepts payment_method_types, which both Stripe and localstripe understand. From 2026-09-30.endive on, the default of
+# the package, Stripe rejects it and wants fields that localstripe rejects (https://docs.stripe.com/changelog/endive).
 _API_VERSION = "2026-07-29.dahlia"
 _CONNECT_SECONDS = 10.0
-_MENDING_SECONDS = 300.0
+_BAD_KEY_RETRY_SECONDS = 300.0
 _RETRY_AFTER_MAX_SECONDS = 3600.0
-# Stripe forgets a key when it is 24 hours old, and from then on takes a repeat for a new request.
+# Stripe forgets an idempotency key after 24 hours, and treats a later repeat as a new request.
 _KEY_SECONDS = 23 * 3600
 _MESSAGE_LENGTH = 500
 _SECRETS = re.compile(
-    r"\b(?:sk|rk|pk|whsec)_[\w*]+"  # keys, also those that Stripe has masked with stars
+    r"\b(?:sk|rk|pk|whsec)_[\w*]+"  # keys, including those that Stripe masks with stars
     r"|\b\w+_secret_\w+"  # the client secret of a payment
-    r"|(?<![\w-])\d(?:[ -]?\d){12,18}(?![\w-])"  # the number of a card
+    r"|(?<![\w-])\d(?:[ -]?\d){12,18}(?![\w-])"  # a card number
 )
 _ACTION = (
-    "The bank wants the owner of the card to confirm, and nobody is there to do it: nothing was charged. "
-    "Have the card authenticated with its owner present, or use another one"
+    "The bank requires the cardholder to authenticate, which an off-session payment cannot do: nothing was charged. "
+    "Authenticate the card with the cardholder present, or use another card"
 )
 _SAME_KEY = "Another attempt uses the same idempotency key, so nothing is done twice"
 
 
 class StripeDesk:
-    """The calls of one account; every method is called on the loop."""
+    """The calls of one account; call every method on the loop."""
 
     stage = CALLING
 
     def __init__(
         self, secret_key: str, api_base: str, call_seconds: float, test_payment_method: str | None
     ) -> None:
-        """``test_payment_method`` pays where no payment method is given; None: one must be given."""
-        # The package logs bodies (emails, client secrets) and Stripe's messages, which quote keys. Its telemetry
-        # writes a file into the home folder; it has no switch but this one of the whole process.
+        """``test_payment_method`` is the default payment method; None makes a payment method mandatory."""
+        # The package logs bodies (emails, client secrets) and Stripe's messages, which quote keys. Its telemetry writes
+        # a file into the home folder and can only be switched off for the whole process.
         logging.getLogger("stripe").addFilter(_is_serious)
         stripe.enable_telemetry = False
         self._secret_key, self._test_payment_method = secret_key, test_payment_method
@@ -64,11 +63,11 @@ class StripeDesk:
         ).v1
 
     def check(self, task: Task, context: TaskContext) -> None:
-        """Raise TaskFailed for a task that was begun so long ago that Stripe may not know its key any more."""
+        """Raise TaskFailed if the task started so long ago that Stripe may have forgotten its key."""
         _refuse_an_old_key(task, context)
 
     async def call(self, task: Task, context: TaskContext) -> dict[str, Any]:
-        """Make the one call that a task is for. Raises TaskFailed, with no secret in its message."""
+        """Make the task's call. Raises TaskFailed, with no secret in its message."""
         work = {
             "stripe_create_customer": self._create_customer,
             "stripe_create_payment": self._create_payment,
@@ -78,10 +77,9 @@ class StripeDesk:
             return await work(task.payload, context)
         except stripe.StripeError as error:
             failure = _failure_of(error, self._secret_key)
-        raise failure  # not in the handler: the package's error quotes keys, so it must not become the cause
+        raise failure  # outside the handler: the package's error quotes keys, so it must not become the cause
 
     async def close(self) -> None:
-        """Close the connections."""
         await self._http.close_async()
 
     async def _create_customer(self, payload: Any, context: TaskContext) -> dict[str, Any]:
@@ -95,7 +93,7 @@ class StripeDesk:
     async def _create_payment(self, payload: Any, context: TaskContext) -> dict[str, Any]:
         key = context.key("payment")
         request: stripe.params.PaymentIntentCreateParams = {
-            "amount": int(payload["amount"]),  # 10.0 is an integer to JSON Schema, not to Stripe
+            "amount": int(payload["amount"]),  # 10.0 is an integer in JSON Schema, but not for Stripe
             "currency": payload["currency"].lower(),
             "customer": payload["customer_id"],
             "payment_method": self._payment_method(payload),
@@ -144,9 +142,10 @@ class StripeDesk:
 
 
 class _Http(stripe.HTTPClient):
-    """Carries the package's calls on the loop, over connections that are kept.
+    """The HTTP transport of the package, on the loop and with kept-alive connections.
 
-    The package's own client for httpx passes the body in a way that httpx warns of, and limits each read alone.
+    The package's own httpx client passes the body in a way that httpx warns about, and its timeout covers only single
+    reads.
     """
 
     name = "httpx"
@@ -181,8 +180,8 @@ def _refuse_an_old_key(task: Task, context: TaskContext) -> None:
         raise TaskFailed(
             "STRIPE_OUTCOME_UNKNOWN",
             "Stripe was called for this task a day ago or more and may have forgotten it: another call could charge "
-            f"twice. Look at Stripe for metadata afterwrite_key starting with {context.key()}; if there is none, "
-            "retry the task, and it begins anew",
+            f"twice. Search Stripe for metadata afterwrite_key starting with {context.key()}; if there is none, "
+            "retry the task: it then starts over",
             final=True,
         )
 
@@ -239,17 +238,20 @@ def _final_failure(error: stripe.StripeError, said: str) -> TaskFailed | None:
 def _passing_failure(error: stripe.StripeError, said: str, pause: float | None) -> TaskFailed:
     match error:
         case stripe.AuthenticationError() | stripe.PermissionError():
-            pause = pause or _MENDING_SECONDS
+            pause = pause or _BAD_KEY_RETRY_SECONDS
             code = "STRIPE_NOT_ALLOWED"
             message = (
-                f"Stripe does not accept the key: {said}. Mend STRIPE_SECRET_KEY and start the server again"
+                f"Stripe does not accept the key: {said}. Correct STRIPE_SECRET_KEY and restart the server"
             )
         case stripe.RateLimitError():
-            code, message = "STRIPE_RATE_LIMITED", f"Stripe has too many requests: {said}"
+            code, message = "STRIPE_RATE_LIMITED", f"Stripe limits the rate of requests: {said}"
         case stripe.APIConnectionError():
             code, message = "STRIPE_UNREACHABLE", f"No answer from Stripe: {said}. {_SAME_KEY}"
         case stripe.StripeError(http_status=409):
-            code, message = "STRIPE_BUSY", f"Stripe is at an earlier call of this task: {said}. {_SAME_KEY}"
+            code, message = (
+                "STRIPE_BUSY",
+                f"Stripe is still processing an earlier call of this task: {said}. {_SAME_KEY}",
+            )
         case _:
             code, message = "STRIPE_ERROR", f"Stripe failed with {error.http_status}: {said}. {_SAME_KEY}"
     return TaskFailed(code, message, retry_after_seconds=pause)
@@ -260,13 +262,13 @@ def _without_secrets(text: str, secret_key: str) -> str:
 
 
 def _retry_after_seconds(error: stripe.StripeError) -> float | None:
-    # Where the body is no JSON, the package hands the headers over as if they were the body.
+    # If the body is not JSON, the package passes the headers as if they were the body.
     headers = error.headers or (error.json_body if isinstance(error.json_body, httpx.Headers) else {})
-    told = headers.get("retry-after")
-    if told is None:
+    value = headers.get("retry-after")
+    if value is None:
         return None
     try:
-        seconds = float(told) if told.isdigit() else _seconds_until(told)
+        seconds = float(value) if value.isdigit() else _seconds_until(value)
     except ValueError:
         return None
     return min(max(seconds, 1.0), _RETRY_AFTER_MAX_SECONDS)

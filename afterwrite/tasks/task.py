@@ -1,4 +1,4 @@
-"""Says what a task is, and which moves between its statuses are allowed."""
+"""The task: its fields, its statuses and the transitions between them."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -18,8 +18,6 @@ LONGEST_DELAY_SECONDS = 30 * 24 * 3600
 
 
 class TaskStatus(StrEnum):
-    """Where a task stands."""
-
     PENDING = "PENDING"
     PROCESSING = "PROCESSING"
     COMPLETED = "COMPLETED"
@@ -27,8 +25,8 @@ class TaskStatus(StrEnum):
     CANCELLED = "CANCELLED"
 
 
-# Every change of a status goes through this table. A task that is PROCESSING goes back to PENDING to be tried
-# again, for its next stage, or because its worker stops; PROCESSING to PROCESSING is progress.
+# Every status change goes through this table. PROCESSING goes back to PENDING for a retry, for the next stage, or when
+# the worker stops; PROCESSING to PROCESSING is progress.
 ALLOWED_MOVES: Mapping[TaskStatus, frozenset[TaskStatus]] = MappingProxyType(
     {
         TaskStatus.PENDING: frozenset({TaskStatus.PROCESSING, TaskStatus.CANCELLED}),
@@ -42,7 +40,7 @@ ENDED = frozenset({TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED
 
 
 class MoveNotAllowed(Refused):
-    """A task cannot go from its status to another one."""
+    """The requested status change is not allowed."""
 
     def __init__(self, task_id: int, status: TaskStatus, wanted: TaskStatus) -> None:
         allowed = ", ".join(sorted(ALLOWED_MOVES[status])) or "nothing: it has ended"
@@ -52,7 +50,7 @@ class MoveNotAllowed(Refused):
 
 
 class TaskError(NamedTuple):
-    """Why a task failed: a code for programs, a message for people. ``final``: trying again is no use."""
+    """Why a task failed: a code for programs, a message for people, and whether retrying is pointless (``final``)."""
 
     code: str
     message: str
@@ -60,14 +58,13 @@ class TaskError(NamedTuple):
 
 
 class Task(NamedTuple):
-    """A task as it is stored; its fields are the columns. Times are microseconds since 1970 in UTC.
+    """A task as stored; its fields are the columns. Times are microseconds since 1970 in UTC.
 
-    The lock is ``locked_by``, ``locked_at_us`` and ``claim``: every claim gets the next number, so a worker that
-    lost its lock can never be taken for the one that has it now, be it the same process. ``attempt`` counts the
-    claims of this stage against ``max_attempts``. ``renewals`` counts how often the task was begun anew after a
-    final error: until then an outside request must be made with the key that it had. ``created_by`` is the name of the
-    caller who had it accepted, None of one who gave none. ``traceparent`` is the trace that it belongs to, as W3C Trace
-    Context writes it.
+    The lock is ``locked_by``, ``locked_at_us`` and ``claim``. ``claim`` is a fencing token: it rises with every claim,
+    so a worker that lost its lock is never mistaken for the current holder, even within one process. ``attempt`` counts
+    the claims of this stage, up to ``max_attempts``. ``renewals`` counts the retries after a final error, each of which
+    changes the idempotency key of outside calls. ``created_by`` is the name of the caller, None if anonymous.
+    ``traceparent`` is the W3C Trace Context of the task.
     """
 
     id: int
@@ -102,60 +99,56 @@ class Task(NamedTuple):
 
     @property
     def payload(self) -> Any:
-        """What the task works on, as its creator gave it."""
         return json.loads(self.payload_json)
 
     @property
     def result(self) -> Any:
-        """What came of it; of a staged task that has not ended, what its stages have left so far."""
+        """The result; while a staged task runs, the result of its latest stage."""
         return None if self.result_json is None else json.loads(self.result_json)
 
     @property
     def error(self) -> TaskError | None:
-        """The last error; a task that is tried again shows the one that it is tried again for."""
+        """The last error; while the task waits for a retry, the error that caused it."""
         if self.error_code is None:
             return None
         return TaskError(self.error_code, self.error_message or "", bool(self.error_is_final))
 
     @property
     def has_ended(self) -> bool:
-        """Whether the status is COMPLETED, FAILED or CANCELLED."""
         return self.status in ENDED
 
     @property
     def run_at(self) -> datetime:
-        """When it may be claimed at the earliest."""
+        """The earliest time at which the task may be claimed."""
         return from_microseconds(self.run_at_us)
 
     @property
     def created_at(self) -> datetime:
-        """When it was accepted."""
         return from_microseconds(self.created_at_us)
 
     @property
     def updated_at(self) -> datetime:
-        """When anything of it changed last, its lock's renewals aside."""
+        """When the task last changed; renewals of its lock do not count."""
         return from_microseconds(self.updated_at_us)
 
     @property
     def locked_at(self) -> datetime | None:
-        """When its lock was claimed or renewed last."""
+        """When the lock was last claimed or renewed."""
         return None if self.locked_at_us is None else from_microseconds(self.locked_at_us)
 
     @property
     def started_at(self) -> datetime | None:
-        """When it was first claimed."""
+        """When the task was first claimed."""
         return None if self.started_at_us is None else from_microseconds(self.started_at_us)
 
     @property
     def finished_at(self) -> datetime | None:
-        """When it ended."""
         return None if self.finished_at_us is None else from_microseconds(self.finished_at_us)
 
 
 @dataclass(frozen=True, slots=True)
 class NewTask:
-    """What a creator asks for. ``payload`` is JSON; ``max_attempts`` None means what the type says."""
+    """A request for a task. ``payload`` is a JSON value; ``max_attempts`` None takes the default of the type."""
 
     type: str
     payload: Any
@@ -170,19 +163,17 @@ class NewTask:
     traceparent: str | None = None
 
 
-# -- what can come of a claim; a worker's run ends with one of the first five ----------------------------------
+# -- outcomes of a claim; a worker's run ends with one of the first five -------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """The work is done."""
-
     result_json: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class StageDone:
-    """A stage is done: the task goes back in line for ``stage``, with all its attempts again."""
+    """A stage is done: the task is requeued for ``stage`` with its full number of attempts."""
 
     stage: str
     progress: int
@@ -190,7 +181,6 @@ class StageDone:
     delay_seconds: float = 0.0
 
     def __post_init__(self) -> None:
-        """Raise ValueError for what could not be recorded."""
         _check_progress(self.progress, self.stage)
         if not 0 <= self.delay_seconds <= LONGEST_DELAY_SECONDS:
             raise ValueError(f"delay_seconds is {self.delay_seconds}: give 0 to {LONGEST_DELAY_SECONDS}")
@@ -198,7 +188,7 @@ class StageDone:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The attempt failed; tried again after ``delay_seconds``, or never when that is None."""
+    """The attempt failed; it is retried after ``delay_seconds``, or never if that is None."""
 
     error: TaskError
     delay_seconds: float | None
@@ -206,23 +196,22 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """The worker stops before the work is done; the attempt does not count."""
+    """The worker stopped before the work was done; the attempt does not count."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """The worker ended the work because a cancel was asked for."""
+    """The worker ended the run because the task was cancelled."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The work goes on; ``stage`` None leaves the stage as it is."""
+    """The run continues; ``stage`` None leaves the stage unchanged."""
 
     percent: int
     stage: str | None = None
 
     def __post_init__(self) -> None:
-        """Raise ValueError for what could not be recorded."""
         _check_progress(self.percent, self.stage)
 
 
@@ -233,10 +222,10 @@ Outcome = Completed | StageDone | Failed | Stopped | Cancelled | Progress
 
 
 def after(task: Task, outcome: Outcome, now_us: int) -> Task:
-    """The task as it is after an outcome; a pure function. Raises MoveNotAllowed.
+    """Apply an outcome to a task; a pure function. Raises MoveNotAllowed.
 
-    A task that would go back in line although a cancel was asked for is CANCELLED instead, with the error of its
-    attempt if that failed: it may tell what was done.
+    A task with a pending cancel is CANCELLED instead of requeued. If its attempt failed, it keeps the error, which may
+    say what was already done.
     """
     if task.status != TaskStatus.PROCESSING:
         raise MoveNotAllowed(task.id, TaskStatus(task.status), TaskStatus.PROCESSING)
@@ -280,9 +269,9 @@ def after(task: Task, outcome: Outcome, now_us: int) -> Task:
 
 
 def concluded(task: Task, outcome: Completed | Failed, now_us: int, stage: str | None) -> Task:
-    """The task after its end became known by another way than its worker: it is taken from whoever has it.
+    """End a task whose outcome did not come from its worker, and revoke the worker's claim.
 
-    Raises MoveNotAllowed for one that has ended.
+    Raises MoveNotAllowed if it has ended.
     """
     taken = task
     if task.status != TaskStatus.PROCESSING:
@@ -293,23 +282,24 @@ def concluded(task: Task, outcome: Completed | Failed, now_us: int, stage: str |
 
 
 def asked_to_cancel(task: Task, now_us: int) -> Task:
-    """The task after ``cancelTask``: ended at once while it waits, marked for its worker while it runs."""
+    """The task after ``cancelTask``: ended at once while it waits, flagged for its worker while it runs."""
     if task.status == TaskStatus.PROCESSING:
         return task._replace(cancel_asked=1, updated_at_us=now_us)
     return _end(task, TaskStatus.CANCELLED, now_us)
 
 
 def asked_again(task: Task, now_us: int) -> Task:
-    """The task after ``retryTask``: in line again with all its attempts, from the stage that it had reached.
+    """The task after ``retryTask``: queued again with all its attempts, from the stage that it had reached.
 
-    Raises MoveNotAllowed unless it is FAILED or CANCELLED: one that runs would lose its lock.
+    Raises MoveNotAllowed unless it is FAILED or CANCELLED: a running task would lose its lock.
     """
     if task.status not in (TaskStatus.FAILED, TaskStatus.CANCELLED):
         raise MoveNotAllowed(task.id, TaskStatus(task.status), TaskStatus.PENDING)
     return _wait(task, now_us, 0.0)._replace(
         attempt=0,
         finished_at_us=None,
-        # What was begun anew started then; what may still be under way somewhere keeps its beginning.
+        # After a final error the work starts over; otherwise the first start counts, for outside calls may still be
+        # under way.
         started_at_us=None if task.error_is_final else task.started_at_us,
         renewals=task.renewals + task.error_is_final,
         **_NO_ERROR,
@@ -328,7 +318,7 @@ def _end(task: Task, status: TaskStatus, now_us: int, **changes: Any) -> Task:
 
 def _wait(task: Task, now_us: int, delay_seconds: float) -> Task:
     run_at_us = now_us + int(delay_seconds * 1_000_000)
-    # With its place kept: what was interrupted goes before what came later.
+    # An interrupted task keeps its place in the queue, ahead of later ones.
     run_at_us = run_at_us if delay_seconds > 0 else min(task.run_at_us, run_at_us)
     is_ready = int(run_at_us <= now_us)
     return _moved(task, TaskStatus.PENDING, now_us, run_at_us=run_at_us, ready=is_ready, **_UNLOCKED)
@@ -344,7 +334,7 @@ def _check_progress(percent: Any, stage: Any) -> None:
 
 
 def leaves(value: Any) -> Sequence[str]:
-    """Every text and number in a JSON value, without the names: what a search for a task looks at."""
+    """Every string and number in a JSON value, without the keys: the text that task search matches."""
     if isinstance(value, Mapping):
         return [text for part in value.values() for text in leaves(part)]
     if isinstance(value, list):

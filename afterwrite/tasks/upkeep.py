@@ -1,4 +1,4 @@
-"""Keeps a store of tasks in order while workers run: renews locks, takes over expired ones, deletes what is old."""
+"""Background maintenance of tasks: heartbeats, expiry of locks, retention."""
 
 import asyncio
 import random
@@ -22,7 +22,7 @@ Try = Callable[..., Awaitable[Any]]
 
 
 class Upkeep:
-    """The coroutines beside the turns of one manager; ``tried`` calls the store, and gives None when that failed."""
+    """The maintenance coroutines of one manager; ``tried`` calls the store and returns None on failure."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Upkeep:
         self._tried, self._worker, self._lock_seconds = tried, worker, lock_seconds
 
     async def heartbeats(self) -> None:
-        """Renew the locks of what runs; whoever has lost one, or is to be cancelled, is told."""
+        """Renew the locks of running tasks; stop runs that lost theirs or were cancelled."""
         while True:
             await asyncio.sleep(self._lock_seconds / _HEARTBEATS_PER_LOCK)
             runs = list(self._running.runs.values())
@@ -47,22 +47,23 @@ class Upkeep:
                     self._running.renewed(runs, held)
 
     async def polls(self, look: Callable[[], None]) -> None:
-        """Take locks away that nobody renews, then ``look`` for tasks that nobody told of."""
+        """Expire locks without heartbeats, then call ``look`` to poll for tasks."""
         every = min(_POLL_SECONDS, self._lock_seconds / _POLLS_PER_LOCK)
         while True:
-            await asyncio.sleep(every * random.uniform(0.8, 1.2))  # noqa: S311 - it spreads the polls
-            # Those of this process itself live, however late they are renewed: it stood still, or the clock was set.
+            await asyncio.sleep(every * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
+            # This process's own tasks are alive, however late their heartbeats are: it was suspended, or the clock was
+            # set.
             alive = list(self._running.runs)
             await self._tried(self._store.expire, self._lock_seconds, self.lost, alive)
             look()
 
     async def retention(self, retention_seconds: float) -> None:
-        """Delete what ended so long ago, a batch at a time."""
+        """Delete tasks that ended longer ago than that, in batches."""
         while True:
             kept_us = int(retention_seconds * 1_000_000)
             pruned = await self._tried(self._store.prune_old, kept_us, _PRUNED_AT_ONCE)
             await asyncio.sleep(_PRUNE_PAUSE_SECONDS if pruned == _PRUNED_AT_ONCE else _PRUNE_SECONDS)
 
     def lost(self, task: Task) -> Outcome:
-        """What becomes of a task whose lock has expired."""
+        """The outcome of a task whose lock expired."""
         return worker_lost(task, self._registry.policy(task.type))

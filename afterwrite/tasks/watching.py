@@ -1,4 +1,4 @@
-"""Lets callers watch tasks change."""
+"""Subscriptions to task changes."""
 
 import threading
 import time
@@ -10,37 +10,37 @@ from afterwrite.tasks.task import Task
 
 _MOST_WAITING = 50_000
 _READ_AT_ONCE = 500
-_TOLD_REMEMBERED = 200
+_SENT_REMEMBERED = 200
 
 
 class WatchTooSlow(Exception):
-    """More changes wait than are kept for one who watches: some can no longer be told."""
+    """A watcher fell too far behind: some changes were dropped."""
 
 
 class Identified(Protocol):
-    """A task of which that much is known."""
+    """Anything that identifies a task and its type."""
 
     @property
     def id(self) -> int:
-        """Its id."""
+        """The task's id."""
 
     @property
     def type(self) -> str:
-        """Its type."""
+        """The task's type."""
 
 
 class Watchers:
-    """Who watches which tasks."""
+    """The active subscriptions of this process."""
 
     def __init__(self, read: Callable[[Sequence[int]], list[Task]]) -> None:
-        """``read`` gives tasks as they are now."""
+        """``read`` returns the current state of tasks."""
         self._read = read
         self._watches: list[TaskWatch] = []
         self._lock = threading.Lock()
         self._stopping = False
 
     def watch(self, task_id: int | None, task_type: str | None) -> "TaskWatch":
-        """Watch one task, the tasks of a type, or all, from now on."""
+        """Watch one task, the tasks of a type, or all tasks, from now on."""
         watch = TaskWatch(self, self._read, task_id, task_type)
         with self._lock:
             self._watches.append(watch)
@@ -49,7 +49,7 @@ class Watchers:
         return watch
 
     def changed(self, tasks: Sequence[Identified]) -> None:
-        """Tell those who watch one of these tasks."""
+        """Notify the watches that match these tasks."""
         if self._watches:
             with self._lock:
                 for watch in self._watches:
@@ -57,30 +57,29 @@ class Watchers:
 
     @property
     def watch_something(self) -> bool:
-        """Whether there is anybody."""
         return bool(self._watches)
 
     def stop(self) -> None:
-        """Let nobody wait any more."""
+        """Wake every watch, now and from now on."""
         with self._lock:
             self._stopping = True
             for watch in self._watches:
                 watch.wake()
 
     def take(self, watch: "TaskWatch") -> list[int]:
-        """The oldest ids that a watch has not told yet."""
+        """Take the oldest changed ids of a watch."""
         with self._lock:
             return watch.take()
 
     def leave(self, watch: "TaskWatch") -> None:
-        """Forget a watch; may be called twice."""
+        """Remove a watch; may be called twice."""
         with self._lock:
             if watch in self._watches:
                 self._watches.remove(watch)
 
 
 class TaskWatch:
-    """The changes of some tasks, from the moment it was made; for one thread."""
+    """A subscription to the changes of some tasks; for one thread."""
 
     def __init__(
         self,
@@ -92,15 +91,15 @@ class TaskWatch:
         self._watchers, self._read = watchers, read
         self._task_id, self._task_type = task_id, task_type
         self._changed: set[int] = set()
-        self._told: OrderedDict[int, Task] = OrderedDict()
+        self._sent: OrderedDict[int, Task] = OrderedDict()
         self._event = threading.Event()
         self._stopping = self._is_too_slow = False
 
     def next(self, timeout_seconds: float) -> list[Task]:
-        """Wait for changes and return the tasks that changed, as they are now, oldest first.
+        """Wait for changes; return the current state of the changed tasks, oldest first.
 
-        States in between may be left out. [] when the time is over first, or when the server stops. Raises
-        WatchTooSlow when more changes came than one can wait for.
+        Intermediate states may be skipped. Returns [] on timeout or when the server stops. Raises WatchTooSlow when
+        more changes are pending than a watch may buffer.
         """
         deadline = time.monotonic() + timeout_seconds
         while self._event.wait(max(0.0, deadline - time.monotonic())):
@@ -111,21 +110,21 @@ class TaskWatch:
         return []
 
     def _is_news(self, task: Task) -> bool:
-        """Whether this state was not told yet: of one change may be heard more than once."""
-        if self._told.get(task.id) == task:
+        """Whether this state was not sent yet; one change may be signalled twice."""
+        if self._sent.get(task.id) == task:
             return False
-        self._told[task.id] = task
-        self._told.move_to_end(task.id)
-        while len(self._told) > _TOLD_REMEMBERED:
-            self._told.popitem(last=False)
+        self._sent[task.id] = task
+        self._sent.move_to_end(task.id)
+        while len(self._sent) > _SENT_REMEMBERED:
+            self._sent.popitem(last=False)
         return True
 
     def close(self) -> None:
-        """Watch no longer; may be called twice."""
+        """Stop watching; may be called twice."""
         self._watchers.leave(self)
 
     def changed(self, tasks: Sequence[Identified]) -> None:
-        """Take note of those of the tasks that are watched; called under the lock of the watchers."""
+        """Note the watched ones among changed tasks; called under the lock of the watchers."""
         for task in tasks:
             if self._task_id in (None, task.id) and self._task_type in (None, task.type):
                 self._changed.add(task.id)
@@ -135,7 +134,7 @@ class TaskWatch:
             self._changed.clear()
 
     def take(self) -> list[int]:
-        """Give some of what has changed, oldest first; called under the lock of the watchers."""
+        """Take some of the changed ids, oldest first; called under the lock of the watchers."""
         if self._is_too_slow:
             raise WatchTooSlow
         taken = sorted(self._changed)[:_READ_AT_ONCE]
@@ -145,6 +144,6 @@ class TaskWatch:
         return taken
 
     def wake(self) -> None:
-        """Let ``next`` return at once from now on."""
+        """Make ``next`` return at once from now on."""
         self._stopping = True
         self._event.set()

@@ -1,4 +1,4 @@
-"""Says what a worker is, what it is given for a task, and how it tells that the task failed or was stopped."""
+"""The base class of workers, the context of a run, and the exceptions that end one."""
 
 import asyncio
 import json
@@ -12,18 +12,18 @@ from afterwrite.tasks.task import Progress, StageDone, Task, leaves
 
 T = TypeVar("T")
 Schema = Mapping[str, Any]
-# A result as it is stored: in ASCII, so that a character is a byte.
+# ASCII only, so that one character is one byte.
 encode_result = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 class TaskFailed(Exception):
-    """The attempt failed. Raised by a worker; every other exception counts as a failure to be tried again.
+    """Raised by a worker to fail the attempt; any other exception is retried as ``WORKER_ERROR``.
 
     Args:
         code: for programs, such as ``CARD_DECLINED``.
-        message: what happened, the value, what to do. Stored and shown: no secret belongs in it.
-        final: trying again is no use; the task ends FAILED.
-        retry_after_seconds: when to try again, instead of the pause of the type's policy.
+        message: what happened, the value, the next step. Stored and visible to clients: never put a secret in it.
+        final: do not retry; the task ends FAILED.
+        retry_after_seconds: overrides the delay of the type's retry policy.
     """
 
     def __init__(
@@ -35,29 +35,29 @@ class TaskFailed(Exception):
 
 
 class TaskStopped(asyncio.CancelledError):
-    """The work is to end here: raised in a worker by what it calls on its context, for it to clean up and go."""
+    """Ends the run: raised in a worker by the methods of its context, so that it can clean up."""
 
 
 class LockLost(TaskStopped):
-    """Another worker may have the task now: nothing that this one does is recorded any more."""
+    """Another worker may hold the task; nothing that this run reports is recorded any more."""
 
 
 class CancelAsked(TaskStopped):
-    """Somebody cancelled the task."""
+    """The task was cancelled."""
 
 
 def next_stage(stage: str, progress: int, result: Any = None, *, delay_seconds: float = 0.0) -> StageDone:
-    """What ``execute_task`` returns when a stage is done: the task goes back in line for ``stage``.
+    """Finish a stage: return this from ``execute_task`` to requeue the task for ``stage``.
 
-    ``result`` is kept and given to the next stage as ``task.result``. The lock is released; any worker may claim
-    the next stage, after ``delay_seconds``. Raises ValueError and TypeError for what is no JSON value.
+    ``result`` is stored and available to the next stage as ``task.result``. The lock is released, and any worker may
+    claim the next stage after ``delay_seconds``. Raises ValueError or TypeError if ``result`` is not a JSON value.
     """
     text = None if result is None else encode_result(result)
     return StageDone(stage, progress, text, delay_seconds)
 
 
 class TaskContext:
-    """What a worker has beside the task: progress, pauses, threads, and whether it is to stop."""
+    """The services of a running task: progress, sleep, threads and cancellation."""
 
     def __init__(
         self, task: Task, store_name: str, threads: Executor, report: Callable[[Progress], Awaitable[None]]
@@ -68,14 +68,14 @@ class TaskContext:
         self._why: type[TaskStopped] | None = None
 
     async def progress(self, percent: int, stage: str | None = None) -> None:
-        """Record how far the work is, on disk when this returns. Raises LockLost or CancelAsked."""
+        """Record progress; it is on disk when this returns. Raises LockLost or CancelAsked."""
         progress = Progress(percent, stage)
         self.check()
         await self._report(progress)
         self.check()
 
     async def sleep(self, seconds: float) -> None:
-        """Pause. Raises LockLost or CancelAsked as soon as there is reason to, and not at the end of the pause."""
+        """Sleep. Raises LockLost or CancelAsked at once, even in the middle of the pause."""
         self.check()
         try:
             await asyncio.wait_for(self._stopped.wait(), seconds)
@@ -84,81 +84,80 @@ class TaskContext:
         self.check()
 
     async def in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Run blocking code in a thread and wait for it: on the loop it would hold up the product writer.
+        """Run blocking code in a thread and wait for it; on the event loop it would hold up the writer.
 
-        A thread cannot be ended from outside: a function that takes long should look at ``is_stopped`` at times.
+        A thread cannot be killed: a long function should poll ``is_stopped``.
         """
         self.check()
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
 
     @property
     def is_stopped(self) -> bool:
-        """Whether the work is to end: the lock is lost or a cancel was asked for. May be read in any thread."""
+        """Whether the run must end: the lock is lost or the task was cancelled. Safe to read from any thread."""
         return self._why is not None
 
     @property
     def lock_is_lost(self) -> bool:
-        """Whether another worker may have the task by now."""
         return self._why is LockLost
 
     def check(self) -> None:
-        """Raise LockLost or CancelAsked if the work is to end."""
+        """Raise LockLost or CancelAsked if the run must end."""
         if self._why is not None:
             raise self._why
 
     def key(self, step: str = "") -> str:
-        """An idempotency key for a call to somebody else: the same at every attempt, and nobody else's.
+        """A unique idempotency key for calls to other services, the same at every attempt.
 
-        It changes when the task is begun anew after a final error, which the other side may have remembered.
+        It changes when a task is retried after a final error, which the other service may have stored under the old
+        key.
         """
         name = f"afterwrite-{self._store_name}-{self.task.id}"
         parts = [name, str(self.task.renewals) if self.task.renewals else "", step]
         return "-".join(part for part in parts if part)
 
     def stop(self, why: type[TaskStopped]) -> None:
-        """Tell the worker to end; called on the loop by who runs it."""
+        """Make the run end; called on the loop."""
         self._why = self._why or why
         self._stopped.set()
 
 
 class BaseWorker(ABC):
-    """Runs the tasks of some types.
+    """Runs tasks of one or more types.
 
-    ``types`` names them, each with the JSON Schema (2020-12) of its payload, against which a task is checked before
-    it is accepted. One worker object runs up to ``concurrency`` tasks of each type side by side, on one loop.
+    ``types`` maps each type to the JSON Schema (2020-12) of its payload; tasks are validated against it before they are
+    accepted. One worker object runs up to ``concurrency`` tasks of each type concurrently, on one loop.
     """
 
     types: ClassVar[Mapping[str, Schema]] = {}
     concurrency: ClassVar[int] = 8
     retry: ClassVar[RetryPolicy] = RetryPolicy()
     time_limit_seconds: ClassVar[float | None] = None
-    internal: ClassVar[bool] = False  # its tasks are made by the server itself, and by nobody else
-    service: ClassVar[str] = ""  # the service behind it, as /health names it
+    internal: ClassVar[bool] = False  # only the server creates its tasks
+    service: ClassVar[str] = ""  # the external service, as /health names it
 
     def can_handle_task(self, task: Task) -> bool:
-        """Whether this worker runs this task."""
         return task.type in self.types
 
     @abstractmethod
     async def execute_task(self, task: Task, context: TaskContext) -> Any:
-        """Do the work and return its result (a JSON value), or ``next_stage(...)``.
+        """Do the work; return its result (a JSON value) or ``next_stage(...)``.
 
-        Runs at least once: after a crash it is called again with the same task, so what it does outside must bear
-        being done twice (``context.key`` helps). Raises TaskFailed; any other exception counts as a failure that
-        may be tried again. Must not block the loop: see ``context.in_thread``.
+        Runs at least once: after a crash it is called again with the same task, so side effects must be idempotent
+        (``context.key`` helps). Raises TaskFailed; any other exception is retried. Must not block the loop: see
+        ``context.in_thread``.
         """
 
     def first_stage(self, task_type: str) -> str | None:
-        """The stage of a task that was just created; None where there are no stages."""
+        """The stage of a new task; None if the type has no stages."""
         return None
 
     def search_text(self, payload: Any) -> str:
-        """What a search for a task of this worker finds it by."""
+        """The text by which a search finds the task."""
         return " ".join(leaves(payload))
 
     def health(self) -> Mapping[str, Any] | None:
-        """What /health tells about ``service``; None where there is none."""
+        """What /health reports about ``service``; None if it has none."""
         return None
 
     async def close(self) -> None:  # noqa: B027 - most workers hold nothing
-        """Let go of connections; called once, after the last task."""
+        """Close connections; called once, after the last task."""

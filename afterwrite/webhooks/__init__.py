@@ -1,1 +1,1 @@
-"""Tells other programs what came of a task: signs the event, posts it to public addresses only, receives it."""
+"""Webhooks: signing, posting to public addresses only, and receiving."""

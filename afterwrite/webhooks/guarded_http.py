@@ -1,9 +1,9 @@
-"""Posts over HTTP to public addresses and to no other: the check is where the socket is opened.
+"""HTTP posts guarded against server-side request forgery (SSRF): only to public addresses.
 
-Whoever creates a task names the URL that is called when it ends, and so may try to lead this server to what only it can
-reach (server-side request forgery). A URL cannot be judged by its text: a name leads anywhere, and elsewhere the next
-moment. So each connection, that of a redirect too, resolves its name once, refuses it if any of its addresses is not
-public, and goes to the very addresses that were looked at; the name is left to TLS and to ``Host``.
+The creator of a task chooses its callback URL, and may aim this server at a target that only the server can reach. The
+text of a URL proves nothing: a name may resolve to any address, and to another one the next moment. So each connection,
+also of a redirect, resolves its name once, refuses it if any of its addresses is not public, and connects to the very
+addresses that were checked; only TLS and ``Host`` use the name.
 (https://cheatsheetseries.owasp.org/cheatsheets/Server_Side_Request_Forgery_Prevention_Cheat_Sheet.html)
 """
 
@@ -30,8 +30,8 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 URL_MAX_CHARACTERS = 2_000
 _PORT_MAX = 65_535
 _HOST = re.compile(r"[a-z0-9_-][a-z0-9._-]*|[0-9a-f:]+:[0-9a-f:.]*", re.ASCII)
-# Let through by ``ipaddress.is_global``, at least in some versions of Python: 6to4 relays, protocol assignments (a
-# metadata service is among them), the service of Azure for its machines, documentation. IPv6 hosts are in 2000::/3.
+# Accepted by ``ipaddress.is_global``, at least in some versions of Python: 6to4 relays, protocol assignments (with a
+# metadata service among them), Azure's service for virtual machines, documentation. IPv6 hosts are in 2000::/3.
 _ALSO_NOT_PUBLIC = [
     ip_network(text)
     for text in ("192.88.99.0/24", "192.0.0.0/24", "168.63.129.16/32", "2001::/23", "3fff::/20")
@@ -48,11 +48,11 @@ _log = logging.getLogger("afterwrite.webhooks")
 
 
 class AddressRefused(ValueError):
-    """A URL that cannot be called, or that leads to an address that must not be; nothing was sent there."""
+    """The URL is invalid or leads to a forbidden address; nothing was sent."""
 
 
 class PostFailed(Exception):
-    """There was no answer; ``code`` is TIMEOUT, CONNECTION_FAILED or REDIRECT_NOT_FOLLOWED."""
+    """The post got no answer; ``code`` is TIMEOUT, CONNECTION_FAILED or REDIRECT_NOT_FOLLOWED."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -60,7 +60,7 @@ class PostFailed(Exception):
 
 
 class Answer(NamedTuple):
-    """What the other side answered: the status, ``Retry-After`` as it came, the begin of the body in one line."""
+    """An answer: the status, the raw ``Retry-After``, and the beginning of the body in one line."""
 
     status: int
     retry_after: str | None
@@ -69,7 +69,7 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PostLimits:
-    """``connect_seconds`` hold for name and connection, and again for TLS; ``whole_seconds`` for all of a post."""
+    """Timeouts and limits; ``connect_seconds`` covers DNS and TCP, and again TLS; ``whole_seconds`` covers the post."""
 
     connect_seconds: float = 5.0
     whole_seconds: float = 15.0
@@ -78,23 +78,23 @@ class PostLimits:
 
 
 def check_callback_url(url: str, *, allow_private: bool) -> None:
-    """Raise ValueError for a URL to which no delivery would ever be made, as far as its text alone tells."""
+    """Raise ValueError for a URL that no delivery would ever be sent to, judging by its text alone."""
     host = _read_url(url).raw_host.decode()
     address = _address_in_text(host)
     is_local = host.rstrip(".").rpartition(".")[2] == "localhost" or (address and not is_public(address))
     if is_local and not allow_private:
         raise AddressRefused(
             f"The URL leads to {host}, which is not a public address: give a host of the internet "
-            "(WEBHOOK_ALLOW_PRIVATE=on allows the others)"
+            "(WEBHOOK_ALLOW_PRIVATE=on allows private ones)"
         )
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address belongs to a host of the public internet.
+    """Whether an address belongs to the public internet.
 
-    Private, loopback, link-local, shared (100.64.0.0/10), multicast, reserved ones and those for documentation do not,
-    as IANA's registries of special-purpose addresses have them. Of an IPv6 address that stands for an IPv4 one (mapped,
-    6to4, NAT64), that one decides.
+    By IANA's special-purpose registries, that excludes private, loopback, link-local, shared (100.64.0.0/10),
+    multicast, reserved and documentation addresses. An IPv6 address that embeds an IPv4 one (mapped, 6to4, NAT64) is
+    judged by that.
     """
     if isinstance(address, IPv6Address):
         inside = address.ipv4_mapped or address.sixtofour
@@ -109,12 +109,12 @@ def is_public(address: Address) -> bool:
 
 
 def any_address(_address: Address) -> bool:
-    """The rule of WEBHOOK_ALLOW_PRIVATE=on."""
+    """Allow every address, for WEBHOOK_ALLOW_PRIVATE=on."""
     return True
 
 
 class GuardedHttp:
-    """Makes posts on an asyncio loop, many at a time; nothing is kept from one to the next, no proxy is used."""
+    """Concurrent posts on an asyncio loop, with no connection reuse and no proxy."""
 
     def __init__(
         self,
@@ -124,24 +124,24 @@ class GuardedHttp:
         limits: PostLimits | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """``tls`` None trusts the certificates of certifi, or of SSL_CERT_FILE where that is set."""
+        """``tls`` None trusts the certificates of certifi, or of SSL_CERT_FILE if set."""
         self._is_allowed, self._resolve = is_allowed, resolve or self._ask_system
         self._limits = limits or PostLimits()
         self._tls = tls or httpx.create_ssl_context()
-        # Its own, because the loop's threads do the product writer's work, and a name server that does not answer
-        # keeps a thread for half a minute, also after who asked has given up.
+        # Separate from the loop's threads, which serve the writer: an unresponsive name server blocks a thread for half
+        # a minute, even after the caller has timed out.
         self._threads = ThreadPoolExecutor(_RESOLVING_THREADS, thread_name_prefix="resolve")
 
     def close(self) -> None:
-        """Give the threads up; does not wait for a name server."""
+        """Release the threads without waiting for a name server."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-        """Post ``body`` and return the answer, whatever its status, redirects aside.
+        """Post ``body`` and return the answer, whatever its status.
 
-        307 and 308 are followed, three times at the most and never from https to http. 301, 302 and 303 are answers:
-        what clients make of a POST there is a GET without its body. Once there is a status it counts, however the
-        rest of the answer fares. Raises AddressRefused, which is not worth another try, and PostFailed.
+        Follows 307 and 308, at most three times and never from https to http. 301, 302 and 303 are returned as answers,
+        because clients turn such a POST into a GET without a body. Once there is a status it counts, even if the rest
+        of the answer fails. Raises AddressRefused, which is not worth a retry, and PostFailed.
         """
         seconds = self._limits.whole_seconds
         try:
@@ -153,7 +153,7 @@ class GuardedHttp:
                         return answer
                     target = answer
         except _LATE as error:
-            raise PostFailed("TIMEOUT", f"There was no answer in time, {seconds:g} s at the most") from error
+            raise PostFailed("TIMEOUT", f"The request timed out after {seconds:g} s") from error
         except _BROKEN as error:
             reason = str(error) or type(error).__name__
             raise PostFailed("CONNECTION_FAILED", f"The connection failed: {reason}") from error
@@ -182,9 +182,9 @@ class GuardedHttp:
             return Answer(response.status, given.get(b"retry-after"), excerpt)
 
     async def _read_excerpt(self, response: httpcore.Response, limit: asyncio.Timeout) -> str:
-        """Read the answer to its end if that comes soon: who hangs up early may end what still goes on there."""
+        """Read the answer to its end if that is quick: an early disconnect may abort the receiver's work."""
         deadline, received = limit.when(), bytearray()
-        limit.reschedule(None)  # from here on running out of time is no failure
+        limit.reschedule(None)  # a timeout from here on is not a failure
         with contextlib.suppress(*_LATE, *_BROKEN):
             async with asyncio.timeout_at(deadline):
                 async for chunk in response.aiter_stream():
@@ -202,7 +202,7 @@ class GuardedHttp:
 
 
 class _CheckedSockets(httpcore.AsyncNetworkBackend):
-    """Opens the sockets of a connection; httpcore has no other way (https://www.encode.io/httpcore/network-backends/)."""
+    """Opens checked sockets; httpcore offers no other hook (https://www.encode.io/httpcore/network-backends/)."""
 
     def __init__(self, is_allowed: AddressRule, resolve: Resolve) -> None:
         self._is_allowed, self._resolve = is_allowed, resolve
@@ -217,14 +217,14 @@ class _CheckedSockets(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Resolve the name, check every address, and connect to the first that answers."""
+        """Resolve the name, check every address, and connect to the first one that answers."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + (timeout or PostLimits().connect_seconds)
         async with asyncio.timeout_at(deadline):
             addresses = await self._allowed_addresses(host, port)
         failure: Exception = httpcore.ConnectError(f"The name {host} has no address")
         for number, address in enumerate(addresses):
-            # One that does not answer leaves time for the next.
+            # An unresponsive address leaves time for the next one.
             share = max(0.0, deadline - loop.time()) / (len(addresses) - number)
             try:
                 stream = await self._plain.connect_tcp(address, port, share, local_address, socket_options)
@@ -236,7 +236,7 @@ class _CheckedSockets(httpcore.AsyncNetworkBackend):
         raise failure
 
     async def close(self) -> None:
-        """Close what is open: httpcore leaves a socket behind when a TLS handshake is interrupted."""
+        """Close open sockets: httpcore leaks one when a TLS handshake is interrupted."""
         for stream in self._opened:
             await stream.aclose()
 
@@ -246,7 +246,7 @@ class _CheckedSockets(httpcore.AsyncNetworkBackend):
         except (OSError, UnicodeError) as error:
             raise httpcore.ConnectError(f"The name {host} cannot be resolved: {error}") from error
         if refused := [str(address) for address in addresses if not self._is_allowed(address)]:
-            # Told to the log only: who gave the URL is not to learn what names of this network stand for.
+            # Logged only: the creator of the URL must not learn what this network's names resolve to.
             leads = "" if refused == [host] else f", which leads to {', '.join(refused)}"
             _log.warning("did not call %s%s: the address is not public", host, leads)
             raise AddressRefused(
@@ -259,7 +259,7 @@ class _CheckedSockets(httpcore.AsyncNetworkBackend):
 
 
 def _read_url(url: str) -> httpx.URL:
-    """Raises AddressRefused for a URL that cannot be called."""
+    """Parse a URL. Raises AddressRefused if it cannot be called."""
     if len(url) > URL_MAX_CHARACTERS:
         raise AddressRefused(f"The URL has {len(url)} characters: give at most {URL_MAX_CHARACTERS}")
     try:
@@ -271,14 +271,14 @@ def _read_url(url: str) -> httpx.URL:
     if not _HOST.fullmatch(read.raw_host.decode()):
         raise AddressRefused(f"The URL has the host {read.host!r}: give a name or an address after ://")
     if read.userinfo:
-        raise AddressRefused("The URL holds a user name or a password, which would be stored: leave it out")
+        raise AddressRefused("The URL contains a user name or a password, which would be stored: remove it")
     if read.port is not None and not 0 < read.port <= _PORT_MAX:
         raise AddressRefused(f"The URL has the port {read.port}: give one from 1 to {_PORT_MAX}")
     return read
 
 
 def _address_in_text(host: str) -> Address | None:
-    """The address that a host is, in any spelling that a system understands: 127.1, 0x7f000001, 2130706433."""
+    """The address that a host denotes, in any notation that systems accept: 127.1, 0x7f000001, 2130706433."""
     with contextlib.suppress(ValueError):
         return ip_address(host)
     with contextlib.suppress(OSError):
@@ -289,7 +289,7 @@ def _address_in_text(host: str) -> Address | None:
 def _redirected(current: httpx.URL, status: int, location: str | None) -> httpx.URL:
     if not location:
         raise PostFailed(
-            "REDIRECT_NOT_FOLLOWED", f"{current.host} answered {status} and did not say where to go"
+            "REDIRECT_NOT_FOLLOWED", f"{current.host} answered {status} without a Location header"
         )
     try:
         target = _read_url(str(current.join(location)))

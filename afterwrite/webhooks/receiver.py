@@ -1,4 +1,4 @@
-"""Receives webhooks for trying deliveries out: checks the signature, and keeps what came with its verdict."""
+"""A webhook receiver for testing: verifies signatures and stores requests with their verdicts."""
 
 import json
 import time
@@ -21,9 +21,9 @@ _NAME_KEPT_CHARACTERS = 200
 
 
 class Receiver:
-    """Every try is kept, one that repeats a known event and one with a bad signature too: both are worth seeing.
+    """Stores every request, including repeated events and bad signatures.
 
-    Every method may be called from any thread, and raises StoreError where the database cannot be used.
+    Every method is safe to call from any thread and raises StoreError when the database is unavailable.
     """
 
     def __init__(
@@ -32,13 +32,13 @@ class Receiver:
         """Raises ValueError for an empty secret."""
         check_secret(secret)
         self._secret, self._store, self._clock = secret, store, clock
-        self.last_kept = 0  # changes with every webhook that comes in
+        self.last_kept = 0  # changes with every received webhook
 
     def receive(self, headers: Mapping[str, str], body: bytes) -> Received:
-        """Check a POST and keep it. Answer 401 unless its ``verdict`` is ``Verdict.VALID``.
+        """Verify and store a POST. Answer 401 unless its ``verdict`` is ``Verdict.VALID``.
 
-        ``headers`` may be in any case, ``body`` is the raw bytes: parsed and written again it is another text. Of the
-        body 64 KiB are kept.
+        ``headers`` may be in any case; ``body`` is the raw bytes, for re-encoded JSON has another signature. Up to 64
+        KiB of the body are stored.
         """
         given = {name.lower(): value for name, value in headers.items()}
         now = self._clock()
@@ -63,18 +63,18 @@ class Receiver:
         return kept
 
     def look(self) -> None:
-        """Take note of what came to other processes."""
+        """Poll for webhooks received by other processes."""
         self.last_kept = self._store.last_id()
 
     def newest(self, limit: int = KEPT) -> list[Received]:
-        """What came last, newest first; a hundred at the most."""
+        """The latest webhooks, newest first, at most a hundred."""
         return self._store.newest(limit)
 
 
 def _correlation_id(body: bytes) -> str | None:
     try:
         event = json.loads(body)
-    except (ValueError, RecursionError):  # no JSON, or nested too deep to be an event
+    except (ValueError, RecursionError):  # not JSON, or nested too deeply to be an event
         return None
     return _kept_name(event.get("correlation_id")) if isinstance(event, dict) else None
 
@@ -87,5 +87,5 @@ def _kept_name(given: object) -> str | None:
 
 def _kept_text(body: bytes) -> str:
     text = body[:BODY_KEPT_BYTES].decode("utf-8", "replace").replace("\0", "\ufffd")
-    # What is no text became longer than it was.
+    # Replacement characters made invalid text longer.
     return text.encode()[:BODY_KEPT_BYTES].decode("utf-8", "ignore")

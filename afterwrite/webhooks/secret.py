@@ -1,4 +1,4 @@
-"""Keeps the secret that signs webhooks, for installations that were given none."""
+"""Generates and stores the webhook signing secret unless WEBHOOK_SECRET is set."""
 
 import secrets
 from collections.abc import Callable
@@ -9,10 +9,10 @@ _BYTES = 32
 
 
 def webhook_secret(settings: Settings, keep: Callable[[str, str, str], str]) -> str:
-    """WEBHOOK_SECRET, or else the secret that is kept under the name ``webhook-secret``.
+    """WEBHOOK_SECRET, or else the stored secret named ``webhook-secret``.
 
-    ``keep(name, made, otherwise)`` gives the secret of a name, and makes ``made`` that at the first call; ``otherwise``
-    is what else can be done where it cannot be read. Raises StoreError.
+    ``keep(name, made, otherwise)`` returns the stored secret of a name, storing ``made`` at the first call;
+    ``otherwise`` is the alternative to name in an error. Raises StoreError.
     """
     if settings.webhook_secret:
         return settings.webhook_secret

@@ -1,12 +1,12 @@
-"""Signs webhook events, and tells whether a signature that came with one is good.
+"""Webhook signatures: signs events and verifies received ones.
 
-What is signed follows Stripe (https://docs.stripe.com/webhooks#verify-manually): the text of the timestamp, a dot, and
-the raw bytes of the body, with HMAC-SHA256 in hexadecimal and ``v1=`` before it. The headers have the names of Standard
+The signed text follows Stripe (https://docs.stripe.com/webhooks#verify-manually): the timestamp, a dot, and the raw
+bytes of the body; the signature is ``v1=`` and the HMAC-SHA256 in hexadecimal. The header names are those of Standard
 Webhooks (https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md), whose own
-signature is another one: a receiver made for it needs these lines instead.
+signature is different: a receiver built for it needs this verification instead.
 
-The timestamp is the moment of the try, so what somebody recorded is refused after the tolerance. ``Webhook-Id`` is not
-signed: a receiver that looks for repeats reads ``event_id`` in the body, which is.
+The timestamp is that of the attempt, so a replay is refused after the tolerance. ``Webhook-Id`` is not signed: a
+receiver that deduplicates must use ``event_id`` in the body, which is.
 """
 
 import hashlib
@@ -14,19 +14,19 @@ import hmac
 import re
 from enum import StrEnum
 
-ID_HEADER = "Webhook-Id"  # the event's id, the same at every try
-TIMESTAMP_HEADER = "Webhook-Timestamp"  # when this try was made, seconds since 1970 in UTC
+ID_HEADER = "Webhook-Id"  # the event's id, the same at every attempt
+TIMESTAMP_HEADER = "Webhook-Timestamp"  # time of this attempt, seconds since 1970 in UTC
 SIGNATURE_HEADER = "Webhook-Signature"
 TOLERANCE_SECONDS = 300
 
 _SCHEME = "v1="
-# Written in one way only, so that no byte of a signed text can be another one.
+# One canonical notation, so that no two signed texts collide.
 _TIMESTAMP = re.compile(r"0|[1-9][0-9]{0,11}", re.ASCII)
 _BETWEEN_SIGNATURES = re.compile(r"[,\s]+")
 
 
 class Verdict(StrEnum):
-    """What became of the check of a signature: good, or the first reason why it is not."""
+    """The result of a verification: valid, or the first reason why not."""
 
     VALID = "valid"
     MISSING_HEADER = "missing header"
@@ -37,7 +37,7 @@ class Verdict(StrEnum):
 
 
 def check_secret(secret: str) -> None:
-    """Raise ValueError for a secret with which everybody could sign."""
+    """Raise ValueError for an empty secret."""
     if not secret:
         raise ValueError("The webhook secret is empty, so anybody could sign: set WEBHOOK_SECRET")
 
@@ -61,11 +61,11 @@ def verify(
     *,
     tolerance_seconds: float = TOLERANCE_SECONDS,
 ) -> Verdict:
-    """Whether ``body`` was signed with ``secret`` no longer than ``tolerance_seconds`` ago.
+    """Verify that ``body`` was signed with ``secret`` no longer than ``tolerance_seconds`` ago.
 
-    ``timestamp`` and ``signatures`` are the values of the headers, None where a header is missing. There may be several
-    signatures with commas or spaces between them, as there are while a secret is changed: one good one is enough, and
-    those of an unknown scheme are passed over. Takes the same time wherever a signature begins to differ.
+    ``timestamp`` and ``signatures`` are header values, None if missing. Several signatures may be separated by commas
+    or spaces, as during a secret rotation: one valid one suffices, and unknown schemes are skipped. Compares in
+    constant time.
     """
     if not timestamp or not signatures:
         return Verdict.MISSING_HEADER
@@ -83,5 +83,5 @@ def verify(
 
 
 def read_timestamp(text: str) -> int | None:
-    """The seconds since 1970 that a ``Webhook-Timestamp`` says; None when it is not written as ``sign`` signs it."""
+    """Parse a ``Webhook-Timestamp`` (seconds since 1970); None unless written as ``sign`` signs it."""
     return int(text) if _TIMESTAMP.fullmatch(text) else None

@@ -77,7 +77,7 @@ def test_the_file_can_be_elsewhere(tmp_path: Path) -> None:
         (("add", "ann", "--role", "owner"), 2, "invalid choice: 'owner'"),
         (("add", "ann"), 2, "--role"),
         (("add", "read", "--role", "read"), 1, "a key named 'read' in API_KEYS already"),
-        (("remove", "read"), 1, "is in API_KEYS: take it out there and restart"),
+        (("remove", "read"), 1, "is in API_KEYS: remove it there and restart"),
         (("remove", "ann"), 1, "cannot be read"),
         ((), 2, "add | list | remove"),
     ],

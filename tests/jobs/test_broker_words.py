@@ -96,7 +96,7 @@ def test_a_connection_that_the_broker_closes_is_told_with_its_reason(
         await broker.check()
         # Any connection of this RabbitMQ is one of this broker's, of which one consumes.
         async with asyncio.timeout(60):
-            while "gives nothing" not in caplog.text:
+            while "stopped delivering" not in caplog.text:
                 await asyncio.to_thread(rabbitmq.control, "close_all_connections", "for maintenance")
         consuming.cancel()
         await broker.close()

@@ -40,7 +40,7 @@ def test_a_request_that_comes_twice_is_one_run(parts: Parts) -> None:
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        (b"{not JSON", "The body is no JSON"),
+        (b"{not JSON", "The body is not JSON"),
         (b'{"version": 2}', "The message has version 2; this program knows 1"),
         (request_of("job").replace(b'"7"', b'"seven"'), "task_id: 'seven' does not match"),
         (request_of("job").replace(b'"job"', b'"../../x"', 2), "run_id: '../../x' does not match"),
@@ -65,7 +65,7 @@ def test_requests_wait_while_airflow_is_away(parts: Parts) -> None:
     proxy.cut()
     consumer = parts.consumer(AIRFLOW_URL=f"http://127.0.0.1:{proxy.port}").start()
     parts.publish(REQUESTS, request_of("job-1"))
-    wait_until(lambda: "the run job-1 waits: Airflow cannot be reached" in consumer.log)
+    wait_until(lambda: "cannot start the run job-1 yet, retrying: Airflow cannot be reached" in consumer.log)
     told = health(consumer)
     assert (told["status"], told["stack"]["airflow"], told["stack"]["rabbitmq"]) == (
         "degraded",

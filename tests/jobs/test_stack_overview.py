@@ -109,11 +109,11 @@ def test_while_airflow_says_nothing_one_caller_waits_and_all_others_are_told_at_
     assert site.overview.run("one").trouble is None
     site.now += 1.1
     site.airflow.is_silent = True
-    assert site.overview.run("one").trouble == "Airflow did not answer in 0.5 s"
+    assert site.overview.run("one").trouble == "Airflow did not answer within 0.5 s"
     asked = site.asked()
     for _ in range(50):
         for run_id in ("one", "two"):
-            assert site.overview.run(run_id).trouble == "Airflow did not answer in 0.5 s"
+            assert site.overview.run(run_id).trouble == "Airflow did not answer within 0.5 s"
     assert site.asked() == asked, "it is left alone for some seconds"
 
     site.now += 6

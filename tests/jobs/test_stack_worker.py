@@ -68,7 +68,7 @@ def test_health_says_that_rabbitmq_takes_nothing_while_it_is_short_of_memory(par
 def test_a_job_is_cancelled_while_it_waits_to_be_published(parts: Parts) -> None:
     server = parts.server(AMQP_URL=f"amqp://guest:guest@127.0.0.1:{free_port()}/").start()
     job = parts.submit(server)
-    wait_until(lambda: "waits to be published" in server.log)
+    wait_until(lambda: "cannot publish task" in server.log)
     server.query(f'mutation {{ cancelTask(id: "{parts.task_id(job)}") {{ id }} }}')
     parts.reaches(server, job, "CANCELLED")
 

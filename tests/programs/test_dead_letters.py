@@ -32,8 +32,8 @@ def test_dead_letters_are_listed_tried_again_and_removed(parts: Parts) -> None:
     assert {one["queue"] for one in told} == {REQUESTS}
     first, second = (one["id"] for one in told)
     assert dead_letters(parts, "retry", first, "no-such").stdout.splitlines() == [
-        f"{first} is in {parts.prefix}airflow.requests again",
-        "no-such is no dead letter",
+        f"{first} is back in {parts.prefix}airflow.requests",
+        "no-such is not a dead letter",
     ]
     [(headers, body)] = parts.messages(REQUESTS)
     assert body == told[0]["body"].encode()

@@ -100,7 +100,7 @@ def test_a_price_that_may_be_two_is_refused_until_the_sign_is_told(
 def test_a_number_shows_the_decimal_sign_where_it_is_certain(text: str, shows: DecimalSign | None) -> None:
     reader = FeedReader()
     reader.fields({"price": text})
-    assert reader.shown == ({shows} if shows else set())
+    assert reader.seen_signs == ({shows} if shows else set())
 
 
 @given(st.decimals(0, 10**9, places=2), st.sampled_from([".,", ",.", " ,", "'."]))
@@ -108,8 +108,8 @@ def test_no_number_with_two_decimals_shows_the_wrong_sign(value: Decimal, signs:
     text = f"{value:,.2f}".replace(",", "G").replace(".", signs[1]).replace("G", signs[0])
     found = feed_number(text)
     assert found is not None
-    assert found.shows is not None
-    assert found.shows.mark == signs[1]
+    assert found.evident_sign is not None
+    assert found.evident_sign.mark == signs[1]
 
 
 def test_a_point_is_the_decimal_sign_where_there_is_no_semicolon() -> None:

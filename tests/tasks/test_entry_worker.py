@@ -270,7 +270,7 @@ def test_a_stop_lets_a_stage_end_or_releases_it_and_the_next_start_goes_on(
     assert short["status"] != "CREATED", "the stage that was under way at the stop has ended"
     wait_until(lambda: entries(server)[0]["lockedBy"])
     assert server.stop() == 0
-    assert "1 tasks did not end in 1 s: they are released for the next start" in server.log
+    assert "1 tasks did not finish in 1 s: they are released, to run again" in server.log
     server.environment["STAGE_SECONDS"] = "0"
     server.start()
     wait_until(lambda: entries(server)[0]["status"] == "COMPLETED")

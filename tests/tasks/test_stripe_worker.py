@@ -275,7 +275,7 @@ def test_the_same_key_with_other_parameters_is_final(
 def test_a_wrong_key_is_tried_again_after_minutes_for_somebody_to_mend_it(localstripe: LocalStripe) -> None:
     refused = failure(localstripe.url, payment(localstripe.customer()), key="wrong")
     assert (refused.code, refused.final, refused.retry_after_seconds) == ("STRIPE_NOT_ALLOWED", False, 300)
-    assert "Mend STRIPE_SECRET_KEY" in refused.message
+    assert "Correct STRIPE_SECRET_KEY" in refused.message
 
 
 def test_a_live_key_does_not_pay_with_the_test_card() -> None:
@@ -390,7 +390,7 @@ def test_no_secret_is_logged_or_returned_when_all_goes_well(
 
 @pytest.mark.parametrize("key", ["sk_test_two\nlines", "sk_test_two words", "sk_test_ключ"])
 def test_a_key_that_cannot_be_sent_is_refused_and_not_quoted(key: str) -> None:
-    with pytest.raises(ValueError, match="copy the key again") as refused:
+    with pytest.raises(ValueError, match="copy it again") as refused:
         StripeWorker(key, "")
     assert "sk_test" not in str(refused.value)
 

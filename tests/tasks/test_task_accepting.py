@@ -53,7 +53,7 @@ def test_an_idempotency_key_gives_the_same_task_and_never_another(make_house: Ma
 def test_a_full_queue_refuses_and_takes_tasks_again_later(make_house: MakeHouse) -> None:
     house = make_house(CalledWorker(echo), max_waiting=3)
     house.queue.create_many([NewTask("called", {})] * 3)
-    with pytest.raises(TaskRefused, match="3 tasks wait, 3 are the limit") as refused:
+    with pytest.raises(TaskRefused, match="3 tasks wait, the limit is 3") as refused:
         house.create()
     assert refused.value.refusal is Refusal.QUEUE_FULL
     assert house.queue.count(TaskFilter()) == 3

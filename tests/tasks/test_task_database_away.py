@@ -56,7 +56,7 @@ def test_tasks_that_run_while_their_database_is_locked_are_recorded_afterwards(
     wait_until(lambda: server.query(status)["task"] == {"status": "COMPLETED", "attempt": 1}, 30)
     wait_until(lambda: b'"status":"ok","tasks"' in server.get("/health")[1])
     assert server.log.count("cannot be written") == 1
-    assert "the task database can be used again" in server.log
+    assert "the task database is available again" in server.log
 
 
 def _refusal(server: ServerProcess) -> str:
@@ -113,7 +113,7 @@ def test_a_folder_from_before_there_were_tasks_gets_a_task_database(make_server:
     [
         ("WORKER_MODULES", "no_such_module", "WORKER_MODULES names 'no_such_module', which cannot be used"),
         ("WORKER_MODULES", "json", "has no attribute 'build_workers'"),
-        ("STRIPE_SECRET_KEY", "sk_test_a b", "STRIPE_SECRET_KEY has a space"),
+        ("STRIPE_SECRET_KEY", "sk_test_a b", "STRIPE_SECRET_KEY contains a space"),
     ],
 )
 def test_wrong_workers_stop_the_start_with_one_line(

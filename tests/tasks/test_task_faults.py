@@ -83,7 +83,7 @@ def test_a_stop_that_cannot_record_says_so_and_the_next_start_does_it_again(
     with attempt.house.database.held():
         attempt.gate.open()
         attempt.house.stop()
-    assert "could not be recorded any more" in caplog.text
+    assert "could not be recorded before the stop" in caplog.text
     later = make_house(CalledWorker(done)).start(alone=True)
     assert later.wait(attempt.task).result == 2
 

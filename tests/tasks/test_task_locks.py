@@ -217,7 +217,7 @@ def test_a_task_whose_worker_dies_each_time_uses_up_its_attempts(make_house: Mak
             assert house.get(task).ready
     ended = house.get(task)
     assert (ended.status, ended.error_code) == ("FAILED", "WORKER_LOST")
-    assert ended.error_message == "The worker doomed stopped without a word in attempt 3 of 3"
+    assert ended.error_message == "The worker doomed stopped responding in attempt 3 of 3"
 
 
 @pytest.mark.one_database("one process has a folder, so no other one lives; on PostgreSQL locks expire")

@@ -34,7 +34,7 @@ from afterwrite.tasks.worker import CancelAsked, TaskFailed
 from afterwrite.tasks.workers.webhook_delivery import (
     TYPE,
     WebhookDeliveryWorker,
-    _seconds_wished,
+    _retry_after_seconds,
     delivery_of,
 )
 from afterwrite.webhooks.guarded_http import GuardedHttp, PostLimits, any_address
@@ -321,7 +321,7 @@ def test_retry_after_is_honoured_within_reason(
 
 @given(st.text(st.characters(codec="latin-1")))
 def test_any_retry_after_is_a_pause(retry_after: str) -> None:
-    assert _seconds_wished(retry_after, NOW) < float("inf")
+    assert _retry_after_seconds(retry_after, NOW) < float("inf")
 
 
 def test_a_delivery_that_is_to_stop_posts_nothing(

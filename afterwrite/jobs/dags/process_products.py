@@ -1,8 +1,8 @@
-"""The DAG of Airflow 3 that runs the product pipeline: validate, transform in parts, store, and tell the outcome.
+"""The Airflow 3 DAG of the product pipeline: validate, transform in parts, store, publish the outcome.
 
-Airflow needs Afterwrite's modules on its PYTHONPATH, the packages of ``requirements-airflow.txt``, and in the
-environment of its tasks DATABASE_URL, AMQP_URL and, as Afterwrite has them, QUEUE_PREFIX and TASK_PAYLOAD_MAX_BYTES.
-What the tasks hand on is in the database; each may be done again, and leaves the same there.
+Airflow needs Afterwrite's modules on its PYTHONPATH and the packages of ``requirements-airflow.txt``. Its tasks need
+DATABASE_URL, AMQP_URL and, with Afterwrite's values, QUEUE_PREFIX and TASK_PAYLOAD_MAX_BYTES in their environment.
+Tasks exchange data through the database, and each one is idempotent.
 """
 
 import asyncio
@@ -36,12 +36,12 @@ from afterwrite.storage.postgres.job_runs import TASK_ENDED, JobRuns, NoSuchRun
 
 _log = logging.getLogger("afterwrite.dag")
 
-# A task that ended is of no use to anybody: it was cancelled, or its outcome is known already.
+# No job waits for a task that ended: it was cancelled, or its outcome is known.
 _WAITED_FOR = ("PENDING", "PROCESSING")
 
 
 class _Job(NamedTuple):
-    """What a run is for, as its request says."""
+    """The job of a run, from its request."""
 
     correlation_id: str
     task_id: int
@@ -49,7 +49,7 @@ class _Job(NamedTuple):
     traceparent: str
 
 
-# While the database is away tasks wait; about half an hour in all.
+# Tasks retry while the database is unavailable, for about half an hour in all.
 _PATIENT = {
     "retries": 20,
     "retry_delay": timedelta(seconds=2),
@@ -60,7 +60,7 @@ _PATIENT = {
 
 @dag(
     dag_id="process_products",
-    description="Checks, enriches and sums up a list of products for Afterwrite",
+    description="Validates, enriches and summarises a list of products for Afterwrite",
     schedule=None,
     catchup=False,
     is_paused_upon_creation=False,
@@ -69,16 +69,16 @@ _PATIENT = {
     default_args=_PATIENT,
 )
 def process_products() -> None:
-    """Bring the products of one job through the pipeline."""
+    """Run the products of one job through the pipeline."""
     stored = store_products()
     describe_part.expand(first_index=check_products()) >> stored
-    # A teardown: it runs whatever became of the others, and the state of the run is theirs.
+    # A teardown runs whether the others succeed or fail, and does not change the state of the run.
     stored >> publish_outcome().as_teardown()
 
 
 @task(task_id="validate")
 def check_products() -> list[int]:
-    """Refuse what is no product; returns where each part begins."""
+    """Validate the products; return the start index of each part."""
     with _runs() as (job, settings, runs):
         payload, status = runs.payload(job.run_id)
         items = payload["products"]
@@ -86,15 +86,13 @@ def check_products() -> list[int]:
         found = runs.outcomes([job.run_id]).get(job.run_id)
         if (
             found is not None and found.report_json is not None
-        ):  # this is done again by hand: the report stays
+        ):  # cleared by hand in Airflow: the report stays
             return list(begins)
         if found is not None:
-            raise AirflowFailException(
-                f"This run has failed ({found.error_message}): try its task again instead"
-            )
+            raise AirflowFailException(f"This run has failed ({found.error_message}): retry its task instead")
         if status not in _WAITED_FOR:
             runs.fail(job.run_id, TASK_ENDED, f"The task had ended as {status} before the run began")
-            raise AirflowFailException(f"Nobody waits for this run: its task is {status}")
+            raise AirflowFailException(f"No job waits for this run: its task is {status}")
         checked = validate(items, decimal=decimal_of(items, payload.get("decimal")))
         if not checked.products:
             message = all_refused(checked.refusals)
@@ -107,12 +105,11 @@ def check_products() -> list[int]:
 
 @task(task_id="transform", map_index_template="{{ first_index }}")
 def describe_part(first_index: int) -> None:
-    """Describe the products of one part."""
     get_current_context()["first_index"] = first_index
     with _runs() as (job, _, runs):
-        if runs.has_ended(job.run_id):  # its parts are gone: this is done again by hand
+        if runs.has_ended(job.run_id):  # its parts are deleted: cleared by hand in Airflow
             return
-        decimal = runs.verdict(job.run_id).get("decimal")  # no run of an earlier version has it
+        decimal = runs.verdict(job.run_id).get("decimal")  # absent in runs of earlier versions
         products = validate(runs.part(job.run_id, first_index), first_index, decimal).products
         descriptions = [described(index, product) for index, product in products.items()]
         runs.describe_part(job.run_id, first_index, descriptions)
@@ -121,9 +118,9 @@ def describe_part(first_index: int) -> None:
 
 @task(task_id="store")
 def store_products() -> None:
-    """Bring the parts together, and keep the products and the report in the database."""
+    """Combine the parts, and store the products and the report in the database."""
     with _runs() as (job, settings, runs):
-        if runs.has_ended(job.run_id):  # by an attempt that did not hear of it
+        if runs.has_ended(job.run_id):  # by an attempt that missed the confirmation
             return
         enriched = together(runs.descriptions(job.run_id))
         report = with_products(runs.verdict(job.run_id), enriched, settings.task_payload_max_bytes)
@@ -132,13 +129,13 @@ def store_products() -> None:
         _log.info("stored %s", counted(len(enriched.products), "product"))
 
 
-# Publishes for as long as RabbitMQ is away: about a day.
+# Retries while RabbitMQ is unavailable, for about a day.
 @task(task_id="publish", retries=150, max_retry_delay=timedelta(minutes=10))
 def publish_outcome() -> None:
-    """Tell the outcome, whatever it is."""
+    """Publish the outcome, success or failure."""
     with _runs() as (job, settings, runs):
-        # Of a run that has no outcome; another one keeps it.
-        runs.fail(job.run_id, "RUN_FAILED", f"The run {job.run_id} failed in Airflow, which has the log")
+        # Only sets an outcome if the run has none.
+        runs.fail(job.run_id, "RUN_FAILED", f"The run {job.run_id} failed: see its log in Airflow")
         found = runs.outcomes([job.run_id]).get(job.run_id)
         outcome = COMPLETED if found is not None and found.report_json is not None else FAILED
         asyncio.run(_publish(settings, job, outcome))
@@ -147,17 +144,17 @@ def publish_outcome() -> None:
 
 @contextmanager
 def _runs() -> Iterator[tuple[_Job, Settings, JobRuns]]:
-    """The job of the run that the current task belongs to, the settings, and the runs in the database."""
+    """The job of the current task's run, the settings, and the runs in the database."""
     dag_run = get_current_context()["dag_run"]
     conf: dict[str, Any] = dag_run.conf or {}
     if not {"correlation_id", "task_id"} <= set(conf):
         raise AirflowFailException(
-            "Runs of this DAG are begun by Afterwrite, which says in conf what they are for: post the job to "
+            "This DAG needs a job in its conf, which Afterwrite passes when it starts a run: post the job to "
             "/api/process"
         )
     trace = next_hop(read_trace(conf.get(HEADER)) or new_trace())
     job = _Job(conf["correlation_id"], int(conf["task_id"]), dag_run.run_id, trace)
-    # Airflow's own log says them with every line.
+    # Adds these names to every line of Airflow's own log.
     bind_contextvars(correlation_id=job.correlation_id, trace_id=trace.split("-")[1])
     settings = from_environment()
     runs = JobRuns(address_of(settings))

@@ -1,4 +1,4 @@
-"""Names the workers that ship: one line for each."""
+"""The built-in workers, one line each, and the loader of WORKER_MODULES."""
 
 import importlib
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from afterwrite.tasks.workers.webhook_delivery import WebhookDeliveryWorker
 
 
 def build_workers(settings: Settings, webhook_secret: str) -> Sequence[BaseWorker]:
-    """The workers of the server: those that ship, and those of WORKER_MODULES. Raises SettingsError."""
+    """The built-in workers and those of WORKER_MODULES. Raises SettingsError."""
     return [
         _stripe_worker(settings),
         EntryWorker(settings.stage_seconds),
@@ -32,7 +32,7 @@ def _stripe_worker(settings: Settings) -> StripeWorker:
 def _process_worker(settings: Settings) -> BaseWorker:
     if settings.process_engine == "builtin":
         return ProcessProductsWorker(settings.task_payload_max_bytes)
-    # Only here, because its clients need not be installed elsewhere.
+    # Imported here, because the built-in engine works without these clients installed.
     from afterwrite.jobs.airflow import Airflow
     from afterwrite.jobs.broker import Broker
     from afterwrite.jobs.callbacks import Callbacks

@@ -1,4 +1,4 @@
-"""Runs entries: the staged task that goes from CREATED by STAGE_1 and STAGE_2 to COMPLETED."""
+"""The entry worker: a staged task from CREATED through STAGE_1 and STAGE_2 to COMPLETED."""
 
 import itertools
 from datetime import UTC, datetime
@@ -9,14 +9,14 @@ from afterwrite.tasks.worker import BaseWorker, TaskContext, TaskFailed, next_st
 
 ENTRY = "entry"
 COMPLETED = "COMPLETED"
-# The stages in their order, each with the progress of an entry that has reached it.
+# The stages in order, each with the progress of an entry that has reached it.
 PROGRESS = {"CREATED": 0, "STAGE_1": 33, "STAGE_2": 66, COMPLETED: 100}
 
 _FOLLOWING = dict(itertools.pairwise(PROGRESS))
 
 
 class EntryWorker(BaseWorker):
-    """Works ``stage_seconds`` on each stage of an entry; every stage is a claim of its own.
+    """Works ``stage_seconds`` on each stage of an entry; each stage is a separate claim.
 
     The result grows with the entry: ``{"title", "completedAt", "stages": [{"stage", "reachedAt", "worker"}]}``;
     ``completedAt`` (ISO 8601, UTC) is null until the end.
@@ -30,7 +30,7 @@ class EntryWorker(BaseWorker):
             "additionalProperties": False,
         }
     }
-    concurrency = 64  # an entry waits; it uses no thread and next to no processor
+    concurrency = 64  # an entry only waits: no thread, almost no CPU
 
     def __init__(self, stage_seconds: float) -> None:
         if not 0 <= stage_seconds < float("inf"):
@@ -38,18 +38,17 @@ class EntryWorker(BaseWorker):
         self._stage_seconds = stage_seconds
 
     def first_stage(self, task_type: str) -> str:
-        """CREATED."""
         return "CREATED"
 
     async def execute_task(self, task: Task, context: TaskContext) -> Any:
-        """Bring the entry one stage further. Raises TaskFailed when it is at none of the stages."""
-        if task.stage == COMPLETED:  # its worker died between its last report and its end: the work is done
+        """Advance the entry by one stage. Raises TaskFailed if its stage is unknown."""
+        if task.stage == COMPLETED:  # the worker died between its last report and the end: the work is done
             return _result(task, COMPLETED)
         following = _FOLLOWING.get(task.stage or "")
         if following is None:
             raise TaskFailed(
                 "UNKNOWN_STAGE",
-                f"The entry is at stage {task.stage}: an entry goes by {', '.join(PROGRESS)}; create it anew",
+                f"The entry is at stage {task.stage}: known are {', '.join(PROGRESS)}; create a new one",
                 final=True,
             )
         await context.sleep(self._stage_seconds)

@@ -1,4 +1,4 @@
-"""Runs the product pipeline: validates, enriches and sums up a list of products, and keeps what came of it."""
+"""The built-in product pipeline: validates, enriches and summarises a list of products."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -23,19 +23,19 @@ PROCESS_PRODUCTS = "process_products"
 PRODUCTS_MAX = 10_000
 RESULT_MAX_BYTES = 256 * 1024
 COMPLETED = "COMPLETED"
-# The stages in their order, each with the progress of a task that is at it.
+# The stages in order, each with the progress of a task that has reached it.
 PROGRESS = {"VALIDATING": 25, "TRANSFORMING": 50, "STORING": 75}
 
 _LATER = ("TRANSFORMING", "STORING", COMPLETED)
 
 
 def payload_of(products_max: int) -> Schema:
-    """The schema of a payload of 1 to ``products_max`` products."""
+    """The payload schema for 1 to ``products_max`` products."""
     item = {"type": "object", "description": f"A product as one of a product file:\n\n{NAMES}"}
     products = {"type": "array", "minItems": 1, "maxItems": products_max, "items": item}
     decimal = {
         "enum": [sign.value for sign in DecimalSign],
-        "description": "The decimal sign of a text such as 1,234, which alone may be 1234 or 1.234",
+        "description": "The decimal sign of an ambiguous text such as 1,234, which may mean 1234 or 1.234",
     }
     return {
         "type": "object",
@@ -45,28 +45,27 @@ def payload_of(products_max: int) -> Schema:
 
 
 class ProcessProductsWorker(BaseWorker):
-    """Brings a list of products by VALIDATING, TRANSFORMING and STORING to one result.
+    """Processes a list of products in the stages VALIDATING, TRANSFORMING and STORING.
 
-    Each stage leaves its part of the result for the next one. The products themselves stay in the payload:
-    to check them again costs less than to store them twice. The result, at most ``result_max_bytes`` of JSON, has
-    ``received accepted refused refusals refusalsLeftOut decimal ignoredNames currencies statistics products
-    productsLeftOut completedAt``; see ``processing.pipeline`` for their shapes.
+    Each stage extends the result for the next one. The products stay in the payload: validating them again costs less
+    than storing them twice. The result, at most ``result_max_bytes`` of JSON, has ``received accepted refused refusals
+    refusalsLeftOut decimal ignoredNames currencies statistics products productsLeftOut completedAt``; see
+    ``jobs.pipeline`` for their shapes.
     """
 
     types = {PROCESS_PRODUCTS: payload_of(PRODUCTS_MAX)}
-    concurrency = 2  # it works on the processor, which it shares with the requests
+    concurrency = 2  # CPU-bound, on the processor that also serves requests
 
     def __init__(self, result_max_bytes: int = RESULT_MAX_BYTES) -> None:
         self._max_bytes = result_max_bytes
 
     def first_stage(self, task_type: str) -> str:
-        """VALIDATING."""
         return "VALIDATING"
 
     async def execute_task(self, task: Task, context: TaskContext) -> Any:
-        """Do one stage. Raises TaskFailed when no product is valid, or the stage before left nothing."""
+        """Run one stage. Raises TaskFailed when no product is valid, or the previous stage left nothing."""
         items = task.payload["products"]
-        if task.stage not in _LATER:  # one that was to be run by others begins here
+        if task.stage not in _LATER:  # a task from another engine starts here
             await context.progress(PROGRESS["VALIDATING"])
             return await context.in_thread(_validating, task.payload, self._max_bytes)
         report = task.result
@@ -77,8 +76,7 @@ class ProcessProductsWorker(BaseWorker):
             return report | {"completedAt": datetime.now(UTC).isoformat()}
         raise TaskFailed(
             "BROKEN_STAGE",
-            f"The stage before {task.stage} left nothing that accounts for the {len(items):,} products: "
-            "create the task anew",
+            f"The stage before {task.stage} left no result for all {len(items):,} products: create a new task",
             final=True,
         )
 
@@ -90,7 +88,7 @@ def _validating(payload: Json, max_bytes: int) -> StageDone:
 
 
 def _transforming(payload: Json, report: Json, max_bytes: int) -> StageDone:
-    decimal = report.get("decimal")  # an earlier version knew no decimal signs, and left none
+    decimal = report.get("decimal")  # earlier versions stored none
     found = with_products(report, transform(_checked(payload, decimal).products), max_bytes)
     return next_stage("STORING", PROGRESS["STORING"], found)
 

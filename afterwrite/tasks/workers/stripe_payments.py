@@ -1,4 +1,4 @@
-"""Makes customers, payments and refunds at Stripe; while there is no key it simulates them, and says so."""
+"""The Stripe worker: customers, payments and refunds, simulated while no key is set."""
 
 import hashlib
 import re
@@ -30,25 +30,24 @@ def _id(prefix: str) -> Schema:
 
 
 class StripeWorker(BaseWorker):
-    """Creates customers, takes card payments and refunds them; a repeated attempt never charges twice.
+    """Creates customers, charges and refunds cards; a retried attempt never charges twice.
 
-    Amounts are whole minor units (cents) of the currency, of up to twelve digits. A payment is created and confirmed in
-    one call, with cards only (no redirects) and off session: the customer is not there to authenticate. So a
-    card that wants one fails for good with CARD_ACTION_REQUIRED, and nothing is charged: a result would look like
-    money.
-    ``payment_method`` is ``pm_card_visa`` if it is left out, Stripe's test card; with a live key it must be given.
+    Amounts are integers in minor units (cents) of the currency, of up to twelve digits. A payment is created and
+    confirmed in one call, by card only (no redirects) and off session: the customer is not present to authenticate. A
+    card that requires it fails permanently with CARD_ACTION_REQUIRED and is not charged; a result would look like
+    money. ``payment_method`` defaults to ``pm_card_visa``, Stripe's test card; with a live key it is mandatory.
 
     Results: ``{"simulated", "customer_id"}``; ``{"simulated", "payment_intent_id", "charge_id", "status", "amount",
-    "currency", "customer_id"}``, status ``succeeded``, or ``processing`` while the bank still has to say;
-    ``{"simulated", "refund_id", "payment_intent_id", "status", "amount", "currency"}``, status ``succeeded`` or
-    ``pending``. A simulation knows neither amount nor currency of a whole refund: they are null.
+    "currency", "customer_id"}`` with status ``succeeded``, or ``processing`` until the bank decides; ``{"simulated",
+    "refund_id", "payment_intent_id", "status", "amount", "currency"}`` with status ``succeeded`` or ``pending``. For a
+    full refund, the simulation knows neither amount nor currency: both are null.
 
-    Failures. Final: CARD_DECLINED, CARD_ACTION_REQUIRED, PAYMENT_METHOD_REQUIRED, PAYMENT_INCOMPLETE, REFUND_FAILED,
-    STRIPE_REFUSED, STRIPE_KEY_REUSED, STRIPE_OUTCOME_UNKNOWN (the idempotency key is too old to be relied on).
-    Tried again: STRIPE_BUSY, STRIPE_RATE_LIMITED, STRIPE_UNREACHABLE, STRIPE_ERROR, and STRIPE_NOT_ALLOWED (a wrong
-    key, after five minutes each time, for the operator to mend it). What may have been done is never final:
-    ``retryTask`` after a final error uses a new idempotency key (https://docs.stripe.com/error-low-level).
-    A cancel that comes during the call is too late: the call ends and is recorded.
+    Final failures: CARD_DECLINED, CARD_ACTION_REQUIRED, PAYMENT_METHOD_REQUIRED, PAYMENT_INCOMPLETE, REFUND_FAILED,
+    STRIPE_REFUSED, STRIPE_KEY_REUSED, STRIPE_OUTCOME_UNKNOWN (the idempotency key may have expired). Retried:
+    STRIPE_BUSY, STRIPE_RATE_LIMITED, STRIPE_UNREACHABLE, STRIPE_ERROR, and STRIPE_NOT_ALLOWED (a wrong key; every five
+    minutes, until the operator corrects it). A failure is never final if the call may have taken effect, because
+    ``retryTask`` after a final error uses a new idempotency key (https://docs.stripe.com/error-low-level). A cancel
+    during the call comes too late: the call finishes and is recorded.
     """
 
     types = {
@@ -76,22 +75,22 @@ class StripeWorker(BaseWorker):
     retry = RetryPolicy(max_attempts=6, first_seconds=2.0, factor=3.5, longest_seconds=300.0)
 
     def __init__(self, secret_key: str, api_base: str, *, call_seconds: float = 60.0) -> None:
-        """Give an empty key to simulate, an empty base address for Stripe's own; a call ends after call_seconds.
+        """An empty key simulates; an empty base address is Stripe's own; ``call_seconds`` is the timeout of a call.
 
         Raises ValueError for a key that cannot be sent, without quoting it.
         """
         self._secret_key = secret_key.strip()
         if re.search("[^!-~]", self._secret_key):
             raise ValueError(
-                "STRIPE_SECRET_KEY has a space, a line break or the like within it: copy the key again"
+                "STRIPE_SECRET_KEY contains a space, a line break or another character that no key has: copy it again"
             )
         self._api_base = api_base.rstrip("/") or _API_BASE
         self._desk = self._open_desk(call_seconds)
 
     async def execute_task(self, task: Task, context: TaskContext) -> dict[str, Any]:
-        """Make the one call that the task is for. Raises TaskFailed, with no secret in its message."""
+        """Make the task's call. Raises TaskFailed, with no secret in its message."""
         self._desk.check(task, context)
-        await context.progress(10, self._desk.stage)  # the last moment for a cancel
+        await context.progress(10, self._desk.stage)  # the last chance to cancel
         return await self._desk.call(task, context)
 
     def health(self) -> Mapping[str, Any]:
@@ -102,13 +101,12 @@ class StripeWorker(BaseWorker):
         return {"status": "configured", "mode": mode, "host": urlsplit(self._api_base).hostname}
 
     async def close(self) -> None:
-        """Close the connections to Stripe."""
         await self._desk.close()
 
     def _open_desk(self, call_seconds: float) -> "_Desk":
         if not self._secret_key:
             return _SimulatedDesk()
-        # Only where there is a key: the package and what it brings along take time and memory.
+        # Imported only with a key: the package and its dependencies cost time and memory.
         from afterwrite.tasks.stripe_calls import StripeDesk
 
         test_payment_method = None if _is_live(self._secret_key) else TEST_PAYMENT_METHOD
@@ -126,15 +124,15 @@ class _Desk(Protocol):
 
 
 class _SimulatedDesk:
-    """Answers as Stripe would, from nothing but the payload; the same task gets the same ids at every attempt.
+    """Simulates Stripe from the payload alone; a task gets the same ids at every attempt.
 
-    It refuses the amounts and currencies that Stripe refuses. A refund names no currency, so its amount is not checked.
+    It refuses the same amounts and currencies as Stripe. A refund has no currency, so its amount is not checked.
     """
 
     stage = SIMULATING
 
     def check(self, task: Task, context: TaskContext) -> None:
-        """Nothing is ever too old."""
+        """Accept every task: simulated keys do not expire."""
 
     async def call(self, task: Task, context: TaskContext) -> dict[str, Any]:
         work = {
@@ -145,7 +143,7 @@ class _SimulatedDesk:
         return await work(task.payload, context)
 
     async def close(self) -> None:
-        """There is nothing to close."""
+        """Do nothing: there are no connections."""
 
     async def _create_customer(self, payload: Any, context: TaskContext) -> dict[str, Any]:
         return {"simulated": True, "customer_id": await self._made("cus", context)}

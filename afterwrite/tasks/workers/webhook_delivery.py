@@ -1,13 +1,13 @@
-"""Delivers what came of a task to its callback URL; a delivery is a task itself, so it can be seen and tried again.
+"""The webhook delivery worker: posts a task's outcome to its callback URL, as a task of its own.
 
 The event is JSON: ``event`` (``task.completed``, ``task.failed``, ``task.cancelled``), ``event_id``, ``task_id`` (a
-text), ``type``, ``status``, ``correlation_id``, ``result``, ``error`` (``code``, ``message``, or null), ``created_at``
-and ``finished_at`` (ISO 8601 in UTC). It is signed as ``webhooks.signing`` says.
+string), ``type``, ``status``, ``correlation_id``, ``result``, ``error`` (``code``, ``message``, or null),
+``created_at`` and ``finished_at`` (ISO 8601 in UTC). It is signed as described in ``webhooks.signing``.
 
-Tries: 8. The pauses after the first seven are at most 10 s, 40 s, 2 min 40 s, 10 min 40 s, 43 min, 2 h 51 min and 4 h,
-and at least three quarters of that: the last try comes after six to eight hours. A longer ``Retry-After`` is honoured
-up to 4 h. Success is 2xx; 410, and a URL that must not be called, end it at once; everything else is tried again. A
-receiver may get an event twice, when its answer is lost: the id is the same then.
+There are 8 attempts. The delays between them are at most 10 s, 40 s, 2 min 40 s, 10 min 40 s, 43 min, 2 h 51 min and 4
+h, and at least three quarters of that: the last attempt comes after six to eight hours. A longer ``Retry-After`` is
+honoured up to 4 h. 2xx is success; 410 and a URL that must not be called fail at once; everything else is retried. A
+receiver may get an event twice, with the same id, when its answer is lost.
 """
 
 import json
@@ -42,11 +42,11 @@ _SUCCESS = range(200, 300)
 
 
 def delivery_of(task: Task) -> NewTask | None:
-    """The delivery of an ended task's outcome; None without a callback URL, and for deliveries.
+    """The delivery of an ended task's outcome; None without a callback URL, and for deliveries themselves.
 
-    The same for the same end of a task however often it is called; a task that is tried again ends with another event.
-    An event whose payload would pass 256 KiB, or whose result holds half a character (which no UTF-8 can), goes without
-    the result and with ``result_omitted``: true. The correlation id is in the event only, for it finds the task itself.
+    Deterministic: the same end always gives the same event; a retried task ends with a new one. If the payload exceeds
+    256 KiB, or the result contains a lone surrogate (which UTF-8 cannot encode), the event has no result but
+    ``result_omitted``: true. The correlation id is only in the event, because by it a search finds the task itself.
     """
     if task.callback_url is None or task.type == TYPE:
         return None
@@ -58,14 +58,14 @@ def delivery_of(task: Task) -> NewTask | None:
 
 
 class WebhookDeliveryWorker(BaseWorker):
-    """Posts events, signed with ``secret``; to private addresses only if ``allow_private``."""
+    """Posts events, signed with ``secret``; to private addresses only with ``allow_private``."""
 
     types = {
         TYPE: {
             "type": "object",
             "properties": {
                 "url": {"type": "string", "minLength": 1, "maxLength": URL_MAX_CHARACTERS},
-                # A header's value: nothing in it may end a line.
+                # Sent as a header value: no character may end the line.
                 "event_id": {"type": "string", "pattern": r"^[!-~]{1,200}(?![\s\S])"},
                 "event": {"type": "object"},
             },
@@ -76,9 +76,9 @@ class WebhookDeliveryWorker(BaseWorker):
     retry: ClassVar[RetryPolicy] = RetryPolicy(
         max_attempts=8, first_seconds=10, factor=4, longest_seconds=4 * 3600, jitter=0.25
     )
-    concurrency: ClassVar[int] = 64  # a delivery waits, and a URL that hangs must not hold up the others
-    internal: ClassVar[bool] = True  # or any client could have events of its own making signed
-    time_limit_seconds: ClassVar[float | None] = 30.0  # above the limit of a post, which tells more
+    concurrency: ClassVar[int] = 64  # a delivery mostly waits, and a hanging URL must not block the others
+    internal: ClassVar[bool] = True  # or any client could have its own events signed
+    time_limit_seconds: ClassVar[float | None] = 30.0  # above the timeout of a post, whose error says more
 
     def __init__(
         self,
@@ -96,7 +96,6 @@ class WebhookDeliveryWorker(BaseWorker):
         self._user_agent = f"Afterwrite/{version}" if version else "Afterwrite"
 
     async def execute_task(self, task: Task, context: TaskContext) -> dict[str, Any]:
-        """Post the event once."""
         payload = task.payload
         body = json.dumps(payload["event"], separators=(",", ":")).encode()
         headers = self._headers(payload["event_id"], body, task.traceparent)
@@ -114,7 +113,7 @@ class WebhookDeliveryWorker(BaseWorker):
         return {"status": answer.status, "delivered_at": delivered_at, "attempt": task.attempt}
 
     def search_text(self, payload: Any) -> str:
-        """A delivery is found by its URL and the names in its event, not by the result."""
+        """The ids, names and URL of the event, without the result."""
         event = payload["event"]
         names = (event.get(name) for name in ("task_id", "correlation_id", "type", "event"))
         return " ".join(
@@ -122,7 +121,7 @@ class WebhookDeliveryWorker(BaseWorker):
         )
 
     async def close(self) -> None:
-        """Give the threads up that resolve names."""
+        """Release the threads that resolve names."""
         self._http.close()
 
     def _headers(self, event_id: str, body: bytes, traceparent: str | None) -> dict[str, str]:
@@ -140,18 +139,18 @@ class WebhookDeliveryWorker(BaseWorker):
     def _failure(self, answer: Answer, attempt: int, now: float) -> TaskFailed:
         said = f": {answer.excerpt}" if answer.excerpt else ""
         if answer.status == _GONE:
-            message = f"The URL answered 410 Gone: it wants no more events{said}"
+            message = f"The URL answered 410 Gone: the receiver wants no more events{said}"
             return TaskFailed("WEBHOOK_GONE", message, final=True)
         if answer.status in _REDIRECTS:
             message = (
-                f"The URL answered {answer.status}, a redirect that a POST does not survive: give the URL that it "
-                "leads to, or redirect with 307 or 308"
+                f"The URL answered {answer.status}, a redirect that turns a POST into a GET: give the final URL, "
+                "or redirect with 307 or 308"
             )
             return TaskFailed("WEBHOOK_REDIRECT_NOT_FOLLOWED", message)
         pause = self.retry.delay_seconds(attempt)
-        wished = min(_seconds_wished(answer.retry_after, now), self.retry.longest_seconds)
+        requested = min(_retry_after_seconds(answer.retry_after, now), self.retry.longest_seconds)
         message = f"The URL answered {answer.status} instead of 2xx{said}"
-        return TaskFailed("WEBHOOK_NOT_ACCEPTED", message, retry_after_seconds=max(pause, wished))
+        return TaskFailed("WEBHOOK_NOT_ACCEPTED", message, retry_after_seconds=max(pause, requested))
 
 
 def _event_of(task: Task) -> dict[str, Any]:
@@ -159,7 +158,7 @@ def _event_of(task: Task) -> dict[str, Any]:
     error = task.error
     return {
         "event": f"task.{task.status.lower()}",
-        # In the body too, because the signature is over the body.
+        # Also in the body, because only the body is signed.
         "event_id": str(uuid.uuid5(uuid.NAMESPACE_URL, end)),
         "task_id": str(task.id),
         "type": task.type,
@@ -181,8 +180,8 @@ def _fits(payload: dict[str, Any]) -> bool:
         return False
 
 
-def _seconds_wished(retry_after: str | None, now: float) -> float:
-    """What a ``Retry-After`` asks for, in seconds or as a date (RFC 9110, 10.2.3); 0 without one that can be read."""
+def _retry_after_seconds(retry_after: str | None, now: float) -> float:
+    """The delay that ``Retry-After`` requests, as seconds or a date (RFC 9110, 10.2.3); 0 if absent or invalid."""
     if retry_after is None:
         return 0.0
     if retry_after.isascii() and retry_after.isdigit():

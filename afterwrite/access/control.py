@@ -34,7 +34,7 @@ class AccessControl:
         table: Table | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Raises SettingsError for invalid keys, RATE_LIMIT or CORS_ORIGINS, or if others could reach an open server."""
+        """Raises SettingsError for invalid keys, RATE_LIMIT or CORS_ORIGINS, or an open server that others reach."""
         self.settings = settings
         self.table = table or Table()
         self.keys = KeyRing(settings, clock)

@@ -78,7 +78,9 @@ class StreamSlots:
 
 
 def _too_many(found: str, maximum: int) -> HttpRefusal:
-    message = f"{found} (MAX_STREAMS). Close one, or try again in {RETRY_AFTER_SECONDS} seconds; other operations still work."
+    message = (
+        f"{found} (MAX_STREAMS). Close one, or try again in {RETRY_AFTER_SECONDS} s. Other operations work."
+    )
     retry = (("Retry-After", str(RETRY_AFTER_SECONDS)),)
     return HttpRefusal(503, message, TOO_MANY_STREAMS, retry, maximum=maximum)
 

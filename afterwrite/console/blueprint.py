@@ -16,7 +16,7 @@ from afterwrite.access.headers import allow_more
 from afterwrite.access.session import csrf_token
 from afterwrite.base.refusals import Refused
 from afterwrite.base.store_errors import StoreError, told
-from afterwrite.console import shown
+from afterwrite.console import template_filters
 from afterwrite.console.answers import in_dialog, refused
 from afterwrite.console.entries import add_entry_pages
 from afterwrite.console.jobs import add_process_pages
@@ -49,7 +49,7 @@ def console(service: Service, context: Callable[[], Context]) -> Blueprint:
     add_process_pages(blueprint, service, context)
     add_sign_in(blueprint)
     blueprint.app_context_processor(lambda: _known_to_templates(service))
-    for name, show in shown.FILTERS.items():
+    for name, show in template_filters.FILTERS.items():
         blueprint.add_app_template_filter(show, name)
     blueprint.register_error_handler(Exception, _answer_error)
     # A product's picture may be on any host.
@@ -67,7 +67,7 @@ def _known_to_templates(service: Service) -> dict[str, Any]:
         "may": may,
         "poll_seconds": service.settings.console_poll_seconds,
         "graphiql": service.settings.introspection == "on",
-        "pairs": shown.pairs,
+        "pairs": template_filters.pairs,
         "retry_key": lambda write_id: f"retry-{write_id}-{service.queue.last_write_id}",
         "wrong": None,
     }

@@ -90,7 +90,7 @@ def _value_of(node: ValueNode, variables: Mapping[str, Any]) -> Any:
             return {field.name.value: _value_of(field.value, variables) for field in node.fields}
         case VariableNode():
             return variables.get(node.name.value)
-    raise GraphQLError(f"{node.kind} is no JSON value: write a text in quotes for it", node)
+    raise GraphQLError(f"{node.kind} is not a JSON value: write it as a quoted string", node)
 
 
 def _whole_number(node: IntValueNode) -> int:

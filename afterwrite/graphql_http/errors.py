@@ -93,23 +93,23 @@ def presentable(
     """
     incident = ""
     logged: set[tuple[Any, ...]] = set()
-    shown = []
+    entries = []
     for error in errors[:max_errors]:
         cause = _cause(error)
         if _is_for_the_client(error, cause):
-            shown.append(coded(error, BAD_USER_INPUT, hide_suggestions=hide_suggestions))
+            entries.append(coded(error, BAD_USER_INPUT, hide_suggestions=hide_suggestions))
             continue
         incident = incident or new_incident()
         field = ".".join(step for step in error.path or () if isinstance(step, str))
         if (field, type(cause)) not in logged:
             logged.add((field, type(cause)))
             logger.error("incident %s: field %s failed: %s", incident, field, cause, exc_info=cause)
-        shown.append(masked(incident, error))
+        entries.append(masked(incident, error))
     if len(errors) > max_errors:
         rest = len(errors) - max_errors
         code = BAD_USER_INPUT if not incident else INTERNAL_SERVER_ERROR
-        shown.append({"message": f"{rest} more errors are not shown.", "extensions": {"code": code}})
-    return shown
+        entries.append({"message": f"{rest} more errors are not shown.", "extensions": {"code": code}})
+    return entries
 
 
 def masked(incident: str, error: GraphQLError | None = None) -> dict[str, Any]:

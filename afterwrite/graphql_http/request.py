@@ -106,7 +106,7 @@ def _parse_json(text: str, what: str) -> Any:
     except RecursionError:
         raise _too_deep(what) from None
     except UnicodeEncodeError:
-        raise HttpRefusal(400, f"{what} has half of a surrogate pair, which is no character.") from None
+        raise HttpRefusal(400, f"{what} has half of a surrogate pair, which is not a character.") from None
     except ValueError as error:  # also JSONDecodeError and a number that is too long
         raise HttpRefusal(400, f"{what} is not valid JSON: {error}.") from None
     if is_deep(text, value):

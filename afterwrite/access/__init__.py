@@ -1,1 +1,1 @@
-"""Who may use what: keys, roles, sessions, the table of what needs which role, and who tries too often."""
+"""Access control: API keys, roles, browser sessions, the table of required roles, and rate limits."""

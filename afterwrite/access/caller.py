@@ -1,4 +1,4 @@
-"""Knows who sent the request that is being answered."""
+"""The caller of the current request and how it authenticated."""
 
 from collections.abc import Mapping
 from enum import Enum
@@ -12,7 +12,7 @@ from afterwrite.access.session import Held
 
 
 class Way(Enum):
-    """How a caller showed who it is."""
+    """How a caller authenticated."""
 
     NONE = "none"
     BEARER = "bearer"
@@ -20,7 +20,7 @@ class Way(Enum):
 
 
 class Sender(NamedTuple):
-    """Who sent a request, and how that was shown: with ``key``, in the session ``held``."""
+    """The caller of a request and how it authenticated: with ``key``, in the session ``held``."""
 
     caller: Caller
     way: Way = Way.NONE
@@ -29,23 +29,23 @@ class Sender(NamedTuple):
 
 
 def current_caller() -> Caller:
-    """Who sent the request that is being answered. Raises RuntimeError outside of a request."""
+    """The caller of the current request. Raises RuntimeError outside of a request."""
     return sender_of(request).caller
 
 
 def sender_of(asked: Request) -> Sender:
-    """Who sent this request, and how that was shown."""
+    """The sender of this request."""
     return sender_in(asked.environ)
 
 
 def sender_in(environ: Mapping[str, Any]) -> Sender:
-    """Who sent the request with this WSGI environment."""
+    """The sender of the request with this WSGI environment."""
     found: Sender = environ.get(_KEY, _UNKNOWN)
     return found
 
 
 def set_sender(asked: Request, sender: Sender) -> None:
-    """Say who sends this request; only what checks requests calls it."""
+    """Record the sender of this request; only access control calls this."""
     asked.environ[_KEY] = sender
 
 

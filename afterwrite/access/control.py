@@ -1,4 +1,4 @@
-"""Looks at each request before it is answered: who sends it, how often, and whether they may."""
+"""Authenticates, rate-limits and authorises each request before it is handled."""
 
 import time
 from collections.abc import Callable, Collection
@@ -22,11 +22,11 @@ from afterwrite.graphql_http.errors import HttpRefusal
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _EXTENSION = "afterwrite_access"
 CONSOLE = "console."
-"""How the endpoints of the web console begin, all of whose forms carry a token."""
+"""The prefix of the web console's endpoints; all their forms carry a CSRF token."""
 
 
 class AccessControl:
-    """Decides over every request; may be used from any number of threads."""
+    """Admits or refuses every request; thread-safe."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class AccessControl:
         table: Table | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Raises SettingsError when keys, RATE_LIMIT or CORS_ORIGINS cannot be used, or the server may not start so."""
+        """Raises SettingsError for invalid keys, RATE_LIMIT or CORS_ORIGINS, or an open server that others reach."""
         self.settings = settings
         self.table = table or Table()
         self.keys = KeyRing(settings, clock)
@@ -50,11 +50,11 @@ class AccessControl:
 
     @property
     def is_open(self) -> bool:
-        """Whether everybody on this machine may do everything: no key was there since the start."""
+        """Whether everybody on this machine has every right: there has been no key since the start."""
         return not self.settings.allow_anonymous and not self.keys.had_keys
 
     def admit(self, asked: Request) -> None:
-        """Find out who sends the request, and return if it may pass. Raises HttpRefusal."""
+        """Identify the sender of the request and check its rights. Raises HttpRefusal."""
         rule = asked.url_rule.rule if asked.url_rule else None
         method = asked.method
         self.keys.refresh()
@@ -78,11 +78,11 @@ class AccessControl:
             raise _wrong_token()
 
     def asks_only(self, asked: Request) -> bool:
-        """Whether this is a browser's preflight: it shows no key, counts against no limit, and runs nothing."""
+        """Whether this is a CORS preflight: it carries no key, counts against no limit, and runs nothing."""
         return bool(self.origins) and is_preflight(asked)
 
     def permit(self, asked: Request, operation: str, fields: Collection[str]) -> None:
-        """Let an operation of GraphQL with these root fields pass. Raises HttpRefusal."""
+        """Check that the sender may run a GraphQL operation with these root fields. Raises HttpRefusal."""
         caller = sender_of(asked).caller
         if caller.role is Role.ADMIN:
             return
@@ -92,7 +92,7 @@ class AccessControl:
                 raise _not_enough(caller, needed, f"The {operation} field {name}")
 
     def permit_still(self, asked: Request, operation: str, fields: Collection[str]) -> None:
-        """Let an operation go on that was permitted, if its sender may it still. Raises HttpRefusal."""
+        """Check that the sender of a running operation still has the right to it. Raises HttpRefusal."""
         self.keys.refresh()
         sender = sender_of(asked)
         if sender.key is None:
@@ -100,17 +100,17 @@ class AccessControl:
         else:
             key = self.keys.named(sender.key.name) if sender.held is None else self._key_of(sender.held)
             if key is None or key.hash != sender.key.hash:
-                raise _unauthenticated(f"The key {sender.key.name}, or its session, counts no more")
+                raise _unauthenticated(f"The key {sender.key.name} was revoked, or its session ended")
             now = sender._replace(caller=Caller(key.name, key.role), key=key)
         set_sender(asked, now)
         self.permit(asked, operation, fields)
 
     def holder_of(self, asked: Request) -> str | None:
-        """Who counts as one where each may hold a part only; None on an open server, where nobody is told apart."""
+        """The name under which a sender's share of a limit is counted; None on an open server, which has no shares."""
         return None if self.is_open else _named(asked, sender_of(asked).caller)
 
     def try_secret(self, asked: Request, secret: str) -> Key | None:
-        """The key with this secret, which came from where the request comes from. Raises TooManyTries."""
+        """The key with this secret, rate-limited by the address of the request. Raises TooManyTries."""
         return self._tries.look_up(asked.remote_addr or "", secret)
 
     def _identified(self, asked: Request) -> Sender | None:
@@ -119,7 +119,7 @@ class AccessControl:
             return self._identified_by_session() if "HTTP_COOKIE" in asked.environ else None
         key = self.try_secret(asked, secret.strip())
         if key is None:
-            message = "The key in the Authorization header is not known here: `dev.py key list` names all"
+            message = "The key in the Authorization header is unknown: `dev.py key list` lists the keys"
             raise _unauthenticated(message)
         return Sender(Caller(key.name, key.role), Way.BEARER, key)
 
@@ -134,36 +134,36 @@ class AccessControl:
 
     def _count(self, asked: Request, caller: Caller) -> None:
         assert self._rate is not None
-        who = _named(asked, caller)
-        if seconds := self._rate.seconds_to_wait(who):
-            message = f"More requests than {self._rate.text} came from the {who}: try again in {seconds} s"
+        holder = _named(asked, caller)
+        if seconds := self._rate.seconds_to_wait(holder):
+            message = f"More requests than {self._rate.text} came from the {holder}: try again in {seconds} s"
             raise HttpRefusal(429, message, "RATE_LIMITED", (("Retry-After", str(seconds)),))
 
 
 def install(access: AccessControl, app: Flask) -> None:
-    """Let ``may`` and ``sign_in`` find the access control of the application."""
+    """Register the access control with the application, for ``may`` and ``sign_in``."""
     app.extensions[_EXTENSION] = access
 
 
 def may(name: str) -> bool:
-    """Whether the caller of this request may use what the table of roles has under this name, such as "Query.queue".
+    """Whether the caller of this request may use an entry of the table of roles, such as "Query.queue".
 
-    A route stands under its method and rule, "POST /api/entries". Raises KeyError for what is not in the table.
+    A route is named by its method and rule: "POST /api/entries". Raises KeyError for a name that is not in the table.
     """
     access: AccessControl = current_app.extensions[_EXTENSION]
     return current_caller().role >= access.table.of_name(name)
 
 
 def can_sign_in() -> bool:
-    """Whether there are keys to sign in with, and the caller of this request has shown none."""
+    """Whether there are keys to sign in with and the caller of this request is anonymous."""
     access: AccessControl = current_app.extensions[_EXTENSION]
     return access.keys.had_keys and current_caller().name is None
 
 
 def sign_in(secret: str) -> Caller | None:
-    """Begin a new session of the browser with the key that has this secret; None if there is no such key.
+    """Start a new browser session with the key that has this secret; None if there is no such key.
 
-    Raises TooManyTries when too many wrong ones came from this address.
+    Raises TooManyTries after too many wrong keys from this address.
     """
     access: AccessControl = current_app.extensions[_EXTENSION]
     key = access.try_secret(request, secret.strip())
@@ -176,16 +176,16 @@ def sign_in(secret: str) -> Caller | None:
 
 
 def _check_host(header: str) -> None:
-    """Refuse names that are not this machine's own: a page elsewhere could let its name lead here (DNS rebinding).
+    """Refuse host names other than this machine's own, against DNS rebinding.
 
-    Only browsers need this, and they always send a Host. An open server has no proxies but its own, which pass the Host
-    on, so the header is the one that came over the wire: what is forwarded is not looked at.
+    Only browsers need this, and they always send a Host. The header is the one from the wire: an open server has no
+    proxies but its own, which pass Host on, so X-Forwarded-Host is ignored.
     """
     if header and not _is_own_name(header):
         raise HttpRefusal(
             421,
-            f"This server is open to its own machine, and not under the name {header[:100]!r}: ask for localhost or "
-            "127.0.0.1. For others, make a key with `dev.py key add`, or set ALLOW_ANONYMOUS",
+            f"This server serves its own machine without keys, and {header[:100]!r} is not its name: use localhost or "
+            "127.0.0.1. To serve others, make a key with `dev.py key add`, or set ALLOW_ANONYMOUS",
             "MISDIRECTED_REQUEST",
         )
 
@@ -197,14 +197,14 @@ def _is_own_name(header: str) -> bool:
 
 
 def _needs_token(asked: Request, sender: Sender) -> bool:
-    """A browser sends the cookie along whichever page made it send the request, and an open server needs none."""
+    """A browser sends the cookie whichever page caused the request, and an open server needs no cookie."""
     if sender.way is Way.NONE:
         return (asked.endpoint or "").startswith(CONSOLE)
     return sender.way is Way.SESSION
 
 
 def _named(asked: Request, caller: Caller) -> str:
-    """Whose requests are counted together."""
+    """The key or address under which requests are counted."""
     return f"address {place_of(asked.remote_addr or '')}" if caller.name is None else f"key {caller.name}"
 
 
@@ -215,7 +215,7 @@ def _unauthenticated(message: str) -> HttpRefusal:
 def _wrong_token() -> HttpRefusal:
     return HttpRefusal(
         403,
-        f"The request carries no token of this session, or a wrong one: load the page again. A program sends "
+        f"The request carries no token of this session, or a wrong one: reload the page. A program sends "
         f"the header {session.TOKEN_HEADER}, or a key as `Authorization: Bearer KEY` and no cookie",
         "CSRF_TOKEN_WRONG",
     )
@@ -224,7 +224,7 @@ def _wrong_token() -> HttpRefusal:
 def _not_enough(caller: Caller, needed: Role, what: str) -> HttpRefusal:
     if caller.name is None:
         return _unauthenticated(
-            f"{what} needs the role {needed.word}, and this request came without a key: "
+            f"{what} needs the role {needed.word}, and this request has no key: "
             "send `Authorization: Bearer KEY`, or sign in"
         )
     message = f"{what} needs the role {needed.word}, and the key {caller.name} has {caller.role.word}: use another key"

@@ -1,4 +1,4 @@
-"""Lets web pages of other origins use the API (CORS): https://fetch.spec.whatwg.org/#http-cors-protocol."""
+"""CORS, so that web pages of other origins can use the API: https://fetch.spec.whatwg.org/#http-cors-protocol."""
 
 import re
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 ANY = "*"
 PATHS = re.compile(r"/graphql\Z|/api/|/openapi\.json\Z")
 METHODS = ("GET", "HEAD", "POST", "PATCH")
-# What a page may send: what the API reads, and what GraphQL clients and tracing libraries add by themselves.
+# The headers that the API reads, and those that GraphQL clients and tracing libraries add by themselves.
 REQUEST_HEADERS = (
     "Accept",
     "Apollo-Require-Preflight",
@@ -40,10 +40,10 @@ _USUAL_PORTS = {("http", "80"), ("https", "443")}
 
 
 def origins_of(settings: Settings, anonymous: Role) -> tuple[str, ...]:
-    """The origins of CORS_ORIGINS in lower case; ("*",) for every one.
+    """The origins of CORS_ORIGINS in lower case; ("*",) for all.
 
-    ``anonymous`` is the role of callers without a key. Raises SettingsError when CORS_ORIGINS cannot be used, or would
-    let every web page write without a key.
+    ``anonymous`` is the role of callers without a key. Raises SettingsError when CORS_ORIGINS is invalid or would let
+    every web page write without a key.
     """
     given = [part.strip() for part in settings.cors_origins.split(",") if part.strip()]
     if given != [ANY]:
@@ -53,7 +53,7 @@ def origins_of(settings: Settings, anonymous: Role) -> tuple[str, ...]:
         if settings.allow_anonymous:
             why, way_out = f"ALLOW_ANONYMOUS={settings.allow_anonymous}", "set ALLOW_ANONYMOUS=read"
         raise SettingsError(
-            f"CORS_ORIGINS=* and {why} would let every web page that a browser opens change everything: "
+            f"CORS_ORIGINS=* and {why} would let every web page that a browser opens change all data: "
             f"name the origins, or {way_out}",
             setting="CORS_ORIGINS",
         )
@@ -61,7 +61,7 @@ def origins_of(settings: Settings, anonymous: Role) -> tuple[str, ...]:
 
 
 def is_preflight(asked: "Request") -> bool:
-    """Whether a browser asks if a page may send a request to the API; it shows no key, whatever the page would."""
+    """Whether this is a browser's CORS preflight, which never carries a key."""
     return (
         asked.method == "OPTIONS"
         and "HTTP_ORIGIN" in asked.environ
@@ -71,15 +71,15 @@ def is_preflight(asked: "Request") -> bool:
 
 
 def allow_origins(app: "Flask", origins: tuple[str, ...]) -> None:
-    """Say on every answer of the API, refusals included, that pages of these origins may read it.
+    """Add CORS headers for these origins to every response of the API, errors included.
 
-    Cookies are never allowed: a key in the Authorization header needs none, and the session of the console belongs to
-    the console's own pages.
+    Credentials are never allowed: a key in the Authorization header needs no cookie, and the console's session belongs
+    to the console's own pages.
     """
     from flask import request
     from flask_cors import CORS
 
-    # Compiled: flask-cors guesses of a text whether it is a pattern, and takes [::1] for one.
+    # Compiled, because flask-cors guesses whether a string is a pattern and takes [::1] for one.
     exact = [re.compile(re.escape(origin) + r"\Z", re.IGNORECASE) for origin in origins]
     CORS(
         app,
@@ -93,14 +93,14 @@ def allow_origins(app: "Flask", origins: tuple[str, ...]) -> None:
         always_send=False,
         supports_credentials=False,
         vary_header=False,
-        intercept_exceptions=False,  # our handlers answer all of them
+        intercept_exceptions=False,  # our handlers answer all exceptions
     )
     if ANY in origins:
         return
 
     @app.after_request
     def _vary(answer: "Response") -> "Response":
-        """Sent even without an allowed origin: a cache must not serve that answer to an allowed one."""
+        """Set even without an allowed origin, so that no cache serves that response to an allowed one."""
         if PATHS.match(request.path):
             answer.vary.add("Origin")
         return answer
@@ -110,13 +110,13 @@ def _origin(text: str) -> str:
     found = _ORIGIN.fullmatch(text)
     if found is None or int(found[3] or 0) > 65_535:
         raise SettingsError(
-            f"CORS_ORIGINS names {text[:100]!r}, which is not an origin: give scheme, host and port without a path, "
+            f"CORS_ORIGINS names {text[:100]!r}, which is not an origin: give scheme, host and port, no path, "
             "such as https://shop.example or http://localhost:3000, separated by commas, or * alone",
             setting="CORS_ORIGINS",
         )
     if (found[1].lower(), found[3]) in _USUAL_PORTS:
         raise SettingsError(
-            f"CORS_ORIGINS names {text[:100]!r}, which no browser sends: leave :{found[3]} out, it is the usual port",
+            f"CORS_ORIGINS names {text[:100]!r}, which no browser sends: remove :{found[3]}, the default port",
             setting="CORS_ORIGINS",
         )
     return text.lower()

@@ -1,4 +1,4 @@
-"""Holds the keys that count at this moment: those of API_KEYS and those of the file, which is watched."""
+"""The valid API keys: those of API_KEYS and those of the file, which is polled for changes."""
 
 import logging
 import os
@@ -13,20 +13,20 @@ from afterwrite.base.settings import Settings, SettingsError
 LOOK_SECONDS = 1.0
 
 _log = logging.getLogger("afterwrite.access")
-# Of the file: when it changed, its length and its inode; or why it cannot be looked at; None where there is none.
+# The file's modification time, length and inode; or why stat failed; None without a file.
 _Seen = tuple[int, int, int] | str | None
 
 
 class KeyRing:
-    """The keys that count; may be used from any number of threads.
+    """The valid keys; thread-safe.
 
-    The file is looked at once a second at the most, and when an unknown key comes, so a key that is added or removed
-    counts without a restart. A file that has gone holds no keys. One that cannot be read, or that is wrong, leaves the
-    keys as they are, is logged once and tried again.
+    Requests check the file at most once a second, and at once for an unknown key, so added and removed keys take effect
+    without a restart. A deleted file holds no keys. An unreadable or invalid file leaves the keys unchanged, is logged
+    once and retried.
     """
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
-        """Raises SettingsError when a key cannot be used; no file at all is none, unless API_KEYS_FILE names it."""
+        """Raises SettingsError for an invalid key, and for a missing file that API_KEYS_FILE names."""
         self._clock = clock
         self._path = key_file_path(settings)
         self._given = keys_of_setting(settings.api_keys)
@@ -39,31 +39,31 @@ class KeyRing:
         self._turn = threading.Lock()
         self._trouble = ""
         self.had_keys = bool(self._keys)
-        """Whether there was a key at any time since the start: then the server is not open, also without any."""
+        """Whether there has been a key since the start: then the server stays closed, even without keys."""
 
     def known(self, secret: str) -> Key | None:
-        """The key with this secret, as of the last look at the file."""
+        """The key with this secret, as of the last check of the file."""
         return find_key(self._keys, hash_of(secret))
 
     def find(self, secret: str) -> Key | None:
-        """The key with this secret, also if it was added just now: looks at the file."""
+        """The key with this secret; checks the file first, so a key added just now is found."""
         self._look_again = 0.0
         self.refresh()
         return self.known(secret)
 
     def named(self, name: str) -> Key | None:
-        """The key of this name."""
+        """The key with this name."""
         return next((key for key in self._keys if key.name == name), None)
 
     def refresh(self) -> None:
-        """Look at the file if the last look is long enough ago."""
+        """Check the file if the last check is at least LOOK_SECONDS ago."""
         if self._clock() < self._look_again or not self._turn.acquire(blocking=False):
             return
         try:
             self._look_again = self._clock() + LOOK_SECONDS
             seen = self._look()
             if seen != self._seen and self._take_over(seen):
-                # Only now: a file that could not be read is tried again, even if it looks the same.
+                # Only now, so that an unreadable file is retried even if it looks the same.
                 self._seen = seen
         finally:
             self._turn.release()
@@ -75,19 +75,21 @@ class KeyRing:
         except SettingsError as error:
             if self._trouble != str(error):
                 self._trouble = str(error)
-                _log.error("the keys known before (%d) go on counting: %s", len(self._keys), error)
+                _log.error(
+                    "the new keys cannot be used, the %d known before stay valid: %s", len(self._keys), error
+                )
             return False
         self._trouble = ""
         if not self.had_keys and keys:
-            _log.warning("the first key was added: from now on requests need one")
+            _log.warning("the first key was added: from now on requests need a key")
         self.had_keys = self.had_keys or bool(keys)
         self._keys = keys
-        _log.info("the keys have changed: %s", ", ".join(key.name for key in keys) or "there is none")
+        _log.info("the keys have changed, valid now: %s", ", ".join(key.name for key in keys) or "none")
         return True
 
     def _look(self) -> _Seen:
         try:
-            found = os.stat(self._path)  # noqa: PTH116 - a Path would be made into a text at every look
+            found = os.stat(self._path)  # noqa: PTH116 - Path.stat would build a string at every check
         except FileNotFoundError:
             return None
         except OSError as error:

@@ -1,7 +1,7 @@
-"""Reads and writes keys as lines of text: ``name:role:hash``. Standard library only, as dev.py needs it.
+"""API keys as lines of text, ``name:role:hash``. Standard library only, because dev.py imports it.
 
-A hash is plain SHA-256, because a secret is 256 random bits: nobody can try them all, however fast the hash is.
-Slow hashes (scrypt, argon2) protect what people choose themselves, and would cost their price at every request.
+The hash is plain SHA-256: a secret is 256 random bits, which no brute force can try. Slow hashes (scrypt, argon2)
+protect passwords that people choose, and would slow down every request.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ _FORM = "name:role:hash, as `dev.py key add` makes it"
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """Somebody's key: not the secret, only its hash."""
+    """An API key: the hash of the secret, never the secret."""
 
     name: str
     role: Role
@@ -30,27 +30,27 @@ class Key:
 
     @property
     def line(self) -> str:
-        """The key as it stands in a file."""
+        """The key's line in a file."""
         return f"{self.name}:{self.role.word}:{self.hash}"
 
     @property
     def fingerprint(self) -> str:
-        """Tells this key from another one of the same name, and tells nothing of the secret."""
+        """Tells this key from another of the same name without revealing the secret."""
         return hashlib.sha256(self.hash.encode()).hexdigest()[:32]
 
 
 def new_secret() -> str:
-    """A secret that nobody can guess: ``aw_`` and 256 random bits."""
+    """A new secret: ``aw_`` and 256 random bits."""
     return f"aw_{secrets.token_urlsafe(_SECRET_BYTES)}"
 
 
 def hash_of(secret: str) -> str:
-    """What is kept of a secret."""
+    """The hash that is stored for a secret."""
     return f"sha256-{hashlib.sha256(secret.encode('utf-8', 'replace')).hexdigest()}"
 
 
 def find_key(keys: Sequence[Key], secret_hash: str) -> Key | None:
-    """The key with this hash. Looks at every key in constant time: how long it takes tells nothing of them."""
+    """The key with this hash. Compares every key in constant time, so the timing reveals nothing."""
     found = None
     for key in keys:
         if hmac.compare_digest(key.hash, secret_hash):
@@ -59,7 +59,7 @@ def find_key(keys: Sequence[Key], secret_hash: str) -> Key | None:
 
 
 def check_name(name: str) -> str:
-    """The name, if it can be one. Raises SettingsError."""
+    """The name, if it is valid. Raises SettingsError."""
     if not _NAME.fullmatch(name):
         raise SettingsError(
             f"{name[:80]!r} cannot name a key: use 1 to 64 of the letters A to Z and a to z, digits, `.`, `_`, `-`"
@@ -77,7 +77,7 @@ def keys_of_setting(text: str) -> tuple[Key, ...]:
 
 
 def keys_of_file(text: str, path: object) -> tuple[Key, ...]:
-    """The keys in a file, one on each line; empty lines and those that begin with ``#`` are none.
+    """The keys in a file, one per line; empty lines and lines that begin with ``#`` are ignored.
 
     Raises SettingsError with the number of the line.
     """
@@ -95,7 +95,7 @@ def check_unique(keys: Iterable[Key]) -> None:
     for key in keys:
         if key.name in seen:
             raise SettingsError(
-                f"There are two keys named {key.name!r}, in API_KEYS and in the file of keys: rename or remove one"
+                f"There are two keys named {key.name!r} in API_KEYS and the file of keys: rename or remove one"
             )
         seen.add(key.name)
 
@@ -118,8 +118,8 @@ def _parsed(place: str, line: str) -> Key:
     name, _, rest = line.partition(":")
     role, _, hashed = rest.partition(":")
     if not rest or not hashed:
-        # Not shown: it may be a secret that somebody put there by mistake.
-        raise SettingsError(f"{place}: {len(line)} characters that are no key: write {_FORM}")
+        # The text is not in the message: it may be a secret that was pasted by mistake.
+        raise SettingsError(f"{place}: {len(line)} characters are not a key: write {_FORM}")
     try:
         check_name(name)
     except SettingsError as error:

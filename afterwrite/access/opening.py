@@ -1,4 +1,7 @@
-"""Decides what callers without a key may do, and whether the server may start so. Standard library only."""
+"""The role of anonymous callers, and the refusal to start an open server that others can reach.
+
+Standard library only.
+"""
 
 import ipaddress
 
@@ -7,10 +10,9 @@ from afterwrite.base.settings import Settings, SettingsError
 
 
 def anonymous_role(settings: Settings, *, has_keys: bool) -> Role:
-    """What callers without a key may do.
+    """The role of callers without a key.
 
-    Raises SettingsError where the server has no keys, can be reached from elsewhere, and was not told that this is
-    meant.
+    Raises SettingsError if the server has no keys, other machines can reach it, and ALLOW_ANONYMOUS is not set.
     """
     if settings.allow_anonymous:
         return GIVEN_ROLES[settings.allow_anonymous]
@@ -29,22 +31,20 @@ def anonymous_role(settings: Settings, *, has_keys: bool) -> Role:
         raise _refusal("PROXIES", reached, "set PROXIES=0 if there is none")
     if settings.own_proxies and not settings.published_host:
         reached = f"OWN_PROXIES={settings.own_proxies} says that a proxy leads others here"
-        raise _refusal(
-            "OWN_PROXIES", reached, "say with PUBLISHED_HOST=127.0.0.1 that only this machine reaches it"
-        )
+        raise _refusal("OWN_PROXIES", reached, "set PUBLISHED_HOST=127.0.0.1 if only this machine reaches it")
     return Role.ADMIN
 
 
 def _refusal(name: str, reached: str, way_out: str) -> SettingsError:
     return SettingsError(
         f"{reached}, and there are no keys, so everybody could change everything: make a key with "
-        f"`dev.py key add NAME --role admin`, {way_out}, or ALLOW_ANONYMOUS=read or write if it is meant",
+        f"`dev.py key add NAME --role admin`, {way_out}, or set ALLOW_ANONYMOUS=read or write to allow it",
         setting=name,
     )
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches the address. Names other than localhost may lead anywhere."""
+    """Whether only this machine reaches the address. A name other than localhost may resolve to anything."""
     if host.lower() == "localhost":
         return True
     try:
@@ -54,8 +54,8 @@ def is_loopback(host: str) -> bool:
 
 
 def warning_of(settings: Settings) -> str | None:
-    """What must be said loudly at the start, or None."""
+    """The warning to log at the start, or None."""
     if not settings.allow_anonymous:
         return None
     may = "read everything" if settings.allow_anonymous == "read" else "read and write"
-    return f"ALLOW_ANONYMOUS={settings.allow_anonymous}: whoever reaches this server may {may} without a key"
+    return f"ALLOW_ANONYMOUS={settings.allow_anonymous}: every client that reaches this server may {may} without a key"

@@ -1,4 +1,4 @@
-"""Limits how many requests a key, or an address, may send in a time."""
+"""Rate limit per key or address."""
 
 import math
 import time
@@ -8,11 +8,11 @@ from afterwrite.base.settings import Settings, SettingsError
 
 
 class RateLimit:
-    """How many requests each may send, in a window that slides: no border of minutes lets twice as many through."""
+    """A sliding-window rate limit, so no burst of twice the limit passes at a window's border."""
 
     def __init__(self, text: str) -> None:
         """``text`` such as ``600/minute`` or ``10 per second``. Raises SettingsError."""
-        # Imported where a limit is wanted: it takes a tenth of a second, and most servers have none.
+        # Imported on use: it takes a tenth of a second, and most servers have no limit.
         from limits import parse
         from limits.storage import MemoryStorage
         from limits.strategies import SlidingWindowCounterRateLimiter
@@ -31,14 +31,14 @@ class RateLimit:
         self._counter: Any = SlidingWindowCounterRateLimiter(MemoryStorage())
         self.text = text
 
-    def seconds_to_wait(self, who: str) -> int:
-        """0 if the request may pass, which is counted; else after how many seconds the next one may."""
-        if self._counter.hit(self._limit, who):
+    def seconds_to_wait(self, holder: str) -> int:
+        """Count a request of this key or address: 0 if it may pass, else the seconds until the next one may."""
+        if self._counter.hit(self._limit, holder):
             return 0
-        reset_at: float = self._counter.get_window_stats(self._limit, who).reset_time
+        reset_at: float = self._counter.get_window_stats(self._limit, holder).reset_time
         return max(1, math.ceil(reset_at - time.time()))
 
 
 def rate_limit_of(settings: Settings) -> RateLimit | None:
-    """The limit that RATE_LIMIT asks for. Raises SettingsError."""
+    """The limit that RATE_LIMIT sets. Raises SettingsError."""
     return RateLimit(settings.rate_limit) if settings.rate_limit else None

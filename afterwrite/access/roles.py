@@ -1,11 +1,11 @@
-"""Says what a caller may do: one role for each, and each role includes the rights of those below it."""
+"""Roles of callers; each role includes the rights of those below it."""
 
 from dataclasses import dataclass
 from enum import IntEnum
 
 
 class Role(IntEnum):
-    """What a caller may do."""
+    """The rights of a caller, from none to all."""
 
     NOBODY = 0
     READ = 1
@@ -14,13 +14,13 @@ class Role(IntEnum):
 
     @property
     def word(self) -> str:
-        """The role as people write it."""
+        """The role's name in settings and messages."""
         return self.name.lower()
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sent a request: the name of a key, or None for one who showed none, and what that one may do."""
+    """The sender of a request: the name of its key, None without a key, and its role."""
 
     name: str | None
     role: Role

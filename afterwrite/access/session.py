@@ -1,7 +1,6 @@
-"""Keeps a browser signed in: a signed cookie that names a key, and the token that its forms must carry.
+"""Browser sessions: a signed cookie that names a key, and the CSRF token of its forms.
 
-The cookie holds no secret. The key's fingerprint is in it, so a key that is removed, or made anew under the same name,
-ends its sessions.
+The cookie holds no secret. It has the key's fingerprint, so removing or replacing a key ends its sessions.
 """
 
 import hmac
@@ -26,12 +25,12 @@ FORM_TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-dat
 
 _ENDED_MAX = 100_000
 _CLOCK_TOLERANCE_SECONDS = 300
-"""How far a session may begin in the future: clocks are set back a little, and those of several machines differ."""
+"""How far in the future a session may begin: clocks are set back a little, and clocks of several machines differ."""
 _PORT = re.compile(r":(\d{1,5})$")
 
 
 class Held(NamedTuple):
-    """What a session says: whose key, its fingerprint, the session's own id, and when it began (Unix seconds)."""
+    """A session: the name of its key, the key's fingerprint, the session's id, and its start (Unix seconds)."""
 
     name: str
     mark: str
@@ -40,33 +39,33 @@ class Held(NamedTuple):
 
 
 class EndedSessions:
-    """The sessions that were signed out before their time; may be used from any number of threads.
+    """The sessions that were signed out before they expired; thread-safe.
 
-    In memory only, and the newest 100,000: a restart lets a cookie that somebody kept count again until its hours are
-    over. Where processes share a database they tell each other, through ``tell``.
+    The newest 100,000, in memory only: after a restart, a copied cookie is valid again until it expires. Processes that
+    share a database notify each other through ``tell``.
     """
 
     def __init__(self, hours: int) -> None:
-        """``hours``: how long a session lasts at the most."""
+        """``hours``: the maximum age of a session."""
         self.seconds = hours * 3600
         self.tell: Callable[[str], None] = lambda _: None
-        """Called with the id of a session that was signed out here; it may raise StoreError."""
+        """Called with the id of a session that was signed out here; may raise StoreError."""
         self._ended_at: OrderedDict[str, float] = OrderedDict()
         self._turn = threading.Lock()
 
     @property
     def remembered(self) -> int:
-        """How many there are."""
+        """The number of sessions remembered."""
         return len(self._ended_at)
 
     def end(self, session_id: str) -> None:
-        """Let the session count no more, here and in every other process. Raises StoreError."""
+        """Revoke the session, here and in every other process. Raises StoreError."""
         self.add(session_id)
         self.tell(session_id)
 
     def add(self, session_id: str) -> None:
-        """Let the session count no more in this process."""
-        now = time.monotonic()  # it lasts its hours, however the clock is set meanwhile
+        """Revoke the session in this process."""
+        now = time.monotonic()  # setting the clock must not forget it early
         oldest = now - self.seconds - _CLOCK_TOLERANCE_SECONDS
         with self._turn:
             self._ended_at[session_id] = now
@@ -74,34 +73,34 @@ class EndedSessions:
                 self._ended_at.popitem(last=False)
 
     def lasts(self, held: Held) -> bool:
-        """Whether the session is young enough and was not signed out."""
+        """Whether the session has not expired and was not signed out."""
         age = time.time() - held.since
         return -_CLOCK_TOLERANCE_SECONDS <= age < self.seconds and held.id not in self._ended_at
 
 
 class Sessions(SecureCookieSessionInterface):
-    """Flask's sessions, cheaper for requests without a cookie, and apart for each port."""
+    """Flask's sessions, cheaper for requests without a cookie, with one cookie per port."""
 
     def __init__(self, ended: EndedSessions) -> None:
-        """``ended``: where those go that are signed out."""
+        """``ended`` takes the sessions that are signed out."""
         self.ended = ended
 
     digest_method = staticmethod(sha256)
 
     def get_cookie_name(self, app: Flask) -> str:
-        """Named by the port as the browser sees it: cookies do not know ports, and two servers may share a host."""
+        """Named by the port as the browser sees it: cookies ignore ports, and two servers may share a host."""
         found = _PORT.search(request.environ.get("HTTP_HOST", ""))
         return f"afterwrite_{found[1]}" if found else "afterwrite"
 
     def get_cookie_secure(self, app: Flask) -> bool:
-        """Over https, only over https."""
+        """Secure if the request came over https."""
         return request.is_secure
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
-        """The session of the request; a new one where it has none, or its cookie was not signed here.
+        """The session of the request; a new one without a cookie or with an invalid signature.
 
-        Who is signed in, and for how long, ``EndedSessions.lasts`` decides: the signature's own age would end every
-        session when the clock is set back by a second.
+        ``EndedSessions.lasts`` checks the age: the signature's own age would end every session when the clock is set
+        back by a second.
         """
         if "HTTP_COOKIE" not in request.environ:
             return self.session_class()
@@ -113,13 +112,13 @@ class Sessions(SecureCookieSessionInterface):
             return self.session_class()
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
-        """Set or take back the cookie if something of the session changed."""
+        """Set or delete the cookie if the session changed."""
         if session.accessed:
             super().save_session(app, session, response)
 
 
 def use_sessions(app: Flask, secret: str, hours: int, ended: EndedSessions) -> None:
-    """Let the application keep sessions, signed with this secret."""
+    """Configure the application's sessions, signed with this secret."""
     app.secret_key = secret
     app.session_interface = Sessions(ended)
     app.config.update(
@@ -131,14 +130,14 @@ def use_sessions(app: Flask, secret: str, hours: int, ended: EndedSessions) -> N
 
 
 def begin_session(key: Key) -> None:
-    """Sign in with this key, in a new session: nothing of the one before goes on, its token neither."""
+    """Sign in with this key, in a new session with a new CSRF token."""
     sign_out()
     session.permanent = True
     session.update(key=key.name, mark=key.fingerprint, id=secrets.token_urlsafe(16), since=int(time.time()))
 
 
 def sign_out() -> None:
-    """End the session of the browser: the cookie is taken back, and counts no more where somebody kept it."""
+    """End the browser's session: delete the cookie, and revoke copies of it."""
     sessions = current_app.session_interface
     if isinstance(sessions, Sessions) and "id" in session:
         sessions.ended.end(session["id"])
@@ -146,16 +145,16 @@ def sign_out() -> None:
 
 
 def held_session() -> Held | None:
-    """What the session of the request says; None where nobody is signed in."""
+    """The session of the request; None if it is anonymous."""
     if "HTTP_COOKIE" not in request.environ or "id" not in session:
         return None
     return Held(session["key"], session["mark"], session["id"], session["since"])
 
 
 def csrf_token() -> str:
-    """The token that each form of this session must carry, as the field ``csrf_token`` or as ``X-CSRF-Token``.
+    """The token that each form of this session must carry, as the field ``csrf_token`` or the header ``X-CSRF-Token``.
 
-    Everybody has one, signed in or not; it stays the same for the whole session.
+    Every session has one, signed in or not; it stays the same for the whole session.
     """
     token: str | None = session.get("csrf")
     if token is None:
@@ -164,9 +163,9 @@ def csrf_token() -> str:
 
 
 def carries_token(asked: Request) -> bool:
-    """Whether the request carries the token of its session.
+    """Whether the request carries the CSRF token of its session.
 
-    A form is read for it, up to the limit of the request, unless the session has no token at all.
+    Reads the form, up to the request's size limit, unless the session has no token.
     """
     expected: Any = session.get("csrf")
     if expected is None:

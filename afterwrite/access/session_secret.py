@@ -1,4 +1,4 @@
-"""Names and makes the secret that signs the cookies of sessions. Standard library only: the main process checks it."""
+"""The secret that signs session cookies. Standard library only, because the main process checks it."""
 
 import secrets
 from collections.abc import Callable
@@ -7,5 +7,5 @@ _BYTES = 32
 
 
 def session_secret(keep: Callable[[str, str], str]) -> str:
-    """The secret that signs the cookies, as ``keep(name, made)`` keeps it. Raises StoreError."""
+    """The secret as ``keep(name, new)`` stores it: a new one, or the one stored before. Raises StoreError."""
     return keep("session-secret", secrets.token_hex(_BYTES))

@@ -1,4 +1,4 @@
-"""Rate-limits wrong keys by address; a key that is right always passes."""
+"""Rate-limits wrong keys by address; a correct key always passes."""
 
 import math
 import threading
@@ -19,7 +19,7 @@ ADDRESSES_MAX = 10_000
 
 
 class TooManyTries(HttpRefusal):
-    """A wrong key that came too early. ``seconds``: how long to wait before the next try, rounded up."""
+    """A wrong key that came too soon. ``seconds``: the wait before the next try, rounded up."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = max(1, math.ceil(seconds))
@@ -35,12 +35,12 @@ class _Failed:
 
 
 class KeyTries:
-    """Looks keys up, and refuses the wrong ones of an address that shows many; may be used from any number of threads.
+    """Looks keys up, with exponential back-off for addresses that send wrong ones; thread-safe.
 
-    After five wrong keys within a minute an address waits 1 s, then 2, 4 and so on up to 60 s between two wrong
-    ones, until none came for a minute. A right key passes at any time: a wrong key does not block other callers at
-    its address. This bounds what wrong keys cost (a look at the file of keys each), not guessing: 256 random bits
-    cannot be guessed. The newest 10,000 addresses are remembered.
+    After five wrong keys within a minute an address waits 1 s, then 2, 4 and so on up to 60 s between wrong keys, until
+    a minute passes without one. A correct key always passes, so a wrong one does not block other callers at its
+    address. This bounds the cost of wrong keys (each checks the file of keys), not guessing: 256 random bits cannot be
+    guessed. The newest 10,000 addresses are remembered.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class KeyTries:
         find: Callable[[str], Key | None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``known`` looks in memory for the key with a secret, ``find`` also for one that was added just now."""
+        """``known`` looks a secret's key up in memory; ``find`` also finds one that was added just now."""
         self._known = known
         self._find = find
         self._clock = clock
@@ -57,12 +57,12 @@ class KeyTries:
         self._turn = threading.Lock()
 
     def look_up(self, address: str, secret: str) -> Key | None:
-        """The key with this secret, shown from this address. Raises TooManyTries."""
+        """The key with this secret, sent from this address. Raises TooManyTries."""
         key = self._known(secret)
         if key is not None:
             return key
         place = place_of(address)
-        # One at a time, so that many tries at once are not many tries for one wait.
+        # One at a time, so that concurrent tries do not share one wait.
         with self._turn:
             self._check(place)
             key = self._find(secret)
@@ -91,7 +91,7 @@ class KeyTries:
 
 @lru_cache(maxsize=4_096)
 def place_of(address: str) -> str:
-    """What counts as one address: an IPv4 address, or the /64 network that one customer has of IPv6."""
+    """The unit that limits count by: an IPv4 address, or the /64 network of one IPv6 customer."""
     found = ip_of(address)
     if isinstance(found, IPv6Address):
         return str(IPv6Network((found, 64), strict=False))
@@ -99,7 +99,7 @@ def place_of(address: str) -> str:
 
 
 def ip_of(text: str) -> IPv4Address | IPv6Address | None:
-    """The IP address in a text, without its zone, and IPv4 as such where IPv6 maps it; None where there is none."""
+    """The IP address in a text, without its zone, an IPv4-mapped one as IPv4; None if there is none."""
     try:
         found = ip_address(text.partition("%")[0])
     except ValueError:

@@ -1,6 +1,6 @@
-"""Checks whether a server may start, before it touches any data.
+"""Checks the access settings before a server touches any data.
 
-``python -m afterwrite.access.start`` exits 1 with the reason.
+``python -m afterwrite.access.start`` exits 1 with the reason if the server may not start.
 """
 
 import sys
@@ -14,14 +14,14 @@ from afterwrite.base.utf8 import use_utf8
 
 
 def check_access(settings: Settings) -> None:
-    """Raise SettingsError when keys, RATE_LIMIT or CORS_ORIGINS cannot be used, or the server may not start so."""
+    """Raise SettingsError for invalid keys, RATE_LIMIT or CORS_ORIGINS, or if others could reach an open server."""
     has_keys = KeyRing(settings).had_keys
     origins_of(settings, anonymous_role(settings, has_keys=has_keys))
     rate_limit_of(settings)
 
 
 def main() -> int:
-    """Check the settings of the environment; print one line if a server with them would not start."""
+    """Check the settings of the environment; print the reason if a server would not start."""
     try:
         check_access(from_environment())
     except SettingsError as error:

@@ -1,8 +1,8 @@
-"""The one table of who may use what: a role, and the routes and root fields for which it is enough.
+"""The role that each route and each GraphQL root field requires.
 
-A route stands here as its method and its rule in Flask, ``*`` for every method; HEAD is as GET. A root field of GraphQL
-stands here as ``Query.x``, ``Mutation.x`` or ``Subscription.x``. REST routes declare their roles, which are added.
-What is not here cannot be served: ``create_app`` raises, and so it does for what is here and is not there.
+A route is named by its method and Flask rule, ``*`` for every method; HEAD is as GET. A root field is ``Query.x``,
+``Mutation.x`` or ``Subscription.x``. REST routes declare their own roles, which are added. ``create_app`` raises for a
+route or field that is missing here, and for an entry here that the application does not have.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ NEEDED: Mapping[Role, Sequence[str]] = {
         "GET /entries",
         "GET /process",
         "GET /process/<path:correlation_id>",
-        # Every operation needs what its root fields need, and this at the least.
+        # The minimum; each operation also needs the roles of its root fields.
         "* /graphql",
         "Query.allProducts",
         "Query.product",
@@ -99,14 +99,14 @@ def _read(*rules: str) -> Iterator[tuple[str, str]]:
     return ((method, rule) for rule in rules for method in ("GET", "HEAD"))
 
 
-# Where nobody is asked who they are: a key that is sent there may be meant for somebody else.
+# Routes without authentication: a key that is sent there may be meant for another service.
 UNASKED = frozenset(
     {
         ("POST", "/webhook"),
         *_read("/ready", "/static/<path:filename>", "/console/<path:filename>"),
     }
 )
-# Where no rate is kept: who looks after the server asks often.
+# Routes without a rate limit: monitoring polls them often.
 UNCOUNTED = frozenset(_read("/ready", "/health", "/static/<path:filename>", "/console/<path:filename>"))
 
 _OWN_METHODS = ("HEAD", "OPTIONS")
@@ -123,26 +123,26 @@ _OF_PRODUCTS = frozenset(
 
 
 class Table:
-    """Says which role a route or a root field needs."""
+    """Looks up the role that a route or a root field requires."""
 
     def __init__(self, needed: Mapping[Role, Sequence[str]] = NEEDED) -> None:
-        """Raises ValueError for what is there twice."""
+        """Raises ValueError for a duplicate name."""
         self._roles: dict[str, Role] = {}
         self._routes: dict[tuple[str, str], Role] = {}
         self.add((name, role) for role, names in needed.items() for name in names)
 
     def add(self, roles: Iterable[tuple[str, Role]]) -> None:
-        """Add what declares its role itself, such as the REST routes. Raises ValueError for what is there twice."""
+        """Add entries whose roles are declared elsewhere (REST routes). Raises ValueError for a duplicate name."""
         for name, role in roles:
             if name in self._roles:
                 raise ValueError(f"{name} is in the table of roles twice")
             self._roles[name] = role
 
     def add_own(self, names: Iterable[str], roles: Mapping[str, str]) -> None:
-        """Add routes and root fields of an application's own, which are those that are not in the table yet.
+        """Add the application's own routes and root fields: the names that are not in the table yet.
 
-        A GET, a query and a subscription need ``read``, everything else ``write``, unless ``roles`` names another role.
-        Raises ValueError where ``roles`` names what is in the table already, is not there, or has no role of this name.
+        A GET, a query and a subscription require ``read``, all others ``write``, unless ``roles`` gives another role.
+        Raises ValueError where ``roles`` has an unknown role, or a name already in the table or not in ``names``.
         """
         own = [name for name in names if name not in self._roles]
         for name, word in roles.items():
@@ -159,24 +159,24 @@ class Table:
             self._roles[name] = GIVEN_ROLES[roles.get(name, "read" if reads else "write")]
 
     def of_route(self, method: str, rule: str) -> Role:
-        """The role that a request needs at the least. Raises KeyError before ``check`` was called."""
+        """The minimum role for a request. Raises KeyError before ``check`` was called."""
         return self._routes[method, rule]
 
     def of_field(self, operation: str, name: str) -> Role:
-        """The role that a root field needs; ``operation`` is query, mutation or subscription.
+        """The role that a root field requires; ``operation`` is query, mutation or subscription.
 
-        Names that begin with two underscores are GraphQL's own: they tell of the schema only.
+        Names that begin with two underscores are introspection, which requires ``read``.
         """
         if name.startswith("__"):
             return Role.READ
         return self._roles[f"{operation.capitalize()}.{name}"]
 
     def of_name(self, name: str) -> Role:
-        """The role for which something is in the table. Raises KeyError."""
+        """The role of an entry. Raises KeyError."""
         return self._roles[name]
 
     def check(self, routes: Map, fields: Iterable[str]) -> None:
-        """Raise RuntimeError unless exactly these are in the table; those of products may be missing."""
+        """Raise RuntimeError unless the table has exactly these routes and fields; those of products may be missing."""
         found = set(fields)
         for rule in routes.iter_rules():
             methods = sorted(rule.methods or ())
@@ -187,16 +187,16 @@ class Table:
             roles = {method: self._roles.get(name, Role.ADMIN) for method, name in names.items()}
             if "GET" in roles:
                 roles["HEAD"] = roles["GET"]
-            # One path may have a rule for each of its methods: what they are is told to who may use one of them.
-            told = self._routes.get(("OPTIONS", rule.rule), Role.ADMIN)
-            roles["OPTIONS"] = min(told, *roles.values())
+            # One path may have several rules; its OPTIONS is open to every role that may use one of its methods.
+            known = self._routes.get(("OPTIONS", rule.rule), Role.ADMIN)
+            roles["OPTIONS"] = min(known, *roles.values())
             self._routes |= {(method, rule.rule): role for method, role in roles.items()}
         unknown = sorted(found - set(self._roles))
         gone = sorted(set(self._roles) - found - _OF_PRODUCTS)
         if unknown or gone:
             raise RuntimeError(
-                f"access/table.py does not fit the application; not in it: {unknown or 'nothing'}; "
-                f"in it, but not there: {gone or 'nothing'}"
+                f"access/table.py does not match the application; missing in the table: {unknown or 'nothing'}; "
+                f"missing in the application: {gone or 'nothing'}"
             )
 
     def _name(self, method: str, rule: str) -> str:

@@ -1,1 +1,1 @@
-"""The application: what a team declares, and the Flask application that answers for it."""
+"""The Application class that an ``app.py`` declares, and the Flask application built from it."""

@@ -1,4 +1,4 @@
-"""Application: what a team's ``app.py`` declares, served by Granian or gunicorn with one process that owns the data."""
+"""The Application class: an ``app.py`` declares its GraphQL fields and routes with it and serves them."""
 
 import importlib
 import logging
@@ -29,12 +29,12 @@ _log = logging.getLogger("afterwrite.app")
 
 
 class Application:
-    """The GraphQL fields and routes of an application, and the server that answers them.
+    """The GraphQL fields and routes of an application, and the server for them.
 
-    ``query``, ``mutation`` and ``subscription`` are Graphene classes with the application's own fields; those of tasks
-    are added to them. ``blueprints`` are own Flask blueprints. ``roles`` names the role of own fields and routes,
-    such as ``{"Mutation.closeShop": "admin"}``: without it those that read need ``read``, the others ``write``.
-    A module that is served has an ``Application`` and its ``wsgi``::
+    ``query``, ``mutation`` and ``subscription`` are Graphene classes with the application's own fields; the fields of
+    tasks are added. ``blueprints`` are the application's Flask blueprints. ``roles`` gives the roles of its own fields
+    and routes, such as ``{"Mutation.closeShop": "admin"}``; by default reads require ``read`` and others ``write``.
+    A module to be served has an ``Application`` and its ``wsgi``::
 
         application = Application(query=Query, mutation=Mutation)
         wsgi = application.wsgi
@@ -54,14 +54,14 @@ class Application:
 
     @cached_property
     def schema(self) -> GraphQLSchema:
-        """The whole GraphQL schema. Raises TypeError or AssertionError where its parts do not fit together."""
+        """The whole GraphQL schema. Raises TypeError or AssertionError if its parts conflict."""
         return build_schema(*self._parts)
 
     def wsgi(self, *, compiled: bool = True) -> Flask:
         """Start the service of this process and return its WSGI application, for an HTTP server to load.
 
-        ``compiled=False`` leaves the execution of GraphQL to graphql-core, to measure what compiling gains.
-        Raises SettingsError or StoreError with one line that says what to do.
+        ``compiled=False`` executes GraphQL with graphql-core, to measure the gain of compiling. Raises SettingsError or
+        StoreError with one line that says what to do.
         """
         settings = from_environment()
         set_up_logs(settings)
@@ -78,12 +78,12 @@ class Application:
     def run(self, module: str | None = None) -> int:
         """Serve until SIGTERM or SIGINT; returns the exit code.
 
-        ``module`` is the module whose ``wsgi`` the server loads, from its own folder; without it the running script.
+        ``module`` is the module whose ``wsgi`` the server loads, from its own folder; default: the running script.
         """
         script = Path(getattr(importlib.import_module(module or "__main__"), "__file__", "") or "app.py")
         try:
             settings = from_environment()
-            check_access(settings)  # first: a server that must not start leaves no data behind
+            check_access(settings)  # first, so that a refused start leaves no data behind
             prepare(settings)
             check_log_file(settings)
             serving.check_address(settings)

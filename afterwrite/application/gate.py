@@ -1,4 +1,7 @@
-"""Lets each request pass or answers it with its refusal, in the form of its place: page, problem or GraphQL error."""
+"""The gate before every request: access control, limits on slow clients, and security headers.
+
+A refusal takes the form of its route: a page, a problem or a GraphQL error.
+"""
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -25,15 +28,15 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 SIGN_IN = "/sign-in"
-_PAGES = ("graphql",)  # endpoints that browsers open, beside the console's
+_PAGES = ("graphql",)  # endpoints outside the console that browsers open
 
 
 def add_gate(
     app: Flask, access: AccessControl, session_secret: str, is_stopping: Callable[[], bool] = lambda: False
 ) -> None:
-    """Ask ``access`` before every request of the application, bound slow clients, and put our headers on every answer.
+    """Check every request of the application with ``access``, limit slow clients, and add security headers.
 
-    To be called before anything else that answers before a request. While ``is_stopping``, slow clients have 2 s.
+    Call it before registering any other ``before_request`` that answers. While ``is_stopping``, slow clients get 2 s.
     """
     settings = access.settings
     if count := settings.proxies + settings.own_proxies:
@@ -52,11 +55,11 @@ def add_gate(
                 raise _bad_host(asked)
         except HttpRefusal as refused:
             if refused.status != 401 and (asked.endpoint or "").startswith(CONSOLE):
-                raise  # the console has a page for it
+                raise  # the console renders it
             return _answer(asked, refused)
         return Response(status=204) if access.asks_only(asked) else None
 
-    # What is raised where a body is read; blueprints answer it in their own form.
+    # Raised by reads of the body; blueprints handle it in their own form.
     app.register_error_handler(HttpRefusal, lambda refused: _answer(_this_request(), refused))
     bodies = SlowBodies(settings, _answers_of(app), is_stopping)
     inner = with_bodies(with_headers(app.wsgi_app), bodies)
@@ -69,7 +72,7 @@ def _bad_host(asked: Request) -> HttpRefusal:
 
 
 def _answers_of(app: Flask) -> Answer:
-    """Answers requests in the place of their own threads, which wait for what does not come."""
+    """Makes the responses to requests whose own threads are blocked in a read."""
 
     def answer(environ: Mapping[str, Any], refused: HttpRefusal) -> tuple[int, list[tuple[str, str]], bytes]:
         own = {name: value for name, value in environ.items() if name != "werkzeug.request"}
@@ -88,7 +91,7 @@ def _answers_of(app: Flask) -> Answer:
 
 
 def permit_still_with(access: AccessControl) -> Callable[[Request, str, Collection[str]], None]:
-    """What GraphQLView calls while an event stream goes on."""
+    """The ``permit_still`` argument of GraphQLView, for open event streams."""
 
     def permit_still(asked: Request, operation: str, fields: Collection[str]) -> None:
         try:
@@ -115,7 +118,7 @@ def _page_answer(asked: Request, refused: HttpRefusal) -> Response:
     answer.headers.extend(refused.headers)
     answer.headers["Cache-Control"] = "no-store"
     if "HX-Request" in asked.headers:
-        # A script asks: it leaves the page as it is, says why over it, and goes to sign in by itself.
+        # htmx leaves the page unchanged, shows the message as a toast, and follows the redirect to sign in.
         answer.headers["HX-Reswap"] = "none"
         answer.headers["HX-Trigger"] = json.dumps({"toast": {"text": refused.message, "kind": "error"}})
         if refused.status == 401:
@@ -134,4 +137,4 @@ def _opens_a_page(asked: Request) -> bool:
 
 
 def _this_request() -> Request:
-    return request._get_current_object()  # type: ignore[attr-defined, no-any-return]  # each look at it costs
+    return request._get_current_object()  # type: ignore[attr-defined, no-any-return]  # the proxy costs time per access

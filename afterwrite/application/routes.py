@@ -1,4 +1,4 @@
-"""Puts the routes of a service together into the Flask application: the gate, GraphQL, REST, errors."""
+"""Builds the Flask application of a service: the gate, GraphQL, REST, the console and error handlers."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -43,25 +43,25 @@ def create_app(
     *,
     compiled: bool = True,
 ) -> Flask:
-    """The Flask application over a service, whose table of roles must fit it: RuntimeError if it does not.
+    """The Flask application of a service.
 
     ``blueprints`` are the application's own, ``roles`` those of its routes and root fields; see Table.add_own.
-    ``compiled`` is the argument of GraphQLView.
-    Raises StoreError when the secret of the sessions cannot be kept.
+    ``compiled`` is the argument of GraphQLView. Raises RuntimeError if the table of roles does not match the routes and
+    fields, and StoreError if the session secret cannot be stored.
     """
     app = _Application(__name__, static_folder=_STATIC)
-    app.url_map.merge_slashes = False  # a path with // is another one, to be refused and not redirected
+    app.url_map.merge_slashes = False  # a path with // gets 404, not a redirect
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = _ASSET_SECONDS
     settings = service.settings
     app.extensions[EXTENSION] = lambda: _context(service, request)
 
-    # Of forms: GraphQL and REST have limits of their own.
+    # For forms; GraphQL and REST have limits of their own.
     app.config.update(MAX_CONTENT_LENGTH=64 << 10, MAX_FORM_MEMORY_SIZE=settings.max_body_bytes)
     longer = _longer_forms(settings)
 
     @app.before_request
     def _let_forms_be_longer() -> None:
-        """Before the gate, which may look for a token in the form."""
+        """Runs before the gate, which may read the form for its CSRF token."""
         if limit := longer.get(request.endpoint):
             request.max_content_length = limit
 
@@ -102,7 +102,7 @@ def create_app(
 
 
 def _add_blueprints(app: Flask, blueprints: Sequence[Blueprint]) -> Iterator[str]:
-    """Register the blueprints of an application, and give the names of their routes as the table has them."""
+    """Register the application's blueprints and yield the names of their routes in the table of roles."""
     known = set(app.view_functions)
     for blueprint in blueprints:
         app.register_blueprint(blueprint)
@@ -112,7 +112,7 @@ def _add_blueprints(app: Flask, blueprints: Sequence[Blueprint]) -> Iterator[str
 
 
 def _in_trace(application: "WSGIApplication") -> "WSGIApplication":
-    """The application, which answers within the trace that a request says it belongs to."""
+    """Wrap the application to continue the trace of a request's ``traceparent`` header."""
 
     def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         header = environ.get("HTTP_TRACEPARENT")
@@ -125,15 +125,17 @@ def _in_trace(application: "WSGIApplication") -> "WSGIApplication":
 
 
 class _FormParser(FormDataParser):
-    """Reads forms, and says why one cannot be read: by itself werkzeug takes it for an empty one."""
+    """Parses forms and reports malformed ones, which werkzeug by itself treats as empty."""
 
     def parse(self, *given: Any, **named: Any) -> Any:
-        """The form as werkzeug gives it. Raises BadRequest."""
+        """The form as werkzeug parses it. Raises BadRequest."""
         self.silent = False
         try:
             return super().parse(*given, **named)
         except UnicodeDecodeError as error:
-            message = "The form has a text, or a file a name, that is not UTF-8: rename the file, or send it as UTF-8"
+            message = (
+                "The form has a field or a file name that is not UTF-8: send it as UTF-8, or rename the file"
+            )
             raise BadRequest(message) from error
         except ValueError as error:
             raise BadRequest(f"The form cannot be read: {error}") from error
@@ -144,7 +146,7 @@ class _Request(Request):
 
 
 class _Application(Flask):
-    """Flask without its look, at every request, whether each function that it calls is a coroutine: none is."""
+    """Flask without its check, at every request, for coroutine functions: there are none."""
 
     request_class = _Request
 
@@ -153,9 +155,9 @@ class _Application(Flask):
 
 
 def _longer_forms(settings: Settings) -> dict[str | None, int]:
-    """Bytes of a body, by the endpoint."""
+    """The maximum size of a body in bytes, by endpoint."""
     return {
-        "console.upload_products": settings.upload_max_bytes + (64 << 10),  # the fields beside the file
+        "console.upload_products": settings.upload_max_bytes + (64 << 10),  # plus the other fields
         "console.submit_process": settings.max_body_bytes,
         "console.create_product": 256 << 10,
         "console.change_product": 256 << 10,
@@ -174,14 +176,14 @@ def _context(service: Service, asked: Request) -> Context:
 
 
 def _this_request() -> Request:
-    """The request itself: what is streamed to its client asks it things when it is no longer the current one."""
+    """The request itself, not the proxy: a streamed response uses it after the request context has ended."""
     return request._get_current_object()  # type: ignore[attr-defined,no-any-return]
 
 
 def _http_error(error: HTTPException) -> Response | tuple[Response, int]:
     status = error.code or 500
     if status < 500 and request.method == "GET" and wants_page(request.headers.get("Accept")):
-        return refused(_said_to_people(error), status)
+        return refused(_page_text(error), status)
     code = "INTERNAL_SERVER_ERROR" if status >= 500 else "BAD_REQUEST"
     answer = jsonify(errors=[{"message": error.description, "extensions": {"code": code}}])
     for name, value in error.get_headers():
@@ -190,14 +192,14 @@ def _http_error(error: HTTPException) -> Response | tuple[Response, int]:
     return answer, status
 
 
-def _said_to_people(error: HTTPException) -> str:
+def _page_text(error: HTTPException) -> str:
     if error.description == NotFound.description:
         return f"There is no page at {request.path[:100]}: check the address, or start from the overview"
     return error.description or error.name
 
 
 def _unexpected_error(error: Exception) -> tuple[Response, int]:
-    _log.error("unexpected error", exc_info=error)
+    _log.error("a request failed with an unexpected error", exc_info=error)
     message = "Internal server error: the log has the reason"
     return jsonify(errors=[{"message": message, "extensions": {"code": "INTERNAL_SERVER_ERROR"}}]), 500
 

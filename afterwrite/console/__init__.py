@@ -1,4 +1,4 @@
-"""The web console: pages for people, made on the server and kept fresh by htmx; one Flask blueprint."""
+"""The web console: server-rendered pages that htmx keeps up to date, in one Flask blueprint."""
 
 from afterwrite.console.answers import refused
 from afterwrite.console.blueprint import console

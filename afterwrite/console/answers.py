@@ -1,4 +1,4 @@
-"""Makes the console's answers: pages, what became of an action, and 304 for what the browser shows already."""
+"""HTTP responses of the console: pages with ETags, results of actions, and errors."""
 
 import hashlib
 import json
@@ -11,51 +11,51 @@ from flask import Response, redirect, render_template, request, url_for
 from afterwrite.access.caller import current_caller
 from afterwrite.access.session import csrf_token
 
-_DIALOG = "div#dialog-content"  # how htmx names the place for which it asks, see base.html
-_RUN = secrets.token_hex(8)  # another process may make other pages of the same data
+_DIALOG = "div#dialog-content"  # the HX-Target header of the dialog, see base.html
+_RUN = secrets.token_hex(8)  # in every ETag: another process may render other pages of the same data
 
 
 def page(template: str, status: int = 200, **values: Any) -> Response:
-    """The page, or only its content where it is asked for in the dialog; 304 if the browser has this very page."""
+    """The page, or only its content for the dialog; 304 if the browser has the same page."""
     frame = "dialog.html" if in_dialog() else "page.html"
     body = render_template(template, frame=frame, **values).encode()
-    # A form that comes back in the dialog is no failure of the page, as which a browser's console would log it.
-    shown_status = 200 if in_dialog() and status == 422 else status
-    answer = Response(body, shown_status, content_type="text/html; charset=utf-8")
+    # 200 for a form with errors in the dialog: a browser's console would log 422 as a failed request.
+    sent_status = 200 if in_dialog() and status == 422 else status
+    answer = Response(body, sent_status, content_type="text/html; charset=utf-8")
     if status != 200 or in_dialog():
         answer.headers["Cache-Control"] = "no-store"
         return answer
-    return _kept(answer, hashlib.sha256(body).hexdigest())
+    return _with_etag(answer, hashlib.sha256(body).hexdigest())
 
 
 def page_of(version: object, make: Callable[[], Response]) -> Response:
-    """What ``make`` answers, or 304 without making it while ``version`` is the one that the browser has.
+    """The response of ``make``, or 304 without calling it if the browser has the page of this ``version``.
 
-    ``version`` is equal for two moments only if the data of the page is.
+    ``version`` must change whenever the data of the page changes.
     """
     if in_dialog():
         return make()
     seen = (_RUN, request.full_path, current_caller(), csrf_token(), version)
     tag = hashlib.sha256(repr(seen).encode()).hexdigest()
     if tag in request.if_none_match:
-        return _kept(Response(status=304), tag)
+        return _with_etag(Response(status=304), tag)
     answer = make()
-    return _kept(answer, tag) if answer.status_code == 200 else answer
+    return _with_etag(answer, tag) if answer.status_code == 200 else answer
 
 
 def done(message: str, back: str, *, warning: bool = False) -> Response:
-    """What an action that shows nothing of its own answers: a message, and the lists on the page look again.
+    """The response to an action without a page of its own: a toast, and an event that refreshes the page's lists.
 
-    Without scripts the browser goes on to ``back``.
+    Without scripts the browser is redirected to ``back``.
     """
     if not is_htmx():
-        return _gone_to(back)
+        return _redirect_to(back)
     events = {"toast": {"text": message, "kind": "warning" if warning else "done"}, "changed": True}
     return Response(status=204, headers={"HX-Trigger": json.dumps(events)})
 
 
 def refused(message: str, status: int) -> Response:
-    """What a request that was refused shows: a message over the page, or a page that says it."""
+    """The response to a refused request: a toast over the page, or a page with the message."""
     if is_htmx():
         events = {"toast": {"text": message, "kind": "error"}}
         return Response(status=status, headers={"HX-Reswap": "none", "HX-Trigger": json.dumps(events)})
@@ -64,16 +64,16 @@ def refused(message: str, status: int) -> Response:
 
 
 def is_htmx() -> bool:
-    """Whether a script of the page asks, and not the browser for a whole page."""
+    """Whether htmx sent the request."""
     return "HX-Request" in request.headers
 
 
 def in_dialog() -> bool:
-    """Whether the answer is shown in the page's dialog."""
+    """Whether the response goes into the page's dialog."""
     return request.headers.get("HX-Target") == _DIALOG
 
 
-def _kept(answer: Response, tag: str) -> Response:
+def _with_etag(answer: Response, tag: str) -> Response:
     answer.set_etag(tag)
     answer.headers["Cache-Control"] = "private, no-cache"
     answer.headers["Vary"] = "Cookie, HX-Target"
@@ -83,7 +83,7 @@ def _kept(answer: Response, tag: str) -> Response:
     return answer
 
 
-def _gone_to(back: str) -> Response:
+def _redirect_to(back: str) -> Response:
     answer = redirect(back if back.startswith("/") else url_for("console.overview"), 303)
     assert isinstance(answer, Response)
     return answer

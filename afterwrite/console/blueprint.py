@@ -1,4 +1,4 @@
-"""Puts the console's pages together, gives their templates what all of them need, and shows what went wrong."""
+"""The Flask blueprint of the console: its pages, the variables of their templates, and error pages."""
 
 import hashlib
 import logging
@@ -16,7 +16,7 @@ from afterwrite.access.headers import allow_more
 from afterwrite.access.session import csrf_token
 from afterwrite.base.refusals import Refused
 from afterwrite.base.store_errors import StoreError, log_and_redact
-from afterwrite.console import shown
+from afterwrite.console import template_filters
 from afterwrite.console.answers import in_dialog, refused
 from afterwrite.console.entries import add_entry_pages
 from afterwrite.console.jobs import add_process_pages
@@ -36,7 +36,7 @@ _STATIC = Path(__file__).parent / "static"
 
 
 def console(service: Service, context: Callable[[], Context]) -> Blueprint:
-    """The blueprint of all pages; ``context`` gives what the current request works with."""
+    """The blueprint of all pages; ``context`` makes the context of the current request."""
     blueprint = Blueprint(
         "console", __name__, template_folder="templates", static_folder="static", static_url_path="/console"
     )
@@ -49,10 +49,10 @@ def console(service: Service, context: Callable[[], Context]) -> Blueprint:
     add_process_pages(blueprint, service, context)
     add_sign_in(blueprint)
     blueprint.app_context_processor(lambda: _known_to_templates(service))
-    for name, show in shown.FILTERS.items():
+    for name, show in template_filters.FILTERS.items():
         blueprint.add_app_template_filter(show, name)
     blueprint.register_error_handler(Exception, _answer_error)
-    # A product's picture comes from wherever its URL says.
+    # A product's picture may be on any host.
     blueprint.before_request(lambda: allow_more("img-src", "http: https:"))
     return blueprint
 
@@ -67,7 +67,7 @@ def _known_to_templates(service: Service) -> dict[str, Any]:
         "may": may,
         "poll_seconds": service.settings.console_poll_seconds,
         "graphiql": service.settings.introspection == "on",
-        "pairs": shown.pairs,
+        "pairs": template_filters.pairs,
         "retry_key": lambda write_id: f"retry-{write_id}-{service.queue.last_write_id}",
         "wrong": None,
     }
@@ -79,7 +79,7 @@ def _asset(name: str) -> str:
 
 @cache
 def _version(name: str) -> str:
-    """What stands in the URL of a static file, so that a browser may keep it until it changes."""
+    """A hash for the URL of a static file, so that browsers can cache it until it changes."""
     return hashlib.sha256((_STATIC / name).read_bytes()).hexdigest()[:12]
 
 
@@ -96,10 +96,10 @@ def _answer_error(error: Exception) -> Response:
         case StoreError():
             return refused(str(error) if may("Query.queue") else log_and_redact(error), 503)
         case RequestEntityTooLarge():
-            most = request.max_content_length or 0
-            read_on(request.environ, 2 * most)
-            return refused(f"What was sent is too long: {most:,} bytes are the limit", 413)
+            limit = request.max_content_length or 0
+            read_on(request.environ, 2 * limit)
+            return refused(f"The request body is too long: {limit:,} bytes are the limit", 413)
         case HTTPException(code=int(status)) if status < 500:
             return refused(error.description or error.name, status)
-    _log.error("a page could not be made", exc_info=error)
+    _log.error("a console page failed", exc_info=error)
     return refused("Something went wrong on the server: its log has the reason", 500)

@@ -1,16 +1,16 @@
-"""Draws small charts as SVG paths: the server knows the figures, the browser only shows them."""
+"""Small charts as SVG paths."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 WIDTH, HEIGHT = 300, 60
 _BAR = 2.5
-_TOP = 4  # so that the line at the greatest value is not cut off
+_TOP = 4  # so that the line at the maximum is not cut off
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A chart: its name, what its figures are, the last known figure, the greatest one, and the paths to draw."""
+    """A chart: its name and unit, the last known value, the maximum, and the SVG paths of line and area."""
 
     name: str
     unit: str
@@ -21,7 +21,7 @@ class Chart:
 
 
 def chart(name: str, unit: str, values: Sequence[float | None]) -> Chart:
-    """The chart of figures that are evenly spaced in time, the last one now; None leaves a gap."""
+    """The chart of values at equal intervals, the last one now; None leaves a gap."""
     known = [value for value in values if value is not None]
     greatest = max(known, default=0)
     runs = _runs(values, greatest or 1)
@@ -36,7 +36,7 @@ def chart(name: str, unit: str, values: Sequence[float | None]) -> Chart:
 
 
 def _runs(values: Sequence[float | None], greatest: float) -> list[list[tuple[float, float]]]:
-    """The points of the chart, apart where figures are missing."""
+    """The points of the chart, split where values are missing."""
     step = WIDTH / max(1, len(values) - 1)
     runs: list[list[tuple[float, float]]] = [[]]
     for number, value in enumerate(values):
@@ -61,7 +61,7 @@ def _area(run: Sequence[tuple[float, float]]) -> str:
 
 
 def _wide_enough(run: Sequence[tuple[float, float]]) -> Sequence[tuple[float, float]]:
-    """One figure between two gaps becomes a bar: a point nobody would see."""
+    """Widens a single value between two gaps to a bar, because a point would be invisible."""
     if len(run) > 1:
         return run
     [(x, y)] = run

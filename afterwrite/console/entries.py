@@ -1,4 +1,4 @@
-"""The page of entries: created, and seen going through their stages."""
+"""The pages of entries: their list and the form for a new one."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +21,7 @@ _FILTERS = ("status", "search", "by")
 
 
 def add_entry_pages(blueprint: Blueprint, service: Service, context: Callable[[], Context]) -> None:
-    """Add ``/entries`` and the form of a new one."""
+    """Add ``/entries`` and the form for a new one."""
 
     @blueprint.get("/entries")
     def entries() -> Response:
@@ -38,15 +38,15 @@ def add_entry_pages(blueprint: Blueprint, service: Service, context: Callable[[]
         try:
             if arguments["title"] is None:
                 raise Refused([Problem(["title"], "Give a title", "REQUIRED")])
-            made = entry_of(accept_arguments(now.tasks, ENTRY, arguments, now.by))
+            created = entry_of(accept_arguments(now.tasks, ENTRY, arguments, now.by))
         except Refused as refused:
             return page("entry_form.html", 422, place="entries", form=again(form, refused, ["title"]))
-        return done(f"{made.title} is created", url_for("console.entries"))
+        return done(f"{created.title} is created", url_for("console.entries"))
 
 
 def _list(context: Context) -> Response:
     filters = filters_of(_FILTERS)
-    shown: dict[str, Any] = {"place": "entries", "statuses": list(EntryStatus), "filters": filters}
+    common: dict[str, Any] = {"place": "entries", "statuses": list(EntryStatus), "filters": filters}
     status = filters.get("status")
     try:
         found = entries_page(
@@ -58,5 +58,5 @@ def _list(context: Context) -> Response:
             by=filters.get("by"),
         )
     except RequestError as error:
-        return refused_list("entries.html", error, entries=[], here=request.full_path.rstrip("?"), **shown)
-    return page("entries.html", entries=found.nodes, **links("console.entries", filters, found), **shown)
+        return refused_list("entries.html", error, entries=[], here=request.full_path.rstrip("?"), **common)
+    return page("entries.html", entries=found.nodes, **links("console.entries", filters, found), **common)

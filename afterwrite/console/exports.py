@@ -1,4 +1,4 @@
-"""Gives products out as CSV or JSONL, streamed: a page at a time, however many they are."""
+"""Exports products as CSV or JSONL, streamed page by page."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ _PAGE = 500
 
 
 def answer(context: Context, selected: Selection, kind: str, end: Callable[[], None]) -> Response:
-    """The selected products as a file; ``kind`` is one of KINDS. ``end`` is called when it is given out or given up."""
+    """The selected products as a file of a kind in KINDS; ``end`` is called when the download ends or is aborted."""
     content_type, rows_as_text = KINDS[kind]
     found = Response(rows_as_text(_products(context, selected)), content_type=content_type)
     found.call_on_close(end)

@@ -1,4 +1,4 @@
-"""What a form was filled in with and what is wrong with it, so that it can be shown again."""
+"""The values and errors of a submitted form."""
 
 import secrets
 from collections.abc import Iterable, Mapping
@@ -11,48 +11,48 @@ from afterwrite.base.refusals import Refused
 _KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
 _SENT_BEFORE = (
     "This form was sent before, with other values, and was accepted then. "
-    "Send it again if you want this as well."
+    "Send it again to submit these values too."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """``values`` by field; ``errors`` by field, under the empty name those of the form as a whole."""
+    """``values`` by field; ``errors`` by field, those of the whole form under the empty name."""
 
     values: Mapping[str, str]
     errors: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
-        """The idempotency key that a form keeps however often it is sent: a second click does nothing twice."""
+        """The form's idempotency key, the same for every submission, so that a second click changes nothing."""
         return self.values.get("idempotency_key") or secrets.token_urlsafe(16)
 
 
 def again(form: Form, refused: Refused, fields: Iterable[str]) -> Form:
-    """The form as it is shown again: with what was typed, and beside each field what is wrong with it.
+    """The form with its values and the errors of a refused submission.
 
-    ``fields`` are those that it has; what is about none of them is said above all. A form whose key was used for other
-    values gets a new one: people cannot give it one.
+    ``fields`` are the form's own; all other errors are those of the whole form. A form whose key was used for other
+    values gets a new key.
     """
     known, errors = set(fields), dict[str, str]()
     key = form.key
     for path, message, code in refused.problems:
         own = to_snake_case(path[0]) if path else ""
-        told = message
+        text = message
         if code == _KEY_REUSED:
-            key, told, own = secrets.token_urlsafe(16), _SENT_BEFORE, ""
+            key, text, own = secrets.token_urlsafe(16), _SENT_BEFORE, ""
         place = own if own in known else ""
-        errors[place] = f"{errors[place]}; {told}" if place in errors else told
+        errors[place] = f"{errors[place]}; {text}" if place in errors else text
     return Form({**form.values, "idempotency_key": key}, errors)
 
 
 def given(form: Mapping[str, str], name: str) -> str | None:
-    """What a field holds; None when it was left empty."""
-    text = form.get(name, "").strip().replace("\r\n", "\n")  # as browsers send the lines of a text
+    """The value of a field; None if it is empty."""
+    text = form.get(name, "").strip().replace("\r\n", "\n")  # browsers send CRLF
     return text or None
 
 
 def without_name(message: str, name: str) -> str:
-    """A message of the API without the field's name there, which stands beside the field in other words."""
+    """A message of the API without its field name, because the form has a label."""
     text = message.removeprefix(f"{name} ").removeprefix("is ")
     return text[:1].upper() + text[1:]

@@ -1,6 +1,6 @@
-"""What the page of a process shows of one that Airflow runs: its steps, and its run with the states of its tasks.
+"""The steps and the Airflow run on the page of a job that Airflow runs.
 
-Imported only where Airflow runs processes: elsewhere the clients of the stack need not be installed.
+Imported only where Airflow runs jobs: elsewhere the clients of the stack need not be installed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,9 +27,9 @@ _KNOWN_RUNS = 1_000
 
 
 class OnAirflow(NamedTuple):
-    """A process that Airflow runs, as far as it is known.
+    """The known state of a job that Airflow runs.
 
-    ``run_id`` is None until its run was asked for, and ``seen`` with it; ``queue_is_away``: RabbitMQ cannot be used.
+    ``run_id`` and ``seen`` are None until its run is requested; ``queue_is_away``: RabbitMQ is unavailable.
     """
 
     run_id: str | None
@@ -39,33 +39,30 @@ class OnAirflow(NamedTuple):
 
     @property
     def run(self) -> Run | None:
-        """Its run, if Airflow knows it."""
+        """The job's run, if Airflow has it."""
         return None if self.seen is None else self.seen.run
 
     @property
     def tasks(self) -> Sequence[TaskState]:
-        """How the tasks of its run are."""
+        """The states of the tasks of the run."""
         return [] if self.seen is None else self.seen.tasks
 
     @property
     def trouble(self) -> str | None:
-        """Why Airflow could not be asked."""
+        """Why Airflow is unavailable."""
         return None if self.seen is None else self.seen.trouble
 
 
 class ProcessesOnAirflow:
-    """Finds what Airflow does for processes; may be asked from any thread."""
+    """Looks up the Airflow runs of jobs; thread-safe."""
 
     def __init__(self, service: Service, stack: StackOverview) -> None:
         self._settings, self._stack = service.settings, stack
-        # Of completed tasks, whose runs stay what they are.
+        # Only for completed tasks, whose runs do not change.
         self._run_ids = lru_cache(_KNOWN_RUNS)(partial(run_ids_of, service.stores.tasks.reader))
 
     def look(self, task: Task) -> OnAirflow | None:
-        """What there is to know of a process now; None for one that was run by a worker of ours.
-
-        Raises StoreError.
-        """
+        """The current state of a job; None if one of our workers ran it. Raises StoreError."""
         run_id = self._run_id(task)
         if run_id is None and task.stage not in PROGRESS:
             return None
@@ -75,7 +72,7 @@ class ProcessesOnAirflow:
         return OnAirflow(run_id, self._stack.run(run_id), queue_is_away, run_url(self._settings, run_id))
 
     def _run_id(self, task: Task) -> str | None:
-        """The run that was asked for; a completed task has its report where others say which run they wait for."""
+        """The requested run. Other tasks have its id in ``result``, where a completed one has its report."""
         if task.status != TaskStatus.COMPLETED:
             left = _left(task)
             return str(left["runId"]) if left and is_run_of(task, str(left["runId"])) else None
@@ -83,14 +80,14 @@ class ProcessesOnAirflow:
 
 
 def as_seen(task: Task, on_airflow: OnAirflow) -> Task:
-    """The task at the stage that Airflow says it has reached: its row learns of that later, or never."""
+    """The task at the stage that Airflow reports, which its row gets later or never."""
     if on_airflow.run is None or task.stage not in PROGRESS:
         return task
     return task._replace(stage=RUNNING, progress=max(task.progress, PROGRESS[RUNNING]))
 
 
 def airflow_steps(task: Task, on_airflow: OnAirflow, delivery: Task | None) -> list[Step]:
-    """The steps of a process; ``delivery`` is the task that tells its outcome, if there is one yet."""
+    """The steps of a job; ``delivery`` is the task that delivers its outcome, if it exists."""
     reached = [
         Step(_NAMES[_ACCEPTED], REACHED, at=task.created_at),
         Step(_NAMES[_PUBLISHED], REACHED, _times_published(task), _published_at(task)),
@@ -110,14 +107,14 @@ def _last_reached(task: Task, on_airflow: OnAirflow) -> int:
         return _RESULT
     if on_airflow.run_id is None:
         return _ACCEPTED
-    # What ends a task for good comes from its run, save that Airflow would not have it.
+    # A final error comes from the run, unless Airflow refused the run.
     ended_by_run = task.status == TaskStatus.FAILED and task.error_is_final and task.error_code != _NEVER_RAN
     has_run = on_airflow.run is not None or task.stage in (RUNNING, COMPLETED) or ended_by_run
     return _RUNNING if has_run else _PUBLISHED
 
 
 def _step_after(last: int, task: Task, on_airflow: OnAirflow) -> Step:
-    """The step that comes next, or the one that the process did not get past."""
+    """The next step, or the one at which the job failed or was cancelled."""
     name = _NAMES[last + 1]
     match task.status:
         case TaskStatus.FAILED:
@@ -155,7 +152,7 @@ def _notified(task: Task, delivery: Task | None) -> Step:
 
 
 def _left(task: Task) -> Mapping[str, object] | None:
-    """What a task that was not completed keeps of its run."""
+    """The data about its run in the result of a task that is not completed."""
     left = task.result
     return left if isinstance(left, dict) and "runId" in left else None
 
@@ -171,7 +168,7 @@ def _times_published(task: Task) -> str:
 
 
 def _run_note(on_airflow: OnAirflow) -> str:
-    """How the run is, unless it goes well."""
+    """A note on a run that waits or has failed."""
     return _UNEVEN.get("" if on_airflow.run is None else on_airflow.run.state, "")
 
 

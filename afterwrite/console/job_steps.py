@@ -1,4 +1,4 @@
-"""The steps of a process as its page shows them; here those of one that a worker of ours runs."""
+"""The steps on the page of a job, and those of a job that one of our workers runs."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -10,7 +10,7 @@ REACHED, FAILED, STOPPED, NEXT, AHEAD = "reached", "bad", "stopped", "next", ""
 
 
 class Step(NamedTuple):
-    """A step: how it looks, when it was reached, and what else there is to say of it."""
+    """A step: its look, a note, and when it was reached."""
 
     name: str
     look: str
@@ -19,7 +19,7 @@ class Step(NamedTuple):
 
 
 def worker_steps(task: Task) -> list[Step]:
-    """The stages of a worker in their order, as far as it came."""
+    """The stages of a worker in order, up to the current one marked as reached."""
     stages = [*PROGRESS, COMPLETED]
     at = stages.index(task.stage) if task.stage in stages else 0
     if task.status == TaskStatus.COMPLETED:

@@ -1,4 +1,4 @@
-"""The page of processes: a job submitted with a callback, its stages, its result, and the webhooks that came back."""
+"""The pages of jobs: their list, the form for a new one, and one job with its stages, result and webhooks."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -35,7 +35,7 @@ _DELIVERIES = 10
 
 
 def add_process_pages(blueprint: Blueprint, service: Service, context: Callable[[], Context]) -> None:
-    """Add ``/process``, the form of a new one, and the page of one."""
+    """Add ``/process``, the form for a new job, and the page of one job."""
     queue, receiver = service.tasks, service.receiver
 
     @blueprint.get("/process")
@@ -55,7 +55,7 @@ def add_process_pages(blueprint: Blueprint, service: Service, context: Callable[
     def submit_process() -> Response:
         form, now = Form(request.form), context()
         try:
-            made = create_job(
+            created = create_job(
                 now.tasks,
                 _payload(form.values.get("payload", "")),
                 given(form.values, "callback_url"),
@@ -64,7 +64,7 @@ def add_process_pages(blueprint: Blueprint, service: Service, context: Callable[
             )
         except Refused as refused:
             return page("job_form.html", 422, place="processes", form=again(form, refused, _FIELDS))
-        return page("job_made.html", place="processes", process=made)
+        return page("job_made.html", place="processes", process=created)
 
     _add_one(blueprint, service, context)
 
@@ -74,7 +74,7 @@ def _add_one(blueprint: Blueprint, service: Service, context: Callable[[], Conte
 
     @blueprint.get("/process/<path:correlation_id>")
     def process(correlation_id: str) -> Response:
-        # Before the task: what changes in between is in the task, and makes another page the next time.
+        # Read before the task: a change in between is in the task, and gives another ETag the next time.
         seen = (queue.changes, receiver.last_kept)
         if airflow is None:
             return page_of(
@@ -88,7 +88,7 @@ def _add_one(blueprint: Blueprint, service: Service, context: Callable[[], Conte
 
 
 def _airflow(service: Service) -> "ProcessesOnAirflow | None":
-    """What tells of processes that Airflow runs; None where it runs none."""
+    """The lookup of Airflow runs; None where Airflow runs no jobs."""
     if service.stack is None:
         return None
     from afterwrite.console.job_on_airflow import ProcessesOnAirflow
@@ -99,7 +99,7 @@ def _airflow(service: Service) -> "ProcessesOnAirflow | None":
 def _list(context: Context, received: list[Received]) -> Response:
     filters = filters_of(_FILTERS)
     status = filters.get("status")
-    shown: dict[str, Any] = {
+    common: dict[str, Any] = {
         "place": "processes",
         "statuses": list(TaskStatus),
         "filters": filters,
@@ -118,12 +118,12 @@ def _list(context: Context, received: list[Received]) -> Response:
         )
     except RequestError as error:
         here = request.full_path.rstrip("?")
-        return refused_list("jobs.html", error, processes=[], here=here, **shown)
-    return page("jobs.html", processes=found.nodes, **links("console.processes", filters, found), **shown)
+        return refused_list("jobs.html", error, processes=[], here=here, **common)
+    return page("jobs.html", processes=found.nodes, **links("console.processes", filters, found), **common)
 
 
 def _known(context: Context, received: list[Received]) -> set[str]:
-    """Of the correlation ids that came in those of processes here: anybody may send any other one."""
+    """The received correlation ids that belong to jobs here; a sender may send any other."""
     given_ids = {one.correlation_id for one in received if one.correlation_id}
     return {name for name in given_ids if find_job(context.tasks, name) is not None}
 
@@ -131,7 +131,7 @@ def _known(context: Context, received: list[Received]) -> set[str]:
 def _found(context: Context, correlation_id: str) -> Task:
     found = find_job(context.tasks, correlation_id)
     if found is None:
-        abort(404, f"There is no process {correlation_id[:60]}")
+        abort(404, f"There is no job {correlation_id[:60]}")
     return found
 
 
@@ -140,14 +140,14 @@ def _one(
 ) -> Response:
     name = task.correlation_id or ""
     deliveries = _deliveries(context, task, name)
-    shown: dict[str, Any] = {"process": task, "steps": worker_steps(task), "result": task.result}
+    values: dict[str, Any] = {"process": task, "steps": worker_steps(task), "result": task.result}
     if on_airflow is not None:
         from afterwrite.console.job_on_airflow import airflow_steps, as_seen
 
-        shown = {
+        values = {
             "process": as_seen(task, on_airflow),
-            "steps": airflow_steps(task, on_airflow, _telling(task, deliveries)),
-            # Until it is completed it keeps there which run it waits for.
+            "steps": airflow_steps(task, on_airflow, _delivery_of_outcome(task, deliveries)),
+            # Until the task is completed, its result has the id of its run.
             "result": task.result if task.status == TaskStatus.COMPLETED else None,
             "on_airflow": on_airflow,
         }
@@ -157,18 +157,18 @@ def _one(
         deliveries=deliveries,
         received=[one for one in received if one.correlation_id == name],
         known={name},
-        **shown,
+        **values,
     )
 
 
 def _deliveries(context: Context, task: Task, name: str) -> list[Task]:
-    """The newest deliveries of what came of a process, and of no other task of its correlation id."""
+    """The newest deliveries of a job's outcome, without those of other tasks with its correlation id."""
     found = context.tasks.newest(TaskFilter(type=WEBHOOK_DELIVERY, search=name), None, _DELIVERIES)
     return [one for one in found if one.payload["event"]["task_id"] == str(task.id)]
 
 
-def _telling(task: Task, deliveries: Sequence[Task]) -> Task | None:
-    """The delivery of the outcome that a process has now; earlier ones told of the end before a retry."""
+def _delivery_of_outcome(task: Task, deliveries: Sequence[Task]) -> Task | None:
+    """The delivery of a job's current outcome, not of an outcome before a retry."""
     if task.finished_at is None:
         return None
     ended = task.finished_at.isoformat()

@@ -1,4 +1,4 @@
-"""What the pages with lists have in common: filters in the URL, and links to newer and older items."""
+"""Filters and page links of list pages."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,12 +14,12 @@ Filters = dict[str, Any]
 
 
 def filters_of(names: Sequence[str]) -> Filters:
-    """The filters that the URL gives; an empty one is none."""
+    """The filters in the URL, without empty ones."""
     return {name: request.args[name] for name in names if request.args.get(name)}
 
 
 def links(endpoint: str, filters: Filters, found: Page) -> Mapping[str, Any]:
-    """For a page of a list, newest first: its own URL, that of the newest items, and that of the older ones."""
+    """The URLs of a list page (newest first): its own, that of the newest items, and that of older ones."""
     older = url_for(endpoint, **filters, after=found.page_info.end_cursor)
     return {
         "here": request.full_path.rstrip("?"),
@@ -29,16 +29,16 @@ def links(endpoint: str, filters: Filters, found: Page) -> Mapping[str, Any]:
 
 
 def refused_list(template: str, error: RequestError, **values: Any) -> Response:
-    """The page of a list whose filters cannot be meant: with the filters, and with what is wrong with them."""
+    """The list page for invalid filters: the filters with their error."""
     field = error.extensions.get("field")
     wrong = {"field": field, "message": without_name(error.message, field) if field else error.message}
-    # For a script it is no failure of the page, as which a browser's console would log it.
+    # 200 for htmx: a browser's console would log 400 as a failed request.
     status = 200 if is_htmx() else 400
     return page(template, status, wrong=wrong, **values)
 
 
 def known_id(number: int) -> int:
-    """A number of a URL that can be an id; any other one answers that there is nothing."""
+    """A number of the URL that is a possible id; aborts with 404 for any other."""
     if not 0 < number <= ID_MAX:
         abort(404, f"There is nothing with the number {str(number)[:30]}")
     return number

@@ -1,4 +1,4 @@
-"""The first page: how the queue and the tasks are, what failed last, how healthy every part is."""
+"""The overview page: the write queue, tasks, recent failures, and the health of every part."""
 
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from afterwrite.writes.queue import QueueStatus
 _FAILURES = 6
 _POINTS = KEPT_SECONDS // BUCKET_SECONDS
 _HIDDEN = "an administrator sees why"
-# The services of the stack: how each is called, and what it does while it is well.
+# The services of the stack: name, and detail while the service is healthy.
 _STACK = {
     "rabbitmq": ("RabbitMQ", "carries jobs and results"),
     "redis": ("Redis", "keeps callback URLs"),
@@ -28,7 +28,7 @@ _STACK = {
 
 
 class Part(NamedTuple):
-    """A part of the server: how it is, and why it is not well."""
+    """A part of the server: its status, and why it is unhealthy."""
 
     name: str
     status: str
@@ -80,7 +80,7 @@ def _figures(service: Service, queue: QueueStatus) -> dict[str, Any]:
 
 
 def _failures(service: Service) -> list[Failure]:
-    """What failed last, writes and tasks together, newest first."""
+    """The most recent failures of writes and tasks, newest first."""
     writes = service.queue.newest(WriteFilter(status=WriteStatus.FAILED), None, _FAILURES)
     tasks = service.tasks.newest(TaskFilter(frozenset({TaskStatus.FAILED})), None, _FAILURES)
     found = [Failure(write.settled_at_us or write.accepted_at_us, write, None) for write in writes]
@@ -89,7 +89,7 @@ def _failures(service: Service) -> list[Failure]:
 
 
 def _parts(service: Service, queue: QueueStatus, *, internals: bool) -> list[Part]:
-    """Every part of the server; why one is not well is for those who may know the internals."""
+    """Every part of the server; ``internals`` includes why a part is unhealthy."""
     tasks = service.tasks.status()
     troubles = {
         "Product database": queue.trouble or service.products.trouble(),
@@ -116,7 +116,7 @@ def _parts(service: Service, queue: QueueStatus, *, internals: bool) -> list[Par
 
 
 def _stack(service: Service, *, internals: bool) -> list[Part]:
-    """The services between here and Airflow, where Airflow runs processes."""
+    """The services of the stack, if Airflow runs jobs."""
     found = {} if service.stack is None else service.stack.parts()
     parts = []
     for key, how in found.items():
@@ -129,19 +129,19 @@ def _stack(service: Service, *, internals: bool) -> list[Part]:
 
 
 def _processes(service: Service) -> list[ProcessAlive]:
-    """Every process, where there can be more than this one."""
+    """All processes on the same data; empty where only this one is possible."""
     if service.sharing is None:
         return []
     try:
         return service.processes()
-    except StoreError:  # which is told under health
+    except StoreError:  # health reports it
         return []
 
 
 def _charts(service: Service) -> list[Chart]:
     try:
         points = service.points()[-_POINTS:]
-    except StoreError:  # which is told under health
+    except StoreError:  # health reports it
         points = []
     missing = [None] * (_POINTS - len(points))  # before the start of the server
     return [

@@ -1,4 +1,4 @@
-"""Takes product files in and gives the selected products out: uploads and exports."""
+"""Upload and export of product files."""
 
 import os
 import tempfile
@@ -25,9 +25,9 @@ _SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".txt")
 
 
 def add_product_files(blueprint: Blueprint, service: Service, context: Callable[[], Context]) -> None:
-    """Add the upload of a file of products, and the export of the selected ones."""
+    """Add the upload of a product file and the export of the selected products."""
     max_bytes = service.settings.upload_max_bytes
-    # Each keeps a thread busy for seconds: a few at a time leave the others to requests that are answered at once.
+    # Each holds a thread for seconds; the limit leaves threads for short requests.
     slots = threading.BoundedSemaphore(max(1, service.settings.threads // 8))
 
     @blueprint.get("/products/upload")
@@ -66,7 +66,7 @@ def add_product_files(blueprint: Blueprint, service: Service, context: Callable[
 
 
 def _busy() -> Response:
-    answer = refused("Too many files are sent or fetched at this moment: try again in a few seconds", 503)
+    answer = refused("Too many uploads and downloads are running: try again in a few seconds", 503)
     answer.headers["Retry-After"] = "5"
     return answer
 
@@ -81,9 +81,9 @@ def _taken_in(service: Service, context: Context, file: FileStorage | None, form
         raise TextFileError("No file was chosen: choose a JSON, JSONL or CSV file of products")
     with kept_while_read(file) as path:
         if (size := path.stat().st_size) > service.settings.upload_max_bytes:
-            most = service.settings.upload_max_bytes
+            limit = service.settings.upload_max_bytes
             raise TextFileError(
-                f"{file.filename[:100]} has {size:,} bytes: {most:,} are the limit (UPLOAD_MAX_BYTES)"
+                f"{file.filename[:100]} has {size:,} bytes: {limit:,} are the limit (UPLOAD_MAX_BYTES)"
             )
         try:
             sign = None if decimal is None else DecimalSign(decimal)
@@ -94,9 +94,9 @@ def _taken_in(service: Service, context: Context, file: FileStorage | None, form
 
 @contextmanager
 def kept_while_read(file: FileStorage) -> Iterator[Path]:
-    """The path of an uploaded file, which is removed at the end, also where no descriptor is left.
+    """The path of an uploaded file, which is removed at the end. Raises TextFileError if it cannot be stored.
 
-    Removing one file needs no descriptor; removing a folder does. Raises TextFileError where it cannot be stored.
+    A file rather than a folder, because removing a folder needs a file descriptor and none may be left.
     """
     suffix = Path(file.filename or "").suffix.lower()
     path: Path | None = None
@@ -108,7 +108,7 @@ def kept_while_read(file: FileStorage) -> Iterator[Path]:
                 file.save(stored)
         except OSError as error:
             raise TextFileError(
-                f"The server cannot store the file: {error.strerror}: nothing was accepted; send it again later"
+                f"The server cannot store the file: {error.strerror}. Nothing was accepted: send it again later"
             ) from error
         yield path
     finally:

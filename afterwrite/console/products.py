@@ -1,4 +1,4 @@
-"""The page of products: found, paged, created, edited and deleted."""
+"""The pages of products: list, search, create, edit and delete."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -34,14 +34,14 @@ _FILTERS = ("search", "category", "min_price", "max_price", "order")
 
 
 class Selection(NamedTuple):
-    """The products that the filters of the URL let through, in their order."""
+    """The filter and order of products in the URL."""
 
     wanted: ProductFilter
     order: ProductOrder
 
 
 def add_product_pages(blueprint: Blueprint, service: Service, context: Callable[[], Context]) -> None:
-    """Add ``/products`` and the forms of one product."""
+    """Add ``/products`` and the forms of a product."""
 
     @blueprint.get("/products")
     def products() -> Response:
@@ -59,8 +59,7 @@ def add_product_pages(blueprint: Blueprint, service: Service, context: Callable[
         try:
             write = requests.create(now.queue, fields, form.key, now.by)
         except Refused as refused:
-            shown = _again(form, refused)
-            return page("product_form.html", 422, place="products", product=None, form=shown)
+            return page("product_form.html", 422, place="products", product=None, form=_again(form, refused))
         return _receipt("Create", write)
 
     @blueprint.get("/products/<int:product_id>")
@@ -77,8 +76,8 @@ def add_product_pages(blueprint: Blueprint, service: Service, context: Callable[
             changes = _changes(form.values)
             write = requests.update(now.queue, str(known_id(product_id)), changes, form.key, now.by)
         except Refused as refused:
-            found, shown = _found(service, product_id), _again(form, refused)
-            return page("product_form.html", 422, place="products", product=found, form=shown)
+            found, corrected = _found(service, product_id), _again(form, refused)
+            return page("product_form.html", 422, place="products", product=found, form=corrected)
         return _receipt("Change", write)
 
     @blueprint.get("/products/<int:product_id>/delete")
@@ -92,13 +91,13 @@ def add_product_pages(blueprint: Blueprint, service: Service, context: Callable[
         try:
             write = requests.delete(now.queue, str(known_id(product_id)), form.key, now.by)
         except Refused as refused:
-            found, shown = _found(service, product_id), _again(form, refused)
-            return page("product_delete.html", 422, place="products", product=found, form=shown)
+            found, corrected = _found(service, product_id), _again(form, refused)
+            return page("product_delete.html", 422, place="products", product=found, form=corrected)
         return _receipt("Delete", write)
 
 
 def selection() -> Selection:
-    """What the URL of the current request selects. Raises RequestError for what cannot be meant."""
+    """The selection in the URL of the current request. Raises RequestError for invalid filters."""
     asked = request.args
     order = asked.get("order", "")
     return Selection(
@@ -114,7 +113,7 @@ def selection() -> Selection:
 
 def _list(context: Context) -> Response:
     filters = filters_of(_FILTERS)
-    shown: dict[str, Any] = {
+    common: dict[str, Any] = {
         "place": "products",
         "categories": _categories(context, composed(filters.get("category") or "")),
         "filters": filters,
@@ -125,13 +124,13 @@ def _list(context: Context) -> Response:
     try:
         found = _page(context, *selection())
     except RequestError as error:
-        return refused_list("products.html", error, products=[], total=0, export={}, **shown)
+        return refused_list("products.html", error, products=[], total=0, export={}, **common)
     total = found.count() if found.count else 0
-    return page("products.html", products=found.nodes, total=total, **_pages(found, filters), **shown)
+    return page("products.html", products=found.nodes, total=total, **_pages(found, filters), **common)
 
 
 def _categories(context: Context, chosen: str) -> list[tuple[str, str]]:
-    """What can be chosen: the largest categories, and the chosen one whatever its size; the search finds the others."""
+    """The options of the category filter: the largest categories and the chosen one."""
     found = context.products.largest_categories(_CATEGORIES_SHOWN)
     options = [(name, f"{shorten(name)} ({count:,})") for name, count in found]
     if chosen and chosen not in dict(options):
@@ -166,16 +165,16 @@ def _receipt(word: str, write: Write) -> Response:
 
 
 def _again(form: Form, refused: Refused) -> Form:
-    told = [problem._replace(message=_told(problem)) for problem in refused.problems]
-    return again(form, Refused(told), _FIELDS)
+    problems = [problem._replace(message=_form_message(problem)) for problem in refused.problems]
+    return again(form, Refused(problems), _FIELDS)
 
 
-def _told(error: Problem) -> str:
-    """Why a value is refused, to somebody who sees its field."""
+def _form_message(error: Problem) -> str:
+    """The message of a problem next to its field in the form."""
     if error.code == FieldProblem.REQUIRED:
         return "Give a value"
     if error.code == requests.RequestProblem.NOTHING_TO_CHANGE:
-        return "Nothing is changed yet: change a field, or close the form"
+        return "Nothing has changed: change a field, or close the form"
     return without_name(error.message, error.field[-1] if error.field else "")
 
 
@@ -187,14 +186,14 @@ def _found(service: Service, product_id: int) -> Product:
 
 
 def _values(product: Product) -> dict[str, str]:
-    """The fields of a product as a form holds them."""
+    """The form values of a product."""
     values = {name: getattr(product, name) for name in _FIELDS if name != "price"}
-    shown = {name: "" if value is None else str(value) for name, value in values.items()}
-    return shown | {"price": f"{product.price_minor / 100:.2f}"}
+    texts = {name: "" if value is None else str(value) for name, value in values.items()}
+    return texts | {"price": f"{product.price_minor / 100:.2f}"}
 
 
 def _changes(form: Mapping[str, str]) -> dict[str, Any]:
-    """The fields that differ from what the form was opened with; another one's changes of others stay."""
+    """The fields that differ from the values that the form was opened with, so concurrent changes of others stay."""
     return {
         name: _value(name, given(form, name))
         for name in _FIELDS
@@ -203,7 +202,7 @@ def _changes(form: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _value(name: str, text: str | None) -> Any:
-    """What a text of the form means for its field; a text that is no number is left for the rules to refuse."""
+    """The value of a field's text; validation refuses a text that is not a number."""
     if text is None or name not in ("rating_rate", "rating_count"):
         return text
     try:

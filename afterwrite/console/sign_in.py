@@ -1,4 +1,4 @@
-"""Signs people in with a key, and out."""
+"""Sign-in with a key, and sign-out."""
 
 from flask import Blueprint, Response, redirect, request, url_for
 
@@ -27,14 +27,14 @@ def add_sign_in(blueprint: Blueprint) -> None:
         except TooManyTries as error:
             return _form_again(going_to, str(error), 429, error.seconds)
         if known is None:
-            message = "No such key: copy it again from where it was shown when it was made"
+            message = "No such key: copy it again from the output of `dev.py key add`"
             return _form_again(going_to, message, 401)
-        return _gone(going_to)
+        return _redirect_to(going_to)
 
     @blueprint.post("/sign-out")
     def sign_out_() -> Response:
         sign_out()
-        return _gone(url_for("console.sign_in_"))
+        return _redirect_to(url_for("console.sign_in_"))
 
 
 def _form_again(going_to: str, message: str, status: int, wait_seconds: int | None = None) -> Response:
@@ -44,7 +44,7 @@ def _form_again(going_to: str, message: str, status: int, wait_seconds: int | No
     return answer
 
 
-def _gone(path: str) -> Response:
+def _redirect_to(path: str) -> Response:
     answer = redirect(path, 303)
     assert isinstance(answer, Response)
     return answer

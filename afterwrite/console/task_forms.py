@@ -1,4 +1,4 @@
-"""The forms of tasks that people create by hand: their fields, and what a filled-in form means."""
+"""The forms that create tasks: their fields, validation and payloads."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class TaskKind:
-    """A form: its name in the URL, its title, the type of task that it makes, and its fields."""
+    """A form: its name in the URL, its title, the task type that it creates, and its fields."""
 
     name: str
     title: str
@@ -46,9 +46,9 @@ class TaskKind:
 
 
 _CENTS = "In minor units, such as cents: 1999 is 19.99"
-_FROM_CUSTOMER = "cus_…, from the result of a customer's task"
-_FROM_PAYMENT = "pi_…, from the result of a payment's task"
-_TEST_CARD = "pm_…; Stripe's test card if left out"
+_FROM_CUSTOMER = "cus_…, from the result of a customer task"
+_FROM_PAYMENT = "pi_…, from the result of a payment task"
+_TEST_CARD = "pm_…; default: Stripe's test card"
 _KINDS = (
     TaskKind(
         "customer",
@@ -77,7 +77,7 @@ _KINDS = (
         REFUND_PAYMENT,
         (
             Field("payment_intent_id", "Payment", _FROM_PAYMENT, required=True, example="pi_abc123"),
-            Field("amount", "Amount", f"{_CENTS}; all of it if left out", whole_number=True),
+            Field("amount", "Amount", f"{_CENTS}; default: the whole amount", whole_number=True),
         ),
     ),
 )
@@ -85,26 +85,26 @@ KINDS: Mapping[str, TaskKind] = {kind.name: kind for kind in _KINDS}
 
 
 def check(kind: TaskKind, form: Mapping[str, str]) -> None:
-    """Raise Refused with everything that is wrong with a filled-in form, to somebody who sees the fields."""
+    """Raise Refused with all errors of a submitted form, worded for display next to the fields."""
     fields = {one.name: one for one in kind.fields}
     empty = [one.name for one in kind.fields if one.required and given(form, one.name) is None]
     found = {name: Problem([name], "Give a value", "REQUIRED") for name in empty}
     for error in Draft202012Validator(StripeWorker.types[kind.type]).iter_errors(payload_of(kind, form)):
         if error.path and (name := str(error.path[0])) in fields:
-            found.setdefault(name, Problem([name], _told(fields[name], error), "INVALID_PAYLOAD"))
+            found.setdefault(name, Problem([name], _form_message(fields[name], error), "INVALID_PAYLOAD"))
     if found:
         raise Refused(list(found.values()))
 
 
-def _told(one: Field, error: ValidationError) -> str:
-    """What is wrong with a value; a pattern tells people nothing, an example does."""
+def _form_message(one: Field, error: ValidationError) -> str:
+    """The message for an invalid value; an example instead of a pattern."""
     if error.validator == "type":
         return "Give a whole number"
     return f"This is not of the form {one.example}" if one.example else error.message
 
 
 def payload_of(kind: TaskKind, form: Mapping[str, str]) -> dict[str, Any]:
-    """What the form gives for the payload; a field that was left empty is left out."""
+    """The payload of the form, without empty fields."""
     texts = {one: given(form, one.name) for one in kind.fields}
     return {
         one.name: _number(text) if one.whole_number else text
@@ -114,6 +114,6 @@ def payload_of(kind: TaskKind, form: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _number(text: str) -> int | str:
-    """The whole number of a text; what is none is left for the schema of the type to refuse."""
+    """The integer of a text; the schema of the type refuses a text that is not one."""
     plain = text.replace(" ", "")
     return int(plain) if plain.isascii() and plain.isdigit() and len(plain) <= 18 else text

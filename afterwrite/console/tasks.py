@@ -1,4 +1,4 @@
-"""The pages of tasks: found, watched, created, cancelled, retried; their types paused and resumed."""
+"""The pages of tasks and task types: list, create, cancel, retry, pause, resume and prune."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -26,7 +26,7 @@ _PRUNED_DAYS = (7, 30, 90)
 
 
 def add_task_pages(blueprint: Blueprint, service: Service, context: Callable[[], Context]) -> None:
-    """Add ``/tasks``, the page of one task, the forms of new ones, and what is done to tasks and types."""
+    """Add ``/tasks``, the page of one task, the forms for new ones, and the actions on tasks and types."""
     queue = service.tasks
 
     @blueprint.get("/tasks")
@@ -35,7 +35,7 @@ def add_task_pages(blueprint: Blueprint, service: Service, context: Callable[[],
 
     @blueprint.get("/tasks/<int:task_id>")
     def task(task_id: int) -> Response:
-        return _one(context(), task_id)  # always made: that a lock is renewed is no change of a task
+        return _one(context(), task_id)  # without an ETag: a heartbeat is not counted as a change of the task
 
     _add_new_tasks(blueprint, context)
     _add_actions(blueprint, queue, context)
@@ -54,29 +54,29 @@ def _add_new_tasks(blueprint: Blueprint, context: Callable[[], Context]) -> None
         try:
             check(asked, form.values)
             arguments = payload_of(asked, form.values)
-            made = accept_arguments(now.tasks, asked.type, {**arguments, **options}, now.by)
+            created = accept_arguments(now.tasks, asked.type, {**arguments, **options}, now.by)
         except Refused as refused:
-            shown = again(form, refused, asked.names)
-            return page("task_form.html", 422, place="tasks", kind=asked, form=shown)
-        return page("task_made.html", place="tasks", task=made)
+            corrected = again(form, refused, asked.names)
+            return page("task_form.html", 422, place="tasks", kind=asked, form=corrected)
+        return page("task_made.html", place="tasks", task=created)
 
 
 def _add_actions(blueprint: Blueprint, queue: TaskQueue, context: Callable[[], Context]) -> None:
     @blueprint.post("/tasks/<int:task_id>/cancel")
     def cancel_task(task_id: int) -> Response:
         found = queue.cancel(known_id(task_id), context().by)
-        told = "is cancelled" if found.has_ended else "is told to stop"
-        return done(f"{found.type} {told}", url_for("console.task", task_id=task_id))
+        outcome = "is cancelled" if found.has_ended else "is being cancelled"
+        return done(f"{found.type} {outcome}", url_for("console.task", task_id=task_id))
 
     @blueprint.post("/tasks/<int:task_id>/retry")
     def retry_task(task_id: int) -> Response:
         found = queue.retry(known_id(task_id), context().by)
-        return done(f"{found.type} is in line again", url_for("console.task", task_id=task_id))
+        return done(f"{found.type} is queued again", url_for("console.task", task_id=task_id))
 
     @blueprint.post("/task-types/<task_type>/pause")
     def pause_type(task_type: str) -> Response:
         queue.pause(task_type, context().by)
-        return done(f"{task_type} is paused: what runs goes on", url_for("console.tasks"), warning=True)
+        return done(f"{task_type} is paused: running tasks continue", url_for("console.tasks"), warning=True)
 
     @blueprint.post("/task-types/<task_type>/resume")
     def resume_type(task_type: str) -> Response:
@@ -103,7 +103,7 @@ def _add_prune(blueprint: Blueprint, context: Callable[[], Context]) -> None:
 def _list(context: Context) -> Response:
     filters = filters_of(_FILTERS)
     types: list[TypeReport] = context.tasks.types()
-    shown: dict[str, Any] = {
+    common: dict[str, Any] = {
         "place": "tasks",
         "types": types,
         "statuses": list(TaskStatus),
@@ -122,8 +122,8 @@ def _list(context: Context) -> Response:
             by=filters.get("by"),
         )
     except RequestError as error:
-        return refused_list("tasks.html", error, tasks=[], here=request.full_path.rstrip("?"), **shown)
-    return page("tasks.html", tasks=found.nodes, **links("console.tasks", filters, found), **shown)
+        return refused_list("tasks.html", error, tasks=[], here=request.full_path.rstrip("?"), **common)
+    return page("tasks.html", tasks=found.nodes, **links("console.tasks", filters, found), **common)
 
 
 def _one(context: Context, task_id: int) -> Response:
@@ -144,7 +144,7 @@ def _one(context: Context, task_id: int) -> Response:
 
 
 def _times(task: Task) -> dict[str, float | None]:
-    """How long it waited and ran, in milliseconds; what has not ended yet is not known."""
+    """The time that a task waited and ran, in milliseconds; None while that has not ended."""
     started, finished = task.started_at_us, task.finished_at_us
     return {
         "waited": None if started is None else (started - task.created_at_us) / 1_000,
@@ -153,7 +153,7 @@ def _times(task: Task) -> dict[str, float | None]:
 
 
 def _stages(task: Task) -> list[dict[str, Any]]:
-    """The stages that the result tells of, as entries leave them."""
+    """The stages in the result of an entry."""
     result = task.result
     stages = result.get("stages") if isinstance(result, dict) else None
     return [stage for stage in stages if isinstance(stage, dict)] if isinstance(stages, list) else []
@@ -161,5 +161,5 @@ def _stages(task: Task) -> list[dict[str, Any]]:
 
 def _kind(name: str) -> TaskKind:
     if name not in KINDS:
-        abort(404, f"There is no form for {name[:40]!r}: there are {', '.join(KINDS)}")
+        abort(404, f"There is no form for {name[:40]!r}: use one of {', '.join(KINDS)}")
     return KINDS[name]

@@ -1,4 +1,4 @@
-"""Takes a file of products in: its good rows become writes like any other, the refused ones are told."""
+"""Imports a product file: its valid rows become writes, its invalid rows are reported."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,17 +12,17 @@ from afterwrite.resources.write import Operation, Write, request_write
 from afterwrite.writes.queue import WriteQueue
 
 REFUSED_SHOWN = 1_000
-REFUSED_MAX = 10_000  # of a file that has more, something is wrong as a whole
+REFUSED_MAX = 10_000  # a file with more is wrong as a whole
 
 _ASK = 'choose it in the field "Decimal sign"'
 
 
 @dataclass(slots=True)
 class Upload:
-    """What became of a file: the writes that were accepted, in the order of its rows, and the refused rows.
+    """The result of an upload: the accepted writes, in the order of the rows, and the refused rows.
 
-    ``notes`` say what of the rows was left out. ``trouble`` says why not all of it was taken in; what was is accepted
-    all the same.
+    ``notes`` name the ignored parts of rows. ``trouble`` says why the upload stopped early; the rows before stay
+    accepted.
     """
 
     accepted: int = 0
@@ -33,12 +33,12 @@ class Upload:
     trouble: str | None = None
 
     def accept(self, writes: Sequence[Write]) -> None:
-        """Count accepted writes."""
+        """Count accepted writes and keep the last of them."""
         self.accepted += len(writes)
         self.last = writes[-1]
 
     def refuse(self, rows: Sequence[RefusedRow]) -> None:
-        """Count refused rows, and keep the first of them."""
+        """Count refused rows and keep the first REFUSED_SHOWN."""
         self.refused += len(rows)
         self.refused_rows += rows[: REFUSED_SHOWN - len(self.refused_rows)]
 
@@ -46,11 +46,11 @@ class Upload:
 def take_in(
     queue: WriteQueue, path: Path, key: str, by: str | None, decimal: DecimalSign | None = None
 ) -> Upload:
-    """Accept a create for each good row of the file, some hundred in a commit.
+    """Accept a create for each valid row of the file, some hundred per commit.
 
-    ``decimal`` is the decimal sign of numbers that alone cannot tell it. ``key`` makes it safe to send the same file
-    again, after whatever went wrong: no row is accepted twice. Raises TextFileError where the file cannot be read to
-    its end, before anything is accepted; where the rows or the queue end it later, the upload says so.
+    ``decimal`` is the decimal sign for ambiguous numbers. ``key`` makes a retry of the same file safe: no row is
+    accepted twice. Raises TextFileError before accepting anything if the file cannot be read to its end; later problems
+    of rows or queue are in ``trouble``.
     """
     with CatalogueFile(path, decimal, _ASK) as looked_at:
         looked_at.read_through()
@@ -78,11 +78,11 @@ def _accept_rows(upload: Upload, source: CatalogueFile, queue: WriteQueue, key: 
             upload.accept(queue.accept(batch.products, f"upload-{key}-{number}", by))
         if upload.refused > REFUSED_MAX:
             raise TextFileError(
-                f"More than {REFUSED_MAX:,} rows are refused, so the rest of the file was not read: the first of them "
-                "are below"
+                f"More than {REFUSED_MAX:,} rows are refused, so the rest of the file was not read: see the first ones "
+                "below"
             )
 
 
 def _so_far(accepted: int) -> str:
-    rows = "The first good row is" if accepted == 1 else f"The first {accepted:,} good rows are"
-    return f"{rows} accepted: send the file again from this form; what is accepted is not added twice"
+    rows = "The first valid row is" if accepted == 1 else f"The first {accepted:,} valid rows are"
+    return f"{rows} accepted: send the file again from this form; accepted rows are not added twice"

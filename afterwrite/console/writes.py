@@ -1,4 +1,4 @@
-"""The pages of writes: receipts, newest first, and one receipt with what was asked and what came of it."""
+"""The pages of writes: the list of receipts, one receipt, and the retry of a failed write."""
 
 import json
 from collections.abc import Callable
@@ -38,7 +38,7 @@ def add_write_pages(blueprint: Blueprint, service: Service, context: Callable[[]
 
     @blueprint.post("/writes/<int:write_id>/retry")
     def retry_write(write_id: int) -> Response:
-        # The same for a second click on the same button: it is one retry.
+        # A second click on the same button sends the same key, so it is one retry.
         key = request.form.get("idempotency_key") or None
         now = context()
         try:
@@ -46,15 +46,15 @@ def add_write_pages(blueprint: Blueprint, service: Service, context: Callable[[]
         except Refused as error:
             return refused(error.message, 409)
         receipt = url_for("console.write", write_id=again.id)
-        answered = done(f"Write {write_id} queued again as write {again.id}", receipt)
+        answer = done(f"Write {write_id} queued again as write {again.id}", receipt)
         if "from_receipt" in request.form and is_htmx():
-            answered.headers["HX-Redirect"] = receipt
-        return answered
+            answer.headers["HX-Redirect"] = receipt
+        return answer
 
 
 def _list(context: Context) -> Response:
     filters = filters_of(_FILTERS)
-    shown: dict[str, Any] = {"place": "writes", "statuses": list(WriteStatus), "filters": filters}
+    common: dict[str, Any] = {"place": "writes", "statuses": list(WriteStatus), "filters": filters}
     status = filters.get("status")
     try:
         wanted = WriteFilter(
@@ -65,19 +65,19 @@ def _list(context: Context) -> Response:
         found = requests.receipts_page(context.queue, wanted, PAGE_DEFAULT, request.args.get("after") or None)
     except RequestError as error:
         here = request.full_path.rstrip("?")
-        return refused_list("writes.html", error, writes=[], here=here, **shown)
-    return page("writes.html", writes=found.nodes, **links("console.writes", filters, found), **shown)
+        return refused_list("writes.html", error, writes=[], here=here, **common)
+    return page("writes.html", writes=found.nodes, **links("console.writes", filters, found), **common)
 
 
 def _product_id(text: str | None) -> int | None:
     number = id_or_none(text.strip()) if text else None
     if text and number is None:
-        raise RequestError(f"{shorten(text)!r} is no product's number", field="product")
+        raise RequestError(f"{shorten(text)!r} is not a product id: give a number", field="product")
     return number
 
 
 def _fields(write: Write) -> dict[str, Any]:
-    """What the write sets; the text as it is where it cannot be read."""
+    """The fields that the write sets; the raw text if it is not valid JSON."""
     try:
         return dict(json.loads(write.arguments))
     except ValueError:

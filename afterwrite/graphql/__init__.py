@@ -1,1 +1,1 @@
-"""The GraphQL schema."""
+"""GraphQL types and schema."""

@@ -1,4 +1,4 @@
-"""Makes the GraphQL types of a page: a connection and its edges."""
+"""Factory of GraphQL connection types, with their edges."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def connection_of(node: Any, name: str, description: str, *, total: str = "") ->
         f"{name}Edge",
         (graphene.ObjectType,),
         {
-            "__doc__": "An item of a page, and its cursor.",
+            "__doc__": "An item of a page and its cursor.",
             "cursor": graphene.String(required=True),
             "node": graphene.Field(node, required=True),
         },

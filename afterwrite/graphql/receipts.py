@@ -1,4 +1,4 @@
-"""Makes the GraphQL types of receipts: ``Write``, the answers of mutations, the queue, and the events of a write."""
+"""GraphQL types, queries, mutations and subscriptions of receipts (``Write``) and of the write queue."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +16,7 @@ from afterwrite.writes import requests
 from afterwrite.writes.queue import QueueState, QueueStatus
 
 _KEEP_ALIVE_SECONDS = 5.0
-ONE_RECEIPT = "The receipt; null when nothing was accepted"
+ONE_RECEIPT = "The receipt; null if nothing was accepted"
 
 OperationEnum = graphene.Enum.from_enum(Operation, name="WriteOperation")
 StatusEnum = graphene.Enum.from_enum(WriteStatus, name="WriteStatus")
@@ -26,7 +26,7 @@ UserErrorEnum = graphene.Enum("UserErrorCode", list(requests.PROBLEM_CODES.items
 
 
 class WriteError(graphene.ObjectType):
-    """Why a write FAILED."""
+    """The reason why a write FAILED."""
 
     code = WriteErrorEnum(required=True)
     message = graphene.String(required=True)
@@ -41,14 +41,16 @@ class UserError(graphene.ObjectType):
 
 
 class Queue(graphene.ObjectType):
-    """The queue of accepted writes; totals count since the catalogue was made."""
+    """The queue of accepted writes; totals count since the database was created."""
 
-    depth = graphene.Int(required=True, description="Writes that wait")
-    bytes = graphene.Float(required=True, description="Bytes that wait")
-    oldest_age_ms = graphene.Float(required=True, description="Age of the oldest write that waits")
+    depth = graphene.Int(required=True, description="Waiting writes")
+    bytes = graphene.Float(required=True, description="Size of the waiting writes")
+    oldest_age_ms = graphene.Float(required=True, description="Age of the oldest waiting write")
     applied_total = graphene.Float(required=True)
     failed_total = graphene.Float(required=True)
-    writes_per_second = graphene.Float(required=True, description="Settled, over the last ten seconds")
+    writes_per_second = graphene.Float(
+        required=True, description="Settled writes, average of the last ten seconds"
+    )
     state = QueueStateEnum(required=True)
 
     @staticmethod
@@ -57,9 +59,9 @@ class Queue(graphene.ObjectType):
 
 
 class Answered:
-    """The fields of every mutation's answer."""
+    """The fields of every mutation's payload."""
 
-    success = graphene.Boolean(required=True, description="True only when what was asked is on disk")
+    success = graphene.Boolean(required=True, description="True only if the write is on disk")
     message = graphene.String(required=True)
     errors = graphene.List(graphene.NonNull(UserError), required=True)
 
@@ -68,7 +70,7 @@ class Key:
     """The argument that makes a retry safe."""
 
     idempotency_key = graphene.String(
-        description="The same key and arguments give the same receipt, however often they are sent"
+        description="Makes a retry safe: the same key and arguments give the same receipt"
     )
 
 
@@ -81,13 +83,13 @@ def write_type_of(record_type: Any) -> Any:
         id = graphene.ID(required=True)
         operation = OperationEnum(required=True)
         status = StatusEnum(required=True)
-        product_id = graphene.ID(required=True, description="Known at once, for a create too")
-        product = graphene.Field(record_type, description="The product as it is now; null when there is none")
+        product_id = graphene.ID(required=True, description="Known at once, even for a create")
+        product = graphene.Field(record_type, description="The current product; null if it does not exist")
         error = graphene.Field(WriteError)
         accepted_at = graphene.DateTime(required=True)
         accepted_by = graphene.String(description="The name of the caller's key; null without one")
         settled_at = graphene.DateTime()
-        retry_of = graphene.ID(description="The FAILED write that this one tries again")
+        retry_of = graphene.ID(description="The FAILED write that this one retries")
 
         @staticmethod
         @answering
@@ -99,7 +101,7 @@ def write_type_of(record_type: Any) -> Any:
 
 
 def query_of(write_type: Any) -> Any:
-    """The queries of receipts and of the queue."""
+    """The queries ``write``, ``writes`` and ``queue``."""
 
     class Query(graphene.ObjectType):
         write = graphene.Field(
@@ -151,10 +153,10 @@ def query_of(write_type: Any) -> Any:
 
 
 def mutation_of(write_type: Any) -> Any:
-    """The mutation of receipts: ``retryWrite``."""
+    """The mutation ``retryWrite``."""
 
     class RetryWrite(Answered, graphene.Mutation):
-        """Queue a FAILED write again, as a new write that names the old one."""
+        """Retry a FAILED write as a new write that refers to the old one."""
 
         class Arguments(Key):
             id = graphene.ID(required=True)
@@ -182,7 +184,7 @@ def mutation_of(write_type: Any) -> Any:
 
 
 def subscription_of(write_type: Any) -> Any:
-    """The subscription of receipts: ``writeSettled``."""
+    """The subscription ``writeSettled``."""
 
     class Subscription(graphene.ObjectType):
         write_settled = graphene.Field(
@@ -195,7 +197,7 @@ def subscription_of(write_type: Any) -> Any:
         @staticmethod
         @answering
         def subscribe_write_settled(_root: None, info: graphene.ResolveInfo, id: str) -> Iterator[Any]:  # noqa: A002
-            """Check now, so that a wrong id is an answer and not a broken stream; then wait."""
+            """Check first, so that a wrong id gets an error and not a broken stream; then wait."""
             context: Context = info.context
             write_id = parse_id("id", id)
             if context.queue.find(write_id) is None:
@@ -212,6 +214,6 @@ def subscription_of(write_type: Any) -> Any:
 def _until_settled(context: Context, write_id: int) -> Iterator[Any]:
     while (settled := context.queue.wait(write_id, _KEEP_ALIVE_SECONDS, counted=False)) is None:
         if context.queue.stop_announced:
-            raise RequestError("The server is stopping: watch this write again shortly", code="SHUTTING_DOWN")
+            raise RequestError("The server is stopping: subscribe to this write again", code="SHUTTING_DOWN")
         yield KEEP_ALIVE
     yield settled

@@ -1,4 +1,4 @@
-"""Declares the GraphQL types that products and tasks share: any JSON value, large numbers, and where a page lies."""
+"""Shared GraphQL types: the scalars JSON and BigInt, and PageInfo."""
 
 from collections.abc import Mapping
 from math import isfinite
@@ -20,15 +20,15 @@ from graphql import (
 )
 from graphql.pyutils import inspect
 
-_DIGITS_MAX = 300  # of a whole number in a document: more is a slip of the hand, and slow to read
+_DIGITS_MAX = 300  # of an integer literal; more is a mistake, and slow to parse
 
 
 class JSON(graphene.Scalar):
-    """Any JSON value, as it is."""
+    """Any JSON value."""
 
     @staticmethod
     def serialize(value: Any) -> Any:
-        """The value itself: the answer is JSON anyway."""
+        """The value itself: the response is JSON anyway."""
         return value
 
     @staticmethod
@@ -38,12 +38,12 @@ class JSON(graphene.Scalar):
 
     @staticmethod
     def parse_literal(node: ValueNode, variables: Mapping[str, Any] | None = None) -> Any:
-        """The value of a literal; variables may stand in it, and an absent one counts as null."""
+        """The value of a literal; it may contain variables, and an absent one is null."""
         return _value_of(node, variables or {})
 
 
 class BigInt(graphene.Scalar):
-    """A whole number, also one that has more than the 32 bits of Int. Variables of the type Int are taken for it."""
+    """An integer, also of more than 32 bits. Accepts variables of the type Int."""
 
     @staticmethod
     def serialize(value: Any) -> Any:
@@ -52,21 +52,21 @@ class BigInt(graphene.Scalar):
 
     @staticmethod
     def parse_value(value: Any) -> int:
-        """A JSON number without a fraction, as for Int. Raises GraphQLError for everything else."""
+        """The integer of a JSON number without a fraction. Raises GraphQLError for anything else."""
         if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
             raise GraphQLError(f"BigInt cannot represent non-integer value: {inspect(value)}")
         return int(value)
 
     @staticmethod
     def parse_literal(node: ValueNode, _variables: Mapping[str, Any] | None = None) -> int:
-        """The number of a literal without a fraction. Raises GraphQLError for everything else."""
+        """The integer of a literal without a fraction. Raises GraphQLError for anything else."""
         if not isinstance(node, IntValueNode):
             raise GraphQLError(f"BigInt cannot represent non-integer value: {print_ast(node)}", node)
         return _whole_number(node)
 
 
 class PageInfo(graphene.ObjectType):
-    """Where a page lies."""
+    """The position of a page in its list."""
 
     has_next_page = graphene.Boolean(required=True)
     has_previous_page = graphene.Boolean(required=True)
@@ -90,7 +90,7 @@ def _value_of(node: ValueNode, variables: Mapping[str, Any]) -> Any:
             return {field.name.value: _value_of(field.value, variables) for field in node.fields}
         case VariableNode():
             return variables.get(node.name.value)
-    raise GraphQLError(f"{node.kind} is no JSON value: write a text in quotes for it", node)
+    raise GraphQLError(f"{node.kind} is not a JSON value: write it as a quoted string", node)
 
 
 def _whole_number(node: IntValueNode) -> int:

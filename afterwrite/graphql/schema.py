@@ -1,4 +1,4 @@
-"""Puts the GraphQL schema together: the application's own fields, and those of tasks."""
+"""Builds the GraphQL schema from the application's own fields and those of tasks."""
 
 from typing import Any
 
@@ -9,16 +9,16 @@ from afterwrite.graphql import task_events, task_mutations, task_types
 
 
 def build_schema(query: Any, mutation: Any, subscription: Any) -> GraphQLSchema:
-    """The schema of an application's fields and of the tasks. Raises TypeError or AssertionError if they clash."""
+    """The schema of the application's fields and of tasks. Raises TypeError or AssertionError if they conflict."""
 
     class Query(task_types.Query, query):
-        """Reads: answered from the database."""
+        """Reads from the database."""
 
     class Mutation(task_mutations.Mutation, mutation):
-        """Writes, which are answered when they are journaled, and tasks, which are answered when they are stored."""
+        """Writes, which return when they are journaled, and tasks, which return when they are stored."""
 
     class Subscription(task_events.Subscription, subscription):
-        """Events, as they happen."""
+        """Events as they happen."""
 
     schema: GraphQLSchema = graphene.Schema(
         query=Query, mutation=Mutation, subscription=Subscription

@@ -1,4 +1,4 @@
-"""Declares the GraphQL types of what callers did to tasks; decides nothing."""
+"""GraphQL types of the audit log of tasks."""
 
 import graphene
 
@@ -9,13 +9,13 @@ ActionKindEnum = graphene.Enum.from_enum(ActionKind, name="TaskActionKind")
 
 
 class TaskAction(graphene.ObjectType):
-    """What a caller did to a task since it was accepted, to a type, or to what ended before a time."""
+    """An action of a caller on an accepted task, on a task type, or on all tasks that ended before a time."""
 
     id = graphene.ID(required=True)
-    task_id = graphene.ID(description="Null: it was done to a type")
-    type = graphene.String(description="The type of the task; null: it was done to tasks of every type")
+    task_id = graphene.ID(description="Null for an action on a type or on many tasks")
+    type = graphene.String(description="The task type; null for an action on tasks of every type")
     action = ActionKindEnum(required=True)
-    by = graphene.String(description="Who did it: the name of a key; null without one")
+    by = graphene.String(description="The name of the caller's key; null without one")
     at = graphene.DateTime(required=True)
 
 

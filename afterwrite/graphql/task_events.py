@@ -1,4 +1,4 @@
-"""Declares the GraphQL subscriptions of tasks: tasks as they change."""
+"""GraphQL subscriptions to tasks as they change."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -18,25 +18,25 @@ _KEEP_ALIVE_SECONDS = 5.0
 
 
 class Subscription(graphene.ObjectType):
-    """Tasks, as they change; states that follow each other quickly may be left out."""
+    """Tasks as they change; quick successive states may be skipped."""
 
     task_updated = graphene.Field(
         Task,
         required=True,
         id=graphene.ID(required=True),
-        description="The task as it is, then as it changes; complete when it has ended",
+        description="The current task, then each change; completes when the task has ended",
     )
     tasks_updated = graphene.Field(
         Task,
         required=True,
         type=graphene.String(),
-        description="Every task that changes, of one type or of all",
+        description="Every task that changes, of one type or of all types",
     )
 
     @staticmethod
     @answering
     def subscribe_task_updated(_root: None, info: graphene.ResolveInfo, id: str) -> Iterator[Any]:  # noqa: A002
-        """Check now, so that a wrong id is an answer and not a broken stream."""
+        """Check first, so that a wrong id gets an error and not a broken stream."""
         context: Context = info.context
         task_id = parse_id("id", id)
         if context.tasks.find(task_id) is None:
@@ -62,7 +62,7 @@ class Subscription(graphene.ObjectType):
 
 def _until_ended(queue: TaskQueue, task_id: int) -> Iterator[Any]:
     with closing(queue.watch(task_id=task_id)) as watch:
-        # Read after the watch began, so that no change falls between the two.
+        # Read after the watch has begun, so that no change is missed between the two.
         task = queue.find(task_id)
         if task is not None:
             yield task
@@ -70,7 +70,7 @@ def _until_ended(queue: TaskQueue, task_id: int) -> Iterator[Any]:
             return
         for changed in _changes(queue, watch):
             if changed is KEEP_ALIVE and queue.find(task_id) is None:
-                return  # it ended and was pruned
+                return  # it has ended and been pruned
             if changed != task:
                 yield changed
             if changed is not KEEP_ALIVE and changed.has_ended:
@@ -88,11 +88,11 @@ def _changes(queue: TaskQueue, watch: TaskWatch) -> Iterator[Any]:
             changed = watch.next(_KEEP_ALIVE_SECONDS)
         except WatchTooSlow as error:
             message = (
-                "This stream is read too slowly for all that changes: watch again, fewer tasks at a time"
+                "This stream is read too slowly for the number of changes: subscribe again to fewer tasks"
             )
             raise RequestError(message, code="STREAM_TOO_SLOW") from error
         yield from changed
         if queue.stop_announced:
-            raise RequestError("The server is stopping: watch again shortly", code="SHUTTING_DOWN")
+            raise RequestError("The server is stopping: subscribe again shortly", code="SHUTTING_DOWN")
         if not changed:
             yield KEEP_ALIVE

@@ -1,4 +1,4 @@
-"""Declares the GraphQL mutations of tasks; each answers the task as it was accepted, or as it is now."""
+"""GraphQL mutations of tasks; each returns the accepted or current task."""
 
 from datetime import datetime
 from typing import Any
@@ -19,34 +19,34 @@ from afterwrite.tasks.workers.stripe_payments import CREATE_CUSTOMER, CREATE_PAY
 
 
 def _options() -> dict[str, Any]:
-    """What every task takes beside its payload; see ``requests.accept``."""
+    """The arguments that every task takes besides its payload; see ``requests.accept``."""
     return {
-        "priority": graphene.Int(description="-1000 to 1000, the greatest goes first; 0 if left out"),
-        "run_at": graphene.DateTime(description="Not before this time, with its time zone"),
-        "max_attempts": graphene.Int(description="1 to 100; what the type says if left out"),
-        "correlation_id": graphene.String(description="A name of yours, told in callbacks too"),
-        "callback_url": graphene.String(description="The outcome is posted there when the task ends"),
+        "priority": graphene.Int(description="-1000 to 1000, highest first; default 0"),
+        "run_at": graphene.DateTime(description="Earliest start, with a time zone"),
+        "max_attempts": graphene.Int(description="1 to 100; default: that of the type"),
+        "correlation_id": graphene.String(description="A name of your choice, also sent in callbacks"),
+        "callback_url": graphene.String(description="Receives the outcome as a POST when the task ends"),
         "idempotency_key": graphene.String(
-            description="The same key and arguments give the same task, however often they are sent"
+            description="Makes a retry safe: the same key and arguments give the same task"
         ),
     }
 
 
 class PrunedTasks(graphene.ObjectType):
-    """What pruneTasks has deleted."""
+    """The result of pruneTasks."""
 
-    pruned = graphene.Int(required=True, description="How many tasks")
+    pruned = graphene.Int(required=True, description="Number of deleted tasks")
 
 
 class Mutation(graphene.ObjectType):
-    """Tasks are stored when they are answered, and run afterwards."""
+    """Mutations of tasks: a task is stored before the response and runs afterwards."""
 
     create_task = graphene.Field(
         Task,
         type=graphene.String(required=True, description="taskTypes lists them"),
-        payload=JSON(required=True, description="What the task works on"),
+        payload=JSON(required=True, description="The input of the task"),
         **_options(),
-        description="A task of any type",
+        description="Create a task of any type",
     )
     create_stripe_customer_task = graphene.Field(
         Task,
@@ -61,9 +61,9 @@ class Mutation(graphene.ObjectType):
             "amount": BigInt(required=True, description="In minor units, such as cents"),
             "currency": graphene.String(required=True, description="Three letters, such as eur"),
             "customer_id": graphene.String(
-                required=True, description="cus_…, from the result of a customer's task"
+                required=True, description="cus_…, from the result of a customer task"
             ),
-            "payment_method": graphene.String(description="pm_…; Stripe's test card if left out"),
+            "payment_method": graphene.String(description="pm_…; default: Stripe's test card"),
             "description": graphene.String(),
             **_options(),
         },
@@ -72,9 +72,9 @@ class Mutation(graphene.ObjectType):
     create_stripe_refund_task = graphene.Field(
         Task,
         payment_intent_id=graphene.String(
-            required=True, description="pi_…, from the result of a payment's task"
+            required=True, description="pi_…, from the result of a payment task"
         ),
-        amount=BigInt(description="In minor units; all of it if left out"),
+        amount=BigInt(description="In minor units; default: the whole amount"),
         **_options(),
         description="Refund a payment at Stripe",
     )
@@ -82,29 +82,29 @@ class Mutation(graphene.ObjectType):
         Entry,
         title=graphene.String(required=True),
         **_options(),
-        description="An entry, which goes by its stages after the answer",
+        description="Create an entry; it goes through its stages after the response",
     )
     create_process = graphene.Field(
         Task,
         payload=JSON(required=True, description='{products: [{title: "Lamp", price: 12.5}]}'),
         callback_url=graphene.String(),
         idempotency_key=graphene.String(),
-        description="Check, enrich and sum up a list of products; process(correlationId) finds it",
+        description="Submit a job that checks, enriches and summarises products; process(correlationId) finds it",
     )
     cancel_task = graphene.Field(
         Task,
         id=graphene.ID(required=True),
-        description="End a task: at once while it waits; while it runs, its worker is told",
+        description="Cancel a task: a waiting one at once, a running one through its worker",
     )
     retry_task = graphene.Field(
         Task,
         id=graphene.ID(required=True),
-        description="Put a FAILED or CANCELLED task in line again, with all its attempts",
+        description="Queue a FAILED or CANCELLED task again, with all its attempts",
     )
     pause_task_type = graphene.Field(
         TaskType,
         type=graphene.String(required=True),
-        description="Start no more tasks of a type; those that run go on",
+        description="Start no more tasks of a type; running ones continue",
     )
     resume_task_type = graphene.Field(
         TaskType, type=graphene.String(required=True), description="Start tasks of a type again"
@@ -112,9 +112,9 @@ class Mutation(graphene.ObjectType):
     prune_tasks = graphene.Field(
         PrunedTasks,
         ended_before=graphene.DateTime(
-            required=True, description="With its time zone; IDEMPOTENCY_HOURS ago at the latest"
+            required=True, description="With a time zone; at least IDEMPOTENCY_HOURS ago"
         ),
-        description="Delete the tasks that ended before a time, with what was done to them",
+        description="Delete the tasks that ended before a time, with their actions",
     )
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Declares the GraphQL types and queries of tasks; decides nothing."""
+"""GraphQL types and queries of tasks and entries."""
 
 from typing import Any
 
@@ -23,40 +23,40 @@ EntryStatusEnum = graphene.Enum.from_enum(EntryStatus, name="EntryStatus")
 
 
 class TaskError(graphene.ObjectType):
-    """Why a task FAILED, or is tried again."""
+    """The reason why a task FAILED or is retried."""
 
     code = graphene.String(required=True)
     message = graphene.String(required=True)
 
 
 class Task(graphene.ObjectType):
-    """A durable unit of work with side effects, done after the answer."""
+    """A durable unit of work with side effects, run after the response."""
 
     id = graphene.ID(required=True)
     type = graphene.String(required=True)
     status = TaskStatusEnum(required=True)
     progress = graphene.Int(required=True, description="0 to 100")
-    stage = graphene.String(description="Where a task that goes by stages stands")
-    payload = JSON(required=True, description="What it works on")
-    result = JSON(description="What came of it; of one that goes by stages, what has come of it so far")
+    stage = graphene.String(description="The current stage of a task with stages")
+    payload = JSON(required=True, description="The input")
+    result = JSON(description="The result; of a task with stages, the result so far")
     error = graphene.Field(TaskError)
-    attempt = graphene.Int(required=True, description="Attempts that were begun, of this stage")
+    attempt = graphene.Int(required=True, description="Attempts started, of this stage")
     max_attempts = graphene.Int(required=True)
-    priority = graphene.Int(required=True, description="The greatest goes first")
-    run_at = graphene.DateTime(required=True, description="Not before this time")
+    priority = graphene.Int(required=True, description="Highest first")
+    run_at = graphene.DateTime(required=True, description="Earliest start")
     correlation_id = graphene.String()
-    callback_url = graphene.String(description="Its outcome is posted there")
+    callback_url = graphene.String(description="Receives the outcome as a POST")
     locked_by = graphene.String(description="The worker that runs it")
-    locked_at = graphene.DateTime(description="When that worker was heard of last")
+    locked_at = graphene.DateTime(description="The last heartbeat of that worker")
     created_at = graphene.DateTime(required=True)
-    created_by = graphene.String(description="Who made it: the name of a key; null without one")
+    created_by = graphene.String(description="The name of the creator's key; null without one")
     updated_at = graphene.DateTime(required=True)
     started_at = graphene.DateTime()
     finished_at = graphene.DateTime()
     actions = graphene.List(
         graphene.NonNull(TaskAction),
         required=True,
-        description="What callers did to it since, the newest last",
+        description="The actions of callers on it, newest last",
     )
 
     @staticmethod
@@ -72,23 +72,23 @@ TaskConnection = connection_of(
 
 
 class TaskCount(graphene.ObjectType):
-    """How many tasks have a status."""
+    """The number of tasks with a status."""
 
     status = TaskStatusEnum(required=True)
     count = graphene.Int(required=True)
 
 
 class TaskType(graphene.ObjectType):
-    """A type of tasks; durations are those of its newest 1,000 completed ones, from the first claim to the end."""
+    """A task type; durations are those of its newest 1,000 completed tasks, from the first claim to the end."""
 
     type = graphene.String(required=True)
     counts = graphene.List(graphene.NonNull(TaskCount), required=True, description="One for each status")
-    paused = graphene.Boolean(required=True, description="No task of it is started")
-    paused_by = graphene.String(description="Who paused it: the name of a key; null without one")
+    paused = graphene.Boolean(required=True, description="No task of this type is started")
+    paused_by = graphene.String(description="The name of the key that paused it; null without one")
     paused_at = graphene.DateTime(description="Null unless it is paused")
-    concurrency = graphene.Int(required=True, description="Tasks that may run side by side")
+    concurrency = graphene.Int(required=True, description="Maximum number of concurrent tasks")
     running = graphene.Int(required=True)
-    p50_duration_ms = graphene.Float(description="Half of them took no longer; null while none has completed")
+    p50_duration_ms = graphene.Float(description="The median; null while none has completed")
     p95_duration_ms = graphene.Float()
 
     @staticmethod
@@ -105,18 +105,18 @@ class TaskType(graphene.ObjectType):
 
 
 class Entry(graphene.ObjectType):
-    """A task of the type "entry", which goes from CREATED by STAGE_1 and STAGE_2 to COMPLETED."""
+    """A task of the type "entry", which goes from CREATED through STAGE_1 and STAGE_2 to COMPLETED."""
 
     id = graphene.ID(required=True, description="The id of its task")
     title = graphene.String(required=True)
     status = EntryStatusEnum(required=True)
-    progress = graphene.Int(required=True, description="0, 33, 66, 100 and between")
-    result = JSON(description="When it reached which stage; why it FAILED")
+    progress = graphene.Int(required=True, description="0, 33, 66 and 100 at the stages, or between")
+    result = JSON(description="The times of its stages; the error if it FAILED")
     locked_by = graphene.String()
     locked_at = graphene.DateTime()
     created_at = graphene.DateTime(required=True)
     updated_at = graphene.DateTime(required=True)
-    created_by = graphene.String(description="Who made it: the name of a key; null without one")
+    created_by = graphene.String(description="The name of the creator's key; null without one")
 
 
 EntryConnection = connection_of(
@@ -129,7 +129,7 @@ def _first() -> graphene.Int:
 
 
 class Query(graphene.ObjectType):
-    """Reads of tasks."""
+    """Queries of tasks."""
 
     task = graphene.Field(Task, id=graphene.ID(required=True))
     tasks = graphene.Field(
@@ -137,8 +137,8 @@ class Query(graphene.ObjectType):
         required=True,
         status=TaskStatusEnum(),
         type=graphene.String(),
-        search=graphene.String(description="Substring of payload, type or correlation id, in any case"),
-        by=graphene.String(description="The name of who made them"),
+        search=graphene.String(description="Substring of payload, type or correlation id, case-insensitive"),
+        by=graphene.String(description="The name of the creator's key"),
         first=_first(),
         after=graphene.String(),
         description="Tasks, newest first",
@@ -148,8 +148,8 @@ class Query(graphene.ObjectType):
         required=True,
         first=_first(),
         after=graphene.String(),
-        by=graphene.String(description="The name of who did it"),
-        description="What callers did to tasks and types, newest first",
+        by=graphene.String(description="The name of the caller's key"),
+        description="The actions of callers on tasks and types, newest first",
     )
     task_types = graphene.List(graphene.NonNull(TaskType), required=True)
     entry = graphene.Field(Entry, id=graphene.ID(required=True))
@@ -158,7 +158,7 @@ class Query(graphene.ObjectType):
         required=True,
         status=EntryStatusEnum(),
         search=graphene.String(),
-        by=graphene.String(description="The name of who made them"),
+        by=graphene.String(description="The name of the creator's key"),
         first=_first(),
         after=graphene.String(),
         description="Entries, newest first",
@@ -166,7 +166,7 @@ class Query(graphene.ObjectType):
     process = graphene.Field(
         Task,
         correlation_id=graphene.String(required=True),
-        description="The process with this correlation id",
+        description="The job with this correlation id",
     )
 
     @staticmethod

@@ -13,10 +13,10 @@ _MAX_REMEMBERED_LENGTH = 1_000
 
 
 def negotiate(accept: str | None, *, html: bool) -> str | None:
-    """Returns the offered media type that the client likes best, or None if it likes none.
+    """Returns the offered media type that the client prefers, or None if it accepts none of them.
 
-    Without a header, and wherever only a wildcard fits, that is `application/json`, as the GraphQL-over-HTTP
-    specification asks. Of equally good ones the first in the header wins; `text/html` is offered if `html`.
+    Without a header, or where only a wildcard matches, that is `application/json`, as the GraphQL-over-HTTP
+    specification requires. Equal qualities go to the first in the header; `text/html` is offered if `html`.
     """
     if accept is None:
         return JSON
@@ -26,7 +26,7 @@ def negotiate(accept: str | None, *, html: bool) -> str | None:
 
 
 def wants_page(accept: str | None) -> bool:
-    """Whether a page is what the client likes best, as a browser does that opens an address."""
+    """Whether the client prefers HTML, as a browser does that opens a URL."""
     return negotiate(accept, html=True) == HTML
 
 
@@ -36,7 +36,7 @@ def _choose(accept: str, html: bool) -> str | None:
         name, quality = _media_range(part)
         if name and name not in named:
             named[name] = (quality, -position)
-    # What a wildcard covers comes after everything that is named with the same quality.
+    # A wildcard ranks after every type that is named with the same quality.
     for wildcard in ("application/*", "*/*"):
         if wildcard in named:
             named.setdefault(JSON, (named[wildcard][0], -len(accept)))
@@ -51,7 +51,7 @@ _remembered = lru_cache(maxsize=256)(_choose)
 
 
 def _media_range(part: str) -> tuple[str, float]:
-    """Returns the name and quality of one media range; the name is empty if we cannot give that charset."""
+    """Returns the name and quality of one media range; the name is empty for a charset other than UTF-8."""
     name, *parameters = part.split(";")
     quality = 1.0
     for parameter in parameters:

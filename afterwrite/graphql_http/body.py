@@ -1,7 +1,7 @@
-"""Reads the body of an HTTP request from its WSGI environment: all of it, or an exception says why not.
+"""Reads the whole body of an HTTP request from its WSGI environment, or raises.
 
-Read here and not by werkzeug: that cuts a body without a Content-Length off at the limit, and takes a body that breaks
-off for a whole one where the server says that it knows the end.
+werkzeug would truncate a body without a Content-Length at the limit, and accept an incomplete body as a whole one where
+the server sets `wsgi.input_terminated`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ _READ_AT_ONCE = 1 << 20
 
 
 class BodyBroken(Exception):
-    """A body that did not come whole; the text says how."""
+    """An incomplete body; the text says how."""
 
 
 class BodyTooLong(Exception):
-    """A body with more bytes than are read; the text says how many it has."""
+    """A body over the limit; the text says how many bytes it has."""
 
 
 class _Readable(Protocol):
@@ -29,8 +29,8 @@ def read_body(environ: Mapping[str, Any], max_bytes: int) -> bytes:
     """Returns the bytes of the body, b"" where there is none.
 
     Raises:
-        BodyTooLong: it has more than `max_bytes`; nothing of a body that is announced so long is read.
-        BodyBroken: it is not all there.
+        BodyTooLong: it has more than `max_bytes`; nothing is read if its Content-Length says so.
+        BodyBroken: it is incomplete.
     """
     stream: _Readable = environ["wsgi.input"]
     length = announced_bytes(environ)
@@ -43,20 +43,20 @@ def read_body(environ: Mapping[str, Any], max_bytes: int) -> bytes:
     return b""
 
 
-def read_on(environ: Mapping[str, Any], most: int) -> None:
-    """Read a body that nobody wants to its end, if it is announced with `most` bytes at the most.
+def read_on(environ: Mapping[str, Any], max_bytes: int) -> None:
+    """Read and discard a body whose Content-Length is at most `max_bytes`.
 
-    A client that still sends would not see the answer.
+    A client that is still sending would not see the response.
     """
     length = announced_bytes(environ)
-    if length is not None and length <= most:
-        with suppress(OSError):  # it went away
+    if length is not None and length <= max_bytes:
+        with suppress(OSError):  # the client disconnected
             while environ["wsgi.input"].read(_READ_AT_ONCE):
                 pass
 
 
 def announced_bytes(environ: Mapping[str, Any]) -> int | None:
-    """The Content-Length; None where there is none, or it is not a number of fewer than 20 digits."""
+    """The Content-Length; None if it is missing or not a number of fewer than 20 digits."""
     header = environ.get("CONTENT_LENGTH") or ""
     return int(header) if header.isascii() and header.isdigit() and len(header) < 20 else None
 
@@ -73,7 +73,7 @@ def _read_announced(stream: _Readable, length: int, max_bytes: int) -> bytes:
 def _read_to_end(stream: _Readable, max_bytes: int) -> bytes:
     body = _read_up_to(stream, max_bytes + 1)
     if len(body) > max_bytes:
-        with suppress(BodyBroken):  # a client that still sends a little would not see the answer
+        with suppress(BodyBroken):  # a client that is still sending would not see the response
             _read_up_to(stream, max_bytes)
         raise BodyTooLong(f"more than {max_bytes} bytes")
     return body
@@ -87,6 +87,6 @@ def _read_up_to(stream: _Readable, length: int) -> bytes:
         parts = bytearray(body)
         while len(parts) < length and (more := stream.read(length - len(parts))):
             parts += more
-    except OSError as error:  # a client that went away, or whose chunks are broken
+    except OSError as error:  # a client that disconnected, or broken chunks
         raise BodyBroken(f"The body could not be read: {error}") from error
     return bytes(parts)

@@ -1,4 +1,4 @@
-"""Remembers the values that were used last, within a number of entries and of characters."""
+"""A least-recently-used cache bounded by entries and by characters."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ T = TypeVar("T")
 
 
 class BoundedStore(Generic[T]):
-    """A least-recently-used cache with text as keys, for any number of threads.
+    """A thread-safe LRU cache with strings as keys.
 
     Args:
-        max_entries: entries that are kept.
-        max_chars: characters that all kept entries may have together.
-        max_chars_each: characters that one entry may have; a longer one is not kept.
+        max_entries: maximum number of entries.
+        max_chars: maximum characters of all entries together.
+        max_chars_each: maximum characters of one entry; a longer one is not cached.
     """
 
     def __init__(self, max_entries: int, *, max_chars: int, max_chars_each: int) -> None:
@@ -30,7 +30,7 @@ class BoundedStore(Generic[T]):
         return len(self._entries)
 
     def get(self, key: str) -> T | None:
-        """Returns the value of `key`, which counts as used now, or None."""
+        """Returns the value of `key` and marks it as used, or returns None."""
         with self._lock:
             entry = self._entries.get(key)
             if entry is None:
@@ -39,10 +39,7 @@ class BoundedStore(Generic[T]):
             return entry[0]
 
     def keep(self, key: str, value: T, chars: int) -> None:
-        """Keeps `value`, whose entry counts as `chars`, and drops what was not used for longest.
-
-        A key that is there keeps its value.
-        """
+        """Caches `value`, counted as `chars`, and evicts the least recently used; a cached key keeps its value."""
         if chars > self._max_chars_each:
             return
         with self._lock:

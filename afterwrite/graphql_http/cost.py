@@ -1,4 +1,4 @@
-"""Counts the fields that a valid operation can make the resolvers answer: the product of its page sizes."""
+"""The cost of a valid operation: the fields that its resolvers may have to answer, page sizes multiplied."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from graphql import (
 )
 from graphql.execution.execute import get_field_def
 
-# The arguments which set how many items a field gives, as Relay's connections name them.
+# The page size arguments of Relay's connections.
 PAGE_ARGUMENTS = ("first", "last")
 
 
 @dataclass(frozen=True, slots=True)
 class PageVariable:
-    """A page size that the request's variables give."""
+    """A page size that a variable of the request sets."""
 
     name: str
     fallback: int
@@ -41,7 +41,7 @@ class PageVariable:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """A page size, times some fields and the costs of the fields that are only known per request."""
+    """A page size, times a number of fields plus the costs that are only known per request."""
 
     fields: int
     parts: tuple[Cost, ...] = ()
@@ -53,14 +53,14 @@ class Cost:
         total, size = self.fields, self.fixed_size
         for part in self.parts:
             total += part.of(variables)
-        # The larger of `first` and `last` counts: a resolver looks at one of them.
+        # The larger of `first` and `last` counts: a resolver uses one of them.
         for page in self.asked_sizes:
             size = max(size, page.size(variables))
         return total * size
 
 
 class CostCounter:
-    """Makes the `Cost` of the operations of one valid document."""
+    """Computes the `Cost` of operations of one valid document."""
 
     def __init__(
         self, schema: GraphQLSchema, fragments: Mapping[str, FragmentDefinitionNode], assumed_page_size: int
@@ -72,8 +72,8 @@ class CostCounter:
     def count(self, operation: OperationDefinitionNode) -> Cost:
         """Returns the cost of `operation`: one for each field, times the page sizes above it and its own.
 
-        A list without `first` or `last` counts as one item: its length is the schema's choice, not the
-        client's. `@skip` and `@include` are not looked at. Recursion is as deep as the fields: limited.
+        A list without `first` or `last` counts as one item: the schema decides its length, not the client.
+        `@skip` and `@include` are ignored. Recursion is bounded by the depth limit.
         """
         root = self._schema.get_root_type(operation.operation)
         defaults = {
@@ -146,7 +146,7 @@ def _is_page_size(definition: GraphQLField, name: str) -> bool:
 
 
 def _page_size(value: Any, fallback: int) -> int:
-    """Returns what `value` asks for; a value that no Int takes is left to the coercion to refuse."""
+    """Returns the page size of `value`; coercion refuses values that are not an Int."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return max(1, int(value))
     return fallback

@@ -1,4 +1,4 @@
-"""Turns the text of a document into operations that are ready to run, and remembers them, or what is wrong with it."""
+"""Parses, validates and compiles GraphQL documents, with a cache of documents and of errors."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ from afterwrite.graphql_http.json_rules import vanishes
 from afterwrite.graphql_http.limits import Limits, check_length, check_shape, has_fragment_cycle, refuse
 from afterwrite.graphql_http.wider_scalars import read_as_wider_scalars
 
-# A syntax tree takes 130 to 350 times the room of its text, so all of them together take 35 to 90 MB.
+# A syntax tree takes 130 to 350 times the memory of its text, so all of them together take 35 to 90 MB.
 MAX_CACHED_CHARS = 16 * 1024
 MAX_CACHED_CHARS_TOTAL = 256 * 1024
 
 
 class Operation:
-    """One operation of a valid document; may be used from any number of threads at the same time."""
+    """One operation of a valid document; thread-safe."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class Operation:
 
 
 class Document:
-    """A valid document. Its operations are compiled when they are first asked for."""
+    """A valid document. Its operations are compiled on first use."""
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class Document:
 def _root_fields(
     definition: OperationDefinitionNode, fragments: Mapping[str, FragmentDefinitionNode]
 ) -> frozenset[str]:
-    """Returns the names of the fields at the root, fragments looked through; skipped ones count too."""
+    """Returns the names of the root fields, including those in fragments and skipped ones."""
     names = set()
     stack, spread = [definition.selection_set], set[str]()
     while stack:
@@ -139,18 +139,18 @@ def _root_fields(
     return frozenset(names)
 
 
-class _NumbersThatAreHeld(ValidationRule):
-    """Refuses a number that would be taken for 0: ``1e-400`` is less than a float can hold."""
+class _NoUnderflow(ValidationRule):
+    """Refuses a number that underflows to 0 as a float, such as ``1e-400``."""
 
     def enter_float_value(self, node: FloatValueNode, *_: Any) -> None:
-        """Look at a number of the document; those of variables are read as JSON."""
+        """Check a literal; the JSON decoder checks variables."""
         if vanishes(node.value):
             message = f"The number {node.value[:60]} is too small: a Float would hold 0 in its place"
             self.report_error(GraphQLError(message, node))
 
 
 class DocumentStore:
-    """Gives the document for a text, or its errors; from a bounded cache if the text came before."""
+    """Returns the document for a source text or raises its errors, with a bounded cache of both."""
 
     def __init__(
         self, schema: GraphQLSchema, limits: Limits, *, introspection: bool = True, compiled: bool = True
@@ -159,7 +159,7 @@ class DocumentStore:
         self._compiled = compiled
         self._limits = limits
         self._hide_suggestions = not introspection
-        self._rules = [*specified_rules, _NumbersThatAreHeld]
+        self._rules = [*specified_rules, _NoUnderflow]
         if not introspection:
             self._rules.append(NoSchemaIntrospectionCustomRule)
         size = limits.document_cache_size
@@ -168,17 +168,17 @@ class DocumentStore:
         self._wrong = BoundedStore[list[dict[str, Any]]](size, **bounds)
 
     def get(self, source: str) -> Document:
-        """Returns the valid document that `source` is.
+        """Returns the valid document for `source`.
 
-        The answer depends on the text alone: not on the caller, the variables or the chosen operation.
+        The result depends on the text alone, not on the caller, the variables or the chosen operation.
 
         Raises:
-            GraphQLRefusal: it does not parse, passes a limit or is not valid for the schema.
+            GraphQLRefusal: it does not parse, exceeds a limit or is not valid for the schema.
         """
         document = self._documents.get(source)
         if document is not None:
             return document
-        # A store of its own, so that wrong documents evict no valid one.
+        # A cache of its own, so that invalid documents do not evict valid ones.
         errors = self._wrong.get(source)
         if errors is not None:
             raise GraphQLRefusal(errors)
@@ -201,10 +201,10 @@ class DocumentStore:
         return len(self._documents)
 
     def check_cost(self, operation: Operation, variables: dict[str, Any]) -> None:
-        """Refuses an operation which could make more fields be resolved than the limit allows."""
+        """Refuses an operation whose cost exceeds the limit."""
         cost = operation.cost.of(variables)
         if cost > self._limits.max_cost:
-            # A client may send any number; one of a thousand digits is not worth spelling out.
+            # Page sizes may have thousands of digits.
             found = min(cost, 10**15)
             what = "fields to answer, its page sizes multiplied"
             advice = "Ask for smaller pages (first, last) or for fewer fields."
@@ -221,7 +221,7 @@ class DocumentStore:
         except GraphQLError as error:
             raise GraphQLRefusal([coded(error, PARSE_FAILED)]) from None
         if has_fragment_cycle(syntax):
-            # The rules on values and on overlapping fields walk through fragments; this one alone is enough.
+            # The rules on values and on overlapping fields would follow the cycle for ever.
             self._validate(syntax, [NoFragmentCyclesRule])
         check_shape(syntax, self._limits)
         read_as_wider_scalars(self._schema, syntax)
@@ -243,14 +243,14 @@ class DocumentStore:
             raise GraphQLRefusal([self._explained(error) for error in errors])
 
     def _explained(self, error: GraphQLError) -> dict[str, Any]:
-        shown = coded(error, VALIDATION_FAILED, hide_suggestions=self._hide_suggestions)
-        if shown["message"] == "Validation aborted.":
-            shown["message"] = (
+        formatted = coded(error, VALIDATION_FAILED, hide_suggestions=self._hide_suggestions)
+        if formatted["message"] == "Validation aborted.":
+            formatted["message"] = (
                 "Validation was given up: fields, lists or fragments are nested too deeply, or too many of"
                 " them have to be compared. Send a simpler document."
             )
-        return shown
+        return formatted
 
     def presentable(self, errors: list[GraphQLError]) -> list[dict[str, Any]]:
-        """Returns the errors of an execution as clients may see them."""
+        """Returns the errors of an execution as clients see them, internal ones masked."""
         return presentable(errors, self._limits.max_errors, hide_suggestions=self._hide_suggestions)

@@ -1,4 +1,4 @@
-"""Decides what a client may see of an error: its message and code, or only an incident id."""
+"""Error masking: a client sees the message and code of its own errors, and only an incident id of ours."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class RequestError(Exception):
 
 
 class HttpRefusal(Exception):
-    """A request that is refused before it is executed; it has the same status for every media type."""
+    """A request that is refused before execution, with the same status for every media type."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class HttpRefusal(Exception):
 class GraphQLRefusal(Exception):
     """A well-formed request that cannot be executed: its document, operation or variables are wrong.
 
-    `errors` are ready for JSON. Without a `status`, that depends on the media type of the answer.
+    `errors` are ready for JSON. Without a `status`, the media type of the response decides it.
     """
 
     def __init__(self, errors: list[dict[str, Any]], status: int | None = None) -> None:
@@ -71,59 +71,59 @@ class GraphQLRefusal(Exception):
 
 
 def coded(error: GraphQLError, code: str, *, hide_suggestions: bool = False) -> dict[str, Any]:
-    """Returns `error` ready for JSON, with `code` unless it brings a code of its own."""
-    shown: dict[str, Any] = {**error.formatted}
-    message = shown["message"]
+    """Returns `error` ready for JSON, with `code` unless it has a code of its own."""
+    formatted: dict[str, Any] = {**error.formatted}
+    message = formatted["message"]
     if hide_suggestions:
         message = _SUGGESTION.sub("", message)
     if len(message) > MAX_MESSAGE_LENGTH:
         message = message[:MAX_MESSAGE_LENGTH] + "…"
-    shown["message"] = message
-    shown["extensions"] = {"code": code, **shown.get("extensions", {})}
-    return shown
+    formatted["message"] = message
+    formatted["extensions"] = {"code": code, **formatted.get("extensions", {})}
+    return formatted
 
 
 def presentable(
     errors: Sequence[GraphQLError], max_errors: int, *, hide_suggestions: bool = False
 ) -> list[dict[str, Any]]:
-    """Returns the errors of one execution ready for JSON: at most `max_errors`, and one line for the rest.
+    """Returns the errors of one execution ready for JSON: at most `max_errors`, and one entry for the rest.
 
-    What the client did not cause is logged with its traceback under one incident id per answer, once for
-    each field and type of exception; the client is shown the id and nothing else.
+    Errors that the client did not cause are logged with their traceback under one incident id per response, once for
+    each field and type of exception; the client sees only the id.
     """
     incident = ""
     logged: set[tuple[Any, ...]] = set()
-    shown = []
+    entries = []
     for error in errors[:max_errors]:
         cause = _cause(error)
         if _is_for_the_client(error, cause):
-            shown.append(coded(error, BAD_USER_INPUT, hide_suggestions=hide_suggestions))
+            entries.append(coded(error, BAD_USER_INPUT, hide_suggestions=hide_suggestions))
             continue
         incident = incident or new_incident()
         field = ".".join(step for step in error.path or () if isinstance(step, str))
         if (field, type(cause)) not in logged:
             logged.add((field, type(cause)))
             logger.error("incident %s: field %s failed: %s", incident, field, cause, exc_info=cause)
-        shown.append(masked(incident, error))
+        entries.append(masked(incident, error))
     if len(errors) > max_errors:
         rest = len(errors) - max_errors
         code = BAD_USER_INPUT if not incident else INTERNAL_SERVER_ERROR
-        shown.append({"message": f"{rest} more errors are not shown.", "extensions": {"code": code}})
-    return shown
+        entries.append({"message": f"{rest} more errors are not shown.", "extensions": {"code": code}})
+    return entries
 
 
 def masked(incident: str, error: GraphQLError | None = None) -> dict[str, Any]:
-    """Returns an internal error as the client sees it: where it happened, and the incident to ask about."""
-    shown: dict[str, Any] = {"message": "Internal server error"}
+    """Returns an internal error as the client sees it: its location and the incident id."""
+    entry: dict[str, Any] = {"message": "Internal server error"}
     if error is not None:
         located = error.formatted
-        shown.update({key: located[key] for key in ("locations", "path") if key in located})
-    shown["extensions"] = {"code": INTERNAL_SERVER_ERROR, "incident": incident}
-    return shown
+        entry.update({key: located[key] for key in ("locations", "path") if key in located})
+    entry["extensions"] = {"code": INTERNAL_SERVER_ERROR, "incident": incident}
+    return entry
 
 
 def new_incident() -> str:
-    """Returns an id which leads from a masked error to its traceback in the log."""
+    """Returns an id that links a masked error to its traceback in the log."""
     return secrets.token_hex(6)
 
 

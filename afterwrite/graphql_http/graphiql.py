@@ -1,4 +1,4 @@
-"""Makes the page of GraphiQL, whose assets this server gives itself."""
+"""The GraphiQL page; this server serves its assets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from html import escape
 
 from flask import url_for
 
-# Each URL names its version, so a browser may keep the file for as long as it likes.
+# Each URL has the version, so browsers may cache the file for ever.
 _STYLES = (("graphiql.min.css", "4.1.2"), ("graphiql-start.css", "2"))
 _SCRIPTS = (
     ("react.production.min.js", "18.3.1"),
@@ -38,11 +38,10 @@ _PAGE = """<!doctype html>
 def page(
     endpoint: str, examples: Sequence[str], csrf_token: str = "", home: tuple[str, str] | None = None
 ) -> str:
-    """Returns the page that sends its requests to `endpoint` and opens with one tab per example.
+    """Returns the page, which sends its requests to `endpoint` and opens with one tab per example.
 
-    Its requests carry `csrf_token`, unless that is empty, as the header X-CSRF-Token.
-
-    Needs an application context: the assets are static files of the application, under `graphiql/`.
+    Its requests carry a `csrf_token` that is not empty as the header X-CSRF-Token. Needs an application context: the
+    assets are static files of the application, under `graphiql/`.
     """
     styles = (f'<link rel="stylesheet" href="{_asset(*style)}">' for style in _STYLES)
     scripts = (f'<script src="{_asset(*script)}"></script>' for script in _SCRIPTS)

@@ -1,4 +1,4 @@
-"""Executes a validated operation with graphql-core, which walks its syntax tree every time."""
+"""Executes a validated operation with graphql-core, which walks the syntax tree each time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from graphql import (
 
 
 class InterpretedOperation:
-    """An operation that graphql-core executes, from any number of threads at the same time."""
+    """An operation that graphql-core executes; thread-safe."""
 
     def __init__(
         self,
@@ -31,11 +31,11 @@ class InterpretedOperation:
         self._document = DocumentNode(definitions=(operation, *fragments))
 
     def execute(self, root_value: Any, context_value: Any, raw_variables: dict[str, Any]) -> ExecutionResult:
-        """Executes the operation and returns its data and errors; nothing is raised.
+        """Executes the operation and returns its data and errors; raises nothing.
 
-        `raw_variables` are the values as they came in the request. Errors of fields, of variables and of
-        resolvers are in the result, each with its path, locations and original error.
-        Resolvers run in the calling thread, in document order, and must not return awaitables.
+        `raw_variables` are the uncoerced values of the request. Errors of fields, variables and resolvers are in the
+        result, each with its path, locations and original error. Resolvers run in the calling thread, in document
+        order, and must not return awaitables.
         """
         return execute_sync(
             self._schema,

@@ -1,4 +1,4 @@
-"""The rules of JSON wherever it is read: no NaN, no number beyond a float, no repeated name, bounded depth."""
+"""Strictness rules for all JSON input: no NaN, no number beyond a float, no duplicate name, bounded depth."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ DEPTH_MAX = 100
 
 
 def refuse_constant(name: str) -> Any:
-    """For ``parse_constant``: NaN and the infinities are no JSON. Raises ValueError."""
+    """For ``parse_constant``: raises ValueError, because NaN and the infinities are not JSON."""
     raise ValueError(f"{name} is not a JSON number")
 
 
 def finite(text: str) -> float:
-    """For ``parse_float``. Raises ValueError for a number that no float can hold."""
+    """For ``parse_float``. Raises ValueError for a number that overflows or underflows a float."""
     number = float(text)
     if isinf(number):
         raise ValueError(f"the number {text[:60]} is too large")
@@ -25,22 +25,22 @@ def finite(text: str) -> float:
 
 
 def vanishes(text: str) -> bool:
-    """Whether a number other than 0 becomes 0 as a float: ``1e-400``."""
+    """Whether a number other than 0 underflows to 0 as a float, such as ``1e-400``."""
     return not float(text) and any(digit in "123456789" for digit in text.lower().partition("e")[0])
 
 
 def repeated_name(pairs: Iterable[tuple[str, Any]]) -> str:
-    """The first name that an object has again, of the pairs of one that has a name twice; in linear time."""
+    """The first duplicate name in the pairs of an object that has one; in linear time."""
     seen: set[str] = set()
     for name, _ in pairs:
         if name in seen:
             return name
         seen.add(name)
-    raise ValueError("no name is there twice")
+    raise ValueError("no name is repeated")
 
 
 def is_deep(text: str, value: Any) -> bool:
-    """Whether a value nests more than DEPTH_MAX lists and objects; ``text`` is what it was decoded from."""
+    """Whether a value nests more than DEPTH_MAX lists and objects; ``text`` is its JSON source."""
     if text.count("[") + text.count("{") <= DEPTH_MAX:
         return False
     level = [value] if isinstance(value, (dict, list)) else []

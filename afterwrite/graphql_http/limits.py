@@ -1,4 +1,4 @@
-"""Refuses a document that would cost too much to validate or to answer, before it is validated."""
+"""Limits on the size and shape of a document, checked before validation."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ from afterwrite.graphql_http.errors import VALIDATION_FAILED, GraphQLRefusal
 
 @dataclass(frozen=True)
 class Limits:
-    """What one request may ask for. The defaults let GraphiQL's introspection query pass with room to spare.
+    """The limits of one request. The defaults leave room for GraphiQL's introspection query.
 
-    That query has 15 levels and 239 fields with its fragments spread out, and no alias, directive or repeated
-    field. The worst documents found take about 0.1 s to validate or to refuse, half of it for reading 10,000
-    tokens (`tests/test_graphql_http_limits.py` keeps them); without `max_comparisons` it would be 1.5 s. What
-    a valid document may make the resolvers do is bounded by `max_cost`.
+    That query has 15 levels and 239 fields with its fragments expanded, and no alias, directive or repeated field. The
+    worst documents found take about 0.1 s to validate or to refuse, half of it for reading 10,000 tokens
+    (`tests/test_graphql_http_limits.py` has them); without `max_comparisons` it would be 1.5 s. `max_cost` bounds the
+    work of the resolvers.
 
-    A refusal names its limit in capitals, as the setting of an application is named; those in `FIXED` are no settings.
+    A refusal names its limit in capitals, like the application's setting; those in `FIXED` are not settings.
     """
 
     max_body_bytes: int = 4 * 1024 * 1024  # 1,000 products with long descriptions, sent as variables
-    max_document_chars: int = 256 * 1024  # the lexer reads letter by letter; values belong into variables
+    max_document_chars: int = 256 * 1024  # the lexer is slow; long values belong into variables
     max_tokens: int = 10_000
     max_operations: int = 20  # validation visits each fragment once for each operation
     max_depth: int = 20
     max_aliases: int = 100
     max_root_fields: int = 50
     max_directives: int = 100
-    max_fields: int = 5_000  # with every fragment spread out: an answer's shape, not its length
-    # Of equally named fields, and of fragments, that would be merged: quadratic.
+    max_fields: int = 5_000  # with every fragment expanded
+    # Of fields with one name, and of fragments, for merging: quadratic.
     max_comparisons: int = 10_000
     max_errors: int = 50
-    max_cost: int = 50_000  # fields resolved at most: 500 products with 14 fields each are 7,500
-    assumed_page_size: int = 50  # of a paged field when neither the request nor the schema gives a size
+    max_cost: int = 50_000  # fields resolved; 500 products with 14 fields each are 7,500
+    assumed_page_size: int = 50  # of a paged field if neither the request nor the schema sets a size
     document_cache_size: int = 1_000
 
 
@@ -52,7 +52,7 @@ FIXED = frozenset({"max_document_chars", "max_operations", "max_fields", "max_co
 
 
 def refuse(limit: str, maximum: int, found: int, what: str, advice: str) -> GraphQLRefusal:
-    """Returns the error that names a limit, what it allows and what was asked for."""
+    """Returns the error for an exceeded limit, with its maximum and the value found."""
     name = "" if limit in FIXED else f" ({limit.upper()})"
     message = f"This document has {found} {what}; the limit is {maximum}{name}. {advice}"
     extensions = {"code": VALIDATION_FAILED, "limit": limit, "maximum": maximum, "found": found}
@@ -60,18 +60,17 @@ def refuse(limit: str, maximum: int, found: int, what: str, advice: str) -> Grap
 
 
 def check_length(source: str, limits: Limits) -> None:
-    """Refuses a document that is too long to be worth reading."""
+    """Refuses a document that is too long to parse."""
     if len(source) > limits.max_document_chars:
         advice = "Send values as variables instead of writing them into the document."
         raise refuse("max_document_chars", limits.max_document_chars, len(source), "characters", advice)
 
 
 def check_shape(document: DocumentNode, limits: Limits) -> None:
-    """Refuses a document over one of the limits on its shape, in time linear to those limits.
+    """Refuses a document that exceeds a limit on its shape, in time linear in those limits.
 
-    Fragments are counted wherever they are spread, as execution does. The walk ends as soon as one limit is
-    passed, so a few fragments which spread each other twice cannot make it exponential. The document must
-    have no cycle of fragments.
+    Fragments count at every spread, as in execution. The walk ends at the first exceeded limit, so fragments that
+    spread each other twice cannot make it exponential. The document must have no fragment cycle.
     """
     operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
     if len(operations) > limits.max_operations:
@@ -85,7 +84,7 @@ def check_shape(document: DocumentNode, limits: Limits) -> None:
 
 
 class _Level:
-    """What merges into one object of the answer: how often each name is asked for, and what is below it."""
+    """The selections that merge into one object of the response: how often each name occurs, and its sub-levels."""
 
     __slots__ = ("below", "counts", "spreads")
 
@@ -96,7 +95,7 @@ class _Level:
 
 
 class _Walk:
-    """Counts over all definitions of one document."""
+    """Counts selections over all definitions of one document."""
 
     def __init__(self, document: DocumentNode, limits: Limits) -> None:
         self._limits = limits
@@ -146,7 +145,7 @@ class _Walk:
     def _count_selection(self, node: SelectionNode) -> None:
         self._selections += 1
         if self._selections > self._limits.max_fields:
-            what = "fields or more with its fragments spread out"
+            what = "fields or more with its fragments expanded"
             advice = "Ask for fewer fields, or in several requests."
             raise refuse("max_fields", self._limits.max_fields, self._selections, what, advice)
         self._count_directives(node)
@@ -193,7 +192,7 @@ class _Walk:
 
 
 def has_fragment_cycle(document: DocumentNode) -> bool:
-    """Tells whether some fragment spreads itself, directly or through others; takes linear time."""
+    """Tells whether a fragment spreads itself, directly or through others, in linear time."""
     spreads = {
         node.name.value: tuple(_spread_names(node.selection_set))
         for node in document.definitions

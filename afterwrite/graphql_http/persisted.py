@@ -1,4 +1,4 @@
-"""Automatic persisted queries: a client sends the SHA-256 of a document that it sent before, in place of its text.
+"""Automatic persisted queries: a client sends the SHA-256 of a document instead of its text.
 
 The protocol: https://github.com/apollographql/apollo-link-persisted-queries#protocol
 """
@@ -19,27 +19,27 @@ MAX_CHARS_EACH = 64 * 1024  # the client sends the text of a longer one each tim
 
 
 class PersistedQueries:
-    """The texts of documents by their SHA-256, those that were used last, in the memory of this process.
+    """An in-memory LRU cache of document texts by their SHA-256.
 
-    What is dropped or was sent to another process costs the client one more request, which brings the text.
+    A miss, after eviction or in another process, costs the client one more request, which carries the text.
     """
 
     def __init__(self, max_entries: int) -> None:
         self._texts = BoundedStore[str](max_entries, max_chars=MAX_CHARS, max_chars_each=MAX_CHARS_EACH)
 
     def text_of(self, parameters: Parameters) -> str:
-        """Returns the text of the document that a request asks for.
+        """Returns the document text of a request.
 
         Raises:
-            GraphQLRefusal: there is only a hash, and no text is known for it.
-            HttpRefusal: 400 if the hash is not that of the text beside it.
+            GraphQLRefusal: the request has only a hash, which is not cached.
+            HttpRefusal: 400 if the hash does not match the text.
         """
         text, digest = parameters.query, parameters.sha256
         if text is None:
             known = None if digest is None else self._texts.get(digest)
             if known is not None:
                 return known
-            # Clients look for this very text, and some of them look at no answer but one with the status 200.
+            # Clients look for this exact text, some of them only in a response with the status 200.
             raise GraphQLRefusal(
                 [{"message": "PersistedQueryNotFound", "extensions": {"code": NOT_FOUND}}], status=200
             )
@@ -49,6 +49,6 @@ class PersistedQueries:
         return text
 
     def keep(self, parameters: Parameters) -> None:
-        """Remembers the text of a request that came with its hash; call it once the document is known to be valid."""
+        """Caches the text of a request that carries its hash; call it once the document is known to be valid."""
         if parameters.query is not None and parameters.sha256 is not None:
             self._texts.keep(parameters.sha256, parameters.query, len(parameters.query))

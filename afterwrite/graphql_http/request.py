@@ -1,4 +1,4 @@
-"""Reads the parameters of a GraphQL request from an HTTP request, or refuses it."""
+"""Reads the parameters of a GraphQL request from an HTTP request."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _JSON_CONTENT_TYPES = frozenset({"application/json", "application/json; charset=
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """What a well-formed request asks for. Nothing here is checked against a schema.
+    """The parameters of a well-formed request, not checked against a schema.
 
-    `query` may be None beside a `sha256`: that of a document which the client sent before, as 64 hexadecimal digits.
+    `query` may be None if there is a `sha256`, 64 hexadecimal digits: that of a document sent before.
     """
 
     query: str | None
@@ -32,16 +32,16 @@ class Parameters:
 
 
 def read_post(environ: Mapping[str, Any], max_body_bytes: int) -> Parameters:
-    """Returns the parameters in the JSON body of a POST request; keeps no more than `max_body_bytes` of it.
+    """Returns the parameters in the JSON body of a POST request.
 
     Raises:
-        HttpRefusal: 415 if it is no JSON by its headers, 413 if it is too long, 400 for anything else.
+        HttpRefusal: 415 for a Content-Type other than JSON, 413 over `max_body_bytes`, 400 for anything else.
     """
     _check_content_type(environ.get("CONTENT_TYPE", ""))
     encoding = environ.get("HTTP_CONTENT_ENCODING", "identity")
     if encoding.strip().lower() != "identity":
         raise HttpRefusal(
-            415, f"A body in Content-Encoding '{encoding[:100]}' is not read. Send it as it is."
+            415, f"The Content-Encoding '{encoding[:100]}' is not supported. Send the body unencoded."
         )
     try:
         body = read_body(environ, max_body_bytes)
@@ -65,12 +65,12 @@ def read_get(environ: Mapping[str, Any]) -> Parameters:
     """Returns the parameters in the URL of a GET request.
 
     Raises:
-        HttpRefusal: 400 if they cannot be understood.
+        HttpRefusal: 400 if they are malformed.
     """
     try:
         text = environ.get("QUERY_STRING", "").encode("latin-1").decode("utf-8")
         pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_URL_PARAMETERS)
-    except ValueError as error:  # UnicodeDecodeError is one, too many parameters are one
+    except ValueError as error:  # also UnicodeDecodeError and too many parameters
         raise HttpRefusal(400, f"The parameters in the URL cannot be read: {error}.") from None
     parameters: dict[str, Any] = {}
     for name, value in pairs:
@@ -94,20 +94,20 @@ def _check_content_type(header: str) -> None:
     for parameter in parameters:
         key, _, value = parameter.partition("=")
         if key.strip() == "charset" and value.strip(' "') not in ("utf-8", "utf8"):
-            raise HttpRefusal(415, f"JSON in the charset '{value[:100]}' is not read; send UTF-8.")
+            raise HttpRefusal(415, f"The charset '{value[:100]}' is not supported; send UTF-8.")
 
 
 def _parse_json(text: str, what: str) -> Any:
     try:
         value = _decoder.decode(text)
-        # Only an escaped surrogate can be a lone one, and most texts have none: look before looking closely.
+        # Only an escaped surrogate can be a lone one; the cheap test spares most texts the encoding.
         if "\\ud" in text or "\\uD" in text:
             json.dumps(value, ensure_ascii=False).encode()
     except RecursionError:
         raise _too_deep(what) from None
     except UnicodeEncodeError:
-        raise HttpRefusal(400, f"{what} has half of a surrogate pair, which is no character.") from None
-    except ValueError as error:  # JSONDecodeError is one, so is a number that is too long
+        raise HttpRefusal(400, f"{what} has half of a surrogate pair, which is not a character.") from None
+    except ValueError as error:  # also JSONDecodeError and a number that is too long
         raise HttpRefusal(400, f"{what} is not valid JSON: {error}.") from None
     if is_deep(text, value):
         raise _too_deep(what)
@@ -124,7 +124,9 @@ _decoder = json.JSONDecoder(parse_constant=refuse_constant, parse_float=finite)
 def _parameters(value: Any) -> Parameters:
     if type(value) is not dict:
         if type(value) is list:
-            raise HttpRefusal(400, "The body is a list; batches are not run. Send one request at a time.")
+            raise HttpRefusal(
+                400, "The body is a list; batches are not supported. Send one request at a time."
+            )
         raise HttpRefusal(400, f"The body is {_kind(value)}; send a JSON object.")
     query = value.get("query")
     variables = value.get("variables")
@@ -152,7 +154,7 @@ def _persisted(value: Any) -> str | None:
     if type(value) is not dict:
         raise HttpRefusal(400, f'{what} is {_kind(value)}; send {{"version": 1, "sha256Hash": "…"}}.')
     if value.get("version") != 1:
-        raise HttpRefusal(400, f"{what} has another version than 1, the only one that is known.")
+        raise HttpRefusal(400, f"{what} has a version other than 1, the only one supported.")
     digest = value.get("sha256Hash")
     if type(digest) is not str or not _SHA256.fullmatch(digest):
         raise HttpRefusal(400, f"{what} has a sha256Hash that is not 64 hexadecimal digits.")

@@ -1,4 +1,4 @@
-"""Streams the results of an operation as server-sent events, in graphql-sse's distinct connections mode.
+"""GraphQL subscriptions as server-sent events, in graphql-sse's distinct connections mode.
 
 The protocol: https://github.com/graphql/graphql-sse/blob/main/PROTOCOL.md
 """
@@ -31,7 +31,7 @@ class _KeepAlive:
 
 
 KEEP_ALIVE: Final = _KeepAlive()
-"""What the iterator of a subscription yields when it has waited a while and has no event to tell."""
+"""Yielded by the iterator of a subscription that has waited a while without an event."""
 
 
 def next_event(body: bytes) -> bytes:
@@ -40,7 +40,7 @@ def next_event(body: bytes) -> bytes:
 
 
 class StreamSlots:
-    """Counts the open streams, because each holds one of the server's threads."""
+    """Limits the open streams, because each holds one of the server's threads."""
 
     def __init__(self, max_streams: int) -> None:
         self._max, self._max_each = max_streams, max(1, max_streams // 2)
@@ -50,13 +50,13 @@ class StreamSlots:
 
     @property
     def open(self) -> int:
-        """How many streams are open now."""
+        """The number of open streams."""
         return self._open
 
     def take(self, holder: str | None = None) -> None:
-        """Takes a slot, or refuses with 503: none is free, or this holder has half of them. None has no such limit.
+        """Takes a slot; each `take` needs one `give_back`.
 
-        Each `take` needs one `give_back`.
+        Raises HttpRefusal, 503, if none is free or if `holder` has half of them; None has no such limit.
         """
         with self._lock:
             if self._open >= self._max:
@@ -64,7 +64,7 @@ class StreamSlots:
             if holder is not None:
                 if self._of_holder[holder] >= self._max_each:
                     raise _too_many(
-                        f"You have {self._max_each} event streams open, which is half of the limit or one",
+                        f"You have {self._max_each} event streams open, the maximum for one caller",
                         self._max_each,
                     )
                 self._of_holder[holder] += 1
@@ -74,13 +74,12 @@ class StreamSlots:
         with self._lock:
             self._open -= 1
             if holder is not None:
-                self._of_holder -= Counter((holder,))  # without those that have none
+                self._of_holder -= Counter((holder,))  # drops counts of zero
 
 
 def _too_many(found: str, maximum: int) -> HttpRefusal:
     message = (
-        f"{found} (MAX_STREAMS). Close one, or try again in {RETRY_AFTER_SECONDS} seconds; other operations are "
-        "answered meanwhile."
+        f"{found} (MAX_STREAMS). Close one, or try again in {RETRY_AFTER_SECONDS} s. Other operations work."
     )
     retry = (("Retry-After", str(RETRY_AFTER_SECONDS)),)
     return HttpRefusal(503, message, TOO_MANY_STREAMS, retry, maximum=maximum)
@@ -88,7 +87,7 @@ def _too_many(found: str, maximum: int) -> HttpRefusal:
 
 @dataclass(frozen=True, slots=True)
 class EventSource:
-    """The events of a subscription, and the field to blame if they break off."""
+    """The events of a subscription, and the field that gets the error if they fail."""
 
     events: Iterator[Any]
     nodes: list[FieldNode]
@@ -96,10 +95,9 @@ class EventSource:
 
 
 def subscribe(operation: Operation, context: Any, raw_variables: dict[str, Any]) -> EventSource:
-    """Calls `subscribe` of the operation's only field and returns the events that it makes.
+    """Calls `subscribe` of the operation's only field and returns its events.
 
-    This is CreateSourceEventStream of the GraphQL specification, without asyncio: it runs in the request's
-    thread.
+    This is CreateSourceEventStream of the GraphQL specification without asyncio, in the request's thread.
 
     Raises:
         GraphQLError: the variables or arguments do not fit, or the field's function raised.
@@ -114,7 +112,7 @@ def subscribe(operation: Operation, context: Any, raw_variables: dict[str, Any])
         schema, operation.document.fragments, variables, root_type, definition.selection_set
     )
     if not fields:
-        raise GraphQLError("This subscription leaves its only field out (@skip, @include).", definition)
+        raise GraphQLError("This subscription skips its only field (@skip, @include).", definition)
     response_name, nodes = next(iter(fields.items()))
     field = get_field_def(schema, root_type, nodes[0])
     path = Path(None, response_name, root_type.name)
@@ -160,7 +158,7 @@ def _is_never_awaitable(_value: Any) -> bool:
 
 
 class EventStream:
-    """The body of a streamed answer: one chunk per event, and a comment wherever the source is only waiting.
+    """The body of an event stream: one chunk per event, and a comment as keep-alive.
 
     Args:
         source: its events are closed with the stream if they have `close`.
@@ -168,10 +166,10 @@ class EventStream:
         refuse: turns an error that ends the stream early into JSON.
         on_close: called exactly once, after the source is closed: when the stream is exhausted or closed,
             even if it was never iterated over.
-        still: called before each chunk of the source; what it raises ends the stream, as if the source had.
+        still: called before each chunk of the source; an exception ends the stream, as one of the source does.
 
-    One thread iterates. `close` may be called from any thread, and more than once; while another thread waits
-    for the next event, that thread does the closing when the source lets it go on.
+    One thread iterates. Any thread may call `close`, more than once; if another thread waits for the next event, that
+    thread closes the stream when its wait ends.
     """
 
     def __init__(
@@ -197,7 +195,7 @@ class EventStream:
     def __next__(self) -> bytes:
         with self._turn:
             chunk = None if self._is_closed else next(self._chunks, None)
-        # Looked at after the turn ended: whoever found it taken in `close` had set this before.
+        # Checked after the lock is released: a `close` that found the lock taken has set this before.
         if chunk is None or self._is_closing:
             self.close()
             raise StopIteration
@@ -221,7 +219,7 @@ class EventStream:
             self._turn.release()
 
     def __del__(self) -> None:
-        self.close()  # a server or a hook dropped it and never closed it
+        self.close()  # a server or a hook may drop it without closing it
 
     def _make_chunks(self) -> Generator[bytes]:
         yield COMMENT  # the headers leave with it, before the first event
@@ -229,10 +227,10 @@ class EventStream:
             for event in self._source.events:
                 self._still()
                 yield COMMENT if event is KEEP_ALIVE else next_event(self._answer(event))
-        except Exception as error:  # noqa: BLE001 - `refuse` logs what is not for the client
+        except Exception as error:  # noqa: BLE001 - `refuse` logs internal errors
             yield next_event(self._refuse(located_error(error, self._source.nodes, self._source.path)))
         yield COMPLETE
 
 
 def _nothing() -> None:
-    """Closes events that need no closing; lets go on what nobody looks at."""
+    """The default for events without `close`, and for a stream without a check."""

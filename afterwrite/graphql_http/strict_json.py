@@ -1,4 +1,4 @@
-"""Decodes JSON texts strictly: what two readers could take for two things, or nobody could store, is refused."""
+"""Strict JSON decoding: refuses ambiguous JSON, such as duplicate names, and strings that cannot be stored."""
 
 import json
 import re
@@ -7,13 +7,13 @@ from typing import Any
 
 from afterwrite.graphql_http.json_rules import DEPTH_MAX, finite, is_deep, refuse_constant, repeated_name
 
-# An escape is the only way for these to get into a text: look before looking closely.
+# Only an escape can bring these into a string; the cheap test spares most texts the walk.
 _MAY_BE_UNUSABLE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 _UNUSABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class JsonRefused(ValueError):
-    """A text that is not taken; the text says why. ``is_text`` tells a JSON value with an unusable text in it."""
+    """A refused JSON text. ``is_text`` marks valid JSON with a string that cannot be stored."""
 
     def __init__(self, message: str, *, is_text: bool = False) -> None:
         super().__init__(message)
@@ -23,14 +23,14 @@ class JsonRefused(ValueError):
 def decode(text: str) -> Any:
     """The value of a JSON text.
 
-    Raises JsonRefused for what is not JSON, as names given twice and NaN are not; for what nests more than DEPTH_MAX
-    deep; and for texts with a NUL or half of a surrogate pair, which cannot be stored.
+    Raises JsonRefused for invalid JSON, including duplicate names and NaN, for nesting over DEPTH_MAX, and for strings
+    with a NUL or half of a surrogate pair, which cannot be stored.
     """
     try:
         value = _decoder.decode(text)
     except RecursionError:
         raise JsonRefused(_TOO_DEEP) from None
-    except ValueError as error:  # JSONDecodeError is one, so is a number that is too long
+    except ValueError as error:  # also JSONDecodeError and a number that is too long
         raise JsonRefused(f"not valid JSON: {error}" if text else "empty") from error
     if is_deep(text, value):
         raise JsonRefused(_TOO_DEEP)

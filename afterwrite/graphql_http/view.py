@@ -46,27 +46,26 @@ class GraphQLView(View):
     Args:
         schema: a Graphene or a graphql-core schema. Its resolvers are synchronous; each `subscribe_x` returns
             an iterator of events, which may yield `KEEP_ALIVE` where it only waited.
-        graphiql: give a browser that opens the endpoint GraphiQL.
-        limits: what one request may ask for.
+        graphiql: serve GraphiQL to a browser that opens the endpoint.
+        limits: the limits of one request.
         introspection: off refuses `__schema` and `__type`, and turns suggestions and GraphiQL off.
         context: makes the context value of a request; may raise `RequestError`.
-        permit: is called with the request, the kind of operation ("query", "mutation" or "subscription") and the names
-            of its root fields before anything of it is run; raises `HttpRefusal` if it may not be.
-        permit_still: is called the same way before each event of a stream and at each of its pauses; raises
-            `RequestError` to end it.
-        max_streams: how many event streams may be open at once. Each holds a thread of the server.
-        stream_holder: tells whose stream a request opens; one holder has half of `max_streams` at most, and one at the
-            least. None is not limited.
+        permit: called with the request, the kind of operation ("query", "mutation" or "subscription") and the names
+            of its root fields before execution; raises `HttpRefusal` to refuse.
+        permit_still: called the same way before each event and keep-alive of a stream; raises `RequestError` to end it.
+        max_streams: maximum number of open event streams. Each holds a thread of the server.
+        stream_holder: names the holder of a request's stream, who may have half of `max_streams`, at least one. None is
+            not limited.
         examples: documents that GraphiQL opens as tabs.
-        home: the name and the path of the page that GraphiQL's logo leads to.
-        csrf_token: makes what GraphiQL's page sends as `X-CSRF-Token`; an empty text is not sent.
-        compiled: off leaves the execution of every operation to graphql-core, to measure what compiling gains.
+        home: the name and the path of the page that GraphiQL's logo links to.
+        csrf_token: makes the token that GraphiQL's page sends as `X-CSRF-Token`; an empty one is not sent.
+        compiled: off executes every operation with graphql-core, to measure the gain of compiling.
 
     Specifications: https://graphql.github.io/graphql-over-http/draft/ and, for event streams,
     https://github.com/graphql/graphql-sse/blob/main/PROTOCOL.md (distinct connections mode).
     """
 
-    # Whatever is not listed here would get Flask's HTML page instead of our 405.
+    # Other methods would get Flask's HTML page instead of our 405.
     methods: ClassVar[Sequence[str]] = [
         "GET",
         "HEAD",
@@ -114,7 +113,7 @@ class GraphQLView(View):
         self._home = home
 
     def dispatch_request(self) -> ResponseReturnValue:
-        """Answers one request; whatever goes wrong is answered in JSON (or as an event)."""
+        """Answers one request; errors are JSON or an event."""
         http: Request = request._get_current_object()  # type: ignore[attr-defined]
         environ = http.environ
         method = environ["REQUEST_METHOD"]
@@ -160,7 +159,7 @@ class GraphQLView(View):
         if operation.is_mutation and reads:
             allowed = (("Allow", "POST"),)
             raise HttpRefusal(
-                405, "A mutation is not run by GET, which may repeat. Use POST.", headers=allowed
+                405, "A mutation cannot run by GET, which may repeat. Use POST.", headers=allowed
             )
         context = self._context(http) if self._context is not None else None
         if operation.is_subscription:
@@ -184,11 +183,11 @@ class GraphQLView(View):
 
     def _body_with_errors(self, result: ExecutionResult, media_type: str) -> tuple[bytes, int]:
         errors = result.errors or []
-        shown = self._documents.presentable(errors)
-        # An error that no field is blamed for came before execution began: then there is no data entry.
+        presented = self._documents.presentable(errors)
+        # Errors without a path occurred before execution: the response then has no data entry.
         if result.data is None and all(error.path is None for error in errors):
-            return _encoded({"errors": shown}), _refusal_status(media_type)
-        return _encoded({"errors": shown, "data": result.data}), 200
+            return _encoded({"errors": presented}), _refusal_status(media_type)
+        return _encoded({"errors": presented, "data": result.data}), 200
 
     def _stream(
         self, http: Request, operation: Operation, context: Any, variables: dict[str, Any], media_type: str
@@ -219,7 +218,7 @@ class GraphQLView(View):
         response = _response(200, b"", media_type)
         response.response = stream
         response.headers.remove("Content-Length")
-        response.headers["X-Accel-Buffering"] = "no"  # a proxy that collects events would hold them back
+        response.headers["X-Accel-Buffering"] = "no"  # stops nginx from buffering events
         return response
 
     def _refused(self, error: GraphQLError) -> bytes:
@@ -232,7 +231,7 @@ class GraphQLView(View):
 
 
 def answer_refusal(http: Request, refusal: HttpRefusal) -> Response:
-    """Returns the answer to a request that was refused before the view was asked."""
+    """Returns the response to a request that was refused before it reached the view."""
     media_type = negotiate(http.environ.get("HTTP_ACCEPT"), html=False)
     return _json_response(refusal.status, [refusal.error], media_type, refusal.headers)
 
@@ -242,14 +241,15 @@ def _encoded(answer: Mapping[str, Any]) -> bytes:
         return _encode(answer).encode("ascii")
     except (TypeError, ValueError, RecursionError):
         incident = new_incident()
-        logger.exception("incident %s: an answer holds what JSON cannot", incident)
+        logger.exception("incident %s: the response cannot be encoded as JSON", incident)
         return _encode({"errors": [masked(incident)], "data": None}).encode("ascii")
 
 
 def _not_acceptable(environ: Mapping[str, Any]) -> HttpRefusal:
     found = str(environ.get("HTTP_ACCEPT"))[:200]
     return HttpRefusal(
-        406, f"No answer comes as '{found}'. Accept {JSON}, {GRAPHQL_RESPONSE} or {EVENT_STREAM}."
+        406,
+        f"Accept is '{found}', which is not supported. Accept {JSON}, {GRAPHQL_RESPONSE} or {EVENT_STREAM}.",
     )
 
 
@@ -286,5 +286,5 @@ def _response(
         ("X-Content-Type-Options", "nosniff"),
         *headers,
     ]
-    # As a list that is passed through, the body reaches the server in one piece.
+    # direct_passthrough hands the body to the server in one piece.
     return Response([body], status, fields, direct_passthrough=True)

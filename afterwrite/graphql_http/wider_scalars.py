@@ -1,4 +1,4 @@
-"""Lets clients declare a variable as a built-in type where the schema expects a scalar that takes all its values."""
+"""Accepts variables declared as Int or String where the schema expects ID or BigInt."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from graphql import (
 from graphql.validation.rules.variables_in_allowed_position import allowed_variable_usage
 from graphql.validation.validation_context import VariableUsage
 
-# By the scalar that is expected: the types that clients declare for it, all of whose values it takes.
+# By expected scalar: the declared types whose values it all accepts.
 _DECLARED_FOR = {"ID": frozenset({"Int", "String"}), "BigInt": frozenset({"Int"})}
 _CANDIDATES = frozenset[str]().union(*_DECLARED_FOR.values())
 
 
 def read_as_wider_scalars(schema: GraphQLSchema, document: DocumentNode) -> None:
-    """Declare, in place, each Int or String variable as the ID or BigInt that it is used as, if as that only.
+    """Redeclare, in place, each Int or String variable that is used only as ID or as BigInt.
 
-    Its value is then coerced like any value of that scalar: a resolver gets an ID as text. A list stays a list, and
-    nullability is checked as for the scalar; a variable that fails the check keeps its type, so that validation names
-    the type that was sent. So does one that is also used as something else. `document` must have no cycle of fragments.
+    Its value is then coerced as that scalar: a resolver gets an ID as text. A list stays a list, and nullability is
+    checked as for the scalar. A variable that fails the check, or is also used as another type, keeps its type, so that
+    validation names the declared one. `document` must have no fragment cycle.
     """
     context = ValidationContext(schema, document, TypeInfo(schema), _ignore)
     for operation in document.definitions:
@@ -52,7 +52,7 @@ def _is_candidate(definition: VariableDefinitionNode) -> bool:
 def _usages(context: ValidationContext, operation: OperationDefinitionNode) -> Sequence[VariableUsage]:
     try:
         return context.get_recursive_variable_usages(operation)
-    except GraphQLError:  # too much work with fragments: validation gives up at the same place and says so
+    except GraphQLError:  # too many fragments: validation aborts at the same point and reports it
         return ()
 
 
@@ -89,7 +89,7 @@ def _name_node(definition: VariableDefinitionNode) -> Any:
 
 
 def _declared_as(scalar: GraphQLNamedType, node: Any) -> Any:
-    """Returns the type of a declaration with `scalar` in the place of its name."""
+    """Returns the type of a declaration with its named type replaced by `scalar`."""
     if isinstance(node, ListTypeNode):
         return GraphQLList(_declared_as(scalar, node.type))
     if isinstance(node, NonNullTypeNode):
@@ -98,4 +98,4 @@ def _declared_as(scalar: GraphQLNamedType, node: Any) -> Any:
 
 
 def _ignore(_error: GraphQLError) -> None:
-    """Validation itself comes afterwards, and reports."""
+    """Ignores errors: validation runs later and reports them."""

@@ -1,4 +1,4 @@
-"""The REST routes of entries, processes and webhooks, and the OpenAPI document of all REST routes."""
+"""The REST API: entries, jobs, webhooks and operations, with its OpenAPI document."""
 
 from afterwrite.rest.blueprint import ROLES, is_rest, rest_api
 from afterwrite.rest.problems import problem_of

@@ -1,4 +1,4 @@
-"""Puts the REST routes together, and answers everything that goes wrong below them with a problem."""
+"""The Flask blueprint of the REST routes, whose errors are RFC 9457 problems."""
 
 from collections.abc import Callable
 
@@ -13,14 +13,14 @@ from afterwrite.service.service import Service
 from afterwrite.tasks.workers.process_products import PROCESS_PRODUCTS
 
 ROLES = [(f"{route.method} {route.path}", route.role) for route in ROUTES]
-"""What each route is called in the table of roles, and the role that it needs."""
+"""The name of each route in the table of roles, and its role."""
 _PLACES = frozenset(route.path.split("/")[1] for route in ROUTES)
 
 
 def rest_api(service: Service, caller_name: Callable[[], str | None] = lambda: None) -> Blueprint:
     """The blueprint of ``/api/entries``, ``/api/process``, ``/webhook``, the operations and ``/openapi.json``.
 
-    ``caller_name`` says within a request whose it is; None of one who gave no name.
+    ``caller_name`` returns the name of the request's caller, None if it is anonymous.
     """
     payload, private = (
         service.tasks.schema_of(PROCESS_PRODUCTS),
@@ -40,7 +40,7 @@ def rest_api(service: Service, caller_name: Callable[[], str | None] = lambda: N
 
 
 def is_rest(path: str) -> bool:
-    """Whether what is wrong at this path is answered with a problem."""
+    """Whether errors at this path are answered with a problem."""
     return path.split("/", 2)[1] in _PLACES
 
 
@@ -49,7 +49,7 @@ def _answer_problem(error: Exception) -> Response:
 
 
 def _answer_wrong_route() -> Response | None:
-    """Where no route fits there is no blueprint either, so the application would answer in its own form."""
+    """Answer 404 and 405 here: without a route Flask would not call this blueprint's error handlers."""
     error = request.routing_exception
     if error is None or not is_rest(path := request.path):
         return None
@@ -59,7 +59,7 @@ def _answer_wrong_route() -> Response | None:
             problem = ProblemDetails(404, "NOT_FOUND", detail)
         case MethodNotAllowed(valid_methods=allowed):
             methods = ", ".join(sorted(allowed or ()))
-            detail = f"{request.method[:20]} is not answered at {path[:200]}: use {methods}"
+            detail = f"{path[:200]} does not support {request.method[:20]}: use {methods}"
             problem = ProblemDetails(405, "METHOD_NOT_ALLOWED", detail, headers=[("Allow", methods)])
         case _:
             return None

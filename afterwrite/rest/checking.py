@@ -1,4 +1,4 @@
-"""Checks values against JSON Schemas (Draft 2020-12), and says in plain words what does not fit."""
+"""Validates values against JSON Schemas (Draft 2020-12), with plain error messages."""
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -23,16 +23,16 @@ _NOUNS = {
 
 
 class Check:
-    """Refuses values that do not fit one schema; may be used by many threads at once.
+    """Validates values against one schema; thread-safe.
 
-    ``place`` is what a problem names: the "pointer" into a body, or the "parameter" where the value is the URL's.
+    ``place`` is how a problem locates an error: "pointer" into a body, or "parameter" of the URL.
     """
 
     def __init__(self, schema: Schema, place: str = "pointer") -> None:
         self._validator, self._place = Draft202012Validator(schema), place
 
     def check(self, value: Any) -> None:
-        """Raises ProblemDetails (422) that points at everything that does not fit, up to a limit."""
+        """Raises ProblemDetails (422) with every error, up to a limit."""
         found: dict[str, str] = {}
         for error in islice(self._validator.iter_errors(value), _ERRORS_SHOWN):
             for path, detail in _explained(error):
@@ -50,7 +50,7 @@ def _invalid(errors: list[dict[str, str]]) -> ProblemDetails:
 
 
 def _explained(error: ValidationError) -> Iterator[tuple[list[str | int], str]]:
-    """What an error of the library is about: the path of the value, and what is wrong with it."""
+    """The paths and messages for one error of the library."""
     path, value = list(error.absolute_path), cast(Any, error.instance)
     wanted, schema = cast(Any, error.validator_value), cast(Any, error.schema)
     match error.validator:
@@ -61,10 +61,10 @@ def _explained(error: ValidationError) -> Iterator[tuple[list[str | int], str]]:
         case "additionalProperties":
             known = ", ".join(schema["properties"])
             for name in islice((name for name in value if name not in schema["properties"]), _ERRORS_SHOWN):
-                yield [*path, shorten(name)], f"is not known here: give only {known}"
+                yield [*path, shorten(name)], f"is unknown: give only {known}"
         case "anyOf" if all("required" in choice for choice in wanted):
             names = " or ".join(choice["required"][0] for choice in wanted)
-            yield path, f"has nothing that could be done: give {names}"
+            yield path, f"changes nothing: give {names}"
         case _:
             yield path, _detail(error.validator, wanted, value, schema)
 
@@ -73,28 +73,28 @@ def _detail(keyword: Any, wanted: Any, value: Any, schema: Schema) -> str:
     match keyword:
         case "type":
             names = [wanted] if isinstance(wanted, str) else wanted
-            return f"is {_shown(value)}: give {' or '.join(_NOUNS.get(name, name) for name in names)}"
+            return f"is {_quoted(value)}: give {' or '.join(_NOUNS.get(name, name) for name in names)}"
         case "minLength" | "maxLength":
             return f"has {len(value):,} characters: give {_bound(keyword)} {wanted:,}"
         case "minItems" | "maxItems":
             return f"has {len(value):,} items: give {_bound(keyword)} {wanted:,}"
         case "minimum" | "maximum":
-            return f"is {_shown(value)}: give {_bound(keyword)} {wanted:,}"
+            return f"is {_quoted(value)}: give {_bound(keyword)} {wanted:,}"
         case "enum":
-            return f"is {_shown(value)}: give one of {', '.join(map(str, wanted))}"
+            return f"is {_quoted(value)}: give one of {', '.join(map(str, wanted))}"
         case "const":
-            return f"is {_shown(value)}: give {wanted} here"
+            return f"is {_quoted(value)}: give {wanted} here"
         case "pattern":
-            return f"is {_shown(value)}: give {schema.get('title') or f'a text that matches {wanted}'}"
-    return f"is {_shown(value)}, which does not fit {keyword}: see /openapi.json"
+            return f"is {_quoted(value)}: give {schema.get('title') or f'a text that matches {wanted}'}"
+    return f"is {_quoted(value)}, which does not fit {keyword}: see /openapi.json"
 
 
 def _bound(keyword: str) -> str:
     return "at least" if keyword.startswith("min") else "at most"
 
 
-def _shown(value: Any) -> str:
-    """A value as a message quotes it; never a long one."""
+def _quoted(value: Any) -> str:
+    """A value as a message quotes it, shortened."""
     match value:
         case dict():
             return "an object"

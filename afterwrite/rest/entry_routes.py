@@ -1,4 +1,4 @@
-"""Answers the REST routes of entries."""
+"""REST routes of entries."""
 
 from typing import Any
 
@@ -21,59 +21,59 @@ entries = Routes("entries", 500, 503)
     "POST",
     "/api/entries",
     Role.WRITE,
-    {201: ("Entry", "The entry as it was accepted")},
+    {201: ("Entry", "The accepted entry")},
     Takes("NewEntry", {"title": "Hello"}, headers=KEYED, pointers=_POINTERS),
 )
 def create_entry(given: Given) -> tuple[dict[str, Any], str]:
-    """Create an entry; it goes by its stages after the answer."""
+    """Create an entry; a worker takes it through its stages after the response."""
     body = given.body()
     options = {"idempotency_key": given.idempotency_key()}
     task = accept(given.service.tasks, ENTRY, body, options, given.caller_name())
-    return _shown(entry_of(task)), f"/api/entries/{task.id}"
+    return _json_of(entry_of(task)), f"/api/entries/{task.id}"
 
 
 @entries.route(
     "GET", "/api/entries", Role.READ, {200: ("EntryPage", "A page")}, Takes(query=ENTRY_PARAMETERS)
 )
 def list_entries(given: Given) -> dict[str, Any]:
-    """Entries, newest first."""
+    """List entries, newest first."""
     asked, queue = given.parameters(), given.service.tasks
     status, by = asked.get("status"), asked.get("by")
     wanted = entry_filter(None if status is None else EntryStatus(status), asked.get("search", ""), by)
     found = queue.page(wanted, asked["limit"], asked["offset"])
-    shown = [_shown(entry_of(task)) for task in found]
+    items = [_json_of(entry_of(task)) for task in found]
     sizes = {"limit": asked["limit"], "offset": asked["offset"]}
-    return {"entries": shown, "total": queue.count(wanted), **sizes}
+    return {"entries": items, "total": queue.count(wanted), **sizes}
 
 
 @entries.route("GET", "/api/entries/<entry_id>", Role.READ, {200: ("Entry", "The entry")})
 def get_entry(given: Given, entry_id: str) -> dict[str, Any]:
-    """One entry."""
+    """Get an entry."""
     task = given.service.tasks.find(_number(entry_id))
     if task is None or task.type != ENTRY:
         raise _not_found(entry_id)
-    return _shown(entry_of(task))
+    return _json_of(entry_of(task))
 
 
 @entries.route(
     "PATCH",
     "/api/entries/<entry_id>",
     Role.ADMIN,
-    {200: ("Entry", "The entry as it is now")},
+    {200: ("Entry", "The changed entry")},
     Takes("EntryChange", {"status": "STAGE_1", "progress": 33}, pointers=_POINTERS),
     409,
 )
 def change_entry(given: Given, entry_id: str) -> dict[str, Any]:
-    """Move an entry to its next stage, or let it fail; internal."""
+    """Move an entry to its next stage or fail it; internal."""
     number, queue = _number(entry_id), given.service.tasks
     wanted = _change(given.body())
     task = queue.edit(
         number, lambda task, now_us: moved(task, wanted, now_us, queue.lock_seconds), given.caller_name()
     )
-    return _shown(entry_of(task))
+    return _json_of(entry_of(task))
 
 
-def _shown(entry: Entry) -> dict[str, Any]:
+def _json_of(entry: Entry) -> dict[str, Any]:
     return {
         "id": str(entry.id),
         "title": entry.title,

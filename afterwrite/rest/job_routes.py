@@ -1,4 +1,4 @@
-"""Answers the REST routes of processes."""
+"""REST routes of jobs, at ``/api/process``."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ processes = Routes("processes", 500, 503)
     Takes("NewProcess", _EXAMPLE, headers=KEYED, pointers=_POINTERS),
 )
 def start_process(given: Given) -> tuple[dict[str, Any], str]:
-    """Check, enrich and sum up a list of products after the answer."""
+    """Submit a job that checks, enriches and summarises a list of products."""
     body, key, by = given.body(), given.idempotency_key(), given.caller_name()
     task = create_job(given.service.tasks, body["payload"], body.get("callback_url"), key, by)
     path = f"/api/process/{task.correlation_id}"
@@ -33,17 +33,17 @@ def start_process(given: Given) -> tuple[dict[str, Any], str]:
     return {"correlation_id": task.correlation_id, "status_url": url, "status": task.status}, path
 
 
-@processes.route("GET", "/api/process/<correlation_id>", Role.READ, {200: ("Process", "The process")})
+@processes.route("GET", "/api/process/<correlation_id>", Role.READ, {200: ("Process", "The job")})
 def get_process(given: Given, correlation_id: str) -> dict[str, Any]:
-    """How a process stands."""
+    """Get the status of a job."""
     task = find_job(given.service.tasks, correlation_id)
     if task is None:
-        detail = f"There is no process {correlation_id[:60]}: give the correlation_id that was answered"
+        detail = f"There is no job {correlation_id[:60]}: give the correlation_id of the POST's response"
         raise ProblemDetails(404, "TASK_NOT_FOUND", detail)
-    return _shown(task)
+    return _json_of(task)
 
 
-def _shown(task: Task) -> dict[str, Any]:
+def _json_of(task: Task) -> dict[str, Any]:
     error = task.error
     return {
         "correlation_id": task.correlation_id,

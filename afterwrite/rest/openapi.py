@@ -1,4 +1,4 @@
-"""Describes every REST route in an OpenAPI document: https://spec.openapis.org/oas/v3.1.1.html."""
+"""The OpenAPI document of all REST routes: https://spec.openapis.org/oas/v3.1.1.html."""
 
 import re
 from typing import Any
@@ -20,23 +20,23 @@ _VARIABLE = re.compile(r"<(?:\w+:)?(\w+)>")
 ROUTES = (*entries, *processes, *webhooks, *operations)
 _PROBLEMS = {
     "400": "The body is not JSON",
-    "401": "No key came with the request, or an unknown one; at `/webhook`, the signature is missing or wrong",
-    "403": "The key's role is too small",
-    "404": "There is no such thing",
-    "409": "It cannot be done now: another worker holds the lock, or the move is not allowed",
+    "401": "The key is missing or unknown; at `/webhook`, the signature is missing or wrong",
+    "403": "The key's role does not allow this",
+    "404": "Not found",
+    "409": "Not possible now: another worker holds the lock, or the move is not allowed",
     "413": "The body is too long",
-    "415": "The body is not JSON by its headers",
-    "421": "A server without keys was asked under a name that is not its machine's own",
-    "422": "A value was refused; `errors` says where",
-    "429": "Too many wrong keys came from this address, or more requests than RATE_LIMIT",
-    "500": "An error of the server; `incident` leads to its log",
-    "503": "Nothing was changed; send it again later",
+    "415": "The Content-Type is not JSON",
+    "421": "A server without keys was reached under a host name other than its own machine's",
+    "422": "A value is invalid; `errors` says where",
+    "429": "Too many wrong keys from this address, or more requests than RATE_LIMIT",
+    "500": "Internal server error; `incident` identifies it in the log",
+    "503": "Nothing was changed; retry later",
 }
 _ACCESS = (401, 403, 421, 429)
 
 
 def openapi_document(process_payload: schemas.Schema, *, private_callbacks: bool = False) -> Part:
-    """The document; JSON when it is written as such. ``process_payload`` is what a process works on."""
+    """The document, ready for JSON. ``process_payload`` is the schema of a job's payload."""
     callback_url = schemas.callback_url(private_callbacks=private_callbacks)
     return {
         "openapi": "3.1.1",
@@ -49,14 +49,18 @@ def openapi_document(process_payload: schemas.Schema, *, private_callbacks: bool
         },
         "servers": [{"url": "/"}],
         "tags": [{"name": tag} for tag in dict.fromkeys(route.tag for route in ROUTES)],
-        # With a key, or without one where the server lets anonymous callers do it.
+        # A key, or none where the server allows anonymous callers.
         "security": [{"key": []}, {}],
         "paths": _paths(),
         "components": {
             "schemas": schemas.named(process_payload, callback_url),
             "responses": _problem_answers(),
             "securitySchemes": {
-                "key": {"type": "http", "scheme": "bearer", "description": "What `dev.py key add` shows"}
+                "key": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "The key that `dev.py key add` prints",
+                }
             },
         },
     }
@@ -96,7 +100,7 @@ def _operation(route: Route) -> Part:
 
 
 def _refuses(route: Route) -> set[int]:
-    """The statuses of the problems that a route may answer."""
+    """The statuses of a route's problems."""
     found = {*_ACCESS, *route.refuses}
     if route.takes.body is not None:
         found |= {400, 413, 415}
@@ -107,9 +111,9 @@ def _refuses(route: Route) -> set[int]:
 
 def _answer(status: int, schema: str | schemas.Schema, description: str) -> Part:
     content_type = "text/plain" if schema is schemas.TEXT else "application/json"
-    shown = _ref(schema) if isinstance(schema, str) else schema
-    answer = {"description": description, "content": {content_type: {"schema": shown}}}
-    location = {"Location": {"description": "Where it is", "schema": schemas.TEXT}}
+    described = _ref(schema) if isinstance(schema, str) else schema
+    answer = {"description": description, "content": {content_type: {"schema": described}}}
+    location = {"Location": {"description": "Its URL", "schema": schemas.TEXT}}
     return {**answer, "headers": location} if status in (201, 202) else answer
 
 
@@ -132,6 +136,6 @@ def _problem_answers() -> Part:
         made[f"Problem{status}"] = {"description": description, "content": {PROBLEM_TYPE: {"schema": schema}}}
     for status in ("429", "503"):
         made[f"Problem{status}"]["headers"] = {
-            "Retry-After": {"description": "After so many seconds", "schema": {"type": "integer"}}
+            "Retry-After": {"description": "Seconds to wait", "schema": {"type": "integer"}}
         }
     return made

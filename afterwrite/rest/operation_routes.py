@@ -1,4 +1,4 @@
-"""Answers ``/health``, ``/ready``, ``/metrics`` and ``/openapi.json``, for those who run the server or call it."""
+"""Operational routes: ``/health``, ``/ready``, ``/metrics`` and ``/openapi.json``."""
 
 from typing import Any
 
@@ -18,56 +18,56 @@ operations = Routes("operations")
 
 
 @operations.route(
-    "GET", "/health", Role.NOBODY, {200: ("Health", "It answers"), 503: ("Health", "Only a restart helps")}
+    "GET", "/health", Role.NOBODY, {200: ("Health", "Alive"), 503: ("Health", "Stuck: restart the server")}
 )
 def health(given: Given) -> tuple[Response, int]:
-    """How the server is."""
-    service = given.service  # how much of it is told depends on the role
+    """Health of the server; the role decides the level of detail."""
+    service = given.service
     stuck = service.background.trouble
     whole = _health(service, stuck)
-    status = 503 if stuck else 200  # 503: a restart helps
+    status = 503 if stuck else 200
     role = current_caller().role
     if role is Role.ADMIN:
         return jsonify(whole), status
-    shown = {name: whole[name] for name in ("status", "version")}
+    part = {name: whole[name] for name in ("status", "version")}
     if role >= Role.READ:
-        shown |= {name: {"status": whole[name]["status"]} for name in ("database", "journal", "tasks")}
-        shown["integrations"] = whole["integrations"]
+        part |= {name: {"status": whole[name]["status"]} for name in ("database", "journal", "tasks")}
+        part["integrations"] = whole["integrations"]
         if service.stack is not None:
-            shown["stack"] = service.stack.statuses()
-    return jsonify(shown), status
+            part["stack"] = service.stack.statuses()
+    return jsonify(part), status
 
 
 @operations.route(
     "GET",
     "/ready",
     Role.NOBODY,
-    {200: ("Ready", "They may"), 503: ("Ready", "They may not: it is stopping or stuck")},
+    {200: ("Ready", "Ready"), 503: ("Ready", "Stopping or stuck")},
 )
 def ready(given: Given) -> tuple[Response, int]:
-    """Whether requests may come."""
+    """Whether the server is ready for requests."""
     if not given.service.accepting:
         return jsonify(ready=False, reason="The server is stopping"), 503
-    if given.service.background.trouble:  # it may name files: /health says it to admins
-        return jsonify(ready=False, reason="What works in the background has ended or is blocked"), 503
+    if given.service.background.trouble:  # may name files, so only admins see it, at /health
+        return jsonify(ready=False, reason="The background work has stopped or is blocked"), 503
     return jsonify(ready=True), 200
 
 
-@operations.route("GET", "/metrics", Role.ADMIN, {200: (TEXT, "The text format of Prometheus")})
+@operations.route("GET", "/metrics", Role.ADMIN, {200: (TEXT, "Prometheus text format")})
 def metrics(given: Given) -> Response:
-    """Figures for Prometheus."""
+    """Prometheus metrics."""
     exposition = given.service.metrics.exposition()
     return Response(exposition, content_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 @operations.route("GET", "/openapi.json", Role.READ, {200: ({"type": "object"}, "The document")})
 def openapi(given: Given) -> Response:
-    """This document."""
+    """This OpenAPI document."""
     return Response(given.document, content_type="application/json")
 
 
 def _health(service: Service, stuck: str | None) -> dict[str, Any]:
-    """All there is to tell. Queue and trouble are for those who run the server: a trouble may name files of theirs."""
+    """The full report, for admins only: a trouble may name files of the server."""
     status, tasks = service.queue.status(), service.tasks.status()
     trouble = stuck or status.trouble or service.products.trouble()
     task_trouble = stuck or tasks.trouble
@@ -102,10 +102,10 @@ def _health(service: Service, stuck: str | None) -> dict[str, Any]:
 
 
 def _processes(service: Service) -> list[dict[str, Any]]:
-    """Every process on the same data; none that can be told of while the database is away."""
+    """All processes on the same data; empty while the database is unavailable."""
     try:
         alive = service.processes()
-    except StoreError:  # which the status of the database says already
+    except StoreError:  # the status of the database reports it
         return []
     return [
         {

@@ -1,4 +1,4 @@
-"""Turns what goes wrong into RFC 9457 problems: https://www.rfc-editor.org/rfc/rfc9457."""
+"""Maps exceptions to RFC 9457 problems: https://www.rfc-editor.org/rfc/rfc9457."""
 
 import json
 import logging
@@ -20,7 +20,7 @@ PROBLEM_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
 
 _log = logging.getLogger("afterwrite.rest")
-_STATUS_OF = {  # by the code of a refusal; 422 for every other one
+_STATUS_OF = {  # by code of the refusal; 422 for all others
     "TASK_NOT_FOUND": 404,
     "TASK_NOT_CANCELLABLE": 409,
     "TASK_NOT_RETRYABLE": 409,
@@ -38,10 +38,10 @@ _CODE_OF = {
 
 
 class ProblemDetails(Exception):
-    """A request that is answered with a problem.
+    """An RFC 9457 problem as an exception.
 
-    ``errors`` say where: each has ``detail`` and one of ``pointer`` (into the body, RFC 6901 as a URI fragment),
-    ``parameter`` (of the URL) and ``header``. ``extensions`` are further members of the answer.
+    Each of ``errors`` has ``detail`` and one of ``pointer`` (into the body, RFC 6901 as a URI fragment), ``parameter``
+    (of the URL) and ``header``. ``extensions`` are further members of the response.
     """
 
     def __init__(
@@ -58,9 +58,9 @@ class ProblemDetails(Exception):
         self.errors, self.headers, self.extensions = errors, headers, extensions
 
     def answer(self) -> Response:
-        """The problem as an HTTP answer."""
+        """The problem as an HTTP response."""
         members: dict[str, Any] = {
-            "type": "about:blank",  # the status says what kind it is, ``code`` which one
+            "type": "about:blank",  # status and code tell problems apart
             "title": HTTPStatus(self.status).phrase,
             "status": self.status,
             "detail": self.detail,
@@ -75,15 +75,15 @@ class ProblemDetails(Exception):
 
 
 def json_answer(value: Any, status: int = 200, content_type: str = "application/json") -> Response:
-    """An answer with a JSON body."""
+    """A response with a JSON body."""
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return Response(text.encode(), status, content_type=content_type)
 
 
 def problem_of(error: Exception, pointers: Mapping[str, str] = MappingProxyType({})) -> ProblemDetails:
-    """The problem that an exception is; one that nobody expected is logged with an incident id.
+    """The problem for an exception; an unexpected one is logged with an incident id.
 
-    ``pointers`` says where in the body the arguments of a refused task came from.
+    ``pointers`` maps the arguments of a refused task to their places in the body.
     """
     match error:
         case ProblemDetails():
@@ -97,7 +97,7 @@ def problem_of(error: Exception, pointers: Mapping[str, str] = MappingProxyType(
         case HTTPException(code=int(status)) if status < 500:
             return _http_problem(error, status)
     incident = secrets.token_hex(6)
-    _log.error("incident %s: a request failed", incident, exc_info=error)
+    _log.error("incident %s: a REST request failed", incident, exc_info=error)
     detail = f"Internal server error: the log has the reason under the incident {incident}"
     return ProblemDetails(500, "INTERNAL_SERVER_ERROR", detail, incident=incident)
 

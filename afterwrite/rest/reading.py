@@ -1,4 +1,4 @@
-"""Reads what a request gives: a JSON body, the parameters of the URL, an idempotency key; or refuses it."""
+"""Reads and validates a request: its JSON body, query parameters and idempotency key."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 
 
 class Given:
-    """What the requests to one route give; each part is read and checked when asked for. Raises ProblemDetails."""
+    """The input of one route; reads and validates each part on request. Raises ProblemDetails."""
 
     def __init__(
         self,
@@ -36,18 +36,18 @@ class Given:
         self._parameters = Check({"properties": query}, "parameter")
 
     def raw_body(self) -> bytes:
-        """The bytes of a body that is JSON by its headers, all of them (400, 413, 415)."""
+        """The whole body, if its Content-Type is JSON (400, 413, 415)."""
         _check_content_type(request)
         try:
             return read_body(request.environ, self._max_bytes)
         except BodyTooLong as error:
-            detail = f"The body has {error}, and {self._max_bytes} is the limit (MAX_BODY_BYTES): send less"
+            detail = f"The body has {error}, the limit is {self._max_bytes} (MAX_BODY_BYTES): send less"
             raise ProblemDetails(413, "BODY_TOO_LARGE", detail) from error
         except BodyBroken as error:
             raise ProblemDetails(400, "BAD_REQUEST", f"{error}: send it again") from error
 
     def body(self) -> Any:
-        """The value of a JSON body that fits the schema."""
+        """The value of the JSON body, validated against the schema."""
         raw = self.raw_body()
         try:
             body = strict_json.decode(str(raw, "utf-8"))
@@ -63,7 +63,7 @@ class Given:
         return body
 
     def parameters(self) -> dict[str, Any]:
-        """The known parameters of the URL, whole numbers as such where the schema wants them; others are let pass."""
+        """The known query parameters, converted to integers where the schema says so; unknown ones are ignored."""
         found: dict[str, Any] = {}
         for name, schema in self._query.items():
             given = request.args.getlist(name)
@@ -79,11 +79,11 @@ class Given:
         return found
 
     def idempotency_key(self) -> str | None:
-        """The key of a request that may be sent again; one that a header cannot carry as it is is refused."""
+        """The Idempotency-Key header; a key that headers cannot carry unchanged is refused."""
         key = request.headers.get("Idempotency-Key")
         if key is None or _IDEMPOTENCY_KEY.is_valid(key):
             return key
-        # Some servers hand a value that is not ASCII over as if it were empty.
+        # Some servers pass a value that is not ASCII as an empty one.
         found = f"has {len(key)} characters" if key else "is empty or not ASCII"
         detail = f"Idempotency-Key {found}: give {IDEMPOTENCY_KEY['title']}"
         raise ProblemDetails(
@@ -92,7 +92,7 @@ class Given:
 
 
 def _check_content_type(request: Request) -> None:
-    """A page of another site can post a form or plain text without asking, but not JSON."""
+    """Require JSON, which pages of other sites cannot post without a CORS preflight."""
     given = request.headers.get("Content-Type", "")
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     if request.mimetype != "application/json" or charset not in ("utf-8", "utf8"):
@@ -101,7 +101,7 @@ def _check_content_type(request: Request) -> None:
         raise ProblemDetails(415, "UNSUPPORTED_MEDIA_TYPE", detail, headers=[("Accept", "application/json")])
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding != "identity":
-        detail = f"A body in the Content-Encoding {encoding[:100]!r} is not read: send it as it is"
+        detail = f"The Content-Encoding {encoding[:100]!r} is not supported: send the body unencoded"
         raise ProblemDetails(415, "UNSUPPORTED_MEDIA_TYPE", detail, headers=[("Accept-Encoding", "identity")])
 
 

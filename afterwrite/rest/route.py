@@ -1,4 +1,4 @@
-"""Declares a REST route once: Flask, the checks of requests, OpenAPI and the access table read the declaration."""
+"""Declaration of REST routes, read by Flask, request validation, OpenAPI and the access table."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -15,16 +15,16 @@ _NONE: Mapping[str, Any] = MappingProxyType({})
 ANY_JSON = ""  # a body that no schema describes
 KEYED: Mapping[str, Any] = {
     "Idempotency-Key": {
-        "description": "The same key and request give the same answer, however often they are sent",
+        "description": "Makes a retry safe: the same key and request give the same response",
         "schema": IDEMPOTENCY_KEY,
     }
 }
 
 
 class Takes(NamedTuple):
-    """What a route takes: a body by the name of its schema, an example of it, parameters of the URL, and headers.
+    """The input of a route: the name of the body's schema, an example body, query parameters, and headers.
 
-    ``pointers`` say where in the body each argument of a task comes from.
+    ``pointers`` map the arguments of a task to their places in the body.
     """
 
     body: str | None = None
@@ -41,7 +41,7 @@ Answers = Mapping[int, tuple[str | Schema, str]]  # by status: a schema or its n
 class Route(NamedTuple):
     """One method of one path.
 
-    The first status in ``gives`` is that of success; 201 and 202 come with a Location. ``refuses`` are the statuses of
+    The first status in ``gives`` is that of success; 201 and 202 have a Location. ``refuses`` are the statuses of
     problems that do not follow from ``path`` and ``takes``.
     """
 
@@ -56,11 +56,11 @@ class Route(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The name of its endpoint and, in camel case, of its operation."""
+        """The name of the endpoint and, in camel case, of the OpenAPI operation."""
         return self.answer.__name__
 
     def view(self, given: Given) -> Callable[..., Any]:
-        """The function that Flask calls for a request."""
+        """The Flask view function."""
         status = next(iter(self.gives))
 
         def view(**variables: str) -> Any:
@@ -80,7 +80,7 @@ class Route(NamedTuple):
 
 
 class Routes(list[Route]):
-    """The routes of one tag in the OpenAPI document; ``refuses`` goes for each of them."""
+    """The routes of one OpenAPI tag; ``refuses`` applies to each of them."""
 
     def __init__(self, tag: str, *refuses: int) -> None:
         super().__init__()
@@ -91,8 +91,8 @@ class Routes(list[Route]):
     ) -> Callable[[Answering], Answering]:
         """Declare the route of the decorated function, whose docstring is the summary of the operation.
 
-        The function gets a Given and the variables of the path. It returns the JSON of the answer, that and its
-        Location, or what Flask takes.
+        The function gets a Given and the variables of the path. It returns the JSON of the response, a pair of that and
+        its Location, or any Flask response.
         """
 
         def declared(answer: Answering) -> Answering:

@@ -1,7 +1,7 @@
-"""Says what the REST routes take and answer, as JSON Schemas; the OpenAPI document shows these very ones.
+"""JSON Schemas of REST requests and responses, used for validation and in the OpenAPI document.
 
-Callback URLs are the exception: ``task_requests.accept`` checks them. It takes more spellings than a pattern can, and
-says why it refuses one.
+The exception are callback URLs, which ``tasks.requests.accept`` checks: it accepts more spellings than a pattern can,
+and says why it refuses one.
 """
 
 from collections.abc import Mapping
@@ -21,12 +21,12 @@ OFFSET_MAX = 10**9
 ERROR_MAX = 1_000
 TEXT: Schema = {"type": "string"}
 
-# -- what is taken ---------------------------------------------------------------------------------------------
-# The ``title`` of a text with a pattern says in words what the pattern wants.
+# -- requests --------------------------------------------------------------------------------------------------
+# The ``title`` of a string with a pattern describes the pattern in words.
 
 _SEARCHED: Schema = {
     "type": "string",
-    # Those that ``text.find_unusable`` finds; a tab and line ends are texts too.
+    # The characters that ``text.find_unusable`` finds; tabs and line ends are allowed.
     "pattern": r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]*$",
     "title": "a text without control characters",
 }
@@ -38,7 +38,7 @@ IDEMPOTENCY_KEY: Schema = {
     "title": f"1 to {TEXT_MAX} printable ASCII characters",
 }
 STORABLE_JSON: Schema = {
-    "description": "Any JSON without U+0000 in a text or a name; it is checked as the body is decoded",
+    "description": "Any JSON without U+0000 in a string or a name; checked while the body is decoded",
     "pattern": r"^[^\u0000]*$",
     "items": {"$ref": "#/components/schemas/StorableJson"},
     "propertyNames": {"pattern": r"^[^\u0000]*$"},
@@ -57,24 +57,27 @@ _MOVES = [
 ENTRY_CHANGE: Schema = {
     "type": "object",
     "properties": {
-        "status": {"enum": [status.value for status in _MOVES], "description": "The present one: it stays"},
+        "status": {
+            "enum": [status.value for status in _MOVES],
+            "description": "The current one changes nothing",
+        },
         "progress": {
             "type": "integer",
             "minimum": 0,
             "maximum": 100,
-            "description": "Must not fall; what the status stands for if left out",
+            "description": "Must not decrease; default: that of the status",
         },
         "lockedBy": {
             "type": "string",
             "minLength": 1,
             "maxLength": TEXT_MAX,
-            "description": "Who asks; the holder of the lock may change an entry that is locked",
+            "description": "The requesting worker; only the holder of the lock may change a locked entry",
         },
         "error": {
             "type": "string",
             "minLength": 1,
             "maxLength": ERROR_MAX,
-            "description": "Why it FAILED; only with that status",
+            "description": "Why it failed; only with the status FAILED",
         },
     },
     "anyOf": [{"required": ["status"]}, {"required": ["progress"]}],
@@ -91,7 +94,7 @@ ANY_CALLBACK_URL: Schema = {"type": ["string", "null"]}
 
 
 def new_process(payload: Schema, callback_url: Schema = ANY_CALLBACK_URL) -> Schema:
-    """A process to be started, whose ``payload`` is as its worker takes it."""
+    """A new job; ``payload`` is the schema that its worker declares."""
     return {
         "type": "object",
         "required": ["payload"],
@@ -110,7 +113,7 @@ def callback_url(*, private_callbacks: bool) -> Schema:
         "title": "an http or https URL of a host, without a user name"
         if private_callbacks
         else "an http or https URL of a public host, without a user name",
-        "description": "The outcome is posted there",
+        "description": "Receives the outcome as a POST",
     }
 
 
@@ -121,21 +124,21 @@ ENTRY_PARAMETERS: Mapping[str, Schema] = {
     "search": {
         **_SEARCHED,
         "maxLength": SEARCH_MAX,
-        "description": "Substring of the title, in any case",
+        "description": "Substring of the title, case-insensitive",
     },
     "by": {
         **_SEARCHED,
         "minLength": 1,
         "maxLength": NAME_MAX,
-        "description": "The name of who made them",
+        "description": "The name of the creator's key",
     },
 }
 
-# -- what is answered ------------------------------------------------------------------------------------------
+# -- responses -------------------------------------------------------------------------------------------------
 
 
 def _whole(properties: Mapping[str, Any]) -> Schema:
-    """An object that has all of these members."""
+    """An object whose members are all required."""
     return {"type": "object", "required": list(properties), "properties": properties}
 
 
@@ -147,7 +150,7 @@ _COUNT: Schema = {"type": "integer", "minimum": 0}
 _ID: Schema = {
     "type": "string",
     "pattern": "^[0-9]+$",
-    "description": "A whole number of up to 63 bits, as text",
+    "description": "An integer of up to 63 bits, as a string",
 }
 _TIME: Schema = {"type": "string", "format": "date-time"}
 _PROGRESS: Schema = {"type": "integer", "minimum": 0, "maximum": 100}
@@ -176,13 +179,13 @@ ENTRY_ANSWER = _whole(
         "lockedAt": _or_null(_TIME),
         "createdAt": _TIME,
         "updatedAt": _TIME,
-        "createdBy": {**_or_null(TEXT), "description": "The name of who made it"},
+        "createdBy": {**_or_null(TEXT), "description": "The name of the creator's key"},
     }
 )
 ENTRY_PAGE = _whole(
     {
         "entries": {"type": "array", "items": {"$ref": "#/components/schemas/Entry"}},
-        "total": {**_COUNT, "description": "Entries that the filters let through"},
+        "total": {**_COUNT, "description": "Entries that match the filters"},
         "limit": _COUNT,
         "offset": _COUNT,
     }
@@ -196,7 +199,7 @@ PROCESS_ANSWER = _whole(
         "status": _STATUS,
         "stage": _or_null(TEXT),
         "progress": _PROGRESS,
-        "result": {"description": "What has come of it so far; any JSON"},
+        "result": {"description": "The result so far; any JSON"},
         "error": _or_null(_whole({"code": TEXT, "message": TEXT})),
         "created_at": _TIME,
         "finished_at": _or_null(_TIME),
@@ -210,7 +213,7 @@ RECEIVED = _whole(
         "correlation_id": _or_null(TEXT),
         "timestamp": {
             "type": ["integer", "null"],
-            "description": "What the sender says, in seconds since 1970",
+            "description": "The sender's timestamp, in Unix seconds",
         },
         "verdict": {"enum": [verdict.value for verdict in Verdict]},
         "body": {"type": "string", "description": "The first 64 KiB"},
@@ -226,7 +229,7 @@ PROBLEM: Schema = {
         "type": {"type": "string", "format": "uri-reference"},
         "title": TEXT,
         "status": {"type": "integer", "minimum": 400, "maximum": 599},
-        "detail": {"type": "string", "description": "What happened, the value, what to do"},
+        "detail": {"type": "string", "description": "What happened, the value and the next step"},
         "code": {"type": "string", "description": "For programs, such as INVALID_REQUEST"},
         "errors": {
             "type": "array",
@@ -244,13 +247,13 @@ PROBLEM: Schema = {
                 },
             },
         },
-        "incident": {"type": "string", "description": "Leads to the reason in the log"},
+        "incident": {"type": "string", "description": "Identifies the error in the log"},
     },
 }
 HEALTH: Schema = {
     "type": "object",
     "required": ["status", "version"],
-    "description": "Parts and integrations are told with the role read; queue and troubles with admin",
+    "description": "Parts and integrations require the role read; queue and troubles require admin",
     "properties": {
         "status": {"enum": ["ok", "degraded"]},
         "version": TEXT,
@@ -261,7 +264,7 @@ HEALTH: Schema = {
         "integrations": {"type": "object", "description": "The services behind the workers"},
         "stack": {
             "type": "object",
-            "description": "RabbitMQ, Redis and Airflow, where Airflow runs processes; troubles with the role admin",
+            "description": "RabbitMQ, Redis and Airflow, if Airflow runs jobs; troubles require the role admin",
             "additionalProperties": {
                 "type": "object",
                 "required": ["status"],
@@ -278,7 +281,7 @@ READY: Schema = {
 
 
 def named(process_payload: Schema, callback_url: Schema = ANY_CALLBACK_URL) -> Mapping[str, Schema]:
-    """Every schema that a route or another schema names."""
+    """Every schema that a route or another schema refers to by name."""
     return {
         "NewEntry": NEW_ENTRY,
         "EntryChange": ENTRY_CHANGE,

@@ -1,4 +1,4 @@
-"""Answers ``/webhook``, where deliveries can be tried out."""
+"""REST routes of ``/webhook``, a test receiver for webhook deliveries."""
 
 from typing import Any
 
@@ -13,11 +13,11 @@ from afterwrite.rest.schemas import TEXT
 from afterwrite.storage.received import Received
 from afterwrite.webhooks import signing
 
-_HMAC = "`v1=` and the HMAC-SHA256 in hexadecimal of the timestamp, a dot and the body"
-_SINCE_1970 = f"Seconds since 1970, no more than {signing.TOLERANCE_SECONDS} from now"
+_HMAC = "`v1=` and the hexadecimal HMAC-SHA256 of the timestamp, a dot and the body"
+_UNIX_SECONDS = f"Unix seconds, at most {signing.TOLERANCE_SECONDS} from now"
 _SIGNED = {
-    signing.ID_HEADER: {"description": "The id of the event, the same at every try", "schema": TEXT},
-    signing.TIMESTAMP_HEADER: {"description": _SINCE_1970, "schema": TEXT},
+    signing.ID_HEADER: {"description": "The id of the event, the same for every attempt", "schema": TEXT},
+    signing.TIMESTAMP_HEADER: {"description": _UNIX_SECONDS, "schema": TEXT},
     signing.SIGNATURE_HEADER: {"description": _HMAC, "schema": TEXT},
 }
 
@@ -28,28 +28,28 @@ webhooks = Routes("webhooks", 500, 503)
     "POST",
     "/webhook",
     Role.NOBODY,  # signed by its sender
-    {200: ("Received", "The signature is good")},
+    {200: ("Received", "The signature is valid")},
     Takes(ANY_JSON, headers=_SIGNED),
 )
 def receive_webhook(given: Given) -> dict[str, Any]:
-    """Receive a delivery and check its signature, for trying it out."""
+    """Receive a test delivery and verify its signature."""
     received = given.service.receiver.receive(dict(request.headers), given.raw_body())
     if received.verdict == signing.Verdict.VALID:
-        return _shown(received)
+        return _json_of(received)
     code = received.verdict.upper().replace(" ", "_")
     detail = (
-        f"The signature was not accepted ({received.verdict}): sign it with the WEBHOOK_SECRET of this server"
+        f"The signature was rejected ({received.verdict}): sign the body with this server's WEBHOOK_SECRET"
     )
     raise ProblemDetails(401, code, detail, headers=[("WWW-Authenticate", signing.SIGNATURE_HEADER)])
 
 
-@webhooks.route("GET", "/webhook", Role.READ, {200: ("ReceivedPage", "What came")})
+@webhooks.route("GET", "/webhook", Role.READ, {200: ("ReceivedPage", "The deliveries")})
 def list_webhooks(given: Given) -> dict[str, Any]:
-    """The last hundred that came, newest first."""
-    return {"received": [_shown(received) for received in given.service.receiver.newest()]}
+    """List the last hundred deliveries received, newest first."""
+    return {"received": [_json_of(received) for received in given.service.receiver.newest()]}
 
 
-def _shown(received: Received) -> dict[str, Any]:
+def _json_of(received: Received) -> dict[str, Any]:
     return {
         "id": str(received.id),
         "received_at": from_microseconds(received.received_at_us).isoformat(),

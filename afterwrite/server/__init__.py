@@ -1,1 +1,1 @@
-"""The HTTP server: Granian or gunicorn, started, watched, and guarded against slow clients."""
+"""The HTTP server, Granian or gunicorn, with protection against slow clients."""

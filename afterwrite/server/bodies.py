@@ -1,4 +1,4 @@
-"""Reads request bodies within bounds, and closes the connection of a request whose body was not read."""
+"""Bounded reading of request bodies."""
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
@@ -12,18 +12,18 @@ if TYPE_CHECKING:
     from afterwrite.graphql_http.errors import HttpRefusal
 
 PIECE_BYTES = 64 << 10
-"""A body is read in pieces of this size, each of which has the deadline."""
+"""The size of one read; the deadline applies to each."""
 
 
 class Reader(Protocol):
-    """Reads pieces of bodies; raises HttpRefusal where one comes too slowly."""
+    """Reads pieces of bodies; raises HttpRefusal for a slow one."""
 
     def read(self, body: "Body", size: int) -> bytes:
         """Up to ``size`` bytes of the body; fewer only at its end."""
 
 
 class Body:
-    """The body of one request, in place of the server's ``wsgi.input``."""
+    """The body of one request; replaces the server's ``wsgi.input``."""
 
     __slots__ = (
         "_left",
@@ -44,23 +44,23 @@ class Body:
     def __init__(self, environ: "WSGIEnvironment", reader: Reader) -> None:
         self.environ = environ
         self.stream: Any = environ["wsgi.input"]
-        # Those of the connection, whatever a proxy says of them later.
+        # Those of the connection, before ProxyFix replaces them.
         self.peer = plain_address(environ.get("REMOTE_ADDR", ""))
         self.port = int(environ.get("SERVER_PORT") or 0)
         self.group = self.address = ""
-        """The callers with whom this one shares its places, and where it comes from; set at the first read."""
+        """The callers that share its slots, and the client's address; set at the first read."""
         self.started = self.piece_started = 0.0
         self.refused: HttpRefusal | None = None
-        """Why reading was ended from outside."""
+        """Why another thread ended the read."""
         self.is_back = True
-        """Whether no thread waits for a piece."""
+        """Whether no thread waits in a read."""
         self.is_read = False
-        """Whether the whole body was read: what comes next on the connection is the next request."""
+        """Whether the whole body was read, so that the connection can be reused."""
         self._reader = reader
         self._left = announced_bytes(environ)
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Up to ``size`` bytes, and no more than one piece; all of them where no size is given. Raises HttpRefusal."""
+        """Up to ``size`` bytes, at most one piece; without a size, the whole body. Raises HttpRefusal."""
         if size is None or size < 0:
             return b"".join(iter(lambda: self.read(PIECE_BYTES), b""))
         size = min(size, PIECE_BYTES if self._left is None else min(PIECE_BYTES, self._left))
@@ -70,17 +70,17 @@ class Body:
         if self._left is None:
             self.is_read = len(piece) < size
         else:
-            # A body that breaks off before its announced end leaves a connection that is of no use.
+            # A body that ends before its Content-Length leaves a connection that cannot be reused.
             self._left -= len(piece)
             self.is_read = self._left == 0
         return piece
 
 
 def with_bodies(application: "WSGIApplication", reader: Reader) -> "WSGIApplication":
-    """The application, whose requests read their bodies through ``reader``.
+    """Wrap the application so that its requests read their bodies through ``reader``.
 
-    An answer to a request whose body was not read to its end says that the connection closes: what follows on it could
-    be the rest of the body or the next request, and a client that waits for an answer to that would wait in vain.
+    A response to a request whose body was not read to its end carries ``Connection: close``: the next bytes could be
+    the rest of the body or a new request, whose client would wait in vain.
     """
 
     def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
@@ -96,7 +96,7 @@ def with_bodies(application: "WSGIApplication", reader: Reader) -> "WSGIApplicat
         try:
             return application(environ, start)
         finally:
-            # The two refer to each other, which only the garbage collector would end.
+            # Breaks the reference cycle between the two.
             del environ["wsgi.input"]
 
     return answer

@@ -1,17 +1,17 @@
-"""Bounds how many connections a server takes, and what each may hold before its request is known."""
+"""Limits on connections: their number, file descriptors, and the time and memory for a request head."""
 
 import sys
 
 CONNECTIONS_MAX = 2048
 HEAD_SECONDS = 30  # for the head of a request, and between two requests of a connection
-HEAD_MAX_BYTES = 64 * 1024  # what a connection may take of memory before its request is known
-_OTHER_DESCRIPTORS = 512  # what databases, uploads and workers open beside the connections
+HEAD_MAX_BYTES = 64 * 1024  # memory of a connection before its request is known
+_OTHER_DESCRIPTORS = 512  # for databases, uploads and workers
 
 
 def raise_descriptor_limit() -> None:
-    """Let this process and its children open as many files and sockets as they need, if the system lets them.
+    """Raise the soft limit on file descriptors for this process and its children, as far as the hard limit allows.
 
-    Many systems start programs with a soft limit of 1,024, for the sake of select(2), which nothing here uses.
+    Many systems set a soft limit of 1,024 for select(2), which nothing here uses.
     """
     if sys.platform == "win32":
         return
@@ -26,7 +26,7 @@ def raise_descriptor_limit() -> None:
 
 
 def connections_max() -> int:
-    """How many connections a server may hold open, so that descriptors are left for everything else."""
+    """The number of connections that leaves enough file descriptors for everything else."""
     if sys.platform == "win32":
         return CONNECTIONS_MAX
     import resource

@@ -1,8 +1,8 @@
-"""Ends the reading of a body in another thread, by shutting down the reading side of its connection.
+"""Interrupts another thread's read of a request body by shutting down the reading side of its connection.
 
-gunicorn tells which socket a request came from. Granian does not, and its threads wait in Rust. So the request is
-answered from here, with an answer of a length that no other one has, and the connection is the one on which so many
-bytes leave: the kernel counts them (``TCP_INFO``, Linux only).
+gunicorn gives the socket of a request. Granian does not, and its threads block in Rust. So this module answers the
+request itself with a response of a unique length, and finds its connection as the one on which the kernel counts that
+many bytes sent (``TCP_INFO``, Linux only).
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from afterwrite.server.tcp_connections import Connection, can_count, connections
 
 Answer = Callable[[Mapping[str, Any], HttpRefusal], tuple[int, list[tuple[str, str]], bytes]]
 PROTOCOL = "granian.protocol"
-"""Where ``serving.py`` puts what Granian answers through."""
+"""The environ key under which ``serving.py`` puts Granian's protocol object, which sends responses."""
 
 _log = logging.getLogger("afterwrite.access")
 _LEAVES_WITHIN_SECONDS = 0.5
@@ -34,10 +34,10 @@ _ADDED = "server: granian\r\ndate: Sun, 29 Nov 2026 12:00:00 GMT\r\n\r\n"
 
 @dataclass(slots=True, eq=False)
 class _Answered:
-    """A body whose request was answered from here.
+    """A body whose request was answered here.
 
-    ``before`` has what was written to each connection that it may have come on: all those to which nothing but an
-    answer of this length was written since.
+    ``before`` has the bytes written so far to each connection that may be the request's: those to which nothing else
+    was written since.
     """
 
     body: Body
@@ -46,28 +46,28 @@ class _Answered:
 
 
 def can_end(environ: Mapping[str, Any]) -> bool:
-    """Whether the reading of this request's body can be ended from outside."""
+    """Whether another thread can interrupt the read of this request's body."""
     return "gunicorn.socket" in environ or (PROTOCOL in environ and can_count())
 
 
 class Ending:
-    """Ends the reading of bodies; used from one thread."""
+    """Interrupts reads of bodies; used from one thread."""
 
     def __init__(self, answer: Answer) -> None:
-        """``answer`` makes the answer of a request whose thread waits."""
+        """``answer`` makes the response to a request whose thread is blocked."""
         self._make_answer = answer
         self._unanswered: list[Body] = []
         self._answered: list[_Answered] = []
 
     @property
     def waiting(self) -> list[Body]:
-        """The bodies that were ended and whose threads wait still."""
+        """The interrupted bodies whose threads are still blocked."""
         return [*self._unanswered, *(answered.body for answered in self._answered)]
 
     def end(self, bodies: Sequence[Body]) -> None:
-        """Let the threads that wait for these bodies come back, each with the answer ``body.refused``.
+        """Unblock the threads that read these bodies, and answer each request with ``body.refused``.
 
-        To be called again and again while there are some ``waiting``. Raises OSError where no descriptor is left.
+        Call it repeatedly while some are ``waiting``. Raises OSError if no file descriptor is left.
         """
         for body in bodies:
             if "gunicorn.socket" in body.environ:
@@ -80,7 +80,7 @@ class Ending:
         self._end_those_that_sent()
         pause, until = threading.Event(), time.monotonic() + _LEAVES_WITHIN_SECONDS
         while is_new and self._answered and time.monotonic() < until:
-            pause.wait(0.002)  # the kernel does not tell that an answer left
+            pause.wait(0.002)  # the kernel does not notify when a response leaves
             self._end_those_that_sent()
         self._end_those_that_take_nothing()
 
@@ -98,16 +98,16 @@ class Ending:
                 connection: written for connection, written in before.items() if connection.host == body.peer
             }
             self._answered.append(_Answered(body, length, mine))
-            # Spaces end all that we answer with, JSON and HTML. Granian takes one answer for each request: what the
-            # thread itself answers later goes nowhere.
+            # Trailing spaces are harmless in JSON and HTML. Granian takes one response per request and drops the one
+            # that the thread gives later.
             body.environ[PROTOCOL].response_bytes(status, headers, content + b" " * padding)
 
     def _made(self, body: Body) -> tuple[int, list[tuple[str, str]], bytes]:
         assert body.refused is not None
         try:
             status, headers, content = self._make_answer(body.environ, body.refused)
-        except Exception:  # noqa: BLE001 - the thread must come back, whatever its answer
-            _log.exception("the answer to a request whose body came too slowly could not be made")
+        except Exception:  # noqa: BLE001 - the thread must be unblocked in any case
+            _log.exception("cannot make the error page for a slow request body, closing its connection")
             status, headers, content = body.refused.status, [("Connection", "close")], b""
         return status, [pair for pair in headers if pair[0].lower() != "content-length"], content
 
@@ -123,7 +123,7 @@ class Ending:
                     del answered.before[connection]
 
     def _end_those_that_take_nothing(self) -> None:
-        """A client that takes none of our bytes did not get the answer either."""
+        """End the connections of clients that accept no bytes: they did not get the response either."""
         peers = {answered.body.peer for answered in self._answered}
         for connection in (
             connections_of({answered.body.port for answered in self._answered}) if peers else ()
@@ -139,7 +139,7 @@ def _written_to(connections: Iterable[Connection]) -> dict[Connection, int]:
 
 
 def _length(body: Body, status: int, headers: Sequence[tuple[str, str]], content: bytes, padding: int) -> int:
-    """The bytes of the answer as Granian writes it: with its name, the length and the date."""
+    """The size of the response as Granian writes it, with Server, Content-Length and Date."""
     size = len(content) + padding
     head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-length: {size}\r\n{_ADDED}"
     fields = sum(len(name) + len(value) + 4 for name, value in headers)
@@ -149,7 +149,7 @@ def _length(body: Body, status: int, headers: Sequence[tuple[str, str]], content
 def _end_input_of_gunicorn(body: Body) -> None:
     try:
         connection = socket.socket(fileno=os.dup(body.environ["gunicorn.socket"].fileno()))
-    except OSError:  # closed meanwhile
+    except OSError:  # already closed
         return
     with connection, contextlib.suppress(OSError):  # the client disconnected
         connection.shutdown(socket.SHUT_RD)

@@ -1,4 +1,4 @@
-"""Sets gunicorn up for one owner of the journal: one process, many threads."""
+"""gunicorn's configuration: one process, which owns the journal, with many threads."""
 
 import json
 import os
@@ -37,20 +37,20 @@ worker_connections = connections_max()
 limit_request_line = 0  # HEAD_MAX_BYTES bounds it
 workers = 1  # the journal has one owner
 threads = _settings.threads
-timeout = 0  # a thread that waits for a write is no hung worker
+timeout = 0  # a worker whose threads wait for writes is not hung
 graceful_timeout = _settings.longest_stop_seconds + 10
 keepalive = 75
 backlog = CONNECTIONS_MAX
 control_socket_disable = True  # it would be written into the home folder
-forwarded_allow_ips = ""  # PROXIES says who is believed
+forwarded_allow_ips = ""  # PROXIES decides whose headers are trusted
 accesslog = None
 loglevel = "warning"
 
-# The worker's end of it can be read when the main process, however it ended, lets go of the other end.
+# The worker reads end-of-file from it when the main process has ended in any way.
 _main_process = os.pipe()
 
 
-# What no argument of gunicorn may change, and why.
+# The settings that no gunicorn argument may change, and why.
 _RESTARTS = "requests fail while the only serving process restarts; restart the whole server instead"
 _HEADS = "slow clients would hold all threads, as only heads of HTTP/1.1 are read without one; let a proxy translate"
 _FIXED: dict[str, tuple[object, str]] = {
@@ -70,9 +70,9 @@ _FIXED: dict[str, tuple[object, str]] = {
 
 
 def _check_arguments() -> None:
-    """Raise SystemExit with one line where an argument of gunicorn asks for what Afterwrite cannot do.
+    """Raise SystemExit with one line for a gunicorn argument that Afterwrite cannot work with.
 
-    Checked before gunicorn applies them: with --preload it would start the application first.
+    Runs before gunicorn applies them: with --preload it would start the application first.
     """
     given = gunicorn.config.Config()
     for source, words in (
@@ -93,34 +93,31 @@ _check_arguments()
 
 
 def on_starting(server: Any) -> None:
-    """Refuse the start where GUNICORN_CMD_ARGS bind it to more than HOST, as HOST itself would be refused.
-
-    Raises SystemExit with one line.
-    """
+    """Check the addresses of GUNICORN_CMD_ARGS as HOST is checked. Raises SystemExit with one line."""
     for address in server.cfg.address:
-        # A socket in the file system is there for a proxy, which leads others here.
+        # A Unix socket is for a proxy, through which other machines reach this server.
         host = address[0] if isinstance(address, tuple) else f"unix:{address}"
         try:
             check_access(replace(_settings, host=host))
         except SettingsError as error:
             raise SystemExit(f"afterwrite: {error}") from error
-        # The process that serves asks again, also when it was started anew after the keys have gone.
+        # The serving process checks HOST again, also after a restart without keys.
         if not is_loopback(host):
             os.environ["HOST"] = host
 
 
 def nworkers_changed(server: Any, new_value: int, _old_value: int | None) -> None:
-    """Keep to one worker when SIGTTIN asks for another: that one could not open the journal, and gunicorn would end."""
+    """Ignore SIGTTIN: a second worker could not open the journal, and gunicorn would exit."""
     if new_value != workers:
         server.log.warning("Not starting another worker: the journal has one owner, so one process serves")
         server.num_workers = workers
 
 
 def post_fork(server: Any, worker: Any) -> None:
-    """Hear a stop from the beginning, and end with the main process: nobody could stop this one without it.
+    """Handle SIGTERM from the start, and stop with the main process.
 
-    Until gunicorn sets its own handlers, those of the main process are at work here too, and put signals into a queue
-    that nobody reads: the main process would wait for ``graceful_timeout``, and kill this one.
+    Until gunicorn sets the worker's handlers, the inherited ones put signals into a queue that is never read, so the
+    main process would wait for ``graceful_timeout`` and kill this one.
     """
 
     def stop(*_: object) -> None:
@@ -140,7 +137,7 @@ def _stop_with_main_process() -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Let event streams end at SIGTERM, and silent connections: gunicorn waits for them. Answer bad HTTP in JSON."""
+    """End event streams and silent connections at SIGTERM, for which gunicorn waits; answer bad HTTP in JSON."""
     handler = signal.getsignal(signal.SIGTERM)
 
     def announce_and_stop(number: int, frame: FrameType | None) -> None:
@@ -156,7 +153,7 @@ def post_worker_init(worker: Any) -> None:
 
 
 def _give_up_silent_connections(worker: Any) -> None:
-    """Browsers open connections before they need them; gunicorn would wait for one to speak until it kills itself."""
+    """Expire connections without a request: browsers open them ahead, and gunicorn would wait until it is killed."""
     for connection in worker.pending_conns:
         connection.timeout = min(connection.timeout, time.monotonic())
 
@@ -164,15 +161,15 @@ def _give_up_silent_connections(worker: Any) -> None:
 def _shorten_waits_for_bodies() -> None:
     """Shorten gunicorn's waits for the rest of a body whose request is already answered.
 
-    gunicorn waits 5 s in the request's thread and 2 s in the one thread that accepts: a few dozen slow clients would
-    stop the server. What has arrived by then is still read, so that closing does not cut the answer off.
+    gunicorn waits 5 s in the request's thread and 2 s in the only accepting thread, so a few dozen slow clients would
+    stop the server. Data that has arrived is still read, so that closing does not cut the response off.
     """
     gunicorn.workers.gthread.DEFAULT_WORKER_DATA_TIMEOUT = 0.5
     gunicorn.util.close_graceful = partial(gunicorn.util.close_graceful, timeout=0.001)
 
 
 def _close_where_the_application_says_so() -> None:
-    """Let an answer with ``Connection: close`` close: gunicorn drops the header, and says that it keeps alive."""
+    """Honour ``Connection: close`` of a response: gunicorn drops the header and sends keep-alive."""
     process_headers = gunicorn.http.wsgi.Response.process_headers
 
     def process(response: Any, headers: list[tuple[str, str]]) -> None:
@@ -184,7 +181,7 @@ def _close_where_the_application_says_so() -> None:
 
 
 def _write_error(client: socket.socket, status: int, reason: str, message: str) -> None:
-    """What gunicorn itself refuses, as one of our errors."""
+    """Send gunicorn's own errors in our JSON form."""
     error = {"message": f"{reason}: {message}"[:500], "extensions": {"code": "BAD_REQUEST"}}
     body = json.dumps({"errors": [error]})
     head = f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/json\r\n"
@@ -192,5 +189,5 @@ def _write_error(client: socket.socket, status: int, reason: str, message: str) 
 
 
 def worker_exit(_server: object, _worker: object) -> None:
-    """Drain after the last request, before the process ends."""
+    """Drain after the last request."""
     lifetime.stop()

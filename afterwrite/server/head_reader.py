@@ -1,4 +1,4 @@
-"""Reads request heads for gunicorn in the thread that accepts, so that slow ones hold no thread."""
+"""A gunicorn worker that reads request heads in the accepting thread, so that slow clients hold no thread."""
 
 import re
 import selectors
@@ -16,23 +16,22 @@ from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine
 
 from afterwrite.server.connections import HEAD_MAX_BYTES, HEAD_SECONDS
 
-_HEAD_END = re.compile(rb"\n\r?\n")  # also that of a head with bare line feeds: the parser refuses it
+_HEAD_END = re.compile(rb"\n\r?\n")  # accepts bare line feeds too, which the parser then refuses
 _HEAD_SECONDS_AT_STOP = 2.0
 
 
 class HeadReader(gunicorn.workers.gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
-    """A gthread worker that reads request heads without holding a thread for each.
+    """A gthread worker that hands a request to a thread only when its head is complete.
 
-    gunicorn's own gives a thread to every connection that has sent a byte, for as long as its head takes. Here the
-    thread that accepts collects heads, of any number of connections, and a thread gets whole ones. A connection is
-    closed when it has sent no whole head in HEAD_SECONDS.
+    gunicorn's own worker gives a thread to every connection that has sent a byte. Here the accepting thread collects
+    the heads of all connections. A connection without a complete head within HEAD_SECONDS is closed.
     """
 
     def enqueue_req(self, conn: Any) -> None:
-        """Begin to read the head of a connection's next request."""
+        """Start reading the head of a connection's next request."""
         if conn.sock.gettimeout() != 0:
             conn.sock.setblocking(False)
-        # A parser may have read past the body of the request before.
+        # The parser may have read past the body of the previous request.
         conn.head = bytearray(conn.parser.unreader.take_buffered() if conn.parser else b"")
         conn.searched = 0
         if then := self._read_head(conn):
@@ -44,14 +43,14 @@ class HeadReader(gunicorn.workers.gthread.ThreadWorker):  # type: ignore[misc]  
         self.poller.register(conn.sock, selectors.EVENT_READ, read_on)
 
     def on_pending_socket_readable(self, conn: Any, client: socket.socket) -> None:
-        """Read on in a head."""
+        """Continue reading a head."""
         if then := self._read_head(conn):
             self.poller.unregister(client)
             self.pending_conns.remove(conn)
             then(conn)
 
     def _read_head(self, conn: Any) -> Callable[[Any], None] | None:
-        """Take what has come of a head; returns what to do with the connection, None when more is to come."""
+        """Read the available part of a head; returns the next action for the connection, None if more is to come."""
         try:
             if self.cfg.is_ssl and conn.parser is None and not isinstance(conn.sock, ssl.SSLSocket):
                 conn.sock = gunicorn.sock.ssl_wrap_socket(conn.sock, self.cfg)
@@ -71,7 +70,7 @@ class HeadReader(gunicorn.workers.gthread.ThreadWorker):  # type: ignore[misc]  
         return self._hand_over
 
     def _hand_over(self, conn: Any) -> None:
-        """Let a thread answer the request whose head is there."""
+        """Let a thread answer the request."""
         if conn.parser is None:
             conn.parser = gunicorn.http.get_parser(self.cfg, conn.sock, conn.client)
             conn.initialized = True
@@ -81,7 +80,7 @@ class HeadReader(gunicorn.workers.gthread.ThreadWorker):  # type: ignore[misc]  
     def _refuse_long_head(self, conn: Any) -> None:
         is_line = b"\n" not in conn.head
         what = "the request line" if is_line else "the head of the request"
-        limit = f"{what} has more than {HEAD_MAX_BYTES} bytes: send what is long in the body of a POST"
+        limit = f"{what} has more than {HEAD_MAX_BYTES} bytes: send long values in the body of a POST"
         self.handle_error(
             None, conn.sock, conn.client, (LimitRequestLine if is_line else LimitRequestHeaders)(limit)
         )

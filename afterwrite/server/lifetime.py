@@ -1,4 +1,4 @@
-"""Stops what this process serves when its HTTP server ends."""
+"""Shutdown of the services behind this process's HTTP server."""
 
 from typing import Protocol
 
@@ -6,27 +6,27 @@ _served: "list[Served]" = []
 
 
 class Served(Protocol):
-    """What runs behind the HTTP server of this process."""
+    """A service behind the HTTP server of this process."""
 
     def announce_stop(self) -> None:
-        """Let event streams end."""
+        """End event streams."""
 
     def stop(self) -> None:
-        """Finish; returns when nothing runs any more."""
+        """Drain and stop; returns when nothing runs any more."""
 
 
 def add_served(served: Served) -> None:
-    """Stop this too when the HTTP server ends."""
+    """Register a service to stop with the HTTP server."""
     _served.append(served)
 
 
 def announce_stop() -> None:
-    """Let the event streams of this process end: to be called as soon as the HTTP server is told to stop."""
+    """End the event streams of this process; call it as soon as the HTTP server begins to stop."""
     for served in _served:
         served.announce_stop()
 
 
 def stop() -> None:
-    """Stop everything that this process serves: to be called after the last request."""
+    """Stop all registered services; call it after the last request."""
     while _served:
         _served.pop().stop()

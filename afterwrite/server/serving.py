@@ -1,4 +1,4 @@
-"""Runs the application under Granian or gunicorn, one server process, until it is told to stop."""
+"""Runs the application under Granian or gunicorn with one serving process, until SIGTERM or SIGINT."""
 
 import logging
 import multiprocessing
@@ -27,23 +27,23 @@ from afterwrite.server.connections import (
 _log = logging.getLogger("afterwrite.server")
 _GUNICORN_SETTINGS = Path(__file__).with_name("gunicorn_settings.py")
 _FAILURES_MAX = 5
-_STEADY_SECONDS = 60.0  # a server that ran so long is no hopeless one
-_WAKE = getattr(signal, "SIGURG", 0)  # ignored by whoever has no handler for it
+_STEADY_SECONDS = 60.0  # a server that ran this long resets the count of failures
+_WAKE = getattr(signal, "SIGURG", 0)  # ignored by default
 
 
 class CannotListen(Exception):
-    """The address cannot be listened on; the text names it and says what to do."""
+    """The server cannot listen on its address."""
 
 
 def check_address(settings: Settings) -> None:
-    """Raise CannotListen when HOST and PORT are taken or not ours to take.
+    """Raise CannotListen if HOST and PORT are in use or not permitted.
 
-    Granian's workers share their port (SO_REUSEPORT): without this a second server would start on the port of
-    the first, and each would get some of the requests.
+    Granian's workers share their port (SO_REUSEPORT), so a second server would otherwise start on the first one's port
+    and take some of its requests.
     """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.socket(family) as probe:
-        if os.name == "posix":  # what is left of closed connections is no hindrance there
+        if os.name == "posix":  # connections in TIME_WAIT do not block the port there
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((settings.host, settings.port))
@@ -67,12 +67,12 @@ def serve(settings: Settings, script: Path) -> None:
 
 
 def _serve_with_granian(settings: Settings, script: Path) -> None:
-    """Serve, and restart Granian when it gives up, which it does when its worker dies twice within seconds.
+    """Serve, and restart Granian when it exits because its worker died twice within seconds.
 
-    A task that ends its process would otherwise end the server too. Raises SystemExit when that does not help.
+    Otherwise a task that kills its process would end the server. Raises SystemExit after repeated failures.
     """
     set_up_logs(settings)
-    _let_new_workers_be_stopped()
+    _reset_signals_in_workers()
     failures = 0
     while True:
         started = time.monotonic()
@@ -82,30 +82,30 @@ def _serve_with_granian(settings: Settings, script: Path) -> None:
             failures = failures + 1 if time.monotonic() - started < _STEADY_SECONDS else 1
             if failures == _FAILURES_MAX:
                 raise
-            _report("the serving process died twice within seconds: restarting the server in %d s", failures)
+            _report("the serving process ended twice within seconds: restarting the server in %d s", failures)
             time.sleep(failures)
         else:
             return
 
 
-def _let_new_workers_be_stopped() -> None:
-    """Let a worker that is told to stop before it serves end at once.
+def _reset_signals_in_workers() -> None:
+    """Let a stop signal end a worker that does not serve yet.
 
-    It is forked with the handlers of this process, which only take a note in its own copy of the server: the signal
-    would be lost, and the stop last until Granian kills the worker.
+    The worker inherits this process's handlers, which only set a flag in its copy of the server: the signal would be
+    lost, and the stop would last until Granian kills the worker.
     """
     if sys.platform == "win32":
         return
-    told = (signal.SIGTERM, signal.SIGINT)
+    stops = (signal.SIGTERM, signal.SIGINT)
 
     def end_by_signal() -> None:
-        for number in told:
+        for number in stops:
             signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, told)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, stops)
 
     os.register_at_fork(
-        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, told),
-        after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, told),
+        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, stops),
+        after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, stops),
         after_in_child=end_by_signal,
     )
 
@@ -115,7 +115,7 @@ def _granian(settings: Settings, script: Path) -> Any:
     from granian.http import HTTP1Settings
     from granian.server.mp import MPServer
 
-    class ReportingServer(MPServer):  # Granian starts a new worker without a word in our log
+    class ReportingServer(MPServer):  # Granian restarts workers without writing to our log
         def _respawn_workers(self, workers: list[int], *arguments: Any, **options: Any) -> Any:
             for index in workers:
                 ended = self.wrks[index].inner
@@ -130,8 +130,8 @@ def _granian(settings: Settings, script: Path) -> Any:
         interface=Interfaces.WSGI,
         workers=1,  # the journal has one owner
         blocking_threads=settings.threads,
-        # With HTTP/2 a stream that ends before its body never frees its thread, and the wait for the first bytes,
-        # which say what a connection speaks, has no limit.
+        # With HTTP/2 a stream that ends before its body never frees its thread, and the wait for a connection's first
+        # bytes, which choose the protocol, has no limit.
         http=HTTPModes.http1,
         http1_settings=HTTP1Settings(header_read_timeout=HEAD_SECONDS * 1000, max_buffer_size=HEAD_MAX_BYTES),
         backlog=CONNECTIONS_MAX,
@@ -144,7 +144,7 @@ def _granian(settings: Settings, script: Path) -> Any:
 
 
 def _report(message: str, *arguments: object) -> None:
-    """Log an error of the main process, and close the log file: the process that serves rotates it."""
+    """Log an error of the main process, and close the log file, which the serving process rotates."""
     _log.error(message, *arguments)
     for handler in logging.getLogger().handlers:
         handler.close()
@@ -158,10 +158,10 @@ def _end_of(pid: int, exit_code: int | None) -> str:
 
 
 def _granian_worker(*arguments: Any, **options: Any) -> None:
-    """Granian's own worker; what it leaves undone at its end is done here, since no atexit runs there."""
+    """Run Granian's worker and stop the services after it: atexit does not run there."""
     from granian.server.mp import MPServer
 
-    _tell_application_through_what_it_answers()
+    _put_protocol_into_environ()
     _stop_with_parent()
     wake_main_thread_on_signals(_announce_stop)
     try:
@@ -170,10 +170,10 @@ def _granian_worker(*arguments: Any, **options: Any) -> None:
         lifetime.stop()
 
 
-def _tell_application_through_what_it_answers() -> None:
-    """Put what Granian answers a request through into the environment of the request.
+def _put_protocol_into_environ() -> None:
+    """Put Granian's protocol object into the environ of each request.
 
-    With it ``server/ending.py`` can answer while the request's own thread waits in Rust for a body.
+    ``server/ending.py`` answers through it while the request's own thread blocks in Rust.
     """
     from granian.server import mp
 
@@ -182,7 +182,7 @@ def _tell_application_through_what_it_answers() -> None:
     workers: Any = mp
     wrap = workers._wsgi_call_wrap
 
-    def wrap_and_tell(*arguments: Any, **options: Any) -> Callable[[Any, dict[str, Any]], Any]:
+    def wrap_with_protocol(*arguments: Any, **options: Any) -> Callable[[Any, dict[str, Any]], Any]:
         answer = wrap(*arguments, **options)
 
         def call(protocol: Any, scope: dict[str, Any]) -> Any:
@@ -191,18 +191,18 @@ def _tell_application_through_what_it_answers() -> None:
 
         return call
 
-    workers._wsgi_call_wrap = wrap_and_tell
+    workers._wsgi_call_wrap = wrap_with_protocol
 
 
 def _stop_with_parent() -> None:
-    """End this process when its parent is gone: nobody could stop it any more, and it owns the journal."""
+    """Stop this process when its parent has ended: no signal would reach it, and it owns the journal."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return
 
     def watch() -> None:
         wait([parent.sentinel])
-        _log.error("the server's main process is gone: stopping")
+        _log.error("the server's main process has ended: stopping")
         lifetime.stop()
         os._exit(1)
 
@@ -210,29 +210,28 @@ def _stop_with_parent() -> None:
 
 
 def _announce_stop() -> None:
-    """Tell the application at once: Granian waits for open streams before it stops, and only they can end."""
+    """End event streams first: Granian waits for them before it stops."""
     lifetime.announce_stop()
 
 
 def wake_main_thread_on_signals(then: Callable[[], None] = lambda: None) -> None:
-    """Let a SIGTERM that the kernel gives to another thread end the wait of the main thread all the same.
+    """Wake the main thread when the kernel delivers a signal to another thread.
 
-    Python runs signal handlers in the main thread only, and does not wake it. A thread that starts another one
-    at the wrong moment takes a signal that was meant for the main thread: this process would not stop.
-    ``then`` is called after each signal, in a thread of its own.
+    Python runs signal handlers in the main thread only and does not wake it, so a process whose main thread waits
+    would not stop. ``then`` is called after each signal, in a thread of its own.
     """
     if sys.platform == "win32":
         return
-    heard, told = socket.socketpair()
-    told.setblocking(False)
+    receiver, sender = socket.socketpair()
+    sender.setblocking(False)
     signal.signal(_WAKE, lambda *_: None)  # a handler, so that it interrupts a system call
-    signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
+    signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
     main_thread = threading.main_thread().ident
     assert main_thread is not None
 
     def wake() -> None:
-        with told:  # it lives as long as this thread, which is as long as the process
-            while number := heard.recv(1):
+        with sender:  # keeps it open as long as this thread, which is as long as the process
+            while number := receiver.recv(1):
                 if number[0] != _WAKE:
                     signal.pthread_kill(main_thread, _WAKE)
                     then()
@@ -244,8 +243,8 @@ def _serve_with_gunicorn(script: Path) -> None:
     command = [sys.executable, "-m", "gunicorn", "--config", str(_GUNICORN_SETTINGS), f"{script.stem}:wsgi()"]
     if sys.platform == "win32":
         raise SystemExit("SERVER=gunicorn does not run on Windows: use SERVER=granian")
-    # By path and not by folder: a relative DATA_DIR keeps its meaning.
+    # PYTHONPATH rather than --chdir, so that a relative DATA_DIR keeps its meaning.
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join([str(script.parent), os.environ.get("PYTHONPATH", "")])
     }
-    os.execve(sys.executable, command, environment)  # noqa: S606 - it takes this one's place, and its signals
+    os.execve(sys.executable, command, environment)  # noqa: S606 - it replaces this process and takes its signals

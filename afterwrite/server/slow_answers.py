@@ -1,7 +1,7 @@
-"""Cuts off clients that do not take their answers, where too many threads wait for that.
+"""Disconnects clients that read responses slowly while too many threads wait for them.
 
-No HTTP server limits how long a client may take for an answer, and the thread that sends it waits. Linux only: the
-kernel says which connections have bytes that their clients have yet to take.
+HTTP servers have no write timeout, and the sending thread blocks. Linux only: the kernel reports which connections have
+unsent bytes.
 """
 
 import time
@@ -29,7 +29,7 @@ class _Taken(NamedTuple):
 
 
 class _Slow(NamedTuple):
-    """A connection of a slow client: how many of its address are slower, and for how long this one is slow."""
+    """A connection of a slow client: how many from its address are slower, and how long this one has been slow."""
 
     rank: int
     seconds: float
@@ -37,15 +37,15 @@ class _Slow(NamedTuple):
 
 
 class SlowAnswers:
-    """Watches from a thread of its own how long answers take; may be used from any number of threads.
+    """Watches the sending of responses from a thread of its own; thread-safe.
 
-    Of the threads that waits and event streams leave, all but one may wait for slow clients for more than a second. For
-    each further one a client is cut off, first those of the address that has most. While a thread waits, a client that
-    takes less than 64 KiB in ``BODY_SECONDS`` is cut off too.
+    Of the threads that are not reserved for waits and event streams, all but one may be blocked by slow clients for
+    more than a second. For each one more, a client is disconnected, those of the address with the most first. While a
+    thread is blocked, a client that takes less than 64 KiB in ``BODY_SECONDS`` is disconnected too.
     """
 
     def __init__(self, settings: Settings, is_stopping: Callable[[], bool] = lambda: False) -> None:
-        """While ``is_stopping``, slow clients have two seconds."""
+        """While ``is_stopping``, slow clients get two seconds."""
         self._is_stopping = is_stopping
         self._places = max(1, settings.threads - settings.max_waiters - settings.max_streams - 1)
         self._seconds = settings.body_seconds
@@ -55,15 +55,15 @@ class SlowAnswers:
         self._watch = Watch("slow-answers", lambda: bool(self._sending), self._look)
 
     def around(self, application: "WSGIApplication") -> "WSGIApplication":
-        """The application, whose answers are watched while they are sent."""
+        """Wrap the application so that the sending of its responses is watched."""
         if not can_count():
             return application
 
         def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-            port = int(environ.get("SERVER_PORT") or 0)  # ours, and not the one that a proxy names later
+            port = int(environ.get("SERVER_PORT") or 0)  # ours, before ProxyFix replaces it
             pieces = application(environ, start_response)
             if isinstance(pieces, list) and PROTOCOL in environ:
-                return pieces  # Granian takes it as a whole, and no thread waits
+                return pieces  # Granian takes it as a whole, so no thread blocks
             self._ports.add(port)
             self._watch.wake()
             return _Watched(pieces, self._sending)
@@ -83,7 +83,7 @@ class SlowAnswers:
                 cut_off(one.connection)
 
     def _slow_connections(self, now: float) -> list[_Slow]:
-        """The connections of slow clients, those first that are to be cut off first."""
+        """The connections of slow clients, in the order in which to disconnect them."""
         before, self._taken = self._taken, {}
         for connection in connections_of(self._ports):
             state = state_of(connection)
@@ -102,7 +102,7 @@ class SlowAnswers:
 
 
 class _Watched:
-    """The pieces of one answer; notes since when the server has the one that it sends."""
+    """The pieces of one response; records when the server took the piece that it is sending."""
 
     __slots__ = ("_next", "_pieces", "_sending")
 
@@ -120,11 +120,11 @@ class _Watched:
         return piece
 
     def close(self) -> None:
-        """Called by the server when the answer has left, or cannot leave."""
+        """Called by the server when the response is sent or has failed."""
         self._sending.pop(id(self), None)
         close = getattr(self._pieces, "close", None)
         if close is not None:
             close()
 
     def __del__(self) -> None:
-        self._sending.pop(id(self), None)  # a server need not close what it gives up
+        self._sending.pop(id(self), None)  # a server need not close an aborted response

@@ -1,7 +1,7 @@
-"""Ends the reading of bodies that come too slowly, or of which one caller sends too many at a time.
+"""Limits slow request bodies: a timeout for each piece, and a number of slots per caller.
 
-No HTTP server limits how long a body may take, and the thread that reads one waits for it. Bodies that come at once
-are not counted: a server that is busy would refuse them for its own slowness.
+HTTP servers have no timeout for bodies, and the reading thread blocks. Bodies that arrive at once are not counted, or a
+busy server would refuse them for its own slowness.
 """
 
 import time
@@ -19,18 +19,18 @@ from afterwrite.server.ending import Answer, Ending, can_end
 from afterwrite.server.watch import Watch
 
 SLOW_SECONDS = 1.0
-"""A body that is still being read after this time takes one of the places of its caller."""
+"""A body that is still being read after this time takes one of its caller's slots."""
 _STOP_SECONDS = 2
 _RETRY_AFTER_SECONDS = 2
 _FORMS, _ANONYMOUS = "forms without a key", "callers without a key"
 
 
 class SlowBodies:
-    """Reads bodies, and watches from a thread of its own how long that takes; may be used from any number of threads.
+    """Reads bodies, and watches the reads from a thread of its own; thread-safe.
 
-    Of the threads that waits and event streams leave, each key has half for slow bodies, all callers without a key
-    together half, and forms that come without one a quarter, so that people can sign in meanwhile. All of them together
-    leave one. Further ones get 503, and a piece of 64 KiB that takes longer than ``BODY_SECONDS`` gets 408.
+    Of the threads that are not reserved for waits and event streams, slow bodies of one key may take half, those of all
+    anonymous callers together half, and anonymous forms a quarter, so that people can still sign in. One thread stays
+    free. Bodies beyond that get 503, and a piece of 64 KiB that takes longer than ``BODY_SECONDS`` gets 408.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class SlowBodies:
         is_stopping: Callable[[], bool] = lambda: False,
         can_be_ended: Callable[[Mapping[str, Any]], bool] = can_end,
     ) -> None:
-        """``answer`` makes the answer of a request whose thread waits; while ``is_stopping`` slow bodies have 2 s."""
+        """``answer`` makes the response to a request whose thread is blocked; while ``is_stopping`` bodies get 2 s."""
         left = settings.threads - settings.max_waiters - settings.max_streams
         self._places = max(1, left - 1)
         self._each, self._forms = max(1, left // 2), max(1, left // 4)
@@ -65,7 +65,7 @@ class SlowBodies:
         self._watch.wake()
         try:
             piece: bytes = body.stream.read(size)
-        except Exception as error:  # gunicorn has errors of its own for broken chunks
+        except Exception as error:  # gunicorn raises errors of its own for broken chunks
             self._close(body)
             raise error if isinstance(error, OSError) else OSError(f"the body is broken: {error}") from error
         self._close(body)
@@ -73,15 +73,15 @@ class SlowBodies:
 
     def _close(self, body: Body) -> None:
         body.is_back = True
-        # The thread that removes the entry decides the outcome: this one, or the watch.
+        # Whichever thread removes the entry, this one or the watch, decides the outcome.
         if not self._open.pop(body, False):
             assert body.refused is not None
             raise body.refused
 
     def _admit(self, body: Body) -> None:
-        """Refuse a body of a group that has its places taken by slow ones, if its own address sends some of them.
+        """Refuse a body if slow ones hold its group's slots and its own address sends some of them.
 
-        Others of the group, behind other addresses, go on; all bodies of a group together take half of the threads.
+        Other addresses of the group go on; all bodies of a group together take at most half of the threads.
         """
         most = self._limit_of(body.group)
         if self._can_be_ended(body.environ) and self._slow[body.group] < most:
@@ -142,7 +142,7 @@ def _busy(group: str) -> HttpRefusal:
 
 def _late(seconds: int) -> HttpRefusal:
     message = (
-        f"The body came too slowly: each {PIECE_BYTES >> 10} KiB of it must come within {seconds} s (BODY_SECONDS), "
-        "so send less or faster"
+        f"The body came too slowly: each {PIECE_BYTES >> 10} KiB must arrive within {seconds} s (BODY_SECONDS): "
+        "send less, or over a faster connection"
     )
     return HttpRefusal(408, message, "REQUEST_TIMEOUT")

@@ -1,4 +1,4 @@
-"""Finds the TCP connections that this process accepted, and says what the kernel knows of each. Linux only."""
+"""The TCP connections that this process accepted, and the kernel's state of each. Linux only."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from afterwrite.access.slowing import ip_of
 
-# linux/tcp.h, struct tcp_info: kernels add to its end only, the last of these in 4.19.
+# linux/tcp.h, struct tcp_info: kernels only append to it; the last of these fields came in 4.19.
 _TCP_INFO = struct.Struct("=8B24I4Q6I4Q2I2Q")
 _LAST_SENT, _TAKEN_BYTES = 8 + 9, 8 + 24 + 2
 _UNSENT_BYTES = 8 + 24 + 4 + 2
@@ -30,10 +30,9 @@ class Connection(NamedTuple):
 
 
 class State(NamedTuple):
-    """What the kernel knows of a connection.
+    """The kernel's state of a connection.
 
-    Milliseconds since data was sent last, whether some waits for the client to take more, the bytes that were written
-    to it, and those that the client has.
+    Milliseconds since data was last sent, whether bytes are unsent, the bytes written, and the bytes acknowledged.
     """
 
     sent_ms: int
@@ -44,7 +43,7 @@ class State(NamedTuple):
 
 @lru_cache(maxsize=1)
 def can_count() -> bool:
-    """Whether the kernel counts what a connection sends."""
+    """Whether the kernel counts the bytes that a connection sends."""
     if sys.platform != "linux":
         return False
     with socket.socket() as probe:
@@ -52,7 +51,7 @@ def can_count() -> bool:
 
 
 def connections_of(ports: Container[int]) -> list[Connection]:
-    """The connections that were accepted on these ports. Raises OSError where no descriptor is left to look."""
+    """The connections accepted on these ports. Raises OSError if no file descriptor is left to list them."""
     found = []
     for entry in Path("/proc/self/fd").iterdir():
         descriptor = int(entry.name)
@@ -66,7 +65,7 @@ def connections_of(ports: Container[int]) -> list[Connection]:
 
 
 def state_of(connection: Connection) -> State | None:
-    """What the kernel knows of the connection; None if it is gone."""
+    """The kernel's state of the connection; None if it is closed."""
     with contextlib.suppress(OSError), _borrowed(connection.descriptor) as found:
         if found.family not in _FAMILIES or found.getpeername()[1] != connection.port:
             return None
@@ -78,17 +77,17 @@ def state_of(connection: Connection) -> State | None:
 
 
 def end_input(connection: Connection) -> None:
-    """Let the server read the end of the connection, as if the client had sent all that it will."""
+    """Shut down the reading side: the server reads end-of-file, as if the client had finished sending."""
     _shut_down(connection, socket.SHUT_RD)
 
 
 def cut_off(connection: Connection) -> None:
-    """End the connection in both directions."""
+    """Shut down both directions."""
     _shut_down(connection, socket.SHUT_RDWR)
 
 
 def _shut_down(connection: Connection, how: int) -> None:
-    # A descriptor of our own stays the one that was looked at, whatever the server closes and opens meanwhile.
+    # A duplicate, because the server may close the descriptor meanwhile and reuse its number.
     with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.descriptor)) as found:
         if found.family in _FAMILIES and found.getpeername()[1] == connection.port:
             found.shutdown(how)
@@ -96,14 +95,14 @@ def _shut_down(connection: Connection, how: int) -> None:
 
 @lru_cache(maxsize=4_096)
 def plain_address(host: str) -> str:
-    """An address in one spelling: without a zone, and IPv4 as such where IPv6 maps it."""
+    """A normalised address: without a zone, an IPv4-mapped one as IPv4."""
     found = ip_of(host)
     return host if found is None else str(found)
 
 
 @contextlib.contextmanager
 def _borrowed(descriptor: int) -> Iterator[socket.socket]:
-    """The descriptor as a socket, which stays open."""
+    """The descriptor as a socket; leaves it open."""
     found = socket.socket(fileno=descriptor)
     try:
         yield found

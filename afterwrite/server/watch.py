@@ -1,4 +1,4 @@
-"""Looks at something four times a second, in a thread that lives while there is something to look at."""
+"""A poll four times a second, in a thread that ends when there is nothing to watch."""
 
 import logging
 import threading
@@ -12,7 +12,7 @@ _log = logging.getLogger("afterwrite.access")
 
 
 class Watch:
-    """Calls ``look`` with the monotonic time while ``has_work``, and for a minute after; ``wake`` is for any thread."""
+    """Calls ``look`` with the monotonic time while ``has_work`` and for a minute after; ``wake`` is thread-safe."""
 
     def __init__(self, name: str, has_work: Callable[[], bool], look: Callable[[float], None]) -> None:
         self._name, self._has_work, self._look = name, has_work, look
@@ -20,7 +20,7 @@ class Watch:
         self._turn = threading.Lock()
 
     def wake(self) -> None:
-        """Look from now on; to be called when there is new work."""
+        """Start polling; call it when there is new work."""
         if self._is_on:
             return
         with self._turn:
@@ -31,7 +31,7 @@ class Watch:
     def _go_on(self) -> None:
         pause, idle_since = threading.Event(), time.monotonic()
         while True:
-            pause.wait(_LOOK_SECONDS)  # what is slow does not tell
+            pause.wait(_LOOK_SECONDS)
             now = time.monotonic()
             if self._has_work():
                 idle_since = now
@@ -39,11 +39,11 @@ class Watch:
                 return
             try:
                 self._look(now)
-            except Exception:  # noqa: BLE001 - the one place where a look goes wrong
-                _log.exception("%s: this look failed, the next one follows", self._name)
+            except Exception:  # noqa: BLE001 - one failed poll must not end the watch
+                _log.exception("%s: one poll failed, the next one follows", self._name)
 
     def _ends(self) -> bool:
         with self._turn:
-            self._is_on = False  # from here on new work starts a thread of its own
+            self._is_on = False  # from here on, new work starts another thread
             self._is_on = self._has_work()
             return not self._is_on

@@ -49,8 +49,8 @@ def test_lines_are_read_and_comments_are_none() -> None:
     [
         (f"ann:owner:{HASH}", "the role 'owner': use one of read, write, admin"),
         ("ann:read:sha256-12", "no hash of the form"),
-        ("ann:read", "8 characters that are no key"),
-        ("aw_a_secret_by_mistake", "22 characters that are no key"),
+        ("ann:read", "8 characters are not a key"),
+        ("aw_a_secret_by_mistake", "22 characters are not a key"),
         (f"an n:read:{HASH}", "'an n' cannot name a key"),
         (f"{'a' * 65}:read:{HASH}", "1 to 64"),
         (f":read:{HASH}", "'' cannot name a key"),
@@ -135,7 +135,7 @@ def test_a_file_that_cannot_be_used_any_more_keeps_the_keys_and_is_logged_once(
     assert ring.find("aw_x") is not None
     assert ring.find("aw_y") is not None
     [record] = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert "the keys known before (2) go on counting" in record.getMessage()
+    assert "the 2 known before stay valid" in record.getMessage()
     add_key(tmp_path / "new", Key("eve", Role.READ, HASH))
     (tmp_path / "new").replace(path)
     clock.now += 1

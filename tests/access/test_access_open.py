@@ -59,7 +59,7 @@ def test_a_server_that_others_reach_does_not_start_without_keys(tmp_path: Path, 
     [
         ({"PUBLISHED_HOST": "0.0.0.0"}, "PUBLISHED_HOST=0.0.0.0 can be reached"),
         ({"PROXIES": "1"}, "PROXIES=1 says that a proxy leads others here, and there are no keys"),
-        ({"API_KEYS": "ann:read"}, "API_KEYS, key 1: 8 characters that are no key"),
+        ({"API_KEYS": "ann:read"}, "API_KEYS, key 1: 8 characters are not a key"),
         ({"API_KEYS_FILE": "/nowhere/keys"}, "/nowhere/keys cannot be read"),
         ({"RATE_LIMIT": "often"}, "RATE_LIMIT='often' is not understood"),
         ({"RATE_LIMIT": "0/minute"}, "RATE_LIMIT='0/minute'"),
@@ -109,7 +109,7 @@ def test_anonymous_callers_are_let_in_loudly(make_server: MakeServer, http_serve
     server = make_server(HOST="0.0.0.0", ALLOW_ANONYMOUS="read", SERVER=http_server, LOG_STDERR="off")
     process = server.start(keep_errors=True).process
     assert process is not None and process.stderr is not None
-    warning = "ALLOW_ANONYMOUS=read: whoever reaches this server may read everything without a key"
+    warning = "ALLOW_ANONYMOUS=read: every client that reaches this server may read everything without a key"
     assert warning in process.stderr.readline()
     assert f"WARNING afterwrite.app: {warning}" in server.log
     assert server.get("/api/entries")[0] == 200

@@ -45,7 +45,7 @@ def upload() -> FileStorage:
 def test_an_upload_without_a_descriptor_leaves_nothing_and_says_why(temporary: Path) -> None:
     with (
         no_descriptor_left(),
-        pytest.raises(TextFileError, match=r"cannot store the file: Too many open files: .*send it again"),
+        pytest.raises(TextFileError, match=r"cannot store the file: Too many open files\. .*send it again"),
         kept_while_read(upload()),
     ):
         pytest.fail("there was no descriptor to store it with")

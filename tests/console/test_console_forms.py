@@ -218,7 +218,7 @@ def test_a_filter_that_cannot_be_meant_is_told_beside_it(quick: ServerProcess, t
         page.goto("/writes")
         page.get_by_label("Product id").fill("lamp")
         page.get_by_label("Product id").press("Enter")
-        expect(page.get_by_role("alert")).to_contain_text("'lamp' is no product's number")
+        expect(page.get_by_role("alert")).to_contain_text("'lamp' is not a product id")
         page.reload()
         visit.complaints.clear()  # the browser's own line about the status 400 of the page
         expect(page.get_by_label("Product id")).to_have_attribute("aria-invalid", "true")

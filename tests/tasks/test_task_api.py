@@ -83,7 +83,7 @@ def test_a_payload_may_be_a_literal_a_variable_or_both(api: ServerProcess, docum
 @pytest.mark.parametrize(
     ("literal", "part"),
     [
-        ("{a: FOO}", "is no JSON value"),
+        ("{a: FOO}", "is not a JSON value"),
         ("{a: 1e999}", "too large"),
         ("{a: %s}" % ("9" * 301), "301 digits"),
         ('{a: "\\u0000"}', "NUL"),

@@ -1,4 +1,4 @@
-"""Turns a validated operation into closures that execute it many times faster than graphql-core walks it."""
+"""Compiles a validated operation into closures, many times faster than graphql-core's interpreter."""
 
 from afterwrite.graphql_http.compiled.operation import CompiledOperation, compile_operation
 

@@ -1,4 +1,4 @@
-"""Compiles the arguments of a field: literals are coerced once, variables are looked up for each call."""
+"""Compiles the arguments of a field: literals are coerced once, variables are looked up per call."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ Evaluate = Callable[[dict[str, Any]], dict[str, Any]]
 class _Step(NamedTuple):
     out_name: str
     variable: str | None
-    value: Any  # the constant, or what stands in for an absent variable
+    value: Any  # the constant, or the default for an absent variable
     required: bool
 
 
 def compile_arguments(field: GraphQLField, node: FieldNode) -> dict[str, Any] | Evaluate:
-    """Returns the arguments of `node` where no variable decides them, else a function of the variables.
+    """Returns the arguments of `node` if they are constant, else a function of the variables.
 
-    The function raises graphql-core's error where the variables do not fit. Only immutable constants are
-    shared by the calls; a list, an input object or a custom scalar is made anew for each.
+    The function raises graphql-core's error for variables that do not fit. Calls share only immutable constants; each
+    call gets its own list, input object or custom scalar.
     """
 
     def evaluate_slowly(variables: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Compiles how the value of a field becomes part of the response: lists, objects, interfaces and unions."""
+"""Compiles the completion of composite values: lists, objects, interfaces and unions."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 Complete = Callable[[Any, Path, Request], Any]
 """Completes a value: (value, its path, request) to its part of the response, None for null.
 
-Raises the error of a value that cannot be completed; errors inside of it that it survives are in the request.
+Raises the error of a value that cannot be completed; errors of nullable values inside it go into the request.
 """
 
 
 def compile_completion(output_type: GraphQLOutputType, site: Site, plan: Plan) -> Complete:
-    """Returns how to complete a value of `output_type`, a list or a composite type that allows null."""
+    """Returns the function that completes a value of `output_type`, a nullable list or composite type."""
     if is_list_type(output_type):
         return _complete_list(cast(GraphQLList[Any], output_type), site, plan)
     if is_abstract_type(output_type):
@@ -60,7 +60,7 @@ def _complete_list(list_type: GraphQLList[Any], site: Site, plan: Plan) -> Compl
                 result = complete_item(item, item_path, request)
                 if result is None and required:
                     raise site.null_error()
-            except Exception as error:  # noqa: BLE001 - whatever is raised inside of an item is its error
+            except Exception as error:  # noqa: BLE001 - any exception becomes the item's error
                 site.fail(error, item_path, required, request)
                 result = None
             results.append(result)
@@ -84,7 +84,7 @@ def _complete_leaf_list(leaf_type: GraphQLLeafType, site: Site, required: bool) 
                 result = complete_leaf(item)
                 if result is None and required:
                     raise site.null_error()
-            except Exception as error:  # noqa: BLE001 - whatever `serialize` raises is an error of the item
+            except Exception as error:  # noqa: BLE001 - any exception becomes the item's error
                 site.fail(error, Path(path, index, None), required, request)
                 result = None
             results.append(result)
@@ -106,7 +106,7 @@ def _items(value: Any, site: Site) -> Iterable[Any]:
 
 
 def _complete_object(object_type: GraphQLObjectType, site: Site, plan: Plan) -> Complete:
-    """Executes what is selected on an object. The selections are compiled when the first object is met."""
+    """Executes the selections on an object, which are compiled for the first object."""
     is_type_of = object_type.is_type_of
     fields: Fields | None = None
 
@@ -149,7 +149,7 @@ def _complete_abstract(abstract_type: GraphQLAbstractType, site: Site, plan: Pla
 
 
 def _field_path(path: Path) -> Path:
-    """The path of the field whose list holds the item at `path`: what an `info` says, even of an item."""
+    """The path of the field whose list holds the item at `path`: an `info` has the field's path, even for items."""
     while path.typename is None:
         path = path.prev
     return path

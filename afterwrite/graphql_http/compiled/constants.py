@@ -1,4 +1,4 @@
-"""Coerces a literal once for all requests, where its value may be shared by them."""
+"""Coerces a literal once for all requests if they can share its value."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from graphql import (
 
 
 class NeedsGraphQLCore(Exception):
-    """The value is not of the plainest form, or is wrong: graphql-core has to coerce it or to refuse it."""
+    """The value is wrong or not of the plainest form: graphql-core must coerce or refuse it."""
 
 
 def constant_of(node: ValueNode, input_type: GraphQLInputType) -> Any:
     """The value of a literal that is null, an enum value or of a scalar of the specification.
 
-    Raises `NeedsGraphQLCore` for a literal that does not fit its type, and for any other: it would be a list,
-    a dict or an object of a custom scalar, which the resolver of one request could change under another.
+    Raises `NeedsGraphQLCore` for a literal that does not fit its type, and for lists, dicts and custom scalars: one
+    request's resolver could change them under another.
     """
     inner: Any = input_type.of_type if is_non_null_type(input_type) else input_type  # type: ignore[union-attr]
     is_scalar = isinstance(inner, GraphQLScalarType) and is_specified_scalar_type(inner)

@@ -1,4 +1,4 @@
-"""Compiles one field: resolves its value, completes it, and locates what goes wrong."""
+"""Compiles one field: resolves its value, completes it and locates its errors."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _run_composite(site: Site, resolve: Resolve, complete: Complete, required: b
             result = complete(resolve(source, path, request), path, request)
             if result is None and required:
                 raise site.null_error()
-        except Exception as error:  # noqa: BLE001 - whatever a resolver raises is an error of its field
+        except Exception as error:  # noqa: BLE001 - any exception becomes the field's error
             site.fail(error, path, required, request)
             return None
         return result
@@ -68,7 +68,7 @@ def _run_leaf(site: Site, resolve: Resolve, complete: Callable[[Any], Any], requ
 def _run_attribute(
     site: Site, name: str, default: Any, complete: Callable[[Any], Any], plain: type, required: bool
 ) -> RunField:
-    """A leaf read straight from its object: most of what is executed, so no path, no `info`, few calls."""
+    """The fast path for a leaf read from an attribute, the most frequent field: no path, no `info`, few calls."""
 
     def run(source: Any, parent_path: Path | None, request: Request) -> Any:
         try:
@@ -78,7 +78,7 @@ def _run_attribute(
             result = complete(value)
             if result is None and required:
                 raise site.null_error()
-        except Exception as error:  # noqa: BLE001 - whatever a property raises is an error of its field
+        except Exception as error:  # noqa: BLE001 - any exception becomes the field's error
             site.fail(error, site.path(parent_path), required, request)
             return None
         return result

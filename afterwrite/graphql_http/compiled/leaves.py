@@ -1,4 +1,4 @@
-"""Compiles how a scalar or an enum is serialised, with a short way for values of the expected Python type."""
+"""Compiles the serialisation of a scalar or enum, with a fast path for values of the expected Python type."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ INFINITY = float("inf")
 
 
 class NoType:
-    """A type that no value has: for leaves of which no value may pass as it is."""
+    """A type without instances, for leaves whose values all need completing."""
 
 
 def compile_leaf(leaf_type: GraphQLLeafType) -> tuple[CompleteLeaf, type]:
-    """Returns how to complete a value of `leaf_type`, and the Python type whose values need no completing."""
+    """Returns the function that completes a value of `leaf_type`, and the Python type whose values need none."""
     complete = _serializing(leaf_type)
     serialize = leaf_type.serialize
     if serialize is serialize_string:
@@ -91,7 +91,7 @@ def _complete_float(otherwise: CompleteLeaf) -> CompleteLeaf:
 
 
 def _complete_enum(otherwise: CompleteLeaf) -> CompleteLeaf:
-    """Remembers the names of values that are strings: Graphene looks through its enum for each of them."""
+    """Caches the names of string values: Graphene searches its enum for each."""
     names: dict[str, Any] = {}
 
     def complete(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Executes one validated operation: coerces its variables, chooses its plan, collects its errors."""
+"""Executes a compiled operation: coerces its variables, chooses its plan, collects its errors."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ MAX_PLANS = 16
 
 
 class CompiledOperation(InterpretedOperation):
-    """An operation ready to be executed, from any number of threads at the same time.
+    """A compiled operation; thread-safe.
 
-    What an object selects depends on the variables of its `@skip` and `@include`, so there is one plan for
-    each combination of their values, made when it is first met. What has no plan is left to graphql-core.
+    The selections depend on the variables of `@skip` and `@include`, so there is one plan for each combination of their
+    values, made on first use. graphql-core executes an operation without a plan.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class CompiledOperation(InterpretedOperation):
         self._plans: dict[tuple[Any, ...], Plan] = {}
 
     def execute(self, root_value: Any, context_value: Any, raw_variables: dict[str, Any]) -> ExecutionResult:
-        """Executes the operation and returns what graphql-core's `execute` returns for it."""
+        """Executes the operation with the same result as graphql-core's `execute`."""
         variables = self._coerce(raw_variables)
         if isinstance(variables, list):
             return ExecutionResult(None, variables)
@@ -93,7 +93,7 @@ class CompiledOperation(InterpretedOperation):
         try:
             plan = Plan(self._schema, self._fragments, self._operation, self._root_type, conditions)
         except (GraphQLError, RecursionError):
-            return None  # graphql-core says in its own words what is wrong with the selections
+            return None  # graphql-core then reports the error
         return self._plans.setdefault(values, plan)
 
 
@@ -104,10 +104,10 @@ def compile_operation(
     *,
     hide_suggestions: bool = False,
 ) -> CompiledOperation:
-    """Returns `operation`, one of the operations of `document`, ready to be executed against `schema`.
+    """Compiles `operation`, one of the operations of `document`, for `schema`.
 
-    `document` must have passed validation. With `hide_suggestions`, errors of variables name no other fields.
-    Costs little: what an object selects is compiled when the first such object is met.
+    `document` must have passed validation. With `hide_suggestions`, errors of variables name no other fields. Cheap:
+    the selections on an object are compiled when the first such object is completed.
     """
     assert_valid_schema(schema)
     return CompiledOperation(schema, document, operation, hide_suggestions)
@@ -124,7 +124,7 @@ def _plannable_root_type(
 def _condition_variables(
     operation: OperationDefinitionNode, fragments: dict[str, FragmentDefinitionNode]
 ) -> list[str]:
-    """The names of the variables that decide which selections take part, each once."""
+    """The names of the variables of `@skip` and `@include`, each once."""
     names: dict[str, None] = {}
     for selection in _reachable_selections(operation, fragments):
         for directive in selection.directives:

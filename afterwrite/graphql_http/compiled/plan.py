@@ -1,4 +1,4 @@
-"""Decides which fields are executed on an object, for one combination of `@skip` and `@include` values."""
+"""The execution plan of an operation for one combination of `@skip` and `@include` values."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from afterwrite.graphql_http.compiled.site import Fields, Site, never_awaitable
 class Plan:
     """The closures of one operation, made on first use and shared by all threads.
 
-    Two threads may compile the same selection at the same time; either result serves.
+    Two threads may compile the same selection at once; either result is valid.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Plan:
     def fields_of(self, object_type: GraphQLObjectType, nodes: list[FieldNode]) -> Fields:
         """The fields that `nodes`, merged, select on an object of `object_type`.
 
-        Kept by node, so that fragments that spread each other in a diamond are compiled once, not once a way.
+        Cached by node, so that fragments that spread each other in a diamond are compiled once, not once per path.
         """
         key = (object_type, *map(id, nodes))
         fields = self._selections.get(key)
@@ -70,7 +70,7 @@ class Plan:
         info: GraphQLResolveInfo,
         value: Any,
     ) -> GraphQLObjectType:
-        """The object type called `name`; raises graphql-core's error if `abstract_type` cannot be one."""
+        """The object type called `name`; raises graphql-core's error if it is not one of `abstract_type`."""
         return self._context.ensure_valid_runtime_type(name, abstract_type, nodes, info, value)
 
     def _compile(self, parent_type: GraphQLObjectType, selected: dict[str, list[FieldNode]]) -> Fields:
@@ -87,7 +87,7 @@ def _checking_context(
     fragments: dict[str, FragmentDefinitionNode],
     operation: OperationDefinitionNode,
 ) -> ExecutionContext:
-    """A context that executes nothing: only its check of runtime types is asked, which reads the schema."""
+    """A context that executes nothing; only its check of runtime types is used."""
     return ExecutionContext(
         schema,
         fragments,

@@ -1,4 +1,4 @@
-"""Compiles how a field finds its value: straight from its object, or by calling its resolver."""
+"""Compiles the resolution of a field: reads an attribute or calls the resolver."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from afterwrite.graphql_http.compiled.arguments import compile_arguments
 from afterwrite.graphql_http.compiled.site import Request, Site
 
 Resolve = Callable[[Any, Path, Request], Any]
-"""Finds the value of a field: (object, path of the field, request) to the value."""
+"""Resolves a field: (object, path of the field, request) to its value."""
 
 
 def attribute_of(site: Site) -> tuple[str, Any] | None:
-    """The attribute that Graphene's resolver would read and its default, if that is all the field does."""
+    """The attribute and default that Graphene's default resolver reads; None for any other field."""
     resolver = site.field.resolve
     if not isinstance(resolver, partial) or resolver.func is not dict_or_attr_resolver:
         return None
@@ -28,7 +28,7 @@ def attribute_of(site: Site) -> tuple[str, Any] | None:
 
 
 def compile_resolver(site: Site) -> Resolve:
-    """Returns the closure that finds the value of the field at `site`; it raises what the resolver raises."""
+    """Returns the closure that resolves the field at `site`; it raises what the resolver raises."""
     attribute = attribute_of(site)
     if attribute is not None:
         return _read_attribute(*attribute)
@@ -48,7 +48,7 @@ def _read_attribute(name: str, default: Any) -> Resolve:
 
 
 def _read_or_call(site: Site) -> Resolve:
-    """What graphql-core's default resolver does, with an `info` only where the value is a function."""
+    """graphql-core's default resolver, with an `info` only for values that are functions."""
     name = site.name
 
     def resolve(source: Any, path: Path, request: Request) -> Any:

@@ -1,4 +1,4 @@
-"""Where a field stands in an operation: what its errors and its resolver's `info` say about it."""
+"""A field's position in an operation, for its errors and its resolver's `info`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ new_tuple = tuple.__new__
 
 
 class Request:
-    """What one execution owns: its variables, the errors met so far, and the tail of every `info`."""
+    """The state of one execution: its variables, its errors so far, and the tail of every `info`."""
 
     __slots__ = ("errors", "info_tail", "variables")
 
@@ -37,7 +37,7 @@ Fields = list[tuple[str, RunField]]
 
 
 class Site:
-    """One response key of one selection, with all the nodes that were merged into it."""
+    """One response key of one selection, with all nodes merged into it."""
 
     __slots__ = ("field", "info_head", "key", "name", "nodes", "parent_type")
 
@@ -56,21 +56,21 @@ class Site:
         return Path(parent_path, self.key, self.parent_type.name)
 
     def info(self, path: Path, request: Request) -> GraphQLResolveInfo:
-        """What graphql-core would tell the resolver of this field, at `path`."""
+        """The `info` that graphql-core would pass to the resolver of this field at `path`."""
         return new_tuple(GraphQLResolveInfo, (*self.info_head, path, *request.info_tail))
 
     def fail(self, error: Exception, path: Path, required: bool, request: Request) -> None:
-        """Notes `error` of the value at `path`, or raises it located where that value may not be null."""
+        """Records `error` of the value at `path`; raises it, located, if that value may not be null."""
         located = located_error(error, self.nodes, path.as_list())
         if required:
             raise located
         request.errors.append(located)
 
     def null_error(self) -> TypeError:
-        """The error of a null, or of a value that became one, where the type allows none."""
+        """The error of a null in a non-nullable field."""
         return TypeError(f"Cannot return null for non-nullable field {self.parent_type.name}.{self.name}.")
 
 
 def never_awaitable(_value: Any) -> bool:
-    """Tells graphql-core that resolvers are synchronous, so nothing has to be looked at."""
+    """Tells graphql-core that resolvers are synchronous."""
     return False

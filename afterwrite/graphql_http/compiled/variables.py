@@ -1,4 +1,4 @@
-"""Compiles how variables are coerced, with a short way for values of the expected Python types."""
+"""Compiles the coercion of variables, with a fast path for values of the expected Python types."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ from afterwrite.graphql_http.compiled.constants import NeedsGraphQLCore, constan
 
 Coerce = Callable[[dict[str, Any]], dict[str, Any] | list[GraphQLError]]
 Convert = Callable[[Any], Any]
-"""Coerces a value that is not null; raises `NeedsGraphQLCore` for all but the plainest values."""
+"""Coerces a value that is not null; raises `NeedsGraphQLCore` for all but plain values."""
 
 MAX_ERRORS = 50  # graphql-core's own limit
-EXACT_INT = 2**53  # whole numbers up to here are the same as Int, as Float and as text
+EXACT_INT = 2**53  # integers up to here are equal as Int, as Float and as text
 
 
 def compile_variables(
     schema: GraphQLSchema, operation: OperationDefinitionNode, hide_suggestions: bool
 ) -> Coerce:
-    """Returns the function from raw variables to coerced ones, or to the errors that graphql-core gives."""
+    """Returns the function from raw variables to coerced ones, or to graphql-core's errors."""
     definitions = operation.variable_definitions
 
     def coerce_slowly(raw: dict[str, Any]) -> dict[str, Any] | list[GraphQLError]:
@@ -106,7 +106,7 @@ def _variable(schema: GraphQLSchema, definition: VariableDefinitionNode) -> _Slo
 
 
 def _converter(input_type: Any, inside: tuple[str, ...]) -> Convert:
-    """How to convert a value of `input_type`, found in the fields of the input objects named in `inside`."""
+    """The converter for `input_type`, nested in the input objects named in `inside`."""
     inner = input_type.of_type if is_non_null_type(input_type) else input_type
     if is_list_type(inner):
         return _convert_list(inner, inside)
@@ -132,7 +132,7 @@ def _convert_list(list_type: GraphQLList[Any], inside: tuple[str, ...]) -> Conve
 def _convert_object(object_type: GraphQLInputObjectType, inside: tuple[str, ...]) -> Convert:
     name = object_type.name
     if name in inside or object_type.is_one_of:
-        raise NeedsGraphQLCore  # a type inside of itself: graphql-core limits how deep its values go
+        raise NeedsGraphQLCore  # a recursive type: graphql-core limits the depth of its values
     slots = [
         _Slot(
             key,

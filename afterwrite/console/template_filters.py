@@ -1,4 +1,4 @@
-"""How values look on the pages: moments, prices, figures, JSON; each returns text that is safe in HTML."""
+"""Template filters that format times, prices, numbers and JSON as text that is safe in HTML."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -31,7 +31,7 @@ _TONES = {
     "paused": "warn",
     "simulated": "warn",
     "away": "bad",
-    # how Airflow calls the states of runs and tasks
+    # Airflow's states of runs and tasks
     "success": "good",
     "failed": "bad",
     "upstream_failed": "bad",
@@ -43,31 +43,31 @@ _TONES = {
 
 
 def moment(value: datetime | int | None) -> Markup | str:
-    """A time (or microseconds since 1970): exact in the page; the script shows it relative, exact on hover."""
+    """A time (or Unix microseconds): exact in the HTML; a script makes it relative, exact on hover."""
     if value is None:
         return _NOTHING
     at = from_microseconds(value) if isinstance(value, int) else value
     exact = at.strftime("%Y-%m-%d %H:%M:%S") + f".{at.microsecond // 1000:03d} UTC"
-    # The script writes into it, so a morph that brings the same page again leaves that alone.
+    # The script changes its content, which a morph of the page must keep.
     return Markup('<time datetime="{}" title="{}" hx-morph-skip-children>{}</time>').format(
         at.isoformat(), exact, exact
     )
 
 
 def price(minor: int) -> str:
-    """Minor units as an amount: 239999 is 2,399.99."""
+    """An amount in minor units: 239999 is 2,399.99."""
     return f"{minor / 100:,.2f}"
 
 
 def count(value: float | None) -> str:
-    """A number with separators; a fraction keeps one decimal while it is small."""
+    """A number with separators; a fraction below 1,000 has one decimal."""
     if value is None:
         return _NOTHING
     return f"{value:,.1f}" if value != int(value) and value < 1_000 else f"{value:,.0f}"
 
 
 def milliseconds(value: float | None) -> str:
-    """A duration in the unit in which it is read best."""
+    """A duration in a readable unit."""
     if value is None:
         return _NOTHING
     if value < 1_000:
@@ -76,12 +76,12 @@ def milliseconds(value: float | None) -> str:
 
 
 def size(value: int) -> str:
-    """A number of bytes in the unit in which it is read best."""
+    """A number of bytes in a readable unit."""
     return f"{value / (1 << 20):,.0f} MB" if value >= 1 << 20 else f"{value / (1 << 10):,.0f} kB"
 
 
 def moment_text(value: Any) -> Markup | str:
-    """A time as a worker left it in a result, in ISO 8601; whatever else it left as it is."""
+    """An ISO 8601 time in a worker's result; any other value unchanged."""
     try:
         at = datetime.fromisoformat(value)
     except (TypeError, ValueError):
@@ -90,7 +90,7 @@ def moment_text(value: Any) -> Markup | str:
 
 
 def pretty_json(value: Any) -> str:
-    """A JSON value over several lines; a long one is cut, for a page must stay light however deep it nests."""
+    """Indented JSON, truncated so that the page stays small."""
     parts: list[str] = []
     length = 0
     for part in _encoder.iterencode(value):
@@ -102,12 +102,12 @@ def pretty_json(value: Any) -> str:
 
 
 def shortened(text: str) -> str:
-    """A text, cut where it is long."""
+    """A text, truncated if it is long."""
     return text if len(text) <= _SHORT_CHARACTERS else text[:_SHORT_CHARACTERS] + _CUT
 
 
 def process_url(correlation_id: str | None) -> str | None:
-    """The page of the process with a correlation id; None where no URL can say it: browsers take dots for steps."""
+    """The URL of a job's page; None for a correlation id that no URL can hold: browsers resolve dot segments."""
     steps = (correlation_id or "").split("/")
     if {"", ".", ".."} & set(steps) or correlation_id == "new":
         return None
@@ -115,17 +115,17 @@ def process_url(correlation_id: str | None) -> str | None:
 
 
 def pairs(values: Iterable[str]) -> list[tuple[str, str]]:
-    """Options of a choice that show what they stand for."""
+    """Options of a select whose labels are their values."""
     return [(value, value) for value in values]
 
 
 def badge(status: str) -> Markup:
-    """A status in its colour; the text says it too."""
+    """A status as a coloured badge."""
     return Markup('<span class="badge {}">{}</span>').format(_TONES.get(status, "busy"), status)
 
 
 def doing(said: Mapping[str, Any]) -> str:
-    """What a process does, as it said itself with its sign of life."""
+    """The activity of a process, from its heartbeat."""
     parts = ["applies writes"] if said.get("drains") else []
     running = [f"{count} {name}" for name, count in dict(said.get("tasks") or {}).items()]
     if running:

@@ -38,7 +38,7 @@ def up(options: Namespace) -> int:
     if options.no_workers:
         if not from_environment().database_url:
             raise CommandError(
-                "--no-workers leaves tasks to other processes, which data in DATA_DIR cannot have: set DATABASE_URL"
+                "--no-workers leaves tasks to other processes, which cannot share DATA_DIR: set DATABASE_URL"
             )
         os.environ["RUN_WORKERS"] = "off"  # for the server, which takes this one's place
     place = place_from_environment()

@@ -22,7 +22,7 @@ from devkit.process_identity import lifetime
 START_SECONDS = 60.0
 STOP_MARGIN_SECONDS = 15.0
 LEFT_BEHIND_SECONDS = 5.0
-# Not part of a record's settings: it has the address, lies in DATA_DIR, and ENV_FILE is "off" once the file is read.
+# Left out of a record's settings: the record stores the address and is in DATA_DIR; ENV_FILE becomes "off" when read.
 _OF_THE_PLACE = {"HOST", "PORT", "DATA_DIR", "ENV_FILE"}
 
 
@@ -79,8 +79,8 @@ def require_free_port(place: Place) -> None:
     while not port_is_free(place.host, place.port):
         if time.monotonic() >= until:
             raise CommandError(
-                f"cannot listen on {place.host}:{place.port}: the port is in use, or the address is not one of "
-                f"this machine. Stop the other program, or choose a port, for example PORT={place.port + 1}"
+                f"cannot listen on {place.host}:{place.port}: the port is in use, or this machine does not "
+                f"have the address. Stop the other program, or choose a port, for example PORT={place.port + 1}"
             )
         time.sleep(PAUSE_SECONDS)
 
@@ -99,7 +99,7 @@ def start(
     try:
         server = record(place, process.pid, in_background=True)
         healthy = wait_until_healthy(place, limit_seconds, alive=lambda: process.poll() is None)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # cancels the start
         _ask_to_stop(process.pid)
         process.wait()
         place.record_path.unlink(missing_ok=True)

@@ -13,9 +13,8 @@ if sys.platform == "win32":
         kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
         kernel32.OpenProcess.restype = wintypes.HANDLE
         kernel32.OpenProcess.argtypes = [wintypes.DWORD, wintypes.BOOL, wintypes.DWORD]
-        handle = wintypes.HANDLE(
-            kernel32.OpenProcess(0x1000, False, pid)
-        )  # PROCESS_QUERY_LIMITED_INFORMATION
+        query_limited_information = 0x1000
+        handle = wintypes.HANDLE(kernel32.OpenProcess(query_limited_information, False, pid))
         if not handle:
             return None
         try:

@@ -11,7 +11,7 @@ RUN useradd --system --uid 10001 --home-dir /app --shell /usr/sbin/nologin after
 
 WORKDIR /app
 
-# Before the sources, so that a change of them does not install the packages again.
+# Before the sources, to keep the package layer cached when only they change.
 COPY requirements.txt requirements-postgres.txt requirements-stack.txt ./
 RUN python -m pip install --no-cache-dir --disable-pip-version-check --root-user-action ignore \
         --requirement requirements-stack.txt
@@ -25,5 +25,5 @@ EXPOSE 5000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["python", "-m", "devkit.health"]
 
-# Creates the schema, loads the sample catalogue if there are no products, and then becomes app.py.
+# Creates the schema, loads the sample catalogue if there are no products, then executes app.py.
 CMD ["python", "-m", "devkit.serve"]

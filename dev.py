@@ -1,8 +1,8 @@
-"""Runs every daily command without Docker: ``python3 dev.py VERB`` (the commands are in devkit/)."""
+"""Everyday commands without Docker: ``python3 dev.py VERB``. The commands are in devkit/."""
 
 import sys
 
-# Older Pythons must still parse this file, to say what is wrong instead of a syntax error.
+# Older Pythons must be able to parse this file, so that they print this message instead of a syntax error.
 if sys.version_info < (3, 11):  # noqa: UP036
     sys.exit(
         "Afterwrite needs Python 3.11 or later; this is Python %d.%d (%s). "  # noqa: UP031

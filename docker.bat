@@ -1,5 +1,5 @@
 @echo off
-rem Runs every daily command with Docker: docker.bat VERB. Keep in step with docker.sh (a test compares them).
+rem Everyday commands with Docker: docker.bat VERB. Keep in sync with docker.sh (a test compares them).
 setlocal
 set "VERB=%~1"
 set "FIRST=%~2"
@@ -21,16 +21,16 @@ set "REST="
 for /f "tokens=1-3,*" %%a in ("%*") do set REST=%%d
 :arguments-read
 cd /d "%~dp0"
-rem PORT as compose takes it: of the environment, or of .env.
+rem PORT as Compose resolves it: from the environment, then from .env.
 set "SHOWN_PORT=%PORT%"
 if not defined SHOWN_PORT if exist .env for /f "tokens=2 delims==" %%p in ('findstr /b /r "PORT=[0-9]" .env') do set "SHOWN_PORT=%%p"
 if not defined SHOWN_PORT set "SHOWN_PORT=5000"
-rem docker.exe, not docker: in this folder the bare name would be this very script.
+rem docker.exe, not docker: in this folder the bare name is this script.
 set "COMPOSE=docker.exe compose"
 docker.exe compose version >nul 2>&1 || set "COMPOSE=docker-compose.exe"
 set "CODE=0"
 if defined PROFILE set "COMPOSE=%COMPOSE% --profile %PROFILE%"
-rem There the server is at 127.0.0.1:5000.
+rem Runs a command in a container that reaches the server at 127.0.0.1:5000.
 set "IN_SERVER=%COMPOSE% exec -T --env API_KEY %SERVICE%"
 if "%PROFILE%"=="scale" set "IN_SERVER=%COMPOSE% run --rm --no-deps -T client"
 
@@ -38,11 +38,11 @@ if "%VERB%"=="" goto help
 for %%v in (up start stop restart test test-verbose test-debug build clean fresh shell init-db logs graphql key migrate-to-postgres demo help) do if "%VERB%"=="%%v" goto %%v
 if "%VERB%"=="-h" goto help
 if "%VERB%"=="--help" goto help
-echo docker.bat: there is no verb '%VERB%'; without a verb, docker.bat prints all of them 1>&2
+echo docker.bat: there is no verb '%VERB%'; run docker.bat without arguments for a list 1>&2
 exit /b 2
 
 :profile-unknown
-echo docker.bat: there is no profile '%~3'; there are scale and stack 1>&2
+echo docker.bat: there is no profile '%~3'; use scale or stack 1>&2
 exit /b 2
 
 :up
@@ -111,7 +111,7 @@ exit /b 0
 exit /b 0
 
 :init-db
-rem Whether the load succeeds or not, the server runs afterwards.
+rem The server runs afterwards even if the load fails.
 if "%FIRST%"=="" goto init-db-no-file
 if not "%FIRST:~0,1%"=="-" goto init-db-file
 :init-db-no-file
@@ -120,7 +120,7 @@ call :make_way || exit /b 1
 goto init-db-start
 :init-db-file
 call :require_file || exit /b 1
-rem The arguments after the file, which may have spaces in its name.
+rem Collect the arguments after the file, whose name may contain spaces.
 if defined PROFILE shift /3
 if defined PROFILE shift /3
 set "OPTIONS="
@@ -151,7 +151,7 @@ exit /b 0
 exit /b 0
 
 :key
-rem Not in the running container: a server without keys may refuse to start.
+rem In a new container: a server without keys may refuse to start.
 %COMPOSE% run --rm --no-deps -T %SERVICE% python -m afterwrite key %REST% || exit /b 1
 exit /b 0
 
@@ -168,11 +168,11 @@ call :start_services || exit /b 1
 call :wait_ready || exit /b 1
 %IN_SERVER% python integration_test.py --verbose || set "CODE=1"
 %IN_SERVER% python -m devkit.task_demo || set "CODE=1"
-if defined PROFILE echo The server keeps running; docker.bat stop --profile %PROFILE% ends it
-if not defined PROFILE echo The server keeps running; docker.bat stop ends it
+if defined PROFILE echo The server keeps running; stop it with docker.bat stop --profile %PROFILE%
+if not defined PROFILE echo The server keeps running; stop it with docker.bat stop
 exit /b %CODE%
 
-rem With a profile, names what is to start: `app` would start, too.
+rem Names the services of a profile, because Compose would start `app` as well.
 :start_services
 if defined PROFILE goto start_services_of_profile
 %COMPOSE% up --detach || exit /b 1
@@ -192,7 +192,7 @@ if not "%PROFILE%"=="stack" exit /b 0
 docker.exe build --tag afterwrite-airflow --file Dockerfile.airflow . || exit /b 1
 exit /b 0
 
-rem What the profile's parts show to each other: given, or made once and kept where compose reads it.
+rem Secrets shared by the profile's services: given, or generated once and stored in .env.
 :keep_passwords
 call :keep_password POSTGRES_PASSWORD || exit /b 1
 if not "%PROFILE%"=="stack" exit /b 0
@@ -210,16 +210,16 @@ exit /b 0
 if defined %1 exit /b 0
 findstr /r "^%1=." .env >nul 2>&1 && exit /b 0
 set "FORM=[BitConverter]::ToString($bytes).Replace('-', '').ToLower()"
-rem The form that Fernet wants.
+rem Fernet's format.
 if "%1"=="AIRFLOW_FERNET_KEY" set "FORM=[Convert]::ToBase64String($bytes).Replace('+', '-').Replace('/', '_')"
 set "MAKE=$bytes = New-Object byte[] 32; [Security.Cryptography.RandomNumberGenerator]::Create().GetBytes($bytes);"
 set "MAKE=%MAKE% $password = %FORM%;"
 set "MAKE=%MAKE% Add-Content -Encoding ascii -Path .env -Value '', ('%1=' + $password)"
 powershell.exe -NoProfile -Command "%MAKE%" || exit /b 1
-echo Made %1: it is in .env and belongs to the volumes, so keep it as long as those
+echo Made %1 and stored it in .env: keep it as long as the volumes
 exit /b 0
 
-rem Files have one owner, so the server stops for a load; PostgreSQL has to run for it.
+rem SQLite files have a single owner, so the server must stop for a load; PostgreSQL must run.
 :make_way
 if defined PROFILE goto make_way_of_profile
 %COMPOSE% stop || exit /b 1
@@ -251,42 +251,42 @@ exit /b 1
 :confirm
 if "%FIRST%"=="--yes" exit /b 0
 set "ANSWER=no"
-set /p "ANSWER=Remove the containers, the images and the volumes with every product? [y/N] "
+set /p "ANSWER=Remove the containers, images and volumes, including all products? [y/N] "
 if "%ANSWER%"=="y" exit /b 0
-echo Nothing was removed (add --yes where nobody can be asked)
+echo Nothing was removed; add --yes to skip this question
 exit /b 1
 
 :help
 echo usage: docker.bat VERB [--profile PROFILE] [ARGUMENT...]
 echo.
-echo   up                    build what it runs on, start the server, wait until it is ready
+echo   up                    build the images, start the server, wait until it is ready
 echo   start                 start the server, wait until it is ready
-echo   stop                  stop the server; running tasks end, what waits is applied, for 30 s at most
+echo   stop                  stop the server; running tasks finish and queued writes are applied, within 30 s
 echo   restart               stop, then start
-echo   test                  test over HTTP, one line a test
-echo   test-verbose          the same, showing each request and response
-echo   test-debug            the same, and the end of the server's log
+echo   test                  test over HTTP, one line per test
+echo   test-verbose          the same, with each request and response
+echo   test-debug            the same, with the end of the server's log
 echo   build [ARGUMENT...]   build the server's image; arguments go to docker build
-echo   clean [--yes]         remove containers, images and volumes of every kind, every product included
+echo   clean [--yes]         remove containers, images and volumes of every profile, including all products
 echo   fresh [--yes]         clean, then up
 echo   shell                 open a shell in the running container
 echo   init-db [FILE] ...    load the sample catalogue or a JSON, JSONL or CSV file; options go to init_db.py
-echo   logs                  last 50 lines of the log, then what follows
+echo   logs                  print the last 50 lines of the log and follow it
 echo   graphql [DOCUMENT]    send a document; without one, print the address of GraphiQL
-echo   key ...               make, list or remove keys: key add NAME --role ROLE, key list, key remove NAME
-echo   migrate-to-postgres   copy the data of the one server into the empty PostgreSQL of --profile scale; stops it
-echo   demo                  up, test with full output, run tasks and show them, keep the server running
+echo   key ...               manage API keys: key add NAME --role ROLE, key list, key remove NAME
+echo   migrate-to-postgres   stop the single server and copy its data into the empty PostgreSQL of --profile scale
+echo   demo                  up, test with full output, run tasks and show their progress, keep the server running
 echo.
-echo With --profile scale the server is PostgreSQL, two API containers behind nginx and two containers of workers. With
-echo --profile stack processes run in Airflow: PostgreSQL, an API container, workers, RabbitMQ, Redis, Airflow, consumer and
-echo notification (docs/operations.md). One kind can run at a time; all have the same keys. The two profiles have the same
-echo products, the one server has its own.
+echo --profile scale runs PostgreSQL, two API containers behind nginx and two worker containers. --profile stack runs jobs in
+echo Airflow: PostgreSQL, an API container, a worker container, RabbitMQ, Redis, Airflow, consumer and notification
+echo (docs/operations.md). Run one of the three at a time. They share the API keys; the two profiles also share their
+echo products, which the single server does not.
 echo.
-echo Settings are read from the environment and from .env beside this script (.env.example has them all): PORT (5000),
+echo Settings come from the environment and from .env in this folder (.env.example lists them all): PORT (5000),
 echo PUBLISHED_HOST (127.0.0.1), those under x-settings in docker-compose.yml, and for the stack QUEUE_MAX_MESSAGES,
 echo CALLBACK_HOURS, AIRFLOW_PARALLELISM (8), AIRFLOW_PORT (8080), AIRFLOW_PUBLIC_URL (http://127.0.0.1:8080) and
-echo RABBITMQ_PORT (15672). API_KEY, the key that the commands themselves show to the server, is read from the environment.
+echo RABBITMQ_PORT (15672). API_KEY, the key that the commands send to the server, is read from the environment only.
 echo POSTGRES_PASSWORD, and for the stack RABBITMQ_PASSWORD, REDIS_PASSWORD, AIRFLOW_PASSWORD, AIRFLOW_ADMIN_PASSWORD,
-echo AIRFLOW_DATABASE_PASSWORD, AIRFLOW_SECRET_KEY, AIRFLOW_JWT_SECRET and AIRFLOW_FERNET_KEY are made and kept in .env
-echo unless given.
+echo AIRFLOW_DATABASE_PASSWORD, AIRFLOW_SECRET_KEY, AIRFLOW_JWT_SECRET and AIRFLOW_FERNET_KEY are generated and stored in
+echo .env unless given.
 exit /b 0

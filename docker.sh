@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs every daily command with Docker: ./docker.sh VERB. Keep in step with docker.bat (a test compares them).
+# Everyday commands with Docker: ./docker.sh VERB. Keep in sync with docker.bat (a test compares them).
 set -eu
 caller=$PWD
 cd "$(dirname "$0")"
@@ -8,36 +8,36 @@ help() {
     cat <<'END'
 usage: docker.sh VERB [--profile PROFILE] [ARGUMENT...]
 
-  up                    build what it runs on, start the server, wait until it is ready
+  up                    build the images, start the server, wait until it is ready
   start                 start the server, wait until it is ready
-  stop                  stop the server; running tasks end, what waits is applied, for 30 s at most
+  stop                  stop the server; running tasks finish and queued writes are applied, within 30 s
   restart               stop, then start
-  test                  test over HTTP, one line a test
-  test-verbose          the same, showing each request and response
-  test-debug            the same, and the end of the server's log
+  test                  test over HTTP, one line per test
+  test-verbose          the same, with each request and response
+  test-debug            the same, with the end of the server's log
   build [ARGUMENT...]   build the server's image; arguments go to docker build
-  clean [--yes]         remove containers, images and volumes of every kind, every product included
+  clean [--yes]         remove containers, images and volumes of every profile, including all products
   fresh [--yes]         clean, then up
   shell                 open a shell in the running container
   init-db [FILE] ...    load the sample catalogue or a JSON, JSONL or CSV file; options go to init_db.py
-  logs                  last 50 lines of the log, then what follows
+  logs                  print the last 50 lines of the log and follow it
   graphql [DOCUMENT]    send a document; without one, print the address of GraphiQL
-  key ...               make, list or remove keys: key add NAME --role ROLE, key list, key remove NAME
-  migrate-to-postgres   copy the data of the one server into the empty PostgreSQL of --profile scale; stops it
-  demo                  up, test with full output, run tasks and show them, keep the server running
+  key ...               manage API keys: key add NAME --role ROLE, key list, key remove NAME
+  migrate-to-postgres   stop the single server and copy its data into the empty PostgreSQL of --profile scale
+  demo                  up, test with full output, run tasks and show their progress, keep the server running
 
-With --profile scale the server is PostgreSQL, two API containers behind nginx and two containers of workers. With
---profile stack processes run in Airflow: PostgreSQL, an API container, workers, RabbitMQ, Redis, Airflow, consumer and
-notification (docs/operations.md). One kind can run at a time; all have the same keys. The two profiles have the same
-products, the one server has its own.
+--profile scale runs PostgreSQL, two API containers behind nginx and two worker containers. --profile stack runs jobs in
+Airflow: PostgreSQL, an API container, a worker container, RabbitMQ, Redis, Airflow, consumer and notification
+(docs/operations.md). Run one of the three at a time. They share the API keys; the two profiles also share their
+products, which the single server does not.
 
-Settings are read from the environment and from .env beside this script (.env.example has them all): PORT (5000),
+Settings come from the environment and from .env in this folder (.env.example lists them all): PORT (5000),
 PUBLISHED_HOST (127.0.0.1), those under x-settings in docker-compose.yml, and for the stack QUEUE_MAX_MESSAGES,
 CALLBACK_HOURS, AIRFLOW_PARALLELISM (8), AIRFLOW_PORT (8080), AIRFLOW_PUBLIC_URL (http://127.0.0.1:8080) and
-RABBITMQ_PORT (15672). API_KEY, the key that the commands themselves show to the server, is read from the environment.
+RABBITMQ_PORT (15672). API_KEY, the key that the commands send to the server, is read from the environment only.
 POSTGRES_PASSWORD, and for the stack RABBITMQ_PASSWORD, REDIS_PASSWORD, AIRFLOW_PASSWORD, AIRFLOW_ADMIN_PASSWORD,
-AIRFLOW_DATABASE_PASSWORD, AIRFLOW_SECRET_KEY, AIRFLOW_JWT_SECRET and AIRFLOW_FERNET_KEY are made and kept in .env
-unless given.
+AIRFLOW_DATABASE_PASSWORD, AIRFLOW_SECRET_KEY, AIRFLOW_JWT_SECRET and AIRFLOW_FERNET_KEY are generated and stored in
+.env unless given.
 END
 }
 
@@ -49,21 +49,21 @@ compose() {
     fi
 }
 
-# PORT as compose takes it: of the environment, or of .env.
+# PORT as Compose resolves it: from the environment, then from .env.
 port() {
     in_file=$(sed -n "s/^ *\(export  *\)\{0,1\}PORT *= *[\"']\{0,1\}\([0-9]*\).*/\2/p" .env 2>/dev/null | tail -n 1)
     given=${PORT-$in_file}
     echo "${given:-5000}"
 }
 
-# Compose takes any name in .env; a misspelt one would have no effect.
+# Compose silently ignores a misspelt name in .env.
 check_names() {
-    sed -n 's/^ *\(export  *\)\{0,1\}\([A-Za-z_][A-Za-z_0-9]*\) *=.*/\2/p' .env 2>/dev/null | while read -r name || [ -n "$name" ]; do # its last line may lack its end
+    sed -n 's/^ *\(export  *\)\{0,1\}\([A-Za-z_][A-Za-z_0-9]*\) *=.*/\2/p' .env 2>/dev/null | while read -r name || [ -n "$name" ]; do # the last line may lack a newline
         case "$name" in
             COMPOSE_* | DOCKER_*) ;;
             *)
                 if ! grep -q "^#$name=" .env.example; then
-                    echo "docker.sh: .env: there is no setting $name; .env.example has all of them" >&2
+                    echo "docker.sh: .env: there is no setting $name; .env.example lists them all" >&2
                     exit 1
                 fi
                 ;;
@@ -78,7 +78,7 @@ build_images() {
     fi
 }
 
-# With a profile, names what is to start: `app` would start, too.
+# Names the services of a profile, because Compose would start `app` as well.
 start_services() {
     check_names
     if [ -z "$profile" ]; then
@@ -93,7 +93,7 @@ start_services() {
     fi
 }
 
-# What the profile's parts show to each other: given, or made once and kept where compose reads it.
+# Secrets shared by the profile's services: given, or generated once and stored in .env.
 keep_passwords() {
     keep_password POSTGRES_PASSWORD
     if [ "$profile" = stack ]; then
@@ -114,22 +114,22 @@ keep_password() {
         return
     fi
     case "$1" in
-        AIRFLOW_FERNET_KEY) password=$(head -c 32 /dev/urandom | base64 | tr '+/' '-_') ;; # the form that Fernet wants
+        AIRFLOW_FERNET_KEY) password=$(head -c 32 /dev/urandom | base64 | tr '+/' '-_') ;; # Fernet's format
         *) password=$(od -An -v -N32 -tx1 /dev/urandom | tr -d ' \n') ;;
     esac
-    add_to_env "$1=$password" # before a volume has the password: after a power cut both have it, or none
-    echo "Made $1: it is in .env and belongs to the volumes, so keep it as long as those"
+    add_to_env "$1=$password" # before the volume gets it, so that a power cut cannot leave a password only there
+    echo "Made $1 and stored it in .env: keep it as long as the volumes"
 }
 
-# Replaces .env with a copy that ends in the line: a power cut leaves the old file or the new one, each of them whole.
-# Runs in a subshell, so that its umask and its variable end with it.
+# Appends a line to .env atomically: a power cut leaves either the old file or the new one.
+# Runs in a subshell to keep its umask and variable local.
 add_to_env() (
     umask 077
     env=.env
     if [ -L .env ]; then
         env=$(readlink -f .env) # a rename would replace the link, not its file
     fi
-    rm -f "$env.new" # left over from a run that was cut off
+    rm -f "$env.new" # left over from an interrupted run
     if [ -e "$env" ]; then
         cp -p "$env" "$env.new"
     fi
@@ -139,12 +139,12 @@ add_to_env() (
     flush "$(dirname "$env")"
 )
 
-# Flushes one file or folder to disk, or everything where sync takes no operand.
+# Flushes a file or folder to disk, or everything where sync takes no operand.
 flush() {
     sync "$1" 2>/dev/null || sync
 }
 
-# Runs a command where the server is at 127.0.0.1:5000.
+# Runs a command in a container that reaches the server at 127.0.0.1:5000.
 in_server() {
     if [ "$profile" = scale ]; then
         compose run --rm --no-deps -T client "$@"
@@ -153,7 +153,7 @@ in_server() {
     fi
 }
 
-# Files have one owner, so the server stops for a load; PostgreSQL has to run for it.
+# SQLite files have a single owner, so the server must stop for a load; PostgreSQL must run.
 make_way() {
     if [ -z "$profile" ]; then
         compose stop
@@ -180,10 +180,10 @@ confirm() {
     if [ "${1:-}" = "--yes" ]; then
         return
     fi
-    printf 'Remove the containers, the images and the volumes with every product? [y/N] '
+    printf 'Remove the containers, images and volumes, including all products? [y/N] '
     read -r answer || answer=no
     if [ "$answer" != "y" ]; then
-        echo "Nothing was removed (add --yes where nobody can be asked)"
+        echo "Nothing was removed; add --yes to skip this question"
         exit 1
     fi
 }
@@ -209,7 +209,7 @@ if [ "${1:-}" = --profile ]; then
         scale) service=api ;;
         stack) service=stack-api ;;
         *)
-            echo "docker.sh: there is no profile '${2:-}'; there are scale and stack" >&2
+            echo "docker.sh: there is no profile '${2:-}'; use scale or stack" >&2
             exit 2
             ;;
     esac
@@ -274,7 +274,7 @@ case "$verb" in
         compose exec "$service" sh
         ;;
     init-db)
-        # Whether the load succeeds or not, the server runs afterwards.
+        # The server runs afterwards even if the load fails.
         if [ "$#" -eq 0 ] || [ "${1#-}" != "$1" ]; then
             make_way
             compose run --rm --no-deps -T "$service" python init_db.py "$@" || code=$?
@@ -302,7 +302,7 @@ case "$verb" in
         fi
         ;;
     key)
-        # Not in the running container: a server without keys may refuse to start.
+        # In a new container: a server without keys may refuse to start.
         compose run --rm --no-deps -T "$service" python -m afterwrite key "$@"
         ;;
     migrate-to-postgres)
@@ -317,14 +317,14 @@ case "$verb" in
         wait_ready
         in_server python integration_test.py --verbose || code=$?
         in_server python -m devkit.task_demo || code=$?
-        echo "The server keeps running; docker.sh stop${profile:+ --profile $profile} ends it"
+        echo "The server keeps running; stop it with docker.sh stop${profile:+ --profile $profile}"
         exit "$code"
         ;;
     help | -h | --help)
         help
         ;;
     *)
-        echo "docker.sh: there is no verb '$verb'; without a verb, docker.sh prints all of them" >&2
+        echo "docker.sh: there is no verb '$verb'; run docker.sh without arguments for a list" >&2
         exit 2
         ;;
 esac

@@ -1,1 +1,1 @@
-"""The daily commands of dev.py and of the container; standard library only."""
+"""The commands of dev.py and of the container."""

@@ -1,4 +1,4 @@
-"""Installs Airflow into an environment of its own beside the project's, and says how its processes are run there."""
+"""Installs Airflow into a separate virtual environment and configures its processes."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ _PREPARING = (["db", "migrate"], ["dags", "reserialize"])
 
 
 def ready_airflow() -> Path:
-    """The ``airflow`` of an environment that has it; made where it is not there yet, which takes a minute."""
+    """Return the path of the ``airflow`` command; installs Airflow if necessary, which takes a minute."""
     stamp = _FOLDER / "afterwrite-stamp"
     wanted = hashlib.sha256(VERSION.encode() + _REQUIREMENTS.read_bytes()).hexdigest()
     if not stamp.exists() or stamp.read_text(encoding="utf-8") != wanted:
@@ -35,10 +35,10 @@ def ready_airflow() -> Path:
 def airflow_environment(
     folder: Path, port: int, database: str, login: tuple[str, str], more: Mapping[str, str]
 ) -> dict[str, str]:
-    """The environment of every process of one Airflow, which serves its API on ``port`` of 127.0.0.1.
+    """Return the environment variables of an Airflow that serves its API on ``port`` of 127.0.0.1.
 
-    ``folder`` is its home, ``database`` a URL that begins with postgresql+psycopg:, ``login`` the name and password of
-    its one user, who may do everything; ``more`` goes before all this. The password is written into the folder.
+    ``folder`` is its home and gets a file with the password. ``database`` is a URL that begins with
+    postgresql+psycopg:. ``login`` is the name and password of its only user, an admin. ``more`` overrides the rest.
     """
     name, password = login
     passwords = folder / "passwords.json"
@@ -64,7 +64,7 @@ def airflow_environment(
 
 
 def prepare_airflow(environment: Mapping[str, str]) -> None:
-    """Make the database of an Airflow, and read the DAG. Raises CommandError with the end of what was said."""
+    """Create Airflow's database and parse the DAG. Raises CommandError with the end of the output."""
     for command in _PREPARING:
         done = subprocess.run(
             [ready_airflow(), *command],
@@ -78,5 +78,5 @@ def prepare_airflow(environment: Mapping[str, str]) -> None:
         )
         if done.returncode:
             raise CommandError(
-                f"airflow {' '.join(command)} stopped with {done.returncode}: {done.stdout[-2000:]}"
+                f"airflow {' '.join(command)} failed with exit code {done.returncode}: {done.stdout[-2000:]}"
             )

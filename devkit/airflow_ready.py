@@ -1,7 +1,7 @@
-"""Asks Airflow whether a run could start: ``python -m devkit.airflow_ready [--wait SECONDS]`` exits 0 if so.
+"""Readiness check of Airflow: ``python -m devkit.airflow_ready [--wait SECONDS]`` exits 0 if a run could start.
 
-It asks as the consumer does, with the same address, user and password: the scheduler and the DAG processor live, and
-the DAG is there and not paused.
+Uses the consumer's address, user and password. Airflow is ready if its database, scheduler and DAG processor are
+healthy and the DAG exists and is not paused.
 """
 
 import argparse
@@ -24,25 +24,25 @@ PAUSE_SECONDS = 0.5
 
 
 class NotReady(Exception):
-    """No run could start now; the text says what is missing."""
+    """Airflow cannot start a run now; the text names the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Airflow:
-    """Where Airflow's API server is, and who asks it."""
+    """The address of Airflow's API server, and the user to authenticate as."""
 
     url: str
     username: str
     password: str
 
     def check(self) -> None:
-        """Return if a run could start; otherwise raise NotReady."""
+        """Raise NotReady unless a run could start."""
         parts = self._ask("GET", "/api/v2/monitor/health")
-        ill = [name for name in PARTS if parts.get(name, {}).get("status") != "healthy"]
-        if ill:
-            raise NotReady(f"not healthy: {', '.join(ill)}")
-        who = {"username": self.username, "password": self.password}
-        token = self._ask("POST", "/auth/token", body=json.dumps(who))["access_token"]
+        unhealthy = [name for name in PARTS if parts.get(name, {}).get("status") != "healthy"]
+        if unhealthy:
+            raise NotReady(f"not healthy: {', '.join(unhealthy)}")
+        login = {"username": self.username, "password": self.password}
+        token = self._ask("POST", "/auth/token", body=json.dumps(login))["access_token"]
         dag = self._ask("GET", f"/api/v2/dags/{DAG}", {"Authorization": f"Bearer {token}"})
         if dag.get("is_paused") is not False:
             raise NotReady(f"the DAG {DAG} is paused: unpause it in Airflow")
@@ -53,9 +53,9 @@ class Airflow:
         place = urlsplit(self.url)
         kind = http.client.HTTPSConnection if place.scheme == "https" else http.client.HTTPConnection
         connection = kind(place.hostname or "", place.port, timeout=5)
-        told = {"Content-Type": "application/json", **(headers or {})}
+        sent = {"Content-Type": "application/json", **(headers or {})}
         try:
-            connection.request(method, place.path.rstrip("/") + path, body, told)
+            connection.request(method, place.path.rstrip("/") + path, body, sent)
             answer = connection.getresponse()
             text = answer.read()
             if answer.status not in (HTTPStatus.OK, HTTPStatus.CREATED):
@@ -69,7 +69,7 @@ class Airflow:
 
 
 def wait_until_ready(airflow: Airflow, limit_seconds: float) -> None:
-    """Return once a run could start; raise NotReady with what is missing when the time is up."""
+    """Poll until a run could start. Raises NotReady after ``limit_seconds``, with the reason."""
     until = time.monotonic() + limit_seconds
     while True:
         try:
@@ -81,17 +81,15 @@ def wait_until_ready(airflow: Airflow, limit_seconds: float) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the check; print one line if no run could start."""
+    """Run the check; print one line if it fails."""
     parser = argparse.ArgumentParser(prog="python -m devkit.airflow_ready", description=__doc__)
-    parser.add_argument(
-        "--wait", type=float, default=0.0, metavar="SECONDS", help="how long to wait until it is so"
-    )
+    parser.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help="how long to wait for it")
     options = parser.parse_args(arguments)
     given = [os.environ.get(f"AIRFLOW_{name}", "") for name in ("URL", "USERNAME", "PASSWORD")]
     try:
         wait_until_ready(Airflow(*given), options.wait)
     except NotReady as error:
-        sys.stderr.write(f"Airflow is not ready, {error}: look at its log\n")
+        sys.stderr.write(f"Airflow is not ready, {error}: see its log\n")
         return 1
     return 0
 

@@ -1,4 +1,4 @@
-"""Sends a GraphQL document to the running server, as ``python -m devkit.ask DOCUMENT [--variables JSON]``."""
+"""GraphQL client of the running server: ``python -m devkit.ask DOCUMENT [--variables JSON]``."""
 
 import argparse
 import http.client
@@ -20,26 +20,27 @@ _SUBSCRIPTION = re.compile(r"(\s|#[^\n]*)*subscription\b")
 
 
 def ask(place: Place, document: str, variables: dict[str, object] | None = None) -> tuple[bool, str]:
-    """Return whether the answer is free of errors, and the answer as readable JSON.
+    """Send a query or mutation; return whether the answer has no errors, and the answer as indented JSON.
 
-    Raises CommandError if no server answers, or if what answers is no GraphQL server.
+    Raises CommandError if no GraphQL server answers.
     """
     with _sent(place, document, variables or {}, "application/json", timeout_seconds=60) as response:
         text = response.read().decode("utf-8", "replace")
     try:
         answer = json.loads(text)
     except ValueError as error:
-        raise CommandError(f"{place.url}/graphql answered no JSON, but: {text[:200]!r}") from error
+        raise CommandError(
+            f"{place.url}/graphql did not answer with JSON: {text[:200]!r}. Check HOST and PORT"
+        ) from error
     fine = isinstance(answer, dict) and not answer.get("errors")
     return fine, json.dumps(answer, indent=2, ensure_ascii=False)
 
 
 def watch(place: Place, document: str, variables: dict[str, object]) -> Iterator[tuple[bool, str]]:
-    """Send a subscription and give each event as it comes, as ``ask`` gives an answer; ends with the stream.
+    """Send a subscription and yield each event in the form of ``ask``, until the stream ends.
 
-    The answer is read as graphql-sse says (distinct connections mode). Raises CommandError.
+    Speaks graphql-sse in distinct connections mode. Raises CommandError.
     """
-    # No time limit: an event comes when it comes.
     with _sent(place, document, variables, "text/event-stream", timeout_seconds=None) as response:
         if response.status != HTTPStatus.OK:
             raise CommandError(
@@ -74,7 +75,7 @@ def _sent(
 
 
 def parser(program: str) -> argparse.ArgumentParser:
-    """Return the reader of the command's arguments; DOCUMENT is optional, `-` reads standard input."""
+    """Return the argument parser; DOCUMENT is optional, `-` reads standard input."""
     found = argparse.ArgumentParser(
         prog=program, description="Send a GraphQL document to the running server."
     )
@@ -88,7 +89,7 @@ def parser(program: str) -> argparse.ArgumentParser:
 
 
 def send(place: Place, options: argparse.Namespace) -> int:
-    """Send what the arguments say, print the answer or each event, and return 0 if all is free of errors."""
+    """Send the document, print the answer or each event, and return 0 if there are no errors."""
     document = _standard_input() if options.document == "-" else options.document
     if _SUBSCRIPTION.match(document):
         all_fine = True

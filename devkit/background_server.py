@@ -1,4 +1,4 @@
-"""Starts, finds and stops the server that runs on a data folder."""
+"""Starts, finds and stops the background server of a data folder."""
 
 import json
 import os
@@ -22,15 +22,15 @@ from devkit.process_identity import lifetime
 START_SECONDS = 60.0
 STOP_MARGIN_SECONDS = 15.0
 LEFT_BEHIND_SECONDS = 5.0
-# The record has the address, and is in the data folder; ENV_FILE is "off" once the file is read.
+# Left out of a record's settings: the record stores the address and is in DATA_DIR; ENV_FILE becomes "off" when read.
 _OF_THE_PLACE = {"HOST", "PORT", "DATA_DIR", "ENV_FILE"}
 
 
 @dataclass(frozen=True)
 class Running:
-    """A server process; `lifetime` tells it from a later process that got the same pid.
+    """A server process; `lifetime` distinguishes it from a later process with the same pid.
 
-    `settings` are the names of those that it was started with, never their values.
+    `settings` are the names of the settings that it was started with, without their values.
     """
 
     pid: int
@@ -42,12 +42,12 @@ class Running:
 
 
 def place_of(server: Running, place: Place) -> Place:
-    """Return `place` with the server's own address: PORT may differ between two calls."""
+    """Return `place` with the server's actual address, as PORT may have changed since its start."""
     return replace(place, host=server.host, port=server.port)
 
 
 def running(place: Place) -> Running | None:
-    """Return the server that runs on the data folder, or None; the record of an ended process is none."""
+    """Return the running server of the data folder, or None."""
     try:
         kept = json.loads(place.record_path.read_text(encoding="utf-8"))
         found = Running(**{**kept, "settings": tuple(kept.get("settings", ()))})
@@ -57,7 +57,7 @@ def running(place: Place) -> Running | None:
 
 
 def record(place: Place, pid: int, *, in_background: bool) -> Running | None:
-    """Write down that process `pid` serves this place; None if it has ended already."""
+    """Record that process `pid` serves this place; return None if it has already ended."""
     born = lifetime(pid)
     if born is None:
         return None
@@ -68,19 +68,19 @@ def record(place: Place, pid: int, *, in_background: bool) -> Running | None:
 
 
 def lost_settings(server: Running) -> list[str]:
-    """Return the names of the settings that the server was started with and a server started now would not have."""
+    """Return the names of the server's settings that a server started now would not have."""
     return sorted(set(server.settings) - set(_given_settings()))
 
 
 def require_free_port(place: Place) -> None:
-    """Raise CommandError if something listens at the address already: it would answer in our place."""
-    # A record is left when the server was killed; what it started lets go of the port a moment later.
+    """Raise CommandError if another program listens at the address."""
+    # A killed server leaves its record, and its child processes release the port a moment later.
     until = time.monotonic() + (LEFT_BEHIND_SECONDS if place.record_path.exists() else 0)
     while not port_is_free(place.host, place.port):
         if time.monotonic() >= until:
             raise CommandError(
-                f"cannot listen on {place.host}:{place.port}: another program does, or the address is "
-                f"not this machine's. Stop that program, or choose a port, for example PORT={place.port + 1}"
+                f"cannot listen on {place.host}:{place.port}: the port is in use, or this machine does not "
+                f"have the address. Stop the other program, or choose a port, for example PORT={place.port + 1}"
             )
         time.sleep(PAUSE_SECONDS)
 
@@ -90,8 +90,8 @@ def start(
 ) -> Running:
     """Start the server in the background and return when /health answers.
 
-    Raises CommandError with the last lines of its output if it dies, or if the time is up. In the second case
-    it is left running: a long journal may still be replayed.
+    Raises CommandError with the last lines of its output if it dies or does not answer in time. In the second
+    case it keeps running, as it may still be replaying a long journal.
     """
     require_free_port(place)
     make_folder(place.data_dir)
@@ -99,21 +99,21 @@ def start(
     try:
         server = record(place, process.pid, in_background=True)
         healthy = wait_until_healthy(place, limit_seconds, alive=lambda: process.poll() is None)
-    except KeyboardInterrupt:  # who gives up waiting does not want it
+    except KeyboardInterrupt:  # cancels the start
         _ask_to_stop(process.pid)
         process.wait()
         place.record_path.unlink(missing_ok=True)
         raise
     code = process.poll()
     if code is None:
-        process.returncode = 0  # it outlives this program, so nobody waits for its end
+        process.returncode = 0  # suppresses the warning about a child that outlives this program
     if healthy and server:
         return server
     raise _not_started(place, process.pid, code, limit_seconds)
 
 
 def stop(place: Place, server: Running) -> float:
-    """Ask the server to stop, wait until it has drained and ended, and return how many seconds that took."""
+    """Stop the server, wait until it has drained and ended, and return the seconds that took."""
     began = time.monotonic()
     limit = place.stop_seconds + STOP_MARGIN_SECONDS
     _ask_to_stop(server.pid)
@@ -121,7 +121,7 @@ def stop(place: Place, server: Running) -> float:
         if time.monotonic() - began > limit:
             raise CommandError(
                 f"the server (pid {server.pid}) still runs {limit:g} s after it was asked to stop. Try "
-                f"again, or end it by its pid: what it has answered is in the journal and is not lost"
+                f"again, or kill it by its pid: the journal keeps every write that it has answered"
             )
         time.sleep(PAUSE_SECONDS)
     place.record_path.unlink(missing_ok=True)
@@ -138,11 +138,11 @@ def _not_started(place: Place, pid: int, code: int | None, limit_seconds: float)
     end = f"The end of {place.output_path}:\n{lines}"
     if code is None:
         return CommandError(
-            f"the server (pid {pid}) is not ready after {limit_seconds:g} s and goes on starting. "
-            f"`logs` follows it, `stop` ends it. {end}"
+            f"the server (pid {pid}) is not ready after {limit_seconds:g} s and is still starting. "
+            f"Follow it with `logs`, or `stop` it. {end}"
         )
     place.record_path.unlink(missing_ok=True)
-    return CommandError(f"the server ended with exit code {code} while it started. {end}")
+    return CommandError(f"the server ended with exit code {code} during startup. {end}")
 
 
 def _spawn(place: Place, python: Path, program: Sequence[str]) -> subprocess.Popen[bytes]:
@@ -150,7 +150,7 @@ def _spawn(place: Place, python: Path, program: Sequence[str]) -> subprocess.Pop
         return subprocess.Popen(
             [str(python), *program],
             cwd=ROOT,
-            env=place.environment() | {"LOG_STDERR": "off"},  # the log has a file of its own
+            env=place.environment() | {"LOG_STDERR": "off"},  # it logs to a file
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -171,7 +171,7 @@ if sys.platform == "win32":
             f"raise SystemExit(not (k.AttachConsole({pid}) and k.GenerateConsoleCtrlEvent(1, {pid})))"
         )
         if subprocess.call([sys.executable, "-c", code]) != 0:
-            os.kill(pid, signal.SIGTERM)  # ends it at once; the journal keeps what was answered
+            os.kill(pid, signal.SIGTERM)  # terminates it at once; the journal keeps every answered write
 
 else:
 
@@ -182,4 +182,4 @@ else:
         try:
             os.kill(pid, signal.SIGTERM)
         except ProcessLookupError:
-            return  # it ended by itself just now
+            return  # it has just ended

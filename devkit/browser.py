@@ -1,4 +1,4 @@
-"""Opens pages in an installed Chromium, and notes what they ask of the network and say in the console."""
+"""Opens pages in an installed Chromium and records their requests and console errors."""
 
 import shutil
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ TIMEOUT_MILLISECONDS = 60_000
 
 @dataclass
 class Visit:
-    """A browser's tabs, the URLs that they asked for, and the errors and warnings of their consoles."""
+    """A browser's tabs, the URLs that they requested, and their console errors and warnings."""
 
     context: BrowserContext
     requests: list[str] = field(default_factory=list)
@@ -35,7 +35,7 @@ class Visit:
         self.page = self.new_tab()
 
     def new_tab(self) -> Page:
-        """One more tab, noted like the first."""
+        """Open another recorded tab."""
         page = self.context.new_page()
         page.on("request", lambda request: self.requests.append(request.url[:200]))
         page.on("pageerror", lambda error: self.complaints.append(str(error)[:500]))
@@ -49,18 +49,18 @@ class Visit:
 
     @property
     def hosts(self) -> set[str]:
-        """The hosts that were asked for anything."""
+        """The hosts that received requests."""
         return {urlsplit(url).netloc for url in self.requests if not url.startswith(("data:", "blob:"))}
 
 
 def find_chromium() -> str | None:
-    """The path of an installed Chromium or Chrome."""
+    """Return the path of an installed Chromium or Chrome, or None."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
 @contextmanager
 def visiting(chromium: str, profile: Path, **options: Any) -> Iterator[Visit]:
-    """A tab of a headless browser with a profile of its own in the folder ``profile``.
+    """Open a tab in a headless browser whose profile is in the folder ``profile``.
 
     ``options`` are those of Playwright's ``launch_persistent_context``, such as ``color_scheme``.
     """

@@ -1,4 +1,4 @@
-"""Reads the command line of dev.py: one verb, then its arguments."""
+"""Command line of dev.py: a verb and its arguments."""
 
 import argparse
 import difflib
@@ -17,7 +17,7 @@ def _nothing(parser: ArgumentParser) -> None:
 
 
 def _yes(parser: ArgumentParser) -> None:
-    parser.add_argument("--yes", action="store_true", help="do not ask before removing")
+    parser.add_argument("--yes", action="store_true", help="skip the confirmation")
 
 
 def _no_workers(parser: ArgumentParser) -> None:
@@ -30,17 +30,17 @@ def _reopen(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--reopen",
         action="store_true",
-        help="let a folder that was moved be served again without DATABASE_URL",
+        help="let a migrated folder be served again without DATABASE_URL",
     )
 
 
 def _no_follow(parser: ArgumentParser) -> None:
-    parser.add_argument("--no-follow", action="store_true", help="print the last lines and end")
+    parser.add_argument("--no-follow", action="store_true", help="print the last lines and exit")
 
 
 @dataclass(frozen=True)
 class Verb:
-    """A verb whose arguments this program reads."""
+    """A verb whose arguments are parsed here."""
 
     act: Callable[[Namespace], int]
     summary: str
@@ -50,7 +50,7 @@ class Verb:
 
 @dataclass(frozen=True)
 class Passing:
-    """A verb whose arguments go on to another program as they are."""
+    """A verb that passes its arguments to another program."""
 
     act: Callable[[list[str]], int]
     summary: str
@@ -66,72 +66,73 @@ VERBS: dict[str, Verb | Passing] = {
     ),
     "worker": Passing(
         services.worker,
-        "run tasks only, of the PostgreSQL in DATABASE_URL",
+        "run only the tasks in the PostgreSQL of DATABASE_URL",
         "[--types T,T] [--concurrency N]",
     ),
-    "consumer": Verb(services.consumer, "hand the requests in RabbitMQ to Airflow (see docs/stack.md)"),
-    "notification": Verb(
-        services.notification, "record the results in RabbitMQ, and call who submitted the jobs"
-    ),
+    "consumer": Verb(services.consumer, "hand job requests from RabbitMQ to Airflow (see docs/stack.md)"),
+    "notification": Verb(services.notification, "record job results from RabbitMQ and send the callbacks"),
     "dead-letters": Passing(
         services.dead_letters,
-        "show, try again or remove what no service could deal with",
+        "list, retry or remove messages that no service could process",
         "list | retry ID... | remove ID...",
     ),
     "start": Verb(verbs.start, "the same in the background; returns when the server is ready"),
     "stop": Verb(
-        verbs.stop, "stop the server; running tasks end and what waits is applied, within their time limits"
+        verbs.stop,
+        "stop the server; running tasks finish and queued writes are applied, within their timeouts",
     ),
     "restart": Verb(verbs.restart, "stop, then start"),
     "test": Passing(verbs.test, "set up and run all tests; arguments go to pytest"),
-    "test-verbose": Passing(verbs.test_verbose, "test over HTTP, showing each request and response"),
-    "test-debug": Passing(verbs.test_debug, "the same, and the end of the server's log"),
-    "build": Verb(verbs.build, "complete the environment (kept if it is whole) and compile all sources"),
-    "clean": Verb(verbs.clean, "stop and remove data, environment and caches", "[--yes]", _yes),
+    "test-verbose": Passing(verbs.test_verbose, "test over HTTP, with each request and response"),
+    "test-debug": Passing(verbs.test_debug, "the same, with the end of the server's log"),
+    "build": Verb(verbs.build, "create or complete the environment, and compile all sources"),
+    "clean": Verb(verbs.clean, "stop the server; remove data, environment and caches", "[--yes]", _yes),
     "fresh": Verb(verbs.fresh, "clean, then up", "[--yes]", _yes),
-    "shell": Verb(verbs.shell, "Python prompt with settings, engine and schema at hand"),
+    "shell": Verb(verbs.shell, "open a Python prompt with settings, engine and schema"),
     "init-db": Passing(
         verbs.init_db,
-        "add the products of a JSON, JSONL or CSV file; --help has its columns and options",
+        "add the products of a JSON, JSONL or CSV file; --help lists columns and options",
         "[FILE] [OPTION...]",
     ),
     "migrate-to-postgres": Verb(
         services.migrate_to_postgres,
-        "copy the data folder into the PostgreSQL in DATABASE_URL, and check it",
+        "copy the data folder into the PostgreSQL of DATABASE_URL and verify the copy",
         "[--reopen]",
         _reopen,
     ),
-    "logs": Verb(verbs.logs, "last 50 lines of the log, then what follows", "[--no-follow]", _no_follow),
+    "logs": Verb(verbs.logs, "print the last 50 lines of the log and follow it", "[--no-follow]", _no_follow),
     "graphql": Verb(
         verbs.graphql, "send a document; without one, open GraphiQL", "[DOCUMENT] [--variables JSON]"
     ),
     "key": Verb(
         services.key,
-        "make, list or remove keys: who may use the server",
+        "manage API keys",
         "add NAME --role ROLE | list | remove NAME",
         key.declare,
     ),
     "demo": Verb(
-        verbs.demo, "start, test with full output, run tasks and show them, keep the server running"
+        verbs.demo, "start, test with full output, run tasks and show their progress, keep the server running"
     ),
-    "setup": Verb(verbs.setup, "make the environment .venv from the pinned requirements"),
+    "setup": Verb(verbs.setup, "create the environment .venv from the pinned requirements"),
     "check": Verb(verbs.check, "check format, lint and types"),
-    "screenshots": Verb(verbs.screenshots, "take the pictures in docs/screenshots from a throw-away server"),
+    "screenshots": Verb(
+        verbs.screenshots, "take the screenshots in docs/screenshots from a temporary server"
+    ),
     "bench": Passing(
-        verbs.bench, "measure the speed and print one table; --postgres, --stack: many processes"
+        verbs.bench, "run the benchmarks and print one table; --postgres, --stack: many processes"
     ),
 }
 
 
 def main(arguments: list[str]) -> int:
-    """Run one verb and return its exit code: 0 fine, 1 failed, 2 not understood, 130 ended by Ctrl-C."""
+    """Run one verb and return its exit code: 0 success, 1 failure, 2 usage error, 130 Ctrl-C."""
     if not arguments or arguments[0] in ("help", "-h", "--help"):
         sys.stdout.write(help_text())
         return 0
     name, rest = arguments[0], arguments[1:]
     if name not in VERBS:
         close = difflib.get_close_matches(name, VERBS, n=1)
-        hint = f"did you mean {close[0]}?" if close else "without a verb, dev.py prints all of them"
+        hint = f"did you mean {close[0]}?" if close else "run dev.py without arguments for a list"
         sys.stderr.write(f"dev.py: there is no verb {name!r}; {hint}\n")
         return 2
     try:
@@ -148,7 +149,7 @@ def help_text() -> str:
     """Return the list of verbs."""
     lines = ["usage: python3 dev.py VERB [ARGUMENT...]", ""]
     lines += [f"  {f'{name} {verb.usage}':<42} {verb.summary}" for name, verb in VERBS.items()]
-    lines += ["", "HOST, PORT, DATA_DIR and the other settings are read from the environment and from .env."]
+    lines += ["", "Settings such as HOST, PORT and DATA_DIR come from the environment and from .env."]
     return "\n".join(lines) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Lets dev.py read ``.env``; where its Python has no python-dotenv, that of the environment does it."""
+"""Reads ``.env`` for dev.py, with the virtual environment's Python if its own has no python-dotenv."""
 
 import importlib.util
 import json
@@ -15,19 +15,19 @@ from devkit.errors import CommandError
 from devkit.place import ROOT
 from devkit.saying import say
 
-# They have servers and databases of their own, and nothing that somebody keeps for another one is for those.
+# These use servers and databases of their own, which must not get the settings of another one.
 WITHOUT = frozenset({"test", "check", "bench", "screenshots", "setup"})
 
 
 def use(verb: str) -> None:
-    """Complete the environment of this verb with the settings file, if there is one. Raises CommandError."""
+    """Add the settings file, if any, to the environment of this verb. Raises CommandError."""
     if verb in WITHOUT:
         os.environ["ENV_FILE"] = "off"
     path = settings_file()
     if path is None:
         return
     if importlib.util.find_spec("dotenv") is None:
-        _use_what_another_python_reads(path)
+        _read_with_other_python(path)
         return
     try:
         from_environment()
@@ -35,7 +35,7 @@ def use(verb: str) -> None:
         raise CommandError(str(error)) from error
 
 
-def _use_what_another_python_reads(path: Path) -> None:
+def _read_with_other_python(path: Path) -> None:
     python = ready_python(ROOT, TO_RUN, say)
     read = subprocess.run(
         [python, "-m", "devkit.env_file"],
@@ -51,7 +51,7 @@ def _use_what_another_python_reads(path: Path) -> None:
 
 
 def main() -> int:
-    """Print what the settings file adds to the environment, as JSON, or why it cannot be used."""
+    """Print the variables that the settings file adds to the environment, as JSON."""
     before = dict(os.environ)
     try:
         from_environment()

@@ -1,4 +1,4 @@
-"""Makes the virtual environment from the pinned requirements; a stamp makes a second call instant."""
+"""Creates the virtual environment from the pinned requirements; a stamp file lets later calls skip the work."""
 
 import hashlib
 import importlib.util
@@ -25,17 +25,17 @@ Say = Callable[[str], None]
 
 
 def to_run() -> str:
-    """Return the name of the requirements of a server with the settings of the environment."""
+    """Return the requirements file that a server needs with the current settings."""
     if os.environ.get("PROCESS_ENGINE", "").strip().lower() == "airflow":
         return ON_STACK
     return ON_POSTGRES if os.environ.get("DATABASE_URL", "").strip() else TO_RUN
 
 
 def ready_python(root: Path, requirements: str, say: Say) -> Path:
-    """Return a Python that has every package of the file `requirements`, pinned versions and all.
+    """Return a Python that has every package of the file `requirements` in its pinned version.
 
-    The virtual environment from which this program was started is used as it is if it has them; otherwise
-    `.venv` in the project is made, completed or, if it is broken or half made, made again.
+    Uses the active virtual environment if it has them. Otherwise creates or completes `.venv` in the project;
+    a broken or unfinished one is created again.
     """
     folder = root / ".venv"
     if has_all_in_active_environment(root / requirements, folder):
@@ -53,18 +53,18 @@ def ready_python(root: Path, requirements: str, say: Say) -> Path:
 
 
 def has_all_in_active_environment(requirements: Path, own_folder: Path) -> bool:
-    """Tell whether this program runs in an environment, not `own_folder`, with all of `requirements`."""
+    """Return whether this program runs in an environment other than `own_folder` with all of `requirements`."""
     inside = sys.prefix != sys.base_prefix and Path(sys.prefix).resolve() != own_folder.resolve()
     return inside and not missing_packages(requirements)
 
 
 def missing_packages(requirements: Path) -> list[str]:
-    """Return the pins of `requirements` that the running Python does not have in just that version."""
+    """Return the pins of `requirements` that the running Python does not satisfy exactly."""
     return [f"{name}=={version}" for name, version in pins(requirements) if _installed(name) != version]
 
 
 def pins(requirements: Path) -> Iterator[tuple[str, str]]:
-    """Yield name and version of each pinned package that this platform needs, included files' too."""
+    """Yield name and version of each pinned package for this platform, including those of included files."""
     for line in requirements.read_text(encoding="utf-8").splitlines():
         text, _, marker = (part.strip() for part in line.partition("#")[0].partition(";"))
         if text.startswith("-r"):
@@ -75,14 +75,14 @@ def pins(requirements: Path) -> Iterator[tuple[str, str]]:
 
 
 def digest_of(requirements: Path) -> str:
-    """Return a text that changes whenever `requirements` or a file that it includes does."""
+    """Return a digest of `requirements` and the files that it includes."""
     content = requirements.read_bytes()
     inner = "".join(digest_of(requirements.parent / name) for name in _named_in(requirements))
     return hashlib.sha256(content + inner.encode()).hexdigest()
 
 
 def included_in(requirements: Path) -> list[str]:
-    """Return the names of the requirement files that `requirements` includes, those that they include too."""
+    """Return the names of the files that `requirements` includes, recursively."""
     named = _named_in(requirements)
     return [name for first in named for name in (first, *included_in(requirements.parent / first))]
 
@@ -92,7 +92,7 @@ def _named_in(requirements: Path) -> list[str]:
 
 
 def read_stamps(folder: Path) -> dict[str, str]:
-    """Return the digests of the requirement files that were installed to the end; empty if none was."""
+    """Return the digests of the requirement files whose installation has finished."""
     try:
         stamps = json.loads((folder / STAMP).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -101,9 +101,9 @@ def read_stamps(folder: Path) -> dict[str, str]:
 
 
 def works(folder: Path) -> bool:
-    """Tell whether the environment's Python starts and finds its packages.
+    """Return whether the environment's Python starts and finds its packages.
 
-    It does not after its base Python was removed or replaced by another version.
+    It does not if its base Python was removed or replaced by another version.
     """
     try:
         probe = subprocess.run([python_of(folder), "-c", "import pip"], capture_output=True, check=False)
@@ -113,12 +113,12 @@ def works(folder: Path) -> bool:
 
 
 def make(folder: Path, say: Say) -> None:
-    """Make an empty virtual environment of the running Python, in place of what `folder` holds."""
+    """Create an empty virtual environment of the running Python; replaces the contents of `folder`."""
     if not importlib.util.find_spec("ensurepip"):
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
         raise CommandError(
-            f"this Python ({sys.executable}) has no venv module. On Debian and Ubuntu it is a package of its "
-            f"own: apt-get install python{version}-venv (or python3-venv), then run this again"
+            f"this Python ({sys.executable}) has no venv module. On Debian and Ubuntu it is a separate package: "
+            f"apt-get install python{version}-venv (or python3-venv), then run this again"
         )
     again = " again: it was unfinished or broken" if folder.exists() else ""
     say(f"Making {folder}{again}")
@@ -136,13 +136,13 @@ def python_of(folder: Path) -> Path:
 
 def _install(folder: Path, requirements: Path, say: Say) -> None:
     say(f"Installing {requirements.name}")
-    (folder / STAMP).unlink(missing_ok=True)  # from here to the end the environment is half made
+    (folder / STAMP).unlink(missing_ok=True)  # marks the environment as unfinished
     quiet = ["-qq", "--disable-pip-version-check", "--no-input"]
     command = [str(python_of(folder)), "-m", "pip", "install", *quiet, "-r", str(requirements)]
     code = subprocess.call(command, cwd=requirements.parent)
     if code != 0:
         raise CommandError(
-            f"pip could not install {requirements.name} (exit code {code}): see its lines above"
+            f"pip could not install {requirements.name} (exit code {code}): see its output above"
         )
 
 

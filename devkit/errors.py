@@ -1,5 +1,5 @@
-"""Says what stopped a daily command."""
+"""The error of the commands."""
 
 
 class CommandError(Exception):
-    """A command cannot go on; the text says what happened and what to do, and is all that the user sees."""
+    """A command failed; its text is printed to the user and says what happened and what to do."""

@@ -1,4 +1,4 @@
-"""Asks a server whether it is healthy: ``python -m devkit.health [--wait SECONDS]`` exits 0 if it is."""
+"""Health check of a server: ``python -m devkit.health [--wait SECONDS]`` exits 0 if it is healthy."""
 
 import argparse
 import http.client
@@ -18,9 +18,9 @@ PAUSE_SECONDS = 0.05
 def health(
     place: Place, timeout_seconds: float = 2.0, headers: Mapping[str, str] | None = None
 ) -> dict[str, Any] | None:
-    """Return what /health answers with status 200, or None if nothing of ours answers there.
+    """Return the JSON of /health if its status is 200, or None.
 
-    Without a key in the `headers` a server that wants one says only whether it is well.
+    Without a key in the `headers`, a server that requires one answers with its status and version only.
     """
     connection = http.client.HTTPConnection(place.local_host, place.port, timeout=timeout_seconds)
     try:
@@ -35,10 +35,10 @@ def health(
 
 
 def wait_until_healthy(place: Place, limit_seconds: float, alive: Callable[[], bool] = lambda: True) -> bool:
-    """Return True once /health answers; False when the time is up or `alive` says no."""
+    """Poll /health; return True once it answers, False on timeout or if `alive` returns False."""
     until = time.monotonic() + limit_seconds
     while True:
-        lives = alive()  # asked first, so that an answer of a server that has just died counts for nothing
+        lives = alive()  # checked first, to ignore the answer of a server that has just died
         if lives and health(place) is not None:
             return True
         if not lives or time.monotonic() >= until:
@@ -47,7 +47,7 @@ def wait_until_healthy(place: Place, limit_seconds: float, alive: Callable[[], b
 
 
 def main(arguments: list[str]) -> int:
-    """Run the check of the container; print one line if the server is not healthy."""
+    """Run the container's health check; print one line if it fails."""
     parser = argparse.ArgumentParser(prog="python -m devkit.health", description=__doc__)
     parser.add_argument(
         "--wait", type=float, default=0.0, metavar="SECONDS", help="how long to wait for an answer"
@@ -59,7 +59,7 @@ def main(arguments: list[str]) -> int:
         sys.exit(str(error))
     if wait_until_healthy(place, options.wait):
         return 0
-    sys.stderr.write(f"{place.url}/health did not answer within {options.wait:g} s: look at the log\n")
+    sys.stderr.write(f"{place.url}/health did not answer within {options.wait:g} s: see the log\n")
     return 1
 
 

@@ -1,4 +1,4 @@
-"""Reads the end of a log, and what is added to it."""
+"""Tail of a log file: its last lines, then new ones."""
 
 import os
 import time
@@ -10,7 +10,7 @@ PAUSE_SECONDS = 0.2
 
 
 def last_lines(path: Path, count: int) -> list[str]:
-    """Return the last `count` lines of the file; none if there is no file. Reads only its end."""
+    """Return the last `count` lines of the file, reading only its end; empty if the file is missing."""
     try:
         return _end(path, count)[0]
     except FileNotFoundError:
@@ -18,9 +18,9 @@ def last_lines(path: Path, count: int) -> list[str]:
 
 
 def follow(path: Path, count: int) -> Iterator[str]:
-    """Yield the last `count` lines, then every new piece of text, for ever.
+    """Yield the last `count` lines, then new text, forever.
 
-    A log that is replaced or cut is read again from its start.
+    A log that is replaced or truncated is read again from its start.
     """
     lines, position = _end(path, count)
     yield "".join(f"{line}\n" for line in lines)
@@ -39,7 +39,7 @@ def follow(path: Path, count: int) -> Iterator[str]:
 
 
 def _end(path: Path, count: int) -> tuple[list[str], int]:
-    """Return the last `count` lines and the position up to which they reach."""
+    """Return the last `count` lines and the position after them."""
     with path.open("rb") as log:
         size = start = log.seek(0, os.SEEK_END)
         found = b""

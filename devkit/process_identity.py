@@ -1,4 +1,4 @@
-"""Tells one process from a later one that got the same pid."""
+"""Distinguishes a process from a later one with the same pid."""
 
 import subprocess
 import sys
@@ -9,11 +9,12 @@ if sys.platform == "win32":
     from ctypes import wintypes
 
     def lifetime(pid: int) -> str | None:
-        """Return a text that only this very process has, or None if no such process runs."""
+        """Return a text unique to this process, or None if it does not run."""
         kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
         kernel32.OpenProcess.restype = wintypes.HANDLE
         kernel32.OpenProcess.argtypes = [wintypes.DWORD, wintypes.BOOL, wintypes.DWORD]
-        handle = wintypes.HANDLE(kernel32.OpenProcess(0x1000, False, pid))  # only to ask, not to change
+        query_limited_information = 0x1000
+        handle = wintypes.HANDLE(kernel32.OpenProcess(query_limited_information, False, pid))
         if not handle:
             return None
         try:
@@ -29,14 +30,14 @@ if sys.platform == "win32":
 else:
 
     def lifetime(pid: int) -> str | None:
-        """Return a text that only this very process has, or None if no such process runs.
+        """Return a text unique to this process, or None if it does not run.
 
-        A process that has ended but was not collected by its parent yet (a zombie) counts as ended.
+        A zombie counts as ended.
         """
         return _from_proc(pid) if Path("/proc/self/stat").exists() else from_ps(pid)
 
     def from_ps(pid: int) -> str | None:
-        """Do the same where there is no /proc, as on macOS: ask ``ps`` for state and start."""
+        """Return the start time from ``ps``, for systems without /proc such as macOS."""
         answer = subprocess.run(
             ["ps", "-o", "stat=,lstart=", "-p", str(pid)],
             capture_output=True,
@@ -53,6 +54,6 @@ else:
             boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
         except (FileNotFoundError, ProcessLookupError):
             return None
-        fields = line.rpartition(")")[2].split()  # a program's name may hold spaces and brackets
+        fields = line.rpartition(")")[2].split()  # a program's name may contain spaces and parentheses
         state, started = fields[0], fields[19]
         return None if state in "ZX" else f"{boot}:{started}"

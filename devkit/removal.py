@@ -1,4 +1,4 @@
-"""Finds and removes what the commands have made: the data folder, the environment, the caches."""
+"""Finds and removes the data folder, the virtual environment and the caches, for ``clean``."""
 
 import os
 import shutil
@@ -14,9 +14,9 @@ NOT_OURS = {".git", ".venv", "node_modules"}
 
 
 def made_here(data_dir: Path, root: Path = ROOT) -> list[Path]:
-    """Return the folders that `clean` removes, those that exist.
+    """Return the existing folders that `clean` removes.
 
-    Raises CommandError if the data folder does not look like one: DATA_DIR may name any folder.
+    Raises CommandError if DATA_DIR does not look like a data folder of Afterwrite.
     """
     found = []
     if data_dir.exists():
@@ -28,7 +28,7 @@ def made_here(data_dir: Path, root: Path = ROOT) -> list[Path]:
 
 
 def remove(folders: list[Path]) -> None:
-    """Remove the folders with all that is in them."""
+    """Remove the folders and their contents."""
     for folder in folders:
         try:
             shutil.rmtree(folder)
@@ -43,8 +43,8 @@ def _require_ours(data_dir: Path, root: Path) -> None:
     entries = {entry.name for entry in data_dir.iterdir()}
     if holds_others or (entries and entries.isdisjoint(OUR_FILES)):
         raise CommandError(
-            f"{data_dir} does not look like a data folder of Afterwrite (none of {', '.join(OUR_FILES)} in "
-            f"it, or it holds more than that): it is not removed. Check DATA_DIR, or remove it yourself"
+            f"{data_dir} does not look like a data folder of Afterwrite (it has none of "
+            f"{', '.join(OUR_FILES)}, or contains other folders): it is kept. Check DATA_DIR, or remove it yourself"
         )
 
 

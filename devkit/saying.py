@@ -1,6 +1,6 @@
-"""Says one line to whoever called dev.py."""
+"""Prints the messages of dev.py."""
 
 
 def say(text: str) -> None:
-    """Print one line now, before any line of a program that is started next."""
+    """Print one line and flush it, so that it precedes the output of programs started next."""
     print(text, flush=True)  # noqa: T201

@@ -1,4 +1,4 @@
-"""Takes the screenshots of the docs from a running server, as ``python -m devkit.screenshots FOLDER``."""
+"""Takes the screenshots of the docs from a running server: ``python -m devkit.screenshots FOLDER``."""
 
 import itertools
 import json
@@ -22,9 +22,9 @@ from devkit.place import Place, place_from_environment
 
 PAGES = {"overview": "/", "products": "/products", "tasks": "/tasks", "entries": "/entries"}
 SCHEMES = ("light", "dark")
-_BUSY_SECONDS = 90  # for the charts of the overview, which show five minutes
+_BUSY_SECONDS = 90  # fills the overview's charts, which cover five minutes
 _WRITES_A_SECOND = 40
-_STAGES_DIFFER_SECONDS = 2.5  # the entries are begun one after the other, so that each is at another stage
+_STAGES_DIFFER_SECONDS = 2.5  # staggers the entries, so that each is at another stage
 
 _UPDATE = "mutation($id: ID!, $price: Float!) { updateProduct(productId: $id, price: $price) { success } }"
 _DELETE = "mutation { deleteProduct(productId: 4711) { success } }"
@@ -39,10 +39,10 @@ _ENTRIES = ("Import the spring catalogue", "Check the prices", "Send the newslet
 
 
 def take(place: Place, folder: Path) -> list[Path]:
-    """Let the server work for a while, and take every page in both schemes; returns the pictures' paths."""
+    """Generate load for a while, take every page in both color schemes, and return the files."""
     chromium = find_chromium()
     if chromium is None:
-        raise CommandError("no Chromium is installed: install one, on Debian with `apt-get install chromium`")
+        raise CommandError("Chromium is not installed: install it, on Debian with `apt-get install chromium`")
     folder.mkdir(parents=True, exist_ok=True)
     for document in (_DELETE, _CUSTOMER, _PAYMENT, _PROCESS, _BROKEN):
         _send(place, document)
@@ -78,7 +78,7 @@ def _begin_entries(place: Place) -> None:
 
 @contextmanager
 def _at_work(place: Place) -> Iterator[None]:
-    """Prices change meanwhile, now more and now fewer in a second."""
+    """Update prices in the background, at a varying rate."""
     enough = threading.Event()
     worker = threading.Thread(target=_work, args=(place, enough))
     worker.start()
@@ -102,13 +102,13 @@ def _work(place: Place, enough: threading.Event) -> None:
 def _send(place: Place, document: str, **variables: object) -> None:
     fine, text = ask(place, document, variables)
     if not fine:
-        raise CommandError(f"the server refused a request of the screenshots: {text}")
+        raise CommandError(f"the server rejected a request for the screenshots: {text}")
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command against the server of HOST and PORT."""
+    """Take the screenshots of the server at HOST and PORT."""
     if len(arguments) != 1:
-        sys.exit("FOLDER is missing: give the folder of the pictures, such as docs/screenshots")
+        sys.exit("FOLDER is missing: give the target folder, such as docs/screenshots")
     try:
         for path in take(place_from_environment(), Path(arguments[0])):
             sys.stdout.write(f"{path}\n")

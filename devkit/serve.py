@@ -1,4 +1,4 @@
-"""Loads the catalogue, then becomes the server: ``python -m devkit.serve`` is what a container runs."""
+"""Loads the catalogue, then executes the server: ``python -m devkit.serve``, the command of the container."""
 
 import os
 import signal
@@ -13,17 +13,17 @@ from devkit.place import ROOT, Place, place_from_environment
 
 
 def load(place: Place, python: Path, arguments: Sequence[str] = ()) -> None:
-    """Create the schema and load the sample catalogue or the file in `arguments`; else raise CommandError.
+    """Run init_db.py, which creates the schema and loads the sample catalogue or the file in `arguments`.
 
-    The arguments are those of init_db.py; its paths begin where the caller stands.
+    Paths are relative to the working directory. Raises CommandError.
     """
     code = subprocess.call([python, ROOT / "init_db.py", *arguments], env=place.environment())
     if code != 0:
-        raise CommandError(f"init_db.py ended with exit code {code}: see its lines above")
+        raise CommandError(f"init_db.py failed with exit code {code}: see its output above")
 
 
 def check(place: Place, python: Path) -> None:
-    """Raise CommandError if a server must not start here: before anything is loaded, and what runs is stopped."""
+    """Raise CommandError if a server must not start here; call it before loading data or stopping a server."""
     command = [str(python), "-m", "afterwrite.access.start"]
     checked = subprocess.run(
         command, cwd=ROOT, env=place.environment(), check=False, stderr=subprocess.PIPE, encoding="utf-8"
@@ -38,9 +38,9 @@ def become_server(place: Place, python: Path) -> int:
 
 
 def become(place: Place, python: Path, program: Sequence[str]) -> int:
-    """Run a program of the project in the foreground, in this very process where the system can do that.
+    """Run a program of the project in the foreground; on POSIX it replaces this process.
 
-    So signals and Ctrl-C reach it once, with nobody in between. It returns only on Windows.
+    So signals and Ctrl-C reach it directly, once. Returns only on Windows.
     """
     sys.stdout.flush()
     command = [str(python), *program]
@@ -48,7 +48,7 @@ def become(place: Place, python: Path, program: Sequence[str]) -> int:
         os.chdir(ROOT)
         os.execve(python, command, place.environment())  # noqa: S606
     with subprocess.Popen(command, cwd=ROOT, env=place.environment()) as server:
-        # Ctrl-C reaches every program of the console: the server drains, and this one waits for it.
+        # Ctrl-C reaches every process of the console: the server drains while this one waits.
         signal.signal(signal.SIGINT, lambda *_: None)
         return server.wait()
 

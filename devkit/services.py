@@ -1,4 +1,4 @@
-"""Carries out the verbs that run a program of the project beside the server, in the foreground."""
+"""Verbs of dev.py that run another program of the project in the foreground."""
 
 from argparse import Namespace
 from dataclasses import replace
@@ -18,33 +18,33 @@ def worker(arguments: list[str]) -> int:
 
 
 def consumer(_: Namespace) -> int:
-    """Set up and hand requests from RabbitMQ to Airflow until Ctrl-C."""
+    """Set up and hand job requests from RabbitMQ to Airflow until Ctrl-C."""
     return _become(ON_STACK, ["consumer"])
 
 
 def notification(_: Namespace) -> int:
-    """Set up and record results from RabbitMQ, and deliver them, until Ctrl-C."""
+    """Set up, record job results from RabbitMQ and send the callbacks until Ctrl-C."""
     return _become(ON_STACK, ["notification"])
 
 
 def dead_letters(arguments: list[str]) -> int:
-    """Show, try again or remove dead letters; the arguments go to the program."""
+    """List, retry or remove dead letters; the arguments go to the program."""
     return _become(ON_STACK, ["dead-letters", *arguments])
 
 
 def migrate_to_postgres(options: Namespace) -> int:
-    """Copy the data folder, which no server uses, into the PostgreSQL in DATABASE_URL; or reopen it."""
+    """Copy the data folder, which no server may use, into the PostgreSQL of DATABASE_URL; or reopen it."""
     place = place_from_environment()
     if not options.reopen and not from_environment().database_url:
-        raise CommandError("DATABASE_URL is not set: it says which PostgreSQL to copy into")
+        raise CommandError("DATABASE_URL is not set: set it to the PostgreSQL to copy into")
     if server := background_server.running(place):
-        raise CommandError(f"a server runs on {place.data_dir} (pid {server.pid}): `stop` it first")
+        raise CommandError(f"a server is running on {place.data_dir} (pid {server.pid}): `stop` it first")
     program = ["migrate-to-postgres", *(["--reopen"] if options.reopen else [])]
     return _become(to_run(), program)
 
 
 def key(options: Namespace) -> int:
-    """Make, list or remove keys, in the file of the very server that the daily commands start."""
+    """Make, list or remove keys in the key file of the server that dev.py starts."""
     try:
         settings = replace(from_environment(), data_dir=place_from_environment().data_dir)
         if settings.api_keys_file:  # the server runs in the project's folder

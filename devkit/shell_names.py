@@ -1,4 +1,4 @@
-"""Puts names at hand for ``dev.py shell``, which runs ``python -i -m devkit.shell_names``."""
+"""Names for the prompt of ``dev.py shell``, which runs ``python -i -m devkit.shell_names``."""
 
 import os
 import sys
@@ -19,14 +19,14 @@ try:
 except StoreError as error:
     sys.stderr.write(f"dev.py shell: {error}\n")
     sys.stderr.flush()
-    os._exit(1)  # after anything else `python -i` would open its prompt
+    os._exit(1)  # any other exit would let `python -i` open its prompt
 schema = application.schema
-# Nothing waits here, and nothing is written: the server that owns the journal does that.
+# Only reads: waiting and writing are up to the server that owns the journal.
 _context = SimpleNamespace(products=products, absolute=lambda url: url, queue=None, wait_seconds=0.0)
 
 
 def query(document: str) -> Any:
-    """Return the data of a query of products, read from the product database."""
+    """Run a query for products against the product database and return its data."""
     answer = graphql_sync(schema, document, context_value=_context)
     if answer.errors:
         raise answer.errors[0]
@@ -34,7 +34,7 @@ def query(document: str) -> Any:
 
 
 def sql(statement: str) -> list[tuple[object, ...]]:
-    """Return the rows of one statement on the product database, which it cannot change.
+    """Run a read-only statement on the product database and return its rows.
 
     In PostgreSQL the tables are in the schema ``afterwrite``.
     """

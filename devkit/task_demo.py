@@ -1,4 +1,4 @@
-"""Runs tasks on the running server and shows their progress until they end, as ``python -m devkit.task_demo``."""
+"""Runs demo tasks on the running server and shows their progress: ``python -m devkit.task_demo``."""
 
 import json
 import os
@@ -37,17 +37,17 @@ Flow = Callable[[Place, Tell], None]
 
 
 class Board:
-    """A line for each task: redrawn in place on a terminal, else appended with every change."""
+    """One line per task: redrawn in place on a terminal, otherwise appended at every change."""
 
     def __init__(self, labels: Sequence[str], out: TextIO) -> None:
-        # A console of Windows may show the movements of the cursor as text.
+        # Windows consoles may print the escape sequences.
         plain = sys.platform == "win32" or os.environ.get("TERM") == "dumb"
         self._out, self._live = out, out.isatty() and not plain
         self._lines = {label: _line(label, _NOT_BEGUN) for label in labels}
         self._is_drawn = False
 
     def show(self, label: str, task: Task) -> None:
-        """Show a task as it is now."""
+        """Show the current state of a task."""
         line = _line(label, task)
         if self._lines[label] == line:
             return
@@ -55,7 +55,7 @@ class Board:
         if not self._live:
             self.note(line)
             return
-        # A line that the terminal would break could not be found again by counting lines.
+        # A wrapped line would break the cursor movement, which counts lines.
         width = shutil.get_terminal_size().columns - 1
         up = f"\x1b[{len(self._lines)}A" if self._is_drawn else ""
         self._out.write(up + "".join(f"\x1b[2K{line[:width]}\n" for line in self._lines.values()))
@@ -69,10 +69,10 @@ class Board:
 
 
 def show_tasks(place: Place, out: TextIO) -> bool:
-    """Run a customer, a payment and a refund one after the other, and three entries beside them.
+    """Run a customer, a payment and a refund in sequence, and three entries in parallel.
 
-    With a live key of Stripe, where all that would be real, only the entries. Returns whether all of them were
-    completed. Raises CommandError if no server answers.
+    With a live Stripe key, which would charge real money, runs only the entries. Returns whether all completed.
+    Raises CommandError if no server answers.
     """
     is_live = _pays_for_real(place)
     labels = _ENTRIES if is_live else (*_PAYMENTS, *_ENTRIES)
@@ -90,17 +90,17 @@ def show_tasks(place: Place, out: TextIO) -> bool:
 
 
 def _pays_for_real(place: Place) -> bool:
-    told = (health(place, headers=authorization()) or {}).get("integrations", {}).get("stripe", {})
-    return bool(told.get("mode") == "live")
+    stripe = (health(place, headers=authorization()) or {}).get("integrations", {}).get("stripe", {})
+    return bool(stripe.get("mode") == "live")
 
 
 def _events(flows: Sequence[Flow], place: Place) -> Iterator[tuple[str, Task]]:
-    """What all flows, side by side, tell of their tasks."""
+    """Run all flows in parallel and yield the states of their tasks."""
     events: SimpleQueue[tuple[str, Task] | CommandError | None] = SimpleQueue()
     for flow in flows:
         Thread(
             target=_follow, args=(flow, place, events), daemon=True
-        ).start()  # Ctrl-C waits for none of them
+        ).start()  # daemons, so that Ctrl-C does not wait for them
     for _ in flows:
         while (event := events.get()) is not None:
             if isinstance(event, CommandError):
@@ -133,26 +133,28 @@ def _entry(label: str) -> Flow:
 
 
 def _run(place: Place, tell: Tell, label: str, document: str, **variables: str) -> Task:
-    """Create a task and tell of it until it has ended; returns it as it is then."""
+    """Create a task, report its states until it ends, and return the last one."""
     fine, answer = ask(place, document, dict(variables))
     if not fine:
-        raise CommandError(f"the server refused the {label}: {answer}")
+        raise CommandError(f"the server rejected the {label}: {answer}")
     [task] = json.loads(answer)["data"].values()
-    for told, event in watch(place, _UPDATES, {"id": task["id"]}):
-        if not told:
-            raise CommandError(f"the server stopped telling of the {label}: {event}")
+    for fine, event in watch(place, _UPDATES, {"id": task["id"]}):
+        if not fine:
+            raise CommandError(f"the event stream of the {label} failed: {event}")
         task = json.loads(event)["data"]["taskUpdated"]
         tell(label, task)
     if task.get("status") not in _ENDED:
-        raise CommandError(f"the server stopped telling of the {label} before it ended: does it still run?")
+        raise CommandError(
+            f"the event stream of the {label} closed before the task ended: check that the server still runs"
+        )
     return dict(task)
 
 
 def _line(label: str, task: Task) -> str:
     done = task["progress"] * _BAR_WIDTH // 100
     bar = "#" * done + "." * (_BAR_WIDTH - done)
-    told = _outcome(task) if task["error"] or task["status"] in _ENDED else task["stage"] or ""
-    return f"  {label:<8} [{bar}] {task['progress']:>3} % {task['status']:<10} {told}".rstrip()
+    text = _outcome(task) if task["error"] or task["status"] in _ENDED else task["stage"] or ""
+    return f"  {label:<8} [{bar}] {task['progress']:>3} % {task['status']:<10} {text}".rstrip()
 
 
 def _outcome(task: Task) -> str:
@@ -164,7 +166,7 @@ def _outcome(task: Task) -> str:
 
 
 def _notes(last: dict[str, Task]) -> Iterator[str]:
-    """What the lines of the tasks have no room for."""
+    """Yield details that do not fit into the lines of the tasks."""
     for label, task in last.items():
         if task["error"]:
             yield f"The {label} ended {task['status']}, {task['error']['code']}: {task['error']['message']}"
@@ -173,7 +175,7 @@ def _notes(last: dict[str, Task]) -> Iterator[str]:
 
 
 def main() -> int:
-    """Run the tasks against the server of this environment; returns the exit code."""
+    """Run the tasks on the server at HOST and PORT; return the exit code."""
     try:
         return 0 if show_tasks(place_from_environment(), sys.stdout) else 1
     except CommandError as error:

@@ -1,4 +1,4 @@
-"""Carries out each verb of dev.py."""
+"""The verbs of dev.py."""
 
 import compileall
 import os
@@ -21,13 +21,13 @@ from devkit.health import health
 from devkit.place import ROOT, Place, place_from_environment, temporary_place, without_postgres
 from devkit.saying import say
 
-# A file at a time for each, because the tests of a file share a server; more than two, because most tests wait.
-# In the order of tests/conftest.py, which begins with the files that take longest.
+# Distributed by file, because the tests of a file share a server. Four workers, because most tests wait.
+# Keeps the order of tests/conftest.py, which starts with the slowest files.
 _ALL_TESTS = ["--numprocesses", "4", "--dist", "loadfile", "--no-loadscope-reorder"]
 
 
 def setup(_: Namespace) -> int:
-    """Make the environment with everything: to run, to test, to check."""
+    """Create the environment with the packages to run, test and check."""
     python = ready_python(ROOT, TO_DEVELOP, say)
     say(f"Ready: {python}")
     return 0
@@ -38,9 +38,9 @@ def up(options: Namespace) -> int:
     if options.no_workers:
         if not from_environment().database_url:
             raise CommandError(
-                "--no-workers leaves tasks to other processes, which data in DATA_DIR cannot have: set DATABASE_URL"
+                "--no-workers leaves tasks to other processes, which cannot share DATA_DIR: set DATABASE_URL"
             )
-        os.environ["RUN_WORKERS"] = "off"  # for the server, which takes this one's place
+        os.environ["RUN_WORKERS"] = "off"  # for the server, which replaces this process
     place = place_from_environment()
     if server := background_server.running(place):
         say(_runs_already(server, place))
@@ -68,7 +68,7 @@ def stop(_: Namespace) -> int:
     place = place_from_environment()
     server = background_server.running(place)
     if server is None:
-        say(f"No server runs on {place.data_dir}")
+        say(f"No server is running on {place.data_dir}")
         return 0
     _stop(place, server)
     return 0
@@ -78,7 +78,7 @@ def restart(_: Namespace) -> int:
     """Stop the server if it runs, and start it in the background."""
     place = place_from_environment()
     server = background_server.running(place)
-    if server and not os.environ.get("PORT"):  # where it was, unless another one is asked for
+    if server and not os.environ.get("PORT"):  # keeps its address unless PORT is given
         place = background_server.place_of(server, place)
     python = _checked_python(place)
     if server:
@@ -88,24 +88,24 @@ def restart(_: Namespace) -> int:
 
 
 def test(arguments: list[str]) -> int:
-    """Set up and run pytest with the arguments given; without any, all tests, four files at a time."""
+    """Set up and run pytest with the arguments; without any, run all tests, four files at a time."""
     python = ready_python(ROOT, TO_DEVELOP, say)
     command = [str(python), "-m", "pytest", *(arguments or _ALL_TESTS)]
     return subprocess.call(command, cwd=ROOT, env=without_postgres())
 
 
 def test_verbose(arguments: list[str]) -> int:
-    """Run the integration tests and show each request and response."""
+    """Run the integration tests and print each request and response."""
     return _integration_test(["--verbose", *arguments])
 
 
 def test_debug(arguments: list[str]) -> int:
-    """Run the integration tests and show the server's log too."""
+    """Run the integration tests and also print the end of the server's log."""
     return _integration_test(["--debug", *arguments])
 
 
 def build(_: Namespace) -> int:
-    """Set up and compile every source; an environment that is complete already is kept."""
+    """Set up and compile all sources."""
     ready_python(ROOT, to_run(), say)
     sources = [*ROOT.glob("*.py")]
     packages = [path.parent for path in ROOT.glob("*/__init__.py")]
@@ -113,7 +113,7 @@ def build(_: Namespace) -> int:
     faulty += [path for path in packages if not compileall.compile_dir(path, quiet=1)]
     if faulty:
         raise CommandError(
-            f"does not compile: {', '.join(str(path) for path in faulty)}: see the lines above"
+            f"compilation failed for {', '.join(str(path) for path in faulty)}: see the output above"
         )
     say(f"Compiled {len(sources)} modules and {len(packages)} packages")
     return 0
@@ -124,7 +124,7 @@ def clean(options: Namespace) -> int:
     place = place_from_environment()
     folders = removal.made_here(place.data_dir)
     if from_environment().database_url:
-        say("What is in PostgreSQL stays there: DROP SCHEMA afterwrite CASCADE removes it")
+        say("The data in PostgreSQL is kept; remove it with DROP SCHEMA afterwrite CASCADE")
     if not folders:
         say("Nothing to remove")
         return 0
@@ -132,7 +132,7 @@ def clean(options: Namespace) -> int:
         if folder.name != "__pycache__":
             say(f"  {folder}")
     say(f"  and {sum(folder.name == '__pycache__' for folder in folders)} folders of compiled Python")
-    if not options.yes and not _confirmed("Stop the server and remove all of this, every product included?"):
+    if not options.yes and not _confirmed("Stop the server and remove all of this, including all products?"):
         say("Nothing was removed")
         return 1
     if server := background_server.running(place):
@@ -148,7 +148,7 @@ def fresh(options: Namespace) -> int:
 
 
 def shell(_: Namespace) -> int:
-    """Open a Python prompt with settings, engine and schema at hand."""
+    """Open a Python prompt with settings, engine and schema."""
     place = place_from_environment()
     python = ready_python(ROOT, to_run(), say)
     if not from_environment().database_url and not place.data_dir.joinpath("products.db").exists():
@@ -157,14 +157,14 @@ def shell(_: Namespace) -> int:
 
 
 def init_db(arguments: list[str]) -> int:
-    """Run init_db.py with the arguments; a background server is stopped meanwhile if the file can be loaded."""
+    """Run init_db.py with the arguments; stops a background server meanwhile, unless the file is invalid."""
     place = place_from_environment()
     asks_help = bool({"-h", "--help"}.intersection(arguments))
     on_folder = not asks_help and not from_environment().database_url
     server = background_server.running(place) if on_folder else None
     if server and not server.in_background:
         raise CommandError(
-            f"a server runs in the foreground (pid {server.pid}): stop it with Ctrl-C or `stop` first"
+            f"a server is running in the foreground (pid {server.pid}): stop it with Ctrl-C or `stop` first"
         )
     if server is None:
         serve.load(place, ready_python(ROOT, to_run(), say), arguments)
@@ -184,7 +184,7 @@ def logs(options: Namespace) -> int:
     """Print the last 50 lines of the log, then follow it until Ctrl-C."""
     place = place_from_environment()
     if not place.log_path.exists():
-        raise CommandError(f"there is no log at {place.log_path} yet: `start` makes it")
+        raise CommandError(f"there is no log at {place.log_path} yet: `start` creates it")
     if options.no_follow:
         sys.stdout.writelines(f"{line}\n" for line in log_lines.last_lines(place.log_path, 50))
         return 0
@@ -208,48 +208,48 @@ def graphql(options: Namespace) -> int:
 
 
 def demo(_: Namespace) -> int:
-    """Start the server, run the integration tests with full output, then tasks, and keep the server running."""
+    """Start the server, run the integration tests with full output, run tasks, and keep the server running."""
     place = place_from_environment()
     server = background_server.running(place)
     place = background_server.place_of(server, place) if server else place
     if server is None:
         _load_and_start(place, _checked_python(place))
     code = _run_integration_test(place, ["--verbose"])
-    say("Tasks: a customer, a payment and a refund one after the other, and three entries beside them")
+    say("Tasks: a customer, a payment and a refund in sequence, and three entries in parallel")
     code = code if task_demo.show_tasks(place, sys.stdout) else 1
-    say(f"The server keeps running at {place.url} (GraphiQL: {place.url}/graphql); `stop` ends it")
+    say(f"The server keeps running at {place.url} (GraphiQL: {place.url}/graphql); stop it with `stop`")
     return code
 
 
 def check(_: Namespace) -> int:
-    """Check format, lint and types; all three run even if one finds something."""
+    """Check format, lint and types; run all three even if one fails."""
     python = ready_python(ROOT, TO_DEVELOP, say)
     failed = []
     for command in (["ruff", "format", "--check", "."], ["ruff", "check", "."], ["mypy"]):
         say("$ " + " ".join(command))
         if subprocess.call([python, "-m", *command], cwd=ROOT) != 0:
             failed.append(" ".join(command))
-    say("Failed: " + "; ".join(failed) if failed else "Format, lint and types are fine")
+    say("Failed: " + "; ".join(failed) if failed else "Format, lint and types pass")
     return 1 if failed else 0
 
 
 def bench(arguments: list[str]) -> int:
-    """Measure the speed and print one table; the arguments go to the benchmark."""
+    """Run the benchmarks and print one table; the arguments go to the benchmark."""
     command = [str(ready_python(ROOT, TO_DEVELOP, say)), "-m", "bench", *arguments]
     return subprocess.call(command, cwd=ROOT, env=without_postgres())
 
 
 def screenshots(_: Namespace) -> int:
-    """Take the screenshots of the docs from a throw-away server with the sample catalogue."""
+    """Take the screenshots of the docs from a temporary server with the sample catalogue."""
     python = ready_python(ROOT, TO_DEVELOP, say)
     with _throw_away_server() as place:
-        say("Takes about two minutes: the charts need something to show")
+        say("This takes about two minutes, to fill the charts with data")
         command = [str(python), "-m", "devkit.screenshots", "docs/screenshots"]
         return subprocess.call(command, cwd=ROOT, env=place.environment())
 
 
 def _checked_python(place: Place) -> Path:
-    """The Python to serve with, once a server may start at this place. Raises CommandError, and nothing has changed."""
+    """Return the Python to serve with; raise CommandError, before any change, if a server must not start here."""
     python = ready_python(ROOT, to_run(), say)
     serve.check(place, python)
     return python
@@ -267,7 +267,7 @@ def _start(place: Place, python: Path, before: Running | None) -> None:
         say(warning)
     say(f"Started: {place.url} (pid {server.pid}), data in {place.data_place}")
     if before and (lost := background_server.lost_settings(before)):
-        say(f"Started without {', '.join(lost)}, which it had: put lasting settings into .env")
+        say(f"Started without {', '.join(lost)}, which it had before: put permanent settings in .env")
 
 
 def _stop(place: Place, server: Running) -> None:
@@ -278,8 +278,10 @@ def _stop(place: Place, server: Running) -> None:
 def _runs_already(server: Running, place: Place) -> str:
     where = "background" if server.in_background else "foreground"
     url = background_server.place_of(server, place).url
-    told = f"A server runs already: {url} (pid {server.pid}, in the {where})"
-    return f"{told}. Changed settings count after `dev.py restart`"
+    return (
+        f"A server is already running: {url} (pid {server.pid}, in the {where}). "
+        "Apply changed settings with `dev.py restart`"
+    )
 
 
 def _place_of_running_server(place: Place) -> Place:
@@ -315,7 +317,7 @@ def _run_integration_test(place: Place, arguments: list[str]) -> int:
 
 def _confirmed(question: str) -> bool:
     if not sys.stdin.isatty():
-        raise CommandError("nobody can be asked here whether to remove this: add --yes")
+        raise CommandError("cannot ask for confirmation without a terminal: add --yes")
     return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 
 

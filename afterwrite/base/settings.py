@@ -1,6 +1,6 @@
-"""Reads the settings from the environment into one frozen dataclass.
+"""Settings, read from the environment into one frozen dataclass.
 
-Standard library only, so that ``dev.py`` can read the same settings before anything is installed.
+Uses only the standard library, so ``dev.py`` can read the settings before any package is installed.
 """
 
 import os
@@ -15,7 +15,7 @@ from afterwrite.base.settings_file import use_settings_file
 VERSION = "0.1.0"
 
 
-# Sections of .env.example and docs/configuration.md, by the setting that begins each.
+# Sections of .env.example and docs/configuration.md, by the first setting of each.
 GROUPS = {
     "host": "The server",
     "database_url": "PostgreSQL",
@@ -28,7 +28,7 @@ GROUPS = {
     "max_tokens": "GraphQL documents",
     "api_keys": "Access",
 }
-_DIGITS = 18  # of a number: more is a typo, and slow to parse
+_MAX_DIGITS = 18  # a longer number is a typo, and slow to parse
 
 
 def _setting(
@@ -46,195 +46,190 @@ def _setting(
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Every setting with default and help; its environment variable is the name in capitals."""
+    """Every setting, with its default and help text. The environment variable is the name in upper case."""
 
     host: str = _setting("127.0.0.1", "address to listen on")
     port: int = _setting(5000, "port to listen on", least=0, most=65_535)
-    data_dir: Path = _setting(Path("data"), "folder of the databases, the keys, the secrets and the log")
+    data_dir: Path = _setting(Path("data"), "folder for databases, API keys, secrets and the log")
     server: str = _setting(
         "granian", "HTTP server that runs the application", choices=("granian", "gunicorn")
     )
-    threads: int = _setting(32, "threads that answer requests", least=2, most=1_000)
+    threads: int = _setting(32, "request threads", least=2, most=1_000)
     env_file: str = _setting(
         "",
-        "file of settings, which the environment comes before; empty: .env in the project's folder; `off`: none",
+        "settings file; environment variables override it; empty: .env in the project folder; `off`: none",
     )
     database_url: str = _setting(
-        "", "PostgreSQL for many processes, `postgresql+psycopg://…`; empty: SQLite in DATA_DIR", secret=True
+        "",
+        "PostgreSQL to share between processes, `postgresql+psycopg://…`; empty: SQLite in DATA_DIR",
+        secret=True,
     )
     database_direct_url: str = _setting(
-        "", "the same database past a transaction pooler, to LISTEN there; empty: DATABASE_URL", secret=True
+        "", "the same database without the transaction pooler, for LISTEN; empty: DATABASE_URL", secret=True
     )
     database_connections: int = _setting(
-        8, "connections of a process that read PostgreSQL; it has four more", least=2, most=1_000
+        8, "read connections of each process to PostgreSQL; it opens up to four more", least=2, most=1_000
     )
     log_level: str = _setting(
-        "info", "least severe event that is logged", choices=("debug", "info", "warning", "error")
+        "info", "minimum severity to log", choices=("debug", "info", "warning", "error")
     )
-    log_format: str = _setting("text", "one line per event, as text or as JSON", choices=("text", "json"))
+    log_format: str = _setting("text", "format of the log, one line per event", choices=("text", "json"))
     log_file: str = _setting(
-        "", "file that gets the log beside standard error; empty: afterwrite.log in DATA_DIR; `off`: none"
+        "", "log file, in addition to standard error; empty: afterwrite.log in DATA_DIR; `off`: none"
     )
-    log_stderr: str = _setting("on", "`off` keeps the log from standard error", choices=("on", "off"))
+    log_stderr: str = _setting("on", "`off` stops logging to standard error", choices=("on", "off"))
     journal_sync: str = _setting(
         "full",
-        "`full` survives a power cut; `normal` is faster, survives a killed process but not a power cut",
+        "`full` survives a power cut; `normal` is faster and survives only a killed process",
         choices=("full", "normal"),
     )
-    queue_max_writes: int = _setting(1_000_000, "writes that may wait before QUEUE_FULL is answered", least=1)
+    queue_max_writes: int = _setting(1_000_000, "queued writes before the answer is QUEUE_FULL", least=1)
     queue_max_bytes: int = _setting(
-        1 << 30, "bytes of waiting writes before QUEUE_FULL is answered", least=1, most=1 << 50
+        1 << 30, "bytes of queued writes before the answer is QUEUE_FULL", least=1, most=1 << 50
     )
-    batch_size: int = _setting(500, "writes applied in one transaction at the most", least=1)
+    batch_size: int = _setting(500, "max writes applied in one transaction", least=1)
     wait_seconds: int = _setting(
-        10, "longest wait of createProductSync and afterWrite before WRITE_PENDING", least=0, most=3600
+        10, "timeout of createProductSync and afterWrite before WRITE_PENDING", least=0, most=3600
     )
-    max_waiters: int = _setting(16, "requests that may wait for a write at the same time", least=1)
+    max_waiters: int = _setting(16, "max requests that wait for a write at once", least=1)
     stop_seconds: int = _setting(
-        20, "longest drain at a stop; what is left waits in the journal", least=0, most=3600
+        20, "timeout of the drain at shutdown; remaining writes stay in the journal", least=0, most=3600
     )
-    idempotency_hours: int = _setting(
-        168, "hours for which an idempotency key is remembered", least=1, most=100_000
-    )
-    tasks_max: int = _setting(1_000_000, "tasks that may wait before QUEUE_FULL is answered", least=1)
+    idempotency_hours: int = _setting(168, "hours to remember an idempotency key", least=1, most=100_000)
+    tasks_max: int = _setting(1_000_000, "queued tasks before the answer is QUEUE_FULL", least=1)
     task_payload_max_bytes: int = _setting(
-        256 << 10, "bytes of a task's payload, and of its result", least=1_000, most=64 << 20
+        256 << 10, "max bytes of a task's payload, and of its result", least=1_000, most=64 << 20
     )
     task_lock_seconds: int = _setting(
-        120, "a task whose worker was silent for so long is given to another one", least=1, most=86_400
+        120, "seconds without a heartbeat after which another worker takes over a task", least=1, most=86_400
     )
     task_stop_seconds: int = _setting(
-        10, "longest wait for running tasks at a stop; the others are released", least=0, most=3600
+        10, "timeout for running tasks at shutdown; the rest are released", least=0, most=3600
     )
     task_retention_days: int = _setting(
-        30, "days for which a task that has ended is kept; IDEMPOTENCY_HOURS at least", least=1, most=36_500
+        30, "days to keep a finished task; never less than IDEMPOTENCY_HOURS", least=1, most=36_500
     )
-    task_threads: int = _setting(16, "threads for the blocking code of workers", least=1, most=1_000)
+    task_threads: int = _setting(16, "threads for blocking code in workers", least=1, most=1_000)
     run_workers: str = _setting(
-        "on", "`off` leaves tasks to other processes: `dev.py worker`", choices=("on", "off")
+        "on", "`off` leaves tasks to worker processes: `dev.py worker`", choices=("on", "off")
     )
-    metrics_port: int = _setting(
-        0, "port on which a process of workers answers /metrics and /health; 0: none", most=65_535
-    )
+    metrics_port: int = _setting(0, "port of a worker process for /metrics and /health; 0: none", most=65_535)
     worker_modules: str = _setting(
-        "", "modules with workers of your own, separated by commas; each has `build_workers(settings)`"
+        "", "modules with custom workers, comma-separated; each defines `build_workers(settings)`"
     )
     stage_seconds: int = _setting(2, "seconds of work in each stage of an entry", least=0, most=3600)
     process_engine: str = _setting(
         "builtin",
-        "who runs processes: the workers here, or Airflow over RabbitMQ",
+        "engine that runs jobs: Afterwrite's workers, or Airflow over RabbitMQ",
         choices=("builtin", "airflow"),
     )
     amqp_url: str = _setting(
         "amqp://guest:guest@127.0.0.1:5672/", "RabbitMQ, between Afterwrite and Airflow", secret=True
     )
-    queue_prefix: str = _setting("", "begins the names of the queues in RabbitMQ and of the keys in Redis")
+    queue_prefix: str = _setting("", "prefix of queue names in RabbitMQ and keys in Redis")
     queue_max_messages: int = _setting(
-        100_000, "messages in a queue of RabbitMQ before it takes no more", least=1
+        100_000, "max messages in a RabbitMQ queue; a full queue rejects more", least=1
     )
     redis_url: str = _setting(
-        "redis://127.0.0.1:6379/0", "Redis, for the callback URLs of what Airflow runs", secret=True
+        "redis://127.0.0.1:6379/0", "Redis, for the callback URLs of jobs in Airflow", secret=True
     )
-    callback_hours: int = _setting(168, "hours for which Redis keeps a callback URL", least=1, most=100_000)
-    airflow_url: str = _setting("http://127.0.0.1:8080", "Airflow 3, with the path under which it is served")
-    airflow_username: str = _setting("", "Airflow's user who may start runs; empty: none is asked for")
+    callback_hours: int = _setting(168, "hours to keep a callback URL in Redis", least=1, most=100_000)
+    airflow_url: str = _setting("http://127.0.0.1:8080", "Airflow 3, including the path it is served under")
+    airflow_username: str = _setting("", "Airflow user that may start runs; empty: no authentication")
     airflow_password: str = _setting("", "password of AIRFLOW_USERNAME", secret=True)
-    airflow_public_url: str = _setting("", "Airflow as browsers reach it, for links; empty: AIRFLOW_URL")
+    airflow_public_url: str = _setting("", "public URL of Airflow, for links; empty: AIRFLOW_URL")
     stripe_secret_key: str = _setting(
-        "", "secret key of the Stripe account; empty: payments are simulated, and say so", secret=True
+        "", "secret key of the Stripe account; empty: payments are simulated and marked so", secret=True
     )
-    stripe_api_base: str = _setting("https://api.stripe.com", "where Stripe's API is")
+    stripe_api_base: str = _setting("https://api.stripe.com", "base URL of Stripe's API")
     webhook_secret: str = _setting(
-        "", "signs what is sent to callback URLs; empty: the one in DATA_DIR/webhook-secret", secret=True
+        "", "secret that signs webhooks; empty: the one in DATA_DIR/webhook-secret", secret=True
     )
     webhook_allow_private: str = _setting(
-        "off", "`on` lets callback URLs lead to private and loopback addresses", choices=("on", "off")
+        "off", "`on` allows callback URLs at private and loopback addresses", choices=("on", "off")
     )
-    max_streams: int = _setting(8, "event streams open at the same time", least=1)
+    max_streams: int = _setting(8, "max open event streams", least=1)
     introspection: str = _setting(
-        "on", "`off` turns introspection, suggestions and GraphiQL off", choices=("on", "off")
+        "on", "`off` disables introspection, suggestions and GraphiQL", choices=("on", "off")
     )
     body_seconds: int = _setting(
         30,
-        "seconds in which each 64 KiB of a request body must come, and of an answer be taken",
+        "timeout for each 64 KiB of a request body to arrive, and of a response to be read",
         least=1,
         most=3600,
     )
-    max_body_bytes: int = _setting(4 << 20, "bytes of a request body", least=1)
-    upload_max_bytes: int = _setting(
-        32 << 20, "bytes of a file of products that is uploaded", least=1, most=1 << 40
-    )
+    max_body_bytes: int = _setting(4 << 20, "max bytes of a request body", least=1)
+    upload_max_bytes: int = _setting(32 << 20, "max bytes of an uploaded product file", least=1, most=1 << 40)
     console_poll_seconds: int = _setting(
-        2, "seconds after which an open page of the console looks again", least=1, most=3600
+        2, "seconds between refreshes of an open console page", least=1, most=3600
     )
-    max_tokens: int = _setting(10_000, "tokens of a GraphQL document", least=1)
-    max_depth: int = _setting(16, "levels of nested fields", least=1)
-    max_aliases: int = _setting(30, "aliases in a document", least=0)
-    max_root_fields: int = _setting(20, "root fields of an operation", least=1)
-    max_directives: int = _setting(50, "directives in a document", least=0)
-    max_errors: int = _setting(20, "validation errors that are reported", least=1)
-    max_cost: int = _setting(20_000, "fields that a query may ask for, page sizes multiplied", least=1)
+    max_tokens: int = _setting(10_000, "max tokens in a GraphQL document", least=1)
+    max_depth: int = _setting(16, "max depth of nested fields", least=1)
+    max_aliases: int = _setting(30, "max aliases in a document", least=0)
+    max_root_fields: int = _setting(20, "max root fields of an operation", least=1)
+    max_directives: int = _setting(50, "max directives in a document", least=0)
+    max_errors: int = _setting(20, "max validation errors reported", least=1)
+    max_cost: int = _setting(20_000, "max cost of a query: its fields, multiplied by page sizes", least=1)
     document_cache_size: int = _setting(
-        1_000, "valid documents kept, wrong ones, persisted queries: so many of each", least=1
+        1_000, "cache entries for each of valid documents, invalid documents and persisted queries", least=1
     )
     api_keys: str = _setting(
-        "", "keys as `name:role:hash`, separated by commas, beside those of the file", secret=True
+        "", "API keys as `name:role:hash`, comma-separated, in addition to the key file", secret=True
     )
-    api_keys_file: str = _setting("", "file of keys, one on each line; empty: api-keys in DATA_DIR")
+    api_keys_file: str = _setting("", "file of API keys, one per line; empty: api-keys in DATA_DIR")
     allow_anonymous: str = _setting(
         "",
-        "what callers without a key may do; empty: nothing, or all on an open server",
+        "role of callers without a key; empty: none, or everything on an open server",
         choices=("read", "write"),
     )
     cors_origins: str = _setting(
         "",
-        "web pages from elsewhere that may use the API: origins such as `https://shop.example`, separated by commas, "
-        "or `*`; empty: none",
+        "CORS origins that may use the API, such as `https://shop.example`, comma-separated, or `*`; empty: none",
     )
     published_host: str = _setting(
-        "", "address under which the port is reached, where HOST does not say (containers); empty: HOST"
+        "", "address at which the port is published, where it differs from HOST (containers); empty: HOST"
     )
-    session_hours: int = _setting(12, "hours for which a browser stays signed in", least=1, most=8_760)
+    session_hours: int = _setting(12, "hours that a browser stays signed in", least=1, most=8_760)
     proxies: int = _setting(
-        0, "reverse proxies in front whose X-Forwarded-For, -Proto and -Host are believed", most=10
+        0, "reverse proxies in front whose X-Forwarded-For, -Proto and -Host are trusted", most=10
     )
     own_proxies: int = _setting(
         0,
-        "proxies beside PROXIES that belong to this server: PUBLISHED_HOST is where they are reached",
+        "proxies that belong to this server, not counted in PROXIES; they listen on PUBLISHED_HOST",
         most=10,
     )
     rate_limit: str = _setting(
-        "", "requests of each key, or address, such as `600/minute`; empty: as many as they like"
+        "", "requests per key, or per address without one, such as `600/minute`; empty: no limit"
     )
 
     @property
     def products_path(self) -> Path:
-        """The product database: products and ledger."""
+        """The database of products and the ledger."""
         return self.data_dir / "products.db"
 
     @property
     def journal_path(self) -> Path:
-        """The journal: accepted writes that are not applied yet."""
+        """The journal of accepted writes that are not yet applied."""
         return self.data_dir / "journal.db"
 
     @property
     def tasks_path(self) -> Path:
-        """The task database: durable tasks."""
+        """The database of durable tasks."""
         return self.data_dir / "tasks.db"
 
     @property
     def longest_stop_seconds(self) -> int:
-        """The longest shutdown: requests are answered, then running tasks end, then writes are applied."""
+        """Max duration of a shutdown: it answers requests, waits for running tasks, then applies queued writes."""
         return self.wait_seconds + self.task_stop_seconds + self.stop_seconds
 
     @property
     def data_place(self) -> str:
-        """Where the data is, for messages to people."""
+        """The name of the place that holds the data, for messages."""
         return "PostgreSQL" if self.database_url else str(self.data_dir)
 
     @property
     def log_path(self) -> Path | None:
-        """The file that gets the log, or None."""
+        """The log file, or None if LOG_FILE is off."""
         if self.log_file == "off":
             return None
         return Path(self.log_file) if self.log_file else self.data_dir / "afterwrite.log"
@@ -243,7 +238,7 @@ class Settings:
 def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
     """Read the settings from the environment and the settings file; an empty variable counts as unset.
 
-    Given ``environ``, read only that. Raises SettingsError for the first invalid value.
+    Reads only ``environ`` if it is given. Raises SettingsError for the first invalid value.
     """
     if environ is None:
         known = {item.name.upper(): item for item in fields(Settings)}
@@ -255,19 +250,19 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
     )
     if settings.max_waiters + settings.max_streams >= settings.threads:
         raise SettingsError(
-            f"THREADS={settings.threads} leaves no thread for queries next to "
+            f"THREADS={settings.threads} leaves no thread for queries besides "
             f"MAX_WAITERS={settings.max_waiters} and MAX_STREAMS={settings.max_streams}: "
             f"raise THREADS above their sum or lower them",
             setting="THREADS",
         )
     if settings.run_workers == "off" and not settings.database_url:
         raise SettingsError(
-            "RUN_WORKERS=off leaves tasks to other processes, which data in DATA_DIR cannot have: set DATABASE_URL",
+            "RUN_WORKERS=off leaves tasks to other processes, which cannot share DATA_DIR: set DATABASE_URL",
             setting="RUN_WORKERS",
         )
     if settings.process_engine == "airflow" and not settings.database_url:
         raise SettingsError(
-            "PROCESS_ENGINE=airflow needs a database that Airflow reaches, which DATA_DIR is not: set DATABASE_URL",
+            "PROCESS_ENGINE=airflow needs a database that Airflow can reach: set DATABASE_URL",
             setting="PROCESS_ENGINE",
         )
     return settings
@@ -281,7 +276,7 @@ def _read(item: Field[Any], text: str) -> Any:
         return text.lower()
     if isinstance(item.default, int):
         least, most = item.metadata["least"], item.metadata["most"]
-        plain = text.isascii() and text.isdigit() and len(text) <= _DIGITS
+        plain = text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
         if not plain or not least <= int(text) <= most:
             raise SettingsError(
                 f"{name}={text!r} is not usable: give a whole number of at least {least} and at most {most}"

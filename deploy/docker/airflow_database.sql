@@ -1,5 +1,5 @@
--- Makes Airflow's own database and its role in the profile's PostgreSQL; run at every start, so that it also sets a new
--- password. The role owns nothing else: products and tasks are in another database, with another role.
+-- Creates Airflow's database and role in the profile's PostgreSQL. Runs at every start and also sets a changed password.
+-- The role has no access to the products and tasks, which are in another database.
 \set ON_ERROR_STOP on
 \getenv password AIRFLOW_DATABASE_PASSWORD
 SELECT 'CREATE ROLE airflow LOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'airflow') \gexec

@@ -1,7 +1,7 @@
-"""Makes Airflow's users: the one of the consumer, which may start runs, and `admin` for people.
+"""Creates Airflow's users: one for the consumer, which may start runs, and `admin` for people.
 
-Run in the image of Airflow after `airflow db migrate`, at every start: a password that has changed in the environment
-is set, and nothing else of a user is touched.
+Runs in the Airflow image after `airflow db migrate`, at every start. It resets the password of an existing user to the
+one in the environment and changes nothing else.
 """
 
 import os
@@ -20,17 +20,17 @@ SECRETS = (
 
 
 def main() -> None:
-    """Make the users; exit with one line where a secret is missing, before anything of Airflow is started."""
+    """Create the users; exit with one line if a secret is missing, before any part of Airflow starts."""
     missing = [name for name in SECRETS if not os.environ.get(name)]
     if missing:
         sys.exit(
-            f"{', '.join(missing)} must not be empty: start with docker.sh up --profile stack, which makes them"
+            f"{', '.join(missing)} must not be empty: start with docker.sh up --profile stack, which generates them"
         )
-    providers_configuration_loaded(make_users)()  # a provider of Airflow keeps the users
+    providers_configuration_loaded(make_users)()  # the users belong to a provider of Airflow
 
 
 def make_users() -> None:
-    """Make the two users, or set their passwords."""
+    """Create the two users, or reset their passwords."""
     with get_application_builder() as builder:
         for name, role, variable in (
             (os.environ["AIRFLOW_USERNAME"], "User", "AIRFLOW_PASSWORD"),
@@ -39,12 +39,12 @@ def make_users() -> None:
             manager, password = builder.sm, os.environ[variable]
             user = manager.find_user(username=name)
             if user is None:
-                address = f"{name}@localhost.invalid"  # Airflow wants one; nothing is sent
+                address = f"{name}@localhost.invalid"  # required by Airflow; receives no mail
                 done = manager.add_user(name, name, "Afterwrite", address, manager.find_role(role), password)
             else:
                 done = manager.reset_password(user.id, password)
             if not done:
-                sys.exit(f"Airflow's user {name} could not be made: the log above says why")
+                sys.exit(f"Airflow could not create or update the user {name}: see the log above")
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ def test_a_container_has_longer_to_stop_than_tasks_and_drain_may_take(name: str)
 @pytest.mark.parametrize("script", ["docker.sh", "docker.bat"])
 def test_the_scripts_say_how_long_a_stop_takes(script: str) -> None:
     settings = settings_in("app")
-    assert f"for {settings.stop_seconds + settings.task_stop_seconds} s at most" in _text(script)
+    assert f"within {settings.stop_seconds + settings.task_stop_seconds} s" in _text(script)
 
 
 def test_only_what_answers_requests_has_a_port_and_on_this_machine_only() -> None:

@@ -274,7 +274,7 @@ def test_a_password_that_is_given_is_kept_nowhere(run: Run, tmp_path: Path) -> N
 def test_an_unknown_profile_is_refused(run: Run, given: list[str]) -> None:
     answer, calls = run("up", "--profile", *given)
     assert (answer.returncode, calls) == (2, [])
-    assert "there are scale and stack" in answer.stderr
+    assert "use scale or stack" in answer.stderr
 
 
 def test_whatever_runs_is_stopped_and_cleaned(run: Run) -> None:

@@ -246,5 +246,6 @@ def test_a_move_to_postgresql_needs_an_address_and_a_folder_without_a_server(
 
 def test_logs_without_a_log_says_how_to_get_one(here: Place) -> None:
     assert (
-        dev(here, "logs").stderr == f"dev.py logs: there is no log at {here.log_path} yet: `start` makes it\n"
+        dev(here, "logs").stderr
+        == f"dev.py logs: there is no log at {here.log_path} yet: `start` creates it\n"
     )

@@ -66,7 +66,7 @@ def test_another_process_with_the_recorded_pid_is_not_running(here: Place) -> No
     changed = json.loads(text) | {"lifetime": "of a process that had this pid before"}
     here.record_path.write_text(json.dumps(changed))
     assert background_server.running(here) is None
-    assert dev(here, "stop").stdout == f"No server runs on {here.data_dir}\n"
+    assert dev(here, "stop").stdout == f"No server is running on {here.data_dir}\n"
 
 
 @pytest.mark.parametrize("text", ["", "4711", "[]", '{"pid": 1}', "{"])
@@ -92,7 +92,7 @@ def test_a_process_that_ended_but_was_not_collected_has_no_lifetime() -> None:
 
 
 def test_a_server_that_dies_is_reported_with_its_last_words(here: Place) -> None:
-    with pytest.raises(CommandError, match=r"exit code 1 while it started(.|\n)*no such thing"):
+    with pytest.raises(CommandError, match=r"exit code 1 during startup(.|\n)*no such thing"):
         background_server.start(
             here, Path(sys.executable), program=["-c", "raise SystemExit('no such thing')"]
         )
@@ -101,7 +101,7 @@ def test_a_server_that_dies_is_reported_with_its_last_words(here: Place) -> None
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the stand-in server uses POSIX signals")
 def test_a_server_that_is_slow_to_start_is_left_running_and_can_be_stopped(here: Place) -> None:
-    with pytest.raises(CommandError, match=r"not ready after 0.5 s and goes on starting(.|\n)*replaying"):
+    with pytest.raises(CommandError, match=r"not ready after 0.5 s and is still starting(.|\n)*replaying"):
         background_server.start(here, Path(sys.executable), 0.5, ["-c", SLOW])
     server = background_server.running(here)
     assert server is not None
@@ -133,8 +133,8 @@ def test_start_restart_and_stop_work_on_the_real_server(here: Place) -> None:
     again = dev(here, "start")
     assert (again.returncode, again.stdout) == (
         0,
-        f"A server runs already: {here.url} (pid {first.pid}, in the background). "
-        "Changed settings count after `dev.py restart`\n",
+        f"A server is already running: {here.url} (pid {first.pid}, in the background). "
+        "Apply changed settings with `dev.py restart`\n",
     )
     asked = dev(
         here, "graphql", "query ($n: Int) { allProducts(first: $n) { id } }", "--variables", '{"n": 1}'
@@ -190,7 +190,7 @@ def test_settings_that_a_server_loses_when_it_is_started_again_are_named(here: P
     given = {"WEBHOOK_ALLOW_PRIVATE": "on", "WEBHOOK_SECRET": secret, "LOG_FORMAT": "text"}
     assert "without" not in run("start", **given)
     told = run(again, LOG_FORMAT="json")
-    assert "Started without WEBHOOK_ALLOW_PRIVATE, WEBHOOK_SECRET, which it had: put lasting" in told
+    assert "Started without WEBHOOK_ALLOW_PRIVATE, WEBHOOK_SECRET, which it had before: put permanent" in told
     assert secret not in told
     assert secret not in here.record_path.read_text()
     run("stop")
@@ -247,7 +247,7 @@ def test_up_serves_in_the_foreground_until_a_signal(here: Place, name: str) -> N
         assert server is not None
         assert (server.pid, server.in_background) == (up.pid, False)
         assert "in the foreground" in dev(here, "start").stdout
-        assert "runs in the foreground" in dev(here, "init-db").stderr
+        assert "is running in the foreground" in dev(here, "init-db").stderr
         up.send_signal(getattr(signal, name))
         output, _ = up.communicate(timeout=60)
     assert up.returncode == 0, output

@@ -1,6 +1,6 @@
 {{/*
-Where things are. A password is percent-encoded before it goes into a URL; urlquery writes a space as +, which only
-means a space in the query of a URL.
+Addresses and URLs. Passwords are percent-encoded; urlquery encodes a space as +, which is only valid in the query of a
+URL.
 */}}
 {{- define "stack.encoded" -}}
 {{ . | toString | urlquery | replace "+" "%20" }}
@@ -14,7 +14,7 @@ means a space in the query of a URL.
 {{ ternary 5432 (int .Values.postgresql.external.port) .Values.postgresql.enabled }}
 {{- end }}
 
-{{/* A dict: root, scheme, username, password, database, parameters. */}}
+{{/* Takes a dict: root, scheme, username, password, database, parameters. */}}
 {{- define "stack.postgresqlUrl" -}}
 {{- $user := printf "%s:%s" (include "stack.encoded" .username) (include "stack.encoded" .password) -}}
 {{- $place := printf "%s:%s" (include "stack.postgresqlHost" .root) (include "stack.postgresqlPort" .root) -}}
@@ -46,7 +46,7 @@ redis://{{ $user }}{{ include "stack.name" (list .root "redis") }}:6379/0
 {{- end -}}
 {{- end }}
 
-{{/* The path under which Airflow is served, without a slash at its end: one source for all who need it. */}}
+{{/* The path that Airflow is served under, without a trailing slash. */}}
 {{- define "stack.airflowPath" -}}
 {{ (urlParse .Values.airflow.config.api.base_url).path | trimSuffix "/" }}
 {{- end }}

@@ -1,11 +1,11 @@
-{{/* Pieces of NetworkPolicies. A list: the root, the part's name. */}}
+{{/* Parts of NetworkPolicies. Takes a list: the root, the part's name. */}}
 {{- define "stack.flowPods" -}}
 - podSelector:
     matchLabels:
       {{- include "stack.selector" . | nindent 6 }}
 {{- end }}
 
-{{/* Pods of the Airflow chart. A list: the root, then the words in their label `component`. */}}
+{{/* Pods of the Airflow chart. Takes a list: the root, then values of their label `component`. */}}
 {{- define "stack.flowAirflowPods" -}}
 {{- $root := index . 0 -}}
 {{- range rest . }}
@@ -17,7 +17,7 @@
 {{- end -}}
 {{- end }}
 
-{{/* Rules of egress to one part, or to what takes its place outside. A list: the root, the part, its port here. */}}
+{{/* Egress rules to a part or its external replacement. Takes a list: the root, the part, its port in the chart. */}}
 {{- define "stack.flowTo" -}}
 {{- $root := index . 0 -}}
 {{- $values := index $root.Values (index . 1) -}}
@@ -54,7 +54,7 @@
 {{ $port | default (ternary "443" "80" (eq $url.scheme "https")) }}
 {{- end }}
 
-{{/* Callback URLs and Stripe: everything but private addresses, of which the program itself refuses the calling, too. */}}
+{{/* Egress to callback URLs and Stripe: all but private addresses, which the program itself also refuses to call. */}}
 {{- define "stack.flowToInternet" -}}
 - to:
     {{- range .Values.networkPolicy.internet }}
@@ -84,7 +84,7 @@
 {{- end }}
 {{- end }}
 
-{{/* To anywhere: a cache of the node (NodeLocal DNS) is no pod that could be named. */}}
+{{/* DNS, to any address: a node cache (NodeLocal DNS) is not a pod that a selector could match. */}}
 {{- define "stack.flowNames" -}}
 - ports:
     - port: 53

@@ -1,6 +1,6 @@
 {{/*
-Names and labels. A name is the release's and the part's; 40 characters of the first, so that a StatefulSet's pods still
-have valid labels. Call them with a list: the root and the part's name.
+Names and labels. A name is the release name, cut to 40 characters so that a StatefulSet's pods have valid labels, and the
+part's name. Each takes a list: the root, the part's name.
 */}}
 {{- define "stack.name" -}}
 {{- $root := index . 0 -}}
@@ -36,7 +36,7 @@ metadata:
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end }}
 
-{{/* What the Airflow chart calls its objects: its own rule, with useStandardNaming. */}}
+{{/* Names of the Airflow chart's objects, by its own rule for useStandardNaming. */}}
 {{- define "stack.airflowName" -}}
 {{- $airflow := .Values.airflow -}}
 {{- $own := $airflow.nameOverride | default "airflow" -}}

@@ -1,4 +1,4 @@
-{{/* What every pod of the chart has in common. A dict: root, uid, gid. */}}
+{{/* Settings common to all pods. Takes a dict: root, uid, gid. */}}
 {{- define "stack.podSecurity" -}}
 automountServiceAccountToken: false
 enableServiceLinks: false
@@ -25,7 +25,7 @@ securityContext:
     drop: [ALL]
 {{- end }}
 
-{{/* A list: the root, the part's name, its values. */}}
+{{/* Takes a list: the root, the part's name, its values. */}}
 {{- define "stack.scheduling" -}}
 {{- $root := index . 0 -}}
 {{- $values := index . 2 -}}
@@ -50,7 +50,7 @@ topologySpreadConstraints:
         {{- include "stack.selector" (list $root (index . 1)) | nindent 8 }}
 {{- end }}
 
-{{/* A list: variable's name, secret's name, and whether it may be missing. */}}
+{{/* Takes a list: the variable's name, the secret's name, whether it is optional. */}}
 {{- define "stack.fromSecret" -}}
 - name: {{ index . 0 }}
   valueFrom:
@@ -63,8 +63,8 @@ topologySpreadConstraints:
 {{- end }}
 
 {{/*
-The environment of one of the programs: the settings of all in a ConfigMap, what is a secret one by one, so that each
-program has what it needs and nothing else. A dict: root, needs (a list of words), env (a list).
+Environment of a program: the shared settings from a ConfigMap, and only the secrets that it needs. Takes a dict: root,
+needs (a list of words), env (a list).
 */}}
 {{- define "stack.environment" -}}
 {{- $root := .root -}}
@@ -110,7 +110,7 @@ env:
   {{- end }}
 {{- end }}
 
-{{/* What changes when a secret does that the program needs. A dict: root, needs. */}}
+{{/* Checksum of the secrets that a program needs. Takes a dict: root, needs. */}}
 {{- define "stack.needsChecksum" -}}
 {{- $names := list .root -}}
 {{- if has "database" .needs -}}{{- $names = append $names (include "stack.postgresqlSecret" .root) -}}{{- end -}}
@@ -123,15 +123,14 @@ env:
 {{ include "stack.secretsChecksum" $names }}
 {{- end }}
 
-{{/* A value as text. Helm reads numbers of a file as floating ones, and would write a million as 1e+06. */}}
+{{/* A value as text. Helm parses numbers in files as floats and would print a million as 1e+06. */}}
 {{- define "stack.text" -}}
 {{- if kindIs "float64" . -}}{{ int64 . }}{{- else -}}{{ . }}{{- end -}}
 {{- end }}
 
 {{/*
-The longest that a stop may take, as settings.longest_stop_seconds counts it, then 10 s in which the server ends its
-processes, then the time in which the endpoints are told (preStop), and a margin. A list: the settings of all programs,
-those of this one.
+Max duration of a shutdown: settings.longest_stop_seconds, 10 s for the server to stop its processes, 5 s for preStop and a
+margin of 5 s. Takes a list: the settings of all programs, those of this one.
 */}}
 {{- define "stack.graceSeconds" -}}
 {{- $default := dict "WAIT_SECONDS" 10 "TASK_STOP_SECONDS" 10 "STOP_SECONDS" 20 -}}
@@ -140,8 +139,8 @@ those of this one.
 {{- end }}
 
 {{/*
-Waits until the database answers, for five minutes, and brings its schema up to date: at a first install there is no
-moment before the pods in which a hook could do it. Safe in many pods at once. A dict: root, needs, env.
+Waits up to five minutes for the database and migrates its schema, because at an install no hook could do it before the
+pods start. Safe to run in many pods at once. Takes a dict: root, needs, env.
 */}}
 {{- define "stack.prepareDatabase" -}}
 {{- $root := .root -}}
@@ -173,7 +172,7 @@ moment before the pods in which a hook could do it. Safe in many pods at once. A
   mountPath: /data
 {{- end }}
 
-{{/* Nothing that must last: with PostgreSQL a program keeps nothing in DATA_DIR. */}}
+{{/* Temporary volumes: with PostgreSQL a program stores no lasting data in DATA_DIR. */}}
 {{- define "stack.programVolumes" -}}
 - name: tmp
   emptyDir:
@@ -184,8 +183,8 @@ moment before the pods in which a hook could do it. Safe in many pods at once. A
 {{- end }}
 
 {{/*
-The Deployment of one of the programs. A dict: root, part, values, command, port (its name), number, ready (a path),
-needs, env, scaled (whether a HorizontalPodAutoscaler says how many).
+Deployment of a program. Takes a dict: root, part, values, command, port (its name), number, ready (a path), needs, env,
+scaled (whether a HorizontalPodAutoscaler sets the replicas).
 */}}
 {{- define "stack.deployment" -}}
 {{- $root := .root -}}
@@ -257,7 +256,7 @@ spec:
               port: {{ .port }}
             periodSeconds: 5
             timeoutSeconds: 5
-          # 200 also while something that it needs is away: a restart would not bring that back. 503 when it is stuck.
+          # 200 even if a dependency is unavailable, because a restart would not help; 503 if the process is stuck.
           livenessProbe:
             httpGet:
               path: /health
@@ -268,7 +267,7 @@ spec:
           lifecycle:
             preStop:
               exec:
-                # Until the endpoints and the ingress have heard that this pod gets no more requests.
+                # Give endpoints and ingress time to stop routing requests to this pod.
                 command: [sleep, "5"]
           {{- include "stack.containerSecurity" $root | nindent 10 }}
           resources:

@@ -1,6 +1,6 @@
 {{/*
-The names of the secrets: an existing one, or the chart's own. The Airflow chart takes names that are no templates, so
-the one that both share has the name that stands in airflow.data.metadataSecretName.
+Names of the secrets: existing ones or the chart's own. The shared one is named by airflow.data.metadataSecretName, because
+the Airflow chart takes literal names only.
 */}}
 {{- define "stack.postgresqlSecret" -}}
 {{ .Values.postgresql.existingSecret | default (include "stack.name" (list . "postgresql")) }}
@@ -26,7 +26,7 @@ the one that both share has the name that stands in airflow.data.metadataSecretN
 {{- end -}}
 {{- end }}
 
-{{/* A dict: given, data, key, length. What was given, else what is kept in the cluster, else something new. */}}
+{{/* The given value, else the one in the cluster, else a random one. Takes a dict: given, data, key, length. */}}
 {{- define "stack.kept" -}}
 {{- if .given -}}
 {{ .given }}
@@ -38,9 +38,9 @@ the one that both share has the name that stands in airflow.data.metadataSecretN
 {{- end }}
 
 {{/*
-Makes every secret of the chart once in a rendering, and keeps them in .Values.made: a password stands in more than one
-of them, and the checksums must be those of what is really written. `lookup` finds nothing without a cluster (helm
-template): everything is new there at each rendering.
+Generates all secrets of the chart once per rendering and keeps them in .Values.made, because several secrets share a
+password and the checksums must match what is written. Without a cluster (helm template) `lookup` finds nothing, so each
+rendering generates new ones.
 */}}
 {{- define "stack.makeSecrets" -}}
 {{- if not (hasKey .Values "made") -}}
@@ -133,7 +133,7 @@ template): everything is new there at each rendering.
 {{- end -}}
 {{- end }}
 
-{{/* A list: the root, and the names of secrets. What changes when one of those that the chart makes does. */}}
+{{/* Checksum of the given secrets, as far as the chart generates them. Takes a list: the root, names of secrets. */}}
 {{- define "stack.secretsChecksum" -}}
 {{- $root := index . 0 -}}
 {{- include "stack.makeSecrets" $root -}}

@@ -1,4 +1,4 @@
-{{/* The volume `data` of a StatefulSet: a claim of its own, or with persistence off one that ends with the pod. */}}
+{{/* The volume `data` of a StatefulSet: a claim, or an emptyDir if persistence is off. */}}
 {{- define "stack.ephemeralData" -}}
 {{- if not .persistence.enabled -}}
 - name: data

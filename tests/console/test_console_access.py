@@ -90,9 +90,9 @@ def test_a_session_is_begun_with_a_key_and_ended(guarded: ServerProcess, tmp_pat
         page.goto("/writes")
         expect(row(page, "Create product 2")).to_contain_text("writer")
         page.goto("/writes?by=boss")
-        expect(page.get_by_text("No write fits")).to_be_visible()
+        expect(page.get_by_text("No write matches")).to_be_visible()
         page.goto("/tasks?by=writer")
-        expect(page.locator("[data-told-id]", has_text="entry")).to_contain_text("writer")
+        expect(page.locator("[data-watch-id]", has_text="entry")).to_contain_text("writer")
 
         [cookie] = [one for one in visit.context.cookies() if one["name"].startswith("afterwrite")]
         assert cookie["httpOnly"] and cookie["sameSite"] == "Strict"

@@ -223,7 +223,7 @@ def test_a_published_job_says_that_airflow_is_away_and_hides_what_it_waits_with(
     task_id = submit(away, "first")
     page = client.get("/process/first").text
     assert "waits for RabbitMQ" in page
-    assert "None yet: it is not published." in page
+    assert "None yet: the request is not published." in page
     assert "airflow.example" not in page
 
     put(fleet, task_id, "PUBLISHED", runId="first", looks=3)
@@ -275,7 +275,7 @@ def test_a_run_that_was_given_up_by_a_retry_is_not_the_one_that_is_shown(
     assert "waits for Airflow" in client.get("/process/again").text
     renew = "UPDATE afterwrite.tasks SET renewals = %s, updated_at_us = updated_at_us + 1 WHERE id = %s RETURNING id"
     assert fleet.rows(renew, again.renewals, task_id) == [(task_id,)]
-    assert "None yet: it is not published." in client.get("/process/again").text
+    assert "None yet: the request is not published." in client.get("/process/again").text
 
 
 def test_the_overview_tells_how_the_stack_is_and_administrators_why(fleet: Fleet) -> None:

@@ -294,9 +294,9 @@ def test_a_page_moves_nothing_when_its_scripts_come_after_its_first_paint(
 def _paint_before_scripts(page: Page, path: str) -> None:
     """Open a page whose scripts come after the browser has painted it."""
     held: list[Route] = []
-    page.route("**/shown.js*", lambda route: held.append(route))
+    page.route("**/refresh.js*", lambda route: held.append(route))
     page.goto(path, wait_until="commit")
     wait_until(lambda: page.evaluate(IS_PAINTED) and held)
     held[0].continue_()
-    page.unroute("**/shown.js*")
+    page.unroute("**/refresh.js*")
     page.wait_for_load_state()

@@ -240,7 +240,7 @@ def test_a_page_whose_last_row_went_leads_back(quick: ServerProcess, tmp_path: P
         dialog(page).get_by_role("button", name="Delete").click()
         dialog(page).locator("[data-receipt=APPLIED]").wait_for()
         dialog(page).get_by_role("button", name="Done").click()
-        expect(page.get_by_text("Nothing is here any more")).to_be_visible()
+        expect(page.get_by_text("This page is empty")).to_be_visible()
         page.get_by_role("link", name="Go to the first page").click()
         expect(page.locator(ROWS)).to_have_count(50)
 

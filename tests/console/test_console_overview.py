@@ -54,7 +54,7 @@ def test_a_receipt_moves_from_queued_to_applied_while_one_looks_on(
             expect(row(other, "Create product 1")).to_contain_text("QUEUED")
             other.goto("/")
             expect(other.locator(".figure").first).to_contain_text("1")
-        expect(dialog(page).locator("[data-receipt=APPLIED]")).to_contain_text("after its acceptance")
+        expect(dialog(page).locator("[data-receipt=APPLIED]")).to_contain_text("after acceptance")
         page.keyboard.press("Escape")
         expect(row(page, "Desk")).to_be_visible()
         other.goto("/writes")
@@ -83,13 +83,13 @@ def test_writes_are_found_by_status_and_product_and_tried_again(
         first = page.url
         page.get_by_role("button", name="Retry").dblclick()  # it is one retry all the same
         page.wait_for_url(lambda url: url != first and "/writes/" in url)
-        expect(page.locator("dl.facts")).to_contain_text("Tries again")
+        expect(page.locator("dl.facts")).to_contain_text("Retry of")
         page.goto("/writes?product=77")
         expect(page.locator(ROWS)).to_have_count(2)
 
         page.goto("/writes?status=APPLIED")
         page.get_by_role("link", name="Create product 1").click()
-        expect(page.get_by_role("region", name="What was asked")).to_contain_text('"title": "Desk"')
+        expect(page.get_by_role("region", name="Request")).to_contain_text('"title": "Desk"')
         expect(page.locator("dl.facts")).to_contain_text("now Desk")
         page.get_by_role("link", name="Products").click()
         expect(row(page, "Desk")).to_be_visible()

@@ -32,7 +32,7 @@ def test_a_product_goes_from_an_empty_catalogue_through_all_its_life(
         expect(title).to_have_accessible_description("Give a value")
         price = dialog(page).get_by_label("Price")
         expect(price).to_have_accessible_description(
-            "1.999: give at most two decimals Two decimals at the most"
+            "1.999: give two decimals at the most Up to two decimals"
         )
         expect(price).to_have_value("1.999")
         expect(title).to_be_focused()
@@ -45,7 +45,7 @@ def test_a_product_goes_from_an_empty_catalogue_through_all_its_life(
         dialog(page).get_by_role("button", name="Create").click()
         receipt = dialog(page).locator("[data-receipt=APPLIED]")
         expect(receipt).to_contain_text("QUEUED")
-        expect(receipt).to_contain_text("after its acceptance")
+        expect(receipt).to_contain_text("after acceptance")
         dialog(page).get_by_role("button", name="Done").click()
         expect(row(page, "Reading lamp")).to_contain_text("12.50")
 
@@ -117,7 +117,7 @@ def test_the_list_is_searched_filtered_sorted_and_paged_and_the_url_keeps_it(
         assert _titles(page) == seen[50:100]
 
         page.goto("/products?search=nothing+like+it")
-        expect(page.get_by_text("No product fits")).to_be_visible()
+        expect(page.get_by_text("No product matches")).to_be_visible()
         page.get_by_role("link", name="Show all products").click()
         expect(page.get_by_text("120 products")).to_be_visible()
 
@@ -175,8 +175,8 @@ def test_a_picture_that_cannot_be_loaded_leaves_a_letter(server: ServerProcess, 
     with console_of(server, tmp_path) as visit:
         page = visit.page
         page.goto("/products")
-        create_product(page, "Quiet clock", Picture=f"{server.url}/static/pictures/none.svg")
-        create_product(page, "Brass pen", Picture=f"{server.url}/static/pictures/brass-pen.svg")
+        create_product(page, "Quiet clock", Image=f"{server.url}/static/pictures/none.svg")
+        create_product(page, "Brass pen", Image=f"{server.url}/static/pictures/brass-pen.svg")
         broken, whole = row(page, "Quiet clock").locator(".thumb"), row(page, "Brass pen").locator(".thumb")
         expect(broken.locator("img")).to_be_hidden()
         expect(broken.get_by_text("Q")).to_be_visible()

@@ -55,13 +55,13 @@ def test_a_customer_pays_and_is_refunded(server: ServerProcess, tmp_path: Path) 
         page.keyboard.press("Escape")
 
         page.goto("/tasks?search=first")
-        expect(page.locator("[data-told-id]")).to_have_count(1)
+        expect(page.locator("[data-watch-id]")).to_have_count(1)
         page.goto("/tasks")
-        expect(page.locator("[data-told-id]")).to_have_count(3)
+        expect(page.locator("[data-watch-id]")).to_have_count(3)
         page.get_by_label("Type", exact=True).select_option("stripe_refund_payment")
-        expect(page.locator("[data-told-id]")).to_have_count(1)
+        expect(page.locator("[data-watch-id]")).to_have_count(1)
         page.get_by_label("Status").select_option("FAILED")
-        expect(page.get_by_text("No task fits")).to_be_visible()
+        expect(page.get_by_text("No task matches")).to_be_visible()
         assert page.url.endswith("/tasks?status=FAILED&type=stripe_refund_payment")
 
 
@@ -119,7 +119,7 @@ def test_entries_are_seen_going_through_their_stages(make_server: MakeServer, tm
         assert page.evaluate("window.notReloaded")
 
         page.get_by_label("Status").select_option("FAILED")
-        expect(page.get_by_text("No entry fits")).to_be_visible()
+        expect(page.get_by_text("No entry matches")).to_be_visible()
 
 
 def _claimed(server: ServerProcess) -> Any:

@@ -232,7 +232,7 @@ def test_the_console_shows_a_job_from_accepted_to_notified(
                 page.evaluate("window.notReloaded = true")
                 _expect_steps(page, reached=["ACCEPTED"], now="PUBLISHED")
             _expect_steps(page, reached=["ACCEPTED", "PUBLISHED"], now="RUNNING")
-            expect(_run(page)).to_contain_text("Airflow does not know it yet")
+            expect(_run(page)).to_contain_text("Airflow does not know the run yet")
             expect(page.get_by_text("None yet", exact=True)).to_be_visible()  # and not what it waits with
             held.enter_context(_transforming_waits(stack))
         _expect_steps(page, reached=["ACCEPTED", "PUBLISHED", "RUNNING"], now="RESULT")

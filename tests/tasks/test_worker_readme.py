@@ -112,7 +112,7 @@ def test_the_page_gives_the_defaults_of_a_worker() -> None:
     policy = BaseWorker.retry
     assert policy == RetryPolicy(5, 1.0, 2.0, 300.0, 0.5)
     assert (
-        f"{policy.max_attempts} attempts; pauses of 1, 2, 4, … seconds, {policy.longest_seconds:g} at the most"
+        f"{policy.max_attempts} attempts; pauses of 1, 2, 4, … seconds, max {policy.longest_seconds:g}, less"
         in PAGE
     )
 

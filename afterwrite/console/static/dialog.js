@@ -1,4 +1,4 @@
-// Opens and closes the page's dialog, and keeps the focus where the work is.
+// The page's dialog: opening, closing and focus.
 "use strict";
 
 (() => {
@@ -33,7 +33,7 @@
     first?.focus();
   };
 
-  // What had the focus may have gone with its row: the page itself has it then, not the very beginning.
+  // The focused element may have been removed with its row: focus the main element then, not the top of the document.
   function keepFocus() {
     if (document.activeElement === document.body && document.body.dataset.focused) main.focus({ preventScroll: true });
   }
@@ -42,25 +42,25 @@
     document.body.dataset.focused = main.contains(event.target) ? "main" : "";
   });
 
-  // A form that is a page of its own comes back as a new page when it is refused.
+  // Without the dialog, a refused form comes back as a new page.
   document.querySelector("main form[method=post] [aria-invalid]")?.focus();
 
-  // -- closing: by a button, Escape, or a click that began and ended beside the dialog ---------------------------------
+  // -- closing: by a button, Escape, or a click that began and ended outside the dialog ---------------------------------
 
-  const isBeside = (event) => {
+  const isOutside = (event) => {
     if (event.target !== dialog) return false;
     const box = dialog.getBoundingClientRect();
     const { clientX: x, clientY: y } = event;
     return x < box.left || x > box.right || y < box.top || y > box.bottom;
   };
-  let pressedBeside = false;
+  let pressedOutside = false;
 
   document.addEventListener("pointerdown", (event) => {
-    pressedBeside = isBeside(event);
+    pressedOutside = isOutside(event);
   });
 
   document.addEventListener("click", (event) => {
-    if (event.target.closest("[data-close]") || (pressedBeside && isBeside(event))) dialog.close();
+    if (event.target.closest("[data-close]") || (pressedOutside && isOutside(event))) dialog.close();
   });
 
   dialog.addEventListener("close", () => {
@@ -71,7 +71,7 @@
     });
   });
 
-  // -- a double click is one: the button of the opposite action may stand there by the second click -------------------------
+  // -- double clicks: after the first click the button of the opposite action may be in the same place ---------------------
 
   let last = { at: 0, x: 0, y: 0 };
 

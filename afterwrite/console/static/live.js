@@ -1,11 +1,11 @@
-// Keeps parts of the page fresh and cheap: asks for what may have changed only, and never while nobody looks.
+// Polling of live parts of the page: conditional requests, and none while the tab is hidden.
 "use strict";
 
 (() => {
   const SESSION_ENDED = "Your session has ended.";
 
-  // Of each part that is kept fresh: which page it shows, so that the server need not send that again.
-  const shownPages = new WeakMap();
+  // URL and ETag by live element, so that the server can answer 304.
+  const loadedPages = new WeakMap();
   let silentUntil = 0;
   let lastFilterEvent = null;
 
@@ -21,25 +21,25 @@
       return undefined;
     }
     for (const [name, value] of [...request.body]) if (value === "") request.body.delete(name);
-    if (ctx.push) typeOverHistory(ctx);
+    if (ctx.push) mergeHistory(ctx);
     if (polls) {
-      ctx.askedFor = sourceElement.getAttribute("hx-get");
-      const known = shownPages.get(sourceElement);
-      if (known?.url === ctx.askedFor) request.headers["If-None-Match"] = known.tag;
+      ctx.requestedUrl = sourceElement.getAttribute("hx-get");
+      const known = loadedPages.get(sourceElement);
+      if (known?.url === ctx.requestedUrl) request.headers["If-None-Match"] = known.tag;
     }
     return undefined;
   });
 
-  // The filters may have changed since this part was asked for: then it is another page that is wanted.
-  const isOutdated = ({ sourceElement, askedFor }) =>
-    isLive(sourceElement) && sourceElement.getAttribute("hx-get") !== askedFor;
+  // The filters may have changed since the request.
+  const isOutdated = ({ sourceElement, requestedUrl }) =>
+    isLive(sourceElement) && sourceElement.getAttribute("hx-get") !== requestedUrl;
 
   document.addEventListener("htmx:before:request", (event) => {
     if (isOutdated(event.detail.ctx)) event.preventDefault();
   });
 
-  // A search that is typed letter by letter is one step back, not one for each letter.
-  function typeOverHistory(ctx) {
+  // A search typed letter by letter is one entry of the browser history, not one for each letter.
+  function mergeHistory(ctx) {
     const kind = ctx.sourceEvent?.type;
     if (kind === "input" && lastFilterEvent === "input") {
       ctx.replace = ctx.push;
@@ -52,27 +52,27 @@
     const ctx = event.detail.ctx;
     const { sourceElement, response, target } = ctx;
     if (isOutdated(ctx)) return event.preventDefault();
-    if (response.status === 401) keepWhatWasTyped(ctx);
+    if (response.status === 401) keepOpenForm(ctx);
     else if (response.status === 403) renewToken();
     else if (response.status === 429 && isLive(sourceElement)) {
       silentUntil = Date.now() + 1000 * Number(response.headers.get("Retry-After") ?? 10);
     } else if (response.status >= 500 && isLive(sourceElement)) {
-      afterwrite.banner("The server cannot answer now; trying again");
+      afterwrite.banner("The server is unavailable; trying again");
     } else if (response.status < 500) afterwrite.answered();
     if (response.status !== 200 || !isLive(target)) return undefined;
-    shownPages.delete(target);
+    loadedPages.delete(target);
     const tag = response.headers.get("ETag");
-    if (tag && target === sourceElement) shownPages.set(target, { url: ctx.askedFor, tag });
+    if (tag && target === sourceElement) loadedPages.set(target, { url: ctx.requestedUrl, tag });
     return undefined;
   });
 
   document.addEventListener("htmx:error", (event) => {
-    if (isLive(event.detail.ctx?.sourceElement)) afterwrite.banner("The server does not answer; trying again");
-    else afterwrite.toast("The server did not answer: is it running? Nothing is lost here, send it again", "lost");
+    if (isLive(event.detail.ctx?.sourceElement)) afterwrite.banner("The server is not responding; trying again");
+    else afterwrite.toast("The server did not answer: check that it is running, then send the form again", "lost");
   });
 
-  // A page goes to sign in by itself, unless there is a form that somebody has filled in.
-  function keepWhatWasTyped(ctx) {
+  // An expired session redirects to the sign-in page, except while an open dialog holds a form that may be filled in.
+  function keepOpenForm(ctx) {
     if (!document.getElementById("dialog").open) return;
     delete ctx.hx.redirect;
     delete ctx.hx.trigger;
@@ -80,7 +80,7 @@
     afterwrite.toast(SESSION_ENDED, "error", { link });
   }
 
-  // Signed in anew in another tab, this page's forms have the token of the session before: take the new one.
+  // After a new sign-in in another tab, the forms of this page hold the CSRF token of the old session.
   async function renewToken() {
     const answer = await fetch("/sign-in", { headers: { Accept: "text/html" } });
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");

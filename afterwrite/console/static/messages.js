@@ -1,4 +1,4 @@
-// Says what happened: messages over the page, and a banner while the server cannot be asked.
+// Toasts, and a banner while the server is unavailable.
 "use strict";
 
 const afterwrite = {};
@@ -9,20 +9,20 @@ const afterwrite = {};
   const toasts = document.getElementById("toasts");
   const dialog = document.getElementById("dialog");
 
-  // kind is done, warning, error, or lost, which goes when the server answers again; key tells two that say the same apart.
+  // kind is done, warning, error or lost (removed once the server answers again); key distinguishes toasts with the same text.
   afterwrite.toast = (text, kind, { key = text, link = null } = {}) => {
-    if ([...toasts.children].some((one) => one.dataset.key === key)) return; // it is said already
-    const shown = document.createElement("div");
-    shown.className = `toast ${kind}`;
-    shown.dataset.key = key;
+    if ([...toasts.children].some((one) => one.dataset.key === key)) return; // a duplicate
+    const toast = document.createElement("div");
+    toast.className = `toast ${kind}`;
+    toast.dataset.key = key;
     const words = document.createElement("span");
     words.textContent = text;
     if (link) words.append(" ", newTabLink(link));
-    shown.append(words, closeButton(shown));
-    toasts.append(shown);
+    toast.append(words, closeButton(toast));
+    toasts.append(toast);
     while (toasts.children.length > TOASTS_MAX) toasts.firstChild.remove();
     afterwrite.placeToasts();
-    if (kind === "done" || kind === "warning") setTimeout(() => shown.remove(), TOAST_MILLISECONDS);
+    if (kind === "done" || kind === "warning") setTimeout(() => toast.remove(), TOAST_MILLISECONDS);
   };
 
   function newTabLink({ text, url }) {
@@ -33,17 +33,17 @@ const afterwrite = {};
     return anchor;
   }
 
-  function closeButton(shown) {
+  function closeButton(toast) {
     const close = document.createElement("button");
     close.type = "button";
     close.className = "plain";
     close.setAttribute("aria-label", "Dismiss");
     close.textContent = "✕";
-    close.addEventListener("click", () => shown.remove());
+    close.addEventListener("click", () => toast.remove());
     return close;
   }
 
-  // What lies below an open dialog can be neither clicked nor reached with the keyboard: messages move into it, above its form.
+  // A modal dialog makes the rest of the page inert, so toasts move into it while it is open.
   afterwrite.placeToasts = () => {
     if (dialog.open) {
       if (toasts.parentNode !== dialog) dialog.prepend(toasts);
@@ -55,7 +55,7 @@ const afterwrite = {};
   };
 
   afterwrite.answered = () => {
-    for (const shown of toasts.querySelectorAll(".lost")) shown.remove();
+    for (const toast of toasts.querySelectorAll(".lost")) toast.remove();
     delete document.body.dataset.banner;
   };
 
@@ -65,7 +65,7 @@ const afterwrite = {};
 
   document.addEventListener("toast", (event) => {
     const { text, kind } = event.detail;
-    if (event.target.hasAttribute?.("data-live")) afterwrite.banner(text); // nobody asked for anything
+    if (event.target.hasAttribute?.("data-live")) afterwrite.banner(text); // a poll, not an action of the user
     else afterwrite.toast(text, kind);
   });
 })();

@@ -1,4 +1,4 @@
-// Sends a file and shows how far it is: fetch tells no progress, XMLHttpRequest does.
+// File upload with progress, by XMLHttpRequest because fetch reports no upload progress.
 "use strict";
 
 (() => {
@@ -11,7 +11,7 @@
     event.preventDefault();
     const file = form.querySelector("input[type=file]").files[0];
     if (file && file.size > Number(form.dataset.maxBytes)) {
-      afterwrite.toast(`${file.name} has ${file.size} bytes: ${form.dataset.maxBytes} are the limit`, "error");
+      afterwrite.toast(`${file.name} has ${file.size} bytes: the limit is ${form.dataset.maxBytes}`, "error");
     } else send(form);
   });
 
@@ -19,7 +19,7 @@
     const ask = new XMLHttpRequest();
     const stop = () => {
       ask.abort();
-      afterwrite.toast("The upload was stopped; rows that had arrived may be accepted: see Writes", "warning");
+      afterwrite.toast("The upload was stopped; some rows may have been accepted: see Writes", "warning");
     };
     form.querySelector("[data-progress]").hidden = false;
     form.querySelector("button[type=submit]").disabled = true;

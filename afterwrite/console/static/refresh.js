@@ -1,4 +1,4 @@
-// Shows what the server leaves to the browser: relative times, pictures that cannot be loaded, what ends meanwhile.
+// Updates after each swap: relative times, broken images, toasts for ended tasks, settled receipts.
 "use strict";
 
 (() => {
@@ -28,7 +28,7 @@
 
   setInterval(showTimes, 1000);
 
-  // -- pictures ---------------------------------------------------------------------------------------------------------
+  // -- images -----------------------------------------------------------------------------------------------------------
 
   function hideBroken(picture) {
     picture.closest(".thumb")?.classList.add("broken");
@@ -48,46 +48,46 @@
     }
   }
 
-  // -- what ends while one looks on -----------------------------------------------------------------------------------------
+  // -- toasts for tasks that end while the page is open ----------------------------------------------------------------------
 
   const ENDINGS = { COMPLETED: ["completed", "done"], FAILED: ["failed", "error"] };
   const ENDED = new Set(["COMPLETED", "FAILED", "CANCELLED"]);
-  const GONE_ASKED_MAX = 10;
-  const watched = new Map(); // by id: the name and the status that were seen last
+  const GONE_CHECKS_MAX = 10;
+  const watched = new Map(); // last seen name and status by id
 
-  function tellEnd(id, name, status) {
+  function toastEnding(id, name, status) {
     const [word, kind] = ENDINGS[status] ?? [];
     if (word) afterwrite.toast(`${name} ${word}`, kind, { key: `${id} ${status}` });
   }
 
-  function tellEnds(isPoll) {
+  function toastEndings(isPoll) {
     const seen = new Set();
-    for (const row of document.querySelectorAll("[data-told-id]")) {
-      const { toldId: id, toldStatus: status, toldName: name } = row.dataset;
+    for (const row of document.querySelectorAll("[data-watch-id]")) {
+      const { watchId: id, watchStatus: status, watchName: name } = row.dataset;
       const before = watched.get(id)?.status;
       seen.add(id);
       watched.set(id, { name, status });
-      if (before !== undefined && before !== status) tellEnd(id, name, status);
+      if (before !== undefined && before !== status) toastEnding(id, name, status);
     }
     const gone = [...watched].filter(([id, { status }]) => !seen.has(id) && !ENDED.has(status));
-    for (const [id] of gone) if (!isPoll) watched.delete(id); // another filter or page: nobody looks at them any more
-    if (isPoll) for (const [id, { name }] of gone.slice(0, GONE_ASKED_MAX)) askHowItEnded(id, name);
+    for (const [id] of gone) if (!isPoll) watched.delete(id); // another filter or page
+    if (isPoll) for (const [id, { name }] of gone.slice(0, GONE_CHECKS_MAX)) checkEnding(id, name);
   }
 
   // A row that left a filtered list may have left it because it ended.
-  async function askHowItEnded(id, name) {
+  async function checkEnding(id, name) {
     watched.delete(id);
     const answer = await fetch(`/tasks/${id}`, { headers: { Accept: "text/html" } });
     if (!answer.ok) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    tellEnd(id, name, page.querySelector("[data-task]")?.dataset.task);
+    toastEnding(id, name, page.querySelector("[data-task]")?.dataset.task);
   }
 
-  // -- receipts: once a write is settled the lists on the page have something new ---------------------------------------------
+  // -- receipts: a settled write changes the lists on the page ---------------------------------------------------------------
 
   const waiting = new Set();
 
-  function lookAfterSettled() {
+  function reloadAfterSettled() {
     for (const receipt of document.querySelectorAll("[data-receipt]")) {
       if (receipt.dataset.receipt === "QUEUED") waiting.add(receipt.id);
       else if (waiting.delete(receipt.id)) document.body.dispatchEvent(new CustomEvent("changed"));
@@ -97,8 +97,8 @@
   afterwrite.refresh = (isPoll = false) => {
     showTimes();
     hideBrokenAlready();
-    tellEnds(isPoll);
-    lookAfterSettled();
+    toastEndings(isPoll);
+    reloadAfterSettled();
   };
 
   document.addEventListener("htmx:after:swap", (event) => {

@@ -123,7 +123,7 @@ def _granian(settings: Settings, script: Path) -> Any:
             return super()._respawn_workers(workers, *arguments, **options)
 
     return ReportingServer(
-        f"{script.stem}:wsgi",
+        f"{script}:wsgi",  # by its path: a module of this name may lie in the current folder too
         factory=True,
         address=settings.host,
         port=settings.port,

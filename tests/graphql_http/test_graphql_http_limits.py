@@ -172,7 +172,7 @@ def test_a_wrong_document_is_refused_the_second_time_without_being_read(
     client = Client()
     first = answered(client.post(query), 200)
     assert first["errors"]
-    monkeypatch.setattr("graphql_http.documents.parse", None)
+    monkeypatch.setattr("afterwrite.graphql_http.documents.parse", None)
     assert answered(client.post(query), 200) == first
     assert answered(client.post(query, accept=GRAPHQL_RESPONSE), 400) == first
     assert answered(client.post(query, {"name": "x"}, operationName="Other"), 200) == first

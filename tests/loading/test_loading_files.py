@@ -238,7 +238,7 @@ def test_an_object_without_a_list_that_is_looked_for_names_where_it_may_stand(
 
 
 def test_a_value_without_an_end_is_given_up_before_memory_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("loading.json_elements.LONGEST_VALUE", 10_000)
+    monkeypatch.setattr("afterwrite.loading.json_elements.LONGEST_VALUE", 10_000)
     given_blocks = 0
 
     def endless() -> Any:
@@ -254,7 +254,7 @@ def test_a_value_without_an_end_is_given_up_before_memory_is(monkeypatch: pytest
 
 
 def test_a_line_without_an_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("loading.jsonl_lines.LONGEST_VALUE", 1_000)
+    monkeypatch.setattr("afterwrite.loading.jsonl_lines.LONGEST_VALUE", 1_000)
     with pytest.raises(TextFileError, match="line 2 is longer than 1,000 characters"):
         read(tmp_path / "a.jsonl", "{}\n" + "x" * 600_000)
 

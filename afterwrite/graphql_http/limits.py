@@ -25,7 +25,7 @@ class Limits:
 
     That query has 15 levels and 239 fields with its fragments expanded, and no alias, directive or repeated field. The
     worst documents found take about 0.1 s to validate or to refuse, half of it for reading 10,000 tokens
-    (`tests/graphql_http/test_graphql_http_limits.py` has them); without `max_comparisons` it would be 1.5 s. `max_cost` bounds the
+    (`test_graphql_http_limits.py` has them); without `max_comparisons` it would be 1.5 s. `max_cost` bounds the
     work of the resolvers.
 
     A refusal names its limit in capitals, like the application's setting; those in `FIXED` are not settings.

@@ -33,7 +33,8 @@ CLIENTS = 8
 STOPS = 4
 SEED = 7
 _TAKEN_BY_A_THREAD = """
-import signal, threading, serving
+import signal, threading
+from afterwrite.server import serving
 stop = threading.Event()
 serving.wake_main_thread_on_signals()
 signal.signal(signal.SIGTERM, lambda *_: stop.set())

@@ -106,8 +106,8 @@ def test_every_program_begins_with_utf8(entry: str) -> None:
 
 
 def test_a_program_that_is_started_again_keeps_its_arguments_and_its_process(tmp_path: Path) -> None:
-    code = "import os, sys; from afterwrite.base.utf8 import use_utf8; print(os.getpid()); sys.stdout.flush(); use_utf8(); "
-    code += "print(sys.argv[1], sys.flags.utf8_mode)"
+    code = "import os, sys; from afterwrite.base.utf8 import use_utf8; print(os.getpid()); sys.stdout.flush(); "
+    code += "use_utf8(); print(sys.argv[1], sys.flags.utf8_mode)"
     done = subprocess.run(
         [sys.executable, "-c", code, TITLE],
         env=os.environ | LOCALES["the locale C"],

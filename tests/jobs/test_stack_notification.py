@@ -119,5 +119,5 @@ def test_a_result_that_cannot_be_recorded_is_a_dead_letter_and_holds_up_no_other
     parts.notification().start()
     parts.reaches(server, jobs[1][0], "FAILED")
     [(headers, _)] = wait_until(parts.messages)
-    assert "It cannot be recorded: RaiseException: no" in headers[REASON]
+    assert "Recording it failed: RaiseException: no" in headers[REASON]
     assert (headers[FROM_QUEUE], headers["correlation_id"]) == (RESULTS, jobs[0][0])

@@ -5,7 +5,7 @@ import sys
 from types import SimpleNamespace
 from typing import Any
 
-from graphql import graphql_sync
+from graphql import graphql_sync, print_schema
 from sqlalchemy import text
 
 from afterwrite.base.settings import from_environment
@@ -20,14 +20,14 @@ except StoreError as error:
     sys.stderr.write(f"dev.py shell: {error}\n")
     sys.stderr.flush()
     os._exit(1)  # any other exit would let `python -i` open its prompt
-schema = application.schema
+schema = print_schema(application.schema)
 # Only reads: waiting and writing are up to the server that owns the journal.
 _context = SimpleNamespace(products=products, absolute=lambda url: url, queue=None, wait_seconds=0.0)
 
 
 def query(document: str) -> Any:
     """Run a query for products against the product database and return its data."""
-    answer = graphql_sync(schema, document, context_value=_context)
+    answer = graphql_sync(application.schema, document, context_value=_context)
     if answer.errors:
         raise answer.errors[0]
     return answer.data
@@ -43,6 +43,6 @@ def sql(statement: str) -> list[tuple[object, ...]]:
 
 
 sys.stdout.write(
-    "settings, engine (read-only), products, schema, query(document), sql(statement); for example:\n"
+    "settings, engine (read-only), products, schema (SDL), query(document), sql(statement); for example:\n"
     "  sql('SELECT count(*) FROM products')\n  products.get(1)\n  query('{ categories { name count } }')\n"
 )

@@ -19,6 +19,7 @@ from afterwrite.application.routes import create_app
 from afterwrite.base.logs import check_log_file, set_up_logs
 from afterwrite.base.settings import SettingsError, from_environment
 from afterwrite.base.store_errors import StoreError
+from afterwrite.base.utf8 import use_utf8
 from afterwrite.graphql.schema import build_schema
 from afterwrite.server import serving
 from afterwrite.server.lifetime import add_served
@@ -80,6 +81,7 @@ class Application:
 
         ``module`` is the module whose ``wsgi`` the server loads, from its own folder; default: the running script.
         """
+        use_utf8()
         script = Path(getattr(importlib.import_module(module or "__main__"), "__file__", "") or "app.py")
         try:
             settings = from_environment()

@@ -206,7 +206,7 @@ def test_the_file_is_changed_in_one_step_and_is_its_owners_only(tmp_path: Path) 
     remove_key(path, "ann")
     assert path.read_text() == f"# mine\nbob:admin:{HASH}\n"
     assert [key.name for key in read_keys(path)] == ["bob"]
-    with pytest.raises(SettingsError, match=r"no key named 'ann' in .*; there are: bob"):
+    with pytest.raises(SettingsError, match=r"no key named 'ann' in .*; its keys: bob"):
         remove_key(path, "ann")
     with pytest.raises(SettingsError, match=r"key named 'bob' in .* already"):
         add_key(path, Key("bob", Role.READ, HASH))

@@ -188,7 +188,7 @@ def test_rest_is_refused_with_a_problem(site: Site) -> None:
         "title": "Unauthorized",
         "status": 401,
         "code": "UNAUTHENTICATED",
-        "detail": "POST /api/entries needs the role write, and this request came without a key: "
+        "detail": "POST /api/entries needs the role write, and this request has no key: "
         "send `Authorization: Bearer KEY`, or sign in",
     }
     reader = site.send("POST", "/api/entries", Role.READ, json={"title": "x"})

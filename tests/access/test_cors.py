@@ -277,7 +277,7 @@ def test_an_open_server_answers_no_preflight_under_another_name(tmp_path: Path) 
         ("https://ann@shop.example", "which is not an origin"),
         ("https://shop.example:99999", "which is not an origin"),
         (f"{SHOP},*", "'*', which is not an origin"),
-        ("https://shop.example:443", "leave :443 out"),
+        ("https://shop.example:443", "remove :443"),
     ],
 )
 def test_what_is_no_origin_stops_the_start(text: str, told: str) -> None:

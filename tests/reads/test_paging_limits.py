@@ -127,7 +127,10 @@ def passes(item: Product, wanted: ProductFilter) -> bool:
             lambda context: requests.receipts_page(context.queue, WriteFilter(), 1, "x"),
             "after is 'x': give a whole number",
         ),
-        (lambda context: pages.check_price_bound("minPrice", 1.001), "minPrice is 1.001: give two decimals"),
+        (
+            lambda context: pages.check_price_bound("minPrice", 1.001),
+            "minPrice is 1.001: give at most two decimals",
+        ),
     ],
 )
 def test_what_is_asked_past_a_limit_is_refused_with_the_limit(

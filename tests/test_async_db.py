@@ -1,5 +1,6 @@
 """async_db writes from Python: in routes, workers and resolvers of a server, and with PostgreSQL in any process."""
 
+import contextlib
 import json
 import os
 import re
@@ -92,6 +93,7 @@ def test_a_worker_of_the_server_writes(make_server: Callable[..., ServerProcess]
     payload = {"title": "Lamp", "price": 12.5, "wait": wait}
     task = _task(server, payload)
     wait_until(lambda: server.query(TITLES)["allProducts"] == [{"title": "Lamp"}])
+    wait_until(lambda: _ended(server, task)["status"] == "COMPLETED")
     if wait:
         assert _ended(server, task)["result"]["status"] == "APPLIED"
 
@@ -158,5 +160,6 @@ def _ended(server: ServerProcess, task_id: str) -> dict[str, Any]:
 
 def _arrival(server: ServerProcess, fields: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     headers = {"Content-Type": "application/json", "Delivery-Id": "7"}
-    status, body = server.client().request("POST", "/shop/arrivals", json.dumps(fields).encode(), headers)
+    with contextlib.closing(server.client()) as client:
+        status, body = client.request("POST", "/shop/arrivals", json.dumps(fields).encode(), headers)
     return status, json.loads(body)

@@ -84,11 +84,16 @@ def _has_other_side(
     if position is None:
         return False
     at_cursor = products.get(position.product_id)
-    unmoved = at_cursor is not None and getattr(at_cursor, order.field) == position.value
+    unmoved = at_cursor and _ordered(getattr(at_cursor, order.field)) == _ordered(position.value)
     if at_cursor is not None and unmoved and wanted.lets_through(at_cursor):
         return True
     beyond = products.after if backwards else products.before
     return bool(beyond(wanted, order, position, 1))
+
+
+def _ordered(value: str | int) -> bytes | int:
+    """A value as orders compare it: ASCII letters in any case."""
+    return value.encode().lower() if isinstance(value, str) else value
 
 
 def _cursor(item: Product, order: ProductOrder) -> str:

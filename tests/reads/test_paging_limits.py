@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from in_process import Catalogue, create, delete, update
 
@@ -54,6 +54,7 @@ ROWS = st.tuples(
     size=st.integers(0, 4),
     at=st.integers(0, 7),
 )
+@example([("lamp", 0, None)], [(0, ("Lamp", 0, None))], ProductFilter(), ProductOrder.TITLE_ASC, False, 0, 0)
 def test_a_page_after_any_change_is_what_a_sorted_list_gives(
     catalogue: Catalogue,
     rows: list[tuple[str, int, str | None]],

@@ -99,7 +99,7 @@ def test_an_older_product_database_stops_the_start_and_the_newer_one_goes_on(mak
     newer = products.read_bytes()
     products.write_bytes(older)
     said = _refusal(server)
-    assert f"{products} is older than the journal" in said
+    assert f"{products} is older than its journal" in said
     assert "move journal.db away" in said
     products.write_bytes(newer)
     assert server.start().query("{ allProducts { title } }")["allProducts"] == [

@@ -71,6 +71,6 @@ def test_everything_works_through_a_pooler_of_transactions(
                 else "notifications do not come through"
             )
             wait_until(lambda: said in server.log)
-            assert "no statement is prepared" in server.log
+            assert "using no prepared statements" in server.log
         finally:
             fleet.kill_all()

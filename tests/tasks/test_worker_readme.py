@@ -91,7 +91,7 @@ def test_the_test_of_the_example_passes(worker: BaseWorker) -> None:
 
 
 def test_the_table_names_each_worker_that_ships_with_its_file_and_its_payload() -> None:
-    table = PAGE.partition("## The workers that ship")[2]
+    table = PAGE.partition("## Built-in workers")[2]
     rows = [
         [cell.strip() for cell in line.split("|")[1:-1]]
         for line in table.splitlines()

@@ -103,7 +103,7 @@ def test_a_connection_that_the_broker_closes_is_told_with_its_reason(
         return caplog.text
 
     told = asyncio.run(closed())
-    assert "any more: CONNECTION_FORCED - for maintenance" in told
+    assert "airflow.requests: CONNECTION_FORCED - for maintenance" in told
 
 
 def test_what_does_not_answer_is_told_so_without_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,23 +66,7 @@ def create_app(
             request.max_content_length = limit
 
     add_gate(app, access, session_secret(service.stores.secret), lambda: service.queue.stop_announced)
-    view = GraphQLView.as_view(
-        "graphql",
-        schema=schema,
-        graphiql=settings.introspection == "on",
-        introspection=settings.introspection == "on",
-        limits=_graphql_limits(settings),
-        max_streams=settings.max_streams,
-        context=lambda asked: _context(service, asked),
-        permit=access.permit,
-        permit_still=permit_still_with(access),
-        stream_holder=access.holder_of,
-        csrf_token=lambda: csrf_token() if sender_of(request).way is Way.SESSION else "",
-        home=("Afterwrite", "/"),
-        compiled=compiled,
-        examples=[path.read_text(encoding="utf-8") for path in sorted(_EXAMPLES.glob("*.graphql"))],
-    )
-    app.add_url_rule("/graphql", view_func=view)
+    app.add_url_rule("/graphql", view_func=_graphql_view(service, access, schema, compiled=compiled))
     app.register_blueprint(rest_api(service, lambda: current_caller().name))
     app.register_blueprint(console(service, lambda: _context(service, _this_request())))
     app.register_error_handler(HTTPException, _http_error)
@@ -99,6 +83,29 @@ def create_app(
     access.table.check(app.url_map, _root_fields(schema))
     app.wsgi_app = _in_trace(app.wsgi_app)  # type: ignore[method-assign, assignment]
     return app
+
+
+def _graphql_view(
+    service: Service, access: AccessControl, schema: GraphQLSchema, *, compiled: bool
+) -> Callable[..., Any]:
+    """The view function of ``/graphql``."""
+    settings = service.settings
+    return GraphQLView.as_view(
+        "graphql",
+        schema=schema,
+        graphiql=settings.introspection == "on",
+        introspection=settings.introspection == "on",
+        limits=_graphql_limits(settings),
+        max_streams=settings.max_streams,
+        context=lambda asked: _context(service, asked),
+        permit=access.permit,
+        permit_still=permit_still_with(access),
+        stream_holder=access.holder_of,
+        csrf_token=lambda: csrf_token() if sender_of(request).way is Way.SESSION else "",
+        home=("Afterwrite", "/"),
+        compiled=compiled,
+        examples=[path.read_text(encoding="utf-8") for path in sorted(_EXAMPLES.glob("*.graphql"))],
+    )
 
 
 def _add_blueprints(app: Flask, blueprints: Sequence[Blueprint]) -> Iterator[str]:

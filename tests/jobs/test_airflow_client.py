@@ -56,7 +56,10 @@ def test_a_run_is_asked_for_under_the_path_of_airflow_with_all_that_it_needs() -
         (reply(500), "500 to /api/v2/dags/process_products/dagRuns: an empty answer"),
         (reply(200, b"hello"), "200 to /api/v2/dags/process_products/dagRuns: hello"),
         (reply(200, b"[1]"), r"200 to /api/v2/dags/process_products/dagRuns: \[1\]"),
-        (reply(302, location="http://127.0.0.1:9/"), "302 to /api/v2/dags/process_products/dagRuns: an empty answer"),
+        (
+            reply(302, location="http://127.0.0.1:9/"),
+            "302 to /api/v2/dags/process_products/dagRuns: an empty answer",
+        ),
         (raw(b""), "cannot be reached at http://127.0.0.1:"),
         (raw(b"no HTTP\r\n\r\n"), "cannot be reached at http://127.0.0.1:"),
         (raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}"), "cannot be reached at http://127.0.0.1:"),

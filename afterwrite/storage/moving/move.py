@@ -24,7 +24,7 @@ def move(settings: Settings, progress: Progress) -> None:
     that lets nothing serve it any more; while this runs no server can have it. A NUL in a text, which PostgreSQL takes
     in none, becomes U+FFFD.
 
-    The lock of a task whose server was killed is copied as it stands: nobody renews it, so it expires
+    The lock of a task whose server was killed is copied as it stands: no process renews it, so it expires
     ``TASK_LOCK_SECONDS`` after its last renewal, like that of any worker that died, with ``WORKER_LOST``, and the
     attempt counts. So such a task is taken over once, by the code that always does that (promise P9).
 

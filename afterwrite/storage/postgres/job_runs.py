@@ -96,7 +96,7 @@ class JobRuns:
         with self._working() as connection:
             row = connection.execute(_PAYLOAD, (run_id,)).fetchone()
         if row is None:
-            raise NoSuchRun(f"There is no run {run_id}: its task was deleted, or nobody requested it")
+            raise NoSuchRun(f"There is no run {run_id}: its task was deleted, or it was never requested")
         return json.loads(row[0]), row[1]
 
     def begin(self, run_id: str, verdict: Mapping[str, Any], parts: Mapping[int, Sequence[Any]]) -> None:

@@ -149,7 +149,7 @@ async def _connect(path: Path) -> aiosqlite.Connection:
     connecting = asyncio.ensure_future(aiosqlite.Connection(lambda: raw, iter_chunk_size=64))
     try:
         return await asyncio.shield(connecting)
-    except asyncio.CancelledError:  # cancelled now, nobody else would close it
+    except asyncio.CancelledError:  # if cancelled here, nothing else would close it
         await (await connecting).close()
         raise
 

@@ -27,10 +27,7 @@ def fire_and_forget_create(
 
 
 def fire_and_forget_create_many(
-    products: Sequence[Mapping[str, Any]],
-    *,
-    idempotency_key: str | None = None,
-    context: Context | None = None,
+    products: Sequence[Mapping[str, Any]], *, idempotency_key: str | None = None, context: Context | None = None
 ) -> list[Write]:
     """Accept the creation of up to 1,000 products, all or none; return their receipts in the same order."""
     context = context or current_context()
@@ -62,9 +59,7 @@ def create_sync(
 ) -> Write:
     """Create a product and wait until it is settled; the receipt is APPLIED, FAILED, or QUEUED on timeout."""
     context = context or current_context()
-    return settled(
-        fire_and_forget_create(fields, idempotency_key=idempotency_key, context=context), context=context
-    )
+    return settled(fire_and_forget_create(fields, idempotency_key=idempotency_key, context=context), context=context)
 
 
 def update_sync(
@@ -80,9 +75,7 @@ def update_sync(
     return settled(accepted, context=context)
 
 
-def delete_sync(
-    product_id: int | str, *, idempotency_key: str | None = None, context: Context | None = None
-) -> Write:
+def delete_sync(product_id: int | str, *, idempotency_key: str | None = None, context: Context | None = None) -> Write:
     """Delete a product and wait until that is settled; see create_sync."""
     context = context or current_context()
     accepted = fire_and_forget_delete(product_id, idempotency_key=idempotency_key, context=context)

@@ -99,9 +99,7 @@ class Query(receipts.query_of(Write)):  # type: ignore[misc]
     ) -> list[StoredProduct]:
         context: Context = info.context
         await_write(context.queue, after_write, context.wait_seconds)
-        return pages.all_products(
-            context.products, search, PAGE_DEFAULT if first is None else first, skip or 0
-        )
+        return pages.all_products(context.products, search, PAGE_DEFAULT if first is None else first, skip or 0)
 
     @staticmethod
     @answering
@@ -174,9 +172,7 @@ class CreateProduct(OneWrite, graphene.Mutation):
 
     @staticmethod
     @answering
-    def mutate(
-        _root: None, info: graphene.ResolveInfo, idempotency_key: str | None = None, **fields: Any
-    ) -> Answer:
+    def mutate(_root: None, info: graphene.ResolveInfo, idempotency_key: str | None = None, **fields: Any) -> Answer:
         """Answer with the receipt."""
         return _create(info.context, fields, idempotency_key)
 
@@ -191,9 +187,7 @@ class CreateProductSync(OneWrite, graphene.Mutation):
 
     @staticmethod
     @answering
-    def mutate(
-        _root: None, info: graphene.ResolveInfo, idempotency_key: str | None = None, **fields: Any
-    ) -> Answer:
+    def mutate(_root: None, info: graphene.ResolveInfo, idempotency_key: str | None = None, **fields: Any) -> Answer:
         """Answer with the product."""
         return _create_sync(info.context, fields, idempotency_key)
 
@@ -211,17 +205,12 @@ class CreateProducts(receipts.Answered, graphene.Mutation):
     @staticmethod
     @answering
     def mutate(
-        _root: None,
-        info: graphene.ResolveInfo,
-        products: list[dict[str, Any]],
-        idempotency_key: str | None = None,
+        _root: None, info: graphene.ResolveInfo, products: list[dict[str, Any]], idempotency_key: str | None = None
     ) -> Answer:
         """Answer with the receipts."""
         context: Context = info.context
         return answer_of(
-            lambda: async_db.fire_and_forget_create_many(
-                products, idempotency_key=idempotency_key, context=context
-            ),
+            lambda: async_db.fire_and_forget_create_many(products, idempotency_key=idempotency_key, context=context),
             f"{counted(len(products), 'product')} queued for creation",
         )
 
@@ -239,11 +228,7 @@ class UpdateProduct(OneWrite, graphene.Mutation):
     @staticmethod
     @answering
     def mutate(
-        _root: None,
-        info: graphene.ResolveInfo,
-        product_id: str,
-        idempotency_key: str | None = None,
-        **fields: Any,
+        _root: None, info: graphene.ResolveInfo, product_id: str, idempotency_key: str | None = None, **fields: Any
     ) -> Answer:
         """Answer with the receipt."""
         context: Context = info.context
@@ -265,15 +250,11 @@ class DeleteProduct(OneWrite, graphene.Mutation):
 
     @staticmethod
     @answering
-    def mutate(
-        _root: None, info: graphene.ResolveInfo, product_id: str, idempotency_key: str | None = None
-    ) -> Answer:
+    def mutate(_root: None, info: graphene.ResolveInfo, product_id: str, idempotency_key: str | None = None) -> Answer:
         """Answer with the receipt."""
         context: Context = info.context
         return answer_of(
-            lambda: async_db.fire_and_forget_delete(
-                product_id, idempotency_key=idempotency_key, context=context
-            ),
+            lambda: async_db.fire_and_forget_delete(product_id, idempotency_key=idempotency_key, context=context),
             f"Product {product_id} queued for deletion",
         )
 
@@ -306,20 +287,14 @@ def _create_sync(context: Context, fields: dict[str, Any], key: str | None) -> A
     write = async_db.settled(accepted.write, context=context)
     match write.status:
         case WriteStatus.QUEUED:
-            message = (
-                f"Write {write.id} is accepted and still waits: nothing is lost or undone, ask for it later"
-            )
+            message = f"Write {write.id} is accepted and still waits: nothing is lost or undone, ask for it later"
             return _not_created(write, RequestProblem.WRITE_PENDING, message)
         case WriteStatus.FAILED:
             message = f"The product was not created: {write.error_message}"
             return _not_created(write, RequestProblem.WRITE_FAILED, message)
     product = context.loader.get(write.product_id)
-    return Answer(
-        success=True, message=f"Product '{fields.get('title')}' created", writes=[write], product=product
-    )
+    return Answer(success=True, message=f"Product '{fields.get('title')}' created", writes=[write], product=product)
 
 
 def _not_created(write: Any, problem: RequestProblem, message: str) -> Answer:
-    return Answer(
-        success=False, message=message, errors=[Problem(None, message, problem.value)], writes=[write]
-    )
+    return Answer(success=False, message=message, errors=[Problem(None, message, problem.value)], writes=[write])

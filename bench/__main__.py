@@ -111,9 +111,7 @@ def _measurements(options: argparse.Namespace) -> dict[str, Callable[[Plan], lis
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m bench", description="Compare Afterwrite with a plain version."
-    )
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Compare Afterwrite with a plain version.")
     parser.add_argument("--seconds", type=float, help="seconds of load for each figure and round (default 3)")
     parser.add_argument("--quick", action="store_true", help="one short round with smaller tables")
     where = parser.add_mutually_exclusive_group()

@@ -52,8 +52,7 @@ def _raw_seconds(path: Path, rows: list[tuple[object, ...]]) -> float:
         database.execute("PRAGMA journal_mode=WAL")
         database.execute("PRAGMA synchronous=NORMAL")
         database.execute(
-            "CREATE TABLE products"
-            " (id INTEGER PRIMARY KEY, title, price, description, category, image, rate, count)"
+            "CREATE TABLE products (id INTEGER PRIMARY KEY, title, price, description, category, image, rate, count)"
         )
         insert = (
             "INSERT INTO products (title, price, description, category, image, rate, count)"

@@ -8,30 +8,8 @@ from typing import Any
 
 SEED = 20240601
 MAKERS = ("Northwind", "Halden", "Orbis", "Castell", "Miro", "Quill", "Tamsin", "Varda", "Ebro", "Solis")
-THINGS = (
-    "laptop",
-    "headphones",
-    "camera",
-    "monitor",
-    "keyboard",
-    "lamp",
-    "backpack",
-    "kettle",
-    "watch",
-    "chair",
-)
-TRAITS = (
-    "light",
-    "quiet",
-    "compact",
-    "sturdy",
-    "folding",
-    "wireless",
-    "repairable",
-    "bright",
-    "warm",
-    "plain",
-)
+THINGS = ("laptop", "headphones", "camera", "monitor", "keyboard", "lamp", "backpack", "kettle", "watch", "chair")
+TRAITS = ("light", "quiet", "compact", "sturdy", "folding", "wireless", "repairable", "bright", "warm", "plain")
 CATEGORIES = ("Laptops", "Audio", "Cameras", "Home", "Office", "Travel", "Kitchen", "Garden")
 
 
@@ -66,14 +44,6 @@ def write_jsonl(path: Path, count: int) -> Path:
 def plain_rows(count: int) -> list[tuple[Any, ...]]:
     """Return the same products as rows (title, price, description, category, image, rate, count)."""
     return [
-        (
-            p["title"],
-            p["price"],
-            p["description"],
-            p["category"],
-            p["image"],
-            p["rating"]["rate"],
-            p["rating"]["count"],
-        )
+        (p["title"], p["price"], p["description"], p["category"], p["image"], p["rating"]["rate"], p["rating"]["count"])
         for p in products(count)
     ]

@@ -33,9 +33,7 @@ def search_misses(plan: Plan) -> list[Row]:
     ]
 
 
-def _search_row(
-    title: str, name: str, size: int, median_ms: dict[tuple[str, int], float], most: int | None
-) -> Row:
+def _search_row(title: str, name: str, size: int, median_ms: dict[tuple[str, int], float], most: int | None) -> Row:
     big, small = median_ms[name, size], median_ms[name, SMALL_PRODUCTS]
     return Row(
         f"{title}, {size:,} products",

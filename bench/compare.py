@@ -89,9 +89,7 @@ def _plain_catalogue(folder: Path) -> Path:
     return folder
 
 
-def _round(
-    plan: Plan, start: Start, home: Path, figures: Figures, settle: Callable[[servers.Server], None]
-) -> None:
+def _round(plan: Plan, start: Start, home: Path, figures: Figures, settle: Callable[[servers.Server], None]) -> None:
     folder = plan.copy_of(home)
     with start(folder) as server:
         for name in WORKLOADS:
@@ -140,17 +138,13 @@ def _missing(folder: Path, acknowledged: list[int]) -> int:
 
 def _stored_titles(folder: Path) -> set[str]:
     with contextlib.closing(sqlite3.connect(folder / "products.db")) as database:
-        return {
-            title for (title,) in database.execute("SELECT title FROM products WHERE title GLOB 'Bench*'")
-        }
+        return {title for (title,) in database.execute("SELECT title FROM products WHERE title GLOB 'Bench*'")}
 
 
 def _rows(ours: Figures, plain: Figures, hello: Figures) -> list[Row]:
     p99 = ours.percentile_ms("createProduct", 99)
     return [
-        _rate_row(
-            "createProduct per second, on disk when answered", "createProduct", CREATE_FASTER, ours, plain
-        ),
+        _rate_row("createProduct per second, on disk when answered", "createProduct", CREATE_FASTER, ours, plain),
         _latency_row("  its p50", 50, ours, plain),
         Row(
             "  its p99: an accept under load",

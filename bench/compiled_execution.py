@@ -16,10 +16,7 @@ Round = tuple[list[Result], list[Result]]  # with compiled execution, without
 def compiled_execution(plan: Plan, home: Path, products: int) -> list[Row]:
     """Query ten products x 7 fields from two servers in turns, on copies of the data folder ``home``."""
     rounds = []
-    with (
-        servers.afterwrite(plan.copy_of(home)) as compiled,
-        servers.interpreted(plan.copy_of(home)) as interpreted,
-    ):
+    with servers.afterwrite(plan.copy_of(home)) as compiled, servers.interpreted(plan.copy_of(home)) as interpreted:
         for number in range(plan.rounds):
             plan.say(f"round {number + 1} of {plan.rounds}: compiled execution on, off")
             rounds.append(_round(plan.seconds / SLICES, products, compiled.port, interpreted.port))

@@ -32,19 +32,13 @@ def console_pages(plan: Plan) -> list[Row]:
     page, same = median(whole_ms), median(same_ms)
     title = f"page of 50 out of {whole(PRODUCTS)} products"
     return [
-        Row(
-            title, ms(page), f"p95 {ms(percentile(whole_ms, 95))}", "", f"<= {PAGE_MS:g} ms", page <= PAGE_MS
-        ),
-        Row(
-            "  its weight", f"{whole(size)} bytes", goal=f"<= {whole(PAGE_BYTES)}", reached=size <= PAGE_BYTES
-        ),
+        Row(title, ms(page), f"p95 {ms(percentile(whole_ms, 95))}", "", f"<= {PAGE_MS:g} ms", page <= PAGE_MS),
+        Row("  its weight", f"{whole(size)} bytes", goal=f"<= {whole(PAGE_BYTES)}", reached=size <= PAGE_BYTES),
         Row("  unchanged: 304", ms(same), f"p95 {ms(percentile(same_ms, 95))}"),
     ]
 
 
-def _times(
-    connection: http.client.HTTPConnection, headers: dict[str, str], status: int
-) -> tuple[list[float], int]:
+def _times(connection: http.client.HTTPConnection, headers: dict[str, str], status: int) -> tuple[list[float], int]:
     """Return the milliseconds of each answer and the size of the last one; RuntimeError for another status."""
     taken, size = [], 0
     for _ in range(REQUESTS):
@@ -56,9 +50,7 @@ def _times(
     return taken, size
 
 
-def _page(
-    connection: http.client.HTTPConnection, headers: dict[str, str]
-) -> tuple[http.client.HTTPResponse, int]:
+def _page(connection: http.client.HTTPConnection, headers: dict[str, str]) -> tuple[http.client.HTTPResponse, int]:
     """Return the answer, read to its end, and the size of its body."""
     connection.request("GET", "/products", headers={"Accept": "text/html", **headers})
     answer = connection.getresponse()

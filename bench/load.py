@@ -71,14 +71,10 @@ def apply_load(load: Load) -> Result:
         check=False,
     )
     if done.returncode:
-        raise RuntimeError(
-            f"the load generator stopped with {done.returncode}: {done.stderr.strip()[-2000:]}"
-        )
+        raise RuntimeError(f"the load generator stopped with {done.returncode}: {done.stderr.strip()[-2000:]}")
     result = Result(**json.loads(done.stdout))
     if not result.acknowledged:
-        raise RuntimeError(
-            f"{load.name}: no good answer, {result.bad} bad ones; the first: {result.first_bad}"
-        )
+        raise RuntimeError(f"{load.name}: no good answer, {result.bad} bad ones; the first: {result.first_bad}")
     return result
 
 

@@ -67,15 +67,8 @@ def interpreted(folder: Path) -> AbstractContextManager[Server]:
     return _application(["-m", "bench.interpreted_app"], folder, {})
 
 
-def _application(
-    program: list[str], folder: Path, settings: dict[str, str]
-) -> AbstractContextManager[Server]:
-    settings |= {
-        "DATA_DIR": str(folder),
-        "SERVER": "granian",
-        "THREADS": str(THREADS),
-        "LOG_LEVEL": "warning",
-    }
+def _application(program: list[str], folder: Path, settings: dict[str, str]) -> AbstractContextManager[Server]:
+    settings |= {"DATA_DIR": str(folder), "SERVER": "granian", "THREADS": str(THREADS), "LOG_LEVEL": "warning"}
     return _running([sys.executable, *program], folder, settings, "/ready")
 
 
@@ -106,9 +99,7 @@ def load_file(folder: Path, file: Path, *options: str) -> float:
         check=False,
     )
     if done.returncode:
-        raise RuntimeError(
-            f"init_db.py stopped with {done.returncode}: {(done.stdout + done.stderr)[-2000:]}"
-        )
+        raise RuntimeError(f"init_db.py stopped with {done.returncode}: {(done.stdout + done.stderr)[-2000:]}")
     return time.perf_counter() - begin
 
 

@@ -44,9 +44,7 @@ def no_op_tasks(plan: Plan) -> list[Row]:
     count = max(WARM_TASKS, int(plan.seconds * TASKS_FOR_A_SECOND)) // CREATORS * CREATORS
     rates: Rates = {}
     for number in range(plan.rounds):
-        plan.say(
-            f"no-op tasks, {count:,} a figure, round {number + 1} of {plan.rounds}: Afterwrite, Huey, single-row"
-        )
+        plan.say(f"no-op tasks, {count:,} a figure, round {number + 1} of {plan.rounds}: Afterwrite, Huey, single-row")
         for name, opened in _queues(plan, count).items():
             with contextlib.closing(opened()) as queue:
                 _measure(queue, name, count, rates)

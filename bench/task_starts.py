@@ -32,9 +32,7 @@ def creation_to_start(plan: Plan) -> list[Row]:
     for number in range(plan.rounds):
         plan.say(f"creation to start, {count} tasks, round {number + 1} of {plan.rounds}")
         for name, measure in (("ours", _ours), ("single-row", _single_row), ("Huey", _huey)):
-            delays.setdefault(name, []).append(
-                measure(plan.new_folder(), count, random.Random(SEED + number))
-            )
+            delays.setdefault(name, []).append(measure(plan.new_folder(), count, random.Random(SEED + number)))
     return _rows(delays)
 
 
@@ -55,9 +53,7 @@ def _huey(folder: Path, count: int, chance: random.Random) -> list[float]:
     return _delays_ms(tasks, lambda: float(tasks.next_line()), count, chance)
 
 
-def _delays_ms(
-    tasks: NoopQueue, next_start: Callable[[], float], count: int, chance: random.Random
-) -> list[float]:
+def _delays_ms(tasks: NoopQueue, next_start: Callable[[], float], count: int, chance: random.Random) -> list[float]:
     delays = []
     with contextlib.closing(tasks):
         for _ in range(WARM_TASKS + count):
@@ -83,9 +79,5 @@ def _rows(delays: dict[str, list[list[float]]]) -> list[Row]:
             goal=f"< {MOST_P50_MS} ms",
             reached=p50 < MOST_P50_MS,
         ),
-        Row(
-            "  its p99",
-            ms(at(99, "ours")),
-            f"{ms(at(99, 'single-row'))} single-row, {ms(at(99, 'Huey'))} Huey",
-        ),
+        Row("  its p99", ms(at(99, "ours")), f"{ms(at(99, 'single-row'))} single-row, {ms(at(99, 'Huey'))} Huey"),
     ]

@@ -113,9 +113,7 @@ def _create_receipt(_: int) -> Workload:
 
 
 def _create_many(_: int) -> Workload:
-    document = (
-        "mutation Many($products: [ProductInput!]!) { createProducts(products: $products) { success } }"
-    )
+    document = "mutation Many($products: [ProductInput!]!) { createProducts(products: $products) { success } }"
     rows = [
         {
             "title": f"Bench product {MARK}-{row:04d}",

@@ -42,9 +42,7 @@ def _delays_ms(server: servers.Server, ids: list[str]) -> list[float]:
     delays = []
     for start in range(0, len(ids), RECEIPTS_PER_QUERY):
         some = ids[start : start + RECEIPTS_PER_QUERY]
-        fields = " ".join(
-            f'w{at}: write(id: "{id_}") {{ acceptedAt settledAt }}' for at, id_ in enumerate(some)
-        )
+        fields = " ".join(f'w{at}: write(id: "{id_}") {{ acceptedAt settledAt }}' for at, id_ in enumerate(some))
         receipts = server.ask(f"{{ {fields} }}")
         delays += [_delay_ms(receipts[f"w{at}"]) for at in range(len(some))]
     return delays

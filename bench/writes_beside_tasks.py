@@ -85,9 +85,7 @@ def _tasks_per_second(folder: Path) -> float:
         ended = "SELECT count(*) FROM tasks WHERE status = 'COMPLETED' AND finished_at_us BETWEEN ? AND ?"
         count: int = tasks.execute(ended, span).fetchone()[0]
     if not due[0] <= span[0] <= span[1] <= due[1]:
-        raise RuntimeError(
-            f"tasks were due from {due[0]} to {due[1]}, writes came from {span[0]} to {span[1]}"
-        )
+        raise RuntimeError(f"tasks were due from {due[0]} to {due[1]}, writes came from {span[0]} to {span[1]}")
     return count * 1_000_000 / int(span[1] - span[0])
 
 

@@ -43,9 +43,7 @@ def watch(place: Place, document: str, variables: dict[str, object]) -> Iterator
     """
     with _sent(place, document, variables, "text/event-stream", timeout_seconds=None) as response:
         if response.status != HTTPStatus.OK:
-            raise CommandError(
-                f"{place.url}/graphql answered {response.status}: {response.read(500).decode()}"
-            )
+            raise CommandError(f"{place.url}/graphql answered {response.status}: {response.read(500).decode()}")
         for line in response:
             data = line.removeprefix(b"data:").strip()
             if line.startswith(b"data:") and data:
@@ -67,24 +65,16 @@ def _sent(
             raise refusal(place.url, response.status, response.read(_MESSAGE_BYTES))
         yield response
     except (OSError, http.client.HTTPException) as error:
-        raise CommandError(
-            f"no server answers at {place.url} ({error}): start one with `start` or `up`"
-        ) from error
+        raise CommandError(f"no server answers at {place.url} ({error}): start one with `start` or `up`") from error
     finally:
         connection.close()
 
 
 def parser(program: str) -> argparse.ArgumentParser:
     """Return the argument parser; DOCUMENT is optional, `-` reads standard input."""
-    found = argparse.ArgumentParser(
-        prog=program, description="Send a GraphQL document to the running server."
-    )
-    found.add_argument(
-        "document", nargs="?", metavar="DOCUMENT", help="the document, or - for standard input"
-    )
-    found.add_argument(
-        "--variables", type=_object, default={}, metavar="JSON", help="its variables, a JSON object"
-    )
+    found = argparse.ArgumentParser(prog=program, description="Send a GraphQL document to the running server.")
+    found.add_argument("document", nargs="?", metavar="DOCUMENT", help="the document, or - for standard input")
+    found.add_argument("--variables", type=_object, default={}, metavar="JSON", help="its variables, a JSON object")
     return found
 
 

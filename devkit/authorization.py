@@ -20,6 +20,4 @@ def refusal(url: str, status: int, body: bytes) -> CommandError:
         message = body[:200].decode("utf-8", "replace")
     has_key = bool(authorization())
     advice = "put another key into API_KEY" if has_key else "put a key into the environment variable API_KEY"
-    return CommandError(
-        f"{url} answered {status}: {message}. If this is your server, {advice}; `key add` makes one"
-    )
+    return CommandError(f"{url} answered {status}: {message}. If this is your server, {advice}; `key add` makes one")

@@ -66,10 +66,7 @@ def visiting(chromium: str, profile: Path, **options: Any) -> Iterator[Visit]:
     """
     with sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(
-            profile,
-            executable_path=chromium,
-            args=FLAGS,
-            **({"viewport": {"width": 1280, "height": 800}} | options),
+            profile, executable_path=chromium, args=FLAGS, **({"viewport": {"width": 1280, "height": 800}} | options)
         )
         context.set_default_timeout(TIMEOUT_MILLISECONDS)
         yield Visit(context)

@@ -21,16 +21,12 @@ def _yes(parser: ArgumentParser) -> None:
 
 
 def _no_workers(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--no-workers", action="store_true", help="leave tasks to `worker` (with DATABASE_URL)"
-    )
+    parser.add_argument("--no-workers", action="store_true", help="leave tasks to `worker` (with DATABASE_URL)")
 
 
 def _reopen(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "--reopen",
-        action="store_true",
-        help="let a migrated folder be served again without DATABASE_URL",
+        "--reopen", action="store_true", help="let a migrated folder be served again without DATABASE_URL"
     )
 
 
@@ -59,15 +55,10 @@ class Passing:
 
 VERBS: dict[str, Verb | Passing] = {
     "up": Verb(
-        verbs.up,
-        "set up, load the sample catalogue if empty, serve in the foreground",
-        "[--no-workers]",
-        _no_workers,
+        verbs.up, "set up, load the sample catalogue if empty, serve in the foreground", "[--no-workers]", _no_workers
     ),
     "worker": Passing(
-        services.worker,
-        "run only the tasks in the PostgreSQL of DATABASE_URL",
-        "[--types T,T] [--concurrency N]",
+        services.worker, "run only the tasks in the PostgreSQL of DATABASE_URL", "[--types T,T] [--concurrency N]"
     ),
     "consumer": Verb(services.consumer, "hand job requests from RabbitMQ to Airflow (see docs/stack.md)"),
     "notification": Verb(services.notification, "record job results from RabbitMQ and send the callbacks"),
@@ -78,8 +69,7 @@ VERBS: dict[str, Verb | Passing] = {
     ),
     "start": Verb(verbs.start, "the same in the background; returns when the server is ready"),
     "stop": Verb(
-        verbs.stop,
-        "stop the server; running tasks finish and queued writes are applied, within their timeouts",
+        verbs.stop, "stop the server; running tasks finish and queued writes are applied, within their timeouts"
     ),
     "restart": Verb(verbs.restart, "stop, then start"),
     "test": Passing(verbs.test, "set up and run all tests; arguments go to pytest"),
@@ -101,26 +91,15 @@ VERBS: dict[str, Verb | Passing] = {
         _reopen,
     ),
     "logs": Verb(verbs.logs, "print the last 50 lines of the log and follow it", "[--no-follow]", _no_follow),
-    "graphql": Verb(
-        verbs.graphql, "send a document; without one, open GraphiQL", "[DOCUMENT] [--variables JSON]"
-    ),
-    "key": Verb(
-        services.key,
-        "manage API keys",
-        "add NAME --role ROLE | list | remove NAME",
-        key.declare,
-    ),
+    "graphql": Verb(verbs.graphql, "send a document; without one, open GraphiQL", "[DOCUMENT] [--variables JSON]"),
+    "key": Verb(services.key, "manage API keys", "add NAME --role ROLE | list | remove NAME", key.declare),
     "demo": Verb(
         verbs.demo, "start, test with full output, run tasks and show their progress, keep the server running"
     ),
     "setup": Verb(verbs.setup, "create the environment .venv from the pinned requirements"),
     "check": Verb(verbs.check, "check format, lint and types"),
-    "screenshots": Verb(
-        verbs.screenshots, "take the screenshots in docs/screenshots from a temporary server"
-    ),
-    "bench": Passing(
-        verbs.bench, "run the benchmarks and print one table; --postgres, --stack: many processes"
-    ),
+    "screenshots": Verb(verbs.screenshots, "take the screenshots in docs/screenshots from a temporary server"),
+    "bench": Passing(verbs.bench, "run the benchmarks and print one table; --postgres, --stack: many processes"),
 }
 
 

@@ -141,9 +141,7 @@ def _install(folder: Path, requirements: Path, say: Say) -> None:
     command = [str(python_of(folder)), "-m", "pip", "install", *quiet, "-r", str(requirements)]
     code = subprocess.call(command, cwd=requirements.parent)
     if code != 0:
-        raise CommandError(
-            f"pip could not install {requirements.name} (exit code {code}): see its output above"
-        )
+        raise CommandError(f"pip could not install {requirements.name} (exit code {code}): see its output above")
 
 
 def _installed(name: str) -> str | None:

@@ -49,9 +49,7 @@ def wait_until_healthy(place: Place, limit_seconds: float, alive: Callable[[], b
 def main(arguments: list[str]) -> int:
     """Run the container's health check; print one line if it fails."""
     parser = argparse.ArgumentParser(prog="python -m devkit.health", description=__doc__)
-    parser.add_argument(
-        "--wait", type=float, default=0.0, metavar="SECONDS", help="how long to wait for an answer"
-    )
+    parser.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help="how long to wait for an answer")
     options = parser.parse_args(arguments)
     try:
         place = place_from_environment()

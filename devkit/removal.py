@@ -37,9 +37,7 @@ def remove(folders: list[Path]) -> None:
 
 
 def _require_ours(data_dir: Path, root: Path) -> None:
-    holds_others = (
-        data_dir in (root, Path.home()) or data_dir in root.parents or data_dir in Path.home().parents
-    )
+    holds_others = data_dir in (root, Path.home()) or data_dir in root.parents or data_dir in Path.home().parents
     entries = {entry.name for entry in data_dir.iterdir()}
     if holds_others or (entries and entries.isdisjoint(OUR_FILES)):
         raise CommandError(

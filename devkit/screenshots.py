@@ -29,9 +29,7 @@ _STAGES_DIFFER_SECONDS = 2.5  # staggers the entries, so that each is at another
 _UPDATE = "mutation($id: ID!, $price: Float!) { updateProduct(productId: $id, price: $price) { success } }"
 _DELETE = "mutation { deleteProduct(productId: 4711) { success } }"
 _CUSTOMER = """mutation { createStripeCustomerTask(email: "ada@example.com", name: "Ada Lovelace") { id } }"""
-_PAYMENT = (
-    """mutation { createStripePaymentTask(amount: 4999, currency: "eur", customerId: "cus_demo") { id } }"""
-)
+_PAYMENT = """mutation { createStripePaymentTask(amount: 4999, currency: "eur", customerId: "cus_demo") { id } }"""
 _PROCESS = """mutation { createProcess(payload: {products: [{title: "Lamp", price: 12.5}]}) { id } }"""
 _BROKEN = """mutation { createProcess(payload: {products: [{title: "", price: 12.5}]}) { id } }"""
 _ENTRY = "mutation($title: String!) { createEntry(title: $title) { id } }"

@@ -19,9 +19,7 @@ from devkit.place import Place, place_from_environment
 _BAR_WIDTH = 12
 _PAYMENTS = ("customer", "payment", "refund")
 _ENTRIES = ("entry 1", "entry 2", "entry 3")
-_CUSTOMER = (
-    """mutation { createStripeCustomerTask(email: "demo@example.com", name: "Demo Customer") { id } }"""
-)
+_CUSTOMER = """mutation { createStripeCustomerTask(email: "demo@example.com", name: "Demo Customer") { id } }"""
 _PAYMENT = """mutation($customer: String!) {
   createStripePaymentTask(amount: 4999, currency: "eur", customerId: $customer, description: "Demo") { id } }"""
 _REFUND = """mutation($payment: String!) { createStripeRefundTask(paymentIntentId: $payment, amount: 1999) { id } }"""

@@ -112,9 +112,7 @@ def build(_: Namespace) -> int:
     faulty = [path for path in sources if not compileall.compile_file(path, quiet=1)]
     faulty += [path for path in packages if not compileall.compile_dir(path, quiet=1)]
     if faulty:
-        raise CommandError(
-            f"compilation failed for {', '.join(str(path) for path in faulty)}: see the output above"
-        )
+        raise CommandError(f"compilation failed for {', '.join(str(path) for path in faulty)}: see the output above")
     say(f"Compiled {len(sources)} modules and {len(packages)} packages")
     return 0
 

@@ -120,9 +120,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator["Databa
 
 
 @pytest.fixture(scope="module")
-def module_database(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator["Database"]:
+def module_database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator["Database"]:
     """An empty database that the tests of one file share."""
     with opened(request, tmp_path_factory.mktemp("module") / "data") as found:
         yield found

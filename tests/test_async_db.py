@@ -33,9 +33,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
     made.stop()
 
 
-def test_create_update_and_delete_answer_before_they_are_applied_and_can_be_waited_for(
-    service: Service,
-) -> None:
+def test_create_update_and_delete_answer_before_they_are_applied_and_can_be_waited_for(service: Service) -> None:
     created = async_db.fire_and_forget_create({"title": "Lamp", "price": 12.5})
     assert async_db.settled(created).status == "APPLIED"
     changed = async_db.update_sync(created.product_id, {"price": 13})
@@ -110,9 +108,7 @@ def test_a_process_of_workers_and_a_script_write_into_postgresql(fleet: Fleet, t
     assert server.query(TITLES)["allProducts"] == [{"title": "Lamp"}, {"title": "Chair"}]
 
 
-def test_a_script_that_writes_and_ends_loses_nothing_though_no_server_runs(
-    fleet: Fleet, tmp_path: Path
-) -> None:
+def test_a_script_that_writes_and_ends_loses_nothing_though_no_server_runs(fleet: Fleet, tmp_path: Path) -> None:
     script = "print(async_db.fire_and_forget_create({'title': 'Lamp', 'price': 1}).status)"
     done = _python(tmp_path, script, DATABASE_URL=fleet.url)
     assert (done.stdout, done.returncode) == ("QUEUED\n", 0), done.stderr
@@ -133,9 +129,7 @@ def test_the_application_of_the_page_runs_as_it_stands_there(
     status, answer = _arrival(server, {"title": "Lamp", "price": 12.5})
     assert status == 202
     assert _arrival(server, {"title": "Lamp", "price": 12.5}) == (status, answer)
-    found = server.query(
-        f"{{ product(productId: {answer['product']}, afterWrite: {answer['write']}) {{ title }} }}"
-    )
+    found = server.query(f"{{ product(productId: {answer['product']}, afterWrite: {answer['write']}) {{ title }} }}")
     assert found == {"product": {"title": "Lamp"}}
     status, answer = _arrival(server, {"title": "Lamp"})
     assert (status, answer["problems"][0]["code"]) == (422, "REQUIRED")

@@ -18,9 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "integration_test.py"
 TESTS = 17
 TITLES = "{ allProducts(first: 500) { id title version } }"
-UNENDED = (
-    "{ waiting: tasks(status: PENDING) { totalCount } running: tasks(status: PROCESSING) { totalCount } }"
-)
+UNENDED = "{ waiting: tasks(status: PENDING) { totalCount } running: tasks(status: PROCESSING) { totalCount } }"
 CREATE_SYNC = "mutation ($title: String!) { createProductSync(title: $title, price: 379.99) { success } }"
 
 
@@ -39,9 +37,7 @@ def broken_script(folder: Path, right: str, wrong: str) -> Path:
     return script
 
 
-def run_script(
-    *arguments: str, script: Path = SCRIPT, **environment: str
-) -> "subprocess.CompletedProcess[str]":
+def run_script(*arguments: str, script: Path = SCRIPT, **environment: str) -> "subprocess.CompletedProcess[str]":
     """Run the script as a user does, or another version of it."""
     return subprocess.run(
         [sys.executable, str(script), *arguments],
@@ -93,17 +89,13 @@ def test_a_failed_test_leaves_no_task_that_waits_or_runs(server: ServerProcess, 
     script = broken_script(tmp_path, '(entry["status"], "CREATED")', '(entry["status"], "GONE")')
     done = run_script("--url", server.url, script=script)
     assert done.returncode == 1
-    assert re.search(
-        r"^FAIL  a scheduled entry is cancelled \(\d+ ms\): CREATED, not GONE", done.stdout, re.MULTILINE
-    )
+    assert re.search(r"^FAIL  a scheduled entry is cancelled \(\d+ ms\): CREATED, not GONE", done.stdout, re.MULTILINE)
     assert "\nok    no task is left " in done.stdout
     assert server.query(UNENDED) == {"waiting": {"totalCount": 0}, "running": {"totalCount": 0}}
     assert server.query("{ tasks(status: CANCELLED) { totalCount } }") == {"tasks": {"totalCount": 1}}
 
 
-def test_nothing_is_paid_at_a_server_that_does_not_simulate_payments(
-    make_server: Callable[..., ServerProcess],
-) -> None:
+def test_nothing_is_paid_at_a_server_that_does_not_simulate_payments(make_server: Callable[..., ServerProcess]) -> None:
     with canned([Answer(500, {})]) as stripe:
         server = make_server(STAGE_SECONDS="0", STRIPE_SECRET_KEY=KEY, STRIPE_API_BASE=stripe.url).start()
         done = run_script("--url", server.url)
@@ -113,9 +105,7 @@ def test_nothing_is_paid_at_a_server_that_does_not_simulate_payments(
     skipped = r"^skip  a payment and its refund \(\d+ ms\): /health says that stripe is configured"
     assert re.search(skipped, done.stdout, re.MULTILINE)
     for task_type in ("stripe_create_customer", "stripe_create_payment", "stripe_refund_payment"):
-        assert server.query(f'{{ tasks(type: "{task_type}") {{ totalCount }} }}') == {
-            "tasks": {"totalCount": 0}
-        }
+        assert server.query(f'{{ tasks(type: "{task_type}") {{ totalCount }} }}') == {"tasks": {"totalCount": 0}}
 
 
 @pytest.mark.one_database("what the program prints")
@@ -189,6 +179,4 @@ def test_a_server_that_does_not_answer_is_one_clear_failure(mode: tuple[str, ...
 def test_an_address_that_is_none_is_one_clear_failure() -> None:
     done = run_script("--url", "localhost:5000")
     assert done.returncode == 1
-    assert (
-        done.stdout == "FAIL  'localhost:5000' is not the address of a server: give --url http://HOST:PORT\n"
-    )
+    assert done.stdout == "FAIL  'localhost:5000' is not the address of a server: give --url http://HOST:PORT\n"

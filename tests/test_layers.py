@@ -21,13 +21,7 @@ FLOORS = (
     {"base"},
 )
 FLOORS_MAX, ARROWS_MAX = 9, 90
-APPLICATION = (
-    "app",
-    "async_db",
-    "init_db",
-    "product_types",
-    "gunicorn.conf",
-)  # the others are programs of their own
+APPLICATION = ("app", "async_db", "init_db", "product_types", "gunicorn.conf")  # the others are programs of their own
 PACKAGE, DOOR = ROOT / "afterwrite", "the door"
 
 

@@ -29,10 +29,7 @@ class AccessControl:
     """Admits or refuses every request; thread-safe."""
 
     def __init__(
-        self,
-        settings: Settings,
-        table: Table | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        self, settings: Settings, table: Table | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
         """Raises SettingsError for invalid keys, RATE_LIMIT or CORS_ORIGINS, or an open server that others reach."""
         self.settings = settings

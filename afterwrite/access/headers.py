@@ -23,10 +23,7 @@ _DIRECTIVES = {
 _FIXED = ("script-src", "default-src", "frame-ancestors", "base-uri")
 _NO_PAGE = "default-src 'none'; frame-ancestors 'none'"
 _MORE = "afterwrite.more_sources"
-_ALWAYS = (
-    ("Referrer-Policy", "same-origin"),
-    ("X-Frame-Options", "DENY"),
-)
+_ALWAYS = (("Referrer-Policy", "same-origin"), ("X-Frame-Options", "DENY"))
 
 
 def allow_more(directive: str, sources: str) -> None:

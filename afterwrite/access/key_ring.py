@@ -75,9 +75,7 @@ class KeyRing:
         except SettingsError as error:
             if self._trouble != str(error):
                 self._trouble = str(error)
-                _log.error(
-                    "the new keys cannot be used, the %d known before stay valid: %s", len(self._keys), error
-                )
+                _log.error("the new keys cannot be used, the %d known before stay valid: %s", len(self._keys), error)
             return False
         self._trouble = ""
         if not self.had_keys and keys:

@@ -83,9 +83,7 @@ def keys_of_file(text: str, path: object) -> tuple[Key, ...]:
     """
     lines = [line.strip() for line in text.splitlines()]
     return _unique(
-        (f"{path}, line {number}", line)
-        for number, line in enumerate(lines, 1)
-        if line and not line.startswith("#")
+        (f"{path}, line {number}", line) for number, line in enumerate(lines, 1) if line and not line.startswith("#")
     )
 
 

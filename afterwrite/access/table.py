@@ -100,12 +100,7 @@ def _read(*rules: str) -> Iterator[tuple[str, str]]:
 
 
 # Routes without authentication: a key that is sent there may be meant for another service.
-UNASKED = frozenset(
-    {
-        ("POST", "/webhook"),
-        *_read("/ready", "/static/<path:filename>", "/console/<path:filename>"),
-    }
-)
+UNASKED = frozenset({("POST", "/webhook"), *_read("/ready", "/static/<path:filename>", "/console/<path:filename>")})
 # Routes without a rate limit: monitoring polls them often.
 UNCOUNTED = frozenset(_read("/ready", "/health", "/static/<path:filename>", "/console/<path:filename>"))
 
@@ -147,13 +142,9 @@ class Table:
         own = [name for name in names if name not in self._roles]
         for name, word in roles.items():
             if name not in own:
-                raise ValueError(
-                    f"roles names {name!r}, which the application does not add: give one of {own}"
-                )
+                raise ValueError(f"roles names {name!r}, which the application does not add: give one of {own}")
             if word not in GIVEN_ROLES:
-                raise ValueError(
-                    f"roles gives {name!r} the role {word!r}: give one of {', '.join(GIVEN_ROLES)}"
-                )
+                raise ValueError(f"roles gives {name!r} the role {word!r}: give one of {', '.join(GIVEN_ROLES)}")
         for name in own:
             reads = name.startswith(("GET ", "Query.", "Subscription."))
             self._roles[name] = GIVEN_ROLES[roles.get(name, "read" if reads else "write")]
@@ -180,9 +171,7 @@ class Table:
         found = set(fields)
         for rule in routes.iter_rules():
             methods = sorted(rule.methods or ())
-            names = {
-                method: self._name(method, rule.rule) for method in methods if method not in _OWN_METHODS
-            }
+            names = {method: self._name(method, rule.rule) for method in methods if method not in _OWN_METHODS}
             found |= set(names.values())
             roles = {method: self._roles.get(name, Role.ADMIN) for method, name in names.items()}
             if "GET" in roles:

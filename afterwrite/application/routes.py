@@ -140,9 +140,7 @@ class _FormParser(FormDataParser):
         try:
             return super().parse(*given, **named)
         except UnicodeDecodeError as error:
-            message = (
-                "The form has a field or a file name that is not UTF-8: send it as UTF-8, or rename the file"
-            )
+            message = "The form has a field or a file name that is not UTF-8: send it as UTF-8, or rename the file"
             raise BadRequest(message) from error
         except ValueError as error:
             raise BadRequest(f"The form cannot be read: {error}") from error

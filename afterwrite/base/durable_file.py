@@ -61,9 +61,7 @@ def make_folder(folder: Path) -> None:
     """
     parent = folder.absolute().parent
     if folder.is_dir():
-        with contextlib.suppress(
-            OSError
-        ):  # without read access to the parent, this process did not create the folder
+        with contextlib.suppress(OSError):  # without read access to the parent, this process did not create the folder
             _sync_folder(parent)
         return
     make_folder(parent)

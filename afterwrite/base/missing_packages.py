@@ -33,6 +33,4 @@ def _report(kind: type[BaseException], error: BaseException, trace: TracebackTyp
         way_out = f"run `pip install 'afterwrite[{_EXTRAS[package]}]'`"
     else:
         way_out = "install it"
-    sys.stderr.write(
-        f"{program}: this Python ({sys.executable}) does not have the package {package}: {way_out}\n"
-    )
+    sys.stderr.write(f"{program}: this Python ({sys.executable}) does not have the package {package}: {way_out}\n")

@@ -51,18 +51,13 @@ class Settings:
     host: str = _setting("127.0.0.1", "address to listen on")
     port: int = _setting(5000, "port to listen on", least=0, most=65_535)
     data_dir: Path = _setting(Path("data"), "folder for databases, API keys, secrets and the log")
-    server: str = _setting(
-        "granian", "HTTP server that runs the application", choices=("granian", "gunicorn")
-    )
+    server: str = _setting("granian", "HTTP server that runs the application", choices=("granian", "gunicorn"))
     threads: int = _setting(32, "request threads", least=2, most=1_000)
     env_file: str = _setting(
-        "",
-        "settings file; environment variables override it; empty: .env in the project folder; `off`: none",
+        "", "settings file; environment variables override it; empty: .env in the project folder; `off`: none"
     )
     database_url: str = _setting(
-        "",
-        "PostgreSQL to share between processes, `postgresql+psycopg://…`; empty: SQLite in DATA_DIR",
-        secret=True,
+        "", "PostgreSQL to share between processes, `postgresql+psycopg://…`; empty: SQLite in DATA_DIR", secret=True
     )
     database_direct_url: str = _setting(
         "", "the same database without the transaction pooler, for LISTEN; empty: DATABASE_URL", secret=True
@@ -70,9 +65,7 @@ class Settings:
     database_connections: int = _setting(
         8, "read connections of each process to PostgreSQL; it opens up to four more", least=2, most=1_000
     )
-    log_level: str = _setting(
-        "info", "minimum severity to log", choices=("debug", "info", "warning", "error")
-    )
+    log_level: str = _setting("info", "minimum severity to log", choices=("debug", "info", "warning", "error"))
     log_format: str = _setting("text", "format of the log, one line per event", choices=("text", "json"))
     log_file: str = _setting(
         "", "log file, in addition to standard error; empty: afterwrite.log in DATA_DIR; `off`: none"
@@ -110,9 +103,7 @@ class Settings:
         30, "days to keep a finished task; never less than IDEMPOTENCY_HOURS", least=1, most=36_500
     )
     task_threads: int = _setting(16, "threads for blocking code in workers", least=1, most=1_000)
-    run_workers: str = _setting(
-        "on", "`off` leaves tasks to worker processes: `dev.py worker`", choices=("on", "off")
-    )
+    run_workers: str = _setting("on", "`off` leaves tasks to worker processes: `dev.py worker`", choices=("on", "off"))
     metrics_port: int = _setting(0, "port of a worker process for /metrics and /health; 0: none", most=65_535)
     worker_modules: str = _setting(
         "", "modules with custom workers, comma-separated; each defines `build_workers(settings)`"
@@ -127,9 +118,7 @@ class Settings:
         "amqp://guest:guest@127.0.0.1:5672/", "RabbitMQ, between Afterwrite and Airflow", secret=True
     )
     queue_prefix: str = _setting("", "prefix of queue names in RabbitMQ and keys in Redis")
-    queue_max_messages: int = _setting(
-        100_000, "max messages in a RabbitMQ queue; a full queue rejects more", least=1
-    )
+    queue_max_messages: int = _setting(100_000, "max messages in a RabbitMQ queue; a full queue rejects more", least=1)
     redis_url: str = _setting(
         "redis://127.0.0.1:6379/0", "Redis, for the callback URLs of jobs in Airflow", secret=True
     )
@@ -149,20 +138,13 @@ class Settings:
         "off", "`on` allows callback URLs at private and loopback addresses", choices=("on", "off")
     )
     max_streams: int = _setting(8, "max open event streams", least=1)
-    introspection: str = _setting(
-        "on", "`off` disables introspection, suggestions and GraphiQL", choices=("on", "off")
-    )
+    introspection: str = _setting("on", "`off` disables introspection, suggestions and GraphiQL", choices=("on", "off"))
     body_seconds: int = _setting(
-        30,
-        "timeout for each 64 KiB of a request body to arrive, and of a response to be read",
-        least=1,
-        most=3600,
+        30, "timeout for each 64 KiB of a request body to arrive, and of a response to be read", least=1, most=3600
     )
     max_body_bytes: int = _setting(4 << 20, "max bytes of a request body", least=1)
     upload_max_bytes: int = _setting(32 << 20, "max bytes of an uploaded product file", least=1, most=1 << 40)
-    console_poll_seconds: int = _setting(
-        2, "seconds between refreshes of an open console page", least=1, most=3600
-    )
+    console_poll_seconds: int = _setting(2, "seconds between refreshes of an open console page", least=1, most=3600)
     max_tokens: int = _setting(10_000, "max tokens in a GraphQL document", least=1)
     max_depth: int = _setting(16, "max depth of nested fields", least=1)
     max_aliases: int = _setting(30, "max aliases in a document", least=0)
@@ -178,25 +160,18 @@ class Settings:
     )
     api_keys_file: str = _setting("", "file of API keys, one per line; empty: api-keys in DATA_DIR")
     allow_anonymous: str = _setting(
-        "",
-        "role of callers without a key; empty: none, or everything on an open server",
-        choices=("read", "write"),
+        "", "role of callers without a key; empty: none, or everything on an open server", choices=("read", "write")
     )
     cors_origins: str = _setting(
-        "",
-        "CORS origins that may use the API, such as `https://shop.example`, comma-separated, or `*`; empty: none",
+        "", "CORS origins that may use the API, such as `https://shop.example`, comma-separated, or `*`; empty: none"
     )
     published_host: str = _setting(
         "", "address at which the port is published, where it differs from HOST (containers); empty: HOST"
     )
     session_hours: int = _setting(12, "hours that a browser stays signed in", least=1, most=8_760)
-    proxies: int = _setting(
-        0, "reverse proxies in front whose X-Forwarded-For, -Proto and -Host are trusted", most=10
-    )
+    proxies: int = _setting(0, "reverse proxies in front whose X-Forwarded-For, -Proto and -Host are trusted", most=10)
     own_proxies: int = _setting(
-        0,
-        "proxies that belong to this server, not counted in PROXIES; they listen on PUBLISHED_HOST",
-        most=10,
+        0, "proxies that belong to this server, not counted in PROXIES; they listen on PUBLISHED_HOST", most=10
     )
     rate_limit: str = _setting(
         "", "requests per key, or per address without one, such as `600/minute`; empty: no limit"
@@ -245,9 +220,7 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
         use_settings_file(known, lambda name, value: _read(known[name], value))
     source = os.environ if environ is None else environ
     given = {item.name: source.get(item.name.upper(), "").strip() for item in fields(Settings)}
-    settings = Settings(
-        **{item.name: _read(item, given[item.name]) for item in fields(Settings) if given[item.name]}
-    )
+    settings = Settings(**{item.name: _read(item, given[item.name]) for item in fields(Settings) if given[item.name]})
     if settings.max_waiters + settings.max_streams >= settings.threads:
         raise SettingsError(
             f"THREADS={settings.threads} leaves no thread for queries besides "
@@ -262,8 +235,7 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
         )
     if settings.process_engine == "airflow" and not settings.database_url:
         raise SettingsError(
-            "PROCESS_ENGINE=airflow needs a database that Airflow can reach: set DATABASE_URL",
-            setting="PROCESS_ENGINE",
+            "PROCESS_ENGINE=airflow needs a database that Airflow can reach: set DATABASE_URL", setting="PROCESS_ENGINE"
         )
     return settings
 

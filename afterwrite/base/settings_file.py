@@ -97,9 +97,7 @@ def read_settings_file(path: Path, known: Collection[str]) -> dict[str, str]:
         place = f"{path}, line {_line(binding.original.string, binding.original.line)}"
         name, value = binding.key, binding.value
         if binding.error or (name is not None and value is None):
-            raise SettingsError(
-                f"{place}: this is not NAME=VALUE; a value with quotes in it needs quotes around it"
-            )
+            raise SettingsError(f"{place}: this is not NAME=VALUE; a value with quotes in it needs quotes around it")
         if name is None or not value or not value.strip():
             continue
         _check_name(name, known, place)

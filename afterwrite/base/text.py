@@ -25,9 +25,7 @@ def unprintable_character(text: str) -> str | None:
 
     A name with one could break a log line or look like another name.
     """
-    if (
-        text.isprintable()
-    ):  # the fast path; it rejects printable spaces of other scripts, which the loop accepts
+    if text.isprintable():  # the fast path; it rejects printable spaces of other scripts, which the loop accepts
         return None
     return next((letter for letter in text if unicodedata.category(letter) in _UNPRINTABLE), None)
 

@@ -10,9 +10,7 @@ from types import MappingProxyType
 HEADER = "traceparent"
 # version, trace id, parent id, flags; later versions may append fields.
 # https://www.w3.org/TR/trace-context/#traceparent-header
-_FORM = re.compile(
-    r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-[ -~]*)?"
-)
+_FORM = re.compile(r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-[ -~]*)?")
 _SAMPLED = "01"
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _job: ContextVar[Mapping[str, str]] = ContextVar("job", default=_NOTHING)

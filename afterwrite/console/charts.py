@@ -55,9 +55,7 @@ def _line(run: Sequence[tuple[float, float]]) -> str:
 
 def _area(run: Sequence[tuple[float, float]]) -> str:
     points = _wide_enough(run)
-    return (
-        f"M{points[0][0]} {HEIGHT}" + "".join(f"L{x} {y}" for x, y in points) + f"L{points[-1][0]} {HEIGHT}Z"
-    )
+    return f"M{points[0][0]} {HEIGHT}" + "".join(f"L{x} {y}" for x, y in points) + f"L{points[-1][0]} {HEIGHT}Z"
 
 
 def _wide_enough(run: Sequence[tuple[float, float]]) -> Sequence[tuple[float, float]]:

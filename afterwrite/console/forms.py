@@ -10,8 +10,7 @@ from afterwrite.base.refusals import Refused
 
 _KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
 _SENT_BEFORE = (
-    "This form was sent before, with other values, and was accepted then. "
-    "Send it again to submit these values too."
+    "This form was sent before, with other values, and was accepted then. Send it again to submit these values too."
 )
 
 

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from afterwrite.console.job_on_airflow import OnAirflow, ProcessesOnAirflow
 
 _EXAMPLE = json.dumps(
-    {"products": [{"title": "Lamp", "price": 12.5, "category": "Lights"}, {"title": "", "price": 3}]},
-    indent=2,
+    {"products": [{"title": "Lamp", "price": 12.5, "category": "Lights"}, {"title": "", "price": 3}]}, indent=2
 )
 _FIELDS = ("payload", "callback_url")
 _FILTERS = ("status", "search", "by")
@@ -44,11 +43,7 @@ def add_process_pages(blueprint: Blueprint, service: Service, context: Callable[
 
     @blueprint.get("/process/new")
     def new_process() -> Response:
-        own = (
-            request.host_url.rstrip("/") + "/webhook"
-            if service.settings.webhook_allow_private == "on"
-            else ""
-        )
+        own = request.host_url.rstrip("/") + "/webhook" if service.settings.webhook_allow_private == "on" else ""
         return page("job_form.html", place="processes", form=Form({"payload": _EXAMPLE, "callback_url": own}))
 
     @blueprint.post("/process")
@@ -77,14 +72,10 @@ def _add_one(blueprint: Blueprint, service: Service, context: Callable[[], Conte
         # Read before the task: a change in between is in the task, and gives another ETag the next time.
         seen = (queue.changes, receiver.last_kept)
         if airflow is None:
-            return page_of(
-                seen, lambda: _one(context(), _found(context(), correlation_id), receiver.newest())
-            )
+            return page_of(seen, lambda: _one(context(), _found(context(), correlation_id), receiver.newest()))
         found = _found(context(), correlation_id)
         run = airflow.look(found)
-        return page_of(
-            (*seen, found.updated_at_us, run), lambda: _one(context(), found, receiver.newest(), run)
-        )
+        return page_of((*seen, found.updated_at_us, run), lambda: _one(context(), found, receiver.newest(), run))
 
 
 def _airflow(service: Service) -> "ProcessesOnAirflow | None":
@@ -135,9 +126,7 @@ def _found(context: Context, correlation_id: str) -> Task:
     return found
 
 
-def _one(
-    context: Context, task: Task, received: list[Received], on_airflow: "OnAirflow | None" = None
-) -> Response:
+def _one(context: Context, task: Task, received: list[Received], on_airflow: "OnAirflow | None" = None) -> Response:
     name = task.correlation_id or ""
     deliveries = _deliveries(context, task, name)
     values: dict[str, Any] = {"process": task, "steps": worker_steps(task), "result": task.result}

@@ -102,16 +102,10 @@ def _parts(service: Service, queue: QueueStatus, *, internals: bool) -> list[Par
         "Workers": f"{sum(tasks.running.values())} running",
     }
     parts = [
-        Part(
-            name,
-            "degraded" if trouble else "ok",
-            (trouble if internals else _HIDDEN) if trouble else well[name],
-        )
+        Part(name, "degraded" if trouble else "ok", (trouble if internals else _HIDDEN) if trouble else well[name])
         for name, trouble in troubles.items()
     ]
-    parts += [
-        Part(name.capitalize(), str(how.get("status", "ok")), "") for name, how in tasks.integrations.items()
-    ]
+    parts += [Part(name.capitalize(), str(how.get("status", "ok")), "") for name, how in tasks.integrations.items()]
     return parts + _stack(service, internals=internals)
 
 
@@ -122,9 +116,7 @@ def _stack(service: Service, *, internals: bool) -> list[Part]:
     for key, how in found.items():
         name, does = _STACK[key]
         trouble = how["trouble"]
-        parts.append(
-            Part(name, how["status"] or "", does if trouble is None else trouble if internals else _HIDDEN)
-        )
+        parts.append(Part(name, how["status"] or "", does if trouble is None else trouble if internals else _HIDDEN))
     return parts
 
 

@@ -82,9 +82,7 @@ def _taken_in(service: Service, context: Context, file: FileStorage | None, form
     with kept_while_read(file) as path:
         if (size := path.stat().st_size) > service.settings.upload_max_bytes:
             limit = service.settings.upload_max_bytes
-            raise TextFileError(
-                f"{file.filename[:100]} has {size:,} bytes: {limit:,} are the limit (UPLOAD_MAX_BYTES)"
-            )
+            raise TextFileError(f"{file.filename[:100]} has {size:,} bytes: {limit:,} are the limit (UPLOAD_MAX_BYTES)")
         try:
             sign = None if decimal is None else DecimalSign(decimal)
             return take_in(service.queue, path, key, context.by, sign)

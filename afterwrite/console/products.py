@@ -154,9 +154,7 @@ def _pages(found: Page, filters: Filters) -> dict[str, Any]:
     return {
         "previous_url": earlier if info.has_previous_page else None,
         "next_url": later if info.has_next_page else None,
-        "export": {
-            kind: url_for("console.export_products", kind=kind, **filters) for kind in ("csv", "jsonl")
-        },
+        "export": {kind: url_for("console.export_products", kind=kind, **filters) for kind in ("csv", "jsonl")},
     }
 
 

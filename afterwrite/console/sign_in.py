@@ -15,9 +15,7 @@ def add_sign_in(blueprint: Blueprint) -> None:
 
     @blueprint.get("/sign-in")
     def sign_in_() -> Response:
-        return page(
-            "sign_in.html", place="sign_in", form=Form({}), next=local_path(request.args.get("next", ""))
-        )
+        return page("sign_in.html", place="sign_in", form=Form({}), next=local_path(request.args.get("next", "")))
 
     @blueprint.post("/sign-in")
     def sign_in_with_key() -> Response:

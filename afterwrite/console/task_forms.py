@@ -9,12 +9,7 @@ from jsonschema.exceptions import ValidationError
 
 from afterwrite.base.refusals import Problem, Refused
 from afterwrite.console.forms import given
-from afterwrite.tasks.workers.stripe_payments import (
-    CREATE_CUSTOMER,
-    CREATE_PAYMENT,
-    REFUND_PAYMENT,
-    StripeWorker,
-)
+from afterwrite.tasks.workers.stripe_payments import CREATE_CUSTOMER, CREATE_PAYMENT, REFUND_PAYMENT, StripeWorker
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +101,7 @@ def _form_message(one: Field, error: ValidationError) -> str:
 def payload_of(kind: TaskKind, form: Mapping[str, str]) -> dict[str, Any]:
     """The payload of the form, without empty fields."""
     texts = {one: given(form, one.name) for one in kind.fields}
-    return {
-        one.name: _number(text) if one.whole_number else text
-        for one, text in texts.items()
-        if text is not None
-    }
+    return {one.name: _number(text) if one.whole_number else text for one, text in texts.items() if text is not None}
 
 
 def _number(text: str) -> int | str:

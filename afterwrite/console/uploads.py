@@ -43,9 +43,7 @@ class Upload:
         self.refused_rows += rows[: REFUSED_SHOWN - len(self.refused_rows)]
 
 
-def take_in(
-    queue: WriteQueue, path: Path, key: str, by: str | None, decimal: DecimalSign | None = None
-) -> Upload:
+def take_in(queue: WriteQueue, path: Path, key: str, by: str | None, decimal: DecimalSign | None = None) -> Upload:
     """Accept a create for each valid row of the file, some hundred per commit.
 
     ``decimal`` is the decimal sign for ambiguous numbers. ``key`` makes a retry of the same file safe: no row is

@@ -48,9 +48,7 @@ class Queue(graphene.ObjectType):
     oldest_age_ms = graphene.Float(required=True, description="Age of the oldest waiting write")
     applied_total = graphene.Float(required=True)
     failed_total = graphene.Float(required=True)
-    writes_per_second = graphene.Float(
-        required=True, description="Settled writes, average of the last ten seconds"
-    )
+    writes_per_second = graphene.Float(required=True, description="Settled writes, average of the last ten seconds")
     state = QueueStateEnum(required=True)
 
     @staticmethod
@@ -104,9 +102,7 @@ def query_of(write_type: Any) -> Any:
     """The queries ``write``, ``writes`` and ``queue``."""
 
     class Query(graphene.ObjectType):
-        write = graphene.Field(
-            write_type, id=graphene.ID(required=True), description="The receipt of a write"
-        )
+        write = graphene.Field(write_type, id=graphene.ID(required=True), description="The receipt of a write")
         writes = graphene.Field(
             connection_of(write_type, "Write", "A page of receipts, newest first."),
             required=True,
@@ -173,8 +169,7 @@ def mutation_of(write_type: Any) -> Any:
         ) -> requests.Answer:
             context: Context = info.context
             return requests.answer_of(
-                lambda: requests.retry(context.queue, id, idempotency_key, context.by),
-                f"Write {id} queued again",
+                lambda: requests.retry(context.queue, id, idempotency_key, context.by), f"Write {id} queued again"
             )
 
     class Mutation(graphene.ObjectType):
@@ -188,10 +183,7 @@ def subscription_of(write_type: Any) -> Any:
 
     class Subscription(graphene.ObjectType):
         write_settled = graphene.Field(
-            write_type,
-            required=True,
-            id=graphene.ID(required=True),
-            description="The receipt, once it is settled",
+            write_type, required=True, id=graphene.ID(required=True), description="The receipt, once it is settled"
         )
 
         @staticmethod

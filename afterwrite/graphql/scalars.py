@@ -95,9 +95,7 @@ def _value_of(node: ValueNode, variables: Mapping[str, Any]) -> Any:
 
 def _whole_number(node: IntValueNode) -> int:
     if len(node.value) > _DIGITS_MAX:
-        raise GraphQLError(
-            f"A number of {len(node.value):,} digits is too long: {_DIGITS_MAX} are the limit", node
-        )
+        raise GraphQLError(f"A number of {len(node.value):,} digits is too long: {_DIGITS_MAX} are the limit", node)
     return int(node.value)
 
 

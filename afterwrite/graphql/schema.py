@@ -20,7 +20,5 @@ def build_schema(query: Any, mutation: Any, subscription: Any) -> GraphQLSchema:
     class Subscription(task_events.Subscription, subscription):
         """Events as they happen."""
 
-    schema: GraphQLSchema = graphene.Schema(
-        query=Query, mutation=Mutation, subscription=Subscription
-    ).graphql_schema
+    schema: GraphQLSchema = graphene.Schema(query=Query, mutation=Mutation, subscription=Subscription).graphql_schema
     return schema

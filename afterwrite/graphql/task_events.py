@@ -27,10 +27,7 @@ class Subscription(graphene.ObjectType):
         description="The current task, then each change; completes when the task has ended",
     )
     tasks_updated = graphene.Field(
-        Task,
-        required=True,
-        type=graphene.String(),
-        description="Every task that changes, of one type or of all types",
+        Task, required=True, type=graphene.String(), description="Every task that changes, of one type or of all types"
     )
 
     @staticmethod
@@ -87,9 +84,7 @@ def _changes(queue: TaskQueue, watch: TaskWatch) -> Iterator[Any]:
         try:
             changed = watch.next(_KEEP_ALIVE_SECONDS)
         except WatchTooSlow as error:
-            message = (
-                "This stream is read too slowly for the number of changes: subscribe again to fewer tasks"
-            )
+            message = "This stream is read too slowly for the number of changes: subscribe again to fewer tasks"
             raise RequestError(message, code="STREAM_TOO_SLOW") from error
         yield from changed
         if queue.stop_announced:

@@ -60,9 +60,7 @@ class Mutation(graphene.ObjectType):
         args={
             "amount": BigInt(required=True, description="In minor units, such as cents"),
             "currency": graphene.String(required=True, description="Three letters, such as eur"),
-            "customer_id": graphene.String(
-                required=True, description="cus_…, from the result of a customer task"
-            ),
+            "customer_id": graphene.String(required=True, description="cus_…, from the result of a customer task"),
             "payment_method": graphene.String(description="pm_…; default: Stripe's test card"),
             "description": graphene.String(),
             **_options(),
@@ -71,9 +69,7 @@ class Mutation(graphene.ObjectType):
     )
     create_stripe_refund_task = graphene.Field(
         Task,
-        payment_intent_id=graphene.String(
-            required=True, description="pi_…, from the result of a payment task"
-        ),
+        payment_intent_id=graphene.String(required=True, description="pi_…, from the result of a payment task"),
         amount=BigInt(description="In minor units; default: the whole amount"),
         **_options(),
         description="Refund a payment at Stripe",
@@ -97,9 +93,7 @@ class Mutation(graphene.ObjectType):
         description="Cancel a task: a waiting one at once, a running one through its worker",
     )
     retry_task = graphene.Field(
-        Task,
-        id=graphene.ID(required=True),
-        description="Queue a FAILED or CANCELLED task again, with all its attempts",
+        Task, id=graphene.ID(required=True), description="Queue a FAILED or CANCELLED task again, with all its attempts"
     )
     pause_task_type = graphene.Field(
         TaskType,
@@ -111,9 +105,7 @@ class Mutation(graphene.ObjectType):
     )
     prune_tasks = graphene.Field(
         PrunedTasks,
-        ended_before=graphene.DateTime(
-            required=True, description="With a time zone; at least IDEMPOTENCY_HOURS ago"
-        ),
+        ended_before=graphene.DateTime(required=True, description="With a time zone; at least IDEMPOTENCY_HOURS ago"),
         description="Delete the tasks that ended before a time, with their actions",
     )
 
@@ -131,23 +123,17 @@ class Mutation(graphene.ObjectType):
 
     @staticmethod
     @answering
-    def resolve_create_stripe_customer_task(
-        _root: None, info: graphene.ResolveInfo, **arguments: Any
-    ) -> StoredTask:
+    def resolve_create_stripe_customer_task(_root: None, info: graphene.ResolveInfo, **arguments: Any) -> StoredTask:
         return _accept(info.context, CREATE_CUSTOMER, arguments)
 
     @staticmethod
     @answering
-    def resolve_create_stripe_payment_task(
-        _root: None, info: graphene.ResolveInfo, **arguments: Any
-    ) -> StoredTask:
+    def resolve_create_stripe_payment_task(_root: None, info: graphene.ResolveInfo, **arguments: Any) -> StoredTask:
         return _accept(info.context, CREATE_PAYMENT, arguments)
 
     @staticmethod
     @answering
-    def resolve_create_stripe_refund_task(
-        _root: None, info: graphene.ResolveInfo, **arguments: Any
-    ) -> StoredTask:
+    def resolve_create_stripe_refund_task(_root: None, info: graphene.ResolveInfo, **arguments: Any) -> StoredTask:
         return _accept(info.context, REFUND_PAYMENT, arguments)
 
     @staticmethod
@@ -165,13 +151,7 @@ class Mutation(graphene.ObjectType):
         idempotency_key: str | None = None,
     ) -> StoredTask:
         context: Context = info.context
-        return requests.create_job(
-            context.tasks,
-            payload,
-            callback_url,
-            idempotency_key,
-            context.by,
-        )
+        return requests.create_job(context.tasks, payload, callback_url, idempotency_key, context.by)
 
     @staticmethod
     @answering
@@ -199,9 +179,7 @@ class Mutation(graphene.ObjectType):
 
     @staticmethod
     @answering
-    def resolve_prune_tasks(
-        _root: None, info: graphene.ResolveInfo, ended_before: datetime
-    ) -> dict[str, int]:
+    def resolve_prune_tasks(_root: None, info: graphene.ResolveInfo, ended_before: datetime) -> dict[str, int]:
         context: Context = info.context
         return {"pruned": requests.prune(context.tasks, ended_before, context.by)}
 

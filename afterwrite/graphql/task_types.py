@@ -54,9 +54,7 @@ class Task(graphene.ObjectType):
     started_at = graphene.DateTime()
     finished_at = graphene.DateTime()
     actions = graphene.List(
-        graphene.NonNull(TaskAction),
-        required=True,
-        description="The actions of callers on it, newest last",
+        graphene.NonNull(TaskAction), required=True, description="The actions of callers on it, newest last"
     )
 
     @staticmethod
@@ -66,9 +64,7 @@ class Task(graphene.ObjectType):
         return found
 
 
-TaskConnection = connection_of(
-    Task, "Task", "A page of tasks, newest first.", total="Tasks that match the filters"
-)
+TaskConnection = connection_of(Task, "Task", "A page of tasks, newest first.", total="Tasks that match the filters")
 
 
 class TaskCount(graphene.ObjectType):
@@ -164,9 +160,7 @@ class Query(graphene.ObjectType):
         description="Entries, newest first",
     )
     process = graphene.Field(
-        Task,
-        correlation_id=graphene.String(required=True),
-        description="The job with this correlation id",
+        Task, correlation_id=graphene.String(required=True), description="The job with this correlation id"
     )
 
     @staticmethod
@@ -193,11 +187,7 @@ class Query(graphene.ObjectType):
     @staticmethod
     @answering
     def resolve_task_actions(
-        _root: None,
-        info: graphene.ResolveInfo,
-        first: int | None,
-        after: str | None = None,
-        by: str | None = None,
+        _root: None, info: graphene.ResolveInfo, first: int | None, after: str | None = None, by: str | None = None
     ) -> Page:
         size = PAGE_DEFAULT if first is None else first
         return requests.actions_page(info.context.tasks, by, size, after)

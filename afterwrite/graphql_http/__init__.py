@@ -6,12 +6,4 @@ from afterwrite.graphql_http.limits import Limits
 from afterwrite.graphql_http.streams import KEEP_ALIVE
 from afterwrite.graphql_http.view import GraphQLView, answer_refusal
 
-__all__ = [
-    "KEEP_ALIVE",
-    "GraphQLView",
-    "HttpRefusal",
-    "Limits",
-    "RequestError",
-    "answer_refusal",
-    "wants_page",
-]
+__all__ = ["KEEP_ALIVE", "GraphQLView", "HttpRefusal", "Limits", "RequestError", "answer_refusal", "wants_page"]

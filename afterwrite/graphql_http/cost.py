@@ -76,9 +76,7 @@ class CostCounter:
         `@skip` and `@include` are ignored. Recursion is bounded by the depth limit.
         """
         root = self._schema.get_root_type(operation.operation)
-        defaults = {
-            node.variable.name.value: node.default_value for node in operation.variable_definitions or ()
-        }
+        defaults = {node.variable.name.value: node.default_value for node in operation.variable_definitions or ()}
         fields, parts = self._below(root, operation.selection_set, defaults)
         return Cost(fields, tuple(parts))
 

@@ -50,11 +50,7 @@ class Operation:
     """One operation of a valid document; thread-safe."""
 
     def __init__(
-        self,
-        executable: InterpretedOperation,
-        cost: Cost,
-        definition: OperationDefinitionNode,
-        document: Document,
+        self, executable: InterpretedOperation, cost: Cost, definition: OperationDefinitionNode, document: Document
     ) -> None:
         self.executable = executable
         self.cost = cost
@@ -105,16 +101,12 @@ class Document:
             definition = next(iter(self._definitions.values()))
         if definition is None:
             raise GraphQLRefusal([coded(GraphQLError(self._unknown(name)), BAD_USER_INPUT)])
-        executable = self._prepared(
-            self.schema, self._syntax, definition, hide_suggestions=self._hide_suggestions
-        )
+        executable = self._prepared(self.schema, self._syntax, definition, hide_suggestions=self._hide_suggestions)
         return Operation(executable, self._costs.count(definition), definition, self)
 
     def _unknown(self, name: str | None) -> str:
         if not self._definitions:
-            return (
-                "This document has no operation, only fragments. Add a query, a mutation or a subscription."
-            )
+            return "This document has no operation, only fragments. Add a query, a mutation or a subscription."
         if name is None:
             count = len(self._definitions)
             return f"This document has {count} operations. Say which one to run with operationName."
@@ -188,11 +180,7 @@ class DocumentStore:
             self._wrong.keep(source, refusal.errors, len(source) + len(json.dumps(refusal.errors)))
             raise
         document = Document(
-            self._schema,
-            syntax,
-            self._limits,
-            hide_suggestions=self._hide_suggestions,
-            compiled=self._compiled,
+            self._schema, syntax, self._limits, hide_suggestions=self._hide_suggestions, compiled=self._compiled
         )
         self._documents.keep(source, document, len(source))
         return document
@@ -213,11 +201,7 @@ class DocumentStore:
     def _read(self, source: str) -> DocumentNode:
         check_length(source, self._limits)
         try:
-            syntax = parse(
-                source,
-                max_lexical_tokens=self._limits.max_tokens,
-                max_comments=self._limits.max_tokens,
-            )
+            syntax = parse(source, max_lexical_tokens=self._limits.max_tokens, max_comments=self._limits.max_tokens)
         except GraphQLError as error:
             raise GraphQLRefusal([coded(error, PARSE_FAILED)]) from None
         if has_fragment_cycle(syntax):
@@ -231,11 +215,7 @@ class DocumentStore:
     def _validate(self, syntax: DocumentNode, rules: list[Any]) -> None:
         try:
             errors = validate(
-                self._schema,
-                syntax,
-                rules,
-                max_errors=self._limits.max_errors,
-                hide_suggestions=self._hide_suggestions,
+                self._schema, syntax, rules, max_errors=self._limits.max_errors, hide_suggestions=self._hide_suggestions
             )
         except GraphQLError as error:  # @skip with a variable, on the only field of a subscription
             errors = [error]

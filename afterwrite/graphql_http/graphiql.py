@@ -35,9 +35,7 @@ _PAGE = """<!doctype html>
 """
 
 
-def page(
-    endpoint: str, examples: Sequence[str], csrf_token: str = "", home: tuple[str, str] | None = None
-) -> str:
+def page(endpoint: str, examples: Sequence[str], csrf_token: str = "", home: tuple[str, str] | None = None) -> str:
     """Returns the page, which sends its requests to `endpoint` and opens with one tab per example.
 
     Its requests carry a `csrf_token` that is not empty as the header X-CSRF-Token. Needs an application context: the

@@ -178,17 +178,13 @@ class _Walk:
     def _check_root_fields(self, count: int) -> None:
         if count > self._limits.max_root_fields:
             advice = "Send several requests."
-            raise refuse(
-                "max_root_fields", self._limits.max_root_fields, count, "root fields or more", advice
-            )
+            raise refuse("max_root_fields", self._limits.max_root_fields, count, "root fields or more", advice)
 
     def _count_directives(self, *nodes: Any) -> None:
         self._directives += sum(len(node.directives) for node in nodes if node.directives)
         if self._directives > self._limits.max_directives:
             advice = "Use fewer directives."
-            raise refuse(
-                "max_directives", self._limits.max_directives, self._directives, "directives or more", advice
-            )
+            raise refuse("max_directives", self._limits.max_directives, self._directives, "directives or more", advice)
 
 
 def has_fragment_cycle(document: DocumentNode) -> bool:
@@ -210,9 +206,7 @@ def has_fragment_cycle(document: DocumentNode) -> bool:
     return False
 
 
-def _next_unvisited(
-    path: dict[str, Iterator[str]], spreads: dict[str, tuple[str, ...]], done: set[str]
-) -> str | None:
+def _next_unvisited(path: dict[str, Iterator[str]], spreads: dict[str, tuple[str, ...]], done: set[str]) -> str | None:
     while path:
         last = next(reversed(path))
         for name in path[last]:

@@ -40,9 +40,7 @@ class PersistedQueries:
             if known is not None:
                 return known
             # Clients look for this exact text, some of them only in a response with the status 200.
-            raise GraphQLRefusal(
-                [{"message": "PersistedQueryNotFound", "extensions": {"code": NOT_FOUND}}], status=200
-            )
+            raise GraphQLRefusal([{"message": "PersistedQueryNotFound", "extensions": {"code": NOT_FOUND}}], status=200)
         if digest is not None and digest != (found := sha256(text.encode()).hexdigest()):
             message = f"provided sha does not match query: its SHA-256 is {found}. Send that as sha256Hash."
             raise HttpRefusal(400, message, HASH_MISMATCH)

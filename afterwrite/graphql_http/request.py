@@ -40,15 +40,11 @@ def read_post(environ: Mapping[str, Any], max_body_bytes: int) -> Parameters:
     _check_content_type(environ.get("CONTENT_TYPE", ""))
     encoding = environ.get("HTTP_CONTENT_ENCODING", "identity")
     if encoding.strip().lower() != "identity":
-        raise HttpRefusal(
-            415, f"The Content-Encoding '{encoding[:100]}' is not supported. Send the body unencoded."
-        )
+        raise HttpRefusal(415, f"The Content-Encoding '{encoding[:100]}' is not supported. Send the body unencoded.")
     try:
         body = read_body(environ, max_body_bytes)
     except BodyTooLong as error:
-        message = (
-            f"The body has {error}; the limit is {max_body_bytes} bytes (MAX_BODY_BYTES). Send it in parts."
-        )
+        message = f"The body has {error}; the limit is {max_body_bytes} bytes (MAX_BODY_BYTES). Send it in parts."
         raise HttpRefusal(413, message, limit="max_body_bytes", maximum=max_body_bytes) from None
     except BodyBroken as error:
         raise HttpRefusal(400, f"{error}. Send it again.") from error
@@ -124,9 +120,7 @@ _decoder = json.JSONDecoder(parse_constant=refuse_constant, parse_float=finite)
 def _parameters(value: Any) -> Parameters:
     if type(value) is not dict:
         if type(value) is list:
-            raise HttpRefusal(
-                400, "The body is a list; batches are not supported. Send one request at a time."
-            )
+            raise HttpRefusal(400, "The body is a list; batches are not supported. Send one request at a time.")
         raise HttpRefusal(400, f"The body is {_kind(value)}; send a JSON object.")
     query = value.get("query")
     variables = value.get("variables")

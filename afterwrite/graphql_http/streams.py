@@ -64,8 +64,7 @@ class StreamSlots:
             if holder is not None:
                 if self._of_holder[holder] >= self._max_each:
                     raise _too_many(
-                        f"You have {self._max_each} event streams open, the maximum for one caller",
-                        self._max_each,
+                        f"You have {self._max_each} event streams open, the maximum for one caller", self._max_each
                     )
                 self._of_holder[holder] += 1
             self._open += 1
@@ -78,9 +77,7 @@ class StreamSlots:
 
 
 def _too_many(found: str, maximum: int) -> HttpRefusal:
-    message = (
-        f"{found} (MAX_STREAMS). Close one, or try again in {RETRY_AFTER_SECONDS} s. Other operations work."
-    )
+    message = f"{found} (MAX_STREAMS). Close one, or try again in {RETRY_AFTER_SECONDS} s. Other operations work."
     retry = (("Retry-After", str(RETRY_AFTER_SECONDS)),)
     return HttpRefusal(503, message, TOO_MANY_STREAMS, retry, maximum=maximum)
 
@@ -108,9 +105,7 @@ def subscribe(operation: Operation, context: Any, raw_variables: dict[str, Any])
         raise variables[0]
     root_type = schema.subscription_type
     assert root_type is not None
-    fields = collect_fields(
-        schema, operation.document.fragments, variables, root_type, definition.selection_set
-    )
+    fields = collect_fields(schema, operation.document.fragments, variables, root_type, definition.selection_set)
     if not fields:
         raise GraphQLError("This subscription skips its only field (@skip, @include).", definition)
     response_name, nodes = next(iter(fields.items()))

@@ -35,9 +35,7 @@ def decode(text: str) -> Any:
     if is_deep(text, value):
         raise JsonRefused(_TOO_DEEP)
     if _MAY_BE_UNUSABLE.search(text) and any(map(_UNUSABLE.search, _texts(value))):
-        raise JsonRefused(
-            "a text in it holds a NUL (\\u0000) or half of a surrogate pair: remove it", is_text=True
-        )
+        raise JsonRefused("a text in it holds a NUL (\\u0000) or half of a surrogate pair: remove it", is_text=True)
     return value
 
 

@@ -18,14 +18,7 @@ from werkzeug.exceptions import HTTPException
 from afterwrite.graphql_http import graphiql as graphiql_page
 from afterwrite.graphql_http.accept import EVENT_STREAM, GRAPHQL_RESPONSE, HTML, JSON, negotiate
 from afterwrite.graphql_http.documents import DocumentStore, Operation
-from afterwrite.graphql_http.errors import (
-    BAD_REQUEST,
-    GraphQLRefusal,
-    HttpRefusal,
-    RequestError,
-    masked,
-    new_incident,
-)
+from afterwrite.graphql_http.errors import BAD_REQUEST, GraphQLRefusal, HttpRefusal, RequestError, masked, new_incident
 from afterwrite.graphql_http.limits import Limits
 from afterwrite.graphql_http.persisted import PersistedQueries
 from afterwrite.graphql_http.request import Parameters, read_get, read_post
@@ -158,9 +151,7 @@ class GraphQLView(View):
         self._documents.check_cost(operation, variables)
         if operation.is_mutation and reads:
             allowed = (("Allow", "POST"),)
-            raise HttpRefusal(
-                405, "A mutation cannot run by GET, which may repeat. Use POST.", headers=allowed
-            )
+            raise HttpRefusal(405, "A mutation cannot run by GET, which may repeat. Use POST.", headers=allowed)
         context = self._context(http) if self._context is not None else None
         if operation.is_subscription:
             return self._stream(http, operation, context, variables, media_type)
@@ -248,8 +239,7 @@ def _encoded(answer: Mapping[str, Any]) -> bytes:
 def _not_acceptable(environ: Mapping[str, Any]) -> HttpRefusal:
     found = str(environ.get("HTTP_ACCEPT"))[:200]
     return HttpRefusal(
-        406,
-        f"Accept is '{found}', which is not supported. Accept {JSON}, {GRAPHQL_RESPONSE} or {EVENT_STREAM}.",
+        406, f"Accept is '{found}', which is not supported. Accept {JSON}, {GRAPHQL_RESPONSE} or {EVENT_STREAM}."
     )
 
 
@@ -266,18 +256,13 @@ def _refusal(errors: list[dict[str, Any]], media_type: str | None, status: int |
 
 
 def _json_response(
-    status: int,
-    errors: list[dict[str, Any]],
-    media_type: str | None,
-    headers: tuple[tuple[str, str], ...] = (),
+    status: int, errors: list[dict[str, Any]], media_type: str | None, headers: tuple[tuple[str, str], ...] = ()
 ) -> Response:
     given = GRAPHQL_RESPONSE if media_type == GRAPHQL_RESPONSE else JSON
     return _response(status, _encoded({"errors": errors}), given, headers)
 
 
-def _response(
-    status: int, body: bytes, media_type: str, headers: tuple[tuple[str, str], ...] = ()
-) -> Response:
+def _response(status: int, body: bytes, media_type: str, headers: tuple[tuple[str, str], ...] = ()) -> Response:
     fields = [
         ("Content-Type", _CONTENT_TYPES[media_type]),
         ("Content-Length", str(len(body))),

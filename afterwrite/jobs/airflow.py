@@ -71,9 +71,7 @@ class Airflow:
             base_url=self._url,
             timeout=timeout_seconds,
             limits=httpx.Limits(
-                max_connections=_AT_ONCE,
-                max_keepalive_connections=_AT_ONCE,
-                keepalive_expiry=_KEPT_SECONDS,
+                max_connections=_AT_ONCE, max_keepalive_connections=_AT_ONCE, keepalive_expiry=_KEPT_SECONDS
             ),
             headers={"User-Agent": f"Afterwrite/{VERSION}", "Content-Type": "application/json"},
             trust_env=False,
@@ -210,9 +208,7 @@ def _address(text: str) -> str:
         has_secret = "@" in found.netloc
     except ValueError:
         usable = has_secret = False
-    if (
-        has_secret
-    ):  # credentials here would replace the token and appear in every log, so the text is not quoted
+    if has_secret:  # credentials here would replace the token and appear in every log, so the text is not quoted
         raise SettingsError(
             "AIRFLOW_URL contains a user name or a password: give them as AIRFLOW_USERNAME and AIRFLOW_PASSWORD"
         )

@@ -12,13 +12,7 @@ from typing import Any
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
-from aio_pika.exceptions import (
-    CONNECTION_EXCEPTIONS,
-    AMQPError,
-    ChannelNotFoundEntity,
-    DeliveryError,
-    PublishError,
-)
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS, AMQPError, ChannelNotFoundEntity, DeliveryError, PublishError
 from yarl import URL
 
 from afterwrite.base.settings import Settings, SettingsError
@@ -149,9 +143,7 @@ class Broker:
                     break
                 except Exception as error:  # noqa: BLE001 - the loop's single error handler
                     expected = isinstance(error, _AWAY)
-                    self._note(
-                        f"RabbitMQ at {self} is unavailable: {words_of(error)}", None if expected else error
-                    )
+                    self._note(f"RabbitMQ at {self} is unavailable: {words_of(error)}", None if expected else error)
                 await asyncio.sleep(pause)
             self._note(f"RabbitMQ at {self} stopped delivering from {self.name_of(queue)}: {lost}")
 
@@ -198,9 +190,7 @@ class Broker:
     def __str__(self) -> str:
         return str(self._url.with_user(None).with_query(None))
 
-    async def _consume_once(
-        self, queue: str, prefetch: int, take: Callable[[Delivery], Awaitable[None]]
-    ) -> str:
+    async def _consume_once(self, queue: str, prefetch: int, take: Callable[[Delivery], Awaitable[None]]) -> str:
         """Consume until the connection or the queue is lost; return the reason. Raises if it cannot start."""
         lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
@@ -256,10 +246,7 @@ class Broker:
             except ChannelNotFoundEntity:
                 async with await connection.channel() as channel:
                     await channel.declare_queue(
-                        self.name_of(queue),
-                        durable=True,
-                        arguments=self._arguments(queue),
-                        timeout=_TIMEOUT_SECONDS,
+                        self.name_of(queue), durable=True, arguments=self._arguments(queue), timeout=_TIMEOUT_SECONDS
                     )
 
     def _arguments(self, queue: str) -> dict[str, Any]:
@@ -328,9 +315,7 @@ def _address(text: str) -> URL:
         if url.scheme not in ("amqp", "amqps") or not url.host:
             raise ValueError(text)
     except ValueError as error:  # the text may contain a password, so it is not quoted
-        raise SettingsError(
-            "AMQP_URL is not a valid address: give amqp://USER:PASSWORD@HOST:5672/VHOST"
-        ) from error
+        raise SettingsError("AMQP_URL is not a valid address: give amqp://USER:PASSWORD@HOST:5672/VHOST") from error
     return url if "heartbeat" in url.query else url.update_query(heartbeat=_HEARTBEAT_SECONDS)
 
 

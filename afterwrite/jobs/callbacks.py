@@ -39,9 +39,7 @@ class Callbacks:
                 protocol=2,
             )
         except ValueError as error:  # the text may contain a password, so it is not quoted
-            raise SettingsError(
-                "REDIS_URL is not a valid address: give redis://:PASSWORD@HOST:6379/0"
-            ) from error
+            raise SettingsError("REDIS_URL is not a valid address: give redis://:PASSWORD@HOST:6379/0") from error
         self._place = self._redis.connection_pool.connection_kwargs
         self.trouble: str | None = None
 

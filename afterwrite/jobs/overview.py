@@ -48,9 +48,7 @@ class _Look:
 class StackOverview(Collector):
     """The stack's services as seen by one process; thread-safe between start and stop."""
 
-    def __init__(
-        self, settings: Settings, background: BackgroundLoop, parts: Collection[str] = PARTS
-    ) -> None:
+    def __init__(self, settings: Settings, background: BackgroundLoop, parts: Collection[str] = PARTS) -> None:
         """``parts`` are the services that the process uses. Raises SettingsError for an invalid address."""
         self._background = background
         self._broker, self._callbacks = Broker(settings), Callbacks(settings)
@@ -120,9 +118,7 @@ class StackOverview(Collector):
 
     def collect(self) -> Iterable[Metric]:
         up = GaugeMetricFamily(
-            "afterwrite_stack_up",
-            "Whether a service of the stack was available at the last poll",
-            labels=["part"],
+            "afterwrite_stack_up", "Whether a service of the stack was available at the last poll", labels=["part"]
         )
         for name, trouble in dict(self._troubles).items():
             up.add_metric([name], float(trouble is None))

@@ -113,14 +113,10 @@ def together(descriptions: Sequence[Json]) -> Enriched:
         prices[one["category"]].append(one["priceMinor"])
     ordered = {name: sorted(found) for name, found in prices.items()}
     slugs = unique(one["slug"] for one in descriptions)
-    enriched = [
-        _enriched(one, slug, ordered[one["category"]]) for one, slug in zip(descriptions, slugs, strict=True)
-    ]
+    enriched = [_enriched(one, slug, ordered[one["category"]]) for one, slug in zip(descriptions, slugs, strict=True)]
     largest_first = sorted(ordered, key=lambda name: (-len(ordered[name]), name or ""))
     categories = [{"category": name} | _figures(ordered[name]) for name in largest_first]
-    return Enriched(
-        enriched, _figures(sorted(price for found in ordered.values() for price in found)), categories
-    )
+    return Enriched(enriched, _figures(sorted(price for found in ordered.values() for price in found)), categories)
 
 
 def verdict(checked: Checked, max_bytes: int) -> Json:

@@ -35,9 +35,7 @@ class RefusedRows:
             place = line if row.element is None else f"product {row.element + 1:,} ({line})"
             self.samples.append(f"{place}: {'; '.join(error.message for error in row.errors)}")
         if self._report is not None:
-            place_fields = (
-                {"line": row.line} if row.element is None else {"line": row.line, "element": row.element}
-            )
+            place_fields = {"line": row.line} if row.element is None else {"line": row.line, "element": row.element}
             errors = [error._asdict() for error in row.errors]
             self._report.write(json.dumps({**place_fields, "errors": errors}, ensure_ascii=False) + "\n")
 
@@ -62,7 +60,5 @@ def load_products(
                 progress(load.inserted)
     except (StoreError, TextFileError, OSError) as error:
         rows = (load.inserted if load else 0) + refused.count
-        raise LoadFailed(
-            f"{error}. The load stopped after {counted(rows, 'row')}; nothing of it is stored"
-        ) from error
+        raise LoadFailed(f"{error}. The load stopped after {counted(rows, 'row')}; nothing of it is stored") from error
     return load.inserted

@@ -134,9 +134,7 @@ def _array_rows(path: Path, blocks: Iterator[str], reader: FeedReader) -> Iterat
     except NoListError as error:
         raise CatalogueFileError(f"{path}: {error}") from error
     except JsonSyntaxError as error:
-        raise CatalogueFileError(
-            f"{path} is not a JSON array of products: {error}: correct the file"
-        ) from error
+        raise CatalogueFileError(f"{path} is not a JSON array of products: {error}: correct the file") from error
 
 
 def _format_of(path: Path, text: str) -> Format:
@@ -167,6 +165,4 @@ def _starts_with_product_line(text: str) -> bool:
 
 def _has_list(item: dict[str, Any], depth: int = 1) -> bool:
     inner = [item[name] for name in LISTS if name in item] if depth <= MOST_WRAPPERS else []
-    return any(
-        isinstance(one, list) or (isinstance(one, dict) and _has_list(one, depth + 1)) for one in inner
-    )
+    return any(isinstance(one, list) or (isinstance(one, dict) and _has_list(one, depth + 1)) for one in inner)

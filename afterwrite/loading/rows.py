@@ -23,6 +23,4 @@ _KINDS = {list: "an array", str: "a text", bool: "true or false", type(None): "n
 
 def not_an_object(item: Any) -> UnreadableRow:
     """The refusal of a JSON value that is not an object."""
-    return UnreadableRow(
-        f"{_KINDS.get(type(item), 'a number')}: give an object with at least title and price"
-    )
+    return UnreadableRow(f"{_KINDS.get(type(item), 'a number')}: give an object with at least title and price")

@@ -23,9 +23,7 @@ class TextFile:
             self._file = path.open("rb", buffering=0)
             self.size_bytes = path.stat().st_size
         except OSError as error:
-            raise TextFileError(
-                f"{path} cannot be opened: {error.strerror}: check the name and the rights"
-            ) from error
+            raise TextFileError(f"{path} cannot be opened: {error.strerror}: check the name and the rights") from error
         self.path = path
         self.bytes_read = 0
         self._line = 1

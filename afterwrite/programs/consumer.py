@@ -119,9 +119,7 @@ class Consumer:
 
     async def _refuse(self, request: Request, trace: str, delivery: Delivery, why: str) -> None:
         """Fail the job, which would otherwise wait for ever, and dead-letter the message for inspection."""
-        result = Result(
-            request.correlation_id, request.task_id, request.run_id, FAILED, ("RUN_REFUSED", why[:1_000])
-        )
+        result = Result(request.correlation_id, request.task_id, request.run_id, FAILED, ("RUN_REFUSED", why[:1_000]))
         if await delivery.publish(RESULTS, result.encode(), headers_of(request.correlation_id, trace)):
             await delivery.dead_letter(why)
             self._figures.count(REQUESTS, "refused")

@@ -8,16 +8,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from afterwrite.base.settings import SettingsError, from_environment
-from afterwrite.jobs.broker import (
-    DEAD_LETTERS,
-    DIED_AT,
-    FROM_QUEUE,
-    REASON,
-    REQUESTS,
-    RESULTS,
-    Broker,
-    Delivery,
-)
+from afterwrite.jobs.broker import DEAD_LETTERS, DIED_AT, FROM_QUEUE, REASON, REQUESTS, RESULTS, Broker, Delivery
 from afterwrite.jobs.errors import QueueFull, ServiceAway
 
 _SHOWN = 100
@@ -80,9 +71,7 @@ async def _remove(broker: Broker, options: argparse.Namespace) -> int:
     return await _for_each(broker, options, remove)
 
 
-async def _for_each(
-    broker: Broker, options: argparse.Namespace, deal: Callable[[Delivery], Awaitable[str]]
-) -> int:
+async def _for_each(broker: Broker, options: argparse.Namespace, deal: Callable[[Delivery], Awaitable[str]]) -> int:
     """Handle each named letter once and print the result; return 1 if one was not found or stays."""
     wanted: Collection[str] = set(options.ids)
     found: dict[str, str] = {}
@@ -112,8 +101,7 @@ def _json_of(broker: Broker, letter: Delivery) -> Mapping[str, Any]:
         "died_at": None if at is None else str(at),
         "queue": _queue_of(broker, letter),
         "correlation_id": headers.get("correlation_id"),
-        "reason": headers.get(REASON)
-        or f"Dead-lettered by RabbitMQ: {died.get('reason', 'no reason given')}",
+        "reason": headers.get(REASON) or f"Dead-lettered by RabbitMQ: {died.get('reason', 'no reason given')}",
         "body": letter.body.decode(errors="replace"),
     }
 
@@ -140,9 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="afterwrite dead-letters", description=__doc__)
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     shown = verbs.add_parser("list", help="show the first ones and their reasons")
-    shown.add_argument(
-        "--most", type=int, default=_SHOWN, metavar="N", help=f"show up to N (default {_SHOWN})"
-    )
+    shown.add_argument("--most", type=int, default=_SHOWN, metavar="N", help=f"show up to N (default {_SHOWN})")
     shown.add_argument("--json", action="store_true", help="one JSON object on each line, with the body")
     shown.set_defaults(act=_list)
     for name, act, text in (

@@ -40,9 +40,7 @@ transaction: a load that fails or is interrupted leaves the catalogue as it was.
 first; one on PostgreSQL may keep running."""
 
 
-def main(
-    arguments: Sequence[str], sample: Path = SAMPLE_PRODUCTS, program: str = "afterwrite init-db"
-) -> int:
+def main(arguments: Sequence[str], sample: Path = SAMPLE_PRODUCTS, program: str = "afterwrite init-db") -> int:
     """Run the command, which loads ``sample`` into an empty catalogue where no file is named.
 
     Returns 0 if products were loaded or there was nothing to do, else 1.
@@ -69,12 +67,8 @@ def _parser(program: str) -> argparse.ArgumentParser:
         choices=[sign.value for sign in DecimalSign],
         help="the decimal sign of the file, for ambiguous numbers",
     )
-    parser.add_argument(
-        "--report", metavar="FILE", type=Path, help="write every refused row to this file as JSONL"
-    )
-    parser.add_argument(
-        "--check", action="store_true", help="only read FILE and report why it cannot be loaded"
-    )
+    parser.add_argument("--report", metavar="FILE", type=Path, help="write every refused row to this file as JSONL")
+    parser.add_argument("--check", action="store_true", help="only read FILE and report why it cannot be loaded")
     parser.add_argument(
         "--index-later",
         action="store_true",
@@ -128,15 +122,12 @@ def _load(loader: CatalogueLoader, source: CatalogueFile, refused: RefusedRows, 
     bar = ProgressBar(source, sys.stderr)
     check = check_sample_row if source.path.resolve() == sample.resolve() else check_row
     try:
-        loaded = load_products(
-            loader.load(), checked_batches(source, stored_values, check), refused, bar.show
-        )
+        loaded = load_products(loader.load(), checked_batches(source, stored_values, check), refused, bar.show)
     finally:
         bar.clear()
     seconds = time.perf_counter() - begin
     print(
-        f"Loaded {counted(loaded, 'product')} from {source.path} in {seconds:.2f} s "
-        f"({loaded / seconds:,.0f} a second)"
+        f"Loaded {counted(loaded, 'product')} from {source.path} in {seconds:.2f} s ({loaded / seconds:,.0f} a second)"
     )
     return loaded
 

@@ -64,9 +64,7 @@ def _remove(settings: Settings, path: Path, name: str) -> None:
     if any(key.name == name for key in keys_of_setting(settings.api_keys)):
         raise SettingsError(f"The key {name!r} is in API_KEYS: remove it there and restart the server")
     remove_key(path, name)
-    sys.stderr.write(
-        f"Removed key {name} from {path}: it stops working within a second, and its sessions end\n"
-    )
+    sys.stderr.write(f"Removed key {name} from {path}: it stops working within a second, and its sessions end\n")
 
 
 def _list(settings: Settings, path: Path) -> None:

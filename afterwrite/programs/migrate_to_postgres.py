@@ -45,9 +45,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--reopen",
-        action="store_true",
-        help="let a folder that was moved be served again, as it was when it was moved",
+        "--reopen", action="store_true", help="let a folder that was moved be served again, as it was when it was moved"
     )
     return parser
 

@@ -126,9 +126,7 @@ class Notification:
     async def _conclude(self, results: Sequence[Result]) -> Mapping[int, Task]:
         """Record results on the tasks that wait for them; return the tasks that ended."""
         run_ids = list({result.run_id for result in results})
-        found, urls = await asyncio.gather(
-            asyncio.to_thread(self._runs.outcomes, run_ids), self._urls(run_ids)
-        )
+        found, urls = await asyncio.gather(asyncio.to_thread(self._runs.outcomes, run_ids), self._urls(run_ids))
         by_task: dict[int, list[Result]] = defaultdict(list)
         for result in results:
             by_task[result.task_id].append(result)

@@ -49,11 +49,7 @@ class Page:
 
 
 def newest_first(
-    items: Sequence[T],
-    first: int,
-    after: str | None,
-    edge: Callable[[T], Edge],
-    count: Callable[[], int] | None = None,
+    items: Sequence[T], first: int, after: str | None, edge: Callable[[T], Edge], count: Callable[[], int] | None = None
 ) -> Page:
     """The page of the ``first`` items; one more item was read to know whether there is a next page."""
     edges = [edge(item) for item in items[:first]]

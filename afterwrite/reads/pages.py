@@ -5,14 +5,7 @@ import json
 
 from afterwrite.base.text import find_unusable, shorten
 from afterwrite.graphql_http import RequestError
-from afterwrite.reads.connections import (
-    PAGE_DEFAULT,
-    Edge,
-    Page,
-    PageInfo,
-    check_page_size,
-    check_search,
-)
+from afterwrite.reads.connections import PAGE_DEFAULT, Edge, Page, PageInfo, check_page_size, check_search
 from afterwrite.resources import product as rules
 from afterwrite.resources.product import Product
 from afterwrite.storage.products import Position, ProductFilter, ProductOrder, Products
@@ -73,12 +66,7 @@ def check_price_bound(name: str, value: float | None) -> int | None:
 
 
 def _has_other_side(
-    products: Products,
-    wanted: ProductFilter,
-    order: ProductOrder,
-    position: Position | None,
-    *,
-    backwards: bool,
+    products: Products, wanted: ProductFilter, order: ProductOrder, position: Position | None, *, backwards: bool
 ) -> bool:
     """Whether anything lies on the other side of the cursor; queried, because it may have been deleted."""
     if position is None:
@@ -119,6 +107,4 @@ def _position(name: str, cursor: str, order: ProductOrder) -> Position:
 
 def _storable(value: str | int, product_id: int) -> bool:
     whole = [product_id] if isinstance(value, str) else [product_id, value]
-    return all(-(2**63) <= number < 2**63 for number in whole) and not (
-        isinstance(value, str) and find_unusable(value)
-    )
+    return all(-(2**63) <= number < 2**63 for number in whole) and not (isinstance(value, str) and find_unusable(value))

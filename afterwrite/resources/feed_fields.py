@@ -27,15 +27,11 @@ _IMAGE_NAMES = ("image", "image_url", "imageUrl", "image_link", "thumbnail", "im
 _RATE_NAMES, _COUNT_NAMES = ("rating_rate", "ratingRate"), ("rating_count", "ratingCount")
 # In each group, the first name with a value wins.
 _ALIASES = (("title", "name"), ("category", "product_type"), _IMAGE_NAMES, _RATE_NAMES, _COUNT_NAMES)
-_PLAIN_NAMES = frozenset(
-    ("title", "price", "description", "category", "image", "rating_rate", "rating_count")
-)
+_PLAIN_NAMES = frozenset(("title", "price", "description", "category", "image", "rating_rate", "rating_count"))
 KNOWN_NAMES = _PLAIN_NAMES.union(("rating",), *_ALIASES)
 _PARTS = {"category": frozenset({"name"}), "rating": frozenset({"rate", "count"})}
 _PICTURE_PARTS = ("src", "url", "href")
-_MISSING = frozenset(
-    {"", "-", "--", "\u2013", "\u2014", "n/a", "na", "n.a.", "#n/a", "nan", "nil", "none", "null"}
-)
+_MISSING = frozenset({"", "-", "--", "\u2013", "\u2014", "n/a", "na", "n.a.", "#n/a", "nan", "nil", "none", "null"})
 # A comma may be part of a URL; before another URL it is a separator.
 _NEXT_PICTURE = re.compile(r"[\s,;|]+(?=https?://)", re.IGNORECASE)
 _PLAIN_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]{1,2})?")

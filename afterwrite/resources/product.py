@@ -160,9 +160,7 @@ def _stored_if_usual(values: Mapping[str, Any]) -> dict[str, Any] | None:
         and (
             category is None
             or (
-                type(category) is str
-                and len(category := composed(category)) <= CATEGORY_MAX
-                and category.isprintable()
+                type(category) is str and len(category := composed(category)) <= CATEGORY_MAX and category.isprintable()
             )
         )
         and (image is None or (type(image) is str and len(image) <= IMAGE_MAX and _is_plain_url(image)))
@@ -190,9 +188,7 @@ def check_title(field: str, value: Any) -> str:
     """A text that is not blank, of at most TITLE_MAX characters."""
     text = _check_composed(field, value, TITLE_MAX)
     if not text or text.isspace():
-        raise FieldError(
-            field, FieldProblem.REQUIRED, f"is empty: give a text of 1 to {TITLE_MAX} characters"
-        )
+        raise FieldError(field, FieldProblem.REQUIRED, f"is empty: give a text of 1 to {TITLE_MAX} characters")
     return text
 
 
@@ -229,9 +225,7 @@ def check_rating_count(field: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise _wrong_type(field, value, "a whole number")
     if not 0 <= value <= COUNT_MAX:
-        raise FieldError(
-            field, FieldProblem.OUT_OF_RANGE, f"is {value}: give a whole number from 0 to {COUNT_MAX}"
-        )
+        raise FieldError(field, FieldProblem.OUT_OF_RANGE, f"is {value}: give a whole number from 0 to {COUNT_MAX}")
     return value
 
 
@@ -263,9 +257,7 @@ def _check_text(field: str, value: Any, longest: int) -> str:
     if not isinstance(value, str):
         raise _wrong_type(field, value, "a text")
     if len(value) > longest:
-        raise FieldError(
-            field, FieldProblem.TOO_LONG, f"has {len(value):,} characters: {longest:,} are the limit"
-        )
+        raise FieldError(field, FieldProblem.TOO_LONG, f"has {len(value):,} characters: {longest:,} are the limit")
     if not value.isprintable() and (found := find_unusable(value)):  # almost every text is printable
         raise FieldError(
             field,
@@ -312,17 +304,13 @@ def _decimal_of(text: str) -> Decimal:
 def _check_price_range(field: str, price: float | Decimal, value: Any) -> None:
     if not 0 <= price <= _PRICE_MAX:
         raise FieldError(
-            field,
-            FieldProblem.OUT_OF_RANGE,
-            f"is {shorten(str(value), _QUOTED)}: give a number from 0 to {_PRICE_MAX}",
+            field, FieldProblem.OUT_OF_RANGE, f"is {shorten(str(value), _QUOTED)}: give a number from 0 to {_PRICE_MAX}"
         )
 
 
 def _too_many_decimals(field: str, value: Any) -> FieldError:
     return FieldError(
-        field,
-        FieldProblem.TOO_MANY_DECIMALS,
-        f"is {shorten(str(value), _QUOTED)}: give at most two decimals",
+        field, FieldProblem.TOO_MANY_DECIMALS, f"is {shorten(str(value), _QUOTED)}: give at most two decimals"
     )
 
 

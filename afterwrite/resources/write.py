@@ -16,9 +16,7 @@ _STORED = stored_names()
 _ABSENT: dict[str, Any] = dict.fromkeys(name for name, required in _STORED.items() if not required)
 # Version 0.1.0 stored all of these with every create, cannot read a create without them, and compared idempotency keys
 # by that text. So they are always written; later fields are written only if given.
-_ALWAYS_WRITTEN = frozenset(
-    {"title", "price_minor", "description", "category", "image", "rating_rate", "rating_count"}
-)
+_ALWAYS_WRITTEN = frozenset({"title", "price_minor", "description", "category", "image", "rating_rate", "rating_count"})
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
 
 
@@ -135,9 +133,7 @@ def request_write(
     another form and must still recognise the same request.
     """
     if operation is Operation.CREATE:
-        fields = {
-            name: value for name, value in fields.items() if value is not None or name in _ALWAYS_WRITTEN
-        }
+        fields = {name: value for name, value in fields.items() if value is not None or name in _ALWAYS_WRITTEN}
     text = _encode(fields)
     changed = {
         name: value
@@ -168,8 +164,7 @@ def _next_state(write: Write, product: Product | None) -> Product | None:
         return _created(write)
     if product is None:
         raise WriteError(
-            WriteErrorCode.PRODUCT_NOT_FOUND,
-            f"Product {write.product_id} does not exist; nothing was changed",
+            WriteErrorCode.PRODUCT_NOT_FOUND, f"Product {write.product_id} does not exist; nothing was changed"
         )
     if write.operation == Operation.DELETE:
         return None

@@ -22,10 +22,7 @@ def rest_api(service: Service, caller_name: Callable[[], str | None] = lambda: N
 
     ``caller_name`` returns the name of the request's caller, None if it is anonymous.
     """
-    payload, private = (
-        service.tasks.schema_of(PROCESS_PRODUCTS),
-        service.settings.webhook_allow_private == "on",
-    )
+    payload, private = (service.tasks.schema_of(PROCESS_PRODUCTS), service.settings.webhook_allow_private == "on")
     document = json_answer(openapi_document(payload, private_callbacks=private)).get_data()
     schemas = named(payload)
     blueprint = Blueprint("rest_api", __name__)

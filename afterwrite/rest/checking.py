@@ -13,13 +13,7 @@ from afterwrite.rest.problems import ProblemDetails, pointer_to
 Schema = Mapping[str, Any]
 _ERRORS_SHOWN = 20
 _SHOWN = 60
-_NOUNS = {
-    "object": "an object",
-    "array": "a list",
-    "string": "a text",
-    "integer": "a whole number",
-    "null": "null",
-}
+_NOUNS = {"object": "an object", "array": "a list", "string": "a text", "integer": "a whole number", "null": "null"}
 
 
 class Check:

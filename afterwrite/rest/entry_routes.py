@@ -32,9 +32,7 @@ def create_entry(given: Given) -> tuple[dict[str, Any], str]:
     return _json_of(entry_of(task)), f"/api/entries/{task.id}"
 
 
-@entries.route(
-    "GET", "/api/entries", Role.READ, {200: ("EntryPage", "A page")}, Takes(query=ENTRY_PARAMETERS)
-)
+@entries.route("GET", "/api/entries", Role.READ, {200: ("EntryPage", "A page")}, Takes(query=ENTRY_PARAMETERS))
 def list_entries(given: Given) -> dict[str, Any]:
     """List entries, newest first."""
     asked, queue = given.parameters(), given.service.tasks
@@ -67,9 +65,7 @@ def change_entry(given: Given, entry_id: str) -> dict[str, Any]:
     """Move an entry to its next stage or fail it; internal."""
     number, queue = _number(entry_id), given.service.tasks
     wanted = _change(given.body())
-    task = queue.edit(
-        number, lambda task, now_us: moved(task, wanted, now_us, queue.lock_seconds), given.caller_name()
-    )
+    task = queue.edit(number, lambda task, now_us: moved(task, wanted, now_us, queue.lock_seconds), given.caller_name())
     return _json_of(entry_of(task))
 
 
@@ -106,6 +102,4 @@ def _number(entry_id: str) -> int:
 
 
 def _not_found(entry_id: str) -> ProblemDetails:
-    return ProblemDetails(
-        404, "TASK_NOT_FOUND", f"There is no entry {entry_id[:60]}: GET /api/entries lists them"
-    )
+    return ProblemDetails(404, "TASK_NOT_FOUND", f"There is no entry {entry_id[:60]}: GET /api/entries lists them")

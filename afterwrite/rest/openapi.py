@@ -56,11 +56,7 @@ def openapi_document(process_payload: schemas.Schema, *, private_callbacks: bool
             "schemas": schemas.named(process_payload, callback_url),
             "responses": _problem_answers(),
             "securitySchemes": {
-                "key": {
-                    "type": "http",
-                    "scheme": "bearer",
-                    "description": "The key that `dev.py key add` prints",
-                }
+                "key": {"type": "http", "scheme": "bearer", "description": "The key that `dev.py key add` prints"}
             },
         },
     }
@@ -80,9 +76,7 @@ def _paths() -> Part:
 
 def _operation(route: Route) -> Part:
     takes = route.takes
-    listed: list[Part] = [
-        {"name": name, "in": "query", "schema": schema} for name, schema in takes.query.items()
-    ]
+    listed: list[Part] = [{"name": name, "in": "query", "schema": schema} for name, schema in takes.query.items()]
     listed += [{"name": name, "in": "header", **described} for name, described in takes.headers.items()]
     answers = {str(status): _answer(status, *gives) for status, gives in route.gives.items()}
     refused = {str(status): {"$ref": f"#/components/responses/Problem{status}"} for status in _refuses(route)}

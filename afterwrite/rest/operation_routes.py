@@ -38,12 +38,7 @@ def health(given: Given) -> tuple[Response, int]:
     return jsonify(part), status
 
 
-@operations.route(
-    "GET",
-    "/ready",
-    Role.NOBODY,
-    {200: ("Ready", "Ready"), 503: ("Ready", "Stopping or stuck")},
-)
+@operations.route("GET", "/ready", Role.NOBODY, {200: ("Ready", "Ready"), 503: ("Ready", "Stopping or stuck")})
 def ready(given: Given) -> tuple[Response, int]:
     """Whether the server is ready for requests."""
     if not given.service.accepting:

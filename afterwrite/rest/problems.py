@@ -30,11 +30,7 @@ _STATUS_OF = {  # by code of the refusal; 422 for all others
     "SHUTTING_DOWN": 503,
     "JOURNAL_UNWRITABLE": 503,
 }
-_CODE_OF = {
-    400: "BAD_REQUEST",
-    404: "NOT_FOUND",
-    405: "METHOD_NOT_ALLOWED",
-}
+_CODE_OF = {400: "BAD_REQUEST", 404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
 
 
 class ProblemDetails(Exception):

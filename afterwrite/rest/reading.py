@@ -56,9 +56,7 @@ class Given:
         except strict_json.JsonRefused as error:
             if error.is_text:
                 raise ProblemDetails(422, "INVALID_TEXT", f"The body is refused: {error}") from error
-            raise _malformed(
-                f'The body is {error}. Send a JSON object such as {{"title": "Lamp"}}'
-            ) from error
+            raise _malformed(f'The body is {error}. Send a JSON object such as {{"title": "Lamp"}}') from error
         self._body.check(body)
         return body
 
@@ -86,9 +84,7 @@ class Given:
         # Some servers pass a value that is not ASCII as an empty one.
         found = f"has {len(key)} characters" if key else "is empty or not ASCII"
         detail = f"Idempotency-Key {found}: give {IDEMPOTENCY_KEY['title']}"
-        raise ProblemDetails(
-            422, "INVALID_ARGUMENT", detail, [{"header": "Idempotency-Key", "detail": detail}]
-        )
+        raise ProblemDetails(422, "INVALID_ARGUMENT", detail, [{"header": "Idempotency-Key", "detail": detail}])
 
 
 def _check_content_type(request: Request) -> None:

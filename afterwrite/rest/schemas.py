@@ -47,20 +47,11 @@ STORABLE_JSON: Schema = {
 
 NEW_ENTRY: Schema = EntryWorker.types[ENTRY]
 
-_MOVES = [
-    EntryStatus.CREATED,
-    EntryStatus.STAGE_1,
-    EntryStatus.STAGE_2,
-    EntryStatus.COMPLETED,
-    EntryStatus.FAILED,
-]
+_MOVES = [EntryStatus.CREATED, EntryStatus.STAGE_1, EntryStatus.STAGE_2, EntryStatus.COMPLETED, EntryStatus.FAILED]
 ENTRY_CHANGE: Schema = {
     "type": "object",
     "properties": {
-        "status": {
-            "enum": [status.value for status in _MOVES],
-            "description": "The current one changes nothing",
-        },
+        "status": {"enum": [status.value for status in _MOVES], "description": "The current one changes nothing"},
         "progress": {
             "type": "integer",
             "minimum": 0,
@@ -121,17 +112,8 @@ ENTRY_PARAMETERS: Mapping[str, Schema] = {
     "limit": {"type": "integer", "minimum": 1, "maximum": PAGE_MAX, "default": PAGE_DEFAULT},
     "offset": {"type": "integer", "minimum": 0, "maximum": OFFSET_MAX, "default": 0},
     "status": {"type": "string", "enum": [status.value for status in EntryStatus]},
-    "search": {
-        **_SEARCHED,
-        "maxLength": SEARCH_MAX,
-        "description": "Substring of the title, case-insensitive",
-    },
-    "by": {
-        **_SEARCHED,
-        "minLength": 1,
-        "maxLength": NAME_MAX,
-        "description": "The name of the creator's key",
-    },
+    "search": {**_SEARCHED, "maxLength": SEARCH_MAX, "description": "Substring of the title, case-insensitive"},
+    "by": {**_SEARCHED, "minLength": 1, "maxLength": NAME_MAX, "description": "The name of the creator's key"},
 }
 
 # -- responses -------------------------------------------------------------------------------------------------
@@ -147,11 +129,7 @@ def _or_null(schema: Schema) -> Schema:
 
 
 _COUNT: Schema = {"type": "integer", "minimum": 0}
-_ID: Schema = {
-    "type": "string",
-    "pattern": "^[0-9]+$",
-    "description": "An integer of up to 63 bits, as a string",
-}
+_ID: Schema = {"type": "string", "pattern": "^[0-9]+$", "description": "An integer of up to 63 bits, as a string"}
 _TIME: Schema = {"type": "string", "format": "date-time"}
 _PROGRESS: Schema = {"type": "integer", "minimum": 0, "maximum": 100}
 _STATUS: Schema = {"enum": [status.value for status in TaskStatus]}
@@ -211,10 +189,7 @@ RECEIVED = _whole(
         "received_at": _TIME,
         "event_id": _or_null(TEXT),
         "correlation_id": _or_null(TEXT),
-        "timestamp": {
-            "type": ["integer", "null"],
-            "description": "The sender's timestamp, in Unix seconds",
-        },
+        "timestamp": {"type": ["integer", "null"], "description": "The sender's timestamp, in Unix seconds"},
         "verdict": {"enum": [verdict.value for verdict in Verdict]},
         "body": {"type": "string", "description": "The first 64 KiB"},
     }
@@ -237,10 +212,7 @@ PROBLEM: Schema = {
                 "type": "object",
                 "required": ["detail"],
                 "properties": {
-                    "pointer": {
-                        "type": "string",
-                        "description": "JSON Pointer into the body, such as #/title",
-                    },
+                    "pointer": {"type": "string", "description": "JSON Pointer into the body, such as #/title"},
                     "parameter": TEXT,
                     "header": TEXT,
                     "detail": TEXT,

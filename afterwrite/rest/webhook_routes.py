@@ -37,9 +37,7 @@ def receive_webhook(given: Given) -> dict[str, Any]:
     if received.verdict == signing.Verdict.VALID:
         return _json_of(received)
     code = received.verdict.upper().replace(" ", "_")
-    detail = (
-        f"The signature was rejected ({received.verdict}): sign the body with this server's WEBHOOK_SECRET"
-    )
+    detail = f"The signature was rejected ({received.verdict}): sign the body with this server's WEBHOOK_SECRET"
     raise ProblemDetails(401, code, detail, headers=[("WWW-Authenticate", signing.SIGNATURE_HEADER)])
 
 

@@ -94,9 +94,7 @@ class Ending:
             while (length := _length(body, status, headers, content, padding)) in lengths:
                 padding = random.randrange(_PADDING_MAX)  # noqa: S311
             lengths.add(length)
-            mine = {
-                connection: written for connection, written in before.items() if connection.host == body.peer
-            }
+            mine = {connection: written for connection, written in before.items() if connection.host == body.peer}
             self._answered.append(_Answered(body, length, mine))
             # Trailing spaces are harmless in JSON and HTML. Granian takes one response per request and drops the one
             # that the thread gives later.
@@ -125,9 +123,7 @@ class Ending:
     def _end_those_that_take_nothing(self) -> None:
         """End the connections of clients that accept no bytes: they did not get the response either."""
         peers = {answered.body.peer for answered in self._answered}
-        for connection in (
-            connections_of({answered.body.port for answered in self._answered}) if peers else ()
-        ):
+        for connection in connections_of({answered.body.port for answered in self._answered}) if peers else ():
             state = state_of(connection) if connection.host in peers else None
             if state is not None and state.has_unsent and state.sent_ms >= _TAKES_NOTHING_MS:
                 end_input(connection)

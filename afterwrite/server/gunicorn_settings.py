@@ -29,9 +29,7 @@ try:
 except SettingsError as wrong:
     raise SystemExit(f"afterwrite: {wrong}") from wrong
 
-bind = (
-    f"[{_settings.host}]:{_settings.port}" if ":" in _settings.host else f"{_settings.host}:{_settings.port}"
-)
+bind = f"[{_settings.host}]:{_settings.port}" if ":" in _settings.host else f"{_settings.host}:{_settings.port}"
 worker_class = HeadReader
 worker_connections = connections_max()
 limit_request_line = 0  # HEAD_MAX_BYTES bounds it
@@ -57,10 +55,7 @@ _FIXED: dict[str, tuple[object, str]] = {
     "workers": (workers, "the journal has one owner, so one process serves"),
     "worker_class": (worker_class, "slow clients would hold all its threads"),
     "threads": (threads, "the limits of waiting requests and event streams follow from THREADS; set that"),
-    "preload_app": (
-        False,
-        "threads do not survive the fork behind it, so accepted writes would never be applied",
-    ),
+    "preload_app": (False, "threads do not survive the fork behind it, so accepted writes would never be applied"),
     "reload": (False, _RESTARTS),
     "max_requests": (0, _RESTARTS),
     "protocol": ("http", _HEADS),
@@ -75,10 +70,7 @@ def _check_arguments() -> None:
     Runs before gunicorn applies them: with --preload it would start the application first.
     """
     given = gunicorn.config.Config()
-    for source, words in (
-        ("GUNICORN_CMD_ARGS", given.get_cmd_args_from_env()),
-        ("The command line", sys.argv[1:]),
-    ):
+    for source, words in (("GUNICORN_CMD_ARGS", given.get_cmd_args_from_env()), ("The command line", sys.argv[1:])):
         arguments = vars(given.parser().parse_known_args(words)[0])
         for name, (ours, why) in _FIXED.items():
             if arguments[name] is not None:

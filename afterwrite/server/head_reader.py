@@ -81,9 +81,7 @@ class HeadReader(gunicorn.workers.gthread.ThreadWorker):  # type: ignore[misc]  
         is_line = b"\n" not in conn.head
         what = "the request line" if is_line else "the head of the request"
         limit = f"{what} has more than {HEAD_MAX_BYTES} bytes: send long values in the body of a POST"
-        self.handle_error(
-            None, conn.sock, conn.client, (LimitRequestLine if is_line else LimitRequestHeaders)(limit)
-        )
+        self.handle_error(None, conn.sock, conn.client, (LimitRequestLine if is_line else LimitRequestHeaders)(limit))
         self.nr_conns -= 1
         conn.close(graceful=True)
 

@@ -244,7 +244,5 @@ def _serve_with_gunicorn(script: Path) -> None:
     if sys.platform == "win32":
         raise SystemExit("SERVER=gunicorn does not run on Windows: use SERVER=granian")
     # PYTHONPATH rather than --chdir, so that a relative DATA_DIR keeps its meaning.
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([str(script.parent), os.environ.get("PYTHONPATH", "")])
-    }
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(script.parent), os.environ.get("PYTHONPATH", "")])}
     os.execve(sys.executable, command, environment)  # noqa: S606 - it replaces this process and takes its signals

@@ -12,9 +12,7 @@ from afterwrite.service.context import Context
 if TYPE_CHECKING:
     from afterwrite.service.process import Process
 
-EXTENSION = (
-    "afterwrite"  # the key of the Flask extension: a function that returns the context of the current request
-)
+EXTENSION = "afterwrite"  # the key of the Flask extension: a function that returns the context of the current request
 _running: "list[Process]" = []
 _opening = threading.Lock()
 

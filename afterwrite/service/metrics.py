@@ -90,17 +90,13 @@ class _QueueFigures:
         yield GaugeMetricFamily("afterwrite_queue_depth", "Waiting writes", status.depth)
         yield GaugeMetricFamily("afterwrite_queue_bytes", "Bytes of waiting writes", status.size_bytes)
         yield GaugeMetricFamily(
-            "afterwrite_queue_oldest_seconds",
-            "Age of the oldest waiting write",
-            status.oldest_age_ms / 1000,
+            "afterwrite_queue_oldest_seconds", "Age of the oldest waiting write", status.oldest_age_ms / 1000
         )
         settled = CounterMetricFamily("afterwrite_writes", "Settled writes", labels=["status"])
         settled.add_metric(["APPLIED"], status.applied_total)
         settled.add_metric(["FAILED"], status.failed_total)
         yield settled
-        state = GaugeMetricFamily(
-            "afterwrite_queue_state", "1 for the state the queue is in", labels=["state"]
-        )
+        state = GaugeMetricFamily("afterwrite_queue_state", "1 for the state the queue is in", labels=["state"])
         for name in QueueState:
             state.add_metric([name], float(name is status.state))
         yield state
@@ -115,8 +111,7 @@ class _Labelled(Collector):
     def collect(self) -> Iterable[Metric]:
         for metric in self._registry.collect():
             metric.samples = [
-                sample._replace(labels={**sample.labels, "process": self._process})
-                for sample in metric.samples
+                sample._replace(labels={**sample.labels, "process": self._process}) for sample in metric.samples
             ]
             yield metric
 
@@ -139,14 +134,10 @@ class _TaskFigures:
         for (task_type, name), count in status.ended.items():
             ended.add_metric([task_type, name], count)
         yield ended
-        yield CounterMetricFamily(
-            "afterwrite_task_retries", "Failed attempts that are retried", status.retried
-        )
+        yield CounterMetricFamily("afterwrite_task_retries", "Failed attempts that are retried", status.retried)
         yield CounterMetricFamily(
             "afterwrite_task_locks_lost", "Outcomes dropped because their lock was lost", status.lost
         )
         yield CounterMetricFamily(
-            "afterwrite_transaction_retries",
-            "Transactions retried after a conflict",
-            self._conflicts(),
+            "afterwrite_transaction_retries", "Transactions retried after a conflict", self._conflicts()
         )

@@ -90,9 +90,7 @@ def merged(own: Sequence[Point], others: Sequence[tuple[int, Mapping[str, Any]]]
         before = found.get(at, Point(at, 0, 0.0, None, None))
         rate = float(figures["settled_per_second"])
         after = replace(
-            before,
-            depth=max(before.depth, figures["depth"]),
-            settled_per_second=before.settled_per_second + rate,
+            before, depth=max(before.depth, figures["depth"]), settled_per_second=before.settled_per_second + rate
         )
         if rate > most.get(at, 0.0):
             most[at] = rate

@@ -29,9 +29,7 @@ class Service(Process):
         super().__init__(settings, "server", drains=True, runs_tasks=settings.run_workers == "on")
         self._started_at_us = 0
         self.recent = RecentFigures() if self.sharing is None else RecentFigures(self.sharing.clock.seconds)
-        self.receiver = Receiver(
-            self.secret, ReceivedWebhooks(self.stores.tasks.commits, self.stores.tasks.reader)
-        )
+        self.receiver = Receiver(self.secret, ReceivedWebhooks(self.stores.tasks.commits, self.stores.tasks.reader))
         self.metrics.watch(self.queue.status, self.tasks.status, self.stores.conflicts)
         self.accepting = False
         self._shared_bucket = 0
@@ -55,9 +53,7 @@ class Service(Process):
             return self.sharing.live()
         now = time.time_ns() // 1000
         name, here = self.tasks.status().name, socket.gethostname()
-        own = ProcessAlive(
-            name, "server", here, os.getpid(), VERSION, self._started_at_us, now, 0, self._doing()
-        )
+        own = ProcessAlive(name, "server", here, os.getpid(), VERSION, self._started_at_us, now, 0, self._doing())
         return [own]
 
     def points(self) -> list[Point]:
@@ -91,9 +87,7 @@ class Service(Process):
         points = [point for point in self.recent.points()[-3:] if point.settled_per_second]
         for point in points:
             if self.sharing is not None and point.time > self._shared_bucket:
-                await asyncio.to_thread(
-                    self.sharing.figures.save, point.time, asdict(point), point.time - KEPT_SECONDS
-                )
+                await asyncio.to_thread(self.sharing.figures.save, point.time, asdict(point), point.time - KEPT_SECONDS)
                 self._shared_bucket = point.time
 
     def _doing(self) -> Mapping[str, Any]:

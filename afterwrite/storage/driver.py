@@ -109,17 +109,13 @@ class DriverStatement:
     def rows(self, connection: DriverConnection, values: Values = _NOTHING) -> list[Row]:
         """Run it and return all rows."""
         text, own = self._text(connection.dialect)
-        found: list[Row] = connection.execute(
-            lambda cursor: cursor.execute(text, {**own, **values}).fetchall()
-        )
+        found: list[Row] = connection.execute(lambda cursor: cursor.execute(text, {**own, **values}).fetchall())
         return found
 
     def run(self, connection: DriverConnection, values: Values = _NOTHING) -> int:
         """Run it and return the number of changed rows."""
         text, own = self._text(connection.dialect)
-        changed: int = connection.execute(
-            lambda cursor: connection.count(cursor.execute(text, {**own, **values}))
-        )
+        changed: int = connection.execute(lambda cursor: connection.count(cursor.execute(text, {**own, **values})))
         return changed
 
     def send(self, connection: DriverConnection, values: Values = _NOTHING) -> None:
@@ -177,8 +173,6 @@ def compiled_for(statement: ClauseElement, dialect: Dialect) -> tuple[str, Value
     is_sqlite = dialect.name == "sqlite"
     by_name = cast(Callable[..., Dialect], type(dialect))(paramstyle="named" if is_sqlite else "pyformat")
     places = None if is_sqlite else {None: SCHEMA}
-    compiled = statement.compile(
-        dialect=by_name, schema_translate_map=places, render_schema_translate=bool(places)
-    )
+    compiled = statement.compile(dialect=by_name, schema_translate_map=places, render_schema_translate=bool(places))
     own = {name: value for name, value in compiled.params.items() if value is not None}
     return str(compiled), own

@@ -39,9 +39,7 @@ ledger_totals = Table("ledger_totals", MetaData(), Column("status", String), Col
 
 _columns = select(*(ledger.c[name] for name in Write._fields))
 _by_id = _columns.where(ledger.c.id == bindparam("id"))
-_by_range = _columns.where(ledger.c.id >= bindparam("first"), ledger.c.id < bindparam("end")).order_by(
-    ledger.c.id
-)
+_by_range = _columns.where(ledger.c.id >= bindparam("first"), ledger.c.id < bindparam("end")).order_by(ledger.c.id)
 # A failed update may name any id; that does not make it used.
 _last_product = select(func.max(ledger.c.product_id)).where(
     or_(ledger.c.operation == Operation.CREATE.value, ledger.c.status == WriteStatus.APPLIED.value)

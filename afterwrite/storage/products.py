@@ -8,18 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    ColumnElement,
-    Engine,
-    Select,
-    Subquery,
-    Table,
-    bindparam,
-    collate,
-    func,
-    select,
-    tuple_,
-)
+from sqlalchemy import ColumnElement, Engine, Select, Subquery, Table, bindparam, collate, func, select, tuple_
 
 from afterwrite.base.store_errors import StoreError
 from afterwrite.base.text import composed, folded
@@ -122,9 +111,7 @@ class Products:
         statement = select(*_of(source)).order_by(source.c.id).limit(first).offset(skip)
         return self._products(statement, values)
 
-    def after(
-        self, wanted: ProductFilter, order: ProductOrder, position: Position | None, limit: int
-    ) -> list[Product]:
+    def after(self, wanted: ProductFilter, order: ProductOrder, position: Position | None, limit: int) -> list[Product]:
         """The ``limit`` products that follow ``position`` (None: the start) in this order."""
         return self._keyset(wanted, order, position, limit, backwards=False)
 
@@ -166,13 +153,7 @@ class Products:
         return None
 
     def _keyset(
-        self,
-        wanted: ProductFilter,
-        order: ProductOrder,
-        position: Position | None,
-        limit: int,
-        *,
-        backwards: bool,
+        self, wanted: ProductFilter, order: ProductOrder, position: Position | None, limit: int, *, backwards: bool
     ) -> list[Product]:
         source, values = matching(wanted.search, self._dialect)
         descending = order.descending is not backwards

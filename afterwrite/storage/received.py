@@ -2,19 +2,7 @@
 
 from typing import NamedTuple
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Engine,
-    MetaData,
-    String,
-    Table,
-    bindparam,
-    delete,
-    func,
-    insert,
-    select,
-)
+from sqlalchemy import BigInteger, Column, Engine, MetaData, String, Table, bindparam, delete, func, insert, select
 
 from afterwrite.storage.commits import Commits
 from afterwrite.storage.driver import DriverConnection, DriverStatement
@@ -51,17 +39,13 @@ class Received(NamedTuple):
 
 
 _newest_ids = select(received_webhooks.c.id).order_by(received_webhooks.c.id.desc())
-_newest = select(*(received_webhooks.c[name] for name in Received._fields)).order_by(
-    received_webhooks.c.id.desc()
-)
+_newest = select(*(received_webhooks.c[name] for name in Received._fields)).order_by(received_webhooks.c.id.desc())
 _KEEP = DriverStatement(
     insert(received_webhooks)
     .values({name: bindparam(name) for name in Received._fields if name != "id"})
     .returning(received_webhooks.c.id)
 )
-_PRUNE = DriverStatement(
-    delete(received_webhooks).where(received_webhooks.c.id.not_in(_newest_ids.limit(KEPT)))
-)
+_PRUNE = DriverStatement(delete(received_webhooks).where(received_webhooks.c.id.not_in(_newest_ids.limit(KEPT))))
 
 
 class ReceivedWebhooks:

@@ -7,19 +7,7 @@ same internally: pg_trgm serves LIKE and keeps new entries in a pending list.
 
 from typing import NamedTuple
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Float,
-    MetaData,
-    Subquery,
-    Table,
-    Text,
-    bindparam,
-    func,
-    select,
-    text,
-)
+from sqlalchemy import BigInteger, Column, Float, MetaData, Subquery, Table, Text, bindparam, func, select, text
 
 from afterwrite.base.text import folded
 
@@ -62,9 +50,7 @@ _FOUND = f"""
     WHERE products.id > (SELECT indexed_through FROM search_state) AND instr(products.search_text, :term)
 """  # noqa: S608 - names of our own columns
 _found = text(_FOUND).columns(*products.c).subquery("found")
-_liked = (
-    select(products).where(products.c.search_text.like(bindparam("pattern"), escape="\\")).subquery("found")
-)
+_liked = select(products).where(products.c.search_text.like(bindparam("pattern"), escape="\\")).subquery("found")
 _scanned = select(products).where(func.instr(products.c.search_text, bindparam("term")) > 0).subquery("found")
 
 

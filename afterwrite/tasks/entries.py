@@ -134,9 +134,7 @@ def _status(task: Task) -> EntryStatus:
     if task.has_ended:
         return EntryStatus(task.status)
     # At the stage COMPLETED the worker has finished but not yet recorded the end, which may still fail.
-    return (
-        EntryStatus.STAGE_2 if task.stage == EntryStatus.COMPLETED else EntryStatus(task.stage or "CREATED")
-    )
+    return EntryStatus.STAGE_2 if task.stage == EntryStatus.COMPLETED else EntryStatus(task.stage or "CREATED")
 
 
 def _client_result(task: Task) -> dict[str, Any] | None:
@@ -194,8 +192,7 @@ def _progress(task: Task, present: EntryStatus, change: EntryChange) -> int:
         return max(task.progress, reached)
     if change.progress < task.progress:
         raise _not_allowed(
-            f"Entry {task.id} is {present} with {task.progress} %: progress {change.progress} would fall",
-            "progress",
+            f"Entry {task.id} is {present} with {task.progress} %: progress {change.progress} would fall", "progress"
         )
     return change.progress
 

@@ -28,9 +28,7 @@ _CODE_MAX = 100
 _LOST_AGAIN_SECONDS = 6.0
 
 
-async def execute(
-    registry: Registry, task: Task, context: TaskContext, result_max_bytes: int
-) -> Outcome | None:
+async def execute(registry: Registry, task: Task, context: TaskContext, result_max_bytes: int) -> Outcome | None:
     """Run a task with its worker; return the outcome to record, or None if the lock is lost.
 
     Every exception of the worker becomes an outcome, so none ends the loop. Log lines written during the run carry the
@@ -40,9 +38,7 @@ async def execute(
         return await _execute(registry, task, context, result_max_bytes)
 
 
-async def _execute(
-    registry: Registry, task: Task, context: TaskContext, result_max_bytes: int
-) -> Outcome | None:
+async def _execute(registry: Registry, task: Task, context: TaskContext, result_max_bytes: int) -> Outcome | None:
     policy = registry.policy(task.type)
     try:
         worker = registry.worker_for(task)
@@ -91,9 +87,7 @@ def _worker_error(task: Task, policy: RetryPolicy, error: BaseException) -> Fail
     return failure(task, TaskError("WORKER_ERROR", f"{type(error).__name__}: {error}"), policy)
 
 
-def failure(
-    task: Task, error: TaskError, policy: RetryPolicy, retry_after_seconds: float | None = None
-) -> Failed:
+def failure(task: Task, error: TaskError, policy: RetryPolicy, retry_after_seconds: float | None = None) -> Failed:
     """The outcome of a failed attempt: a retry, unless the error is final or it was the last attempt."""
     reported = TaskError(
         shorten(storable(error.code), _CODE_MAX), shorten(storable(error.message), _MESSAGE_MAX), error.final
@@ -118,9 +112,7 @@ def worker_lost(task: Task, policy: RetryPolicy) -> Outcome:
         return Cancelled()
     # A task that was lost twice may be what crashes its process: let the others run first.
     pause = None if task.attempt < 2 else max(_LOST_AGAIN_SECONDS, policy.delay_seconds(task.attempt))
-    message = (
-        f"The worker {task.locked_by} stopped responding in attempt {task.attempt} of {task.max_attempts}"
-    )
+    message = f"The worker {task.locked_by} stopped responding in attempt {task.attempt} of {task.max_attempts}"
     return failure(task, TaskError("WORKER_LOST", message), policy, pause)
 
 
@@ -139,8 +131,7 @@ def _checked(outcome: Outcome, text: str | None, max_bytes: int) -> Outcome:
     if size <= max_bytes:
         return outcome
     return _unusable(
-        "RESULT_TOO_LARGE",
-        f"The work was done, but its result has {size:,} bytes: the limit is {max_bytes:,}",
+        "RESULT_TOO_LARGE", f"The work was done, but its result has {size:,} bytes: the limit is {max_bytes:,}"
     )
 
 

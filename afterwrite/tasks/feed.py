@@ -33,12 +33,7 @@ class TaskFeed:
     """The notifications of one process; any of them may be lost, so every process also polls."""
 
     def __init__(
-        self,
-        bus: "PostgresBus",
-        runtime: TaskRuntime,
-        background: BackgroundLoop,
-        *,
-        hears_changes: bool = True,
+        self, bus: "PostgresBus", runtime: TaskRuntime, background: BackgroundLoop, *, hears_changes: bool = True
     ) -> None:
         """``hears_changes``: this process may watch tasks that run elsewhere."""
         self._bus, self._runtime, self._background = bus, runtime, background
@@ -134,9 +129,7 @@ class TaskFeed:
             return
         for part in rest.split(";"):
             task_type, _, ids = part.rpartition(":")
-            self._runtime.queue.watchers.changed(
-                [Changed(int(task_id), task_type) for task_id in ids.split(",")]
-            )
+            self._runtime.queue.watchers.changed([Changed(int(task_id), task_type) for task_id in ids.split(",")])
 
     async def _look(self) -> None:
         self._manager.look()

@@ -72,9 +72,7 @@ class TaskListing:
 
     def find_correlated(self, correlation_id: str, task_type: str | None = None) -> Task | None:
         """The newest task (of a type) with this correlation id, or None."""
-        of_it = _some.where(
-            tasks.c.correlation_id.is_not(None), is_text(tasks.c.correlation_id, correlation_id)
-        )
+        of_it = _some.where(tasks.c.correlation_id.is_not(None), is_text(tasks.c.correlation_id, correlation_id))
         of_it = of_it if task_type is None else of_it.where(tasks.c.type == task_type)
         return next(iter(self._tasks(of_it.order_by(tasks.c.id.desc()).limit(1))), None)
 

@@ -84,9 +84,7 @@ class WorkerManager:
         self._jobs: list[concurrent.futures.Future[None]] = []
         self._store_thread = ThreadPoolExecutor(1, "task-store")
         self._code_threads = ThreadPoolExecutor(limits.code_threads, "task-code")
-        self._running = Running(
-            registry, store.name, self._code_threads, limits.payload_max_bytes, self._has_report
-        )
+        self._running = Running(registry, store.name, self._code_threads, limits.payload_max_bytes, self._has_report)
         self._upkeep = Upkeep(store, registry, self._running, self._tried, self.name, limits.lock_seconds)
         store.on_change.append(self._changed)
 
@@ -323,9 +321,7 @@ class WorkerManager:
             job.cancel()
         _, late = await asyncio.wait([turns], timeout=_LAST_TURN_SECONDS)  # to record the last outcomes
         if late:
-            _log.error(
-                "outcomes of tasks could not be recorded before the stop: the next start retries those tasks"
-            )
+            _log.error("outcomes of tasks could not be recorded before the stop: the next start retries those tasks")
             turns.cancel()
         await asyncio.gather(*map(_close, self._registry.workers))
 

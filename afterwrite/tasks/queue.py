@@ -13,14 +13,7 @@ from afterwrite.tasks.listing import TaskFilter, TaskListing, TypeReport
 from afterwrite.tasks.manager import ManagerStatus, WorkerManager
 from afterwrite.tasks.registry import Refusal, Registry, TaskRefused
 from afterwrite.tasks.store import KeyReused, TaskStore
-from afterwrite.tasks.task import (
-    MoveNotAllowed,
-    NewTask,
-    Task,
-    TaskStatus,
-    asked_again,
-    asked_to_cancel,
-)
+from afterwrite.tasks.task import MoveNotAllowed, NewTask, Task, TaskStatus, asked_again, asked_to_cancel
 from afterwrite.tasks.watching import TaskWatch, Watchers
 from afterwrite.tasks.worker import Schema
 
@@ -38,12 +31,7 @@ class TaskQueue:
     """
 
     def __init__(
-        self,
-        store: TaskStore,
-        listing: TaskListing,
-        registry: Registry,
-        manager: WorkerManager,
-        limits: TaskLimits,
+        self, store: TaskStore, listing: TaskListing, registry: Registry, manager: WorkerManager, limits: TaskLimits
     ) -> None:
         self._store, self._listing, self._registry, self._manager = store, listing, registry, manager
         self._limits = limits
@@ -224,9 +212,7 @@ class TaskQueue:
         self._watchers.stop()
         self._manager.announce_stop()
 
-    def _change(
-        self, task_id: int, change: Callable[[Task, int], Task], kind: ActionKind, by: str | None
-    ) -> Task:
+    def _change(self, task_id: int, change: Callable[[Task, int], Task], kind: ActionKind, by: str | None) -> Task:
         changed = self._store.change(task_id, change, kind, by)
         if changed is None:
             raise TaskRefused(Refusal.TASK_NOT_FOUND, f"There is no task {task_id}", "id")
@@ -257,9 +243,7 @@ class TaskQueue:
         if self._registry.worker(task_type) is None and not counts:
             known = ", ".join(self._registry.types)
             raise TaskRefused(
-                Refusal.UNKNOWN_TASK_TYPE,
-                f"Unknown task type {task_type[:255]!r}: give one of {known}",
-                "type",
+                Refusal.UNKNOWN_TASK_TYPE, f"Unknown task type {task_type[:255]!r}: give one of {known}", "type"
             )
         self._store.set_paused(task_type, paused=paused, by=by)
         if not paused:

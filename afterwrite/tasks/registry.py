@@ -168,13 +168,9 @@ def _check_arguments(new: NewTask) -> None:
     _check_name("correlationId", new.correlation_id)
     url = new.callback_url
     if url is not None and (not 1 <= len(url) <= URL_MAX or find_unusable_in_url(url)):
-        raise _bad(
-            "callbackUrl", f"has {len(url)} characters: give 1 to {URL_MAX}, and no control characters"
-        )
+        raise _bad("callbackUrl", f"has {len(url)} characters: give 1 to {URL_MAX}, and no control characters")
     if not -PRIORITY_MAX <= new.priority <= PRIORITY_MAX:
-        raise _bad(
-            "priority", f"is {new.priority}: give {-PRIORITY_MAX} to {PRIORITY_MAX}, the highest runs first"
-        )
+        raise _bad("priority", f"is {new.priority}: give {-PRIORITY_MAX} to {PRIORITY_MAX}, the highest runs first")
     if new.max_attempts is not None and not 1 <= new.max_attempts <= ATTEMPTS_MAX:
         raise _bad("maxAttempts", f"is {new.max_attempts}: give 1 to {ATTEMPTS_MAX}")
     if new.run_at_us is not None and not 0 <= new.run_at_us <= _RUN_AT_MAX_US:

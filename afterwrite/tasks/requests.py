@@ -9,15 +9,7 @@ from typing import Any
 from afterwrite.base.text import camel_case
 from afterwrite.base.times import to_microseconds
 from afterwrite.base.tracing import trace_of_work
-from afterwrite.reads.connections import (
-    Edge,
-    Page,
-    check_name,
-    check_page_size,
-    check_search,
-    newest_first,
-    parse_id,
-)
+from afterwrite.reads.connections import Edge, Page, check_name, check_page_size, check_search, newest_first, parse_id
 from afterwrite.tasks.entries import EntryStatus, entry_filter, entry_of
 from afterwrite.tasks.listing import TaskFilter
 from afterwrite.tasks.queue import TaskQueue
@@ -30,9 +22,7 @@ _PROCESS_NAMES = uuid.UUID("8f0b8d2e-5a53-4e0b-9a7c-4f8a8c1f6f3e")
 
 
 # The arguments that every request for a task accepts, besides its payload.
-_OPTIONS = frozenset(
-    {"priority", "run_at", "max_attempts", "correlation_id", "callback_url", "idempotency_key"}
-)
+_OPTIONS = frozenset({"priority", "run_at", "max_attempts", "correlation_id", "callback_url", "idempotency_key"})
 
 
 def accept(
@@ -61,9 +51,7 @@ def accept(
     )
 
 
-def accept_arguments(
-    queue: TaskQueue, task_type: str, arguments: Mapping[str, Any], by: str | None = None
-) -> Task:
+def accept_arguments(queue: TaskQueue, task_type: str, arguments: Mapping[str, Any], by: str | None = None) -> Task:
     """Accept a task whose payload comes as separate arguments. Raises TaskRefused, naming the argument."""
     options = {name: value for name, value in arguments.items() if name in _OPTIONS}
     payload = {name: value for name, value in arguments.items() if name not in _OPTIONS and value is not None}
@@ -77,20 +65,12 @@ def accept_arguments(
 
 
 def create_job(
-    queue: TaskQueue,
-    payload: Any,
-    callback_url: str | None,
-    idempotency_key: str | None,
-    by: str | None = None,
+    queue: TaskQueue, payload: Any, callback_url: str | None, idempotency_key: str | None, by: str | None = None
 ) -> Task:
     """Accept a job for the caller ``by`` and assign its correlation id. Raises TaskRefused."""
     # Derived from the key: a repeated request must match, and the correlation id is part of what is compared.
     name = uuid.uuid5(_PROCESS_NAMES, idempotency_key) if idempotency_key else uuid.uuid4()
-    options = {
-        "correlation_id": str(name),
-        "callback_url": callback_url,
-        "idempotency_key": idempotency_key,
-    }
+    options = {"correlation_id": str(name), "callback_url": callback_url, "idempotency_key": idempotency_key}
     return accept(queue, PROCESS_PRODUCTS, payload, options, by)
 
 
@@ -142,15 +122,11 @@ def prune(queue: TaskQueue, ended_before: datetime, by: str | None = None) -> in
     return queue.prune(_microseconds("endedBefore", ended_before), by)
 
 
-def _page(
-    queue: TaskQueue, wanted: TaskFilter, first: int, after: str | None, shown: Callable[[Task], Any]
-) -> Page:
+def _page(queue: TaskQueue, wanted: TaskFilter, first: int, after: str | None, shown: Callable[[Task], Any]) -> Page:
     check_page_size("first", first)
     before = None if after is None else parse_id("after", after)
     tasks = queue.newest(wanted, before, first + 1)
-    return newest_first(
-        tasks, first, after, lambda task: Edge(str(task.id), shown(task)), lambda: queue.count(wanted)
-    )
+    return newest_first(tasks, first, after, lambda task: Edge(str(task.id), shown(task)), lambda: queue.count(wanted))
 
 
 def _microseconds(name: str, moment: datetime) -> int:

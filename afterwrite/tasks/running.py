@@ -148,9 +148,7 @@ class Running:
     async def finish(self, timeout_seconds: float) -> None:
         """Let running tasks finish for a time, then cancel the rest."""
         working = [
-            run.coroutine
-            for run in self.runs.values()
-            if run.coroutine is not None and not run.coroutine.done()
+            run.coroutine for run in self.runs.values() if run.coroutine is not None and not run.coroutine.done()
         ]
         if not working:
             return
@@ -158,11 +156,7 @@ class Running:
         for coroutine in late:
             coroutine.cancel()
         if late:
-            _log.info(
-                "%d tasks did not finish in %g s: they are released, to run again",
-                len(late),
-                timeout_seconds,
-            )
+            _log.info("%d tasks did not finish in %g s: they are released, to run again", len(late), timeout_seconds)
             await asyncio.wait(late, timeout=1.0)
 
     def _hold(self, task: Task) -> Run:
@@ -208,11 +202,7 @@ class Running:
         report.run.context.stop(LockLost)
         what = type(report.outcome).__name__
         _log.warning(
-            "task %d (%s), attempt %d: the lock was lost, %s is not recorded",
-            task.id,
-            task.type,
-            task.attempt,
-            what,
+            "task %d (%s), attempt %d: the lock was lost, %s is not recorded", task.id, task.type, task.attempt, what
         )
 
     def _count(self, task: Task, outcome: Outcome) -> None:

@@ -36,9 +36,7 @@ class TaskRuntime:
         ``types`` are the types to run here (None: all); ``concurrency`` is the limit per type (None: the worker's own).
         Raises StoreError, and ValueError for invalid workers.
         """
-        self.registry = Registry(
-            workers, limits.payload_max_bytes, private_callbacks=limits.private_callbacks
-        )
+        self.registry = Registry(workers, limits.payload_max_bytes, private_callbacks=limits.private_callbacks)
         self.database = database
         try:
             self.store = store = TaskStore(database.commits, self._delivery)
@@ -46,14 +44,7 @@ class TaskRuntime:
             self.close()
             raise
         self.manager = WorkerManager(
-            store,
-            self.registry,
-            background,
-            limits,
-            on_recorded,
-            name=name,
-            types=types,
-            concurrency=concurrency,
+            store, self.registry, background, limits, on_recorded, name=name, types=types, concurrency=concurrency
         )
         self.queue = TaskQueue(store, TaskListing(database.reader), self.registry, self.manager, limits)
 

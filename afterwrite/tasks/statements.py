@@ -34,10 +34,7 @@ _WHOLE = {name for name, kind in Task.__annotations__.items() if kind in (int, i
 tasks = Table(
     "tasks",
     MetaData(),
-    *(
-        Column(name, BigInteger if name in _WHOLE else String, primary_key=name == "id")
-        for name in Task._fields
-    ),
+    *(Column(name, BigInteger if name in _WHOLE else String, primary_key=name == "id") for name in Task._fields),
     Column("search_text", String),
     Column("fingerprint", String),
 )
@@ -122,17 +119,12 @@ _saved_rows = func.json_to_recordset(cast(_ROWS, JSON)).table_valued(
 )
 
 INSERT = ManyRows(
-    insert(tasks),
-    insert(tasks).from_select(_STORED, select(*_new_rows.render_derived(with_types=True).c)),
+    insert(tasks), insert(tasks).from_select(_STORED, select(*_new_rows.render_derived(with_types=True).c))
 )
 BY_ID = DriverStatement(select(*COLUMNS).where(tasks.c.id == bindparam("id")).with_for_update())
 # A fixed order prevents deadlocks between transactions that lock the same rows.
-BY_IDS = DriverStatement(
-    select(*COLUMNS).where(tasks.c.id.op("IN")(_GIVEN_IDS)).order_by(tasks.c.id).with_for_update()
-)
-BY_KEY = DriverStatement(
-    select(*COLUMNS, tasks.c.fingerprint).where(tasks.c.idempotency_key == bindparam("key"))
-)
+BY_IDS = DriverStatement(select(*COLUMNS).where(tasks.c.id.op("IN")(_GIVEN_IDS)).order_by(tasks.c.id).with_for_update())
+BY_KEY = DriverStatement(select(*COLUMNS, tasks.c.fingerprint).where(tasks.c.idempotency_key == bindparam("key")))
 # Optimistic concurrency: nothing changes unless the row is as it was when the new one was computed.
 _given = _saved_rows.render_derived(with_types=True)
 SAVE = ManyRows(
@@ -144,11 +136,7 @@ SAVE = ManyRows(
     )
     .values({name: bindparam(f"new_{name}") for name in CHANGED}),
     update(tasks)
-    .where(
-        tasks.c.id == _given.c.of_id,
-        tasks.c.claim == _given.c.of_claim,
-        tasks.c.status == _given.c.of_status,
-    )
+    .where(tasks.c.id == _given.c.of_id, tasks.c.claim == _given.c.of_claim, tasks.c.status == _given.c.of_status)
     .values({name: _given.c[f"new_{name}"] for name in CHANGED}),
 )
 # Matches the lock holder, written so that only the ids select the rows: through the index on status or on locks,
@@ -214,9 +202,7 @@ NEXT_DUE = DriverStatement(select(func.min(tasks.c.run_at_us)).where(PENDING, SC
 EXPIRED = DriverStatement(
     select(*COLUMNS)
     .where(
-        tasks.c.locked_by.is_not(None),
-        tasks.c.locked_at_us <= bindparam("before"),
-        tasks.c.id.op("NOT IN")(_GIVEN_IDS),
+        tasks.c.locked_by.is_not(None), tasks.c.locked_at_us <= bindparam("before"), tasks.c.id.op("NOT IN")(_GIVEN_IDS)
     )
     .order_by(tasks.c.locked_at_us)
     .limit(bindparam("most"))
@@ -234,16 +220,13 @@ _OLD = (
     .where(tasks.c.finished_at_us.is_not(None), tasks.c.finished_at_us < bindparam("before"))
     .limit(bindparam("most"))
 )
-OLDEST_END = DriverStatement(
-    select(func.min(tasks.c.finished_at_us)).where(tasks.c.finished_at_us.is_not(None))
-)
+OLDEST_END = DriverStatement(select(func.min(tasks.c.finished_at_us)).where(tasks.c.finished_at_us.is_not(None)))
 PRUNE = DriverStatement(delete(tasks).where(tasks.c.id.in_(_OLD.scalar_subquery())).returning(tasks.c.id))
 DROP_ACTIONS = DriverStatement(delete(actions).where(actions.c.task_id.op("IN")(_GIVEN_IDS)))
 ADD_ACTION = DriverStatement(insert(actions))
 # Two processes may pause a type at once: the row count says which one did.
 PAUSE = DriverStatement(
-    insert(paused_types).prefix_with("OR IGNORE"),
-    postgresql=postgresql.insert(paused_types).on_conflict_do_nothing(),
+    insert(paused_types).prefix_with("OR IGNORE"), postgresql=postgresql.insert(paused_types).on_conflict_do_nothing()
 )
 RESUME = DriverStatement(delete(paused_types).where(paused_types.c.type == bindparam("type")))
 STORE_NAME = DriverStatement(select(meta.c.value).where(meta.c.name == "store"))

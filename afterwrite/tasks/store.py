@@ -128,20 +128,14 @@ class TaskStore:
         return [task for task in changed if task.id in work]
 
     def expire(
-        self,
-        lock_seconds: float | None,
-        decide: Callable[[Task], Outcome],
-        alive: Sequence[int] = (),
-        most: int = 500,
+        self, lock_seconds: float | None, decide: Callable[[Task], Outcome], alive: Sequence[int] = (), most: int = 500
     ) -> int:
         """Expire locks not renewed for ``lock_seconds`` (None: all locks); return how many.
 
         ``decide`` returns the outcome of each task. Tasks in ``alive`` are skipped: the caller itself runs them, and
         may only be late with a heartbeat.
         """
-        changed = self._commits.run(
-            lambda connection: self._expire(connection, lock_seconds, decide, alive, most)
-        )
+        changed = self._commits.run(lambda connection: self._expire(connection, lock_seconds, decide, alive, most))
         self._notify(changed)
         return len(changed)
 
@@ -167,16 +161,12 @@ class TaskStore:
             for listener in [] if paused else self.on_resume:
                 listener(task_type)
 
-    def prune(
-        self, ended_before_us: int, most: int = 1_000, *, asked: bool = False, by: str | None = None
-    ) -> int:
+    def prune(self, ended_before_us: int, most: int = 1_000, *, asked: bool = False, by: str | None = None) -> int:
         """Delete up to ``most`` tasks that ended before a time, with their actions; return how many.
 
         If a caller ``asked`` for it, the action is logged with its name ``by``, provided that anything was deleted.
         """
-        pruned = self._commits.run(
-            lambda connection: self._prune(connection, ended_before_us, most, asked, by)
-        )
+        pruned = self._commits.run(lambda connection: self._prune(connection, ended_before_us, most, asked, by))
         if pruned:
             self.count_change()
         return pruned
@@ -208,9 +198,7 @@ class TaskStore:
         return found, len(rows)
 
     @staticmethod
-    def _known(
-        connection: DriverConnection, prepared: Prepared, rows: Sequence[dict[str, Any]]
-    ) -> Task | None:
+    def _known(connection: DriverConnection, prepared: Prepared, rows: Sequence[dict[str, Any]]) -> Task | None:
         """The task that already has the key, in the database or among the rows to add."""
         key = prepared.new.idempotency_key
         if key is None:
@@ -305,9 +293,7 @@ class TaskStore:
         pairs = [(task, new) for task in found if (new := work[task.id](task, now)) is not None]
         return [new for _, new in pairs] + self._save(connection, pairs, now)
 
-    def _prune(
-        self, connection: DriverConnection, ended_before_us: int, most: int, asked: bool, by: str | None
-    ) -> int:
+    def _prune(self, connection: DriverConnection, ended_before_us: int, most: int, asked: bool, by: str | None) -> int:
         pruned = self._log.prune(connection, ended_before_us, most)
         if pruned and asked:
             self._log.note(connection, ActionKind.PRUNE, by, connection.now_us)
@@ -340,10 +326,7 @@ class TaskStore:
         return self._release(connection, sql.FORGOTTEN.rows(connection, given), lambda _: Stopped())
 
     def _release(
-        self,
-        connection: DriverConnection,
-        rows: Sequence[Sequence[Any]],
-        decide: Callable[[Task], Outcome],
+        self, connection: DriverConnection, rows: Sequence[Sequence[Any]], decide: Callable[[Task], Outcome]
     ) -> list[Task]:
         """End the claims of these tasks; return the changed tasks."""
         now, before = connection.now_us, [Task._make(row) for row in rows]
@@ -364,14 +347,10 @@ class TaskStore:
             return []
         saved = sql.SAVE.run(connection, [saving(before, new) for before, new in pairs])
         if saved != len(pairs):  # cannot happen while the rows are locked
-            raise MoveNotAllowed(
-                pairs[0][0].id, TaskStatus(pairs[0][0].status), TaskStatus(pairs[0][1].status)
-            )
+            raise MoveNotAllowed(pairs[0][0].id, TaskStatus(pairs[0][0].status), TaskStatus(pairs[0][1].status))
         return self._follow(connection, pairs, now)
 
-    def _follow(
-        self, connection: DriverConnection, pairs: Sequence[tuple[Task, Task]], now: int
-    ) -> list[Task]:
+    def _follow(self, connection: DriverConnection, pairs: Sequence[tuple[Task, Task]], now: int) -> list[Task]:
         """Add the tasks that follow from ended ones; return them."""
         ends = [new for before, new in pairs if new.status in ENDED and before.status not in ENDED]
         followers = [one for one in map(self._ended, ends) if one is not None]

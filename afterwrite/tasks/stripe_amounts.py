@@ -34,9 +34,7 @@ def check_amount(amount: int, currency: str, payment_method: str) -> None:
     """Raise TaskFailed for an amount (in minor units) or a currency that Stripe would refuse."""
     currency = currency.lower()
     if currency not in _SUPPORTED:
-        said = (
-            f"Invalid currency: {currency}. https://docs.stripe.com/currencies has those that Stripe supports"
-        )
+        said = f"Invalid currency: {currency}. https://docs.stripe.com/currencies has those that Stripe supports"
         raise refused_by_stripe(said, "currency", None)
     least = _MINIMUMS.get(currency, 1)
     most = _AMERICAN_EXPRESS_MAX if payment_method.startswith("pm_card_amex") else AMOUNT_MAX

@@ -44,9 +44,7 @@ class StripeDesk:
 
     stage = CALLING
 
-    def __init__(
-        self, secret_key: str, api_base: str, call_seconds: float, test_payment_method: str | None
-    ) -> None:
+    def __init__(self, secret_key: str, api_base: str, call_seconds: float, test_payment_method: str | None) -> None:
         """``test_payment_method`` is the default payment method; None makes a payment method mandatory."""
         # The package logs bodies (emails, client secrets) and Stripe's messages, which quote keys. Its telemetry writes
         # a file into the home folder and can only be switched off for the whole process.
@@ -205,9 +203,7 @@ def _refuse_an_unpaid(payment: stripe.PaymentIntent) -> None:
     if payment.status == "requires_action":
         raise TaskFailed("CARD_ACTION_REQUIRED", f"Payment {payment.id}: {_ACTION}", final=True)
     raise TaskFailed(
-        "PAYMENT_INCOMPLETE",
-        f"Payment {payment.id} is {payment.status}: see it at Stripe, or retry",
-        final=True,
+        "PAYMENT_INCOMPLETE", f"Payment {payment.id} is {payment.status}: see it at Stripe, or retry", final=True
     )
 
 
@@ -225,9 +221,7 @@ def _final_failure(error: stripe.StripeError, said: str) -> TaskFailed | None:
             code, message = "CARD_DECLINED", f"{said} (reason: {reason}). Use another card"
         case stripe.IdempotencyError():
             code = "STRIPE_KEY_REUSED"
-            message = (
-                f"{said}. The first call may have been done: look at Stripe before you retry, with a new key"
-            )
+            message = f"{said}. The first call may have been done: look at Stripe before you retry, with a new key"
         case stripe.InvalidRequestError():
             return refused_by_stripe(said, error.param, error.code)
         case _:
@@ -240,9 +234,7 @@ def _passing_failure(error: stripe.StripeError, said: str, pause: float | None) 
         case stripe.AuthenticationError() | stripe.PermissionError():
             pause = pause or _BAD_KEY_RETRY_SECONDS
             code = "STRIPE_NOT_ALLOWED"
-            message = (
-                f"Stripe does not accept the key: {said}. Correct STRIPE_SECRET_KEY and restart the server"
-            )
+            message = f"Stripe does not accept the key: {said}. Correct STRIPE_SECRET_KEY and restart the server"
         case stripe.RateLimitError():
             code, message = "STRIPE_RATE_LIMITED", f"Stripe limits the rate of requests: {said}"
         case stripe.APIConnectionError():

@@ -233,26 +233,13 @@ def after(task: Task, outcome: Outcome, now_us: int) -> Task:
         outcome = Cancelled()
     match outcome:
         case Completed(result_json):
-            return _end(
-                task,
-                TaskStatus.COMPLETED,
-                now_us,
-                progress=PROGRESS_MAX,
-                result_json=result_json,
-                **_NO_ERROR,
-            )
+            return _end(task, TaskStatus.COMPLETED, now_us, progress=PROGRESS_MAX, result_json=result_json, **_NO_ERROR)
         case StageDone(stage, progress, result_json, delay_seconds):
             return _wait(task, now_us, delay_seconds)._replace(
-                stage=stage,
-                progress=progress,
-                result_json=result_json,
-                attempt=0,
-                **_NO_ERROR,
+                stage=stage, progress=progress, result_json=result_json, attempt=0, **_NO_ERROR
             )
         case Failed(error, delay_seconds):
-            failed = task._replace(
-                error_code=error.code, error_message=error.message, error_is_final=int(error.final)
-            )
+            failed = task._replace(error_code=error.code, error_message=error.message, error_is_final=int(error.final))
             if delay_seconds is None:
                 return _end(failed, TaskStatus.FAILED, now_us)
             if task.cancel_asked:

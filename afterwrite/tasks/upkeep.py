@@ -25,13 +25,7 @@ class Upkeep:
     """The maintenance coroutines of one manager; ``tried`` calls the store and returns None on failure."""
 
     def __init__(
-        self,
-        store: TaskStore,
-        registry: Registry,
-        running: Running,
-        tried: Try,
-        worker: str,
-        lock_seconds: float,
+        self, store: TaskStore, registry: Registry, running: Running, tried: Try, worker: str, lock_seconds: float
     ) -> None:
         self._store, self._registry, self._running = store, registry, running
         self._tried, self._worker, self._lock_seconds = tried, worker, lock_seconds

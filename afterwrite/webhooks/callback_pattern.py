@@ -7,9 +7,7 @@ matches, and some that no expression can classify: international names, addresse
 _END = r"(?![^:/?#])"  # after a host: a port, a path, or nothing
 _NOTHING_MORE = r"(?![\s\S])"  # Python's `$` would accept a trailing newline
 _IN_HOST = "[A-Za-z0-9._-]"
-_PORT = (
-    r"(?::(?:0*(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?)?"
-)
+_PORT = r"(?::(?:0*(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?)?"
 _PATH = r"(?:[/?#][^\x00-\x1f\x7f]*)?"
 _OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _DOTTED = rf"{_OCTET}(?:\.{_OCTET}){{3}}{_END}"

@@ -33,8 +33,7 @@ _HOST = re.compile(r"[a-z0-9_-][a-z0-9._-]*|[0-9a-f:]+:[0-9a-f:.]*", re.ASCII)
 # Accepted by ``ipaddress.is_global``, at least in some versions of Python: 6to4 relays, protocol assignments (with a
 # metadata service among them), Azure's service for virtual machines, documentation. IPv6 hosts are in 2000::/3.
 _ALSO_NOT_PUBLIC = [
-    ip_network(text)
-    for text in ("192.88.99.0/24", "192.0.0.0/24", "168.63.129.16/32", "2001::/23", "3fff::/20")
+    ip_network(text) for text in ("192.88.99.0/24", "192.0.0.0/24", "168.63.129.16/32", "2001::/23", "3fff::/20")
 ]
 _HOSTS_6, _NAT64 = ip_network("2000::/3"), ip_network("64:ff9b::/96")
 _TRIED_OF_EACH_FAMILY = 3
@@ -288,9 +287,7 @@ def _address_in_text(host: str) -> Address | None:
 
 def _redirected(current: httpx.URL, status: int, location: str | None) -> httpx.URL:
     if not location:
-        raise PostFailed(
-            "REDIRECT_NOT_FOLLOWED", f"{current.host} answered {status} without a Location header"
-        )
+        raise PostFailed("REDIRECT_NOT_FOLLOWED", f"{current.host} answered {status} without a Location header")
     try:
         target = _read_url(str(current.join(location)))
     except httpx.InvalidURL as error:

@@ -26,9 +26,7 @@ class Receiver:
     Every method is safe to call from any thread and raises StoreError when the database is unavailable.
     """
 
-    def __init__(
-        self, secret: str, store: ReceivedWebhooks, *, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, secret: str, store: ReceivedWebhooks, *, clock: Callable[[], float] = time.time) -> None:
         """Raises ValueError for an empty secret."""
         check_secret(secret)
         self._secret, self._store, self._clock = secret, store, clock
@@ -45,9 +43,7 @@ class Receiver:
         event_id, timestamp, signatures = (
             given.get(name.lower()) for name in (ID_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER)
         )
-        verdict = (
-            verify(self._secret, timestamp, signatures, body, now) if event_id else Verdict.MISSING_HEADER
-        )
+        verdict = verify(self._secret, timestamp, signatures, body, now) if event_id else Verdict.MISSING_HEADER
         kept = self._store.keep(
             Received(
                 id=0,

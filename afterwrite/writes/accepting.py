@@ -31,18 +31,14 @@ class NotAcceptedError(Refused):
 class Acceptor:
     """Accepts requests from any thread; concurrent requests share a commit, in arrival order."""
 
-    def __init__(
-        self, take: Callable[[Sequence[Asked]], list[Taken]], max_writes: int, max_bytes: int
-    ) -> None:
+    def __init__(self, take: Callable[[Sequence[Asked]], list[Taken]], max_writes: int, max_bytes: int) -> None:
         """``take`` appends requests to the journal in one commit, in order."""
         self._take, self._max_writes, self._max_bytes = take, max_writes, max_bytes
         self._group: GroupCommit[Asked, list[Write] | KeyUse | Full] = GroupCommit(self._commit)
         self._closed = False
         self.trouble: str | None = None  # why the last commit failed
 
-    def accept(
-        self, requests: Sequence[WriteRequest], key: str | None, by: str | None
-    ) -> list[Write] | KeyUse:
+    def accept(self, requests: Sequence[WriteRequest], key: str | None, by: str | None) -> list[Write] | KeyUse:
         """Journal the requests of the caller ``by`` in one commit, in order, all or none; return their writes.
 
         The writes are then on disk as JOURNAL_SYNC promises. Returns the KeyUse instead if the same request was
@@ -83,8 +79,7 @@ class Acceptor:
     def _commit(self, asked: Sequence[Asked]) -> list[Taken]:
         if self._closed:
             raise NotAcceptedError(
-                Refusal.SHUTTING_DOWN,
-                "The server is shutting down and accepts no writes: send this again shortly",
+                Refusal.SHUTTING_DOWN, "The server is shutting down and accepts no writes: send this again shortly"
             )
         try:
             taken = self._take(asked)

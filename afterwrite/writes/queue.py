@@ -219,9 +219,7 @@ class WriteQueue:
         if self._drain_task is None:
             return
         left = self._store.standing().depth
-        _log.info(
-            "drained" if not left else f"left in the journal for the next start: {counted(left, 'write')}"
-        )
+        _log.info("drained" if not left else f"left in the journal for the next start: {counted(left, 'write')}")
 
     async def _finish(self) -> None:
         self._wake.set()

@@ -8,25 +8,10 @@ from typing import Any
 from afterwrite.base.refusals import Problem, Refused
 from afterwrite.base.text import camel_case, unprintable_character
 from afterwrite.graphql_http import RequestError
-from afterwrite.reads.connections import (
-    Edge,
-    Page,
-    check_name,
-    check_page_size,
-    id_or_none,
-    newest_first,
-    parse_id,
-)
+from afterwrite.reads.connections import Edge, Page, check_name, check_page_size, id_or_none, newest_first, parse_id
 from afterwrite.resources import product as rules
 from afterwrite.resources.product import FieldProblem, Product
-from afterwrite.resources.write import (
-    Operation,
-    Write,
-    WriteFilter,
-    WriteRequest,
-    WriteStatus,
-    request_write,
-)
+from afterwrite.resources.write import Operation, Write, WriteFilter, WriteRequest, WriteStatus, request_write
 from afterwrite.writes.accepting import Refusal
 from afterwrite.writes.queue import WriteQueue
 
@@ -74,9 +59,7 @@ def answer_of(accept: Callable[[], Write | list[Write]], message: str) -> Answer
         accepted = accept()
     except Refused as refused:
         return Answer(success=False, message=refused.message, errors=refused.problems)
-    return Answer(
-        success=True, message=message, writes=accepted if isinstance(accepted, list) else [accepted]
-    )
+    return Answer(success=True, message=message, writes=accepted if isinstance(accepted, list) else [accepted])
 
 
 def create(queue: WriteQueue, fields: Mapping[str, Any], key: str | None, by: str | None) -> Write:
@@ -91,9 +74,7 @@ def create_many(
     return _accept(queue, key, by, lambda: _create_requests(products))
 
 
-def update(
-    queue: WriteQueue, product_id: str, fields: Mapping[str, Any], key: str | None, by: str | None
-) -> Write:
+def update(queue: WriteQueue, product_id: str, fields: Mapping[str, Any], key: str | None, by: str | None) -> Write:
     """Accept an update of the given fields; raises Refused."""
     return _accept(queue, key, by, lambda: [_update_request(product_id, fields)])[0]
 
@@ -172,9 +153,7 @@ def _update_request(product_id: str, fields: Mapping[str, Any]) -> WriteRequest:
     number = _product_id(product_id)
     if not fields:
         raise _refuse(
-            None,
-            "No field to change is given: give at least one besides productId",
-            RequestProblem.NOTHING_TO_CHANGE,
+            None, "No field to change is given: give at least one besides productId", RequestProblem.NOTHING_TO_CHANGE
         )
     return request_write(Operation.UPDATE, number, _checked(fields, [], creating=False), fields)
 
@@ -210,9 +189,7 @@ def _product_id(text: str) -> int:
     number = id_or_none(text)
     if number is None:
         raise _refuse(
-            ["productId"],
-            f"productId is {text[:60]!r}: give the whole number of a product",
-            RequestProblem.INVALID_ID,
+            ["productId"], f"productId is {text[:60]!r}: give the whole number of a product", RequestProblem.INVALID_ID
         )
     return number
 

@@ -49,12 +49,7 @@ def claim_cost(plan: Plan) -> list[Row]:
     """Claim ten tasks at a time from both databases in turns, as a worker process does; compare the medians."""
     claims = int(plan.seconds * CLAIMS_FOR_A_SECOND) * plan.rounds
     few, waiting = (WARM_CLAIMS + claims) * CLAIMED_AT_ONCE, plan.finished_tasks // FINISHED_FOR_ONE_WAITING
-    with (
-        new_database() as small,
-        new_database() as big,
-        task_runtime(small) as of_small,
-        task_runtime(big) as of_big,
-    ):
+    with new_database() as small, new_database() as big, task_runtime(small) as of_small, task_runtime(big) as of_big:
         plan.say(f"claims beside {plan.finished_tasks:,} finished and {waiting:,} waiting tasks: filling")
         _fill(small, 0, few)
         _fill(big, plan.finished_tasks, waiting)

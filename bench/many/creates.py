@@ -30,10 +30,7 @@ def durable_creates(plan: Plan) -> list[Row]:
 def _round(plan: Plan, processes: int) -> tuple[Result, int]:
     with new_database() as url, contextlib.ExitStack() as stack:
         settings = {"DATABASE_URL": url, "RUN_WORKERS": "off"}
-        ports = [
-            stack.enter_context(servers.afterwrite(plan.new_folder(), **settings)).port
-            for _ in range(processes)
-        ]
+        ports = [stack.enter_context(servers.afterwrite(plan.new_folder(), **settings)).port for _ in range(processes)]
         result = apply_load(Load(ports[0], "createProduct", plan.seconds, other_ports=ports[1:]))
         if result.bad:
             plan.say(f"{result.bad} bad answers; the first: {result.first_bad}")

@@ -36,9 +36,7 @@ def backlog_rates(plan: Plan) -> list[Row]:
     rates: Rates = {}
     for number in range(plan.rounds):
         for workers in WORKERS:
-            plan.say(
-                f"no-op tasks, workers: {workers}, round {number + 1} of {plan.rounds}: {', '.join(SYSTEMS)}"
-            )
+            plan.say(f"no-op tasks, workers: {workers}, round {number + 1} of {plan.rounds}: {', '.join(SYSTEMS)}")
             for name, opened in SYSTEMS.items():
                 count = max(1_000, int(plan.seconds * TASKS_FOR_A_SECOND[name]))
                 rate = _rate(plan.new_folder(), opened, workers, count)
@@ -58,9 +56,7 @@ def _rate(folder: Path, opened: OpenBacklog, workers: int, count: int) -> float:
             processes.wait_until(lambda: counters.total() >= few, f"{few} tasks", BEGIN_SECONDS)
             before, begin = counters.total(), time.perf_counter()
             processes.wait_until(
-                lambda: counters.total() >= count and backlog.recorded() >= count,
-                f"{count} tasks",
-                END_SECONDS,
+                lambda: counters.total() >= count and backlog.recorded() >= count, f"{count} tasks", END_SECONDS
             )
             rate = (count - before) / (time.perf_counter() - begin)
     return rate
@@ -70,15 +66,11 @@ def _rows(rates: Rates, workers: int) -> list[Row]:
     ours, procrastinate, celery = (median(rates[name, workers]) for name in SYSTEMS)
     processes = "1 worker process" if workers == 1 else f"{workers} worker processes"
     return [
-        _row(
-            f"no-op tasks per second, {processes}", ours, procrastinate, "Procrastinate", TIMES_PROCRASTINATE
-        ),
+        _row(f"no-op tasks per second, {processes}", ours, procrastinate, "Procrastinate", TIMES_PROCRASTINATE),
         _row(f"  beside Celery on RabbitMQ, its pool of {workers}", ours, celery, "Celery", TIMES_CELERY),
     ]
 
 
 def _row(measured: str, ours: float, theirs: float, name: str, least: float) -> Row:
     ratio = ours / theirs
-    return Row(
-        measured, whole(ours), f"{whole(theirs)} {name}", f"{ratio:.2f} x", f">= {least:g} x", ratio >= least
-    )
+    return Row(measured, whole(ours), f"{whole(theirs)} {name}", f"{ratio:.2f} x", f">= {least:g} x", ratio >= least)

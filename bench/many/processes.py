@@ -25,11 +25,7 @@ class Processes:
         ]
 
     def wait_until(
-        self,
-        is_so: Callable[[], bool],
-        what: str,
-        within_seconds: float,
-        poll_seconds: float = _POLL_SECONDS,
+        self, is_so: Callable[[], bool], what: str, within_seconds: float, poll_seconds: float = _POLL_SECONDS
     ) -> None:
         """Poll ``is_so``; RuntimeError if a process ends first, or on timeout."""
         until = time.monotonic() + within_seconds
@@ -62,9 +58,7 @@ class Processes:
 
 
 @contextlib.contextmanager
-def running(
-    folder: Path, commands: Sequence[Sequence[str]], settings: Mapping[str, str]
-) -> Iterator[Processes]:
+def running(folder: Path, commands: Sequence[Sequence[str]], settings: Mapping[str, str]) -> Iterator[Processes]:
     """Run one process per command until the end of the block."""
     processes = Processes(folder, commands, settings)
     try:

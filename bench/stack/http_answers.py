@@ -54,9 +54,7 @@ class HttpAnswers(asyncio.Protocol):
 async def listen(port: int, answer: Answer) -> asyncio.Server:
     """Listen on a port of 127.0.0.1; 0 picks a free one."""
     loop = asyncio.get_running_loop()
-    return await loop.create_server(
-        lambda: HttpAnswers(answer), "127.0.0.1", port, backlog=_WAITING_CONNECTIONS
-    )
+    return await loop.create_server(lambda: HttpAnswers(answer), "127.0.0.1", port, backlog=_WAITING_CONNECTIONS)
 
 
 def serve(port: int, answer: Answer) -> None:

@@ -20,12 +20,7 @@ from bench.many.own_tasks import task_runtime
 from bench.stack.places import Place
 
 PRODUCTS = [
-    {
-        "title": f"Desk Lamp {number}",
-        "price": 19.99,
-        "category": "home-lamps",
-        "rating": {"rate": 4, "count": 7},
-    }
+    {"title": f"Desk Lamp {number}", "price": 19.99, "category": "home-lamps", "rating": {"rate": 4, "count": 7}}
     for number in range(3)
 ]
 MADE_AT_ONCE = 500
@@ -48,9 +43,7 @@ def waiting_jobs(place: Place, count: int, callback_url: str | None = None) -> l
         for number in range(0, count, MADE_AT_ONCE):
             some = range(number, min(number + MADE_AT_ONCE, count))
             runtime.queue.create_many([_new_task(number, callback_url) for number in some])
-            results += [
-                Result(run_id, task_id, run_id, COMPLETED) for run_id, task_id in _publish(runtime.store)
-            ]
+            results += [Result(run_id, task_id, run_id, COMPLETED) for run_id, task_id in _publish(runtime.store)]
     with connect(url) as connection:
         runs = [result.run_id for result in results], [result.task_id for result in results]
         connection.execute(_ADD_RUN, (json.dumps(report()), *runs))

@@ -13,9 +13,7 @@ PUBLISHED_AT_ONCE = 100
 
 def fill_requests(place: Place, count: int) -> None:
     """Publish ``count`` requests, each for a new run; they are on disk when this returns."""
-    _fill(
-        place, REQUESTS, [Request(f"job-{number}", number, f"job-{number}") for number in range(1, count + 1)]
-    )
+    _fill(place, REQUESTS, [Request(f"job-{number}", number, f"job-{number}") for number in range(1, count + 1)])
 
 
 def fill_results(place: Place, results: Sequence[Result]) -> None:

@@ -112,9 +112,7 @@ def service(folder: Path, program: str, place: Place) -> Iterator[Service]:
     """Run the program ``consumer`` or ``notification`` with the settings of a place until the end of the block."""
     port = free_port()
     own = {"DATA_DIR": str(folder), "LOG_FILE": "off", "METRICS_PORT": str(port)}
-    with running(
-        folder, [[sys.executable, "-m", "afterwrite", program]], {**place.environment, **own}
-    ) as processes:
+    with running(folder, [[sys.executable, "-m", "afterwrite", program]], {**place.environment, **own}) as processes:
         yield Service(processes, port)
 
 

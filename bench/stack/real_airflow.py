@@ -78,9 +78,7 @@ def real_airflow(plan: Plan) -> Iterator[RealAirflow]:
         plan.say("an Airflow of its own: making its database")
         prepare_airflow(environment)
         with running(folder, [[str(ready_airflow()), "api-server"]], environment) as processes:
-            processes.wait_until(
-                lambda: answers(port, "/api/v2/monitor/health"), "Airflow's API", READY_SECONDS
-            )
+            processes.wait_until(lambda: answers(port, "/api/v2/monitor/health"), "Airflow's API", READY_SECONDS)
             airflow = RealAirflow(f"http://127.0.0.1:{port}", url)
             with contextlib.closing(airflow):
                 airflow.start()

@@ -36,10 +36,7 @@ def webhook_delays(plan: Plan) -> list[Row]:
         delays.append(_round(plan, jobs, random.Random(SEED + number)))
     p50, p99 = (median(percentile(some, percent) for some in delays) for percent in (50, 99))
     title = "result published to webhook received, p50"
-    return [
-        Row(title, ms(p50), goal=f"< {MOST_P50_MS} ms", reached=p50 < MOST_P50_MS),
-        Row("  its p99", ms(p99)),
-    ]
+    return [Row(title, ms(p50), goal=f"< {MOST_P50_MS} ms", reached=p50 < MOST_P50_MS), Row("  its p99", ms(p99))]
 
 
 def _round(plan: Plan, jobs: int, chance: random.Random) -> list[float]:
@@ -51,9 +48,7 @@ def _round(plan: Plan, jobs: int, chance: random.Random) -> list[float]:
             return asyncio.run(_delays_ms(place, port, results, chance))[WARM_JOBS:]
 
 
-async def _delays_ms(
-    place: Place, port: int, results: Sequence[Result], chance: random.Random
-) -> list[float]:
+async def _delays_ms(place: Place, port: int, results: Sequence[Result], chance: random.Random) -> list[float]:
     arrivals: Arrivals = asyncio.Queue()
 
     def receive(_method: str, _path: str, body: bytes) -> tuple[int, bytes]:

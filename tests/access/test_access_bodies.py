@@ -59,8 +59,7 @@ def slow_requests(server: ServerProcess, path: str, media_type: str, cookie: str
 
 @pytest.mark.parametrize("http_server", ["granian", "gunicorn"])
 @pytest.mark.parametrize(
-    ("path", "media_type"),
-    [("/sign-in", FORM), ("/webhook", "application/json"), ("/graphql", "application/json")],
+    ("path", "media_type"), [("/sign-in", FORM), ("/webhook", "application/json"), ("/graphql", "application/json")]
 )
 def test_slow_strangers_leave_threads_for_others(
     make_server: Callable[..., ServerProcess], http_server: str, path: str, media_type: str
@@ -149,9 +148,7 @@ def test_slow_bodies_have_places_for_each_caller_and_for_all_of_them() -> None:
 
 
 @pytest.mark.parametrize("allow_anonymous", ["", "read", "write"])
-def test_callers_without_a_key_share_their_places_whatever_they_may_do(
-    tmp_path: Path, allow_anonymous: str
-) -> None:
+def test_callers_without_a_key_share_their_places_whatever_they_may_do(tmp_path: Path, allow_anonymous: str) -> None:
     settings = Settings(data_dir=tmp_path, api_keys=KEYS, allow_anonymous=allow_anonymous)
     bodies, access = SlowBodies(settings, unused), AccessControl(settings)
     strangers = [Reading(bodies, access, address=f"10.0.0.{number}").start() for number in range(6)]
@@ -162,9 +159,7 @@ def test_callers_without_a_key_share_their_places_whatever_they_may_do(
 
 
 def test_a_body_whose_reading_cannot_be_ended_leaves_half_of_the_threads_to_others() -> None:
-    bodies = SlowBodies(
-        Settings(threads=8, max_waiters=1, max_streams=1), unused, can_be_ended=lambda _: False
-    )
+    bodies = SlowBodies(Settings(threads=8, max_waiters=1, max_streams=1), unused, can_be_ended=lambda _: False)
     of_ann = [Reading(bodies, "ann").start() for _ in range(6)]
     wait_until(lambda: statuses(of_ann) == {503: 2})
     of_bob = Reading(bodies, "bob").start()
@@ -176,11 +171,7 @@ def test_a_body_whose_reading_cannot_be_ended_leaves_half_of_the_threads_to_othe
 def test_a_form_without_a_session_is_refused_unread(site: Site) -> None:
     for path, status in (("/sign-in", 403), ("/sign-out", 403), ("/products", 401)):
         answer = site.send(
-            "POST",
-            path,
-            input_stream=Unread(),
-            content_type=FORM,
-            environ_overrides={"CONTENT_LENGTH": "1000"},
+            "POST", path, input_stream=Unread(), content_type=FORM, environ_overrides={"CONTENT_LENGTH": "1000"}
         )
         assert answer.status_code == status
 

@@ -82,9 +82,7 @@ def test_the_file_can_be_elsewhere(tmp_path: Path) -> None:
         ((), 2, "add | list | remove"),
     ],
 )
-def test_what_cannot_be_done_is_said(
-    tmp_path: Path, arguments: tuple[str, ...], code: int, told: str
-) -> None:
+def test_what_cannot_be_done_is_said(tmp_path: Path, arguments: tuple[str, ...], code: int, told: str) -> None:
     answer = key(*arguments, folder=tmp_path, API_KEYS=KEYS)
     assert answer.returncode == code
     assert told in answer.stderr

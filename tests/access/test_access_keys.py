@@ -37,10 +37,7 @@ def test_a_secret_has_256_random_bits_and_only_its_hash_is_kept() -> None:
 
 def test_lines_are_read_and_comments_are_none() -> None:
     text = f"# who does what\n\nann:read:{HASH}\n  bob:admin:{hash_of('aw_y')}  \n"
-    assert [(key.name, key.role) for key in keys_of_file(text, "keys")] == [
-        ("ann", Role.READ),
-        ("bob", Role.ADMIN),
-    ]
+    assert [(key.name, key.role) for key in keys_of_file(text, "keys")] == [("ann", Role.READ), ("bob", Role.ADMIN)]
     assert len(keys_of_setting(f"ann:read:{HASH}, ,bob:write:{HASH},")) == 2
 
 
@@ -84,9 +81,7 @@ def test_every_key_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(hmac, "compare_digest", noted)
     made = [Key(f"k{number}", Role.READ, hash_of(f"aw_{number}")) for number in range(3)]
     assert find_key(made, hash_of("aw_0")) == made[0]
-    assert compared == [
-        (key.hash, hash_of("aw_0")) for key in made
-    ]  # the first one fits: it goes on all the same
+    assert compared == [(key.hash, hash_of("aw_0")) for key in made]  # the first one fits: it goes on all the same
     assert find_key(made, hash_of("aw_9")) is None
     assert len(compared) == 6
 
@@ -213,9 +208,7 @@ def test_the_file_is_changed_in_one_step_and_is_its_owners_only(tmp_path: Path) 
     assert {one.name for one in path.parent.iterdir()} == {"api-keys", "api-keys.lock"}
 
 
-def test_a_command_that_waits_too_long_for_another_one_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_command_that_waits_too_long_for_another_one_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(durable_file, "_LOCK_SECONDS", 0.1)
     path = tmp_path / "api-keys"
     told = pytest.raises(SettingsError, match="cannot be changed: another process has held its lock")

@@ -15,11 +15,7 @@ from afterwrite.access.rate import RateLimit
 from afterwrite.access.roles import Role
 from afterwrite.base.settings import SettingsError
 
-ALWAYS = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-    "X-Frame-Options": "DENY",
-}
+ALWAYS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin", "X-Frame-Options": "DENY"}
 
 
 @pytest.fixture(scope="module")

@@ -33,11 +33,7 @@ def refusal(folder: Path, **environment: str) -> str:
     """What a server says that must not start."""
     given = {"DATA_DIR": str(folder / "data"), "PORT": str(free_port()), **environment}
     run = subprocess.run(
-        [sys.executable, str(ROOT / "app.py")],
-        env=os.environ | given,
-        capture_output=True,
-        text=True,
-        timeout=60,
+        [sys.executable, str(ROOT / "app.py")], env=os.environ | given, capture_output=True, text=True, timeout=60
     )
     assert run.returncode == 1
     [line] = run.stderr.splitlines()
@@ -97,9 +93,7 @@ def test_keys_let_it_start_and_are_asked_for(make_server: MakeServer) -> None:
     client.close()
 
 
-def test_a_container_is_open_where_its_port_is_published_on_this_machine_only(
-    make_server: MakeServer,
-) -> None:
+def test_a_container_is_open_where_its_port_is_published_on_this_machine_only(make_server: MakeServer) -> None:
     server = make_server(HOST="0.0.0.0", PUBLISHED_HOST="127.0.0.1").start()
     assert server.get("/api/entries")[0] == 200
 
@@ -114,9 +108,7 @@ def test_anonymous_callers_are_let_in_loudly(make_server: MakeServer, http_serve
     assert f"WARNING afterwrite.app: {warning}" in server.log
     assert server.get("/api/entries")[0] == 200
     client = server.client()
-    status, body = client.request(
-        "POST", "/api/entries", b'{"title": "x"}', {"Content-Type": "application/json"}
-    )
+    status, body = client.request("POST", "/api/entries", b'{"title": "x"}', {"Content-Type": "application/json"})
     assert (status, json.loads(body)["code"]) == (401, "UNAUTHENTICATED")
     client.close()
 
@@ -171,9 +163,7 @@ def test_what_is_forwarded_opens_no_server_under_another_name(open_site: Site) -
     assert open_site.send("GET", "/api/entries", headers=headers).status_code == 421
 
 
-def test_behind_its_own_proxy_an_open_server_looks_at_the_host_that_the_proxy_passes_on(
-    tmp_path: Path,
-) -> None:
+def test_behind_its_own_proxy_an_open_server_looks_at_the_host_that_the_proxy_passes_on(tmp_path: Path) -> None:
     published = {"host": "0.0.0.0", "published_host": "127.0.0.1", "own_proxies": 1}
     with site_over(tmp_path / "data", api_keys="", **published) as site:
         for host, forwarded, status in (
@@ -199,16 +189,12 @@ def test_on_an_open_server_everything_may_be_done_and_a_key_is_no_obstacle(tmp_p
             assert site.send("GET", "/metrics", headers=headers).status_code == 200
             assert (
                 "errors"
-                not in site.send(
-                    "POST", "/graphql", json={"query": "{ queue { depth } }"}, headers=headers
-                ).get_json()
+                not in site.send("POST", "/graphql", json={"query": "{ queue { depth } }"}, headers=headers).get_json()
             )
 
 
 @pytest.mark.parametrize(("word", "role"), [("read", Role.READ), ("write", Role.WRITE)])
-def test_anonymous_callers_have_the_role_that_was_given_also_beside_keys(
-    tmp_path: Path, word: str, role: Role
-) -> None:
+def test_anonymous_callers_have_the_role_that_was_given_also_beside_keys(tmp_path: Path, word: str, role: Role) -> None:
     for keys in ("", KEYS):
         with site_over(tmp_path / f"data{bool(keys)}", api_keys=keys, allow_anonymous=word) as site:
             assert site.send("GET", "/api/entries").status_code == 200
@@ -217,10 +203,7 @@ def test_anonymous_callers_have_the_role_that_was_given_also_beside_keys(
             assert site.send("GET", "/metrics").status_code == 401
             if keys:
                 assert site.send("GET", "/metrics", Role.ADMIN).status_code == 200
-            assert (
-                site.send("GET", "/api/entries", headers={"Authorization": "Bearer aw_wrong"}).status_code
-                == 401
-            )
+            assert site.send("GET", "/api/entries", headers={"Authorization": "Bearer aw_wrong"}).status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -257,9 +240,7 @@ def test_who_needs_no_key(settings: Settings, has_keys: bool, role: Role | None)
 
 def test_a_name_that_may_lead_anywhere_is_no_loopback_address() -> None:
     assert is_loopback("127.0.0.1") and is_loopback("[::1]") and is_loopback("LocalHost")
-    assert not any(
-        map(is_loopback, ("", "0.0.0.0", "::", "localhost.", "localhost.localdomain", "192.168.1.1"))
-    )
+    assert not any(map(is_loopback, ("", "0.0.0.0", "::", "localhost.", "localhost.localdomain", "192.168.1.1")))
 
 
 def test_health_tells_each_role_what_it_may_know(tmp_path: Path) -> None:

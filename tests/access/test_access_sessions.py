@@ -18,9 +18,7 @@ from afterwrite.access.local_paths import local_path
 from afterwrite.access.roles import Role
 from afterwrite.access.session import EndedSessions, Held, Sessions
 
-pytestmark = pytest.mark.one_database(
-    "keys are files; tests of many processes look at sessions that all of them share"
-)
+pytestmark = pytest.mark.one_database("keys are files; tests of many processes look at sessions that all of them share")
 
 TOKEN = re.compile(r'<meta name="csrf-token" content="([^"]+)">')
 MUTATION = {"query": 'mutation { createEntry(title: "x") { id } }'}
@@ -86,14 +84,10 @@ def test_what_no_proxy_wrote_is_not_believed(site: Site) -> None:
 
 
 @pytest.mark.parametrize("http_server", ["granian", "gunicorn"])
-def test_no_http_server_believes_on_its_own(
-    make_server: Callable[..., ServerProcess], http_server: str
-) -> None:
+def test_no_http_server_believes_on_its_own(make_server: Callable[..., ServerProcess], http_server: str) -> None:
     server = make_server(SERVER=http_server).start()
     client = server.client()
-    client.connection.request(
-        "GET", "/sign-in", headers={"X-Forwarded-Proto": "https", "X-Forwarded-Host": "x"}
-    )
+    client.connection.request("GET", "/sign-in", headers={"X-Forwarded-Proto": "https", "X-Forwarded-Host": "x"})
     answer = client.connection.getresponse()
     assert (answer.status, "Secure" in answer.headers["Set-Cookie"]) == (200, False)
     client.close()
@@ -188,9 +182,7 @@ def test_a_session_ends_after_its_hours(site: Site, monkeypatch: pytest.MonkeyPa
     assert browser.get("/api/entries").status_code == 401
 
 
-def test_a_clock_that_is_set_back_a_little_ends_no_session(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_clock_that_is_set_back_a_little_ends_no_session(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     browser = signed_in(site)
     token = {"X-CSRF-Token": token_of(browser, "/products")}
     now = time.time()
@@ -264,12 +256,7 @@ def test_an_unsafe_request_with_the_cookie_needs_the_token(site: Site, path: str
     stranger = signed_in(site)
     token = token_of(browser, "/products")
     before = browser.get("/api/entries").get_json()["total"]
-    for wrong in (
-        {},
-        {"X-CSRF-Token": ""},
-        {"X-CSRF-Token": "x"},
-        {"X-CSRF-Token": token_of(stranger, "/products")},
-    ):
+    for wrong in ({}, {"X-CSRF-Token": ""}, {"X-CSRF-Token": "x"}, {"X-CSRF-Token": token_of(stranger, "/products")}):
         answer = browser.post(path, json=body, headers=wrong)
         assert (answer.status_code, code_of(answer)) == (403, "CSRF_TOKEN_WRONG")
     assert browser.get("/api/entries").get_json()["total"] == before
@@ -292,10 +279,7 @@ def test_forms_of_the_console_need_the_token_from_everybody_but_not_with_a_key(t
         # Nothing but JSON is read there, and no other site can send that.
         assert browser.post("/api/entries", json={"title": "x"}).status_code == 201
     with site_over(tmp_path / "other") as site:
-        assert (
-            site.send("POST", "/products", Role.WRITE, data={"title": "Desk", "price": "10"}).status_code
-            < 400
-        )
+        assert site.send("POST", "/products", Role.WRITE, data={"title": "Desk", "price": "10"}).status_code < 400
 
 
 def test_graphiql_gets_the_token_of_who_is_signed_in(site: Site) -> None:

@@ -51,10 +51,7 @@ def test_a_stream_ends_when_its_key_is_removed(make_server: MakeServer) -> None:
     path = server.data_dir / "api-keys"
     add_key(path, Key("ann", Role.READ, hash_of("aw_ann")))
     server.start()
-    with (
-        stream(server, {"Authorization": "Bearer aw_ann"}) as of_ann,
-        stream(server, bearer(Role.READ)) as other,
-    ):
+    with stream(server, {"Authorization": "Bearer aw_ann"}) as of_ann, stream(server, bearer(Role.READ)) as other:
         remove_key(path, "ann")
         assert last_code(of_ann) == "UNAUTHENTICATED"
         client = server.client()
@@ -90,10 +87,7 @@ def signed_in(server: ServerProcess) -> tuple[Client, dict[str, str]]:
     cookie = _cookie(answer)
     page = ask("GET", "/products", Cookie=cookie)
     renewed = page.headers["Set-Cookie"]
-    return client, {
-        "Cookie": renewed.partition(";")[0] if renewed else cookie,
-        "X-CSRF-Token": _token(page),
-    }
+    return client, {"Cookie": renewed.partition(";")[0] if renewed else cookie, "X-CSRF-Token": _token(page)}
 
 
 def _cookie(answer: HTTPResponse) -> str:

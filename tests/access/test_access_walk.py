@@ -17,11 +17,7 @@ from afterwrite.rest import ROLES
 from app import application
 
 SCHEMA = application.schema
-ROOTS = {
-    "query": SCHEMA.query_type,
-    "mutation": SCHEMA.mutation_type,
-    "subscription": SCHEMA.subscription_type,
-}
+ROOTS = {"query": SCHEMA.query_type, "mutation": SCHEMA.mutation_type, "subscription": SCHEMA.subscription_type}
 SAID: dict[str, Role] = dict(ROLES) | {name: role for role, names in NEEDED.items() for name in names}
 FIELDS = [(kind, name) for kind, root in ROOTS.items() for name in (root.fields if root else ())]
 REFUSED = {401, 403}
@@ -91,9 +87,7 @@ def test_every_route_and_method_is_answered_to_those_who_may_and_to_no_others(si
 
 
 @pytest.mark.parametrize(("kind", "name"), FIELDS, ids=[f"{kind}.{name}" for kind, name in FIELDS])
-def test_every_root_field_is_answered_to_those_who_may_and_to_no_others(
-    site: Site, kind: str, name: str
-) -> None:
+def test_every_root_field_is_answered_to_those_who_may_and_to_no_others(site: Site, kind: str, name: str) -> None:
     needed_role = SAID[f"{kind.capitalize()}.{name}"]
     for role in Role:
         accept = "text/event-stream" if kind == "subscription" else "application/json"
@@ -202,11 +196,7 @@ def document_for(kind: str, name: str) -> str:
     root = ROOTS[kind]
     assert root is not None
     field = root.fields[name]
-    given = [
-        f"{key}: {_value(arg.type)}"
-        for key, arg in field.args.items()
-        if isinstance(arg.type, GraphQLNonNull)
-    ]
+    given = [f"{key}: {_value(arg.type)}" for key, arg in field.args.items() if isinstance(arg.type, GraphQLNonNull)]
     arguments = f"({', '.join(given)})" if given else ""
     selection = "{ __typename }" if hasattr(get_named_type(field.type), "fields") else ""
     return f"{kind} {{ {name}{arguments} {selection} }}"
@@ -220,9 +210,7 @@ def _value(kind: Any) -> str:
     if isinstance(kind, GraphQLEnumType):
         return next(iter(kind.values))
     if isinstance(kind, GraphQLInputObjectType):
-        required = {
-            key: part.type for key, part in kind.fields.items() if isinstance(part.type, GraphQLNonNull)
-        }
+        required = {key: part.type for key, part in kind.fields.items() if isinstance(part.type, GraphQLNonNull)}
         return "{" + ", ".join(f"{key}: {_value(part)}" for key, part in required.items()) + "}"
     return {
         "Int": "1",

@@ -88,9 +88,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_World]:
     folder = tmp_path_factory.mktemp("cors")
     with ExitStack() as stack:
         named, strange = (stack.enter_context(_origin(free_port())) for _ in range(2))
-        server = ServerProcess(
-            folder / "data", API_KEYS=KEYS, CORS_ORIGINS=f"{SHOP}, {named}", STAGE_SECONDS="0"
-        )
+        server = ServerProcess(folder / "data", API_KEYS=KEYS, CORS_ORIGINS=f"{SHOP}, {named}", STAGE_SECONDS="0")
         stack.callback(server.kill)
         server.start()
         visit = stack.enter_context(visiting(chromium, folder / "browser"))
@@ -179,9 +177,7 @@ def _preflight(site: Site, path: str, origin: str = SHOP, **headers: str) -> Any
     return site.send("OPTIONS", path, headers=asked)
 
 
-@pytest.mark.parametrize(
-    "path", ["/graphql", "/api/entries", "/api/entries/1", "/api/nothing", "/openapi.json"]
-)
+@pytest.mark.parametrize("path", ["/graphql", "/api/entries", "/api/entries/1", "/api/nothing", "/openapi.json"])
 def test_a_preflight_needs_no_key_and_counts_against_no_limit(tmp_path: Path, path: str) -> None:
     with site_over(tmp_path / "data", cors_origins=SHOP, rate_limit="1/hour") as site:
         for _ in range(3):
@@ -219,9 +215,7 @@ def test_refusals_of_every_kind_can_be_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "origin", [None, "null", "https://evil.example", f"{SHOP}.evil.example", "http://shop.example"]
 )
-def test_an_origin_that_is_not_named_gets_no_permission_and_caches_know(
-    site: Site, origin: str | None
-) -> None:
+def test_an_origin_that_is_not_named_gets_no_permission_and_caches_know(site: Site, origin: str | None) -> None:
     headers = {"Origin": origin} if origin else {}
     for path in ("/graphql?query={__typename}", "/api/entries", "/api/nothing"):
         answer = site.send("GET", path, Role.READ, headers=headers)
@@ -296,11 +290,7 @@ def test_origins_are_read_as_browsers_send_them() -> None:
 
 def test_an_origin_of_an_ipv6_address_is_matched_whole(tmp_path: Path) -> None:
     with site_over(tmp_path / "data", cors_origins="http://[::1]:3000") as site:
-        for origin, allowed in (
-            ("http://[::1]:3000", True),
-            ("http://::3000", False),
-            ("http://1:3000", False),
-        ):
+        for origin, allowed in (("http://[::1]:3000", True), ("http://::3000", False), ("http://1:3000", False)):
             answer = site.send("GET", "/api/entries", Role.READ, headers={"Origin": origin})
             assert ("Access-Control-Allow-Origin" in answer.headers) is allowed
 

@@ -168,9 +168,7 @@ def test_a_damaged_secret_stops_the_start_with_one_line_and_is_replaced_when_it_
 def test_processes_that_make_a_secret_at_once_end_with_one(tmp_path: Path) -> None:
     path = tmp_path / "session-secret"
     makers = [
-        subprocess.Popen(
-            [sys.executable, "-c", _KEEP, str(path), digit], cwd=ROOT, stdout=subprocess.PIPE, text=True
-        )
+        subprocess.Popen([sys.executable, "-c", _KEEP, str(path), digit], cwd=ROOT, stdout=subprocess.PIPE, text=True)
         for digit in "0123456789abcdef"
     ]
     kept = {maker.communicate(timeout=START_SECONDS)[0] for maker in makers}

@@ -60,12 +60,7 @@ def test_an_error_of_one_item_reaches_its_caller_alone() -> None:
         return [ValueError(number) if number < 0 else number for number in numbers]
 
     answers = Doubling(commit).together(1, [2, -3, 4])
-    assert [type(answer.exception()) for answer in answers] == [
-        type(None),
-        type(None),
-        ValueError,
-        type(None),
-    ]
+    assert [type(answer.exception()) for answer in answers] == [type(None), type(None), ValueError, type(None)]
     assert [answers[place].result() for place in (0, 1, 3)] == [1, 2, 4]
 
 

@@ -93,9 +93,7 @@ def test_the_docs_have_the_settings_in_their_groups_and_no_others() -> None:
 
 def test_the_example_has_the_settings_in_their_groups_and_no_others() -> None:
     grouped = GROUPED | {OTHERS: list(OF_OTHERS)}
-    grouped["The server"] = [
-        name for name in grouped["The server"] if name != "ENV_FILE"
-    ]  # it names the file
+    grouped["The server"] = [name for name in grouped["The server"] if name != "ENV_FILE"]  # it names the file
     assert _sections(EXAMPLE, r"# -+ (.+) -+", r"#([A-Z_]+)=") == grouped
 
 

@@ -100,9 +100,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 def test_the_environment_comes_first_if_only_empty(tmp_path: Path) -> None:
     keys = "ann:read:sha256-" + "a" * 64
-    file = _file(
-        tmp_path, f"PORT=8001\nAPI_KEYS='{keys}'\nDATABASE_URL=postgresql+psycopg://h/d\nCOMPOSE_PROFILES=x"
-    )
+    file = _file(tmp_path, f"PORT=8001\nAPI_KEYS='{keys}'\nDATABASE_URL=postgresql+psycopg://h/d\nCOMPOSE_PROFILES=x")
     assert _settings(file)[0] == 8001
     assert _settings(file)[3:] == [keys, "postgresql+psycopg://h/d"]
     assert _settings(file, PORT="8002", DATABASE_URL="")[::4] == [8002, ""]
@@ -177,10 +175,7 @@ PROGRAMS = [
         )
     ),
     ["-m", "devkit.serve"],
-    *(
-        ["dev.py", verb]
-        for verb in ("up", "start", "stop", "worker", "init-db", "logs", "build", "test-verbose")
-    ),
+    *(["dev.py", verb] for verb in ("up", "start", "stop", "worker", "init-db", "logs", "build", "test-verbose")),
 ]
 
 
@@ -240,15 +235,11 @@ def test_a_python_with_nothing_installed_starts_a_server_with_the_file(tmp_path:
     shutil.copy(project / ".env.example", project / ".env")
     with (project / ".env").open("a", encoding="utf-8") as file:
         file.write(f"PORT={port}\nDATA_DIR=łódź\nPOSTGRES_PASSWORD='of compose'\n")
-    given = {
-        name: value for name, value in os.environ.items() if name not in ("ENV_FILE", "DATA_DIR", "PORT")
-    }
+    given = {name: value for name, value in os.environ.items() if name not in ("ENV_FILE", "DATA_DIR", "PORT")}
 
     def dev(*arguments: str) -> "subprocess.CompletedProcess[str]":
         command = [str(bare / "bin" / "python"), str(project / "dev.py"), *arguments]
-        return subprocess.run(
-            command, env=given, cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=120
-        )
+        return subprocess.run(command, env=given, cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=120)
 
     here = Place(project / "łódź", "127.0.0.1", port)
     try:

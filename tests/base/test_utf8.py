@@ -42,12 +42,7 @@ def _run(
     """Run a command of the project; what it prints must be UTF-8."""
     environment = {name: value for name, value in here.environment().items() if not name.startswith("LC_")}
     done = subprocess.run(
-        [sys.executable, *command],
-        env=environment | locale,
-        cwd=ROOT,
-        input=typed,
-        capture_output=True,
-        timeout=120,
+        [sys.executable, *command], env=environment | locale, cwd=ROOT, input=typed, capture_output=True, timeout=120
     )
     said = subprocess.CompletedProcess(
         done.args, done.returncode, done.stdout.decode("utf-8"), done.stderr.decode("utf-8")
@@ -79,9 +74,7 @@ def test_a_start_a_mutation_and_a_query_keep_every_letter(tmp_path: Path, locale
 
 def test_input_that_is_not_utf8_is_refused_in_one_line(tmp_path: Path, locale: dict[str, str]) -> None:
     here = place.temporary_place(tmp_path / "data")
-    refused = _run(
-        here, locale, "dev.py", "graphql", "-", typed='{ product(id: "é") }'.encode("latin-1"), code=1
-    )
+    refused = _run(here, locale, "dev.py", "graphql", "-", typed='{ product(id: "é") }'.encode("latin-1"), code=1)
     assert "standard input is not UTF-8" in refused.stderr
     assert refused.stderr.count("\n") == 1
 
@@ -106,9 +99,7 @@ def test_every_program_begins_with_utf8(entry: str) -> None:
 
 
 def test_a_program_that_is_started_again_keeps_its_arguments_and_its_process(tmp_path: Path) -> None:
-    code = (
-        "import os, sys; from afterwrite.base.utf8 import use_utf8; print(os.getpid()); sys.stdout.flush(); "
-    )
+    code = "import os, sys; from afterwrite.base.utf8 import use_utf8; print(os.getpid()); sys.stdout.flush(); "
     code += "use_utf8(); print(sys.argv[1], sys.flags.utf8_mode)"
     done = subprocess.run(
         [sys.executable, "-c", code, TITLE],

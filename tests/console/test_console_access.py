@@ -110,9 +110,7 @@ def test_graphiql_works_for_who_is_signed_in(guarded: ServerProcess, tmp_path: P
         page.wait_for_url("**/graphql?query=*")
         # GraphiQL takes no notice of a click before all its editors are there: click again while nothing runs.
         run = "document.querySelector('.graphiql-execute-button[aria-label^=Execute]')?.click()"
-        shown = (
-            "document.querySelector('.result-window .CodeMirror')?.textContent.includes('\"totalCount\": 1')"
-        )
+        shown = "document.querySelector('.result-window .CodeMirror')?.textContent.includes('\"totalCount\": 1')"
         wait_until(lambda: page.evaluate(f"{shown} || ({run}, false)"))
 
 

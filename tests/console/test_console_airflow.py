@@ -111,10 +111,7 @@ def test_the_last_step_is_what_became_of_the_delivery(status: TaskStatus, look: 
 def test_a_delivery_that_is_tried_again_says_how_often_it_was_tried() -> None:
     tried = waiting_task(now_us())._replace(attempt=2, max_attempts=8, error_code="WEBHOOK_NOT_ACCEPTED")
     assert steps(completed(job("RUNNING")), seen("success"), tried)[4][1:] == ("next", "tried 2 of 8 times")
-    assert steps(completed(job("RUNNING")), seen("success"))[4][1:] == (
-        "",
-        "its delivery is not kept any more",
-    )
+    assert steps(completed(job("RUNNING")), seen("success"))[4][1:] == ("", "its delivery is not kept any more")
 
 
 def test_without_a_callback_nobody_is_notified() -> None:
@@ -132,9 +129,7 @@ def test_without_a_callback_nobody_is_notified() -> None:
         (failed(job("RUNNING"), "RUN_FAILED"), seen(), 3),  # Airflow does not keep it any more
     ],
 )
-def test_a_failure_is_shown_at_the_step_that_was_not_passed(
-    task: Task, look: SeenRun | None, at: int
-) -> None:
+def test_a_failure_is_shown_at_the_step_that_was_not_passed(task: Task, look: SeenRun | None, at: int) -> None:
     found = steps(task, look)
     assert looks(found)[:4] == ["reached"] * at + ["bad"] + [""] * (3 - at)
     assert found[at][2] == f"failed: {task.error_code}"

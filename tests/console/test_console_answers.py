@@ -40,9 +40,7 @@ def test_a_task_form_tells_everything_that_is_wrong_at_once(visitor: ConsoleClie
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/tasks/abc", "/entries/5"])
-def test_a_mistyped_address_gets_a_browser_a_page_and_a_program_json(
-    visitor: ConsoleClient, path: str
-) -> None:
+def test_a_mistyped_address_gets_a_browser_a_page_and_a_program_json(visitor: ConsoleClient, path: str) -> None:
     page = visitor.get(path)
     assert (page.status_code, page.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
     assert "<h1>Page not found</h1>" in page.text
@@ -56,19 +54,11 @@ def test_a_mistyped_address_gets_a_browser_a_page_and_a_program_json(
 def test_a_number_that_is_no_id_finds_nothing(visitor: ConsoleClient, number: int) -> None:
     for path in ("/writes/{}", "/tasks/{}", "/products/{}", "/products/{}/delete"):
         assert visitor.get(path.format(number)).status_code == 404
-    for path in (
-        "/tasks/{}/cancel",
-        "/tasks/{}/retry",
-        "/products/{}",
-        "/products/{}/delete",
-        "/writes/{}/retry",
-    ):
+    for path in ("/tasks/{}/cancel", "/tasks/{}/retry", "/products/{}", "/products/{}/delete", "/writes/{}/retry"):
         assert visitor.post(path.format(number)).status_code in (404, 409)
 
 
-@pytest.mark.parametrize(
-    "payload", ["[" * 500 + "]" * 500, '{"products": [], "products": []}', "NaN", '"\\ud800"']
-)
+@pytest.mark.parametrize("payload", ["[" * 500 + "]" * 500, '{"products": [], "products": []}', "NaN", '"\\ud800"'])
 def test_a_payload_that_is_no_plain_json_is_refused(visitor: ConsoleClient, payload: str) -> None:
     answer = visitor.post("/process", {"payload": payload})
     assert answer.status_code == 422
@@ -103,9 +93,7 @@ def test_a_url_that_cannot_be_meant_says_so(visitor: ConsoleClient, path: str, t
         ("utf16.csv", "title,price\n".encode("utf-16"), "utf16.csv is UTF-16"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_refused(
-    visitor: ConsoleClient, name: str, content: bytes, told: str
-) -> None:
+def test_a_file_that_cannot_be_read_is_refused(visitor: ConsoleClient, name: str, content: bytes, told: str) -> None:
     answer = visitor.post("/products/upload", files={"file": (name, content)})
     assert answer.status_code == 422
     assert told in answer.text

@@ -17,14 +17,7 @@ MakeServer = Callable[..., ServerProcess]
 # Scripts and markup; each would change the title of the page if it ran.
 EVIL = "<img src=x onerror=\"document.title='run'\"><script>document.title='run'</script></td>'\"{{7*7}}"
 OPENERS = (("/products", "Create product"), ("/tasks", "Create payment"), ("/entries", "Create entry"))
-FORMS = (
-    "/products/new",
-    "/products/upload",
-    "/tasks/new/payment",
-    "/tasks/prune",
-    "/entries/new",
-    "/process/new",
-)
+FORMS = ("/products/new", "/products/upload", "/tasks/new/payment", "/tasks/prune", "/entries/new", "/process/new")
 CREATE = """
 mutation ($title: String!, $description: String, $category: String, $price: Float!) {
   createProductSync(title: $title, description: $description, category: $category, price: $price) { success }
@@ -67,9 +60,7 @@ def furnished(make_server: MakeServer) -> ServerProcess:
         event = json.dumps({"correlation_id": made["correlationId"], "text": EVIL}).encode()
         headers = {"Content-Type": "application/json", "Webhook-Id": "<script>document.title='run'</script>"}
         client.request("POST", "/webhook", event, headers)
-        wait_until(
-            lambda: client.query("{ tasks(status: PENDING) { totalCount } }")["tasks"]["totalCount"] == 0
-        )
+        wait_until(lambda: client.query("{ tasks(status: PENDING) { totalCount } }")["tasks"]["totalCount"] == 0)
     return server
 
 

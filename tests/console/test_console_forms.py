@@ -17,9 +17,7 @@ from afterwrite.access.roles import Role
 pytestmark = pytest.mark.one_database("how forms are operated")
 
 MakeServer = Callable[..., ServerProcess]
-CREATE_MANY = (
-    "mutation ($products: [ProductInput!]!) { createProducts(products: $products) { writes { id } } }"
-)
+CREATE_MANY = "mutation ($products: [ProductInput!]!) { createProducts(products: $products) { writes { id } } }"
 
 
 @pytest.fixture
@@ -58,9 +56,7 @@ def test_a_button_pressed_twice_acts_once(quick: ServerProcess, tmp_path: Path) 
         kind.get_by_role("button", name="Pause").dblclick()
         toast(page, "entry is paused")
         expect(kind.get_by_role("button", name="Resume")).to_be_visible()
-        [entry] = [
-            one for one in quick.query("{ taskTypes { type paused } }")["taskTypes"] if one["type"] == "entry"
-        ]
+        [entry] = [one for one in quick.query("{ taskTypes { type paused } }")["taskTypes"] if one["type"] == "entry"]
         assert entry["paused"]
 
         quick.query("mutation { deleteProduct(productId: 77) { success } }")
@@ -89,9 +85,7 @@ def test_a_refused_delete_says_why_and_can_be_sent_again(make_server: MakeServer
 
 
 @pytest.mark.parametrize("is_dialog", [True, False], ids=["dialog", "page"])
-def test_the_first_field_that_was_refused_has_the_focus(
-    quick: ServerProcess, tmp_path: Path, is_dialog: bool
-) -> None:
+def test_the_first_field_that_was_refused_has_the_focus(quick: ServerProcess, tmp_path: Path, is_dialog: bool) -> None:
     with console_of(quick, tmp_path) as visit:
         page = visit.page
         page.goto("/products" if is_dialog else "/products/new")
@@ -197,15 +191,11 @@ def test_a_file_that_breaks_off_accepts_nothing_and_is_sent_again_from_the_same_
         expect(page.locator(".summary")).to_contain_text("1,200 products")
 
 
-def test_a_receipt_that_fails_while_one_looks_on_can_be_tried_again(
-    quick: ServerProcess, tmp_path: Path
-) -> None:
+def test_a_receipt_that_fails_while_one_looks_on_can_be_tried_again(quick: ServerProcess, tmp_path: Path) -> None:
     with console_of(quick, tmp_path) as visit:
         page = visit.page
         with quick.database.no_drain():
-            write = quick.query("mutation { deleteProduct(productId: 77) { write { id } } }")[
-                "deleteProduct"
-            ]["write"]
+            write = quick.query("mutation { deleteProduct(productId: 77) { write { id } } }")["deleteProduct"]["write"]
             page.goto(f"/writes/{write['id']}")
             expect(page.locator("main [data-receipt=QUEUED]")).to_be_visible()
         expect(page.get_by_role("button", name="Retry")).to_be_visible()
@@ -288,9 +278,7 @@ def test_a_limited_rate_is_told_once_and_kept_to(make_server: MakeServer, tmp_pa
         page = visit.page
         with page.expect_response(lambda answer: answer.status == 429) as refused:
             page.goto("/products")
-        expect(page.locator("body")).to_have_attribute(
-            "data-banner", re.compile("More requests than 4/minute")
-        )
+        expect(page.locator("body")).to_have_attribute("data-banner", re.compile("More requests than 4/minute"))
         assert int(refused.value.headers["retry-after"]) > 0
         expect(page.locator(".toast")).to_have_count(0)
         visit.complaints = [text for text in visit.complaints if "429" not in text]

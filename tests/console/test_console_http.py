@@ -15,9 +15,7 @@ from server_process import ROOT, ServerProcess, wait_until
 from afterwrite.loading.spreadsheet_cells import harmless
 
 MakeServer = Callable[..., ServerProcess]
-CREATE_MANY = (
-    "mutation ($products: [ProductInput!]!) { createProducts(products: $products) { writes { id } } }"
-)
+CREATE_MANY = "mutation ($products: [ProductInput!]!) { createProducts(products: $products) { writes { id } } }"
 LAST = "query ($id: ID!) { products(afterWrite: $id) { totalCount } }"
 
 
@@ -35,15 +33,8 @@ def visitor(server: ServerProcess) -> Iterator[ConsoleClient]:
     found.http.close()
 
 
-def test_a_page_of_fifty_products_weighs_less_than_100_kb(
-    server: ServerProcess, visitor: ConsoleClient
-) -> None:
-    product = {
-        "title": "A title of the usual length",
-        "description": "d" * 500,
-        "category": "Lamps",
-        "price": 12.5,
-    }
+def test_a_page_of_fifty_products_weighs_less_than_100_kb(server: ServerProcess, visitor: ConsoleClient) -> None:
+    product = {"title": "A title of the usual length", "description": "d" * 500, "category": "Lamps", "price": 12.5}
     picture = "https://pictures.example/and/a/path/of/the/usual/length.jpg"
     create_many(server, [{**product, "image": picture, "ratingRate": 4.5, "ratingCount": 100}] * 60)
     page = visitor.get("/products")
@@ -132,9 +123,7 @@ def test_a_few_files_at_a_time_leave_threads_to_the_others(make_server: MakeServ
     visitor.http.close()
 
 
-def test_an_upload_may_be_sent_again_and_adds_no_row_twice(
-    server: ServerProcess, visitor: ConsoleClient
-) -> None:
+def test_an_upload_may_be_sent_again_and_adds_no_row_twice(server: ServerProcess, visitor: ConsoleClient) -> None:
     rows = "".join(json.dumps({"title": f"Lamp {n}", "price": n}) + "\n" for n in range(1_200))
     for _ in range(2):
         answer = visitor.post(
@@ -171,16 +160,12 @@ def test_a_file_that_is_too_long_is_refused(make_server: MakeServer) -> None:
     visitor.get("/")
     headers = {"X-CSRF-Token": visitor.token}
     for size, status in ((20_000, 422), (200_000, 413)):  # a form around the file may be a little longer
-        answer = visitor.http.post(
-            "/products/upload", files={"file": ("x.csv", b"x" * size)}, headers=headers
-        )
+        answer = visitor.http.post("/products/upload", files={"file": ("x.csv", b"x" * size)}, headers=headers)
         assert answer.status_code == status
         assert "are the limit" in answer.text
         assert (answer.headers.get("Connection") == "close") is (status == 413)  # it was not read to its end
     assert (
-        visitor.http.post(
-            "/products/upload", files={"file": ("x.csv", b"title,price\n")}, headers=headers
-        ).status_code
+        visitor.http.post("/products/upload", files={"file": ("x.csv", b"title,price\n")}, headers=headers).status_code
         == 200
     )
     visitor.http.close()
@@ -190,10 +175,7 @@ def test_a_file_that_is_too_long_is_refused(make_server: MakeServer) -> None:
 @pytest.mark.parametrize(
     ("form", "reason"),
     [
-        (
-            b'--x\r\nContent-Disposition: form-data; name="file"; filename="\xe9t\xe9.csv"\r\n\r\n',
-            "is not UTF-8",
-        ),
+        (b'--x\r\nContent-Disposition: form-data; name="file"; filename="\xe9t\xe9.csv"\r\n\r\n', "is not UTF-8"),
         (b"--x\r\nContent-Type: text/csv\r\n\r\n", "cannot be read: Missing Content-Disposition"),
     ],
 )
@@ -218,20 +200,14 @@ EVIL_CELLS = ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\uff1d1", "=cmd|' /C calc'
 def test_an_export_has_every_selected_product_and_nothing_that_a_spreadsheet_runs(
     server: ServerProcess, visitor: ConsoleClient
 ) -> None:
-    create_many(
-        server, [{"title": f"Lamp {n:04d}", "price": float(n), "category": "Lamps"} for n in range(1_000)]
-    )
+    create_many(server, [{"title": f"Lamp {n:04d}", "price": float(n), "category": "Lamps"} for n in range(1_000)])
     create_many(server, [{"title": f"{title}", "price": 1.0, "category": title} for title in EVIL_CELLS])
     answer = visitor.get("/products/export.csv?category=Lamps&order=PRICE_DESC")
     rows = list(csv.DictReader(io.StringIO(answer.text)))
     assert [row["title"] for row in rows] == [f"Lamp {n:04d}" for n in reversed(range(1_000))]
-    assert re.fullmatch(
-        r'attachment; filename="products-\d{8}-\d{6}\.csv"', answer.headers["Content-Disposition"]
-    )
+    assert re.fullmatch(r'attachment; filename="products-\d{8}-\d{6}\.csv"', answer.headers["Content-Disposition"])
     assert "Content-Length" not in answer.headers  # streamed
-    everything = list(
-        csv.DictReader(io.StringIO(visitor.get("/products/export.csv?max_price=1&min_price=1").text))
-    )
+    everything = list(csv.DictReader(io.StringIO(visitor.get("/products/export.csv?max_price=1&min_price=1").text)))
     evil = [row for row in everything if not row["title"].startswith("Lamp")]
     assert len(evil) == len(EVIL_CELLS)
     for row in evil:
@@ -242,12 +218,7 @@ def test_an_export_has_every_selected_product_and_nothing_that_a_spreadsheet_run
 
 
 def test_what_an_export_gives_an_upload_takes(server: ServerProcess, visitor: ConsoleClient) -> None:
-    fields = {
-        "description": '=A "quoted" text,\nover lines',
-        "category": "Lämps",
-        "ratingRate": 4.5,
-        "ratingCount": 3,
-    }
+    fields = {"description": '=A "quoted" text,\nover lines', "category": "Lämps", "ratingRate": 4.5, "ratingCount": 3}
     create_many(server, [{"title": " '=SUM(A1) ", "price": 12.5, **fields}])
     for kind in ("csv", "jsonl"):
         file = visitor.get(f"/products/export.{kind}").content
@@ -290,9 +261,7 @@ def test_a_file_in_doubt_accepts_nothing_and_one_with_refused_rows_says_what_to_
     broken = visitor.post("/products/upload", files={"file": ("lamps.csv", rows + b'"Desk;1\n')})
     assert (broken.status_code, "look for an open quote" in broken.text) == (422, True)
     assert server.query("{ writes { nodes { id } } }") == {"writes": {"nodes": []}}
-    shown = visitor.post(
-        "/products/upload", files={"file": ("a.csv", rows + b"Desk;1.234\nBed;1,5\nTub;x\n")}
-    )
+    shown = visitor.post("/products/upload", files={"file": ("a.csv", rows + b"Desk;1.234\nBed;1,5\nTub;x\n")})
     assert "602 accepted, 1 refused" in shown.text
     assert "Load only the corrected rows: the whole file would add the others again" in shown.text
 

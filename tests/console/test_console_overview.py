@@ -62,9 +62,7 @@ def test_a_receipt_moves_from_queued_to_applied_while_one_looks_on(
 
 
 @pytest.mark.one_database("a browser is slow, and what it does here asks nothing new of the database")
-def test_writes_are_found_by_status_and_product_and_tried_again(
-    server: ServerProcess, tmp_path: Path
-) -> None:
+def test_writes_are_found_by_status_and_product_and_tried_again(server: ServerProcess, tmp_path: Path) -> None:
     with console_of(server, tmp_path) as visit:
         page = visit.page
         page.goto("/writes")

@@ -11,14 +11,10 @@ from playwright.sync_api import Page, expect
 from server_process import ServerProcess
 
 FILE = "title;price;category\nDesk;200;Home\n;3;Home\nChair;abc;Home\nShelf;80.5;Garden\n"
-CREATE_MANY = (
-    "mutation ($products: [ProductInput!]!) { createProducts(products: $products) { writes { id } } }"
-)
+CREATE_MANY = "mutation ($products: [ProductInput!]!) { createProducts(products: $products) { writes { id } } }"
 
 
-def test_a_product_goes_from_an_empty_catalogue_through_all_its_life(
-    server: ServerProcess, tmp_path: Path
-) -> None:
+def test_a_product_goes_from_an_empty_catalogue_through_all_its_life(server: ServerProcess, tmp_path: Path) -> None:
     with console_of(server, tmp_path) as visit:
         page = visit.page
         page.goto("/products")
@@ -67,8 +63,7 @@ def test_the_list_is_searched_filtered_sorted_and_paged_and_the_url_keeps_it(
     server: ServerProcess, tmp_path: Path
 ) -> None:
     products = [
-        {"title": f"Lamp {n:03d}", "price": float(n), "category": "Light" if n % 2 else "Home"}
-        for n in range(120)
+        {"title": f"Lamp {n:03d}", "price": float(n), "category": "Light" if n % 2 else "Home"} for n in range(120)
     ]
     server.query(CREATE_MANY, {"products": products})
     with console_of(server, tmp_path) as visit:
@@ -134,10 +129,7 @@ def test_a_file_is_uploaded_with_its_refused_rows_told_and_given_out_again(
         dialog(page).get_by_role("button", name="Upload").click()
         expect(dialog(page)).to_contain_text("<b>feed.csv: 2 accepted, 2 refused.")
         expect(dialog(page).locator(ROWS)).to_have_text(
-            [
-                "line 3title is required and cannot be null",
-                "line 4price is 'abc': give a number",
-            ]
+            ["line 3title is required and cannot be null", "line 4price is 'abc': give a number"]
         )
         dialog(page).locator("[data-receipt=APPLIED]").wait_for()
         dialog(page).get_by_role("button", name="Done").click()
@@ -154,9 +146,7 @@ def test_a_file_is_uploaded_with_its_refused_rows_told_and_given_out_again(
 
 
 @pytest.mark.one_database("a browser is slow, and what it does here asks nothing new of the database")
-def test_a_file_that_is_no_product_file_is_refused_with_its_name(
-    server: ServerProcess, tmp_path: Path
-) -> None:
+def test_a_file_that_is_no_product_file_is_refused_with_its_name(server: ServerProcess, tmp_path: Path) -> None:
     file = tmp_path / "notes.json"
     file.write_text('[{"title": "Desk"', encoding="utf-8")
     with console_of(server, tmp_path) as visit:
@@ -183,9 +173,7 @@ def test_a_picture_that_cannot_be_loaded_leaves_a_letter(server: ServerProcess, 
 
 
 @pytest.mark.one_database("a browser is slow, and what it does here asks nothing new of the database")
-def test_an_edit_leaves_alone_what_another_one_changed_meanwhile(
-    server: ServerProcess, tmp_path: Path
-) -> None:
+def test_an_edit_leaves_alone_what_another_one_changed_meanwhile(server: ServerProcess, tmp_path: Path) -> None:
     with console_of(server, tmp_path) as visit:
         page = visit.page
         page.goto("/products")
@@ -194,8 +182,7 @@ def test_an_edit_leaves_alone_what_another_one_changed_meanwhile(
         row(page, "Desk").get_by_role("link", name="Edit").click()
         fill(page, Price="210")
         server.query(
-            'mutation ($id: ID!) { updateProduct(productId: $id, category: "Office") { success } }',
-            {"id": product},
+            'mutation ($id: ID!) { updateProduct(productId: $id, category: "Office") { success } }', {"id": product}
         )
         page.keyboard.press("Enter")
         dialog(page).locator("[data-receipt=APPLIED]").wait_for()

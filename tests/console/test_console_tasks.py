@@ -139,9 +139,7 @@ def test_an_entry_that_fails_says_so_over_the_page(make_server: MakeServer, tmp_
         page.keyboard.press("Enter")
         expect(row(page, "Hopeless")).to_contain_text("CREATED")
         entry = wait_until(lambda: _claimed(server))
-        change = json.dumps(
-            {"status": "FAILED", "lockedBy": entry["lockedBy"], "error": "out of paper"}
-        ).encode()
+        change = json.dumps({"status": "FAILED", "lockedBy": entry["lockedBy"], "error": "out of paper"}).encode()
         assert _send(server, "PATCH", f"/api/entries/{entry['id']}", change) == 200
         toast(page, "Hopeless failed")
         expect(row(page, "Hopeless")).to_contain_text("out of paper")
@@ -164,9 +162,7 @@ def test_a_job_is_submitted_and_its_callback_comes_back(make_server: MakeServer,
         dialog(page).get_by_role("link", name="Open the job").click()
 
         correlation_id = page.url.rpartition("/")[2]
-        expect(page.locator(".steps li.reached")).to_have_text(
-            ["VALIDATING", "TRANSFORMING", "STORING", "COMPLETED"]
-        )
+        expect(page.locator(".steps li.reached")).to_have_text(["VALIDATING", "TRANSFORMING", "STORING", "COMPLETED"])
         expect(page.get_by_role("region", name="Result")).to_contain_text('"accepted": 1')
         received = page.locator("table", has_text="Signature").locator(ROWS)
         expect(received).to_have_count(1)

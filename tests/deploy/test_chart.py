@@ -108,9 +108,7 @@ def test_the_chart_has_the_version_of_the_program() -> None:
     assert declared()["appVersion"] == VERSION
     values = all_values({})
     assert values["airflow"]["defaultAirflowTag"] == VERSION
-    images = {
-        pod["spec"]["containers"][0]["image"] for name, pod in render().pods().items() if name in PROGRAMS
-    }
+    images = {pod["spec"]["containers"][0]["image"] for name, pod in render().pods().items() if name in PROGRAMS}
     assert images == {f"afterwrite:{VERSION}"}
 
 
@@ -157,9 +155,7 @@ def test_the_endpoints_are_under_one_host(name: str) -> None:
 def test_tls_ends_at_the_ingress_and_the_links_say_so() -> None:
     values = merged(values_of("high-availability"), {"ingress": {"host": "a.test"}})
     rendering = render(values)
-    assert rendering.one("Ingress", "ingress")["spec"]["tls"] == [
-        {"hosts": ["a.test"], "secretName": "demo-tls"}
-    ]
+    assert rendering.one("Ingress", "ingress")["spec"]["tls"] == [{"hosts": ["a.test"], "secretName": "demo-tls"}]
     assert rendering.environment("api")["AIRFLOW_PUBLIC_URL"] == "https://a.test/airflow"
     assert "WITHOUT TLS" not in rendering.notes
     assert "WITHOUT TLS" in render().notes
@@ -186,9 +182,7 @@ def test_selectors_of_workloads_and_budgets_fit_the_pods_of_one_part(name: str) 
     pods = rendering.pods()
     for item in rendering.of("Deployment", "StatefulSet", "PodDisruptionBudget"):
         part = item["metadata"]["name"].removeprefix(f"{RELEASE}-")
-        fitting = {
-            other for other, pod in pods.items() if fits(item["spec"]["selector"], pod["metadata"]["labels"])
-        }
+        fitting = {other for other, pod in pods.items() if fits(item["spec"]["selector"], pod["metadata"]["labels"])}
         assert fitting == {part}
 
 
@@ -210,9 +204,7 @@ def test_who_is_scaled_has_its_number_from_the_autoscaler_alone(part: str) -> No
     assert "replicas" not in render().one("Deployment", part)["spec"]
     fixed = render({part: {"replicas": 5, "autoscaling": {"enabled": False}}})
     assert fixed.one("Deployment", part)["spec"]["replicas"] == 5
-    assert f"{RELEASE}-{part}" not in [
-        item["metadata"]["name"] for item in fixed.of("HorizontalPodAutoscaler")
-    ]
+    assert f"{RELEASE}-{part}" not in [item["metadata"]["name"] for item in fixed.of("HorizontalPodAutoscaler")]
 
 
 @pytest.mark.parametrize("part", ["postgresql", "rabbitmq", "redis"])
@@ -232,11 +224,7 @@ def test_the_migration_runs_before_an_upgrade_and_never_before_an_install() -> N
     job = render().one("Job", "migration")
     assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-upgrade"
     assert "before-hook-creation" in job["metadata"]["annotations"]["helm.sh/hook-delete-policy"]
-    assert job["spec"]["template"]["spec"]["containers"][0]["command"] == [
-        "python",
-        "init_db.py",
-        "--schema-only",
-    ]
+    assert job["spec"]["template"]["spec"]["containers"][0]["command"] == ["python", "init_db.py", "--schema-only"]
     assert render({"migration": {"enabled": False}}).of("Job") == []
 
 

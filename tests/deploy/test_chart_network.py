@@ -96,9 +96,7 @@ def allows_namespace(rendering: Rendering, pod: str, labels: Mapping[str, str], 
     assert found is not None, pod
     return any(
         of_port(rule, port)
-        and any(
-            "namespaceSelector" in peer and fits(peer["namespaceSelector"], labels) for peer in rule["from"]
-        )
+        and any("namespaceSelector" in peer and fits(peer["namespaceSelector"], labels) for peer in rule["from"])
         for rule in found
     )
 

@@ -40,10 +40,7 @@ def every_container() -> list[Any]:
     found = []
     for name in SETS:
         for pod, manifest in render(values_of(name)).pods().items():
-            found += [
-                pytest.param(manifest, item, id=f"{name}-{pod}-{item['name']}")
-                for item in containers(manifest)
-            ]
+            found += [pytest.param(manifest, item, id=f"{name}-{pod}-{item['name']}") for item in containers(manifest)]
     return found
 
 
@@ -68,9 +65,7 @@ def test_a_pod_is_no_root_and_has_no_token(pod: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(("pod", "container"), every_container())
-def test_a_container_may_nothing_and_writes_where_it_must_only(
-    pod: dict[str, Any], container: dict[str, Any]
-) -> None:
+def test_a_container_may_nothing_and_writes_where_it_must_only(pod: dict[str, Any], container: dict[str, Any]) -> None:
     security = container["securityContext"]
     assert security["readOnlyRootFilesystem"] is True
     assert security["allowPrivilegeEscalation"] is False
@@ -80,9 +75,7 @@ def test_a_container_may_nothing_and_writes_where_it_must_only(
 
 
 @pytest.mark.parametrize(("pod", "container"), every_container())
-def test_a_container_asks_for_what_it_needs_and_has_a_limit(
-    pod: dict[str, Any], container: dict[str, Any]
-) -> None:
+def test_a_container_asks_for_what_it_needs_and_has_a_limit(pod: dict[str, Any], container: dict[str, Any]) -> None:
     for kind in ("requests", "limits"):
         assert set(container["resources"][kind]) >= {"cpu", "memory"}
 

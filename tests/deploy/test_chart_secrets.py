@@ -63,9 +63,7 @@ def test_a_secret_that_is_there_already_is_not_made(name: str) -> None:
 @pytest.mark.parametrize("name", SETS)
 def test_nothing_secret_is_outside_of_secrets(name: str) -> None:
     rendering = render(values_of(name))
-    rest = (
-        yaml.safe_dump([item for item in rendering.manifests if item["kind"] != "Secret"]) + rendering.notes
-    )
+    rest = yaml.safe_dump([item for item in rendering.manifests if item["kind"] != "Secret"]) + rendering.notes
     public = {"AIRFLOW_USERNAME", "ADMIN_USERNAME"}
     for secret in rendering.secrets().values():
         for key, value in secret.items():
@@ -75,17 +73,11 @@ def test_nothing_secret_is_outside_of_secrets(name: str) -> None:
 def test_passwords_are_long_and_of_their_own() -> None:
     secrets = render().secrets()
     made = [
-        *(
-            secrets[f"{RELEASE}-postgresql"][key]
-            for key in ("password", "admin-password", "airflow-password")
-        ),
+        *(secrets[f"{RELEASE}-postgresql"][key] for key in ("password", "admin-password", "airflow-password")),
         secrets[f"{RELEASE}-rabbitmq"]["password"],
         secrets[f"{RELEASE}-redis"]["password"],
         *(secrets[f"{RELEASE}-program"][key] for key in ("admin-key", "WEBHOOK_SECRET")),
-        *(
-            secrets[SHARED][key]
-            for key in ("jwt-secret", "api-secret-key", "AIRFLOW_PASSWORD", "ADMIN_PASSWORD")
-        ),
+        *(secrets[SHARED][key] for key in ("jwt-secret", "api-secret-key", "AIRFLOW_PASSWORD", "ADMIN_PASSWORD")),
     ]
     assert len(set(made)) == len(made)
     assert min(map(len, made)) >= 40
@@ -126,14 +118,7 @@ def test_services_elsewhere_are_reached_as_the_values_say() -> None:
     secrets = rendering.secrets()
     url = secrets[f"{RELEASE}-postgresql"]["DATABASE_URL"]
     password = values["postgresql"]["password"]
-    assert part_of(url) == (
-        "postgresql+psycopg",
-        "shop",
-        password,
-        "postgres.example.net",
-        6432,
-        "/afterwrite",
-    )
+    assert part_of(url) == ("postgresql+psycopg", "shop", password, "postgres.example.net", 6432, "/afterwrite")
     assert urlsplit(url).query == "sslmode=require"
     broker = secrets[f"{RELEASE}-rabbitmq"]["AMQP_URL"]
     password = values["rabbitmq"]["password"]
@@ -297,20 +282,13 @@ def test_the_consumer_is_the_user_that_airflow_is_given() -> None:
         ("demo", "https://afterwrite.example.com/flows/", "http://demo-airflow-api-server:8080/flows"),
     ],
 )
-def test_airflow_is_reached_under_the_path_that_it_is_served_at(
-    release: str, base_url: str, url: str
-) -> None:
+def test_airflow_is_reached_under_the_path_that_it_is_served_at(release: str, base_url: str, url: str) -> None:
     rendering = render({"airflow": {"config": {"api": {"base_url": base_url}}}}, release=release)
-    [consumer] = [
-        item for item in rendering.of("Deployment") if item["metadata"]["name"] == f"{release}-consumer"
-    ]
+    [consumer] = [item for item in rendering.of("Deployment") if item["metadata"]["name"] == f"{release}-consumer"]
     told = consumer["spec"]["template"]["spec"]["containers"][0]["env"]
     assert {"name": "AIRFLOW_URL", "value": url} in told
     [ingress] = rendering.of("Ingress")
-    paths = {
-        path["path"]: path["backend"]["service"]["name"]
-        for path in ingress["spec"]["rules"][0]["http"]["paths"]
-    }
+    paths = {path["path"]: path["backend"]["service"]["name"] for path in ingress["spec"]["rules"][0]["http"]["paths"]}
     path = urlsplit(url).path
     assert paths[path] == urlsplit(url).hostname
 

@@ -43,9 +43,7 @@ def _seconds(service: str) -> int:
 def test_without_a_profile_there_is_the_one_server() -> None:
     assert {name for name, service in services().items() if "profiles" not in service} == set(APP)
     for profile, names in (("scale", SCALE), ("stack", STACK)):
-        assert {
-            name for name, service in services().items() if profile in service.get("profiles", [])
-        } == set(names)
+        assert {name for name, service in services().items() if profile in service.get("profiles", [])} == set(names)
     in_both = {name for name, service in services().items() if len(service.get("profiles", [])) > 1}
     assert in_both == {"postgres"}  # the same products, whichever of the two runs
 
@@ -73,9 +71,7 @@ def test_only_what_answers_requests_has_a_port_and_on_this_machine_only() -> Non
     published = {name: service["ports"] for name, service in services().items() if "ports" in service}
     here = ["${PUBLISHED_HOST:-127.0.0.1}:${PORT:-5000}:5000"]
     assert {name for name, ports in published.items() if ports == here} == {"app", "nginx", "stack-api"}
-    others = {
-        name: [filled_in(port, {}) for port in ports] for name, ports in published.items() if ports != here
-    }
+    others = {name: [filled_in(port, {}) for port in ports] for name, ports in published.items() if ports != here}
     assert others == {"airflow-api-server": ["127.0.0.1:8080:8080"], "rabbitmq": ["127.0.0.1:15672:15672"]}
     opened = {"PUBLISHED_HOST": "0.0.0.0"}  # of the server's own port, and of no other
     assert all(filled_in(published[name][0], opened).startswith("127.0.0.1:") for name in others)
@@ -106,10 +102,7 @@ def test_every_setting_that_is_not_fixed_here_goes_to_every_program() -> None:
 def test_api_and_workers_share_one_database_and_the_work() -> None:
     api, worker = settings_in("api"), settings_in("worker")
     assert api.database_url == worker.database_url
-    assert (api.run_workers, services()["worker"]["command"]) == (
-        "off",
-        ["python", "-m", "afterwrite", "worker"],
-    )
+    assert (api.run_workers, services()["worker"]["command"]) == ("off", ["python", "-m", "afterwrite", "worker"])
     assert services()["api"]["scale"] == services()["worker"]["scale"] == 2
     address, postgres = address_of(api).url, services()["postgres"]["environment"]
     assert (address.host, address.port) == ("postgres", 5432)
@@ -132,11 +125,7 @@ def test_the_password_has_no_default_and_is_on_no_command_line() -> None:
 
 def test_nobody_but_api_and_workers_reaches_postgresql() -> None:
     reached = {name: services()[name].get("networks", ["default"]) for name in (*APP, *SCALE, "client")}
-    assert {name for name, networks in reached.items() if "database" in networks} == {
-        "api",
-        "worker",
-        "postgres",
-    }
+    assert {name for name, networks in reached.items() if "database" in networks} == {"api", "worker", "postgres"}
     assert reached["postgres"] == ["database"]
     assert composition()["networks"]["database"] == {"internal": True}
 

@@ -54,10 +54,7 @@ def _plain_batch(line: str) -> str:
     line = line.replace("docker.exe", "docker").replace("%SERVICE%", "SERVICE")
     line = re.sub(r' \|\| (exit /b 1|set "CODE=1")$', "", line)
     return (
-        line.replace("%FILE%", "FILE")
-        .replace("%NAME%", "NAME")
-        .replace("%REST%", "REST")
-        .replace("%OPTIONS%", "REST")
+        line.replace("%FILE%", "FILE").replace("%NAME%", "NAME").replace("%REST%", "REST").replace("%OPTIONS%", "REST")
     )
 
 

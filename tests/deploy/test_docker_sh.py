@@ -40,13 +40,7 @@ def run(tmp_path: Path) -> Callable[..., tuple[subprocess.CompletedProcess[str],
         path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
         environment = {**os.environ, "PATH": path, **variables}
         answer = subprocess.run(
-            [script, *arguments],
-            cwd=tmp_path,
-            env=environment,
-            input=typed,
-            capture_output=True,
-            text=True,
-            timeout=60,
+            [script, *arguments], cwd=tmp_path, env=environment, input=typed, capture_output=True, text=True, timeout=60
         )
         return answer, calls.read_text().splitlines()
 
@@ -139,8 +133,7 @@ def test_a_file_that_cannot_be_loaded_stops_nothing(run: Run, tmp_path: Path) ->
 
 def test_options_alone_go_to_the_program(run: Run) -> None:
     assert (
-        "docker compose run --rm --no-deps -T app python init_db.py --schema-only"
-        in run("init-db", "--schema-only")[1]
+        "docker compose run --rm --no-deps -T app python init_db.py --schema-only" in run("init-db", "--schema-only")[1]
     )
 
 
@@ -316,11 +309,7 @@ def test_a_key_of_the_profile_is_made_in_a_container_of_the_api(run: Run) -> Non
 def test_the_one_server_stops_before_its_data_is_copied(run: Run) -> None:
     answer, calls = run("migrate-to-postgres", POSTGRES_PASSWORD="given")
     copy = f"{SCALE} run --rm -T api python -m afterwrite migrate-to-postgres"
-    assert calls == [
-        "docker build --tag afterwrite .",
-        "docker compose --profile scale --profile stack stop",
-        copy,
-    ]
+    assert calls == ["docker build --tag afterwrite .", "docker compose --profile scale --profile stack stop", copy]
     assert answer.returncode == 0
 
 
@@ -335,10 +324,7 @@ READY_STACK = [
     f"{STACK} exec -T consumer python -m devkit.airflow_ready --wait 120",
     f"{STACK} exec -T --env API_KEY stack-api {ASKED}",
 ]
-BUILD_STACK = [
-    "docker build --tag afterwrite .",
-    "docker build --tag afterwrite-airflow --file Dockerfile.airflow .",
-]
+BUILD_STACK = ["docker build --tag afterwrite .", "docker build --tag afterwrite-airflow --file Dockerfile.airflow ."]
 
 
 def test_up_with_the_stack_builds_both_images_and_waits_for_all(run: Run) -> None:
@@ -387,8 +373,4 @@ def test_commands_of_the_stack_ask_its_api(run: Run) -> None:
         f"{STACK} run --rm --no-deps -T stack-api python -m afterwrite key list"
     ]
     tested = run("test", "--profile", "stack")[1]
-    assert tested == [
-        START_STACK,
-        *READY_STACK,
-        f"{STACK} exec -T --env API_KEY stack-api python integration_test.py",
-    ]
+    assert tested == [START_STACK, *READY_STACK, f"{STACK} exec -T --env API_KEY stack-api python integration_test.py"]

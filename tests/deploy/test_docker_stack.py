@@ -28,14 +28,7 @@ from afterwrite.programs.command_line import PROGRAMS
 from afterwrite.storage.postgres.address import address_of
 
 SETTINGS = {name.upper() for name in Settings.__dataclass_fields__}
-OF_THE_STACK = {
-    "PROCESS_ENGINE",
-    "AMQP_URL",
-    "REDIS_URL",
-    "AIRFLOW_URL",
-    "AIRFLOW_USERNAME",
-    "AIRFLOW_PASSWORD",
-}
+OF_THE_STACK = {"PROCESS_ENGINE", "AMQP_URL", "REDIS_URL", "AIRFLOW_URL", "AIRFLOW_USERNAME", "AIRFLOW_PASSWORD"}
 
 GIVEN = {name: f"secret-{name.lower().replace('_', '-')}" for name in sorted(SECRETS)}
 OF_PSYCOPG = {"PGPASSWORD"}  # read by libpq
@@ -79,9 +72,7 @@ def test_redis_and_rabbitmq_stop_growing_below_the_limit_of_their_containers() -
     """RabbitMQ does not see it everywhere, and Redis nowhere: they would be killed instead."""
     [megabytes] = re.findall(r"--maxmemory (\d+)mb", "".join(services()["redis"]["command"]))
     assert int(megabytes) * 2 <= int(services()["redis"]["mem_limit"].removesuffix("m"))
-    [mebibytes] = re.findall(
-        r"vm_memory_high_watermark\.absolute = (\d+)MiB", _text("deploy/docker/rabbitmq.conf")
-    )
+    [mebibytes] = re.findall(r"vm_memory_high_watermark\.absolute = (\d+)MiB", _text("deploy/docker/rabbitmq.conf"))
     assert services()["rabbitmq"]["mem_limit"] == "1g"
     assert int(mebibytes) < 1024 * 0.7
 
@@ -165,10 +156,7 @@ def test_the_check_of_the_image_finds_a_container_that_serves_no_requests(name: 
 
 @pytest.mark.parametrize("name", STACK_PROGRAMS)
 def test_a_container_has_longer_to_stop_than_tasks_and_drain_may_take(name: str) -> None:
-    assert (
-        int(services()[name]["stop_grace_period"].removesuffix("s"))
-        > settings_in(name).longest_stop_seconds + 15
-    )
+    assert int(services()[name]["stop_grace_period"].removesuffix("s")) > settings_in(name).longest_stop_seconds + 15
 
 
 def test_each_part_starts_when_those_before_it_are_there() -> None:
@@ -235,13 +223,7 @@ def test_the_consumer_gets_what_it_needs_and_no_secret_of_others() -> None:
         "AIRFLOW_PASSWORD",
     }
     assert environment.keys() >= {"AMQP_URL", "AIRFLOW_URL", "AIRFLOW_USERNAME", "AIRFLOW_PASSWORD"}
-    assert not environment.keys() & {
-        "DATABASE_URL",
-        "REDIS_URL",
-        "STRIPE_SECRET_KEY",
-        "WEBHOOK_SECRET",
-        "API_KEYS",
-    }
+    assert not environment.keys() & {"DATABASE_URL", "REDIS_URL", "STRIPE_SECRET_KEY", "WEBHOOK_SECRET", "API_KEYS"}
 
 
 def test_processes_run_in_airflow_only_with_the_stack() -> None:
@@ -277,10 +259,7 @@ def test_all_that_use_the_products_have_the_same_database(name: str) -> None:
 
 @pytest.mark.parametrize("name", [*STACK_PROGRAMS, "airflow-scheduler"])
 def test_all_that_use_the_queues_sign_in_as_rabbitmq_knows_them(name: str) -> None:
-    address, rabbitmq = (
-        urlsplit(environment_of(name, **GIVEN)["AMQP_URL"]),
-        environment_of("rabbitmq", **GIVEN),
-    )
+    address, rabbitmq = (urlsplit(environment_of(name, **GIVEN)["AMQP_URL"]), environment_of("rabbitmq", **GIVEN))
     assert (address.scheme, address.hostname, address.port) == ("amqp", "rabbitmq", 5672)
     assert address.username == rabbitmq["RABBITMQ_DEFAULT_USER"]
     assert address.password == rabbitmq["RABBITMQ_DEFAULT_PASS"] == GIVEN["RABBITMQ_PASSWORD"]
@@ -316,9 +295,7 @@ def test_every_part_of_airflow_has_the_same_database_keys_and_users(name: str) -
     first, own = environment_of("airflow-migrate", **GIVEN), environment_of(name, **GIVEN)
     shared = {variable for variable in first if variable.startswith("AIRFLOW__")}
     assert {variable for variable in own if variable.startswith("AIRFLOW__")} == shared
-    assert {variable: own[variable] for variable in shared} == {
-        variable: first[variable] for variable in shared
-    }
+    assert {variable: own[variable] for variable in shared} == {variable: first[variable] for variable in shared}
     for variable, secret in (
         ("AIRFLOW__API__SECRET_KEY", "AIRFLOW_SECRET_KEY"),
         ("AIRFLOW__API_AUTH__JWT_SECRET", "AIRFLOW_JWT_SECRET"),
@@ -359,9 +336,7 @@ def test_links_of_the_console_lead_to_the_port_of_airflow() -> None:
     assert public == "http://" + filled_in(port, {}).rpartition(":")[0]
     assert environment_of("airflow-api-server")["AIRFLOW__API__BASE_URL"] == public
     given = {"AIRFLOW_PUBLIC_URL": "https://airflow.example"}
-    assert (
-        environment_of("airflow-api-server", **given)["AIRFLOW__API__BASE_URL"] == "https://airflow.example"
-    )
+    assert environment_of("airflow-api-server", **given)["AIRFLOW__API__BASE_URL"] == "https://airflow.example"
     assert environment_of("stack-api", **given)["AIRFLOW_PUBLIC_URL"] == "https://airflow.example"
 
 
@@ -390,11 +365,7 @@ def test_the_image_of_airflow_finds_the_dag_and_what_it_imports() -> None:
     image = airflow_image()
     assert image["PYTHONPATH"] == "/opt/afterwrite"
     assert image["AIRFLOW__CORE__DAGS_FOLDER"] == "/opt/afterwrite/afterwrite/jobs/dags"
-    assert (
-        image["AIRFLOW__CORE__LOAD_EXAMPLES"]
-        == image["AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION"]
-        == "False"
-    )
+    assert image["AIRFLOW__CORE__LOAD_EXAMPLES"] == image["AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION"] == "False"
 
 
 def test_the_users_are_made_after_the_schema_by_a_program_in_the_image() -> None:

@@ -63,11 +63,7 @@ def _ranges(extra: str | None) -> dict[str, Requirement]:
 
 @pytest.mark.parametrize(
     ("file", "extra"),
-    [
-        ("requirements.txt", None),
-        ("requirements-postgres.txt", "postgres"),
-        ("requirements-stack.txt", "stack"),
-    ],
+    [("requirements.txt", None), ("requirements-postgres.txt", "postgres"), ("requirements-stack.txt", "stack")],
 )
 def test_every_range_contains_the_version_that_is_pinned(file: str, extra: str | None) -> None:
     pins, ranges = _pins(file), _ranges(extra)
@@ -99,9 +95,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_has_every_file_of_the_package_and_nothing_else(wheel: Path) -> None:
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "afterwrite"], cwd=ROOT, check=True, capture_output=True
-    )
+    listed = subprocess.run(["git", "ls-files", "-z", "afterwrite"], cwd=ROOT, check=True, capture_output=True)
     packed = set(zipfile.ZipFile(wheel).namelist())
     assert set(listed.stdout.decode().rstrip("\0").split("\0")) <= packed
     assert {name.partition("/")[0] for name in packed} == {"afterwrite", f"afterwrite-{VERSION}.dist-info"}
@@ -213,13 +207,7 @@ def test_an_application_of_a_few_lines_is_served_from_its_own_folder(installatio
             asked = b'{"query": "{ greeting tasks { totalCount } }"}'
             status, body = client.request("POST", "/graphql", asked, headers)
             assert (status, body) == (200, b'{"data":{"greeting":"hello","tasks":{"totalCount":0}}}')
-            for path in (
-                "/",
-                "/products",
-                "/static/graphiql/graphiql.svg",
-                "/console/console.css",
-                "/openapi.json",
-            ):
+            for path in ("/", "/products", "/static/graphiql/graphiql.svg", "/console/console.css", "/openapi.json"):
                 assert client.request("GET", path, headers=headers)[0] == 200, path
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0

@@ -63,9 +63,7 @@ def test_an_argument_too_many_is_refused(here: Place) -> None:
     assert "unrecognized arguments: now" in answer.stderr
 
 
-def test_a_setting_that_cannot_be_used_is_named_in_one_line(
-    here: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_setting_that_cannot_be_used_is_named_in_one_line(here: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("THREADS", "many")
     answer = dev(here, "stop")
     assert answer.returncode == 1
@@ -85,9 +83,7 @@ def test_only_the_standard_library_is_imported() -> None:
     sources = [ROOT / "dev.py", engine / "__init__.py", engine / "programs" / "key.py"]
     sources += (ROOT / "devkit").glob("*.py")
     sources += [engine / "base" / f"{name}.py" for name in ("settings", "utf8", "durable_file")]
-    sources += [
-        engine / "access" / f"{name}.py" for name in ("__init__", "roles", "keys", "key_file", "opening")
-    ]
+    sources += [engine / "access" / f"{name}.py" for name in ("__init__", "roles", "keys", "key_file", "opening")]
     ours = {"devkit", "afterwrite"}
     for source in sources:
         if source.name in ("shell_names.py", "screenshots.py", "browser.py"):
@@ -136,9 +132,7 @@ def test_a_port_is_free_until_something_listens() -> None:
 # The programs that it starts
 
 
-def test_a_file_is_loaded_while_the_server_is_stopped_and_it_is_started_again(
-    here: Place, tmp_path: Path
-) -> None:
+def test_a_file_is_loaded_while_the_server_is_stopped_and_it_is_started_again(here: Place, tmp_path: Path) -> None:
     (tmp_path / "feed.jsonl").write_text('{"title": "Wool Blanket", "price": 49.5}\n')
     assert dev(here, "start").returncode == 0
     loaded = dev(here, "init-db", "feed.jsonl")
@@ -245,7 +239,4 @@ def test_a_move_to_postgresql_needs_an_address_and_a_folder_without_a_server(
 
 
 def test_logs_without_a_log_says_how_to_get_one(here: Place) -> None:
-    assert (
-        dev(here, "logs").stderr
-        == f"dev.py logs: there is no log at {here.log_path} yet: `start` creates it\n"
-    )
+    assert dev(here, "logs").stderr == f"dev.py logs: there is no log at {here.log_path} yet: `start` creates it\n"

@@ -26,10 +26,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_an_environment_is_made_once_completed_when_asked_and_redone_when_broken(project: Path) -> None:
     said: list[str] = []
-    made, redone = (
-        f"Making {project / '.venv'}",
-        f"Making {project / '.venv'} again: it was unfinished or broken",
-    )
+    made, redone = (f"Making {project / '.venv'}", f"Making {project / '.venv'} again: it was unfinished or broken")
 
     def steps(requirements: str) -> list[str]:
         said.clear()
@@ -49,9 +46,7 @@ def test_an_environment_is_made_once_completed_when_asked_and_redone_when_broken
     assert steps(environment.TO_RUN) == [redone, "Installing requirements.txt"]
 
 
-def test_a_package_that_cannot_be_installed_leaves_no_stamp(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_package_that_cannot_be_installed_leaves_no_stamp(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subprocess, "call", lambda *_, **__: 1)
     monkeypatch.setattr(environment, "make", lambda folder, _: folder.mkdir())
     with pytest.raises(CommandError, match=r"pip could not install requirements.txt \(exit code 1\)"):
@@ -59,9 +54,7 @@ def test_a_package_that_cannot_be_installed_leaves_no_stamp(
     assert environment.read_stamps(project / ".venv") == {}
 
 
-def test_a_python_without_venv_is_told_the_name_of_the_package(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_python_without_venv_is_told_the_name_of_the_package(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
     with pytest.raises(CommandError, match=f"apt-get install {package}"):
@@ -70,9 +63,7 @@ def test_a_python_without_venv_is_told_the_name_of_the_package(
 
 def test_pins_are_those_of_this_platform_and_of_included_files(tmp_path: Path) -> None:
     (tmp_path / "inner.txt").write_text(f'a==1.0\nb==2.0; sys_platform != "{sys.platform}"\n')
-    (tmp_path / "outer.txt").write_text(
-        f"# why\n-r inner.txt\nc==3.0; sys_platform == '{sys.platform}'  # so\n\n"
-    )
+    (tmp_path / "outer.txt").write_text(f"# why\n-r inner.txt\nc==3.0; sys_platform == '{sys.platform}'  # so\n\n")
     assert list(environment.pins(tmp_path / "outer.txt")) == [("a", "1.0"), ("c", "3.0")]
 
 
@@ -93,13 +84,7 @@ def test_the_digest_changes_with_an_included_file(project: Path) -> None:
 
 
 def test_clean_removes_what_was_made_here(tmp_path: Path) -> None:
-    for name in (
-        "data/journal.db",
-        ".venv/pyvenv.cfg",
-        ".ruff_cache/x",
-        "package/__pycache__/x",
-        "package/x.py",
-    ):
+    for name in ("data/journal.db", ".venv/pyvenv.cfg", ".ruff_cache/x", "package/__pycache__/x", "package/x.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     removal.remove(removal.made_here(tmp_path / "data", tmp_path))

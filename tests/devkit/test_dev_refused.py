@@ -42,9 +42,7 @@ def _run(here: Place, *command: str, **environment: str) -> subprocess.Completed
 
 @pytest.mark.parametrize("name", REFUSED)
 @pytest.mark.parametrize("start", STARTS)
-def test_what_may_not_start_loads_nothing_and_says_why_in_one_line(
-    tmp_path: Path, start: str, name: str
-) -> None:
+def test_what_may_not_start_loads_nothing_and_says_why_in_one_line(tmp_path: Path, start: str, name: str) -> None:
     here = place.temporary_place(tmp_path / "data")
     value, reason = REFUSED[name]
     answer = _run(here, *STARTS[start], **{name: value})
@@ -78,9 +76,7 @@ def test_a_restart_that_would_be_refused_leaves_the_server_running(tmp_path: Pat
 
 
 @pytest.mark.parametrize("command", ["restart", "init-db"])
-def test_a_server_that_could_not_start_again_where_it_was_is_not_stopped(
-    tmp_path: Path, command: str
-) -> None:
+def test_a_server_that_could_not_start_again_where_it_was_is_not_stopped(tmp_path: Path, command: str) -> None:
     """It was reachable and had keys; this time the keys are missing."""
     here = place.temporary_place(tmp_path / "data")
     feed = tmp_path / "feed.jsonl"

@@ -93,9 +93,7 @@ def test_a_process_that_ended_but_was_not_collected_has_no_lifetime() -> None:
 
 def test_a_server_that_dies_is_reported_with_its_last_words(here: Place) -> None:
     with pytest.raises(CommandError, match=r"exit code 1 during startup(.|\n)*no such thing"):
-        background_server.start(
-            here, Path(sys.executable), program=["-c", "raise SystemExit('no such thing')"]
-        )
+        background_server.start(here, Path(sys.executable), program=["-c", "raise SystemExit('no such thing')"])
     assert background_server.running(here) is None
 
 
@@ -136,9 +134,7 @@ def test_start_restart_and_stop_work_on_the_real_server(here: Place) -> None:
         f"A server is already running: {here.url} (pid {first.pid}, in the background). "
         "Apply changed settings with `dev.py restart`\n",
     )
-    asked = dev(
-        here, "graphql", "query ($n: Int) { allProducts(first: $n) { id } }", "--variables", '{"n": 1}'
-    )
+    asked = dev(here, "graphql", "query ($n: Int) { allProducts(first: $n) { id } }", "--variables", '{"n": 1}')
     assert asked.returncode == 0
     assert "allProducts" in json.loads(asked.stdout)["data"]
     created = dev(here, "graphql", 'mutation { createProduct(title: "x", price: 1) { write { id } } }')
@@ -239,9 +235,7 @@ def test_start_works_after_the_server_was_killed(here: Place) -> None:
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
 def test_up_serves_in_the_foreground_until_a_signal(here: Place, name: str) -> None:
     command = [sys.executable, str(ROOT / "dev.py"), "up"]
-    with subprocess.Popen(
-        command, env=here.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    ) as up:
+    with subprocess.Popen(command, env=here.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as up:
         assert wait_until_healthy(here, 60, alive=lambda: up.poll() is None)
         server = background_server.running(here)
         assert server is not None

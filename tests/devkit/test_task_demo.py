@@ -72,9 +72,7 @@ def test_six_tasks_are_shown_until_they_are_completed(make_server: Callable[...,
 
 
 @pytest.mark.parametrize("columns", [80, 50])
-def test_in_a_terminal_the_lines_are_drawn_in_place(
-    make_server: Callable[..., ServerProcess], columns: int
-) -> None:
+def test_in_a_terminal_the_lines_are_drawn_in_place(make_server: Callable[..., ServerProcess], columns: int) -> None:
     code, screens = screen_after_screen(make_server(STAGE_SECONDS="1").start(), columns)
     assert code == 0
     shown = {line.partition("]")[2].strip() for screen in screens for line in screen}

@@ -15,8 +15,7 @@ pytestmark = pytest.mark.one_database("what a role may ask for is the same over 
 PAGE = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 DOCUMENTS = re.findall(r"^```graphql\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 TABS = {
-    path.stem: path.read_text(encoding="utf-8")
-    for path in ROOT.glob("afterwrite/static/graphiql/examples/*.graphql")
+    path.stem: path.read_text(encoding="utf-8") for path in ROOT.glob("afterwrite/static/graphiql/examples/*.graphql")
 }
 VARIABLES = {"products": [{"title": "Lamp", "price": 12.5}]}
 

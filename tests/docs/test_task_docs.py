@@ -64,9 +64,7 @@ def shell(block: str, api: ServerProcess, folder: Path) -> str:
 
 def test_every_task_type_that_the_docs_name_exists(tmp_path: Path) -> None:
     workers = build_workers(Settings(data_dir=tmp_path), "a secret")
-    types = {name for worker in workers for name in worker.types} | {
-        "stripe_payments"
-    }  # the module of a worker
+    types = {name for worker in workers for name in worker.types} | {"stripe_payments"}  # the module of a worker
     pages = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")]
     named: set[str] = set()
     for page in pages:

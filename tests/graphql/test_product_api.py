@@ -60,12 +60,8 @@ def test_the_documents_of_existing_clients_work_as_they_stand(api: ServerProcess
         'Retina XDR display", category: "Laptops", image: "https://example.com/macbook.jpg", '
         "ratingRate: 4.8, ratingCount: 342) { success message } }"
     )
-    assert answer == {
-        "createProduct": {"success": True, "message": "Product 'MacBook Pro M3' queued for creation"}
-    }
-    sync = api.query(
-        'mutation { createProductSync(title: "Sony Headphones", price: 379.99) { product { id title } } }'
-    )
+    assert answer == {"createProduct": {"success": True, "message": "Product 'MacBook Pro M3' queued for creation"}}
+    sync = api.query('mutation { createProductSync(title: "Sony Headphones", price: 379.99) { product { id title } } }')
     assert sync["createProductSync"]["product"]["title"] == "Sony Headphones"
     found = api.query(f'query {{ allProducts(search: "laptop", first: 10, skip: 0) {{ {FIELDS} }} }}')
     assert found["allProducts"] == [
@@ -79,9 +75,7 @@ def test_the_documents_of_existing_clients_work_as_they_stand(api: ServerProcess
             "rating": {"rate": 4.8, "count": 342},
         }
     ]
-    assert (
-        api.query(f"query {{ product(productId: 1) {{ {FIELDS} }} }}")["product"] == found["allProducts"][0]
-    )
+    assert api.query(f"query {{ product(productId: 1) {{ {FIELDS} }} }}")["product"] == found["allProducts"][0]
     updated = api.query(
         'mutation { updateProduct(productId: 1, title: "Updated Title", price: 1999.99) '
         "{ success message write { id } } }"
@@ -134,9 +128,7 @@ def test_a_variable_for_an_id_may_be_declared_as_what_it_is_sent_as(
     answer = api.query(seen, {"id": number, "write": write})
     assert answer == {"product": {"title": "New"}, "writes": {"nodes": [{"id": str(write)}]}}
     settled = f"subscription ($id: {declared}!) {{ writeSettled(id: $id) {{ id status }} }}"
-    assert only_event(api, settled, {"id": write}) == {
-        "writeSettled": {"id": str(write), "status": "APPLIED"}
-    }
+    assert only_event(api, settled, {"id": write}) == {"writeSettled": {"id": str(write), "status": "APPLIED"}}
 
 
 @pytest.mark.parametrize(
@@ -198,9 +190,7 @@ def test_every_bad_argument_is_named_at_once(api: ServerProcess) -> None:
     assert [error["field"] for error in answer["errors"]] == [["title"], ["price"], ["ratingRate"]]
 
 
-@pytest.mark.parametrize(
-    "price", [0, 0.01, 0.1, 0.29, 1.1, 19.99, 1234567.89, 99_999_999_999.99, 100_000_000_000]
-)
+@pytest.mark.parametrize("price", [0, 0.01, 0.1, 0.29, 1.1, 19.99, 1234567.89, 99_999_999_999.99, 100_000_000_000])
 def test_prices_are_held_exactly(api: ServerProcess, price: float) -> None:
     number = create(api, "Exact", price)
     assert api.query(f"{{ product(productId: {number}) {{ price }} }}")["product"]["price"] == price
@@ -231,9 +221,7 @@ def test_an_update_takes_every_field_and_can_empty_an_optional_one(api: ServerPr
     for wrong in ("title: null", "price: null"):
         refused = api.query(f"mutation {{ updateProduct(productId: {number}, {wrong}) {{ success }} }}")
         assert refused["updateProduct"] == {"success": False}
-    nothing = api.query(
-        f"mutation {{ updateProduct(productId: {number}) {{ success errors {{ field code }} }} }}"
-    )
+    nothing = api.query(f"mutation {{ updateProduct(productId: {number}) {{ success errors {{ field code }} }} }}")
     assert nothing["updateProduct"]["errors"] == [{"field": None, "code": "NOTHING_TO_CHANGE"}]
 
 
@@ -246,30 +234,20 @@ def test_a_delete_removes_the_product_and_a_later_update_fails(api: ServerProces
     assert answer["deleteProduct"] == {"success": True, "message": f"Product {number} queued for deletion"}
     write = answer["updateProduct"]["write"]["id"]
     assert api.query(f"{{ product(productId: {number}, afterWrite: {write}) {{ id }} }}")["product"] is None
-    failed = api.query(f"{{ write(id: {write}) {{ status error {{ code message }} product {{ id }} }} }}")[
-        "write"
-    ]
+    failed = api.query(f"{{ write(id: {write}) {{ status error {{ code message }} product {{ id }} }} }}")["write"]
     assert (failed["status"], failed["error"]["code"]) == ("FAILED", "PRODUCT_NOT_FOUND")
     assert number in failed["error"]["message"]
     listed = api.query("{ writes(status: FAILED, first: 500) { nodes { id status } } }")["writes"]["nodes"]
     assert {"id": write, "status": "FAILED"} in listed
-    retried = api.query(f"mutation {{ retryWrite(id: {write}) {{ success write {{ id retryOf }} }} }}")[
-        "retryWrite"
-    ]
+    retried = api.query(f"mutation {{ retryWrite(id: {write}) {{ success write {{ id retryOf }} }} }}")["retryWrite"]
     assert retried["write"]["retryOf"] == write
     assert int(retried["write"]["id"]) > int(write)
 
 
 def test_only_a_failed_write_can_be_queued_again(api: ServerProcess) -> None:
     write = api.query(CREATE_SYNC, {"title": "Fine", "price": 1})["createProductSync"]["write"]["id"]
-    for identifier, code in (
-        (write, "WRITE_NOT_FAILED"),
-        ("12345", "WRITE_NOT_FOUND"),
-        ("abc", "WRITE_NOT_FOUND"),
-    ):
-        answer = api.query(
-            f'mutation {{ retryWrite(id: "{identifier}") {{ success errors {{ field code }} }} }}'
-        )
+    for identifier, code in ((write, "WRITE_NOT_FAILED"), ("12345", "WRITE_NOT_FOUND"), ("abc", "WRITE_NOT_FOUND")):
+        answer = api.query(f'mutation {{ retryWrite(id: "{identifier}") {{ success errors {{ field code }} }} }}')
         assert answer["retryWrite"] == {"success": False, "errors": [{"field": ["id"], "code": code}]}
 
 
@@ -307,10 +285,7 @@ def test_the_same_key_gives_the_same_receipt_and_other_arguments_are_refused(api
         answers = list(pool.map(send, ["Keyed"] * 16))
     assert all(answer == answers[0] and answer["success"] for answer in answers)
     refused = send("Other")
-    assert (refused["success"], refused["errors"]) == (
-        False,
-        [{"field": None, "code": "IDEMPOTENCY_KEY_REUSED"}],
-    )
+    assert (refused["success"], refused["errors"]) == (False, [{"field": None, "code": "IDEMPOTENCY_KEY_REUSED"}])
     many = """mutation ($key: String) { createProducts(idempotencyKey: $key,
         products: [{title: "A", price: 1}, {title: "B", price: 2}]) { success writes { id } } }"""
     first, again = (api.query(many, {"key": "key-2"})["createProducts"] for _ in range(2))
@@ -391,9 +366,7 @@ def test_a_subscription_tells_when_the_write_is_settled(api: ServerProcess) -> N
 
 def test_the_queue_and_the_operations_routes_answer(api: ServerProcess) -> None:
     create(api, "Counted")
-    queue = api.query("{ queue { depth bytes oldestAgeMs appliedTotal failedTotal writesPerSecond state } }")[
-        "queue"
-    ]
+    queue = api.query("{ queue { depth bytes oldestAgeMs appliedTotal failedTotal writesPerSecond state } }")["queue"]
     assert queue["appliedTotal"] >= 1
     assert queue["depth"] == 0
     status, health = api.get("/health")
@@ -413,9 +386,9 @@ def test_a_sync_create_that_takes_too_long_keeps_its_receipt(tmp_path: Path) -> 
         assert [error["code"] for error in answer["errors"]] == ["WRITE_PENDING"]
         assert answer["write"]["status"] == "QUEUED"
         with contextlib.closing(server.client()) as client:
-            late = client.execute('mutation { createProduct(title: "Later", price: 1) { write { id } } }')[
-                "data"
-            ]["createProduct"]["write"]["id"]
+            late = client.execute('mutation { createProduct(title: "Later", price: 1) { write { id } } }')["data"][
+                "createProduct"
+            ]["write"]["id"]
             answered = client.execute(f"{{ product(productId: 2, afterWrite: {late}) {{ title }} }}")
         pending = "errors" in answered and answered["errors"][0]["extensions"]["code"] == "WRITE_PENDING"
         assert pending or answered["data"]["product"] == {"title": "Later"}

@@ -38,10 +38,7 @@ def test_a_second_migration_changes_nothing(database: Path) -> None:
     with closing(sqlite3.connect(database, isolation_level=None)) as connection:
         name, version = catalogue_name(connection), connection.execute("PRAGMA schema_version").fetchone()
         migrate_products(connection)
-        assert (catalogue_name(connection), connection.execute("PRAGMA schema_version").fetchone()) == (
-            name,
-            version,
-        )
+        assert (catalogue_name(connection), connection.execute("PRAGMA schema_version").fetchone()) == (name, version)
 
 
 def test_processes_that_migrate_at_the_same_time_all_succeed(tmp_path: Path) -> None:
@@ -56,9 +53,7 @@ print(catalogue_name(connection))
 connection.close()
 """
     command = [sys.executable, "-c", script, str(tmp_path / "products.db")]
-    processes = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(4)
-    ]
+    processes = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(4)]
     for process in processes:
         assert process.stdin is not None
         process.stdin.write("x")

@@ -39,16 +39,11 @@ def send(api: ServerProcess, client: int, method: str, *documents: dict[str, Any
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_query_is_sent_as_text_once_and_then_by_its_hash(
-    api: ServerProcess, client: int, method: str
-) -> None:
+def test_a_query_is_sent_as_text_once_and_then_by_its_hash(api: ServerProcess, client: int, method: str) -> None:
     query = f"query Of{client}{method}($name: String!) {{ __type(name: $name) {{ name }} }}"
     documents = [{"query": query, "variables": {"name": name}} for name in ("Product", "Wörte & +")]
     found = send(api, client, method, *documents)
-    assert [answer["__type"] for answer in found["data"]] == [
-        {"name": "Product", "__typename": "__Type"},
-        None,
-    ]
+    assert [answer["__type"] for answer in found["data"]] == [{"name": "Product", "__typename": "__Type"}, None]
     assert found["sent"] == [
         {"method": method, **ASKED_BY_HASH},
         {"method": "POST", **ASKED_BY_TEXT},
@@ -58,9 +53,7 @@ def test_a_query_is_sent_as_text_once_and_then_by_its_hash(
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_mutation_is_sent_by_its_hash_too_but_never_by_get(api: ServerProcess, client: int) -> None:
-    mutation = (
-        f"mutation Of{client}($title: String!) {{ createProduct(title: $title, price: 1) {{ success }} }}"
-    )
+    mutation = f"mutation Of{client}($title: String!) {{ createProduct(title: $title, price: 1) {{ success }} }}"
     documents = [{"query": mutation, "variables": {"title": title}} for title in ("Lamp", "Table")]
     found = send(api, client, "GET", *documents)
     assert [answer["createProduct"]["success"] for answer in found["data"]] == [True, True]

@@ -33,25 +33,16 @@ def boom(*_arguments: Any, **_named: Any) -> Any:
 
 @pytest.mark.parametrize(
     "source",
-    [
-        "{ item { id } }",
-        "{ strictItem { id name } }",
-        "{ items { id } }",
-        "{ strictItems { name id } item { id } }",
-    ],
+    ["{ item { id } }", "{ strictItem { id name } }", "{ items { id } }", "{ strictItems { name id } item { id } }"],
 )
-@pytest.mark.parametrize(
-    "identity", [None, 1, 1.5, [], boom, ValueError("returned"), GraphQLError("refused")]
-)
+@pytest.mark.parametrize("identity", [None, 1, 1.5, [], boom, ValueError("returned"), GraphQLError("refused")])
 def test_a_null_travels_up_to_the_nearest_place_that_may_be_null(source: str, identity: Any) -> None:
     item = {"id": identity, "name": "n"}
     fine = {"id": 2, "name": "m"}
     run(source, {"item": item, "strictItem": item, "items": [fine, item], "strictItems": [fine, item]})
 
 
-@pytest.mark.parametrize(
-    "value", [None, [], [[1], [2, 3]], [[1, None]], [None, [1]], 5, "text", {}, ([1],), [["x"]]]
-)
+@pytest.mark.parametrize("value", [None, [], [[1], [2, 3]], [[1, None]], [None, [1]], 5, "text", {}, ([1],), [["x"]]])
 def test_nested_lists_keep_their_shape_and_locate_their_errors(value: Any) -> None:
     run("{ grid }", {"grid": value})
 
@@ -65,30 +56,11 @@ def test_an_error_inside_of_nested_lists_has_its_whole_path() -> None:
 @pytest.mark.parametrize("field", ["name", "size", "weight", "sold", "color", "id"])
 @pytest.mark.parametrize(
     "value",
-    [
-        None,
-        "",
-        "5",
-        "RED",
-        0,
-        7,
-        2**31,
-        -(2**31),
-        2.0,
-        2.5,
-        True,
-        float("inf"),
-        b"x",
-        [],
-        {},
-        object,
-        ValueError("v"),
-    ],
+    [None, "", "5", "RED", 0, 7, 2**31, -(2**31), 2.0, 2.5, True, float("inf"), b"x", [], {}, object, ValueError("v")],
 )
 def test_leaves_are_serialised_or_refused_as_the_specification_says(field: str, value: Any) -> None:
     run(
-        f"{{ item {{ {field} strict {{ {field} id }} }} }}",
-        {"item": {field: value, "strict": {"id": 1, field: value}}},
+        f"{{ item {{ {field} strict {{ {field} id }} }} }}", {"item": {field: value, "strict": {"id": 1, field: value}}}
     )
 
 
@@ -145,18 +117,14 @@ def test_mutations_run_in_the_order_of_the_document_and_keep_going_after_an_erro
             raise ValueError(name)
         return {"id": name}
 
-    operation = compiled(
-        'mutation { b: add(name: "b") { id } x: add(name: "bad") { id } a: add(name: "a") { id } }'
-    )
+    operation = compiled('mutation { b: add(name: "b") { id } x: add(name: "bad") { id } a: add(name: "a") { id } }')
     result = operation.execute({"add": add}, None, {})
     assert names == ["b", "bad", "a"]
     assert result.data == {"b": {"id": "b"}, "x": None, "a": {"id": "a"}}
 
 
 def test_the_other_operations_and_unused_fragments_of_a_document_do_not_matter() -> None:
-    document = parse(
-        "query A { item { id } } query B($s: Boolean!) { item { ...F } } fragment F on Item { name }"
-    )
+    document = parse("query A { item { id } } query B($s: Boolean!) { item { ...F } } fragment F on Item { name }")
     for definition, data in zip(document.definitions, ({"id": "1"}, {"name": "n"}), strict=False):
         assert isinstance(definition, OperationDefinitionNode)
         operation = compile_operation(SCHEMA, document, definition)
@@ -165,10 +133,7 @@ def test_the_other_operations_and_unused_fragments_of_a_document_do_not_matter()
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_introspection_gives_what_graphql_core_gives(name: str) -> None:
-    run(
-        get_introspection_query(input_value_deprecation=True, directive_is_repeatable=True),
-        schema=SCHEMAS[name],
-    )
+    run(get_introspection_query(input_value_deprecation=True, directive_is_repeatable=True), schema=SCHEMAS[name])
 
 
 def test_custom_directives_change_nothing() -> None:
@@ -231,9 +196,7 @@ class Property:
         raise ValueError("no count")
 
 
-@pytest.mark.parametrize(
-    "inner", [None, Inner(count=1), {"count": 2}, {"first_name": 5}, Property(), object(), 7]
-)
+@pytest.mark.parametrize("inner", [None, Inner(count=1), {"count": 2}, {"first_name": 5}, Property(), object(), 7])
 def test_graphene_fields_are_read_from_attributes_keys_and_defaults(inner: Any) -> None:
     class Query(graphene.ObjectType):
         outer = graphene.List(Outer)

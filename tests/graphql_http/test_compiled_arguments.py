@@ -18,23 +18,14 @@ def test_skip_and_include_with_literals_and_variables_give_each_request_its_own_
         color @skip(if: $a) @include(if: $b) } }
       fragment F on Item { item { id @include(if: $a) name } id }"""
     root = {"item": {"id": 1, "name": "n", "sold": True, "color": "RED", "item": {"id": 2}}}
-    for variables in (
-        {"a": True},
-        {"a": False},
-        {"a": True, "b": False},
-        {"a": False, "b": None},
-        {},
-        {"a": 1},
-    ):
+    for variables in ({"a": True}, {"a": False}, {"a": True, "b": False}, {"a": False, "b": None}, {}, {"a": 1}):
         run(source, root, variables)
 
 
 def test_combinations_of_conditions_beyond_the_limit_are_left_to_graphql_core() -> None:
     names = [f"v{index}" for index in range(6)]
     head = ", ".join(f"${name}: Boolean!" for name in names)
-    operation = compiled(
-        f"query ({head}) {{ {' '.join(f'{n}: __typename @skip(if: ${n})' for n in names)} }}"
-    )
+    operation = compiled(f"query ({head}) {{ {' '.join(f'{n}: __typename @skip(if: ${n})' for n in names)} }}")
     for number in range(64):
         values = {name: bool(number >> index & 1) for index, name in enumerate(names)}
         data = operation.execute(None, None, values).data

@@ -68,9 +68,7 @@ def test_the_context_comes_from_the_flask_request() -> None:
         (";;,,", None),
     ],
 )
-def test_the_answer_comes_as_the_client_likes_it_best(
-    client: Client, accept: str | None, given: str | None
-) -> None:
+def test_the_answer_comes_as_the_client_likes_it_best(client: Client, accept: str | None, given: str | None) -> None:
     headers = {} if accept is None else {"Accept": accept}
     response = client.send(b'{"query": "{ hello }"}', headers=headers)
     if given is None:

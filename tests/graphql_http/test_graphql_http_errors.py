@@ -41,9 +41,7 @@ def test_the_code_of_a_request_error_is_bad_user_input_by_default() -> None:
 
 
 @pytest.mark.parametrize("field", ["wrong", "bareError", "badInt", "item { needed }"])
-def test_any_other_exception_is_masked_and_logged(
-    client: Client, field: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_any_other_exception_is_masked_and_logged(client: Client, field: str, caplog: pytest.LogCaptureFixture) -> None:
     name = field.split(" ")[0]
     with caplog.at_level(logging.ERROR):
         error = _only_error(client, f"{{ {field} }}", {name: None})

@@ -30,11 +30,7 @@ json_values = st.recursive(
 header_texts = st.text(st.characters(min_codepoint=32, max_codepoint=255), max_size=60)
 
 # Pieces that make documents which are nearly right, so that every stage of the work is reached.
-PIECES = [
-    *Path(__file__).with_name("graphql_http_pieces.txt").read_text(encoding="utf-8").split(),
-    "\n",
-    "\0",
-]
+PIECES = [*Path(__file__).with_name("graphql_http_pieces.txt").read_text(encoding="utf-8").split(), "\n", "\0"]
 documents = st.lists(st.sampled_from(PIECES), max_size=30).map(" ".join) | st.text()
 fields = st.sampled_from(
     [
@@ -134,9 +130,7 @@ def test_any_value_of_a_variable_is_answered(field: str, value: Any) -> None:
     method=st.sampled_from(["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"]),
     query_string=st.text(st.characters(max_codepoint=255), max_size=80)
     | st.dictionaries(st.sampled_from(["query", "variables", "operationName", "extensions"]), documents).map(
-        lambda parameters: (
-            "&".join(f"{name}={value}" for name, value in parameters.items()).encode().decode("latin-1")
-        )
+        lambda parameters: "&".join(f"{name}={value}" for name, value in parameters.items()).encode().decode("latin-1")
     ),
     content_type=header_texts | st.sampled_from(["application/json", "text/plain"]),
     encoding=st.none() | header_texts,
@@ -144,12 +138,7 @@ def test_any_value_of_a_variable_is_answered(field: str, value: Any) -> None:
     accept=header_texts,
 )
 def test_any_headers_are_answered(
-    method: str,
-    query_string: str,
-    content_type: str,
-    encoding: str | None,
-    length: str | None,
-    accept: str,
+    method: str, query_string: str, content_type: str, encoding: str | None, length: str | None, accept: str
 ) -> None:
     environ = {
         "QUERY_STRING": query_string,

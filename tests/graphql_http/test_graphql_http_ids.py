@@ -152,10 +152,7 @@ def test_what_does_not_fit_an_id_is_refused_with_the_type_that_was_sent(
 ) -> None:
     with pytest.raises(GraphQLRefusal, match=r"used in position expecting") as refused:
         STORE.get(source)
-    assert (
-        str(refused.value)
-        == f"Variable '$v' of type '{declared}' used in position expecting type '{expected}'."
-    )
+    assert str(refused.value) == f"Variable '$v' of type '{declared}' used in position expecting type '{expected}'."
 
 
 def fields_of(kind: object) -> dict[str, GraphQLField]:

@@ -171,8 +171,7 @@ def test_only_so_many_texts_are_kept_and_those_used_last() -> None:
 def test_what_the_texts_take_together_is_bounded() -> None:
     client = Client()
     queries = [
-        f"{{ hello }} # {number} ".ljust(MAX_CHARS_EACH, "x")
-        for number in range(MAX_CHARS // MAX_CHARS_EACH + 1)
+        f"{{ hello }} # {number} ".ljust(MAX_CHARS_EACH, "x") for number in range(MAX_CHARS // MAX_CHARS_EACH + 1)
     ]
     for query in [*queries, queries[0] + "x"]:
         assert "data" in answered(by_text(client, query), 200)

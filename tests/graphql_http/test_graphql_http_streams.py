@@ -119,9 +119,7 @@ def test_what_cannot_be_streamed_is_one_event_with_errors(url: str, query: str, 
     assert _only_code(_read(url, query, variables)) == code
 
 
-def test_a_source_that_breaks_off_ends_with_a_masked_error(
-    url: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_source_that_breaks_off_ends_with_a_masked_error(url: str, caplog: pytest.LogCaptureFixture) -> None:
     first, last = _results(_read(url, "subscription { breaks }"))
     assert first == {"data": {"breaks": 1}}
     [error] = last["errors"]
@@ -171,9 +169,7 @@ def test_a_client_that_goes_away_closes_the_source_and_frees_the_slot(source: So
         assert source.closed.wait(TIMEOUT_SECONDS)
     # The server has ended, and with it the thread that closed the stream.
     response = app.test_client().post(
-        "/graphql",
-        json={"query": "subscription { count(to: 1) }"},
-        headers={"Accept": EVENT_STREAM},
+        "/graphql", json={"query": "subscription { count(to: 1) }"}, headers={"Accept": EVENT_STREAM}
     )
     assert response.status_code == 200
     assert _results(response.get_data(as_text=True)) == [{"data": {"count": 1}}]
@@ -226,9 +222,7 @@ def _stream(events: Any) -> tuple[EventStream, list[str]]:
         return error.message.encode()
 
     source = EventSource(iter(events), [], ["field"])
-    return EventStream(
-        source, lambda event: b"%d" % event, refuse, lambda: closings.append("closed")
-    ), closings
+    return EventStream(source, lambda event: b"%d" % event, refuse, lambda: closings.append("closed")), closings
 
 
 def test_a_stream_closed_before_it_began_closes_its_source() -> None:

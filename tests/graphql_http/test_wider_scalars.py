@@ -51,14 +51,8 @@ def test_an_int_may_stand_where_a_larger_integer_is_expected(document: str) -> N
         ("$a: Int) { one(number: 1, other: $a)", "'Int' used in position expecting type 'Other'"),
         ("$a: Int!) { one(number: $a, whole: $a)", "'Int!' used in position expecting type 'BigInt!'"),
         ("$a: [Int]) { one(number: 1, maybe: $a)", "'[Int]' used in position expecting type 'BigInt'"),
-        (
-            "$a: [[Int]!]) { one(number: 1, many: $a)",
-            "'[[Int]!]' used in position expecting type '[[BigInt!]!]'",
-        ),
-        (
-            "$a: Int) { one(number: 1, either: {number: $a})",
-            "must be non-nullable to be used for OneOf",
-        ),
+        ("$a: [[Int]!]) { one(number: 1, many: $a)", "'[[Int]!]' used in position expecting type '[[BigInt!]!]'"),
+        ("$a: Int) { one(number: 1, either: {number: $a})", "must be non-nullable to be used for OneOf"),
     ],
 )
 def test_nothing_else_may_stand_there(declared: str, refused: str) -> None:

@@ -33,9 +33,7 @@ def test_a_run_is_asked_for_under_the_path_of_airflow_with_all_that_it_needs() -
     [of_token, of_run] = server.posts
     assert of_token.path == "/airflow/auth/token"
     assert of_run.path == "/airflow/api/v2/dags/process_products/dagRuns"
-    assert (
-        of_run.body == b'{"dag_run_id": "job-1", "logical_date": null, "conf": {"correlation_id": "job-1"}}'
-    )
+    assert of_run.body == b'{"dag_run_id": "job-1", "logical_date": null, "conf": {"correlation_id": "job-1"}}'
     sent = {name: of_run.headers[name] for name in ("authorization", "traceparent", "content-type", "host")}
     assert sent == {
         "authorization": "Bearer t",
@@ -48,28 +46,19 @@ def test_a_run_is_asked_for_under_the_path_of_airflow_with_all_that_it_needs() -
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (
-            reply(502, b"<h1>Bad\ngateway</h1>"),
-            "502 to /api/v2/dags/process_products/dagRuns: <h1>Bad gateway</h1>",
-        ),
+        (reply(502, b"<h1>Bad\ngateway</h1>"), "502 to /api/v2/dags/process_products/dagRuns: <h1>Bad gateway</h1>"),
         (reply(403, b'{"detail": "no"}'), "403 to /api/v2/dags/process_products/dagRuns: no"),
         (reply(500), "500 to /api/v2/dags/process_products/dagRuns: an empty answer"),
         (reply(200, b"hello"), "200 to /api/v2/dags/process_products/dagRuns: hello"),
         (reply(200, b"[1]"), r"200 to /api/v2/dags/process_products/dagRuns: \[1\]"),
-        (
-            reply(302, location="http://127.0.0.1:9/"),
-            "302 to /api/v2/dags/process_products/dagRuns: an empty answer",
-        ),
+        (reply(302, location="http://127.0.0.1:9/"), "302 to /api/v2/dags/process_products/dagRuns: an empty answer"),
         (raw(b""), "cannot be reached at http://127.0.0.1:"),
         (raw(b"no HTTP\r\n\r\n"), "cannot be reached at http://127.0.0.1:"),
         (raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}"), "cannot be reached at http://127.0.0.1:"),
     ],
 )
 def test_an_answer_that_says_nothing_of_the_run_is_tried_again_later(answer: Reply, said: str) -> None:
-    with (
-        ReceivingServer(TOKEN, answer) as server,
-        pytest.raises(ServiceAway, match=said),
-    ):
+    with ReceivingServer(TOKEN, answer) as server, pytest.raises(ServiceAway, match=said):
         start_run(server.url)
 
 

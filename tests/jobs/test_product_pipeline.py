@@ -9,16 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from product_lists import LAMP, PAYLOADS
 
-from afterwrite.jobs.pipeline import (
-    adds_up,
-    decimal_of,
-    parts,
-    price_band,
-    transform,
-    validate,
-    verdict,
-    with_products,
-)
+from afterwrite.jobs.pipeline import adds_up, decimal_of, parts, price_band, transform, validate, verdict, with_products
 from afterwrite.jobs.words import KEYWORDS_MAX, SLUG_MAX, category_name, keywords, slug, tidy, unique
 from afterwrite.resources.product import check_price
 
@@ -32,13 +23,9 @@ def test_every_product_is_accepted_or_refused_once_by_the_rules_of_a_product(pay
     assert all(refusal["errors"] for refusal in checked.refusals)
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 10**13), st.sampled_from(("a", "b", None))), min_size=1, max_size=40)
-)
+@given(st.lists(st.tuples(st.integers(0, 10**13), st.sampled_from(("a", "b", None))), min_size=1, max_size=40))
 def test_the_figures_of_all_and_of_each_category_are_exact(rows: list[tuple[int, str | None]]) -> None:
-    items = [
-        {"title": "x", "price": str(Decimal(minor).scaleb(-2)), "category": name} for minor, name in rows
-    ]
+    items = [{"title": "x", "price": str(Decimal(minor).scaleb(-2)), "category": name} for minor, name in rows]
     enriched = transform(validate(items).products)
     groups = {name: [minor for minor, other in rows if other == name] for _minor, name in rows}
     expected = [(None, [minor for minor, _name in rows], enriched.figures)]
@@ -46,10 +33,7 @@ def test_the_figures_of_all_and_of_each_category_are_exact(rows: list[tuple[int,
     for _name, minors, figures in expected:
         assert figures["count"] == len(minors)
         assert Decimal(figures["total"]) * 100 == sum(minors)
-        assert (check_price("", figures["min"]), check_price("", figures["max"])) == (
-            min(minors),
-            max(minors),
-        )
+        assert (check_price("", figures["min"]), check_price("", figures["max"])) == (min(minors), max(minors))
         mean = (Decimal(sum(minors)) / len(minors)).quantize(Decimal(1), ROUND_HALF_EVEN)
         assert Decimal(figures["mean"]) * 100 == mean
         middle = Decimal(median(map(Decimal, minors))).quantize(Decimal(1), ROUND_HALF_EVEN)
@@ -76,9 +60,7 @@ def test_a_rating_may_be_a_number_or_a_rate_with_a_count_or_two_fields() -> None
         assert product["rating"] == {"rate": 4.0, "count": None}, way
 
 
-@pytest.mark.parametrize(
-    "rating", [5.1, -1, "four", True, [], {"rate": "5.1"}, {"count": 1.5}, {"count": -1}]
-)
+@pytest.mark.parametrize("rating", [5.1, -1, "four", True, [], {"rate": "5.1"}, {"count": 1.5}, {"count": -1}])
 def test_a_rating_that_is_none_is_refused(rating: object) -> None:
     (refusal,) = validate([{"title": "a", "price": 1, "rating": rating}]).refusals
     assert refusal["errors"][0]["field"] in ("rating_rate", "rating_count")
@@ -94,9 +76,7 @@ def test_few_or_equal_prices_are_all_in_the_middle(prices: list[int]) -> None:
     assert {price_band(price, prices) for price in prices} == {"MIDDLE"}
 
 
-@pytest.mark.parametrize(
-    ("count", "many", "long"), [(1, 1, 500), (500, 1, 500), (501, 2, 500), (500_001, 999, 501)]
-)
+@pytest.mark.parametrize(("count", "many", "long"), [(1, 1, 500), (500, 1, 500), (501, 2, 500), (500_001, 999, 501)])
 def test_a_list_has_no_more_parts_than_airflow_takes(count: int, many: int, long: int) -> None:
     assert (len(parts(count)), parts(count).step) == (many, long)
     assert len(parts(10 * count)) <= 1_000

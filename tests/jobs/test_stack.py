@@ -220,9 +220,7 @@ def all_ended_once(stack: Stack, airflow: Airflow, jobs: list[str], timeout: flo
     assert sorted(airflow.rows(_RUNS_OF, jobs)) == sorted((job, job) for job in jobs)
 
 
-def test_the_console_shows_a_job_from_accepted_to_notified(
-    both: tuple[Stack, Airflow], tmp_path: Path
-) -> None:
+def test_the_console_shows_a_job_from_accepted_to_notified(both: tuple[Stack, Airflow], tmp_path: Path) -> None:
     stack, airflow = both
     with console_of(stack.server, tmp_path, reduced_motion="reduce") as visit, ExitStack() as held:
         page = visit.page

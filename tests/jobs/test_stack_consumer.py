@@ -48,9 +48,7 @@ def test_a_request_that_comes_twice_is_one_run(parts: Parts) -> None:
         (b"x" * 70_000, "The body has 70,000 bytes"),
     ],
 )
-def test_a_message_that_cannot_be_read_is_a_dead_letter_with_its_reason(
-    parts: Parts, body: bytes, reason: str
-) -> None:
+def test_a_message_that_cannot_be_read_is_a_dead_letter_with_its_reason(parts: Parts, body: bytes, reason: str) -> None:
     parts.publish(REQUESTS, body, {"who": "ann"})
     parts.publish(REQUESTS, request_of("good"))
     parts.consumer().start()

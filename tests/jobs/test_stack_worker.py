@@ -32,11 +32,7 @@ def test_jobs_wait_while_rabbitmq_is_away(parts: Parts) -> None:
     jobs = [parts.submit(server, number) for number in range(3)]
     wait_until(lambda: health(server)["status"] == "degraded")
     told = health(server)["stack"]
-    assert {name: part["status"] for name, part in told.items()} == {
-        "rabbitmq": "away",
-        "redis": "ok",
-        "airflow": "ok",
-    }
+    assert {name: part["status"] for name, part in told.items()} == {"rabbitmq": "away", "redis": "ok", "airflow": "ok"}
     assert f"127.0.0.1:{proxy.port}" in told["rabbitmq"]["trouble"]
     assert "guest" not in json.dumps(told)
     assert metric(server, 'afterwrite_stack_up{part="rabbitmq"') == 0
@@ -131,9 +127,7 @@ def test_two_tasks_with_one_correlation_id_are_two_runs(parts: Parts) -> None:
     assert len({run["conf"]["task_id"] for run in parts.airflow.runs.values()}) == 2
 
 
-def test_a_job_whose_correlation_id_ends_as_the_name_of_another_run_does_comes_to_its_end(
-    parts: Parts,
-) -> None:
+def test_a_job_whose_correlation_id_ends_as_the_name_of_another_run_does_comes_to_its_end(parts: Parts) -> None:
     server = parts.server().start()
     parts.notification().start()
     server.query(
@@ -207,9 +201,7 @@ def test_a_run_that_ended_without_an_outcome_fails_its_job(parts: Parts, house: 
     assert (error.code, error.final) == ("RUN_FAILED", True)
 
 
-def test_a_request_that_was_lost_is_published_again_more_and_more_seldom(
-    parts: Parts, house: TaskHouse
-) -> None:
+def test_a_request_that_was_lost_is_published_again_more_and_more_seldom(parts: Parts, house: TaskHouse) -> None:
     task = house.create(PROCESS_PRODUCTS, payload={"products": [{"title": "Lamp"}]}, correlation_id="job-1")
     times = house.wait(task, lambda now: now.result and now.result["timesPublished"] == 3).result
     assert times["looks"] >= 3

@@ -17,9 +17,7 @@ from afterwrite.storage.product_rows import stored_values
 from afterwrite.storage.sqlite.bulk import bulk_load, open_for_loading
 from afterwrite.storage.sqlite.data_folder import open_data_folder
 
-TEXTS = st.text(max_size=12) | st.sampled_from(
-    ["", " ", "\t", "\x00", "a\x1fb", "\ud800", "x" * 301, "é" * 10_001]
-)
+TEXTS = st.text(max_size=12) | st.sampled_from(["", " ", "\t", "\x00", "a\x1fb", "\ud800", "x" * 301, "é" * 10_001])
 URLS = st.sampled_from(
     [
         "http://",
@@ -43,15 +41,10 @@ URLS = st.sampled_from(
         "HTTPS://x.org/a",
     ]
 )
-NUMBERS = (
-    st.integers() | st.floats() | st.sampled_from([-0.0, 0.07, 19.99, 1e11, 1e11 + 0.01, 5.0, 2**31, True])
-)
+NUMBERS = st.integers() | st.floats() | st.sampled_from([-0.0, 0.07, 19.99, 1e11, 1e11 + 0.01, 5.0, 2**31, True])
 VALUES = st.none() | TEXTS | NUMBERS | st.lists(st.none(), max_size=1)
 FIELDS = st.fixed_dictionaries(
-    {
-        "title": VALUES | st.just("Lamp"),
-        "price": VALUES | st.integers(0, 10**13).map(lambda minor: minor / 100),
-    },
+    {"title": VALUES | st.just("Lamp"), "price": VALUES | st.integers(0, 10**13).map(lambda minor: minor / 100)},
     optional={
         "description": VALUES,
         "category": VALUES,
@@ -81,9 +74,7 @@ def write_lines(path: Path, rows: int) -> Path:
     with path.open("w", encoding="utf-8") as file:
         for number in range(rows):
             price = -1 if number % 1_000 == 7 else 1.5
-            file.write(
-                json.dumps({"title": f"Lamp {number}", "price": price, "description": "ü" * 60}) + "\n"
-            )
+            file.write(json.dumps({"title": f"Lamp {number}", "price": price, "description": "ü" * 60}) + "\n")
     return path
 
 
@@ -104,9 +95,7 @@ def test_a_full_disk_stores_nothing_and_says_so(tmp_path: Path) -> None:
     connection.execute(f"PRAGMA max_page_count = {pages + 500}")
     with (
         CatalogueFile(write_lines(tmp_path / "a.jsonl", 20_000)) as source,
-        pytest.raises(
-            LoadFailed, match=r"full: free space .* stopped after \d+,\d+ rows; nothing of it is stored"
-        ),
+        pytest.raises(LoadFailed, match=r"full: free space .* stopped after \d+,\d+ rows; nothing of it is stored"),
     ):
         load_products(bulk_load(connection, 1), checked_batches(source, stored_values), RefusedRows())
     assert connection.execute("SELECT count(*) FROM products").fetchone() == (0,)

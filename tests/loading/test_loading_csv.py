@@ -25,13 +25,7 @@ def test_csv_of_any_spreadsheet_is_read(tmp_path: Path, mark: bytes, separator: 
     path.write_bytes(content)
     assert [line for line, _ in read(path, content)[1]] == [2, 5]
     assert fields(path, content) == [
-        {
-            "title": "Lamp",
-            "price": "5.50",
-            "description": 'a "warm"\nlight',
-            "rating_rate": 4.5,
-            "rating_count": 12,
-        },
+        {"title": "Lamp", "price": "5.50", "description": 'a "warm"\nlight', "rating_rate": 4.5, "rating_count": 12},
         {"title": "Desk", "price": "12"},
     ]
 
@@ -97,9 +91,7 @@ def test_a_csv_row_with_too_few_fields_is_refused_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 @pytest.mark.parametrize("quote", ["", '"'])
 @pytest.mark.parametrize("name", ["a.csv", "a.txt"])
-def test_lines_may_end_as_any_system_ends_them(
-    tmp_path: Path, end: str, separator: str, quote: str, name: str
-) -> None:
+def test_lines_may_end_as_any_system_ends_them(tmp_path: Path, end: str, separator: str, quote: str, name: str) -> None:
     rows = [["Title", "price", "description"], ["Lamp", "5", "warm"], ["Desk", "12", "of oak"]]
     content = "".join(separator.join(f"{quote}{cell}{quote}" for cell in row) + end for row in rows)
     assert fields(tmp_path / name, content) == [
@@ -171,9 +163,7 @@ def test_a_column_that_is_there_twice_is_told(tmp_path: Path, heads: str, told: 
         ("a.jsonl", '{"title": "Lamp", "price": "1,500"}\n{"title": "Desk", "price": "12,5"}', "1.500"),
     ],
 )
-def test_the_other_numbers_of_a_file_show_its_decimal_sign(
-    tmp_path: Path, name: str, rows: str, price: str
-) -> None:
+def test_the_other_numbers_of_a_file_show_its_decimal_sign(tmp_path: Path, name: str, rows: str, price: str) -> None:
     assert fields(tmp_path / name, rows)[0]["price"] == price
 
 
@@ -208,9 +198,7 @@ def test_a_file_that_does_not_show_its_decimal_sign_is_refused_whole(tmp_path: P
         ('title,price\n"La"mp,1\n', "cannot be read from line 2 on: ',' expected after"),
     ],
 )
-def test_csv_that_cannot_be_told_apart_is_refused_with_its_line(
-    tmp_path: Path, content: str, problem: str
-) -> None:
+def test_csv_that_cannot_be_told_apart_is_refused_with_its_line(tmp_path: Path, content: str, problem: str) -> None:
     with pytest.raises(TextFileError) as caught:
         read(tmp_path / "a.csv", content)
     assert problem in str(caught.value)

@@ -44,9 +44,7 @@ JSON_VALUES = st.recursive(
         ("a.jsonl", "", Format.JSONL),
     ],
 )
-def test_the_format_follows_content_and_extension(
-    tmp_path: Path, name: str, content: str, expected: Format
-) -> None:
+def test_the_format_follows_content_and_extension(tmp_path: Path, name: str, content: str, expected: Format) -> None:
     assert read(tmp_path / name, content)[0] is expected
 
 
@@ -91,24 +89,13 @@ def test_the_format_follows_content_and_extension(
         ({"rating": [1], "ratingCount": 1.5}, {"rating_rate": [1], "rating_count": 1.5}),
     ],
 )
-def test_field_names_of_feeds_become_ours(
-    tmp_path: Path, item: dict[str, Any], expected: dict[str, Any]
-) -> None:
+def test_field_names_of_feeds_become_ours(tmp_path: Path, item: dict[str, Any], expected: dict[str, Any]) -> None:
     assert fields(tmp_path / "a.jsonl", json.dumps(item)) == [expected]
 
 
 def test_a_line_that_is_no_product_does_not_stop_the_lines_after_it(tmp_path: Path) -> None:
     deep = "[" * 200_000
-    lines = [
-        json.dumps(LAMP),
-        "",
-        '{"title": ',
-        "3",
-        f"{json.dumps(LAMP)} {{}}",
-        deep,
-        f"[{'9' * 5000}]",
-        "  {}\r",
-    ]
+    lines = [json.dumps(LAMP), "", '{"title": ', "3", f"{json.dumps(LAMP)} {{}}", deep, f"[{'9' * 5000}]", "  {}\r"]
     _, rows = read(tmp_path / "a.jsonl", "\n".join(lines))
     assert [line for line, _ in rows] == [1, 3, 4, 5, 6, 7, 8]
     reasons = [row.reason for _, row in rows if isinstance(row, UnreadableRow)]
@@ -136,19 +123,14 @@ def test_an_array_gives_each_element_with_its_line(tmp_path: Path) -> None:
 def test_an_element_with_a_name_twice_is_refused_alone(tmp_path: Path) -> None:
     lamp = '{"title": "Lamp", "price": 1, "price": 2}'
     reason = UnreadableRow("an object has the name 'price' twice: keep one of them")
-    for name, content in (
-        ("a.json", f'[{lamp}, {{"title": "Desk"}}]'),
-        ("a.jsonl", f'{lamp}\n{{"title": "Desk"}}'),
-    ):
+    for name, content in (("a.json", f'[{lamp}, {{"title": "Desk"}}]'), ("a.jsonl", f'{lamp}\n{{"title": "Desk"}}')):
         rows = [row for _, row in read(tmp_path / name, content)[1]]
         assert rows[0] == reason
         assert isinstance(rows[1], dict)
 
 
 def test_the_name_given_twice_is_found_at_once_among_very_many(tmp_path: Path) -> None:
-    names = ",".join(
-        f'"k{number}":1' for number in range(300_000)
-    )  # comparing each with each takes half an hour
+    names = ",".join(f'"k{number}":1' for number in range(300_000))  # comparing each with each takes half an hour
     [(_, row)] = read(tmp_path / "a.jsonl", f'{{{names},"k299999":2}}')[1]
     assert row == UnreadableRow("an object has the name 'k299999' twice: keep one of them")
 
@@ -163,9 +145,7 @@ def test_an_object_that_nests_without_end_has_no_list(tmp_path: Path, depth: int
 @pytest.mark.parametrize("name", ["a.json", "a.jsonl", "a.csv"])
 def test_a_number_too_small_for_a_float_is_refused_with_its_value(tmp_path: Path, name: str) -> None:
     item = '{"title": "Lamp", "price": 1e-400, "rating": 1e-400}'
-    content = {"a.json": f"[{item}]", "a.jsonl": item, "a.csv": "title,price,rating\nLamp,1e-400,1e-400\n"}[
-        name
-    ]
+    content = {"a.json": f"[{item}]", "a.jsonl": item, "a.csv": "title,price,rating\nLamp,1e-400,1e-400\n"}[name]
     [(_, row)] = read(tmp_path / name, content)[1]
     assert isinstance(row, dict)
     _, refused = check_row(row)
@@ -232,8 +212,7 @@ def test_an_object_without_a_list_that_is_looked_for_names_where_it_may_stand(
     with pytest.raises(TextFileError) as caught:
         read(tmp_path / name, content)
     assert str(caught.value) == (
-        f"{tmp_path / name}: no list of products was found: "
-        "it may stand under products, items, data, results, nodes"
+        f"{tmp_path / name}: no list of products was found: it may stand under products, items, data, results, nodes"
     )
 
 
@@ -285,8 +264,7 @@ def test_every_name_that_is_not_read_is_told_once(tmp_path: Path) -> None:
         names, currencies = source.notes()
     assert names == "Columns ignored: colour"
     assert (
-        "Prices are in several currencies (EUR 1, € 2). Only the amounts were kept, nothing was converted"
-        in currencies
+        "Prices are in several currencies (EUR 1, € 2). Only the amounts were kept, nothing was converted" in currencies
     )
 
 
@@ -307,9 +285,7 @@ def test_a_wrong_encoding_is_named_with_byte_and_position(tmp_path: Path, before
     position = len(filling.encode()) + 14
     with pytest.raises(TextFileError) as caught:
         read(tmp_path / "a.jsonl", content)
-    assert f"byte 0xE9 at position {position:,} (line {before // 20 + 1}): save the file as UTF-8" in str(
-        caught.value
-    )
+    assert f"byte 0xE9 at position {position:,} (line {before // 20 + 1}): save the file as UTF-8" in str(caught.value)
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
@@ -321,9 +297,7 @@ def test_utf_16_is_recognised(tmp_path: Path, encoding: str) -> None:
 @pytest.mark.parametrize("start", ["504B030414000600", "D0CF11E0A1B11AE1"])
 @pytest.mark.parametrize("name", ["a.xlsx", "a.csv", "a"])
 def test_a_workbook_is_recognised_by_its_first_bytes(tmp_path: Path, start: str, name: str) -> None:
-    with pytest.raises(
-        TextFileError, match=f"{name} is an Excel workbook: in Excel choose Save As, CSV UTF-8"
-    ):
+    with pytest.raises(TextFileError, match=f"{name} is an Excel workbook: in Excel choose Save As, CSV UTF-8"):
         read(tmp_path / name, bytes.fromhex(start) + bytes(1_000))
 
 

@@ -17,9 +17,7 @@ from afterwrite.loading.spreadsheet_cells import EXPORTED, exported, harmless, t
 from afterwrite.resources.product import Product, check_fields
 
 # Texts that a product may have, with what is of meaning in a CSV file more often than chance would have it.
-PIECES = st.sampled_from(
-    ["'", "=", "+", "-", "@", "\t", "\r", "\n", "\r\n", ";", ",", '"', " ", "{", "[", "\uff1d"]
-)
+PIECES = st.sampled_from(["'", "=", "+", "-", "@", "\t", "\r", "\n", "\r\n", ";", ",", '"', " ", "{", "[", "\uff1d"])
 TEXTS = st.lists(PIECES | st.characters(exclude_categories=["Cs", "Cc"]), max_size=12).map("".join)
 
 
@@ -37,12 +35,7 @@ def test_what_is_made_harmless_is_undone_exactly(text: str) -> None:
 @example("\r\r\r\r\r\r\r\r\r", "\r", "\n")
 @example('"', '{"name": "x"}', '["a"]')
 def test_an_export_is_loaded_as_it_was(title: str, description: str, category: str) -> None:
-    given_fields = {
-        "title": title,
-        "price": 1.5,
-        "description": description or None,
-        "category": category or None,
-    }
+    given_fields = {"title": title, "price": 1.5, "description": description or None, "category": category or None}
     stored, refused = check_fields(given_fields, creating=True)
     if refused:
         return

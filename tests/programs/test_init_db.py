@@ -36,12 +36,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 def run(database: Database) -> Run:
     def run_it(*arguments: object) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            command(*arguments),
-            env=environment(database),
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
+            command(*arguments), env=environment(database), capture_output=True, text=True, timeout=SECONDS, check=False
         )
 
     return run_it
@@ -76,9 +71,7 @@ def lamps(amount: int) -> list[dict[str, Any]]:
     return [{"title": f"Lamp {number}", "price": 1.5, "category": "Lights"} for number in range(amount)]
 
 
-def test_the_schema_alone_is_made_without_a_product_as_often_as_one_likes(
-    run: Run, database: Database
-) -> None:
+def test_the_schema_alone_is_made_without_a_product_as_often_as_one_likes(run: Run, database: Database) -> None:
     for _ in range(2):
         done = run("--schema-only")
         assert (done.returncode, done.stderr) == (0, "")
@@ -96,9 +89,7 @@ def test_a_fresh_folder_gets_the_schema_and_the_sample_catalogue(run: Run, datab
     done = run()
     assert (done.returncode, done.stderr) == (0, "")
     assert f"Loaded {len(SAMPLES)} products" in done.stdout
-    assert database.rows("SELECT min(id), max(id), count(*) FROM products") == [
-        (1, len(SAMPLES), len(SAMPLES))
-    ]
+    assert database.rows("SELECT min(id), max(id), count(*) FROM products") == [(1, len(SAMPLES), len(SAMPLES))]
     assert len([title for title in search(database, "LAPTOP") if "Laptop" in title]) >= 2
     created, updated, version = database.rows("SELECT created_at_us, updated_at_us, version FROM products")[0]
     assert created == updated > 1_600_000_000_000_000
@@ -122,10 +113,7 @@ def test_what_is_not_read_is_told_once_and_a_decimal_sign_can_be_named(
         "note: Columns ignored: sku",
         "note: Prices are in EUR. Only the amounts were kept",
     ]
-    assert database.rows("SELECT title, price_minor FROM products ORDER BY id") == [
-        ("Lamp", 150_000),
-        ("Desk", 1_200),
-    ]
+    assert database.rows("SELECT title, price_minor FROM products ORDER BY id") == [("Lamp", 150_000), ("Desk", 1_200)]
 
 
 def test_one_product_is_told_as_one(run: Run, tmp_path: Path) -> None:
@@ -152,9 +140,7 @@ def test_every_sample_obeys_the_rules_of_the_api() -> None:
 
 def test_every_sample_has_a_picture_that_the_project_serves() -> None:
     named = {item["image"] for item in SAMPLES}
-    pictures = {
-        f"/static/pictures/{path.name}" for path in (ROOT / "afterwrite" / "static" / "pictures").iterdir()
-    }
+    pictures = {f"/static/pictures/{path.name}" for path in (ROOT / "afterwrite" / "static" / "pictures").iterdir()}
     assert named == pictures
     for name in pictures:
         text = (ROOT / "afterwrite" / name.lstrip("/")).read_text(encoding="utf-8")
@@ -165,9 +151,7 @@ def test_every_sample_has_a_picture_that_the_project_serves() -> None:
 
 def test_a_file_may_not_name_the_pictures_of_the_project(run: Run, tmp_path: Path) -> None:
     done = run(
-        write_lines(
-            tmp_path / "a.jsonl", {"title": "Lamp", "price": 1, "image": "/static/pictures/arc-lamp.svg"}
-        )
+        write_lines(tmp_path / "a.jsonl", {"title": "Lamp", "price": 1, "image": "/static/pictures/arc-lamp.svg"})
     )
     assert done.returncode == 1
     assert "refused: line 1: image is '/static/pictures/arc-lamp.svg': give an absolute URL" in done.stderr
@@ -187,9 +171,7 @@ def test_no_id_is_given_twice_even_when_its_product_is_deleted_or_waits(
 ) -> None:
     run()
     file = write_lines(tmp_path / "a.jsonl", *lamps(1))
-    database.rows(
-        "INSERT INTO ledger VALUES (1, 'DELETE', 50, '{}', 1, NULL, 'APPLIED', NULL, NULL, 1, NULL)"
-    )
+    database.rows("INSERT INTO ledger VALUES (1, 'DELETE', 50, '{}', 1, NULL, 'APPLIED', NULL, NULL, 1, NULL)")
     run(file)
     with contextlib.closing(Journal.open(database.folder / "journal.db")) as journal:
         journal.append([Write(2, Operation.CREATE, 70, "{}", 1)], [], 0)
@@ -197,9 +179,7 @@ def test_no_id_is_given_twice_even_when_its_product_is_deleted_or_waits(
     assert database.rows("SELECT id FROM products ORDER BY id DESC LIMIT 2") == [(71,), (51,)]
 
 
-def test_refused_rows_are_reported_and_the_others_loaded(
-    run: Run, database: Database, tmp_path: Path
-) -> None:
+def test_refused_rows_are_reported_and_the_others_loaded(run: Run, database: Database, tmp_path: Path) -> None:
     bad = [{"title": "", "price": number} for number in range(24)]
     file = write_lines(tmp_path / "a.jsonl", *lamps(2), *bad, {"title": "Desk", "price": 1.234, "rating": 6})
     done = run(file, "--report", tmp_path / "report.jsonl")
@@ -226,9 +206,7 @@ def test_a_refused_element_is_named_by_index_and_line(run: Run, tmp_path: Path) 
     assert "refused: product 3 (line 3): an array: give an object" in done.stderr
 
 
-def test_a_file_of_which_every_row_is_refused_ends_with_1(
-    run: Run, database: Database, tmp_path: Path
-) -> None:
+def test_a_file_of_which_every_row_is_refused_ends_with_1(run: Run, database: Database, tmp_path: Path) -> None:
     assert run(write_lines(tmp_path / "a.jsonl", {}, {})).returncode == 1
     assert count(database) == 0
 
@@ -241,9 +219,7 @@ def test_a_file_of_which_every_row_is_refused_ends_with_1(
         ("a.csv", "title,price\n", "rows below the header"),
     ],
 )
-def test_a_file_without_products_is_nothing_to_do(
-    run: Run, tmp_path: Path, name: str, content: str, told: str
-) -> None:
+def test_a_file_without_products_is_nothing_to_do(run: Run, tmp_path: Path, name: str, content: str, told: str) -> None:
     (tmp_path / name).write_text(content)
     done = run(tmp_path / name)
     assert (done.returncode, done.stderr) == (0, f"note: There are no {told}\n")
@@ -322,9 +298,7 @@ def test_a_large_load_keeps_the_indexes_and_can_be_searched_at_once(
 def test_loaded_products_are_served(run: Run, make_server: Callable[..., ServerProcess]) -> None:
     run()
     server = make_server().start()
-    found = server.query(
-        '{ allProducts(search: "laptop", first: 10) { id title image } product(productId: 1) { id } }'
-    )
+    found = server.query('{ allProducts(search: "laptop", first: 10) { id title image } product(productId: 1) { id } }')
     assert found["product"] == {"id": "1"}
     assert len(found["allProducts"]) >= 2
     image = found["allProducts"][0]["image"]
@@ -374,9 +348,7 @@ def test_a_killed_load_leaves_the_catalogue_as_it_was(run: Run, database: Databa
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
-def test_an_interrupted_load_leaves_the_catalogue_as_it_was(
-    run: Run, database: Database, tmp_path: Path
-) -> None:
+def test_an_interrupted_load_leaves_the_catalogue_as_it_was(run: Run, database: Database, tmp_path: Path) -> None:
     run()
     load = EndlessLoad(tmp_path, database)
     errors = load.end(signal.SIGINT)
@@ -392,9 +364,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_a_terminal_gets_a_progress_bar_and_a_file_gets_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_terminal_gets_a_progress_bar_and_a_file_gets_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(init_db, "_BAR_SECONDS", 1e-9)
     terminal, file = Terminal(), io.StringIO()
     with CatalogueFile(write_lines(tmp_path / "a.jsonl", *lamps(10))) as source:
@@ -410,15 +380,7 @@ def test_a_terminal_gets_a_progress_bar_and_a_file_gets_none(
 def test_the_help_names_the_fields_of_feeds(run: Run) -> None:
     done = run("--help")
     assert done.returncode == 0
-    for name in (
-        "thumbnail",
-        "images[0]",
-        "ratingCount",
-        "rating_rate",
-        "name",
-        "image_link",
-        "product_type",
-    ):
+    for name in ("thumbnail", "images[0]", "ratingCount", "rating_rate", "name", "image_link", "product_type"):
         assert name in done.stdout
 
 
@@ -428,8 +390,6 @@ def test_the_products_of_a_public_api_load_whole(run: Run, database: Database) -
     assert done.returncode == 0
     assert re.fullmatch(r"note: Columns ignored: id, discountPercentage, .*\n", done.stderr)
     assert count(database) == len(json.loads(DUMMYJSON.read_text(encoding="utf-8"))) == 194
-    null = database.rows(
-        "SELECT count(*) FROM products WHERE image IS NULL OR rating_rate IS NULL OR category IS NULL",
-    )
+    null = database.rows("SELECT count(*) FROM products WHERE image IS NULL OR rating_rate IS NULL OR category IS NULL")
     assert null == [(0,)]
     assert "iPhone 13 Pro" in search(database, "iphone")

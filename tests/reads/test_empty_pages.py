@@ -63,19 +63,12 @@ def test_the_connections_of_the_schema_are_those_that_are_looked_at() -> None:
 
 
 @pytest.mark.parametrize("field", connections())
-def test_the_first_none_of_a_connection_are_an_empty_page_that_tells_of_more(
-    service: Service, field: str
-) -> None:
+def test_the_first_none_of_a_connection_are_an_empty_page_that_tells_of_more(service: Service, field: str) -> None:
     whole = page(service, field, "first: 50")
     assert len(whole["edges"]) == 3
     empty = page(service, field, "first: 0")
     assert (empty["edges"], empty["nodes"]) == ([], [])
-    assert empty["pageInfo"] == {
-        "hasNextPage": True,
-        "hasPreviousPage": False,
-        "startCursor": None,
-        "endCursor": None,
-    }
+    assert empty["pageInfo"] == {"hasNextPage": True, "hasPreviousPage": False, "startCursor": None, "endCursor": None}
     expected = 3 if field in COUNTED else None
     assert (empty.get("totalCount"), whole.get("totalCount")) == (expected, expected)
     end = page(service, field, f'first: 0, after: "{whole["pageInfo"]["endCursor"]}"')

@@ -107,14 +107,8 @@ def passes(item: Product, wanted: ProductFilter) -> bool:
         (lambda context: pages.all_products(context.products, None, 501, 0), "first is 501: give 0 to 500"),
         (lambda context: pages.all_products(context.products, None, -1, 0), "first is -1: give 0 to 500"),
         (lambda context: pages.all_products(context.products, None, 1, -1), "skip is -1: give 0 or more"),
-        (
-            lambda context: pages.all_products(context.products, "x" * 201, 1, 0),
-            "search has 201 characters: 200 are",
-        ),
-        (
-            lambda context: pages.all_products(context.products, "a\x1fb", 1, 0),
-            r"search has the character U\+001F",
-        ),
+        (lambda context: pages.all_products(context.products, "x" * 201, 1, 0), "search has 201 characters: 200 are"),
+        (lambda context: pages.all_products(context.products, "a\x1fb", 1, 0), r"search has the character U\+001F"),
         (lambda context: connection(context, 501, None, None, None), "first is 501: give 0 to 500"),
         (lambda context: connection(context, -1, None, None, None), "first is -1: give 0 to 500"),
         (lambda context: connection(context, None, None, 501, None), "last is 501: give 0 to 500"),
@@ -128,10 +122,7 @@ def passes(item: Product, wanted: ProductFilter) -> bool:
             lambda context: requests.receipts_page(context.queue, WriteFilter(), 1, "x"),
             "after is 'x': give a whole number",
         ),
-        (
-            lambda context: pages.check_price_bound("minPrice", 1.001),
-            "minPrice is 1.001: give at most two decimals",
-        ),
+        (lambda context: pages.check_price_bound("minPrice", 1.001), "minPrice is 1.001: give at most two decimals"),
     ],
 )
 def test_what_is_asked_past_a_limit_is_refused_with_the_limit(
@@ -141,9 +132,7 @@ def test_what_is_asked_past_a_limit_is_refused_with_the_limit(
         ask(catalogue.context)
 
 
-def connection(
-    context: Context, first: int | None, after: str | None, last: int | None, before: str | None
-) -> Page:
+def connection(context: Context, first: int | None, after: str | None, last: int | None, before: str | None) -> Page:
     """A page of everything by id."""
     return pages.products_page(context.products, EVERYTHING, ProductOrder.ID_ASC, first, after, last, before)
 
@@ -211,10 +200,5 @@ def test_the_queue_tells_its_figures(catalogue: Catalogue) -> None:
     assert waiting.oldest_age_ms >= 0
     catalogue.settle()
     settled = catalogue.queue.status()
-    assert (settled.state, settled.depth, settled.size_bytes, settled.oldest_age_ms) == (
-        QueueState.IDLE,
-        0,
-        0,
-        0,
-    )
+    assert (settled.state, settled.depth, settled.size_bytes, settled.oldest_age_ms) == (QueueState.IDLE, 0, 0, 0)
     assert (settled.applied_total, settled.failed_total) == (1, 1)

@@ -104,9 +104,7 @@ def test_a_page_tells_what_lies_on_both_sides(catalogue: Catalogue, order: Produ
     second = products_page(context.products, EVERYTHING, order, 2, first.page_info.end_cursor, None, None)
     third = products_page(context.products, EVERYTHING, order, 2, second.page_info.end_cursor, None, None)
     assert nodes(first) + nodes(second) + nodes(third) == expected
-    sides = [
-        (page.page_info.has_previous_page, page.page_info.has_next_page) for page in (first, second, third)
-    ]
+    sides = [(page.page_info.has_previous_page, page.page_info.has_next_page) for page in (first, second, third)]
     assert sides == [(False, True), (True, True), (True, False)]
     back = products_page(context.products, EVERYTHING, order, None, None, 2, third.page_info.start_cursor)
     assert (nodes(back), back.page_info) == (nodes(second), second.page_info)
@@ -133,9 +131,7 @@ def test_a_cursor_of_another_order_is_refused(catalogue: Catalogue) -> None:
     catalogue.write(create("a"), create("b"))
     page = products_page(catalogue.products, EVERYTHING, ProductOrder.ID_ASC, 1, None, None, None)
     with pytest.raises(RequestError, match="belongs to the order 'ID_ASC', not PRICE_ASC"):
-        products_page(
-            catalogue.products, EVERYTHING, ProductOrder.PRICE_ASC, 1, page.page_info.end_cursor, None, None
-        )
+        products_page(catalogue.products, EVERYTHING, ProductOrder.PRICE_ASC, 1, page.page_info.end_cursor, None, None)
 
 
 @given(cursor=st.text(max_size=30) | st.binary(max_size=30).map(lambda raw: raw.hex()))

@@ -117,8 +117,7 @@ def test_a_point_is_the_decimal_sign_where_there_is_no_semicolon() -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["abc", "12 50", "1,23,4", "1.2.3", "1,,2", "12,-", "N/A", "15 pieces", "1_000", "--5", "5 USD EUR"],
+    "text", ["abc", "12 50", "1,23,4", "1.2.3", "1,,2", "12,-", "N/A", "15 pieces", "1_000", "--5", "5 USD EUR"]
 )
 def test_what_is_no_number_is_refused_with_its_value(text: str) -> None:
     assert text in str(price_of(text))
@@ -131,9 +130,7 @@ def test_a_number_of_many_digits_stays_exact() -> None:
 
 
 @given(st.decimals(0, 10**9, places=2), st.sampled_from([".,", ",.", " ,", "'."]))
-def test_every_price_is_read_as_it_is_written_with_signs_between_thousands(
-    value: Decimal, signs: str
-) -> None:
+def test_every_price_is_read_as_it_is_written_with_signs_between_thousands(value: Decimal, signs: str) -> None:
     group, decimal = signs[0], signs[1]
     text = f"{value:,.2f}".replace(",", "G").replace(".", decimal).replace("G", group)
     assert price_of(text) == int(value * 100)

@@ -12,19 +12,7 @@ from task_calls import CREATE, execute
 
 from afterwrite.base.text import unprintable_character
 
-HIDDEN = [
-    "\x00",
-    "\n",
-    "\x7f",
-    "\x85",
-    "\u00ad",
-    "\u200b",
-    "\u2028",
-    "\u2029",
-    "\u202e",
-    "\ufeff",
-    "\U000e0041",
-]
+HIDDEN = ["\x00", "\n", "\x7f", "\x85", "\u00ad", "\u200b", "\u2028", "\u2029", "\u202e", "\ufeff", "\U000e0041"]
 SHOWN = ["order 7", "é", "注文\u30007", "a\u00a0b", "🦓", "\ue000"]
 
 
@@ -61,9 +49,7 @@ PRODUCT = """mutation ($key: String) { deleteProduct(productId: "1", idempotency
 
 
 @pytest.mark.parametrize("letter", HIDDEN)
-def test_a_name_with_a_character_that_is_not_shown_is_refused_and_named(
-    api: ServerProcess, letter: str
-) -> None:
+def test_a_name_with_a_character_that_is_not_shown_is_refused_and_named(api: ServerProcess, letter: str) -> None:
     name, payload = f"a{letter}b", {"title": "x"}
     told = f"has the character U+{ord(letter):04X}, which is not printable: remove it"
     for given, field in (({"correlationId": name}, "correlationId"), ({"key": name}, "idempotencyKey")):

@@ -76,20 +76,7 @@ def old_rows() -> list[tuple[Any, ...]]:
     for number, (word, form) in enumerate([(word, form) for word in WORDS for form in SPELLINGS], 1):
         text = normalize(form, word)
         rows.append(
-            (
-                number,
-                text,
-                100,
-                text,
-                text,
-                None,
-                None,
-                None,
-                1,
-                1,
-                1,
-                f"{text}\x1f{text}\x1f{text}".casefold(),
-            )
+            (number, text, 100, text, text, None, None, None, 1, 1, 1, f"{text}\x1f{text}\x1f{text}".casefold())
         )
     return rows
 
@@ -119,9 +106,7 @@ def _make_older_in_postgres(database: PostgresDatabase, waiting: str) -> None:
         connection.execute("DROP SCHEMA IF EXISTS afterwrite CASCADE")
         connection.execute("CREATE SCHEMA afterwrite")
         connection.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA afterwrite")
-        connection.execute(
-            "CREATE TABLE afterwrite.schema_versions (version int PRIMARY KEY, applied_at timestamptz)"
-        )
+        connection.execute("CREATE TABLE afterwrite.schema_versions (version int PRIMARY KEY, applied_at timestamptz)")
         for number in range(1, 4):
             script = (ROOT / "afterwrite" / "storage" / "postgres" / "sql" / f"{number:04}.sql").read_text(
                 encoding="utf-8"
@@ -202,8 +187,7 @@ def test_the_index_of_an_earlier_version_follows(tmp_path: Path) -> None:
 
 
 TEXTS = st.text(
-    st.characters(exclude_categories=["Cs", "Cc"])
-    | st.sampled_from("e\u0301\u0327\u0958\u0345\u1112\u1161\u11ab"),
+    st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from("e\u0301\u0327\u0958\u0345\u1112\u1161\u11ab"),
     max_size=8,
 )
 

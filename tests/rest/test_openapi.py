@@ -64,9 +64,7 @@ def check(method: str, path: str, answer: Answer) -> Answer:
     for name in response.get("headers", ()):
         assert name in answer.headers
     if "json" in kind:
-        problems = [
-            error.message for error in validator(response["content"][kind]["schema"]).iter_errors(answer.body)
-        ]
+        problems = [error.message for error in validator(response["content"][kind]["schema"]).iter_errors(answer.body)]
         assert problems == []
     return answer
 
@@ -76,9 +74,7 @@ def validator(schema: Any) -> Draft202012Validator:
     resource = Resource.from_contents(DOCUMENT, default_specification=DRAFT202012)
     registry = Registry().with_resource("urn:document", resource)
     text = json.dumps(schema).replace('"#/', '"urn:document#/')
-    return Draft202012Validator(
-        json.loads(text), registry=registry, format_checker=Draft202012Validator.FORMAT_CHECKER
-    )
+    return Draft202012Validator(json.loads(text), registry=registry, format_checker=Draft202012Validator.FORMAT_CHECKER)
 
 
 def test_the_document_is_sound() -> None:
@@ -164,9 +160,7 @@ def test_answers_about_entries_are_as_described(api: ServerProcess, ask: Ask) ->
     assert ask("PATCH", path, {}).status == 422
 
 
-@pytest.mark.parametrize(
-    ("product", "end"), [({"title": "Lamp", "price": 12.5}, "COMPLETED"), ({}, "FAILED")]
-)
+@pytest.mark.parametrize(("product", "end"), [({"title": "Lamp", "price": 12.5}, "COMPLETED"), ({}, "FAILED")])
 def test_answers_about_processes_are_as_described(ask: Ask, product: dict[str, Any], end: str) -> None:
     accepted = ask("POST", "/api/process", {"payload": {"products": [product]}})
     assert accepted.status == 202

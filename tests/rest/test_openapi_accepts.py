@@ -23,11 +23,7 @@ pytestmark = pytest.mark.one_database("requests are checked before a database is
 # What depends on what came before, and what no schema can say.
 STATE = {"IDEMPOTENCY_KEY_REUSED", "MOVE_NOT_ALLOWED", "TASK_LOCKED", "TASK_NOT_FOUND"}
 ANY_JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**63), 2**63)
-    | st.floats(-1e300, 1e300)
-    | st.text(max_size=20),
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(-1e300, 1e300) | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
     max_leaves=6,
 )
@@ -64,9 +60,7 @@ def validator(document: Any, schema: Any) -> Draft202012Validator:
 
 def resolved(document: Any, schema: Any) -> Any:
     """A schema, or the one that its reference names."""
-    return (
-        document["components"]["schemas"][schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
-    )
+    return document["components"]["schemas"][schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
 
 
 def values(document: Any, schema: Any) -> st.SearchStrategy[Any]:
@@ -126,9 +120,7 @@ def test_a_request_that_fits_its_schemas_is_not_refused(
 
 @pytest.mark.parametrize("search", ["\x1c", "a\x00", "\x7f"])
 @pytest.mark.parametrize("name", ["search", "by"])
-def test_what_is_refused_does_not_fit_its_schema(
-    api: ServerProcess, document: Any, name: str, search: str
-) -> None:
+def test_what_is_refused_does_not_fit_its_schema(api: ServerProcess, document: Any, name: str, search: str) -> None:
     refused = problem(rest(api, "GET", f"/api/entries?{urlencode({name: search})}"), 422, "INVALID_REQUEST")
     assert refused["detail"] == f"{name} is {search!r}: give a text without control characters"
     parameters = document["paths"]["/api/entries"]["get"]["parameters"]

@@ -106,12 +106,7 @@ def test_an_entry_can_be_brought_to_its_end_from_outside(api: ServerProcess) -> 
 def test_a_move_that_is_not_allowed_changes_nothing(api: ServerProcess) -> None:
     with paused(api, "entry"):
         entry = create(api, "Stays")
-        for fields in (
-            {"status": "STAGE_2"},
-            {"status": "COMPLETED"},
-            {"status": "CREATED"},
-            {"progress": 0},
-        ):
+        for fields in ({"status": "STAGE_2"}, {"status": "COMPLETED"}, {"status": "CREATED"}, {"progress": 0}):
             problem(change(api, entry, **fields), 409, "MOVE_NOT_ALLOWED")
         assert rest(api, "GET", f"/api/entries/{entry['id']}").body == entry
         change(api, entry, status="FAILED", error="no paper")
@@ -121,14 +116,10 @@ def test_a_move_that_is_not_allowed_changes_nothing(api: ServerProcess) -> None:
     assert (failed["status"], failed["result"]["error"]["message"]) == ("FAILED", "no paper")
 
 
-def test_while_a_worker_holds_the_lock_only_it_may_change_the_entry(
-    make_server: Callable[..., ServerProcess],
-) -> None:
+def test_while_a_worker_holds_the_lock_only_it_may_change_the_entry(make_server: Callable[..., ServerProcess]) -> None:
     api = make_server(STAGE_SECONDS="3600").start()
     entry = create(api, "Locked")
-    held = wait_until(
-        lambda: (found := rest(api, "GET", f"/api/entries/{entry['id']}").body)["lockedBy"] and found
-    )
+    held = wait_until(lambda: (found := rest(api, "GET", f"/api/entries/{entry['id']}").body)["lockedBy"] and found)
     refused = problem(change(api, entry, status="STAGE_1"), 409, "TASK_LOCKED")
     assert held["lockedBy"] in refused["detail"]
     problem(change(api, entry, status="STAGE_1", lockedBy="another"), 409, "TASK_LOCKED")
@@ -174,25 +165,15 @@ def test_a_process_is_accepted_and_its_status_can_be_asked(api: ServerProcess) -
     assert done["correlation_id"] == number
 
 
-def test_a_process_reads_products_as_a_product_file_is_read_and_tells_what_it_does_not_read(
-    api: ServerProcess,
-) -> None:
+def test_a_process_reads_products_as_a_product_file_is_read_and_tells_what_it_does_not_read(api: ServerProcess) -> None:
     products = [
-        {
-            "name": "Lamp",
-            "price": "1.234,50 EUR",
-            "category": {"name": "Home", "id": 3},
-            "ratingRate": 4.5,
-            "sku": 1,
-        },
+        {"name": "Lamp", "price": "1.234,50 EUR", "category": {"name": "Home", "id": 3}, "ratingRate": 4.5, "sku": 1},
         {"title": "Desk", "price": "12,50", "ratingCount": 7, "image": {"src": "HTTPS://x.org/a"}, "sku": 2},
         {"title": "Chair", "price": "1,234"},
     ]
     accepted = rest(api, "POST", "/api/process", {"payload": {"products": products}})
     result = _ended(api, accepted.body["correlation_id"])["result"]
-    assert [
-        (found["title"], found["price"], found["category"], found["rating"]) for found in result["products"]
-    ] == [
+    assert [(found["title"], found["price"], found["category"], found["rating"]) for found in result["products"]] == [
         ("Lamp", "1234.50", "home", {"rate": 4.5, "count": None}),
         ("Desk", "12.50", None, {"rate": None, "count": 7}),
     ]
@@ -244,9 +225,7 @@ def _ended(api: ServerProcess, correlation_id: str) -> Any:
     return wait_until(ended)
 
 
-def test_the_outcome_of_a_process_is_posted_to_its_callback_url(
-    make_server: Callable[..., ServerProcess],
-) -> None:
+def test_the_outcome_of_a_process_is_posted_to_its_callback_url(make_server: Callable[..., ServerProcess]) -> None:
     api = make_server(WEBHOOK_ALLOW_PRIVATE="on").start()
     body = {"payload": LAMP, "callback_url": f"{api.url}/webhook"}
     number = rest(api, "POST", "/api/process", body).body["correlation_id"]
@@ -260,11 +239,7 @@ def test_the_outcome_of_a_process_is_posted_to_its_callback_url(
 
 def test_a_signed_webhook_is_accepted_and_an_unsigned_one_is_not(api: ServerProcess) -> None:
     now, raw = int(time.time()), b'{"correlation_id": "c-1"}'
-    signed = {
-        "Webhook_Id": "evt_1",
-        "Webhook_Timestamp": str(now),
-        "Webhook_Signature": sign(SECRET, now, raw),
-    }
+    signed = {"Webhook_Id": "evt_1", "Webhook_Timestamp": str(now), "Webhook_Signature": sign(SECRET, now, raw)}
     good = rest(api, "POST", "/webhook", raw=raw, **signed)
     assert (good.status, good.body["verdict"], good.body["correlation_id"]) == (200, "valid", "c-1")
     wrong = rest(api, "POST", "/webhook", raw=raw + b" ", **signed)

@@ -154,9 +154,7 @@ def test_what_a_form_of_another_site_can_send_is_refused(
     problem(rest(api, "POST", path, raw=b'{"title": "x"}', **headers), 415, "UNSUPPORTED_MEDIA_TYPE")
 
 
-@pytest.mark.parametrize(
-    "number", ["abc", "0", "-1", "9223372036854775808", "1e3", "%00", "1%2F2", "12", "٣"]
-)
+@pytest.mark.parametrize("number", ["abc", "0", "-1", "9223372036854775808", "1e3", "%00", "1%2F2", "12", "٣"])
 @pytest.mark.parametrize("method", ["GET", "PATCH"])
 def test_an_entry_that_does_not_exist_is_not_found(api: ServerProcess, method: str, number: str) -> None:
     path = f"/api/entries/{number}" if number.isascii() else "/api/entries/%D9%A3"
@@ -186,9 +184,7 @@ def test_a_method_that_is_not_answered_names_those_that_are(
     assert answer.headers["Allow"] == allowed
 
 
-@pytest.mark.parametrize(
-    "path", ["/api", "/api/", "/api/nothing", "/api/entries/", "/webhook/x", "/openapi.json/x"]
-)
+@pytest.mark.parametrize("path", ["/api", "/api/", "/api/nothing", "/api/entries/", "/webhook/x", "/openapi.json/x"])
 def test_a_path_that_leads_nowhere_is_a_problem(api: ServerProcess, path: str) -> None:
     problem(rest(api, "GET", path), 404, "NOT_FOUND")
 
@@ -281,9 +277,7 @@ def test_an_error_that_nobody_expected_is_logged_and_shows_nothing_but_an_incide
     assert "a secret" in caplog.text
 
 
-def test_no_host_header_is_answered_with_an_error_of_the_server(
-    make_server: Callable[..., ServerProcess],
-) -> None:
+def test_no_host_header_is_answered_with_an_error_of_the_server(make_server: Callable[..., ServerProcess]) -> None:
     server = make_server(ALLOW_ANONYMOUS="write").start()  # an open one looks at the Host first
     for host in ("", "a b", "x<>y", "[::1", "x" * 1000, "127.0.0.1:99999", "\xff"):
         answer = rest(server, "POST", "/api/process", {"payload": LAMP}, Host=host)
@@ -305,12 +299,7 @@ def test_a_host_or_a_path_that_cannot_be_is_refused_in_the_form_of_its_place(
 ) -> None:
     server = make_server(SERVER=kind, ALLOW_ANONYMOUS="write").start()
     for host in ("x" * 300, "x" * 64 + ".com", "a..b"):
-        for method, path in (
-            ("GET", "/api/entries"),
-            ("POST", "/webhook"),
-            ("GET", "/health"),
-            ("GET", "/api/no"),
-        ):
+        for method, path in (("GET", "/api/entries"), ("POST", "/webhook"), ("GET", "/health"), ("GET", "/api/no")):
             refused = problem(rest(server, method, path, Host=host), 400, "BAD_REQUEST")
             assert host[:60] in refused["detail"]
         for method, path in (("GET", "/products"), ("GET", "/graphql"), ("POST", "/graphql")):

@@ -42,11 +42,7 @@ def test_an_upgrade_to_http2_is_not_accepted(make_server: Callable[..., ServerPr
     server = make_server(SERVER=kind).start()
     settings = H2Connection().initiate_upgrade_connection()
     assert settings is not None
-    offer = {
-        "Connection": "Upgrade, HTTP2-Settings",
-        "Upgrade": "h2c",
-        "HTTP2-Settings": settings.decode(),
-    }
+    offer = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": settings.decode()}
     with contextlib.closing(server.client()) as client:
         assert client.request("GET", "/ready", headers=offer)[0] == 200  # and not 101
         assert client.request("GET", "/ready")[0] == 200

@@ -18,9 +18,7 @@ def client(make_server: Callable[..., ServerProcess], request: pytest.FixtureReq
         yield made
 
 
-@pytest.mark.parametrize(
-    "path", ["/products?after=", "/writes?after=", "/entries?after=", "/api/entries?cursor="]
-)
+@pytest.mark.parametrize("path", ["/products?after=", "/writes?after=", "/entries?after=", "/api/entries?cursor="])
 def test_a_url_of_8000_bytes_reaches_its_page(client: Client, path: str) -> None:
     status, _answer = client.request("GET", path + "x" * (LONGEST_BYTES - len(path)))
     assert status in (200, 400, 422)  # what the page says of the value, and no refusal of the server's

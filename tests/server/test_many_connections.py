@@ -135,9 +135,7 @@ def is_closed(connection: socket.socket) -> bool:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("behave", [nothing, slow_heads, idle_after_a_request, slow_after_a_request])
 def test_beside_1300_connections_a_new_request_is_answered_at_once(
-    servers: dict[str, ServerProcess],
-    kind: str,
-    behave: Callable[[Opened], contextlib.AbstractContextManager[None]],
+    servers: dict[str, ServerProcess], kind: str, behave: Callable[[Opened], contextlib.AbstractContextManager[None]]
 ) -> None:
     with opened(servers[kind], CONNECTIONS) as connections, behave(connections):
         for _ in range(3):
@@ -168,9 +166,7 @@ def test_connections_leave_descriptors_for_the_files_of_a_server(tmp_path: Path,
             assert client.request("GET", "/ready")[0] == 200
             with opened(server, 400):
                 for number in range(20):
-                    made = client.query(
-                        f'mutation {{ createProductSync(title: "{number}", price: 1) {{ success }} }}'
-                    )
+                    made = client.query(f'mutation {{ createProductSync(title: "{number}", price: 1) {{ success }} }}')
                     assert made["createProductSync"]["success"]
                 assert client.request("GET", "/ready")[0] == 200
     finally:

@@ -86,9 +86,7 @@ def test_a_hundred_slow_bodies_leave_threads_for_others_and_end_at_the_deadline(
     with contextlib.ExitStack() as stack:
         slow = [stack.enter_context(connect(server.port)) for _ in range(SLOW)]
         for connection in slow:
-            connection.sendall(
-                request("POST", "/graphql", Content_Length="1000", **JSON, **bearer(role)) + b"{"
-            )
+            connection.sendall(request("POST", "/graphql", Content_Length="1000", **JSON, **bearer(role)) + b"{")
         started = time.monotonic()
         if pace != "silent":
             stack.callback(Trickle(slow).stop)
@@ -163,9 +161,7 @@ def steady_upload(server: ServerProcess, answers: list[Answer | None]) -> None:
     """Send twelve pieces, a quarter of a second apart: longer than the deadline, which each of them keeps."""
     body = QUERY + b" " * (12 * PIECE_BYTES - len(QUERY))
     with connect(server.port) as connection:
-        connection.sendall(
-            request("POST", "/graphql", Content_Length=str(len(body)), **JSON, **bearer(Role.WRITE))
-        )
+        connection.sendall(request("POST", "/graphql", Content_Length=str(len(body)), **JSON, **bearer(Role.WRITE)))
         pace = threading.Event()
         for start in range(0, len(body), PIECE_BYTES):
             connection.sendall(body[start : start + PIECE_BYTES])

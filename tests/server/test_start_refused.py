@@ -56,9 +56,7 @@ def test_a_journal_with_damaged_pages_stops_the_start_and_is_left_as_it_is(make_
     assert _files(server.data_dir) == before
 
 
-def test_a_missing_product_database_stops_the_start_and_putting_it_back_applies_all(
-    make_server: MakeServer,
-) -> None:
+def test_a_missing_product_database_stops_the_start_and_putting_it_back_applies_all(make_server: MakeServer) -> None:
     server = _with_waiting_writes(make_server())
     products = server.data_dir / "products.db"
     products.rename(server.data_dir / "elsewhere")
@@ -71,9 +69,7 @@ def test_a_missing_product_database_stops_the_start_and_putting_it_back_applies_
     _assert_all_is_applied(server)
 
 
-def test_a_damaged_product_database_stops_the_start_and_a_backup_lets_all_be_applied(
-    make_server: MakeServer,
-) -> None:
+def test_a_damaged_product_database_stops_the_start_and_a_backup_lets_all_be_applied(make_server: MakeServer) -> None:
     server = _with_waiting_writes(make_server())
     products = server.data_dir / "products.db"
     backup = products.read_bytes()
@@ -102,10 +98,7 @@ def test_an_older_product_database_stops_the_start_and_the_newer_one_goes_on(mak
     assert f"{products} is older than its journal" in said
     assert "move journal.db away" in said
     products.write_bytes(newer)
-    assert server.start().query("{ allProducts { title } }")["allProducts"] == [
-        {"title": "old"},
-        {"title": "new"},
-    ]
+    assert server.start().query("{ allProducts { title } }")["allProducts"] == [{"title": "old"}, {"title": "new"}]
 
 
 def test_the_journal_of_another_catalogue_stops_the_start(make_server: MakeServer, tmp_path: Path) -> None:
@@ -183,9 +176,7 @@ def test_a_gunicorn_that_is_started_by_hand_refuses_them_too(tmp_path: Path) -> 
 
 
 def test_other_arguments_of_gunicorn_are_its_own_matter(make_server: MakeServer) -> None:
-    server = make_server(
-        SERVER="gunicorn", GUNICORN_CMD_ARGS="--workers 1 --keep-alive 5 --limit-request-line 4000"
-    )
+    server = make_server(SERVER="gunicorn", GUNICORN_CMD_ARGS="--workers 1 --keep-alive 5 --limit-request-line 4000")
     assert server.start().get("/ready")[0] == 200
 
 

@@ -40,10 +40,7 @@ CASES = {
     "406, GraphQL": (406, request("POST", "/graphql", BODY, Accept="image/png", **READER)),
     "413, REST": (413, request("POST", "/webhook", b" " * (MAX_BODY + 1), **JSON)),
     "413, GraphQL": (413, request("POST", "/graphql", b" " * (MAX_BODY + 1), **READER)),
-    "415, REST": (
-        415,
-        request("POST", "/api/entries", BODY, Content_Type="text/plain", **bearer(Role.WRITE)),
-    ),
+    "415, REST": (415, request("POST", "/api/entries", BODY, Content_Type="text/plain", **bearer(Role.WRITE))),
     "415, GraphQL": (415, request("POST", "/graphql", BODY, Content_Type="text/plain", **bearer(Role.READ))),
     "200, a body that nobody reads": (200, request("GET", "/ready", BODY)),
     "200, OPTIONS": (200, request("OPTIONS", "/api/entries", BODY, **READER)),

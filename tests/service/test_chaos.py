@@ -83,9 +83,7 @@ class Wanderer(Shopkeeper):
         """Send a request; an answer that does not say whether it was accepted is none."""
         answer = client.execute(request.document, request.variables)
         accepted = (answer.get("data") or {}).get("answer")
-        if accepted is None or (
-            not accepted["success"] and accepted["errors"][0]["code"] == "JOURNAL_UNWRITABLE"
-        ):
+        if accepted is None or (not accepted["success"] and accepted["errors"][0]["code"] == "JOURNAL_UNWRITABLE"):
             raise NotAnswered
         return super().deliver(_Answered(answer), request)
 
@@ -150,9 +148,7 @@ def test_no_promise_is_broken_while_processes_and_the_database_are_killed(
     _check(cluster, shop)
 
 
-def _make_chaos(
-    cluster: PostgresCluster, processes: list[Any], shop: list[Wanderer], chance: random.Random
-) -> None:
+def _make_chaos(cluster: PostgresCluster, processes: list[Any], shop: list[Wanderer], chance: random.Random) -> None:
     """Kill a random process again and again, and start the one that was killed before."""
     for kill in range(1, KILLS + 1):
         if kill in RESTARTED_AT_KILLS:
@@ -248,7 +244,5 @@ def _check_tasks(tasks: list[Any], recorded: list[Any], acknowledged: set[int]) 
     assert ends == dict.fromkeys((row[0] for row in tasks), 1)
     assert not [row for row in recorded if row[2] == "CHANGED AFTER ITS END"]
     for kind in (True, False):
-        of_kind = Counter(
-            (task, claim) for task, claim, outcome in recorded if (outcome == "CLAIMED") is kind
-        )
+        of_kind = Counter((task, claim) for task, claim, outcome in recorded if (outcome == "CLAIMED") is kind)
         assert max(of_kind.values()) == 1, "a claim was given or recorded twice"

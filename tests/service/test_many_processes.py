@@ -22,9 +22,7 @@ from afterwrite.base.settings import from_environment
 from afterwrite.storage.postgres import migrations
 from afterwrite.storage.postgres.address import address_of
 
-CREATE = (
-    'mutation { createProduct(title: "Lamp", price: 1) { success write { id productId } errors { code } } }'
-)
+CREATE = 'mutation { createProduct(title: "Lamp", price: 1) { success write { id productId } errors { code } } }'
 VERSIONS = "SELECT version FROM afterwrite.schema_versions ORDER BY version"
 
 
@@ -59,15 +57,12 @@ def test_a_database_of_a_newer_program_stops_the_start_with_a_clear_line(fleet: 
         _out, said = started.communicate(timeout=30)
         assert started.returncode == 1
         assert (
-            f"has schema version 999, this program knows {migrations.newest_version()}: start a newer version"
-            in said
+            f"has schema version 999, this program knows {migrations.newest_version()}: start a newer version" in said
         )
         process.process = None
 
 
-def test_a_database_of_an_older_program_is_brought_up_to_date(
-    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_database_of_an_older_program_is_brought_up_to_date(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     steps = migrations._steps()
     with monkeypatch.context() as patch:
         patch.setattr(migrations, "_steps", lambda: steps[:1])
@@ -103,9 +98,7 @@ def test_a_receipt_is_the_same_whichever_process_is_asked(fleet: Fleet) -> None:
     assert first.query(keyed) == second.query(keyed)
     reused = second.query(keyed.replace("Lamp", "Desk"))["createProduct"]
     assert [error["code"] for error in reused["errors"]] == ["IDEMPOTENCY_KEY_REUSED"]
-    wait_until(
-        lambda: second.query("{ queue { depth appliedTotal } }")["queue"] == {"depth": 0, "appliedTotal": 1}
-    )
+    wait_until(lambda: second.query("{ queue { depth appliedTotal } }")["queue"] == {"depth": 0, "appliedTotal": 1})
 
 
 def test_the_queue_is_full_for_every_process_at_the_same_number(fleet: Fleet) -> None:
@@ -236,9 +229,7 @@ def test_the_secrets_and_the_charts_are_those_of_all_processes(fleet: Fleet) -> 
     chart = 'aria-label="Writes over the last five minutes, max 0"'
     console = ConsoleClient(other)
     with console.http:
-        wait_until(
-            lambda: "over the last five minutes" in (text := console.get("/").text) and chart not in text
-        )
+        wait_until(lambda: "over the last five minutes" in (text := console.get("/").text) and chart not in text)
 
 
 def _one_drains(server: ServerProcess) -> Any:

@@ -83,9 +83,7 @@ def test_a_clock_that_is_set_back_leaves_no_figures_of_the_future(clock: Clock) 
     assert [point.depth for point in recent.points()] == [1, 0, 0, 0, 0, 3]
 
 
-def test_the_sample_is_fair_to_every_write_whatever_the_batches(
-    clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_sample_is_fair_to_every_write_whatever_the_batches(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("afterwrite.service.recent.random", random.Random(7))
     recent = RecentFigures(clock)
     for size in (1, 500, 30, 500, 2) * 40:  # delays rise from 0 to 1,000 ms in the order of the writes

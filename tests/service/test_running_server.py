@@ -67,9 +67,7 @@ def test_graphiql_runs_an_example_and_asks_no_other_host(server: ServerProcess, 
 
 
 @pytest.mark.parametrize("server_name", ["granian", "gunicorn"])
-def test_open_streams_leave_threads_for_queries(
-    make_server: Callable[..., ServerProcess], server_name: str
-) -> None:
+def test_open_streams_leave_threads_for_queries(make_server: Callable[..., ServerProcess], server_name: str) -> None:
     if server_name == "gunicorn" and os.name == "nt":
         pytest.skip("gunicorn does not run on Windows")
     server = make_server(SERVER=server_name, MAX_STREAMS="2", STOP_SECONDS="1").start()

@@ -14,15 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from product_calls import (
-    create,
-    create_many,
-    health,
-    stored_titles,
-    wait_applied,
-    wait_held_up,
-    waiting_titles,
-)
+from product_calls import create, create_many, health, stored_titles, wait_applied, wait_held_up, waiting_titles
 from promises_kept import check_promises
 from server_process import ROOT, ServerProcess, process_group, wait_until
 from write_load import load, open_shop
@@ -60,9 +52,7 @@ def test_a_stop_applies_all_that_was_accepted_before_it_ends(make_server: MakeSe
 
 
 @SERVERS
-def test_a_stop_with_a_locked_database_leaves_the_writes_to_the_next_start(
-    make_server: MakeServer, kind: str
-) -> None:
+def test_a_stop_with_a_locked_database_leaves_the_writes_to_the_next_start(make_server: MakeServer, kind: str) -> None:
     server = make_server(SERVER=kind, STOP_SECONDS="1").start()
     with server.database.no_drain():
         assert create(server, "waits")["success"]
@@ -90,9 +80,7 @@ def test_a_connection_that_says_nothing_holds_up_no_stop(make_server: MakeServer
 
 
 @SERVERS
-def test_a_request_that_waits_for_its_write_is_answered_during_a_stop(
-    make_server: MakeServer, kind: str
-) -> None:
+def test_a_request_that_waits_for_its_write_is_answered_during_a_stop(make_server: MakeServer, kind: str) -> None:
     server = make_server(SERVER=kind, WAIT_SECONDS="30").start()
     with ThreadPoolExecutor(1) as pool:
         with server.database.no_drain():
@@ -131,9 +119,7 @@ def test_an_open_stream_ends_at_a_stop_and_holds_up_nothing(make_server: MakeSer
     server = make_server(SERVER=kind, STOP_SECONDS="1").start()
     with server.database.no_drain(), contextlib.closing(server.client()) as client:
         write = server.query('mutation { createProduct(title: "waits", price: 1) { write { id } } }')
-        path = (
-            f"/graphql?query=subscription{{writeSettled(id:{write['createProduct']['write']['id']}){{id}}}}"
-        )
+        path = f"/graphql?query=subscription{{writeSettled(id:{write['createProduct']['write']['id']}){{id}}}}"
         client.connection.request("GET", path, headers={"Accept": "text/event-stream"})
         stream = client.connection.getresponse()
         assert server.stop() == 0
@@ -143,9 +129,7 @@ def test_an_open_stream_ends_at_a_stop_and_holds_up_nothing(make_server: MakeSer
 
 def test_the_waits_of_one_request_do_not_add_up(make_server: MakeServer) -> None:
     server = make_server(WAIT_SECONDS="1").start()
-    many = " ".join(
-        f'w{at}: createProductSync(title: "{at}", price: 1) {{ errors {{ code }} }}' for at in range(20)
-    )
+    many = " ".join(f'w{at}: createProductSync(title: "{at}", price: 1) {{ errors {{ code }} }}' for at in range(20))
     with server.database.no_drain():
         started = time.monotonic()
         answers = server.query(f"mutation {{ {many} }}")

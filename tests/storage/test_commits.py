@@ -90,9 +90,7 @@ def together(counted: Counted, numbers: list[int]) -> list[int | BaseException]:
         return [future.result() for future in running]
 
 
-def test_callers_that_wait_share_one_commit_and_each_gets_its_own_result(
-    counted: Counted, path: Path
-) -> None:
+def test_callers_that_wait_share_one_commit_and_each_gets_its_own_result(counted: Counted, path: Path) -> None:
     numbers = list(range(10))
     assert together(counted, numbers) == numbers
     assert stored(path) == numbers
@@ -106,9 +104,7 @@ def test_what_fails_is_undone_alone(counted: Counted, path: Path) -> None:
     assert stored(path) == [1, 2]
 
 
-def test_a_database_that_cannot_be_used_fails_all_at_once_and_works_again_later(
-    counted: Counted, path: Path
-) -> None:
+def test_a_database_that_cannot_be_used_fails_all_at_once_and_works_again_later(counted: Counted, path: Path) -> None:
     with write_lock(path), pytest.raises(StoreUnavailable, match="database is locked"):
         counted.commits.run(lambda connection: add(connection, 1))
     assert counted.commits.run(lambda connection: add(connection, 1)) == 1

@@ -12,16 +12,7 @@ from pathlib import Path
 
 import pytest
 from other_process import write_lock
-from product_calls import (
-    create,
-    create_many,
-    health,
-    queue_state,
-    stored_titles,
-    update,
-    wait_applied,
-    wait_degraded,
-)
+from product_calls import create, create_many, health, queue_state, stored_titles, update, wait_applied, wait_degraded
 from server_process import ServerProcess, wait_until
 
 MakeServer = Callable[..., ServerProcess]
@@ -56,9 +47,7 @@ def test_while_another_process_locks_the_database_creates_are_answered_and_all_a
     assert "the product database can be written again" in server.log
 
 
-def test_a_lock_that_meets_the_search_index_in_a_quiet_moment_stops_no_later_write(
-    server: ServerProcess,
-) -> None:
+def test_a_lock_that_meets_the_search_index_in_a_quiet_moment_stops_no_later_write(server: ServerProcess) -> None:
     products, met = server.data_dir / "products.db", False
     while not met:  # until the lock is faster than the index
         create(server, "before")
@@ -150,9 +139,7 @@ def _error_code(server: ServerProcess, document: str) -> str:
 
 def _index_is_behind(products: Path) -> bool:
     with contextlib.closing(sqlite3.connect(products)) as database:
-        [(last, indexed)] = database.execute(
-            "SELECT max(products.id), indexed_through FROM products, search_state"
-        )
+        [(last, indexed)] = database.execute("SELECT max(products.id), indexed_through FROM products, search_state")
     return bool(last > indexed)
 
 
@@ -180,17 +167,12 @@ def _make_stranger(make_server: MakeServer, stranger: Path, products: Path, kind
 
 
 def _back_up(source: Path, target: Path) -> None:
-    with (
-        contextlib.closing(sqlite3.connect(source)) as database,
-        contextlib.closing(sqlite3.connect(target)) as copy,
-    ):
+    with contextlib.closing(sqlite3.connect(source)) as database, contextlib.closing(sqlite3.connect(target)) as copy:
         database.backup(copy)
 
 
 def _create_bulky(server: ServerProcess, number: int) -> str:
     """Create 500 products of some kilobytes; returns the id of the first."""
-    answer = create_many(
-        server, [f"bulky {number} {item}" for item in range(500)], description=os.urandom(1_500).hex()
-    )
+    answer = create_many(server, [f"bulky {number} {item}" for item in range(500)], description=os.urandom(1_500).hex())
     assert answer["success"], answer
     return str(answer["writes"][0]["productId"])

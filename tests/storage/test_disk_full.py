@@ -13,16 +13,7 @@ from typing import Any
 import pytest
 from npm_packages import missing
 from other_process import write_lock
-from product_calls import (
-    codes,
-    create,
-    create_many,
-    health,
-    stored_titles,
-    wait_applied,
-    wait_degraded,
-    waiting_titles,
-)
+from product_calls import codes, create, create_many, health, stored_titles, wait_applied, wait_degraded, waiting_titles
 from server_process import ROOT, ServerProcess, process_group, wait_until
 
 MakeServer = Callable[..., ServerProcess]
@@ -96,9 +87,7 @@ def test_on_a_full_disk_writes_are_refused_and_with_space_accepted_again(
     assert stored_titles(server) == [*accepted, "with space"]
 
 
-def test_health_notices_by_itself_that_a_full_disk_has_space_again(
-    make_server: MakeServer, small_disk: Path
-) -> None:
+def test_health_notices_by_itself_that_a_full_disk_has_space_again(make_server: MakeServer, small_disk: Path) -> None:
     server = make_server(small_disk / "data", LOG_FILE="off").start()
     filler = small_disk / "filler"
     _fill(filler)

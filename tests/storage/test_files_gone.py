@@ -43,9 +43,7 @@ def _entries(server: ServerProcess) -> int:
 
 
 @WAYS
-def test_without_its_journal_the_server_accepts_no_write_until_it_is_back(
-    make_server: MakeServer, way: str
-) -> None:
+def test_without_its_journal_the_server_accepts_no_write_until_it_is_back(make_server: MakeServer, way: str) -> None:
     server = make_server().start()
     journal = server.data_dir / "journal.db"
     assert create(server, "before")["success"]
@@ -69,9 +67,7 @@ def test_without_its_journal_the_server_accepts_no_write_until_it_is_back(
 
 
 @WAYS
-def test_without_its_task_database_the_server_takes_no_task_until_it_is_back(
-    make_server: MakeServer, way: str
-) -> None:
+def test_without_its_task_database_the_server_takes_no_task_until_it_is_back(make_server: MakeServer, way: str) -> None:
     server = make_server(STAGE_SECONDS="0").start()
     tasks = server.data_dir / "tasks.db"
     assert _entry_errors(server) == []

@@ -87,9 +87,7 @@ def test_empty_files_become_databases(make_server: MakeServer) -> None:
 
 
 @pytest.mark.parametrize("name", ["products.db", "tasks.db"])
-def test_a_database_that_became_empty_stops_the_start_and_is_left_as_it_is(
-    make_server: MakeServer, name: str
-) -> None:
+def test_a_database_that_became_empty_stops_the_start_and_is_left_as_it_is(make_server: MakeServer, name: str) -> None:
     server = make_server().start()
     assert create(server, "before")["success"]
     wait_applied(server)
@@ -104,9 +102,7 @@ def test_a_database_that_became_empty_stops_the_start_and_is_left_as_it_is(
     assert stored_titles(server) == ["before"]
 
 
-def test_an_empty_journal_beside_its_wal_stops_the_start_and_the_wal_is_left_as_it_is(
-    make_server: MakeServer,
-) -> None:
+def test_an_empty_journal_beside_its_wal_stops_the_start_and_the_wal_is_left_as_it_is(make_server: MakeServer) -> None:
     server = make_server().start()
     assert create(server, "before")["success"]
     wait_applied(server)

@@ -38,9 +38,7 @@ class Used:
         server.query(f'mutation {{ cancelTask(id: "{self.cancelled}") {{ status }} }}')
         server.query('mutation { pauseTaskType(type: "process_products") { paused } }')
         product = {"title": "Rug", "price": 1}
-        self.held = create_task(server, "process_products", {"products": [product]}, correlationId="held")[
-            "id"
-        ]
+        self.held = create_task(server, "process_products", {"products": [product]}, correlationId="held")["id"]
         rest(server, "POST", "/webhook", raw=b"A NUL: \0")
         self.entry = server.query('mutation { createEntry(title: "Hello") { id } }')["createEntry"]["id"]
         wait_until(lambda: find(server, self.entry)["status"] == "PROCESSING")
@@ -74,9 +72,7 @@ def moved(make_server: MakeServer, tmp_path: Path, fleet: Fleet) -> tuple[Used, 
     return used, move
 
 
-def test_a_moved_installation_goes_on_as_if_nothing_had_happened(
-    moved: tuple[Used, Move], fleet: Fleet
-) -> None:
+def test_a_moved_installation_goes_on_as_if_nothing_had_happened(moved: tuple[Used, Move], fleet: Fleet) -> None:
     used, move = moved
     server = fleet.server().start()
     assert [server.query(RECEIPT % one["id"]) for one in used.settled] == used.receipts

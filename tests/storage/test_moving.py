@@ -63,9 +63,7 @@ def test_a_copy_killed_in_the_middle_leaves_an_empty_database_and_begins_again(
 
 
 @pytest.mark.parametrize("line", ["ledger copied", "tasks checked"])
-def test_a_copy_killed_between_two_steps_begins_again(
-    everything: Installation, fleet: Fleet, line: str
-) -> None:
+def test_a_copy_killed_between_two_steps_begins_again(everything: Installation, fleet: Fleet, line: str) -> None:
     move = Move(everything.folder, fleet)
     move.kill_after(line)
     assert "are the same on both sides" in move.succeed()
@@ -82,9 +80,7 @@ def standing_still(
     [(row,)] = installation.rows(file, f"SELECT id FROM {table} ORDER BY id LIMIT 1 OFFSET {place}")
     migrate(address_of(settings_of(move.folder, move.fleet.url)))
     with move.standstill(table, row):
-        process = subprocess.Popen(
-            move.command(), env=move.environment(), cwd=ROOT, stdout=subprocess.DEVNULL
-        )
+        process = subprocess.Popen(move.command(), env=move.environment(), cwd=ROOT, stdout=subprocess.DEVNULL)
         try:
             move.wait_standing_still()
             yield process
@@ -116,27 +112,19 @@ def _assert_complete(installation: Installation, fleet: Fleet) -> None:
     assert "copying" not in names
 
 
-def test_nothing_else_starts_on_a_database_that_is_being_copied_into(
-    everything: Installation, fleet: Fleet
-) -> None:
+def test_nothing_else_starts_on_a_database_that_is_being_copied_into(everything: Installation, fleet: Fleet) -> None:
     move = Move(everything.folder, fleet)
     with standing_still(move, everything, "products", 4_000) as process:
-        _assert_refused(
-            fleet, everything, "not all of it is there yet: try again when `python3 dev.py migrate-to"
-        )
+        _assert_refused(fleet, everything, "not all of it is there yet: try again when `python3 dev.py migrate-to")
         assert process.poll() is None
     assert process.wait(SECONDS) == 0
     _assert_complete(everything, fleet)
     fleet.server().start()
 
 
-def test_a_database_that_an_older_version_left_half_copied_is_refused(
-    everything: Installation, fleet: Fleet
-) -> None:
+def test_a_database_that_an_older_version_left_half_copied_is_refused(everything: Installation, fleet: Fleet) -> None:
     migrate(address_of(settings_of(everything.folder, fleet.url)))
-    fleet.rows(
-        "INSERT INTO afterwrite.meta VALUES ('copying', '{}'), ('copying_indexes', '{}') RETURNING name"
-    )
+    fleet.rows("INSERT INTO afterwrite.meta VALUES ('copying', '{}'), ('copying_indexes', '{}') RETURNING name")
     move = Move(everything.folder, fleet)
     said = "not all of it is there yet: remove that with DROP SCHEMA afterwrite CASCADE"
     _assert_refused(fleet, everything, said)
@@ -173,9 +161,7 @@ def test_files_that_have_changed_since_the_copy_are_not_copied_over_it(tmp_path:
 
 
 @pytest.mark.parametrize("marked_at", ["the end of the copy", "the next run, after a kill before the mark"])
-def test_a_folder_that_was_moved_is_used_by_nothing_any_more(
-    tmp_path: Path, fleet: Fleet, marked_at: str
-) -> None:
+def test_a_folder_that_was_moved_is_used_by_nothing_any_more(tmp_path: Path, fleet: Fleet, marked_at: str) -> None:
     installation = Installation(tmp_path / "data")
     installation.settle(10)
     move = Move(installation.folder, fleet)
@@ -282,9 +268,7 @@ def test_a_second_catalogue_is_refused_while_a_first_one_is_being_copied(
 
 
 @pytest.mark.one_database("a data folder is what the embedded server has")
-def test_a_folder_that_a_server_has_is_refused(
-    make_server: Callable[..., ServerProcess], fleet: Fleet
-) -> None:
+def test_a_folder_that_a_server_has_is_refused(make_server: Callable[..., ServerProcess], fleet: Fleet) -> None:
     server = make_server().start()
     assert "owns the data folder" in Move(server.data_dir, fleet).fail()
 

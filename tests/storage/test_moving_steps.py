@@ -88,11 +88,7 @@ def test_what_waits_and_where_ids_go_on_is_as_it_was(move: Move) -> None:
     waiting = Write(FIRST_ID + 1, "CREATE", 80, '{"a": "ä"}', NOW_US)
     later = Write(FIRST_ID + 5, Operation.UPDATE, 9_999, "{}", NOW_US, None, "ann")
     with contextlib.closing(Journal.open(move.folder / "journal.db")) as journal:
-        keys = [
-            KeyUse("Z", "f", FIRST_ID, 1),
-            KeyUse("ä", "g", FIRST_ID + 1, 5),
-            KeyUse("a", "h", FIRST_ID, 1),
-        ]
+        keys = [KeyUse("Z", "f", FIRST_ID, 1), KeyUse("ä", "g", FIRST_ID + 1, 5), KeyUse("a", "h", FIRST_ID, 1)]
         journal.append([settled, waiting, later], keys, 0)
     applied = "INSERT INTO ledger VALUES (?, 'CREATE', 70, '{}', 1, NULL, 'APPLIED', NULL, NULL, 1, NULL)"
     move.in_files("products.db", applied, settled.id)  # and not dropped from the journal before a crash
@@ -124,9 +120,7 @@ def test_an_empty_installation_is_copied_too(move: Move) -> None:
 def test_both_sides_have_the_columns_that_are_copied(move: Move) -> None:
     Installation(move.folder)
     make_schema(move)
-    of_table = (
-        "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped"
-    )
+    of_table = "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped"
     tables = [(file, table) for file, names in FILES.items() for table in names]
     for file, table in tables:
         here = {row[1] for row in move.in_files(file, f"PRAGMA table_info({table})")}
@@ -155,13 +149,7 @@ def test_chunks_are_short_where_rows_are_long() -> None:
 def test_a_checksum_depends_on_every_value_and_on_the_order_but_not_on_chunks() -> None:
     rows = [(1, "a", None, 4.5), (2, "ä", "", 0.0)]
     checksum = summarize(rows, lambda _: None).checksum
-    others = [
-        rows[::-1],
-        rows[:1],
-        [*rows, rows[1]],
-        [rows[0], (2, "ä", None, 0.0)],
-        [rows[0], (2, "ä", "", 0)],
-    ]
+    others = [rows[::-1], rows[:1], [*rows, rows[1]], [rows[0], (2, "ä", None, 0.0)], [rows[0], (2, "ä", "", 0)]]
     assert checksum not in {summarize(other, lambda _: None).checksum for other in others}
     many = [(number, "x" * 1_000) for number in range(20_000)]
     text = "".join(json.dumps(row, separators=(",", ":")) + "," for row in many)
@@ -174,9 +162,7 @@ class Terminal(io.StringIO):
 
 
 @pytest.mark.parametrize("kind", [io.StringIO, Terminal])
-def test_progress_tells_rows_share_and_speed(
-    kind: type[io.StringIO], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_progress_tells_rows_share_and_speed(kind: type[io.StringIO], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("afterwrite.storage.moving.progress._TERMINAL_SECONDS", 0)
     stream = kind()
     progress = Progress(stream)

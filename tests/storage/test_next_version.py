@@ -31,8 +31,7 @@ _WAITING = {
     ),
     "waiting-small": f'createProduct(title: "Two fields", price: 10, %s) {{ {_WRITE} }}',
     "waiting-nulls": (
-        'createProduct(title: "With nulls", price: 0.99, description: null, ratingRate: null, %s) '
-        f"{{ {_WRITE} }}"
+        f'createProduct(title: "With nulls", price: 0.99, description: null, ratingRate: null, %s) {{ {_WRITE} }}'
     ),
     "waiting-two": (
         'createProducts(products: [{title: "One of two", price: 1}, {title: "Two of two", price: 2, '
@@ -43,9 +42,7 @@ _WAITING = {
     "waiting-delete": f"deleteProduct(productId: 1, %s) {{ {_WRITE} }}",
 }
 _ENTRY = 'createEntry(title: "Waiting entry", idempotencyKey: "waiting-entry") { id status }'
-_PRODUCTS = (
-    """{ products(first: 20) { edges { node { id title price description category image rating } } } }"""
-)
+_PRODUCTS = """{ products(first: 20) { edges { node { id title price description category image rating } } } }"""
 _EXPECTED = [
     ("2", "Armchair", 4.0, None, None, None, {"rate": 4.0, "count": 2}),
     ("3", "All fields", 10.1, "Böck 木", "Home", "https://a.example/l.png", {"rate": 5.0, "count": 7}),
@@ -109,9 +106,7 @@ def test_a_request_that_is_repeated_after_the_upgrade_gets_its_receipt(upgraded:
 
 
 def test_another_request_with_a_key_of_the_version_before_is_refused(upgraded: Upgraded) -> None:
-    other = (
-        'createProduct(title: "Two fields", price: 11, idempotencyKey: "waiting-small") { errors { code } }'
-    )
+    other = 'createProduct(title: "Two fields", price: 11, idempotencyKey: "waiting-small") { errors { code } }'
     [error] = upgraded.server.query(f"mutation {{ {other} }}")["createProduct"]["errors"]
     assert error["code"] == "IDEMPOTENCY_KEY_REUSED"
 

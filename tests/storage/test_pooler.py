@@ -24,11 +24,7 @@ def pooler() -> Iterator[int]:
         if os.environ.get("CI"):
             pytest.fail("CI has to have pgbouncer")
         pytest.skip("pgbouncer is not installed")
-    folder, port, real = (
-        Path(tempfile.mkdtemp(prefix="afterwrite-pooler-")),
-        free_port(),
-        make_url(server_url()),
-    )
+    folder, port, real = (Path(tempfile.mkdtemp(prefix="afterwrite-pooler-")), free_port(), make_url(server_url()))
     password = f" password={real.password}" if real.password else ""
     (folder / "pgbouncer.ini").write_text(
         f"[databases]\n* = host={real.host} port={real.port or 5432} user={real.username}{password}\n"
@@ -65,11 +61,7 @@ def test_everything_works_through_a_pooler_of_transactions(
             entry = server.query('mutation { createEntry(title: "Hello") { id } }')["createEntry"]["id"]
             assert wait_ended(other, entry) == "COMPLETED"
             assert len(other.query('{ allProducts(search: "lamp") { id } }')["allProducts"]) == 8
-            said = (
-                "listening for notifications"
-                if has_direct_connection
-                else "notifications do not come through"
-            )
+            said = "listening for notifications" if has_direct_connection else "notifications do not come through"
             wait_until(lambda: said in server.log)
             assert "using no prepared statements" in server.log
         finally:

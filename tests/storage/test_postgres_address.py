@@ -29,9 +29,7 @@ def test_what_the_address_says_itself_is_left_alone() -> None:
 
 
 def test_the_direct_address_is_the_other_one_where_none_is_given() -> None:
-    both = Settings(
-        database_url="postgresql://pool.test/shop", database_direct_url="postgresql://db.test/shop"
-    )
+    both = Settings(database_url="postgresql://pool.test/shop", database_direct_url="postgresql://db.test/shop")
     assert direct_address_of(both).url.host == "db.test"
     assert direct_address_of(Settings(database_url="postgresql://pool.test/shop")).url.host == "pool.test"
 

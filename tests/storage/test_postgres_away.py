@@ -103,14 +103,9 @@ def test_a_write_whose_acceptance_was_not_heard_of_is_accepted_once_when_it_is_s
     with server.database.no_drain():
         proxy.loses_answers = True
         with contextlib.closing(server.client()) as client:
-            document = (
-                'mutation { createProduct(title: "lamp", price: 1, idempotencyKey: "k") { message success } }'
-            )
+            document = 'mutation { createProduct(title: "lamp", price: 1, idempotencyKey: "k") { message success } }'
             client.connection.request(
-                "POST",
-                "/graphql",
-                f'{{"query": {_quoted(document)}}}',
-                {"Content-Type": "application/json"},
+                "POST", "/graphql", f'{{"query": {_quoted(document)}}}', {"Content-Type": "application/json"}
             )
             wait_until(lambda: "lamp" in waiting_titles(server))
             proxy.cut()
@@ -161,9 +156,7 @@ def test_a_start_without_the_database_is_refused_in_one_line_without_the_passwor
     process = ServerProcess(tmp_path / "data", DATABASE_URL=url).launch(keep_errors=True)
     _out, said = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert said.startswith("afterwrite: PostgreSQL cannot be reached at postgresql://ann:***@127.0.0.1:"), (
-        said
-    )
+    assert said.startswith("afterwrite: PostgreSQL cannot be reached at postgresql://ann:***@127.0.0.1:"), said
     assert said.count("\n") == 1
     assert "secret" not in said
 

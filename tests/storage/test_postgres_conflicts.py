@@ -72,9 +72,7 @@ def test_a_deadlock_is_done_again_and_counted(address: Address) -> None:
         thread.join(30)
     assert one.conflicts + other.conflicts == 1
     values = one.run(
-        lambda connection: connection.execute(
-            lambda cursor: cursor.execute("SELECT value FROM rows").fetchall()
-        )
+        lambda connection: connection.execute(lambda cursor: cursor.execute("SELECT value FROM rows").fetchall())
     )
     assert values == [(2,), (2,)]
     one.close()
@@ -109,9 +107,7 @@ def test_a_lock_that_is_not_given_up_is_an_error_after_a_time(
     other.close()
 
 
-def test_who_stands_still_in_the_middle_of_a_pipeline_loses_its_session_and_nobody_else_does(
-    address: Address,
-) -> None:
+def test_who_stands_still_in_the_middle_of_a_pipeline_loses_its_session_and_nobody_else_does(address: Address) -> None:
     engine = open_reader(address, 2)
     with connect(address) as standing, connect(address) as other, engine.connect() as connection:
         with pytest.raises(psycopg.OperationalError, match=r"lost|terminat"), standing.pipeline():
@@ -128,9 +124,7 @@ def test_who_stands_still_in_the_middle_of_a_pipeline_loses_its_session_and_nobo
 
 
 def _standing(connection: "psycopg.Connection[Any]", pid: int) -> Any:
-    return connection.execute(
-        "SELECT state, wait_event FROM pg_stat_activity WHERE pid = %s", (pid,)
-    ).fetchone()
+    return connection.execute("SELECT state, wait_event FROM pg_stat_activity WHERE pid = %s", (pid,)).fetchone()
 
 
 def test_a_conflict_that_never_ends_is_an_error_in_the_end(address: Address) -> None:

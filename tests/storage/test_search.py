@@ -39,9 +39,7 @@ def assert_exact(catalogue: Catalogue, term: str) -> None:
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    texts=st.lists(st.tuples(TEXTS, st.none() | TEXTS, st.none() | TEXTS), min_size=1, max_size=4), term=TERMS
-)
+@given(texts=st.lists(st.tuples(TEXTS, st.none() | TEXTS, st.none() | TEXTS), min_size=1, max_size=4), term=TERMS)
 def test_a_search_finds_what_a_plain_look_finds(
     catalogue: Catalogue, texts: list[tuple[str, str | None, str | None]], term: str
 ) -> None:
@@ -56,9 +54,7 @@ def test_a_search_finds_what_a_plain_look_finds(
     catalogue.write(*(delete(product.id) for product in everything(catalogue)))
 
 
-@pytest.mark.parametrize(
-    "term", ["wool", "WOOL", "oo", "w", "blanket, wo", '"', "100%", "a_b", "[", "*", "?", "]x"]
-)
+@pytest.mark.parametrize("term", ["wool", "WOOL", "oo", "w", "blanket, wo", '"', "100%", "a_b", "[", "*", "?", "]x"])
 def test_a_search_is_exact_before_while_and_after_the_index_follows(catalogue: Catalogue, term: str) -> None:
     titles = ["Wool blanket", 'Quote " mark', "100% wool", "a_b", "aXb", "[x]x", "star*", "why?", "plain"]
     catalogue.write(*(create(title, description="blanket, wooden") for title in titles))
@@ -68,10 +64,7 @@ def test_a_search_is_exact_before_while_and_after_the_index_follows(catalogue: C
         assert_exact(catalogue, term)
     first = everything(catalogue)[0].id
     catalogue.write(
-        update(first, title="Linen"),
-        update(first + 1, title="Wool " + term),
-        delete(first + 2),
-        create("Late wool"),
+        update(first, title="Linen"), update(first + 1, title="Wool " + term), delete(first + 2), create("Late wool")
     )
     assert_exact(catalogue, term)
     catalogue.settle()
@@ -87,9 +80,7 @@ def test_a_match_never_reaches_over_two_fields(catalogue: Catalogue) -> None:
 
 def test_a_long_term_is_found(catalogue: Catalogue) -> None:
     text = "".join(chr(ord("a") + number % 26) + str(number) for number in range(60))[:200]
-    catalogue.write(
-        create("long", description=f"before {text} after"), create("other", description=text[:-1])
-    )
+    catalogue.write(create("long", description=f"before {text} after"), create("other", description=text[:-1]))
     assert ids(catalogue.products.page(text, 10, 0)) == [1]
 
 
@@ -105,9 +96,7 @@ def test_characters_that_a_database_may_take_for_one_another_are_told_apart(cata
 
 def test_the_filters_hold_beside_a_search(catalogue: Catalogue) -> None:
     catalogue.write(
-        create("lamp one", 100, category="Home"),
-        create("lamp two", 200, category="Home"),
-        create("lamp", 150),
+        create("lamp one", 100, category="Home"), create("lamp two", 200, category="Home"), create("lamp", 150)
     )
     wanted = ProductFilter(search="LAMP", category="Home", min_price_minor=150, max_price_minor=200)
     assert ids(catalogue.products.after(wanted, ProductOrder.PRICE_ASC, None, 10)) == [2]

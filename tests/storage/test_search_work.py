@@ -82,7 +82,5 @@ def steps(catalogue: EmbeddedCatalogue, read: Read) -> int:
 
 
 @pytest.mark.parametrize("name", READS)
-def test_a_search_takes_far_fewer_steps_than_there_are_products(
-    catalogue: EmbeddedCatalogue, name: str
-) -> None:
+def test_a_search_takes_far_fewer_steps_than_there_are_products(catalogue: EmbeddedCatalogue, name: str) -> None:
     assert 0 < steps(catalogue, READS[name]) < PRODUCTS // 2  # a look at every product takes four for each

@@ -150,9 +150,7 @@ def test_after_a_clock_that_was_set_back_what_ended_then_is_kept_for_a_tenth_of_
 
 
 @pytest.mark.parametrize("oldest_us", [None, NOW_US - DAY_US])
-def test_a_clock_that_is_years_back_between_two_looks_only_deletes_nothing_at_once(
-    oldest_us: int | None,
-) -> None:
+def test_a_clock_that_is_years_back_between_two_looks_only_deletes_nothing_at_once(oldest_us: int | None) -> None:
     machine, other = Machine(), Machine()
     machine.look(NOW_US, oldest_us)
     machine.seconds = other.seconds = 60

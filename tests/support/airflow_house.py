@@ -49,11 +49,7 @@ class Airflow:
         for name in names or ("api-server", "scheduler"):
             with (self._folder / f"{name}.log").open("ab") as log:
                 self._processes[name] = subprocess.Popen(
-                    [self._program, name],
-                    env=self._environment,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
+                    [self._program, name], env=self._environment, stdout=log, stderr=log, start_new_session=True
                 )
         wait_until(self._is_healthy, _READY_SECONDS)
 
@@ -76,9 +72,7 @@ class Airflow:
         """Clear every task of a run, as people do who want it to be done again."""
         token = self._ask("/auth/token", {"username": USER, "password": PASSWORD})["access_token"]
         wanted = {"dry_run": False, "only_failed": False}
-        self._ask(
-            f"/api/v2/dags/process_products/dagRuns/{run_id}/clear", wanted, Authorization=f"Bearer {token}"
-        )
+        self._ask(f"/api/v2/dags/process_products/dagRuns/{run_id}/clear", wanted, Authorization=f"Bearer {token}")
 
     def task_log(self, run_id: str) -> list[dict[str, Any]]:
         """What the tasks of a run have logged so far."""

@@ -70,9 +70,7 @@ def bare() -> Path:
 
 
 def _copied(folder: Path) -> Path:
-    return Path(
-        shutil.copytree(CHART, folder / "stack", ignore=shutil.ignore_patterns("charts", "Chart.lock"))
-    )
+    return Path(shutil.copytree(CHART, folder / "stack", ignore=shutil.ignore_patterns("charts", "Chart.lock")))
 
 
 def all_values(values: Values) -> Values:
@@ -110,9 +108,7 @@ class Rendering:
     def __init__(self, files: Mapping[str, str]) -> None:
         self.notes = next((text for name, text in files.items() if name.endswith("NOTES.txt")), "")
         texts = [text for name, text in files.items() if name.endswith(".yaml")]
-        self.manifests: list[Manifest] = [
-            found for text in texts for found in yaml.safe_load_all(text) if found
-        ]
+        self.manifests: list[Manifest] = [found for text in texts for found in yaml.safe_load_all(text) if found]
 
     def of(self, *kinds: str) -> list[Manifest]:
         """The manifests of some kinds."""
@@ -135,9 +131,7 @@ class Rendering:
     def secrets(self) -> dict[str, dict[str, str]]:
         """What is in each of the secrets that the chart makes."""
         return {
-            item["metadata"]["name"]: {
-                key: base64.b64decode(value).decode() for key, value in item["data"].items()
-            }
+            item["metadata"]["name"]: {key: base64.b64decode(value).decode() for key, value in item["data"].items()}
             for item in self.of("Secret")
         }
 

@@ -80,9 +80,7 @@ class Writer:
 
     def selection_set(self, parent: Any, depth: int) -> str:
         """Some selections on `parent`, in braces."""
-        return (
-            "{ " + " ".join(self.selection(parent, depth) for _ in range(self.choose([1, 2, 3, 4, 5]))) + " }"
-        )
+        return "{ " + " ".join(self.selection(parent, depth) for _ in range(self.choose([1, 2, 3, 4, 5]))) + " }"
 
     def selection(self, parent: Any, depth: int) -> str:
         """A field, an inline fragment or a spread."""

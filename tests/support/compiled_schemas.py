@@ -9,12 +9,7 @@ from typing import Any
 
 import graphene
 from compiled_world import RoleEnum, Thing, World
-from graphql import (
-    GraphQLResolveInfo,
-    GraphQLSchema,
-    build_schema,
-    value_from_ast_untyped,
-)
+from graphql import GraphQLResolveInfo, GraphQLSchema, build_schema, value_from_ast_untyped
 
 CORE_SDL = """
 directive @mark(note: String) on FIELD | FRAGMENT_SPREAD | INLINE_FRAGMENT

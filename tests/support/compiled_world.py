@@ -87,21 +87,7 @@ class World:
         error = rng.choice(errors)
         if rng.randrange(2):
             raise error
-        odd: list[Any] = [
-            None,
-            "text",
-            7,
-            2.5,
-            float("nan"),
-            2**40,
-            True,
-            {},
-            [],
-            [None],
-            ["x", 1],
-            (3,),
-            b"b",
-        ]
+        odd: list[Any] = [None, "text", 7, 2.5, float("nan"), 2**40, True, {}, [], [None], ["x", 1], (3,), b"b"]
         return rng.choice([*odd, error, Undefined, {"a": 1}, {"__typename": "Nope"}, {"__typename": "Role"}])
 
 
@@ -146,10 +132,6 @@ class Thing:
         if field is None:
             raise AttributeError(name)
         value = self.world.value(f"{self.tag}.{name}", field.type)
-        if (
-            isinstance(value, str)
-            and self.world.seed % 3 == 0
-            and not hasattr(self.object_type, "graphene_type")
-        ):
+        if isinstance(value, str) and self.world.seed % 3 == 0 and not hasattr(self.object_type, "graphene_type"):
             return lambda _info, **arguments: f"{value} {arguments}"
         return value

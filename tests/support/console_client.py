@@ -19,9 +19,7 @@ class ConsoleClient:
 
     def get(self, path: str, **headers: str) -> httpx.Response:
         """The page; redirects are not followed. Remembers the token of its forms."""
-        answer = self.http.get(
-            path, headers={name.replace("_", "-"): value for name, value in headers.items()}
-        )
+        answer = self.http.get(path, headers={name.replace("_", "-"): value for name, value in headers.items()})
         if found := _TOKEN.search(answer.text):
             self.token = found[1]
         return answer

@@ -42,9 +42,7 @@ class Installation:
         with closing(EmbeddedLoader(self.settings)) as loader, loader.load() as load:
             for first in range(0, products, _BATCH):
                 numbers = range(first, min(first + _BATCH, products))
-                load.insert(
-                    [(f"Böck {n} 木", n, f"Of 1/{n}", f"c{n % 7}", None, n / 7 % 5, n) for n in numbers]
-                )
+                load.insert([(f"Böck {n} 木", n, f"Of 1/{n}", f"c{n % 7}", None, n / 7 % 5, n) for n in numbers])
 
     def accept(self, *requests: WriteRequest, key: str | None = None, settle: int = 0) -> list[Write]:
         """Accept writes as one request; ``settle`` of what waits then, in batches of a thousand at the most.
@@ -72,8 +70,7 @@ class Installation:
             "cancel_asked, renewals, claim, created_at_us, updated_at_us, finished_at_us, search_text"
         )
         rows = [
-            ("entry", "COMPLETED", 100, "{}", 0, 1, 3, 0, n, 0, 0, 0, 1, n, n, n, f"entry {n}")
-            for n in range(count)
+            ("entry", "COMPLETED", 100, "{}", 0, 1, 3, 0, n, 0, 0, 0, 1, n, n, n, f"entry {n}") for n in range(count)
         ]
         with closing(sqlite3.connect(self.settings.tasks_path)) as connection, connection:
             connection.executemany(f"INSERT INTO tasks ({columns}) VALUES ({', '.join('?' * 17)})", rows)

@@ -78,11 +78,7 @@ class Catalogue:
     def context(self) -> Context:
         """What a resolver works with."""
         return Context(
-            self.products,
-            self.queue,
-            self.tasks.queue,
-            time.monotonic() + WAIT_SECONDS,
-            lambda: "http://shop.test",
+            self.products, self.queue, self.tasks.queue, time.monotonic() + WAIT_SECONDS, lambda: "http://shop.test"
         )
 
     def hold(self) -> None:

@@ -30,9 +30,7 @@ class Notebook:
 
     def read(self) -> list[dict[str, Any]]:
         """Every line, in the order in which they were written."""
-        return (
-            [json.loads(line) for line in self._path.read_text().splitlines()] if self._path.exists() else []
-        )
+        return [json.loads(line) for line in self._path.read_text().splitlines()] if self._path.exists() else []
 
 
 class RecordedWorker(BaseWorker):

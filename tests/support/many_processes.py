@@ -34,9 +34,7 @@ class Fleet:
 
     def worker(self, *arguments: str, **environment: str) -> WorkerProcess:
         """A process of workers, not yet started."""
-        worker = WorkerProcess(
-            self._new_folder(), *arguments, **{"DATABASE_URL": self.url, **SMALL, **environment}
-        )
+        worker = WorkerProcess(self._new_folder(), *arguments, **{"DATABASE_URL": self.url, **SMALL, **environment})
         self._made.append(worker)
         return worker
 

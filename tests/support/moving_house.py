@@ -79,9 +79,7 @@ class Move:
     @contextlib.contextmanager
     def running(self) -> Iterator["subprocess.Popen[str]"]:
         """The command while it runs; killed at the end."""
-        process = subprocess.Popen(
-            self.command(), env=self.environment(), cwd=ROOT, stdout=subprocess.PIPE, text=True
-        )
+        process = subprocess.Popen(self.command(), env=self.environment(), cwd=ROOT, stdout=subprocess.PIPE, text=True)
         with process:
             try:
                 yield process

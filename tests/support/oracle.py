@@ -9,9 +9,7 @@ from unicodedata import normalize
 from afterwrite.resources.product import Product
 from afterwrite.resources.write import Operation, Write, WriteErrorCode, WriteStatus
 
-_FIELDS = frozenset(
-    ("title", "price_minor", "description", "category", "image", "rating_rate", "rating_count")
-)
+_FIELDS = frozenset(("title", "price_minor", "description", "category", "image", "rating_rate", "rating_count"))
 _TEXTS = ("title", "description", "category")
 
 

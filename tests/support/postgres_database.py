@@ -94,17 +94,14 @@ class PostgresDatabase:
     def has_waiting(self) -> bool:
         """Whether a session of this database waits for a lock."""
         [(waiting,)] = self.rows(
-            "SELECT count(*) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
         )
         return bool(waiting)
 
     @contextmanager
     def refusing(self, table: str, condition: str) -> Iterator[None]:
         """Refuse it with a constraint."""
-        self.rows(
-            f"ALTER TABLE {table} ADD CONSTRAINT picky CHECK (NOT coalesce({condition}, false)) NOT VALID"
-        )
+        self.rows(f"ALTER TABLE {table} ADD CONSTRAINT picky CHECK (NOT coalesce({condition}, false)) NOT VALID")
         yield
         self.rows(f"ALTER TABLE {table} DROP CONSTRAINT picky")
 

@@ -2,12 +2,7 @@
 
 from hypothesis import strategies as st
 
-LAMP = {
-    "title": "  Desk   Lamp ",
-    "price": 19.99,
-    "category": "Home-Lamps",
-    "rating": {"rate": 4.5, "count": 12},
-}
+LAMP = {"title": "  Desk   Lamp ", "price": 19.99, "category": "Home-Lamps", "rating": {"rate": 4.5, "count": 12}}
 
 JSON_VALUES = st.recursive(
     st.none()
@@ -18,13 +13,9 @@ JSON_VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=6,
 )
-PRICES = st.integers(0, 10**13).map(lambda minor: minor / 100) | st.sampled_from(
-    ("1.50", " 7 ", 3, 0.001, "x")
-)
+PRICES = st.integers(0, 10**13).map(lambda minor: minor / 100) | st.sampled_from(("1.50", " 7 ", 3, 0.001, "x"))
 ITEMS = st.dictionaries(
-    st.sampled_from(
-        ("title", "price", "description", "category", "image", "rating", "rating_rate", "rating_count")
-    )
+    st.sampled_from(("title", "price", "description", "category", "image", "rating", "rating_rate", "rating_count"))
     | st.text(max_size=3),
     JSON_VALUES,
     max_size=6,

@@ -59,8 +59,7 @@ def _check_acknowledged(ledger: list[Settled], sent: list[Sent]) -> None:
     wrong = [
         write
         for write in acknowledged
-        if by_id.get(write.write_id or 0)
-        != (write.write_id, write.operation, write.product_id, write.title, "APPLIED")
+        if by_id.get(write.write_id or 0) != (write.write_id, write.operation, write.product_id, write.title, "APPLIED")
     ]
     assert wrong == [], f"{len(wrong)} of {len(acknowledged)} acknowledged writes are not in the ledger"
 

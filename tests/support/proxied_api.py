@@ -16,9 +16,7 @@ from compose_file import ROOT
 from server_process import Client, free_port, wait_until
 
 CONF = ROOT / "deploy" / "docker" / "nginx.conf"
-_CONTAINERS = (
-    "server api:5000 resolve "  # Debian's nginx knows no `resolve` yet, and no name server has the name
-)
+_CONTAINERS = "server api:5000 resolve "  # Debian's nginx knows no `resolve` yet, and no name server has the name
 
 
 class StandIn:
@@ -113,9 +111,7 @@ class Nginx:
         path = folder / "nginx.conf"
         path.write_text(self._configuration(folder, api_ports), encoding="utf-8")
         with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [program, "-c", path, "-p", folder, "-g", "daemon off;"], stderr=log
-            )
+            self._process = subprocess.Popen([program, "-c", path, "-p", folder, "-g", "daemon off;"], stderr=log)
         wait_until(self._is_well, timeout=20)
 
     def _configuration(self, folder: Path, api_ports: tuple[int, ...]) -> str:

@@ -25,10 +25,7 @@ def connect(port: int, timeout: float = 30) -> socket.socket:
 def request(method: str, path: str, body: bytes | None = None, /, **headers: str) -> bytes:
     """The bytes of a request; a Content_Length that is given stands for that of the body."""
     given = {"Host": "localhost", **({} if body is None else {"Content_Length": str(len(body))}), **headers}
-    lines = [
-        f"{method} {path} HTTP/1.1",
-        *(f"{name.replace('_', '-')}: {value}" for name, value in given.items()),
-    ]
+    lines = [f"{method} {path} HTTP/1.1", *(f"{name.replace('_', '-')}: {value}" for name, value in given.items())]
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + (body or b"")
 
 

@@ -33,10 +33,7 @@ class Stack:
     """One installation; every process that still runs is killed at the end."""
 
     def __init__(
-        self,
-        folder: Path,
-        receiver: ReceivingServer,
-        servers: tuple[PostgresCluster, OwnRabbitMQ, OwnRedis],
+        self, folder: Path, receiver: ReceivingServer, servers: tuple[PostgresCluster, OwnRabbitMQ, OwnRedis]
     ) -> None:
         """``servers`` run already."""
         self.receiver = receiver

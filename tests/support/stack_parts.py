@@ -148,9 +148,7 @@ class Parts:
 
     def reaches(self, server: ServerProcess, job: str, stage: str) -> dict[str, Any]:
         """Wait until a job has a status, or is at a stage; returns it as the API shows it."""
-        name = (
-            "status" if stage in TaskStatus.__members__ else "stage"
-        )  # a stage may be reached before its result
+        name = "status" if stage in TaskStatus.__members__ else "stage"  # a stage may be reached before its result
 
         def found() -> dict[str, Any] | None:
             shown: dict[str, Any] = json.loads(server.get(f"/api/process/{job}")[1])

@@ -66,9 +66,7 @@ class LocalStripe:
     def start(self) -> "LocalStripe":
         """Return when it answers."""
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _START, str(self.port)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            [sys.executable, "-c", _START, str(self.port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         wait_until(self._answers)
         return self
@@ -106,9 +104,7 @@ class LocalStripe:
 
     def _answers(self) -> bool:
         assert self._process is not None
-        assert self._process.poll() is None, (
-            f"localstripe ended with {self._process.returncode}: is it installed?"
-        )
+        assert self._process.poll() is None, f"localstripe ended with {self._process.returncode}: is it installed?"
         with contextlib.suppress(OSError):
             return self.call("GET", "/v1/customers").status == 200
         return False

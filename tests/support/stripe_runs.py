@@ -27,14 +27,7 @@ def a_task(task_type: str, payload: Any, task_id: int = 1, **changes: Any) -> Ta
         ("progress", "error_is_final", "priority", "ready", "cancel_asked", "renewals"), 0
     )
     set_up = {"id": task_id, "type": task_type, "status": "PROCESSING", "payload_json": json.dumps(payload)}
-    claimed = {
-        "attempt": 1,
-        "claim": 1,
-        "max_attempts": 6,
-        "locked_by": "a",
-        "started_at_us": now,
-        "run_at_us": now,
-    }
+    claimed = {"attempt": 1, "claim": 1, "max_attempts": 6, "locked_by": "a", "started_at_us": now, "run_at_us": now}
     return Task(**(nothing | numbers | set_up | claimed | changes))
 
 

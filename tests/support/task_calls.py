@@ -24,13 +24,7 @@ class Answer(NamedTuple):
 
 
 def rest(
-    server: ServerProcess,
-    method: str,
-    path: str,
-    body: Any = None,
-    /,
-    raw: bytes | None = None,
-    **headers: str,
+    server: ServerProcess, method: str, path: str, body: Any = None, /, raw: bytes | None = None, **headers: str
 ) -> Answer:
     """Send a request; ``body`` as JSON, ``raw`` as it is. Underscores in the names of headers become dashes."""
     sent = raw if raw is not None or body is None else json.dumps(body).encode()
@@ -63,9 +57,7 @@ def execute(server: ServerProcess, document: str, variables: dict[str, Any] | No
         return client.execute(document, variables)
 
 
-def refusal(
-    server: ServerProcess, document: str, variables: dict[str, Any] | None = None
-) -> tuple[str, str | None]:
+def refusal(server: ServerProcess, document: str, variables: dict[str, Any] | None = None) -> tuple[str, str | None]:
     """The code and the field of the one error of a document."""
     [error] = execute(server, document, variables)["errors"]
     return error["extensions"]["code"], error["extensions"].get("field")
@@ -73,9 +65,7 @@ def refusal(
 
 def create(server: ServerProcess, task_type: str, payload: Any, **options: Any) -> dict[str, Any]:
     """The answer of createTask."""
-    task: dict[str, Any] = server.query(CREATE, {"type": task_type, "payload": payload, **options})[
-        "createTask"
-    ]
+    task: dict[str, Any] = server.query(CREATE, {"type": task_type, "payload": payload, **options})["createTask"]
     return task
 
 

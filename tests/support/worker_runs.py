@@ -7,17 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from afterwrite.tasks.task import (
-    Completed,
-    Failed,
-    Outcome,
-    Progress,
-    StageDone,
-    Task,
-    TaskError,
-    TaskStatus,
-    after,
-)
+from afterwrite.tasks.task import Completed, Failed, Outcome, Progress, StageDone, Task, TaskError, TaskStatus, after
 from afterwrite.tasks.worker import BaseWorker, TaskContext, TaskFailed
 
 SECONDS = 30.0  # the limit of every wait
@@ -89,9 +79,7 @@ class WorkerRuns:
 
     def ended(self, task_type: str, payload: Any) -> Task:
         """A new task of this payload, run to its end in a loop of its own."""
-        return asyncio.run(
-            asyncio.wait_for(self.run_to_end(new_task(self.worker, task_type, payload)), SECONDS)
-        )
+        return asyncio.run(asyncio.wait_for(self.run_to_end(new_task(self.worker, task_type, payload)), SECONDS))
 
 
 def new_task(worker: BaseWorker, task_type: str, payload: Any, task_id: int = 1) -> Task:

@@ -137,9 +137,7 @@ class Shopkeeper:
             self.products.remove(product_id)
             return Request(_DELETE, {"id": product_id, "key": key}, [Sent("DELETE", "", product_id)])
         title = self.title("changed")
-        return Request(
-            _UPDATE, {"id": product_id, "title": title, "key": key}, [Sent("UPDATE", title, product_id)]
-        )
+        return Request(_UPDATE, {"id": product_id, "title": title, "key": key}, [Sent("UPDATE", title, product_id)])
 
     def title(self, word: str) -> str:
         """A text that no other write has."""

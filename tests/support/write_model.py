@@ -26,21 +26,7 @@ from afterwrite.writes.queue import NotAcceptedError, Refusal
 
 MODEL_LIMITS = replace(LIMITS, max_writes=14, batch_size=3)
 EVERYTHING = 1_000_000
-SEARCHES = (
-    "lamp",
-    "LAMP",
-    "la",
-    "p",
-    "straße",
-    "i̇st",
-    "50%",
-    "a_b*c?[d]",
-    '"x"',
-    "红灯笼",
-    "灯",
-    "😀😀😀",
-    "zzz",
-)
+SEARCHES = ("lamp", "LAMP", "la", "p", "straße", "i̇st", "50%", "a_b*c?[d]", '"x"', "红灯笼", "灯", "😀😀😀", "zzz")
 
 # The second: the key was taken by a request of the same commit, which failed then.
 _OF_A_FAILED_COMMIT = (Refusal.JOURNAL_UNWRITABLE, Refusal.IDEMPOTENCY_KEY_REUSED, Refusal.QUEUE_FULL)
@@ -246,10 +232,7 @@ class WriteModel:
         return self._open(wreck, None)
 
     def _reopen(
-        self,
-        folder: Path,
-        point: CrashPoint | None = None,
-        unanswered: Sequence[tuple[Ticket, Outcome]] = (),
+        self, folder: Path, point: CrashPoint | None = None, unanswered: Sequence[tuple[Ticket, Outcome]] = ()
     ) -> None:
         self.catalogue.stop()
         self.catalogue = self._open(folder, point)

@@ -31,13 +31,7 @@ COMPLETED, FAILED, CANCELLED = EntryStatus.COMPLETED, EntryStatus.FAILED, EntryS
 def entry_task(stage: str = "CREATED", progress: int | None = None, **more: Any) -> Task:
     """The task of an entry that waits at a stage."""
     fields: dict[str, Any] = dict.fromkeys(Task._fields)
-    fields |= {
-        "id": 1,
-        "type": "entry",
-        "status": "PENDING",
-        "stage": stage,
-        "payload_json": '{"title": "Lamp"}',
-    }
+    fields |= {"id": 1, "type": "entry", "status": "PENDING", "stage": stage, "payload_json": '{"title": "Lamp"}'}
     fields |= dict.fromkeys(("error_is_final", "attempt", "priority", "cancel_asked", "renewals", "claim"), 0)
     fields |= {"progress": PROGRESS[stage] if progress is None else progress, "max_attempts": 5, "ready": 1}
     fields |= {"run_at_us": NOW - 10, "created_at_us": NOW - 10, "updated_at_us": NOW - 10}
@@ -110,13 +104,7 @@ def test_moves_from_outside_leave_what_the_worker_would_have_left() -> None:
 
 def test_between_two_moves_the_entry_is_in_line_for_its_worker() -> None:
     task = change(entry_task(), STAGE_1)
-    assert (task.status, task.stage, task.progress, task.ready, task.attempt) == (
-        "PENDING",
-        "STAGE_1",
-        33,
-        1,
-        0,
-    )
+    assert (task.status, task.stage, task.progress, task.ready, task.attempt) == ("PENDING", "STAGE_1", 33, 1, 0)
     assert task.claim == 1
 
 
@@ -148,20 +136,9 @@ def test_who_had_the_lock_before_can_record_nothing_after_a_move() -> None:
 
 def test_progress_alone_is_recorded_and_the_lock_stays_with_its_holder() -> None:
     free = change(entry_task(), None, 10)
-    assert (free.progress, free.status, free.stage, free.attempt, free.locked_by) == (
-        10,
-        "PENDING",
-        "CREATED",
-        0,
-        None,
-    )
+    assert (free.progress, free.status, free.stage, free.attempt, free.locked_by) == (10, "PENDING", "CREATED", 0, None)
     held = change(locked(entry_task()), CREATED, 10, locked_by="worker")
-    assert (held.progress, held.status, held.locked_by, held.locked_at_us) == (
-        10,
-        "PROCESSING",
-        "worker",
-        NOW,
-    )
+    assert (held.progress, held.status, held.locked_by, held.locked_at_us) == (10, "PROCESSING", "worker", NOW)
 
 
 @pytest.mark.parametrize("progress", [0, 33, 34])

@@ -36,9 +36,7 @@ TITLE = {"title": "First"}
         ("First", False),
     ],
 )
-def test_an_entry_has_a_title_of_1_to_300_characters_and_nothing_else(
-    payload: object, is_right: bool
-) -> None:
+def test_an_entry_has_a_title_of_1_to_300_characters_and_nothing_else(payload: object, is_right: bool) -> None:
     schema = EntryWorker.types["entry"]
     Draft202012Validator.check_schema(schema)
     assert Draft202012Validator(schema).is_valid(payload) is is_right

@@ -79,16 +79,8 @@ def test_a_product_is_enriched_and_a_bad_one_is_refused_with_its_index_field_and
         {
             "index": 0,
             "errors": [
-                {
-                    "field": "title",
-                    "code": "REQUIRED",
-                    "message": "title is empty: give a text of 1 to 300 characters",
-                },
-                {
-                    "field": "price",
-                    "code": "TOO_MANY_DECIMALS",
-                    "message": "price is 1.005: give at most two decimals",
-                },
+                {"field": "title", "code": "REQUIRED", "message": "title is empty: give a text of 1 to 300 characters"},
+                {"field": "price", "code": "TOO_MANY_DECIMALS", "message": "price is 1.005: give at most two decimals"},
             ],
         }
     ]
@@ -165,9 +157,7 @@ def test_refusals_and_categories_never_crowd_out_the_products() -> None:
 
 @pytest.mark.parametrize("stage", ["TRANSFORMING", "STORING"])
 @pytest.mark.parametrize("left", [None, {}, {"received": 1, "accepted": 1, "refused": 0}])
-def test_a_stage_whose_forerunner_left_nothing_useful_never_completes(
-    stage: str, left: dict[str, int] | None
-) -> None:
+def test_a_stage_whose_forerunner_left_nothing_useful_never_completes(stage: str, left: dict[str, int] | None) -> None:
     runs = WorkerRuns(ProcessProductsWorker())
     task = new_task(runs.worker, TYPE, {"products": [LAMP, LAMP]})
     task = task._replace(stage=stage, result_json=None if left is None else json.dumps(left))
@@ -248,11 +238,7 @@ def test_the_products_of_a_public_api_go_through_whole() -> None:
 
 def test_a_list_of_products_goes_through_the_real_queue(make_house: MakeHouse) -> None:
     house = make_house(ProcessProductsWorker(), payload_max_bytes=RESULT_MAX_BYTES).start()
-    payloads: list[dict[str, Any]] = [
-        {"products": [LAMP, {}]},
-        {"products": [{}]},
-        many(5000, category="a"),
-    ]
+    payloads: list[dict[str, Any]] = [{"products": [LAMP, {}]}, {"products": [{}]}, many(5000, category="a")]
     good, bad, large = (house.create(TYPE, payload=payload) for payload in payloads)
     done, failed, full = house.wait_all([good, bad, large])
     assert (done.status, done.stage, done.claim) == (TaskStatus.COMPLETED, "COMPLETED", 3)

@@ -44,11 +44,7 @@ def test_a_payment_of_many_rupiah_is_made_by_every_way_in(api: ServerProcess, am
         f'mutation {{ made: createStripePaymentTask(amount: {amount}, currency: "idr", customerId: "cus_1") {{ id }} }}'
     )["made"]["id"]
     for task in (ended(api, by_variable), ended(api, by_literal), paid(api, amount, "idr")):
-        assert (task["status"], task["result"]["amount"], task["result"]["currency"]) == (
-            "COMPLETED",
-            amount,
-            "idr",
-        )
+        assert (task["status"], task["result"]["amount"], task["result"]["currency"]) == ("COMPLETED", amount, "idr")
 
 
 def test_a_refund_takes_as_much_as_a_payment(api: ServerProcess) -> None:
@@ -58,8 +54,7 @@ def test_a_refund_takes_as_much_as_a_payment(api: ServerProcess) -> None:
     number = api.query(document, {"amount": amount})["createStripeRefundTask"]["id"]
     assert ended(api, number)["result"]["amount"] == amount
     assert (
-        ended(api, create(api, REFUND, {"payment_intent_id": "pi_1", "amount": amount})["id"])["status"]
-        == "COMPLETED"
+        ended(api, create(api, REFUND, {"payment_intent_id": "pi_1", "amount": amount})["id"])["status"] == "COMPLETED"
     )
 
 
@@ -79,9 +74,7 @@ def test_an_amount_that_is_no_whole_number_is_refused(api: ServerProcess, amount
 
 
 @pytest.mark.parametrize("amount", [0, 10**12])
-def test_an_amount_that_stripe_takes_in_no_currency_is_refused_at_once(
-    api: ServerProcess, amount: int
-) -> None:
+def test_an_amount_that_stripe_takes_in_no_currency_is_refused_at_once(api: ServerProcess, amount: int) -> None:
     [error] = execute(api, CREATE_PAYMENT % "BigInt!", {"amount": amount, "currency": "idr"})["errors"]
     assert (error["extensions"]["code"], error["extensions"]["field"]) == ("INVALID_PAYLOAD", "amount")
 

@@ -28,10 +28,7 @@ def test_the_simulation_says_so_in_every_result_and_gives_a_task_the_same_ids_ag
     assert [result["refund_id"][:7] for result in results[2:]] == ["re_sim_", "re_sim_"]
     assert [result["amount"] for result in results[2:]] == [None, 5]
     assert executed("", *tasks, key="") == results
-    assert (
-        executed("", payment("cus_sim_1", 5), key="")[0]["payment_intent_id"]
-        != results[1]["payment_intent_id"]
-    )
+    assert executed("", payment("cus_sim_1", 5), key="")[0]["payment_intent_id"] != results[1]["payment_intent_id"]
 
 
 def test_the_simulation_makes_progress_ends_for_a_cancel_and_declines_the_test_cards_for_it() -> None:
@@ -54,20 +51,11 @@ def test_the_simulation_makes_progress_ends_for_a_cancel_and_declines_the_test_c
 def test_payloads_have_limits() -> None:
     good: dict[str, dict[str, Any]] = {
         CUSTOMER: {"email": "a@b.c", "name": "A"},
-        PAYMENT: {
-            "amount": 10**12 - 1,
-            "currency": "usd",
-            "customer_id": "cus_1",
-            "payment_method": "card_1",
-        },
+        PAYMENT: {"amount": 10**12 - 1, "currency": "usd", "customer_id": "cus_1", "payment_method": "card_1"},
         REFUND: {"payment_intent_id": "pi_1", "amount": 1},
     }
     bad: dict[str, dict[str, list[Any]]] = {
-        CUSTOMER: {
-            "email": ["a", "a@b\n", "a b@c", "@", "a@" + "b" * 300, 1],
-            "name": ["", " ", "n" * 300],
-            "x": [1],
-        },
+        CUSTOMER: {"email": ["a", "a@b\n", "a b@c", "@", "a@" + "b" * 300, 1], "name": ["", " ", "n" * 300], "x": [1]},
         PAYMENT: {
             "amount": [0, -1, 1.5, "1", True, 10**12],
             "currency": ["us", "euro", "us1", "usd\n"],

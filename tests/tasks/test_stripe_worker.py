@@ -14,18 +14,7 @@ from typing import Any
 import pytest
 from server_process import free_port, wait_until
 from stripe_fake import KEY, Answer, IdempotentFront, LocalStripe, canned, silent_url
-from stripe_runs import (
-    CUSTOMER,
-    DECLINED,
-    REFUND,
-    US,
-    Run,
-    a_task,
-    executed,
-    failure,
-    in_loop,
-    payment,
-)
+from stripe_runs import CUSTOMER, DECLINED, REFUND, US, Run, a_task, executed, failure, in_loop, payment
 
 from afterwrite.tasks.task import Completed, Failed, Progress, TaskError, after, asked_again
 from afterwrite.tasks.worker import CancelAsked, TaskFailed
@@ -79,9 +68,7 @@ def test_a_customer_a_payment_and_refunds_go_through_localstripe_itself(localstr
     ]
 
 
-def test_a_call_says_who_pays_and_that_nobody_is_there_to_ask(
-    front: IdempotentFront, localstripe: LocalStripe
-) -> None:
+def test_a_call_says_who_pays_and_that_nobody_is_there_to_ask(front: IdempotentFront, localstripe: LocalStripe) -> None:
     task = payment(localstripe.customer(), amount=10.0, description="Order 7")
     executed(front.url, task)
     (request,) = front.requests
@@ -210,10 +197,7 @@ def test_a_retry_has_a_new_key_after_a_final_error_and_the_same_one_after_an_unc
         ended = after(task, Failed(TaskError("CODE", "why", final), None), 1)
         with pytest.raises(TaskFailed):
             executed(front.url, asked_again(ended, 2)._replace(status="PROCESSING"))
-    assert [request.key for request in front.requests] == [
-        "afterwrite-tests-1-1-payment",
-        "afterwrite-tests-1-payment",
-    ]
+    assert [request.key for request in front.requests] == ["afterwrite-tests-1-1-payment", "afterwrite-tests-1-payment"]
 
 
 def test_a_key_that_stripe_may_have_forgotten_is_not_used_again(
@@ -234,9 +218,7 @@ def test_a_key_that_stripe_may_have_forgotten_is_not_used_again(
 # -- what Stripe refuses --------------------------------------------------------------------------------------------
 
 
-def test_a_declined_card_is_final_and_charges_nothing(
-    front: IdempotentFront, localstripe: LocalStripe
-) -> None:
+def test_a_declined_card_is_final_and_charges_nothing(front: IdempotentFront, localstripe: LocalStripe) -> None:
     customer = localstripe.customer()
     declined = failure(front.url, payment(customer, payment_method=DECLINED))
     assert (declined.code, declined.final) == ("CARD_DECLINED", True)
@@ -262,9 +244,7 @@ def test_an_unknown_customer_and_payment_are_refused_for_good(localstripe: Local
         assert "Not Found" in refused.message
 
 
-def test_the_same_key_with_other_parameters_is_final(
-    front: IdempotentFront, localstripe: LocalStripe
-) -> None:
+def test_the_same_key_with_other_parameters_is_final(front: IdempotentFront, localstripe: LocalStripe) -> None:
     customer = localstripe.customer()
     executed(front.url, payment(customer))
     reused = failure(front.url, payment(customer, amount=1501))
@@ -299,9 +279,7 @@ STRIPES_OWN = [  # answers that localstripe does not give, as Stripe documents t
 
 
 @pytest.mark.parametrize(("status", "error", "expected"), STRIPES_OWN)
-def test_every_error_is_final_or_not_and_says_why(
-    status: int, error: Any, expected: tuple[str, bool, str]
-) -> None:
+def test_every_error_is_final_or_not_and_says_why(status: int, error: Any, expected: tuple[str, bool, str]) -> None:
     with canned([Answer(status, {"error": error})]) as server:
         failed = failure(server.url, a_task(REFUND, {"payment_intent_id": "pi_1", "amount": 2000}))
     code, final, words = expected
@@ -311,20 +289,13 @@ def test_every_error_is_final_or_not_and_says_why(
 
 @pytest.mark.parametrize(
     ("status", "told", "low", "high"),
-    [
-        (429, "7", 7, 7),
-        (503, "0", 1, 1),
-        (500, "999999", 3600, 3600),
-        (429, timedelta(minutes=30), 1500, 1800),
-    ],
+    [(429, "7", 7, 7), (503, "0", 1, 1), (500, "999999", 3600, 3600), (429, timedelta(minutes=30), 1500, 1800)],
 )
 @pytest.mark.parametrize("body", [{"error": {"message": "Later"}}, "<h1>Later</h1>"])
 def test_retry_after_is_honoured_within_reason(
     status: int, told: str | timedelta, low: float, high: float, body: Any
 ) -> None:
-    if isinstance(
-        told, timedelta
-    ):  # a date, counted from when it is sent and not from when tests are collected
+    if isinstance(told, timedelta):  # a date, counted from when it is sent and not from when tests are collected
         told = format_datetime(datetime.now(UTC) + told, usegmt=True)
     with canned([Answer(status, body, {"Retry-After": told})]) as server:
         failed = failure(server.url, payment("cus_1"))
@@ -360,9 +331,7 @@ QUOTED = f"Invalid key {KEY}, sk_test_****0key, whsec_abc, pi_1_secret_xyz, card
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 429, 500])
-def test_no_secret_reaches_a_message_a_traceback_or_a_log(
-    status: int, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_no_secret_reaches_a_message_a_traceback_or_a_log(status: int, caplog: pytest.LogCaptureFixture) -> None:
     for name in (None, "stripe", "httpx", "httpcore"):
         caplog.set_level(logging.DEBUG, name)
     answers = [Answer(status, {"error": {"message": QUOTED}}), Answer(status, QUOTED)]

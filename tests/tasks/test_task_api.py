@@ -47,9 +47,7 @@ def test_a_task_tells_everything_about_itself(api: ServerProcess) -> None:
         )["id"]
         waiting = find(api, number, FIELDS)
     assert (waiting["status"], waiting["progress"], waiting["attempt"]) == ("PENDING", 0, 0)
-    assert (waiting["result"], waiting["lockedBy"], waiting["startedAt"], waiting["finishedAt"]) == (
-        None,
-    ) * 4
+    assert (waiting["result"], waiting["lockedBy"], waiting["startedAt"], waiting["finishedAt"]) == (None,) * 4
     assert wait_ended(api, number) == "COMPLETED"
     task = find(api, number, FIELDS)
     assert task["payload"] == CUSTOMER
@@ -57,9 +55,7 @@ def test_a_task_tells_everything_about_itself(api: ServerProcess) -> None:
     assert (task["progress"], task["attempt"], task["maxAttempts"], task["priority"]) == (100, 1, 2, 7)
     assert (task["correlationId"], task["callbackUrl"]) == ("order 7", "https://example.com/hook")
     assert (task["error"], task["lockedBy"], task["lockedAt"]) == (None, None, None)
-    times = [
-        datetime.fromisoformat(task[name]) for name in ("createdAt", "startedAt", "finishedAt", "updatedAt")
-    ]
+    times = [datetime.fromisoformat(task[name]) for name in ("createdAt", "startedAt", "finishedAt", "updatedAt")]
     assert times == sorted(times)
     assert task["runAt"] == task["createdAt"]
 
@@ -90,9 +86,7 @@ def test_a_payload_may_be_a_literal_a_variable_or_both(api: ServerProcess, docum
     ],
 )
 def test_a_literal_that_json_cannot_hold_is_refused(api: ServerProcess, literal: str, part: str) -> None:
-    document = (
-        f'mutation {{ createTask(type: "process_products", payload: {{products: [{literal}]}}) {{ id }} }}'
-    )
+    document = f'mutation {{ createTask(type: "process_products", payload: {{products: [{literal}]}}) {{ id }} }}'
     [error] = execute(api, document)["errors"]
     assert part in error["message"]
 
@@ -148,9 +142,7 @@ def test_what_is_refused_says_which_argument_and_nothing_is_kept(
         ('createEntry(title: " ")', "title"),
     ],
 )
-def test_a_refused_argument_is_named_as_the_mutation_names_it(
-    api: ServerProcess, mutation: str, field: str
-) -> None:
+def test_a_refused_argument_is_named_as_the_mutation_names_it(api: ServerProcess, mutation: str, field: str) -> None:
     [error] = execute(api, f"mutation {{ {mutation} {{ id }} }}")["errors"]
     assert (error["extensions"]["code"], error["extensions"]["field"]) == ("INVALID_PAYLOAD", field)
     assert error["message"].startswith(f"{field}: ")
@@ -225,16 +217,11 @@ def test_tasks_are_filtered_searched_and_paged_newest_first(api: ServerProcess) 
         page = api.query(document, {"after": after})["tasks"]
         assert page["totalCount"] == 5
         assert [edge["node"] for edge in page["edges"]] == page["nodes"]
-        assert (page["pageInfo"]["hasNextPage"], page["pageInfo"]["hasPreviousPage"]) == (
-            number < 2,
-            number > 0,
-        )
+        assert (page["pageInfo"]["hasNextPage"], page["pageInfo"]["hasPreviousPage"]) == (number < 2, number > 0)
         met += [node["id"] for node in page["nodes"]]
         after = page["pageInfo"]["endCursor"]
     assert met == numbers[::-1]
-    nothing = api.query('{ tasks(type: "nothing") { totalCount nodes { id } pageInfo { endCursor } } }')[
-        "tasks"
-    ]
+    nothing = api.query('{ tasks(type: "nothing") { totalCount nodes { id } pageInfo { endCursor } } }')["tasks"]
     assert nothing == {"totalCount": 0, "nodes": [], "pageInfo": {"endCursor": None}}
 
 
@@ -282,34 +269,14 @@ def test_an_entry_goes_by_its_stages_and_is_listed(api: ServerProcess) -> None:
     with paused(api, "entry"):
         made = api.query('mutation { createEntry(title: "Okapi") { id title status progress result } }')
         entry = made["createEntry"]
-        assert (entry["title"], entry["status"], entry["progress"], entry["result"]) == (
-            "Okapi",
-            "CREATED",
-            0,
-            None,
-        )
-        listed = api.query('{ entries(status: CREATED, search: "okapi") { totalCount nodes { id } } }')[
-            "entries"
-        ]
+        assert (entry["title"], entry["status"], entry["progress"], entry["result"]) == ("Okapi", "CREATED", 0, None)
+        listed = api.query('{ entries(status: CREATED, search: "okapi") { totalCount nodes { id } } }')["entries"]
         assert listed == {"totalCount": 1, "nodes": [{"id": entry["id"]}]}
-        assert (
-            api.query('{ entries(status: STAGE_1, search: "okapi") { totalCount } }')["entries"]["totalCount"]
-            == 0
-        )
+        assert api.query('{ entries(status: STAGE_1, search: "okapi") { totalCount } }')["entries"]["totalCount"] == 0
     assert wait_ended(api, entry["id"]) == "COMPLETED"
-    done = api.query(
-        f"{{ entry(id: {entry['id']}) {{ status progress result lockedBy lockedAt updatedAt }} }}"
-    )
-    assert (done["entry"]["status"], done["entry"]["progress"], done["entry"]["lockedBy"]) == (
-        "COMPLETED",
-        100,
-        None,
-    )
-    assert [stage["stage"] for stage in done["entry"]["result"]["stages"]] == [
-        "STAGE_1",
-        "STAGE_2",
-        "COMPLETED",
-    ]
+    done = api.query(f"{{ entry(id: {entry['id']}) {{ status progress result lockedBy lockedAt updatedAt }} }}")
+    assert (done["entry"]["status"], done["entry"]["progress"], done["entry"]["lockedBy"]) == ("COMPLETED", 100, None)
+    assert [stage["stage"] for stage in done["entry"]["result"]["stages"]] == ["STAGE_1", "STAGE_2", "COMPLETED"]
     other = create(api, "stripe_create_customer", CUSTOMER)["id"]
     assert api.query(f"{{ entry(id: {other}) {{ id }} }}") == {"entry": None}
 

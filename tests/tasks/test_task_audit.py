@@ -200,9 +200,7 @@ def test_a_task_database_of_the_schema_before_is_brought_up_to_date(tmp_path: Pa
     columns |= {"cancel_asked": 0, "renewals": 0, "created_at_us": 1, "updated_at_us": 2, "finished_at_us": 2}
     columns |= {"search_text": ""}
     marks = ", ".join("?" * len(columns))
-    run_on(
-        folder / "tasks.db", f"INSERT INTO tasks ({', '.join(columns)}) VALUES ({marks})", *columns.values()
-    )
+    run_on(folder / "tasks.db", f"INSERT INTO tasks ({', '.join(columns)}) VALUES ({marks})", *columns.values())
     run_on(folder / "tasks.db", "INSERT INTO paused_task_types VALUES ('gone')")
     catalogue = EmbeddedCatalogue(folder)
     try:

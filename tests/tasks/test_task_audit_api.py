@@ -32,12 +32,7 @@ def service(database: Database) -> Iterator[Service]:
 def ask(service: Service, document: str, by: str | None = None, **variables: Any) -> Any:
     """The data that a caller is answered over GraphQL."""
     context = Context(
-        service.products,
-        service.queue,
-        service.tasks,
-        time.monotonic() + 9,
-        lambda: "http://shop.test",
-        by=by,
+        service.products, service.queue, service.tasks, time.monotonic() + 9, lambda: "http://shop.test", by=by
     )
     answer = graphql_sync(application.schema, document, context_value=context, variable_values=variables)
     assert answer.errors is None, answer.errors

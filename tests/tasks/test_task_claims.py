@@ -66,9 +66,7 @@ def test_a_pause_holds_its_type_and_no_other(make_house: MakeHouse) -> None:
     assert house.wait(held).status == "COMPLETED"
 
 
-def test_a_task_that_nobody_told_of_is_found_by_a_poll(
-    make_house: MakeHouse, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_task_that_nobody_told_of_is_found_by_a_poll(make_house: MakeHouse, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upkeep, "_POLL_SECONDS", 0.05)
     house = make_house(CalledWorker(echo), lock_seconds=LONG_LOCK_SECONDS).start()
     elsewhere = make_house(CalledWorker(echo))  # another process: it tells only its own workers

@@ -35,23 +35,17 @@ def test_while_the_task_database_is_locked_products_go_on_and_tasks_are_refused_
         done = server.query('mutation { createProductSync(title: "Lamp", price: 1) { success } }')
         assert done["createProductSync"]["success"]
     entry = server.query(CREATE)["createEntry"]["id"]
-    wait_until(
-        lambda: server.query(f'{{ entry(id: "{entry}") {{ status }} }}')["entry"]["status"] == "COMPLETED"
-    )
+    wait_until(lambda: server.query(f'{{ entry(id: "{entry}") {{ status }} }}')["entry"]["status"] == "COMPLETED")
     assert server.query("{ tasks { totalCount } }")["tasks"]["totalCount"] == 1
 
 
-def test_tasks_that_run_while_their_database_is_locked_are_recorded_afterwards(
-    make_server: MakeServer,
-) -> None:
+def test_tasks_that_run_while_their_database_is_locked_are_recorded_afterwards(make_server: MakeServer) -> None:
     server = make_server(STAGE_SECONDS="1").start()
     entry = server.query(CREATE)["createEntry"]["id"]
     status = f'{{ task(id: "{entry}") {{ status attempt }} }}'
     wait_until(lambda: server.query(status)["task"]["status"] == "PROCESSING")
     with write_lock(server.data_dir / "tasks.db"):
-        wait_until(
-            lambda: b'"tasks":{"running":{},"status":"degraded"' in server.get("/health")[1], HEALTH_SECONDS
-        )
+        wait_until(lambda: b'"tasks":{"running":{},"status":"degraded"' in server.get("/health")[1], HEALTH_SECONDS)
         assert b"database is locked" in server.get("/health")[1]
     wait_until(lambda: server.query(status)["task"] == {"status": "COMPLETED", "attempt": 1}, 30)
     wait_until(lambda: b'"status":"ok","tasks"' in server.get("/health")[1])
@@ -68,9 +62,7 @@ def _refusal(server: ServerProcess) -> str:
     return said
 
 
-def test_a_missing_damaged_or_foreign_task_database_stops_the_start(
-    make_server: MakeServer, tmp_path: Path
-) -> None:
+def test_a_missing_damaged_or_foreign_task_database_stops_the_start(make_server: MakeServer, tmp_path: Path) -> None:
     server = make_server(STAGE_SECONDS="0").start()
     server.query(CREATE)
     server.stop()
@@ -116,9 +108,7 @@ def test_a_folder_from_before_there_were_tasks_gets_a_task_database(make_server:
         ("STRIPE_SECRET_KEY", "sk_test_a b", "STRIPE_SECRET_KEY contains a space"),
     ],
 )
-def test_wrong_workers_stop_the_start_with_one_line(
-    make_server: MakeServer, name: str, value: str, says: str
-) -> None:
+def test_wrong_workers_stop_the_start_with_one_line(make_server: MakeServer, name: str, value: str, says: str) -> None:
     said = _refusal(make_server(**{name: value}))
     assert says in said
     assert "sk_test" not in said

@@ -54,9 +54,7 @@ class Attempt:
         return (self.house.wait(self.task).result, len(self.worker.began)) == (1, 1)
 
 
-def test_a_process_that_was_late_to_renew_its_locks_does_not_take_its_own_tasks_away(
-    make_house: MakeHouse,
-) -> None:
+def test_a_process_that_was_late_to_renew_its_locks_does_not_take_its_own_tasks_away(make_house: MakeHouse) -> None:
     attempt = Attempt(make_house)
     house, task = attempt.house, attempt.task
     for _ in range(5):  # polls come more often than heartbeats: one of them would be first
@@ -183,9 +181,7 @@ def test_what_is_claimed_in_the_moment_of_a_stop_is_given_back_unbegun(make_hous
 
 
 @pytest.mark.one_database("one process has a folder, so no other one lives; on PostgreSQL locks expire")
-def test_locks_of_a_process_before_end_at_the_start_also_when_the_clock_was_set_back(
-    make_house: MakeHouse,
-) -> None:
+def test_locks_of_a_process_before_end_at_the_start_also_when_the_clock_was_set_back(make_house: MakeHouse) -> None:
     house = make_house(CalledWorker(done))
     task = house.create()
     house.store.claim_and_record("the process before", [], {"called": 1})
@@ -210,9 +206,7 @@ def test_a_worker_that_waits_for_something_cancelled_has_failed(make_house: Make
 
 
 @pytest.mark.parametrize("result", [{1, 2}, float("nan"), "x" * 70_000])
-def test_work_that_was_done_keeps_its_outside_key_whatever_its_result(
-    make_house: MakeHouse, result: Any
-) -> None:
+def test_work_that_was_done_keeps_its_outside_key_whatever_its_result(make_house: MakeHouse, result: Any) -> None:
     keys: list[str] = []
 
     async def work(_task: Task, context: TaskContext) -> Any:
@@ -234,9 +228,7 @@ def test_a_stage_with_a_result_that_is_no_json_fails_and_is_never_shown(make_hou
     assert (ended.status, ended.error_code, ended.result) == ("FAILED", "WORKER_ERROR", None)
 
 
-def test_an_outcome_that_the_database_does_not_take_fails_its_task_and_holds_up_no_other(
-    make_house: MakeHouse,
-) -> None:
+def test_an_outcome_that_the_database_does_not_take_fails_its_task_and_holds_up_no_other(make_house: MakeHouse) -> None:
     gate = Gate()
 
     async def work(task: Task, _context: TaskContext) -> Any:
@@ -306,10 +298,7 @@ def test_hooks_that_raise_harm_nothing_else(make_house: MakeHouse) -> None:
     failed = house.wait(bad)
     assert (failed.status, failed.error_code) == ("FAILED", "WORKER_ERROR")
     assert house.wait(fine).status == "COMPLETED"
-    assert house.queue.status().integrations["bad"] == {
-        "status": "error",
-        "trouble": "RuntimeError: not well",
-    }
+    assert house.queue.status().integrations["bad"] == {"status": "error", "trouble": "RuntimeError: not well"}
     house.stop()
     assert good.closed
 
@@ -345,9 +334,7 @@ def test_heartbeats_go_on_after_an_error_that_nobody_expected(
 # -- waking
 
 
-def test_tasks_start_at_their_signal_and_not_at_a_poll(
-    make_house: MakeHouse, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tasks_start_at_their_signal_and_not_at_a_poll(make_house: MakeHouse, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upkeep, "_POLL_SECONDS", LONG_LOCK_SECONDS)
     house = make_house(CalledWorker(done), lock_seconds=LONG_LOCK_SECONDS).start()
     for _ in range(20):

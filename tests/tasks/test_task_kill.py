@@ -90,9 +90,7 @@ def _wait_acknowledged(creators: list[Creator], enough: int) -> None:
 
 
 def _all_ended(server: ServerProcess) -> bool:
-    unfinished = (
-        "{ waiting: tasks(status: PENDING) { totalCount } running: tasks(status: PROCESSING) { totalCount } }"
-    )
+    unfinished = "{ waiting: tasks(status: PENDING) { totalCount } running: tasks(status: PROCESSING) { totalCount } }"
     answer = server.query(unfinished)
     return not answer["waiting"]["totalCount"] and not answer["running"]["totalCount"]
 
@@ -100,9 +98,7 @@ def _all_ended(server: ServerProcess) -> bool:
 def _check(data_dir: Path, acknowledged: list[int]) -> None:
     with contextlib.closing(sqlite3.connect(data_dir / "tasks.db")) as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        rows = database.execute(
-            "SELECT id, type, status, claim, result_json ->> 'claim' FROM tasks"
-        ).fetchall()
+        rows = database.execute("SELECT id, type, status, claim, result_json ->> 'claim' FROM tasks").fetchall()
         ends = [row[0] for row in database.execute("SELECT id FROM ends")]
     assert sorted(ends) == sorted(row[0] for row in rows), "every task ends once"
     assert len(set(acknowledged)) == len(acknowledged)
@@ -128,9 +124,7 @@ def test_a_task_that_kills_its_process_each_time_ends_failed_and_takes_no_other_
 ) -> None:
     server = make_server(**WORKERS).start()
 
-    def accepted() -> (
-        Any
-    ):  # it may end its process before the answer has left: the key makes it safe to ask again
+    def accepted() -> Any:  # it may end its process before the answer has left: the key makes it safe to ask again
         with contextlib.suppress(OSError, http.client.HTTPException):
             return server.query(CREATE, {"type": "doomed", "key": "doomed"})["createTask"]["id"]
         return None
@@ -139,9 +133,7 @@ def test_a_task_that_kills_its_process_each_time_ends_failed_and_takes_no_other_
 
     def ended() -> Any:
         with contextlib.suppress(OSError, http.client.HTTPException):
-            task = server.query(f'{{ task(id: "{doomed}") {{ status attempt error {{ code message }} }} }}')[
-                "task"
-            ]
+            task = server.query(f'{{ task(id: "{doomed}") {{ status attempt error {{ code message }} }} }}')["task"]
             return task if task["status"] == "FAILED" else None
         return None
 

@@ -45,9 +45,7 @@ def test_durations_are_the_percentiles_of_what_was_completed(make_house: MakeHou
     house.wait_all([house.create() for _ in range(100)])
     for number, (task_id,) in enumerate(house.rows("SELECT id FROM tasks")):
         milliseconds = 1 + number * 37 % 100  # 1 to 100, each once
-        house.rows(
-            "UPDATE tasks SET finished_at_us = started_at_us + ? WHERE id = ?", milliseconds * 1000, task_id
-        )
+        house.rows("UPDATE tasks SET finished_at_us = started_at_us + ? WHERE id = ?", milliseconds * 1000, task_id)
     [report] = house.queue.types()
     assert (report.duration_p50_ms, report.duration_p95_ms) == (50, 95)
 

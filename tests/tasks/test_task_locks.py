@@ -76,9 +76,7 @@ def test_a_lock_is_renewed_as_long_as_its_worker_lives(make_house: MakeHouse) ->
     assert second.get(task).claim == 1
 
 
-def test_an_expired_lock_is_taken_over_and_its_old_holder_records_nothing_and_is_told(
-    make_house: MakeHouse,
-) -> None:
+def test_an_expired_lock_is_taken_over_and_its_old_holder_records_nothing_and_is_told(make_house: MakeHouse) -> None:
     gate, told = Gate(), []
 
     async def work(_task: Task, context: TaskContext) -> str:
@@ -206,9 +204,7 @@ def test_a_task_whose_worker_dies_each_time_uses_up_its_attempts(make_house: Mak
         [claimed] = house.store.claim_and_record("doomed", [], {"called": 1}).claimed
         assert claimed.attempt == attempt
         assert house.store.expire(0.0, lost) == 1
-        if (
-            attempt == 2
-        ):  # what was lost twice waits a while, so that it does not end its process at once again
+        if attempt == 2:  # what was lost twice waits a while, so that it does not end its process at once again
             assert house.get(task).run_at_us - house.get(task).updated_at_us >= 6_000_000
             house.rows("UPDATE tasks SET run_at_us = 0")
             assert house.store.claim_and_record("doomed", [], {}).due_us is None, "nobody looked"

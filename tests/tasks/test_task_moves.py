@@ -41,11 +41,7 @@ outcomes: st.SearchStrategy[Outcome] = st.one_of(
     st.just(Cancelled()),
     st.builds(Progress, percents, st.none() | stages),
 )
-GOES_BACK: list[Outcome] = [
-    StageDone("STAGE_1", 33, None),
-    Failed(TaskError("NO_LUCK", ""), 1.0),
-    Stopped(),
-]
+GOES_BACK: list[Outcome] = [StageDone("STAGE_1", 33, None), Failed(TaskError("NO_LUCK", ""), 1.0), Stopped()]
 
 
 def expected(task: Task, outcome: Outcome) -> TaskStatus:

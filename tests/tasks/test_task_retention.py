@@ -37,8 +37,7 @@ def test_a_task_that_ended_while_the_clock_was_years_back_between_two_looks_is_n
     house.rows("UPDATE tasks SET finished_at_us = finished_at_us - ?", 3_650 * _DAY_US)
     assert house.store.prune_old(_DAY_US) == 0
     house.rows(
-        "UPDATE meta SET value = ? WHERE name = 'retention_clock_of_tasks'",
-        retention_clock_that_knew_old_ones(),
+        "UPDATE meta SET value = ? WHERE name = 'retention_clock_of_tasks'", retention_clock_that_knew_old_ones()
     )
     assert house.store.prune_old(_DAY_US) == 1, "it was there at the look before"
 
@@ -53,8 +52,7 @@ def test_old_tasks_go_batch_by_batch_while_the_workers_run(
     first.stop()
     first.rows("UPDATE tasks SET finished_at_us = finished_at_us - 7200000000")
     first.rows(
-        "UPDATE meta SET value = ? WHERE name = 'retention_clock_of_tasks'",
-        retention_clock_that_knew_old_ones(),
+        "UPDATE meta SET value = ? WHERE name = 'retention_clock_of_tasks'", retention_clock_that_knew_old_ones()
     )
     second = make_house(CalledWorker(echo), retention_seconds=3600)
     fresh = second.create()

@@ -53,11 +53,7 @@ def test_progress_and_stage_are_on_disk_while_the_task_runs(make_house: MakeHous
     house = make_house(working(work)).start()
     task = house.create()
     running = house.wait(task, lambda now: now.progress == 40)
-    assert (running.status, running.stage, running.locked_by) == (
-        "PROCESSING",
-        "HALF",
-        house.queue.status().name,
-    )
+    assert (running.status, running.stage, running.locked_by) == ("PROCESSING", "HALF", house.queue.status().name)
     assert house.queue.types()[0].running == 1
     gate.open()
     assert house.wait(task).stage == "HALF"
@@ -138,9 +134,7 @@ def test_an_attempt_waits_for_the_pause_of_its_type(make_house: MakeHouse) -> No
     house = make_house(worker).start()
     task = house.create()
     for full_seconds in (100, 300):
-        waiting = house.wait(
-            task, lambda now: now.error_code and now.status == TaskStatus.PENDING and not now.ready
-        )
+        waiting = house.wait(task, lambda now: now.error_code and now.status == TaskStatus.PENDING and not now.ready)
         assert 0.75e6 * full_seconds <= waiting.run_at_us - waiting.updated_at_us <= 1e6 * full_seconds
         house.rows("UPDATE tasks SET run_at_us = 0, ready = 1, error_code = NULL")
         house.queue.resume("called")
@@ -165,9 +159,7 @@ def test_an_error_may_say_when_to_try_again(make_house: MakeHouse) -> None:
     assert 3500e6 < waiting.run_at_us - waiting.updated_at_us <= 3600e6
 
 
-@pytest.mark.parametrize(
-    "raised", [RuntimeError("broke"), SystemExit(3), KeyboardInterrupt(), TimeoutError()]
-)
+@pytest.mark.parametrize("raised", [RuntimeError("broke"), SystemExit(3), KeyboardInterrupt(), TimeoutError()])
 def test_whatever_a_worker_raises_fails_its_task_only(make_house: MakeHouse, raised: BaseException) -> None:
     async def work(task: Task, _context: TaskContext) -> None:
         if task.payload:
@@ -184,9 +176,7 @@ def test_whatever_a_worker_raises_fails_its_task_only(make_house: MakeHouse, rai
     ("result", "code"),
     [({1, 2}, "RESULT_NOT_JSON"), (float("nan"), "RESULT_NOT_JSON"), ("x" * 70_000, "RESULT_TOO_LARGE")],
 )
-def test_a_result_that_cannot_be_kept_fails_the_task_for_good(
-    make_house: MakeHouse, result: Any, code: str
-) -> None:
+def test_a_result_that_cannot_be_kept_fails_the_task_for_good(make_house: MakeHouse, result: Any, code: str) -> None:
     async def work(_task: Task, _context: TaskContext) -> Any:
         return result
 
@@ -322,9 +312,7 @@ def test_an_attempt_that_fails_after_a_cancel_is_not_repeated(make_house: MakeHo
     assert len(worker.began) == 1
 
 
-def test_a_task_that_has_ended_cannot_be_cancelled_and_one_that_waits_not_be_retried(
-    make_house: MakeHouse,
-) -> None:
+def test_a_task_that_has_ended_cannot_be_cancelled_and_one_that_waits_not_be_retried(make_house: MakeHouse) -> None:
     house = make_house(working(echo))
     task = house.create()
     with pytest.raises(TaskRefused) as refused:

@@ -55,9 +55,7 @@ def test_the_example_has_less_than_25_lines() -> None:
 def test_the_example_runs_in_the_real_queue(worker: BaseWorker, tmp_path: Path) -> None:
     house = TaskHouse(EmbeddedDatabase(tmp_path / "data"), worker).start()
     try:
-        counted, empty = house.wait_all(
-            [house.create(TYPE, payload=PAYLOAD), house.create(TYPE, payload={"text": ""})]
-        )
+        counted, empty = house.wait_all([house.create(TYPE, payload=PAYLOAD), house.create(TYPE, payload={"text": ""})])
         with pytest.raises(TaskRefused) as refused:
             house.create(TYPE, payload={"text": 7})
     finally:
@@ -77,9 +75,7 @@ def test_the_example_runs_in_a_server_as_the_page_asks_for_it(
     assert created["status"] == "PENDING"
 
     def ended() -> Any:
-        task = server.query("query ($id: ID!) { task(id: $id) { status result } }", {"id": created["id"]})[
-            "task"
-        ]
+        task = server.query("query ($id: ID!) { task(id: $id) { status result } }", {"id": created["id"]})["task"]
         return task if task["status"] not in ("PENDING", "PROCESSING") else None
 
     assert wait_until(ended) == {"status": "COMPLETED", "result": COUNTED}
@@ -92,11 +88,7 @@ def test_the_test_of_the_example_passes(worker: BaseWorker) -> None:
 
 def test_the_table_names_each_worker_that_ships_with_its_file_and_its_payload() -> None:
     table = PAGE.partition("## Built-in workers")[2]
-    rows = [
-        [cell.strip() for cell in line.split("|")[1:-1]]
-        for line in table.splitlines()
-        if line.startswith("| `")
-    ]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines() if line.startswith("| `")]
     named = {row[0].strip("`"): (row[1], re.findall(r"`(\w+)`", row[2])) for row in rows}
     expected = {}
     for shipped in build_workers(Settings(), "secret of the tests"):
@@ -111,10 +103,7 @@ def test_the_page_gives_the_defaults_of_a_worker() -> None:
     assert f"| `time_limit_seconds` | `{BaseWorker.time_limit_seconds}` |" in PAGE
     policy = BaseWorker.retry
     assert policy == RetryPolicy(5, 1.0, 2.0, 300.0, 0.5)
-    assert (
-        f"{policy.max_attempts} attempts; pauses of 1, 2, 4, … seconds, max {policy.longest_seconds:g}, less"
-        in PAGE
-    )
+    assert f"{policy.max_attempts} attempts; pauses of 1, 2, 4, … seconds, max {policy.longest_seconds:g}, less" in PAGE
 
 
 def test_every_file_that_the_page_links_to_is_there() -> None:
@@ -125,10 +114,7 @@ def test_every_file_that_the_page_links_to_is_there() -> None:
 
 
 def test_the_results_of_the_shipped_pipelines_have_the_names_that_the_table_gives() -> None:
-    payloads: dict[str, Any] = {
-        "entry": {"title": "a"},
-        "process_products": {"products": [{"title": "a", "price": 1}]},
-    }
+    payloads: dict[str, Any] = {"entry": {"title": "a"}, "process_products": {"products": [{"title": "a", "price": 1}]}}
     for shipped in build_workers(Settings(stage_seconds=0), "secret of the tests"):
         for task_type in payloads.keys() & shipped.types.keys():
             result = WorkerRuns(shipped).ended(task_type, payloads[task_type]).result

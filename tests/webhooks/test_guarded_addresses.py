@@ -10,13 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from receiving_server import ReceivingServer, reply
 
-from afterwrite.webhooks.guarded_http import (
-    Address,
-    AddressRefused,
-    PostFailed,
-    check_callback_url,
-    is_public,
-)
+from afterwrite.webhooks.guarded_http import Address, AddressRefused, PostFailed, check_callback_url, is_public
 
 
 @pytest.fixture
@@ -97,11 +91,7 @@ class ReceivingServer6(ReceivingServer):
 
 
 def test_a_name_with_one_address_that_is_not_public_is_refused(server: ReceivingServer) -> None:
-    for addresses in (
-        [PUBLIC_HERE, "127.0.0.1"],
-        ["127.0.0.1", PUBLIC_HERE],
-        [PUBLIC_HERE] * 9 + ["10.0.0.1"],
-    ):
+    for addresses in ([PUBLIC_HERE, "127.0.0.1"], ["127.0.0.1", PUBLIC_HERE], [PUBLIC_HERE] * 9 + ["10.0.0.1"]):
         with pytest.raises(AddressRefused, match=NAME):
             post(server.at(NAME), is_allowed=public_here, resolve=Names(addresses))
     assert server.connections == 0
@@ -123,9 +113,7 @@ def test_a_refusal_does_not_tell_what_the_name_stands_for() -> None:
 def test_the_log_names_the_address_once(caplog: pytest.LogCaptureFixture, host: str, told: str) -> None:
     with pytest.raises(AddressRefused):
         post(f"http://{host}/", is_allowed=is_public, resolve=Names(["10.0.0.7"]))
-    assert [record.getMessage() for record in caplog.records if record.name.startswith("afterwrite")] == [
-        told
-    ]
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("afterwrite")] == [told]
 
 
 def test_a_name_that_changes_after_it_was_checked_changes_nothing() -> None:
@@ -177,8 +165,7 @@ def test_what_is_public_is_global_and_no_multicast(address: Address) -> None:
 
 
 @pytest.mark.parametrize(
-    "address",
-    ["8.8.8.8", "1.1.1.1", "93.184.215.14", "2606:4700:4700::1111", "2a00:1450::1", "64:ff9b::808:808"],
+    "address", ["8.8.8.8", "1.1.1.1", "93.184.215.14", "2606:4700:4700::1111", "2a00:1450::1", "64:ff9b::808:808"]
 )
 def test_addresses_of_the_internet_are_public(address: str) -> None:
     assert is_public(ip_address(address))
@@ -253,9 +240,7 @@ def test_a_url_of_the_internet_may_be_given(url: str) -> None:
     check_callback_url(url, allow_private=False)
 
 
-@given(
-    st.text(), st.sampled_from(["", "http://", "https://", "https://example.com/", "https://example.com:"])
-)
+@given(st.text(), st.sampled_from(["", "http://", "https://", "https://example.com/", "https://example.com:"]))
 def test_any_text_is_a_url_or_a_refusal(text: str, begin: str) -> None:
     try:
         check_callback_url(begin + text, allow_private=False)
@@ -289,14 +274,7 @@ def test_a_redirect_without_an_address_fails(server: ReceivingServer) -> None:
 
 
 @pytest.mark.parametrize(
-    "location",
-    [
-        "ftp://example.com/",
-        "http://user:word@example.com/",
-        "http://[::1/",
-        "/" + "a" * 2_000,
-        "\x01",
-    ],
+    "location", ["ftp://example.com/", "http://user:word@example.com/", "http://[::1/", "/" + "a" * 2_000, "\x01"]
 )
 def test_a_redirect_to_a_url_that_cannot_be_called_is_refused(server: ReceivingServer, location: str) -> None:
     server.replies = [reply(307, Location=location)]

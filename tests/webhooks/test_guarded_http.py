@@ -55,9 +55,7 @@ def test_every_status_but_a_followed_redirect_is_an_answer(server: ReceivingServ
     assert len(server.posts) == 1
 
 
-def test_no_proxy_of_the_environment_is_used(
-    server: ReceivingServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_proxy_of_the_environment_is_used(server: ReceivingServer, monkeypatch: pytest.MonkeyPatch) -> None:
     with ReceivingServer() as proxy:
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
             monkeypatch.setenv(name, proxy.url)
@@ -83,9 +81,7 @@ def fails(code: str, url: str, **guard: Any) -> str:
 BEGIN = b"HTTP/1.1 200 OK\r\n"
 
 
-@pytest.mark.parametrize(
-    "answer", [silence, trickle(BEGIN, b"X: 1\r\n"), trickle(b"", b"H"), trickle(BEGIN, b"x")]
-)
+@pytest.mark.parametrize("answer", [silence, trickle(BEGIN, b"X: 1\r\n"), trickle(b"", b"H"), trickle(BEGIN, b"x")])
 def test_an_answer_without_its_head_in_time_is_a_timeout(server: ReceivingServer, answer: Reply) -> None:
     server.replies = [answer]
     assert "0.6 s" in fails("TIMEOUT", server.url, limits=SHORT)

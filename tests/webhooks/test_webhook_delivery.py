@@ -31,12 +31,7 @@ from afterwrite.tasks.task import (
     asked_to_cancel,
 )
 from afterwrite.tasks.worker import CancelAsked, TaskFailed
-from afterwrite.tasks.workers.webhook_delivery import (
-    TYPE,
-    WebhookDeliveryWorker,
-    _retry_after_seconds,
-    delivery_of,
-)
+from afterwrite.tasks.workers.webhook_delivery import TYPE, WebhookDeliveryWorker, _retry_after_seconds, delivery_of
 from afterwrite.webhooks.guarded_http import GuardedHttp, PostLimits, any_address
 from afterwrite.webhooks.signing import Verdict, sign, verify
 
@@ -85,9 +80,7 @@ def ended_task(result: Any = None, error: TaskError | None = None, **fields: Any
     """A task with a callback URL that has ended."""
     task = new_task(CalledWorker(lambda *_: None), "called", {})
     task = task._replace(callback_url="https://example.com/hook", correlation_id="order-17", **fields)
-    running = task._replace(
-        status=TaskStatus.PROCESSING.value, locked_by="one", locked_at_us=task.run_at_us, claim=1
-    )
+    running = task._replace(status=TaskStatus.PROCESSING.value, locked_by="one", locked_at_us=task.run_at_us, claim=1)
     outcome = Completed(json.dumps(result)) if error is None else Failed(error, None)
     return after(running, outcome, task.created_at_us + 1_500_000)
 
@@ -129,9 +122,7 @@ def test_the_event_of_a_failed_task_tells_its_error() -> None:
 
 
 def test_the_event_of_a_cancelled_task_says_so() -> None:
-    waiting = new_task(CalledWorker(lambda *_: None), "called", {})._replace(
-        callback_url="https://example.com/"
-    )
+    waiting = new_task(CalledWorker(lambda *_: None), "called", {})._replace(callback_url="https://example.com/")
     cancelled = asked_to_cancel(waiting, waiting.created_at_us + 1)
     event = event_of(cancelled)
     assert (event["event"], event["status"], event["correlation_id"]) == ("task.cancelled", "CANCELLED", None)
@@ -167,9 +158,7 @@ def test_one_end_of_a_task_is_one_event_and_the_next_end_another() -> None:
     assert delivery_of(first) == delivery_of(first)
     again = asked_again(first, first.updated_at_us + 1)
     assert again.finished_at_us is None
-    running = again._replace(
-        status=TaskStatus.PROCESSING.value, locked_by="one", locked_at_us=again.run_at_us
-    )
+    running = again._replace(status=TaskStatus.PROCESSING.value, locked_by="one", locked_at_us=again.run_at_us)
     second = after(running, Failed(TaskError("ODD", "It failed"), None), first.updated_at_us + 2)
     assert event_of(second)["event_id"] != event_of(first)["event_id"]
     assert event_of(first._replace(id=2))["event_id"] != event_of(first)["event_id"]
@@ -286,9 +275,7 @@ def test_a_receiver_that_takes_too_long_is_tried_again(server: ReceivingServer) 
 
 def test_eight_tries_are_spread_over_six_to_eight_hours() -> None:
     policy = WebhookDeliveryWorker.retry
-    pauses = [
-        [policy.delay_seconds(attempt) for _ in range(200)] for attempt in range(1, policy.max_attempts)
-    ]
+    pauses = [[policy.delay_seconds(attempt) for _ in range(200)] for attempt in range(1, policy.max_attempts)]
     assert policy.max_attempts == 8
     for found, most in zip(pauses, [10, 40, 160, 640, 2_560, 10_240, 14_400], strict=True):
         assert 0.75 * most <= min(found) <= max(found) <= most
@@ -324,9 +311,7 @@ def test_any_retry_after_is_a_pause(retry_after: str) -> None:
     assert _retry_after_seconds(retry_after, NOW) < float("inf")
 
 
-def test_a_delivery_that_is_to_stop_posts_nothing(
-    server: ReceivingServer, worker: WebhookDeliveryWorker
-) -> None:
+def test_a_delivery_that_is_to_stop_posts_nothing(server: ReceivingServer, worker: WebhookDeliveryWorker) -> None:
     runs = WorkerRuns(worker)
 
     async def stopped() -> None:
@@ -380,9 +365,7 @@ def delivery_in(house: TaskHouse, text: str) -> Task:
 
 
 @pytest.mark.parametrize(
-    ("payload", "event"),
-    [({}, "task.completed"), ({"fail": True}, "task.failed")],
-    ids=["completed", "failed"],
+    ("payload", "event"), [({}, "task.completed"), ({"fail": True}, "task.failed")], ids=["completed", "failed"]
 )
 def test_the_end_of_a_task_is_delivered_and_the_delivery_is_a_task(
     house: TaskHouse, server: ReceivingServer, payload: Any, event: str

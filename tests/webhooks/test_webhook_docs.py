@@ -25,9 +25,7 @@ pytestmark = pytest.mark.one_database("a delivery is signed alike over both")
 PAGE = (ROOT / "docs" / "webhooks.md").read_text(encoding="utf-8")
 SECRET = "whsec_a secret of the documented receivers"
 LANGUAGES = {"python": ("receiver.py", [sys.executable]), "javascript": ("receiver.mjs", ["node"])}
-DELIVERIES = (
-    """{ tasks(type: "webhook_delivery", first: 500) { nodes { id status error { message } payload } } }"""
-)
+DELIVERIES = """{ tasks(type: "webhook_delivery", first: 500) { nodes { id status error { message } payload } } }"""
 
 
 class Running(NamedTuple):
@@ -49,9 +47,7 @@ class Running(NamedTuple):
         """What it answers to a delivery; ``_`` in the name of a header stands for ``-``."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
-            connection.request(
-                "POST", "/hook", body, {name.replace("_", "-"): text for name, text in headers.items()}
-            )
+            connection.request("POST", "/hook", body, {name.replace("_", "-"): text for name, text in headers.items()})
             answer = connection.getresponse()
             return answer.status, answer.read().decode()
         finally:
@@ -106,22 +102,16 @@ def answers(running: Running) -> bool:
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A server that delivers to this machine."""
     folder = tmp_path_factory.mktemp("webhooks") / "data"
-    server = ServerProcess(
-        folder, STAGE_SECONDS="0", WEBHOOK_SECRET=SECRET, WEBHOOK_ALLOW_PRIVATE="on"
-    ).start()
+    server = ServerProcess(folder, STAGE_SECONDS="0", WEBHOOK_SECRET=SECRET, WEBHOOK_ALLOW_PRIVATE="on").start()
     yield server
     server.kill()
 
 
-def test_a_receiver_of_the_page_takes_the_deliveries_of_a_server(
-    api: ServerProcess, receiver: Running
-) -> None:
+def test_a_receiver_of_the_page_takes_the_deliveries_of_a_server(api: ServerProcess, receiver: Running) -> None:
     number = create(api, "entry", {"title": "Delivered é"}, callbackUrl=receiver.url)["id"]
     assert wait_ended(api, number) == "COMPLETED"
     wait_until(lambda: receiver.worked_on()[-1:] == [f"task.completed {number}"])
-    deliveries = [
-        node for node in api.query(DELIVERIES)["tasks"]["nodes"] if node["payload"]["url"] == receiver.url
-    ]
+    deliveries = [node for node in api.query(DELIVERIES)["tasks"]["nodes"] if node["payload"]["url"] == receiver.url]
     (delivery,) = [node for node in deliveries if node["payload"]["event"]["task_id"] == number]
     assert wait_ended(api, delivery["id"]) == "COMPLETED"
     assert find(api, delivery["id"], "attempt result")["result"]["status"] == 200

@@ -35,11 +35,7 @@ class Desk:
         """Receive a body, signed well but for the headers that are ``changed`` (None: left out)."""
         signature = sign(SECRET, int(NOW), body)
         headers: dict[str, Any] = {"id": "event-1", "timestamp": str(int(NOW)), "signature": signature}
-        given = {
-            f"Webhook-{name.title()}": value
-            for name, value in (headers | changed).items()
-            if value is not None
-        }
+        given = {f"Webhook-{name.title()}": value for name, value in (headers | changed).items() if value is not None}
         return self.receiver.receive(given, body)
 
 
@@ -101,9 +97,7 @@ def test_the_last_hundred_are_kept(desk: Desk) -> None:
     for number in range(KEPT + 5):
         desk.receive(id=f"event-{number}")
     kept = desk.receiver.newest(1_000)
-    assert [received.event_id for received in kept] == [
-        f"event-{number}" for number in range(KEPT + 4, 4, -1)
-    ]
+    assert [received.event_id for received in kept] == [f"event-{number}" for number in range(KEPT + 4, 4, -1)]
 
 
 def test_what_was_kept_is_there_after_a_restart(database: Database) -> None:
@@ -132,17 +126,7 @@ def test_webhooks_may_come_in_many_threads(desk: Desk) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [
-        b"",
-        b"[]",
-        b'"order-17"',
-        b"{",
-        b'{"correlation_id": 7}',
-        b"{}",
-        b"[" * 100_000,
-        b"\xff\xfe",
-        b"9" * 5_000,
-    ],
+    [b"", b"[]", b'"order-17"', b"{", b'{"correlation_id": 7}', b"{}", b"[" * 100_000, b"\xff\xfe", b"9" * 5_000],
 )
 def test_a_body_that_is_no_event_has_no_correlation_id(desk: Desk, body: bytes) -> None:
     received = desk.receive(body)

@@ -86,10 +86,7 @@ def test_a_replayed_key_tells_how_the_write_stands_now(catalogue: Catalogue) -> 
     assert [write.status for write in queued] == ["QUEUED", "QUEUED"]
     catalogue.settle()
     settled = catalogue.queue.accept(requests, "key")
-    assert [(write.id, write.status) for write in settled] == [
-        (queued[0].id, "APPLIED"),
-        (queued[1].id, "FAILED"),
-    ]
+    assert [(write.id, write.status) for write in settled] == [(queued[0].id, "APPLIED"), (queued[1].id, "FAILED")]
 
 
 def test_an_update_of_any_id_gives_out_no_product_id(make_catalogue: MakeCatalogue) -> None:

@@ -31,9 +31,7 @@ def catalogue(points: CrashPoints, tmp_path: Path) -> Iterator[EmbeddedCatalogue
     opened.stop()
 
 
-def test_a_commit_is_one_transaction_however_many_share_it(
-    catalogue: EmbeddedCatalogue, points: CrashPoints
-) -> None:
+def test_a_commit_is_one_transaction_however_many_share_it(catalogue: EmbeddedCatalogue, points: CrashPoints) -> None:
     accept_together(catalogue.queue, Ticket([create("first")]), [Ticket([create("other")])] * 5)
     assert points.commits[Work.APPEND] == 2
 
@@ -55,9 +53,7 @@ def test_a_commit_that_fails_refuses_all_its_requests_and_no_other(
     assert catalogue.queue.status().depth == len(catalogue.waiting()) == 2
 
 
-def test_a_key_of_a_commit_that_failed_is_free_again(
-    catalogue: EmbeddedCatalogue, points: CrashPoints
-) -> None:
+def test_a_key_of_a_commit_that_failed_is_free_again(catalogue: EmbeddedCatalogue, points: CrashPoints) -> None:
     points.arm(FAILING)
     with pytest.raises(NotAcceptedError) as refused:
         catalogue.queue.accept([create("lamp")], "key")
@@ -72,9 +68,7 @@ def test_what_sqlite_cannot_take_is_refused_and_the_next_request_is_not(
 ) -> None:
     """Not a refusal that SQLite words, but one of its driver, in the middle of the transaction."""
     too_great = Ticket([update(2**63, title="x")])
-    answers = accept_together(
-        catalogue.queue, Ticket([create("first")]), [Ticket([create("beside it")]), too_great]
-    )
+    answers = accept_together(catalogue.queue, Ticket([create("first")]), [Ticket([create("beside it")]), too_great])
     assert [type(answer.exception()) for answer in answers] == [type(None), OverflowError, OverflowError]
     assert len(catalogue.queue.accept([create("next")])) == 1
     assert catalogue.queue.status().depth == len(catalogue.waiting()) == 2

@@ -9,15 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from product_calls import (
-    codes,
-    create,
-    create_many,
-    health,
-    stored_titles,
-    update,
-    wait_applied,
-)
+from product_calls import codes, create, create_many, health, stored_titles, update, wait_applied
 from server_process import ServerProcess
 
 MakeServer = Callable[..., ServerProcess]

@@ -23,9 +23,7 @@ pytestmark = [
 SECRETS = {Role.WRITE: "aw_writer", Role.ADMIN: "aw_boss"}
 KEYS = ",".join(Key(role.word, role, hash_of(secret)).line for role, secret in SECRETS.items())
 CREATE_ENTRY = 'mutation { createEntry(title: "Hello") { id } }'
-CREATE_PRODUCT = (
-    'mutation { createProduct(title: "Lamp", price: 1) { success message errors { code message } } }'
-)
+CREATE_PRODUCT = 'mutation { createProduct(title: "Lamp", price: 1) { success message errors { code message } } }'
 
 
 @pytest.fixture

@@ -12,14 +12,7 @@ from typing import Any
 import pytest
 from accept_together import count_commits
 from databases import LIMITS, WAIT_SECONDS, Database
-from in_process import (
-    Catalogue,
-    EmbeddedCatalogue,
-    MakeCatalogue,
-    create,
-    delete,
-    update,
-)
+from in_process import Catalogue, EmbeddedCatalogue, MakeCatalogue, create, delete, update
 
 from afterwrite.base.store_errors import StoreError
 from afterwrite.resources.write import WriteRequest, WriteStatus
@@ -64,10 +57,7 @@ def test_numbers_rise_when_the_clock_steps_back_and_after_a_restart(
 
 @pytest.mark.parametrize(
     ("limits", "fits"),
-    [
-        (replace(LIMITS, max_writes=3), [create("a"), create("b")]),
-        (replace(LIMITS, max_bytes=500), [create("a")]),
-    ],
+    [(replace(LIMITS, max_writes=3), [create("a"), create("b")]), (replace(LIMITS, max_bytes=500), [create("a")])],
 )
 def test_past_its_limit_the_queue_is_full_and_nothing_is_half_accepted(
     make_catalogue: MakeCatalogue, limits: object, fits: list[WriteRequest]
@@ -166,15 +156,11 @@ def test_a_quiet_queue_lets_the_index_catch_up_whatever_its_length(tmp_path: Pat
         catalogue.stop()
 
 
-def test_those_who_watch_without_a_limit_take_no_place_from_those_who_wait(
-    make_catalogue: MakeCatalogue,
-) -> None:
+def test_those_who_watch_without_a_limit_take_no_place_from_those_who_wait(make_catalogue: MakeCatalogue) -> None:
     catalogue = make_catalogue(replace(LIMITS, max_waiters=1), held=True)
     write = catalogue.queue.accept([create("a")])[0]
     with ThreadPoolExecutor(3) as pool:
-        watching = [
-            pool.submit(catalogue.queue.wait, write.id, WAIT_SECONDS, counted=False) for _ in range(2)
-        ]
+        watching = [pool.submit(catalogue.queue.wait, write.id, WAIT_SECONDS, counted=False) for _ in range(2)]
         while len(catalogue.queue._waiters) < 2:
             assert not any(watcher.done() for watcher in watching)
         waiting = pool.submit(catalogue.queue.wait, write.id, WAIT_SECONDS)

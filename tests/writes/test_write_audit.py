@@ -20,9 +20,7 @@ from app import application
 
 EVERYTHING = 1_000_000
 ANN, BEN = "ann", "ben"
-CREATE = (
-    'mutation { createProduct(title: "Lamp", price: 1, idempotencyKey: "k") { write { id acceptedBy } } }'
-)
+CREATE = 'mutation { createProduct(title: "Lamp", price: 1, idempotencyKey: "k") { write { id acceptedBy } } }'
 
 
 def context(catalogue: Catalogue, by: str | None) -> Context:
@@ -126,9 +124,7 @@ def test_the_api_shows_and_filters_names(catalogue: Catalogue) -> None:
     catalogue.settle()
     page = ask(catalogue, '{ writes(by: "ann", productId: 77) { nodes { productId acceptedBy status } } }')
     assert page["writes"]["nodes"] == [{"productId": "77", "acceptedBy": ANN, "status": "FAILED"}]
-    refused = graphql_sync(
-        application.schema, '{ writes(by: "") { nodes { id } } }', context_value=catalogue.context
-    )
+    refused = graphql_sync(application.schema, '{ writes(by: "") { nodes { id } } }', context_value=catalogue.context)
     assert refused.errors is not None
     assert "by is '': give a name of 1 to 64" in str(refused.errors[0])
 
@@ -141,9 +137,7 @@ def test_a_page_of_the_ledger_is_read_in_order_through_the_narrowest_index(
     tmp_path: Path, status: WriteStatus | None, of_product: bool, by_name: bool
 ) -> None:
     catalogue = EmbeddedCatalogue(tmp_path / "data")
-    statement = newest_statement(status, of_product, by_name).compile(
-        dialect=sqlite.dialect(paramstyle="named")
-    )
+    statement = newest_statement(status, of_product, by_name).compile(dialect=sqlite.dialect(paramstyle="named"))
     values = {"before": 2**62, "limit": 51, "product_id": 1, "by": ANN}
     with closing(sqlite3.connect(catalogue.path)) as connection:
         rows = connection.execute(f"EXPLAIN QUERY PLAN {statement}", values | statement.params)

@@ -20,18 +20,7 @@ from afterwrite.resources.write import WriteRequest
 from afterwrite.storage.sqlite import write_store as embedded_writes
 from afterwrite.writes import queue as async_db
 
-TEXTS = (
-    "Red lamp",
-    "LAMP",
-    "ß-Straße",
-    "İstanbul",
-    "50% off",
-    "a_b*c?[d]",
-    'the "x"',
-    "红灯笼",
-    "😀😀😀",
-    "la",
-)
+TEXTS = ("Red lamp", "LAMP", "ß-Straße", "İstanbul", "50% off", "a_b*c?[d]", 'the "x"', "红灯笼", "😀😀😀", "la")
 KEYS = ("one", "two", "three")
 
 _OF_THE_WRITER = [CrashPoint(work, harm) for work in (Work.SETTLE, Work.INDEX) for harm in Harm]
@@ -92,9 +81,7 @@ class WriteMachine(RuleBasedStateMachine):
         self.model.accept(self._ticket(asked), point)
 
     @rule(asked=st.lists(_tickets, min_size=2, max_size=4), point=_points(_BY_APPENDING))
-    def accept_group(
-        self, asked: list[tuple[list[WriteRequest | int], str | None]], point: CrashPoint | None
-    ) -> None:
+    def accept_group(self, asked: list[tuple[list[WriteRequest | int], str | None]], point: CrashPoint | None) -> None:
         """Requests that share a commit, after one that has its own."""
         first, *others = map(self._ticket, asked)
         self.model.accept_group(Ticket([create("first")]), [first, *others], point)
@@ -105,9 +92,7 @@ class WriteMachine(RuleBasedStateMachine):
         self.model.settle(point)
 
     @rule(asked=_tickets, killed=st.booleans())
-    def accept_between_batches(
-        self, asked: tuple[list[WriteRequest | int], str | None], killed: bool
-    ) -> None:
+    def accept_between_batches(self, asked: tuple[list[WriteRequest | int], str | None], killed: bool) -> None:
         """One request while the drain is at work, and perhaps the end of the process."""
         self.model.accept_between_batches(self._ticket(asked), killed=killed)
 
@@ -177,9 +162,7 @@ def test_any_course_of_events_agrees_with_the_oracle(points: CrashPoints, tmp_pa
     )
 
 
-@pytest.mark.parametrize(
-    "point", _BY_MIGRATING + _BY_OPENING, ids=lambda point: f"{point[0].name}-{point[1].value}"
-)
+@pytest.mark.parametrize("point", _BY_MIGRATING + _BY_OPENING, ids=lambda point: f"{point[0].name}-{point[1].value}")
 def test_a_harm_at_the_first_open_leaves_a_usable_folder(
     point: CrashPoint, points: CrashPoints, tmp_path: Path
 ) -> None:
@@ -192,13 +175,9 @@ def test_a_harm_at_the_first_open_leaves_a_usable_folder(
 
 
 @pytest.mark.parametrize(
-    "point",
-    _BY_APPENDING + _OF_THE_WRITER + _BY_FORGETTING,
-    ids=lambda point: f"{point[0].name}-{point[1].value}",
+    "point", _BY_APPENDING + _OF_THE_WRITER + _BY_FORGETTING, ids=lambda point: f"{point[0].name}-{point[1].value}"
 )
-def test_a_harm_at_a_commit_loses_and_doubles_nothing(
-    point: CrashPoint, points: CrashPoints, tmp_path: Path
-) -> None:
+def test_a_harm_at_a_commit_loses_and_doubles_nothing(point: CrashPoint, points: CrashPoints, tmp_path: Path) -> None:
     model = WriteModel(points, tmp_path / "data")
     model.settle()
     model.accept(Ticket([create("Red lamp"), create("LAMP"), update(1, price_minor=5)], "key"))

@@ -99,9 +99,7 @@ def _items(value: Any, site: Site) -> Iterable[Any]:
     if isinstance(value, Exception):
         raise value
     if not is_iterable(value):
-        raise GraphQLError(
-            f"Expected Iterable, but did not find one for field '{site.parent_type.name}.{site.name}'."
-        )
+        raise GraphQLError(f"Expected Iterable, but did not find one for field '{site.parent_type.name}.{site.name}'.")
     return cast(Iterable[Any], value)
 
 

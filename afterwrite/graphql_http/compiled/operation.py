@@ -59,15 +59,7 @@ class CompiledOperation(InterpretedOperation):
         plan = self._plan(variables)
         if plan is None:
             return super().execute(root_value, context_value, raw_variables)
-        tail = (
-            self._schema,
-            self._fragments,
-            root_value,
-            self._operation,
-            variables,
-            context_value,
-            never_awaitable,
-        )
+        tail = (self._schema, self._fragments, root_value, self._operation, variables, context_value, never_awaitable)
         request = Request(variables, tail)
         data: dict[str, Any] | None = {}
         try:
@@ -98,11 +90,7 @@ class CompiledOperation(InterpretedOperation):
 
 
 def compile_operation(
-    schema: GraphQLSchema,
-    document: DocumentNode,
-    operation: OperationDefinitionNode,
-    *,
-    hide_suggestions: bool = False,
+    schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode, *, hide_suggestions: bool = False
 ) -> CompiledOperation:
     """Compiles `operation`, one of the operations of `document`, for `schema`.
 
@@ -113,17 +101,13 @@ def compile_operation(
     return CompiledOperation(schema, document, operation, hide_suggestions)
 
 
-def _plannable_root_type(
-    schema: GraphQLSchema, operation: OperationDefinitionNode
-) -> GraphQLObjectType | None:
+def _plannable_root_type(schema: GraphQLSchema, operation: OperationDefinitionNode) -> GraphQLObjectType | None:
     if operation.operation is OperationType.SUBSCRIPTION:
         return None
     return schema.get_root_type(operation.operation)
 
 
-def _condition_variables(
-    operation: OperationDefinitionNode, fragments: dict[str, FragmentDefinitionNode]
-) -> list[str]:
+def _condition_variables(operation: OperationDefinitionNode, fragments: dict[str, FragmentDefinitionNode]) -> list[str]:
     """The names of the variables of `@skip` and `@include`, each once."""
     names: dict[str, None] = {}
     for selection in _reachable_selections(operation, fragments):

@@ -56,9 +56,7 @@ class Plan:
         key = (object_type, *map(id, nodes))
         fields = self._selections.get(key)
         if fields is None:
-            sub_nodes = collect_sub_fields(
-                self._schema, self._fragments, self._conditions, object_type, nodes
-            )
+            sub_nodes = collect_sub_fields(self._schema, self._fragments, self._conditions, object_type, nodes)
             fields = self._selections[key] = self._compile(object_type, sub_nodes)
         return fields
 
@@ -83,9 +81,7 @@ class Plan:
 
 
 def _checking_context(
-    schema: GraphQLSchema,
-    fragments: dict[str, FragmentDefinitionNode],
-    operation: OperationDefinitionNode,
+    schema: GraphQLSchema, fragments: dict[str, FragmentDefinitionNode], operation: OperationDefinitionNode
 ) -> ExecutionContext:
     """A context that executes nothing; only its check of runtime types is used."""
     return ExecutionContext(

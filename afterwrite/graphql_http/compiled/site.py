@@ -5,14 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from graphql import (
-    FieldNode,
-    GraphQLError,
-    GraphQLField,
-    GraphQLObjectType,
-    GraphQLResolveInfo,
-    located_error,
-)
+from graphql import FieldNode, GraphQLError, GraphQLField, GraphQLObjectType, GraphQLResolveInfo, located_error
 from graphql.pyutils import Path
 
 new_tuple = tuple.__new__
@@ -41,9 +34,7 @@ class Site:
 
     __slots__ = ("field", "info_head", "key", "name", "nodes", "parent_type")
 
-    def __init__(
-        self, key: str, nodes: list[FieldNode], field: GraphQLField, parent_type: GraphQLObjectType
-    ) -> None:
+    def __init__(self, key: str, nodes: list[FieldNode], field: GraphQLField, parent_type: GraphQLObjectType) -> None:
         self.key = key
         self.name = nodes[0].name.value
         self.nodes = nodes

@@ -43,9 +43,7 @@ MAX_ERRORS = 50  # graphql-core's own limit
 EXACT_INT = 2**53  # integers up to here are equal as Int, as Float and as text
 
 
-def compile_variables(
-    schema: GraphQLSchema, operation: OperationDefinitionNode, hide_suggestions: bool
-) -> Coerce:
+def compile_variables(schema: GraphQLSchema, operation: OperationDefinitionNode, hide_suggestions: bool) -> Coerce:
     """Returns the function from raw variables to coerced ones, or to graphql-core's errors."""
     definitions = operation.variable_definitions
 

@@ -84,9 +84,7 @@ def check_products() -> list[int]:
         items = payload["products"]
         begins = parts(len(items))
         found = runs.outcomes([job.run_id]).get(job.run_id)
-        if (
-            found is not None and found.report_json is not None
-        ):  # cleared by hand in Airflow: the report stays
+        if found is not None and found.report_json is not None:  # cleared by hand in Airflow: the report stays
             return list(begins)
         if found is not None:
             raise AirflowFailException(f"This run has failed ({found.error_message}): retry its task instead")

@@ -36,14 +36,10 @@ def move(settings: Settings, progress: Progress) -> None:
     with closing(EmbeddedSource(settings)) as source:
         progress.say(f"Reading {settings.data_dir} (catalogue {source.catalogue})")
         if source.moved_to is not None:
-            progress.say(
-                f"It was moved to {source.moved_to} before; what has come there since is not in the folder"
-            )
+            progress.say(f"It was moved to {source.moved_to} before; what has come there since is not in the folder")
         wanted = {table.name: _sum_up(table, "read", table.rows(), 0, progress) for table in source.tables()}
         names = {"catalogue": source.catalogue, "store": source.store}
-        names["copied"] = json.dumps(
-            names | {"tables": wanted}, sort_keys=True
-        )  # the same text for the same rows
+        names["copied"] = json.dumps(names | {"tables": wanted}, sort_keys=True)  # the same text for the same rows
         with target.open_target(address) as connection:
             is_claimed = target.claim(connection, address, list(wanted), names)
             if is_claimed:

@@ -148,6 +148,4 @@ def _fit_received(row: Row) -> Row:
 
 
 def _unreadable(path: Path, error: sqlite3.Error) -> StoreError:
-    return StoreError(
-        f"The database {path} cannot be read: {error}. Put back a backup of it, and run this again"
-    )
+    return StoreError(f"The database {path} cannot be read: {error}. Put back a backup of it, and run this again")

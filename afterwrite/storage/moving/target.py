@@ -83,9 +83,7 @@ def claim(connection: Connection, address: Address, tables: Sequence[str], names
             "not in PostgreSQL. Start the server with DATABASE_URL set and do without it, or set DATABASE_URL to an "
             "empty database to copy everything there"
         )
-    _require_unused(
-        connection, address, tables
-    )  # first without locks: a server that is refused is not held up
+    _require_unused(connection, address, tables)  # first without locks: a server that is refused is not held up
     connection.execute(f"LOCK TABLE {_named([*_OTHERS, *tables])} IN ACCESS EXCLUSIVE MODE".encode())
     _require_unused(connection, address, tables)  # again: nothing that was committed meanwhile may be lost
     bring_up_to_date(connection, address)
@@ -95,10 +93,7 @@ def claim(connection: Connection, address: Address, tables: Sequence[str], names
 def _require_unused(connection: Connection, address: Address, tables: Sequence[str]) -> None:
     for table in tables:
         which = "WHERE writes > 0" if table == TOTALS else ""
-        if (
-            connection.execute(f"SELECT FROM {_named([table])} {which} LIMIT 1".encode()).fetchone()
-            is not None
-        ):
+        if connection.execute(f"SELECT FROM {_named([table])} {which} LIMIT 1".encode()).fetchone() is not None:
             raise StoreError(
                 f"The database {address} is in use already: there are rows in its table {table}. Nothing was changed; "
                 "set DATABASE_URL to an empty database"

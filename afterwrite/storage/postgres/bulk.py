@@ -35,9 +35,7 @@ class PostgresLoader:
             require_no_copy(self._connection, self._address)
             bring_up_to_date(self._connection, self._address)
             self._connection.execute("BEGIN")
-            require_no_copy(
-                self._connection, self._address
-            )  # before the lock, for which it would wait for a copy
+            require_no_copy(self._connection, self._address)  # before the lock, for which it would wait for a copy
             self._connection.execute(_ALONE)
         except StoreError:
             self._connection.close()

@@ -38,9 +38,7 @@ def connect(address: Address, *, prepared: bool = True) -> "psycopg.Connection[A
 async def connect_async(address: Address, *, prepared: bool = True) -> "psycopg.AsyncConnection[Any]":
     """``connect`` for the background loop."""
     try:
-        connection = await psycopg.AsyncConnection.connect(
-            address.conninfo, autocommit=True, **address.options()
-        )
+        connection = await psycopg.AsyncConnection.connect(address.conninfo, autocommit=True, **address.options())
     except psycopg.Error as error:
         raise StoreUnavailable(f"PostgreSQL cannot be reached at {address}: {_message_of(error)}") from error
     connection.prepare_threshold = 5 if prepared else None

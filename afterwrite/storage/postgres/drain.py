@@ -64,17 +64,13 @@ _LEDGER = (
     f"FROM json_populate_recordset(NULL::{SCHEMA}.ledger, %s::json)"
 )
 _LEAVE_JOURNAL = f"DELETE FROM {SCHEMA}.writes WHERE id BETWEEN %s AND %s"  # noqa: S608
-_TOTALS = (
-    f"UPDATE {SCHEMA}.ledger_totals SET writes = writes + CASE status WHEN 'APPLIED' THEN %s ELSE %s END"  # noqa: S608
-)
+_TOTALS = f"UPDATE {SCHEMA}.ledger_totals SET writes = writes + CASE status WHEN 'APPLIED' THEN %s ELSE %s END"  # noqa: S608
 _SETTLE = (
     f"UPDATE {SCHEMA}.journal_settled SET writes = writes + %s, size_bytes = size_bytes + %s, through = %s, "  # noqa: S608
     f"drainer = %s, until_us = {NOW_US} + {_LEASE_US}, sleeps = false"
 )
 _RENEW = f"UPDATE {SCHEMA}.journal_settled SET drainer = %s, until_us = {NOW_US} + {_LEASE_US}"  # noqa: S608
-_RELEASE = (
-    f"UPDATE {SCHEMA}.journal_settled SET drainer = NULL, until_us = 0, sleeps = true WHERE drainer = %s"  # noqa: S608
-)
+_RELEASE = f"UPDATE {SCHEMA}.journal_settled SET drainer = NULL, until_us = 0, sleeps = true WHERE drainer = %s"  # noqa: S608
 _SLEEP = f"SELECT {SCHEMA}.let_drainer_sleep(%s)"
 _PRUNE_KEYS = (
     f"DELETE FROM {SCHEMA}.idempotency_keys WHERE key IN "  # noqa: S608
@@ -301,13 +297,9 @@ async def _load(connection: Connection, product_ids: set[int]) -> dict[int, Prod
     return {row[0]: Product(*row) for row in rows}
 
 
-async def _store(
-    connection: Connection, changed: Mapping[int, Product | None], settled: Sequence[Write]
-) -> None:
+async def _store(connection: Connection, changed: Mapping[int, Product | None], settled: Sequence[Write]) -> None:
     stored = [
-        {**product._asdict(), "search_text": product.search_text}
-        for product in changed.values()
-        if product is not None
+        {**product._asdict(), "search_text": product.search_text} for product in changed.values() if product is not None
     ]
     deleted = [key for key, product in changed.items() if product is None]
     if stored:

@@ -34,9 +34,7 @@ _SET_VERDICT = "UPDATE afterwrite.process_runs SET verdict_json = %s WHERE run_i
 _VERDICT = "SELECT verdict_json FROM afterwrite.process_runs WHERE run_id = %s"
 _ADD_PART = "INSERT INTO afterwrite.process_parts (run_id, first_index, items_json) VALUES (%s, %s, %s)"
 _PART = "SELECT items_json FROM afterwrite.process_parts WHERE run_id = %s AND first_index = %s"
-_DESCRIBE_PART = (
-    "UPDATE afterwrite.process_parts SET descriptions_json = %s WHERE run_id = %s AND first_index = %s"
-)
+_DESCRIBE_PART = "UPDATE afterwrite.process_parts SET descriptions_json = %s WHERE run_id = %s AND first_index = %s"
 _PARTS = "SELECT first_index, descriptions_json FROM afterwrite.process_parts WHERE run_id = %s ORDER BY first_index"
 _DROP_PARTS = "DELETE FROM afterwrite.process_parts WHERE run_id = %s"
 _DROP_PRODUCTS = "DELETE FROM afterwrite.processed_products WHERE run_id = %s"

@@ -20,9 +20,7 @@ _LOCK_LIMIT = "set_config('lock_timeout', '15s', true)"
 # scan it. jit: with the scan penalty PostgreSQL would compile even a scan of a small table, far longer than it runs.
 _OFF = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit")
 # To be selected in a write transaction.
-SETTINGS = ", ".join(
-    [_NAME, _IDLE_LIMIT, _LOCK_LIMIT, *(f"set_config('{name}', 'off', true)" for name in _OFF)]
-)
+SETTINGS = ", ".join([_NAME, _IDLE_LIMIT, _LOCK_LIMIT, *(f"set_config('{name}', 'off', true)" for name in _OFF)])
 # The transaction's start by the database's clock, because the clocks of machines differ.
 _BEGUN = f"SELECT (extract(epoch FROM now()) * 1000000)::bigint, {SETTINGS}"  # noqa: S608 - constants
 
@@ -35,11 +33,7 @@ class PipelinedConnection(DriverConnection):
     """
 
     def __init__(
-        self,
-        raw: "psycopg.Connection[Any]",
-        dialect: Dialect,
-        explain: Explain,
-        is_alive: Callable[[], bool],
+        self, raw: "psycopg.Connection[Any]", dialect: Dialect, explain: Explain, is_alive: Callable[[], bool]
     ) -> None:
         super().__init__(raw, dialect, lambda _: 0, explain, is_alive)
         self._pipeline: psycopg.Pipeline | None = None

@@ -83,9 +83,7 @@ class OwnPresence(Presence):
 
     def __init__(self, settings: Settings, role: str) -> None:
         """Raises SettingsError for an invalid DATABASE_URL."""
-        super().__init__(
-            open_reader(address_of(settings), 1, prepared=False), DatabaseClock(), new_name(), role
-        )
+        super().__init__(open_reader(address_of(settings), 1, prepared=False), DatabaseClock(), new_name(), role)
 
     def close(self) -> None:
         """Sign off, if the database is available, and close the connection."""

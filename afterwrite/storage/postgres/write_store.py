@@ -43,9 +43,7 @@ _settled = Table(
     Column("through", BigInteger),
 )
 _waiting = select(*(writes.c[name] for name in Write._fields[: len(writes.c)]))
-_oldest = (
-    select(writes.c.accepted_at_us).where(writes.c.id > _settled.c.through).order_by(writes.c.id).limit(1)
-)
+_oldest = select(writes.c.accepted_at_us).where(writes.c.id > _settled.c.through).order_by(writes.c.id).limit(1)
 _total = {
     status: select(ledger_totals.c.writes).where(ledger_totals.c.status == status.value).scalar_subquery()
     for status in (WriteStatus.APPLIED, WriteStatus.FAILED)
@@ -153,9 +151,7 @@ class PostgresWrites:
 
     def knows(self, write_id: int) -> bool:
         """Whether an id was assigned already."""
-        return write_id <= self._last_write_id or (
-            self.standing().trouble is None and write_id <= self._last_write_id
-        )
+        return write_id <= self._last_write_id or (self.standing().trouble is None and write_id <= self._last_write_id)
 
     @property
     def settled_total(self) -> int:
@@ -214,9 +210,7 @@ class PostgresWrites:
 
 
 def _not_taken(error: StoreError, outcome: str) -> StoreError:
-    return StoreError(
-        f"{error}. {outcome}", public_text=f"The database cannot be used at the moment. {outcome}"
-    )
+    return StoreError(f"{error}. {outcome}", public_text=f"The database cannot be used at the moment. {outcome}")
 
 
 def _outcome_of(error: StoreError) -> str:
@@ -250,13 +244,7 @@ def _taken(asked: Asked, row: Sequence[Any]) -> Taken:
         return Full(count, size_bytes)
     return [
         Write(
-            first_id + place,
-            request.operation.value,
-            product_id,
-            request.arguments,
-            at_us,
-            request.retry_of,
-            asked.by,
+            first_id + place, request.operation.value, product_id, request.arguments, at_us, request.retry_of, asked.by
         )
         for place, (request, product_id) in enumerate(zip(asked.requests, product_ids or [], strict=True))
     ]

@@ -147,8 +147,7 @@ def bulk_load(connection: sqlite3.Connection, first_id: int) -> Iterator[BulkLoa
 def _drop_indexes(connection: sqlite3.Connection) -> list[str]:
     """Drop the secondary indexes of the products; return the statements that rebuild them."""
     indexes = connection.execute(
-        "SELECT name, sql FROM sqlite_schema "
-        "WHERE type = 'index' AND tbl_name = 'products' AND sql IS NOT NULL"
+        "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'products' AND sql IS NOT NULL"
     ).fetchall()
     for name, _ in indexes:
         connection.execute(f'DROP INDEX "{name}"')

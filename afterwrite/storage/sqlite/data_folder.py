@@ -13,9 +13,7 @@ from afterwrite.storage.sqlite.migrations import can_be_database, catalogue_name
 from afterwrite.storage.sqlite.moved import require_not_moved
 
 
-def open_data_folder(
-    products_path: Path, journal_path: Path, sync: str = "full", *, moved: bool = False
-) -> Journal:
+def open_data_folder(products_path: Path, journal_path: Path, sync: str = "full", *, moved: bool = False) -> Journal:
     """Own the data folder until the returned journal is closed, and migrate both databases.
 
     Raises StoreError, whose one line says what to do: another process owns the folder, a file is damaged or not

@@ -17,12 +17,7 @@ from afterwrite.storage.sqlite.opened_file import OpenedFile, save_committed
 _CACHE_KIB = 1024  # per connection, one per thread; the operating system caches the file for all
 _BUSY_SECONDS = 2
 # Errors of a statement or a value; all others mean that the database cannot be used.
-_STATEMENT_ERRORS = (
-    sqlite3.IntegrityError,
-    sqlite3.DataError,
-    sqlite3.InterfaceError,
-    sqlite3.ProgrammingError,
-)
+_STATEMENT_ERRORS = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
 
 
 def open_reader(path: Path, threads: int) -> Engine:

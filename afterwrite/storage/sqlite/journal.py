@@ -97,9 +97,7 @@ class Journal:
         """Store a value under a name permanently; return it, or the one stored before."""
         with self._lock:
             try:
-                self._connection.execute(
-                    "INSERT OR IGNORE INTO meta (name, value) VALUES (?, ?)", (name, value)
-                )
+                self._connection.execute("INSERT OR IGNORE INTO meta (name, value) VALUES (?, ?)", (name, value))
                 row = self._connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
             except sqlite3.Error as error:
                 raise _opening_error(self.path, error) from error
@@ -121,8 +119,7 @@ class Journal:
                 [write[: len(_FIELDS)] for write in writes],
             )
             connection.executemany(
-                "INSERT INTO idempotency_keys (key, fingerprint, first_write_id, writes) VALUES (?, ?, ?, ?)",
-                keys,
+                "INSERT INTO idempotency_keys (key, fingerprint, first_write_id, writes) VALUES (?, ?, ?, ?)", keys
             )
             if forget_through:
                 connection.execute("DELETE FROM writes WHERE id <= ?", (forget_through,))
@@ -184,9 +181,7 @@ class Journal:
 
     def key_use(self, key: str) -> KeyUse | None:
         """The use of an idempotency key, or None."""
-        rows = self._read(
-            "SELECT key, fingerprint, first_write_id, writes FROM idempotency_keys WHERE key = ?", key
-        )
+        rows = self._read("SELECT key, fingerprint, first_write_id, writes FROM idempotency_keys WHERE key = ?", key)
         return KeyUse._make(rows[0]) if rows else None
 
     def keys_after(self, key: str, limit: int) -> list[KeyUse]:

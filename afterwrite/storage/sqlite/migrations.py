@@ -86,10 +86,7 @@ def _migrate(connection: sqlite3.Connection, name: str) -> None:
             )
         if present:
             _log.warning(
-                "The %s database goes from schema version %d to %d: a large one takes a while",
-                name,
-                present,
-                newest,
+                "The %s database goes from schema version %d to %d: a large one takes a while", name, present, newest
             )
         for step in steps[present:]:
             _run_script(connection, step.read_text(encoding="utf-8"))
@@ -127,6 +124,5 @@ def _check_sqlite() -> None:
     if sqlite3.sqlite_version_info < _LEAST_SQLITE:
         least = ".".join(map(str, _LEAST_SQLITE))
         raise StoreError(
-            f"This Python has SQLite {sqlite3.sqlite_version}; {least} or later is needed: "
-            "use a newer build of Python"
+            f"This Python has SQLite {sqlite3.sqlite_version}; {least} or later is needed: use a newer build of Python"
         )

@@ -25,9 +25,7 @@ class OpenedFile:
         for path, identity in self._opened.items():
             if _identity(path) != identity:
                 name = Path(path).name
-                raise StoreError(
-                    f"the file {name} was replaced: put the first one back, or restart to use this one"
-                )
+                raise StoreError(f"the file {name} was replaced: put the first one back, or restart to use this one")
 
 
 def wal_of(path: Path) -> Path:

@@ -50,8 +50,7 @@ async def _index_changes(db: aiosqlite.Connection, limit: int) -> int:
 async def _index_tail(db: aiosqlite.Connection, limit: int) -> int:
     start = await _indexed_through(db)
     rows = await db.execute_fetchall(
-        "SELECT max(id), count(*) FROM (SELECT id FROM products WHERE id > ? ORDER BY id LIMIT ?)",
-        (start, limit),
+        "SELECT max(id), count(*) FROM (SELECT id FROM products WHERE id > ? ORDER BY id LIMIT ?)", (start, limit)
     )
     [(end, count)] = rows
     if not count:

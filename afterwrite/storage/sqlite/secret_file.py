@@ -20,9 +20,7 @@ def kept_secret(path: Path, make: str, what: str, otherwise: str = "") -> str:
             create_file(path, f"{make}\n")
         secret = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise StoreError(
-            f"The {what} {path} cannot be used: {error}. Check the file's rights{otherwise}"
-        ) from error
+        raise StoreError(f"The {what} {path} cannot be used: {error}. Check the file's rights{otherwise}") from error
     if not _FORM.fullmatch(secret):
         raise StoreError(
             f"The {what} {path} holds {len(secret)} characters that are not a secret made by this program: put back a "

@@ -31,9 +31,7 @@ def open_with_tasks(settings: Settings, *, moved: bool = False) -> Journal:
 
     ``moved`` opens the folder even if its data was moved to PostgreSQL. Raises StoreError; the text says what to do.
     """
-    journal = open_data_folder(
-        settings.products_path, settings.journal_path, settings.journal_sync, moved=moved
-    )
+    journal = open_data_folder(settings.products_path, settings.journal_path, settings.journal_sync, moved=moved)
     try:
         prepare_task_database(journal, settings.tasks_path)
     except BaseException:

@@ -30,21 +30,14 @@ class EmbeddedWrites:
     drains = True
 
     def __init__(
-        self,
-        journal: Journal,
-        ledger: Ledger,
-        writer: CatalogueWriter,
-        limits: WriteLimits,
-        last_product_id: int,
+        self, journal: Journal, ledger: Ledger, writer: CatalogueWriter, limits: WriteLimits, last_product_id: int
     ) -> None:
         """``last_product_id`` is the largest id of an existing product."""
         self.ledger = ledger
         self._journal, self._writer, self._limits = journal, writer, limits
         last_write_id, last_settled_product_id = ledger.last_ids()
         oldest = journal.after(0, 1)
-        if (
-            oldest and oldest[0].id <= last_write_id
-        ):  # settled, but a crash came before the journal dropped it
+        if oldest and oldest[0].id <= last_write_id:  # settled, but a crash came before the journal dropped it
             journal.forget(last_write_id)
             oldest = journal.after(0, 1)
         backlog = journal.backlog()
@@ -74,9 +67,7 @@ class EmbeddedWrites:
             try:
                 self._append(writes, keys.values(), self._take_forgotten())
             except Exception as error:  # noqa: BLE001 - every request of this commit gets the error
-                sizes = (
-                    one.size_bytes for one, of_it in zip(asked, taken, strict=True) if isinstance(of_it, list)
-                )
+                sizes = (one.size_bytes for one, of_it in zip(asked, taken, strict=True) if isinstance(of_it, list))
                 self._count(-len(writes), -sum(sizes))
                 # The use of a key already on disk stands; a use in this commit does not.
                 return [one if _stands(one, keys) else error for one in taken]
@@ -106,9 +97,7 @@ class EmbeddedWrites:
             if product_id is None:
                 self._last_product_id = product_id = self._last_product_id + 1
             operation, retry_of = request.operation.value, request.retry_of
-            writes.append(
-                Write(self._last_write_id, operation, product_id, request.arguments, now, retry_of, by)
-            )
+            writes.append(Write(self._last_write_id, operation, product_id, request.arguments, now, retry_of, by))
         return writes
 
     def _count(self, writes: int, size: int) -> None:

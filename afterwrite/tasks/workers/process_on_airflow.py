@@ -77,12 +77,7 @@ class ProcessOnAirflowWorker(BaseWorker):
     retry = RetryPolicy(max_attempts=20, first_seconds=1, longest_seconds=60)
 
     def __init__(
-        self,
-        broker: Broker,
-        callbacks: Callbacks,
-        airflow: Airflow,
-        runs: JobRuns,
-        result_max_bytes: int,
+        self, broker: Broker, callbacks: Callbacks, airflow: Airflow, runs: JobRuns, result_max_bytes: int
     ) -> None:
         self._broker, self._callbacks, self._airflow, self._runs = broker, callbacks, airflow, runs
         self._max_bytes = result_max_bytes
@@ -171,9 +166,7 @@ class ProcessOnAirflowWorker(BaseWorker):
             final=True,
         )
 
-    async def _publish_if_lost(
-        self, task: Task, context: TaskContext, left: dict[str, Any]
-    ) -> dict[str, Any]:
+    async def _publish_if_lost(self, task: Task, context: TaskContext, left: dict[str, Any]) -> dict[str, Any]:
         waits = min(_doubled(_LOST_AFTER_SECONDS, left["timesPublished"] - 1), _LONGEST_LOST_SECONDS)
         if time.time() - left["publishedAt"] < waits:
             return left

@@ -37,11 +37,7 @@ def payload_of(products_max: int) -> Schema:
         "enum": [sign.value for sign in DecimalSign],
         "description": "The decimal sign of an ambiguous text such as 1,234, which may mean 1234 or 1.234",
     }
-    return {
-        "type": "object",
-        "required": ["products"],
-        "properties": {"products": products, "decimal": decimal},
-    }
+    return {"type": "object", "required": ["products"], "properties": {"products": products, "decimal": decimal}}
 
 
 class ProcessProductsWorker(BaseWorker):

@@ -53,12 +53,7 @@ class StripeWorker(BaseWorker):
     types = {
         CREATE_CUSTOMER: _object(
             ["email", "name"],
-            email={
-                "type": "string",
-                "maxLength": 254,
-                "pattern": r"^[^@\s]+@[^@\s]+$",
-                "not": {"pattern": r"\s"},
-            },
+            email={"type": "string", "maxLength": 254, "pattern": r"^[^@\s]+@[^@\s]+$", "not": {"pattern": r"\s"}},
             name={"type": "string", "minLength": 1, "maxLength": 256, "pattern": r"\S"},
         ),
         CREATE_PAYMENT: _object(

@@ -116,9 +116,7 @@ class WebhookDeliveryWorker(BaseWorker):
         """The ids, names and URL of the event, without the result."""
         event = payload["event"]
         names = (event.get(name) for name in ("task_id", "correlation_id", "type", "event"))
-        return " ".join(
-            [payload["event_id"], *(name for name in names if isinstance(name, str)), payload["url"]]
-        )
+        return " ".join([payload["event_id"], *(name for name in names if isinstance(name, str)), payload["url"]])
 
     async def close(self) -> None:
         """Release the threads that resolve names."""
@@ -173,9 +171,7 @@ def _event_of(task: Task) -> dict[str, Any]:
 
 def _fits(payload: dict[str, Any]) -> bool:
     try:
-        return (
-            len(json.dumps(payload, separators=(",", ":"), ensure_ascii=False).encode()) <= PAYLOAD_MAX_BYTES
-        )
+        return len(json.dumps(payload, separators=(",", ":"), ensure_ascii=False).encode()) <= PAYLOAD_MAX_BYTES
     except UnicodeEncodeError:
         return False
 

@@ -9,7 +9,7 @@ from afterwrite.tasks.listing import TaskListing
 from afterwrite.tasks.manager import WorkerManager
 from afterwrite.tasks.queue import TaskQueue
 from afterwrite.tasks.registry import Registry
-from afterwrite.tasks.rows import Prepared
+from afterwrite.tasks.statements import Prepared
 from afterwrite.tasks.store import TaskStore
 from afterwrite.tasks.task import Task
 from afterwrite.tasks.worker import BaseWorker

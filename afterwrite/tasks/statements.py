@@ -1,5 +1,6 @@
-"""The SQL statements of the task store, in SQLAlchemy Core."""
+"""The SQL statements of the task store, in SQLAlchemy Core, and the rows that they take."""
 
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import (
@@ -239,3 +240,29 @@ KEEP = DriverStatement(
     .values(_KEPT_ROW)
     .on_conflict_do_update(index_elements=["name"], set_=_KEPT_VALUE),
 )
+
+Prepared = dict[str, Any]
+"""The columns of a new task that follow from its request and its type."""
+_NEW: Prepared = {name: 0 if kind is int else None for name, kind in Task.__annotations__.items()}
+_NEW["status"] = TaskStatus.PENDING.value
+_NEW_NAMES, _changed_of = [f"new_{name}" for name in CHANGED], attrgetter(*CHANGED)
+
+
+def new_row(task_id: int, prepared: Prepared, now: int) -> dict[str, Any]:
+    """The row of a new task; ``now`` is in microseconds since 1970."""
+    run_at = now if prepared["run_at_us"] is None else prepared["run_at_us"]
+    times = {"run_at_us": run_at, "ready": int(run_at <= now), "created_at_us": now, "updated_at_us": now}
+    return _NEW | prepared | times | {"id": task_id}
+
+
+def task_of(row: dict[str, Any]) -> Task:
+    """The task in a row, without the columns that only the table has."""
+    return Task._make(row[name] for name in Task._fields)
+
+
+def saving(before: Task, new: Task) -> dict[str, Any]:
+    """The parameters of the save statements to replace ``before`` with ``new``."""
+    values = dict(zip(_NEW_NAMES, _changed_of(new), strict=True))
+    values |= {"of_id": before.id, "of_claim": before.claim, "of_status": before.status}
+    values["of_cancel_asked"] = before.cancel_asked
+    return values

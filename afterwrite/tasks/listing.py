@@ -58,7 +58,7 @@ class TypeReport:
 
 
 class TaskListing:
-    """Reads over one engine; safe to call from any thread. Every method raises StoreError."""
+    """The queries over one engine; safe to call from any thread. Every method raises StoreError."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -110,7 +110,7 @@ class TaskListing:
             counting = select(func.count()).select_from(tasks).where(*_conditions(wanted))
             return connection.execute(counting).scalar_one()
 
-    def counts(self) -> dict[str, dict[TaskStatus, int]]:
+    def type_counts(self) -> dict[str, dict[TaskStatus, int]]:
         """The number of tasks per type and status."""
         by_both = select(tasks.c.type, tasks.c.status, func.count()).group_by(tasks.c.type, tasks.c.status)
         found: dict[str, dict[TaskStatus, int]] = {}
@@ -131,7 +131,7 @@ class TaskListing:
         with self._engine.connect() as connection:
             return {row.type: Pause._make(row) for row in connection.execute(select(paused_types))}
 
-    def actions_of(self, task_id: int) -> list[TaskAction]:
+    def actions(self, task_id: int) -> list[TaskAction]:
         """The actions on a task, oldest first."""
         return self._actions(select(actions).where(actions.c.task_id == task_id).order_by(actions.c.id))
 

@@ -122,7 +122,7 @@ class WorkerManager:
         return bool(self._jobs) and not self._stopping
 
     def hear(self, types: Collection[str] = (), due_us: int | None = None) -> None:
-        """Handle a notification that tasks of these types may be ready, or when one is due."""
+        """Handle the news that tasks of these types may be ready, or when one is due."""
         self._call(self._feed, set(types), due_us)
 
     def look(self) -> None:
@@ -132,9 +132,6 @@ class WorkerManager:
     def hear_cancel(self, task_id: int, claim: int) -> None:
         """Handle a notification that a task claimed here was cancelled."""
         self._call(self._running.cancel, task_id, claim)
-
-    def resumed(self, task_type: str) -> None:
-        self._call(self._feed, {task_type}, None)
 
     def status(self) -> ManagerStatus:
         healths = {worker.service: _health(worker) for worker in self._registry.workers if worker.service}

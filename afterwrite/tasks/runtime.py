@@ -5,7 +5,6 @@ from collections.abc import Callable, Collection, Sequence
 from afterwrite.base.background import BackgroundLoop
 from afterwrite.base.limits import TaskLimits
 from afterwrite.storage.task_database import TaskDatabase
-from afterwrite.tasks.listing import TaskListing
 from afterwrite.tasks.manager import WorkerManager
 from afterwrite.tasks.queue import TaskQueue
 from afterwrite.tasks.registry import Registry
@@ -46,7 +45,7 @@ class TaskRuntime:
         self.manager = WorkerManager(
             store, self.registry, background, limits, on_recorded, name=name, types=types, concurrency=concurrency
         )
-        self.queue = TaskQueue(store, TaskListing(database.reader), self.registry, self.manager, limits)
+        self.queue = TaskQueue(store, database.reader, self.registry, self.manager, limits)
 
     def start(self, *, alone: bool) -> None:
         """Start the workers; ``alone``: no other process has this database."""

@@ -12,8 +12,7 @@ from afterwrite.storage.driver import DriverConnection, encode_rows
 from afterwrite.storage.ids import Ids
 from afterwrite.storage.retention_clock import Look, RetentionClock
 from afterwrite.tasks import statements as sql
-from afterwrite.tasks.action_log import ActionLog
-from afterwrite.tasks.actions import ActionKind
+from afterwrite.tasks.actions import ActionKind, ActionLog
 from afterwrite.tasks.statements import Prepared, new_row, saving, task_of
 from afterwrite.tasks.task import ENDED, MoveNotAllowed, Outcome, Stopped, Task, TaskStatus, after
 
@@ -62,16 +61,12 @@ class TaskStore:
         self.on_resume: list[Callable[[str], None]] = []  # called with a resumed type
         self.name, self._ids, self._log = commits.run(_begin)
         self._clock, self._retention = commits.clock, RetentionClock("tasks")
-        self._changes, self._changes_lock = 0, threading.Lock()
+        self.changes, self._changes_lock = 0, threading.Lock()
+        """A counter that rises with every commit that changed tasks or pauses or resumes a type."""
 
     def now_us(self) -> int:
         """The database's time in microseconds since 1970, as estimated here."""
         return self._clock.now_us()
-
-    @property
-    def changes(self) -> int:
-        """A counter that rises with every commit that changed tasks or pauses or resumes a type."""
-        return self._changes
 
     def add(self, prepared: Sequence[Prepared]) -> tuple[list[Task], int]:
         """Add tasks in one commit; for a known idempotency key, the existing task is returned instead.
@@ -150,7 +145,7 @@ class TaskStore:
             found = _tasks(sql.BY_ID.rows(connection, {"id": task_id}))
             pairs = [(before, work_out(before, connection.now_us)) for before in found]
             for before in found:
-                self._log.note(connection, kind, by, connection.now_us, task_id, before.type)
+                self._log.note(connection, kind, by, task_id, before.type)
             return self._replace(connection, pairs)
 
         changed = self._commits.run(work)
@@ -213,7 +208,7 @@ class TaskStore:
         """Pause or resume a type on behalf of ``by``; does nothing if it already is."""
 
         def work(connection: DriverConnection) -> bool:
-            return self._log.set_paused(connection, task_type, by, connection.now_us, paused=paused)
+            return self._log.set_paused(connection, task_type, by, paused=paused)
 
         if self._commits.run(work):
             self.count_change()
@@ -229,7 +224,7 @@ class TaskStore:
         def work(connection: DriverConnection) -> int:
             pruned = self._log.prune(connection, ended_before_us, most)
             if pruned and asked:
-                self._log.note(connection, ActionKind.PRUNE, by, connection.now_us)
+                self._log.note(connection, ActionKind.PRUNE, by)
             return pruned
 
         pruned = self._commits.run(work)
@@ -265,7 +260,7 @@ class TaskStore:
             at_once = _record_at_once(connection, worker, outcomes, now)
             saved = {task.id for task, _ in at_once}
             outcomes = [(task, outcome) for task, outcome in outcomes if task.id not in saved]
-        ready = self._follow(connection, at_once, now)
+        ready = self._follow(connection, at_once)
         if not outcomes:
             return [new for _, new in at_once], [], ready
         given = {"ids": json.dumps([task.id for task, _ in outcomes]), "worker": worker}
@@ -278,7 +273,7 @@ class TaskStore:
             else:
                 before = task._replace(cancel_asked=cancel_asked)
                 pairs.append((before, after(before, outcome, now)))
-        ready += self._save(connection, pairs, now)
+        ready += self._save(connection, pairs)
         return [new for _, new in at_once + pairs], lost, ready
 
     def _release(
@@ -291,25 +286,25 @@ class TaskStore:
 
     def _replace(self, connection: DriverConnection, pairs: Sequence[tuple[Task, Task]]) -> list[Task]:
         """Replace old tasks with new ones; return these, and then the added tasks that follow from ends."""
-        return [new for _, new in pairs] + self._save(connection, pairs, connection.now_us)
+        return [new for _, new in pairs] + self._save(connection, pairs)
 
-    def _save(self, connection: DriverConnection, pairs: Sequence[tuple[Task, Task]], now: int) -> list[Task]:
+    def _save(self, connection: DriverConnection, pairs: Sequence[tuple[Task, Task]]) -> list[Task]:
         """Replace old tasks with new ones and add the tasks that follow from ends; return the added ones."""
         if not pairs:
             return []
         saved = sql.SAVE.run(connection, [saving(before, new) for before, new in pairs])
         if saved != len(pairs):  # cannot happen while the rows are locked
             raise MoveNotAllowed(pairs[0][0].id, TaskStatus(pairs[0][0].status), TaskStatus(pairs[0][1].status))
-        return self._follow(connection, pairs, now)
+        return self._follow(connection, pairs)
 
-    def _follow(self, connection: DriverConnection, pairs: Sequence[tuple[Task, Task]], now: int) -> list[Task]:
+    def _follow(self, connection: DriverConnection, pairs: Sequence[tuple[Task, Task]]) -> list[Task]:
         """Add the tasks that follow from ended ones; return them."""
         ends = [new for before, new in pairs if new.status in ENDED and before.status not in ENDED]
         followers = [one for one in map(self._ended, ends) if one is not None]
         if not followers:
             return []
         ids = self._ids.take(connection, len(followers))
-        rows = [new_row(task_id, one, now) for task_id, one in zip(ids, followers, strict=True)]
+        rows = [new_row(task_id, one, connection.now_us) for task_id, one in zip(ids, followers, strict=True)]
         sql.INSERT.send(connection, rows)
         return [task_of(row) for row in rows]
 
@@ -322,7 +317,7 @@ class TaskStore:
     def count_change(self) -> None:
         """Raise ``changes`` for a change made here or in another process."""
         with self._changes_lock:
-            self._changes += 1
+            self.changes += 1
 
 
 def _begin(connection: DriverConnection) -> tuple[str, Ids, ActionLog]:

@@ -4,7 +4,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import NamedTuple
 
 from afterwrite.tasks.task import Task
 
@@ -17,16 +17,11 @@ class WatchTooSlow(Exception):
     """A watcher fell too far behind: some changes were dropped."""
 
 
-class Identified(Protocol):
-    """Anything that identifies a task and its type."""
+class Changed(NamedTuple):
+    """A changed task whose new state is unknown."""
 
-    @property
-    def id(self) -> int:
-        """The task's id."""
-
-    @property
-    def type(self) -> str:
-        """The task's type."""
+    id: int
+    type: str
 
 
 class Watchers:
@@ -48,7 +43,7 @@ class Watchers:
                 watch.wake()
         return watch
 
-    def changed(self, tasks: Sequence[Identified]) -> None:
+    def changed(self, tasks: Sequence[Task | Changed]) -> None:
         """Notify the watches that match these tasks."""
         if self._watches:
             with self._lock:
@@ -123,7 +118,7 @@ class TaskWatch:
         """Stop watching; may be called twice."""
         self._watchers.leave(self)
 
-    def changed(self, tasks: Sequence[Identified]) -> None:
+    def changed(self, tasks: Sequence[Task | Changed]) -> None:
         """Note the watched ones among changed tasks; called under the lock of the watchers."""
         for task in tasks:
             if self._task_id in (None, task.id) and self._task_type in (None, task.type):

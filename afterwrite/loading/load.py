@@ -9,8 +9,7 @@ from afterwrite.base.counts import counted
 from afterwrite.base.store_errors import StoreError
 from afterwrite.loading import TextFileError
 from afterwrite.loading.checked_rows import CheckedRows, RefusedRow
-from afterwrite.storage.catalogue_load import Load
-from afterwrite.storage.product_rows import StoredValues
+from afterwrite.storage.catalogue_load import Load, StoredValues
 
 REFUSAL_SAMPLES = 20
 

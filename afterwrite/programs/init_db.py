@@ -15,8 +15,7 @@ from afterwrite.base.store_errors import StoreError
 from afterwrite.loading import SAMPLE_PRODUCTS, CatalogueFile, DecimalSign, TextFileError
 from afterwrite.loading.checked_rows import check_row, check_sample_row, checked_batches
 from afterwrite.loading.load import LoadFailed, RefusedRows, load_products
-from afterwrite.storage.catalogue_load import CatalogueLoader, open_loader
-from afterwrite.storage.product_rows import stored_values
+from afterwrite.storage.catalogue_load import CatalogueLoader, open_loader, stored_values
 
 _BAR_WIDTH = 30
 _BAR_SECONDS = 0.1

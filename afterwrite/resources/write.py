@@ -94,6 +94,10 @@ class Write(NamedTuple):
         return None if self.settled_at_us is None else from_microseconds(self.settled_at_us)
 
 
+JOURNALED = Write._fields[: Write._fields.index("status")]
+"""The fields that a write has before it is settled."""
+
+
 @dataclass(frozen=True, slots=True)
 class WriteFilter:
     """A filter for receipts; None matches every write. ``by`` is the caller's name."""

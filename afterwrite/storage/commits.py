@@ -1,9 +1,12 @@
-"""Write transactions with group commit, and the database's clock."""
+"""The single writer of a database: transactions with group commit, and the database's clock."""
 
 import random
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
+
+from sqlalchemy import Engine
 
 from afterwrite.base.group_commit import GroupCommit
 from afterwrite.base.store_errors import StoreError, TransactionConflict
@@ -99,3 +102,16 @@ class Commits:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDatabase:
+    """The reader and the writer of a task database."""
+
+    reader: Engine
+    commits: Commits
+
+    def close(self) -> None:
+        """Close both."""
+        self.commits.close()
+        self.reader.dispose()

@@ -19,22 +19,10 @@ from sqlalchemy import (
 )
 
 from afterwrite.resources.write import Operation, Write, WriteFilter, WriteStatus
+from afterwrite.storage.columns import columns_of
 
-ledger = Table(
-    "ledger",
-    MetaData(),
-    Column("id", BigInteger, primary_key=True),
-    Column("operation", String, nullable=False),
-    Column("product_id", BigInteger, nullable=False),
-    Column("arguments", String, nullable=False),
-    Column("accepted_at_us", BigInteger, nullable=False),
-    Column("retry_of", BigInteger),
-    Column("status", String, nullable=False),
-    Column("error_code", String),
-    Column("error_message", String),
-    Column("settled_at_us", BigInteger, nullable=False),
-    Column("accepted_by", String),
-)
+_NAMES = "id operation product_id arguments accepted_at_us retry_of status error_code error_message settled_at_us"
+ledger = Table("ledger", MetaData(), *columns_of(Write, [*_NAMES.split(), "accepted_by"]))
 ledger_totals = Table("ledger_totals", MetaData(), Column("status", String), Column("writes", BigInteger))
 
 _columns = select(*(ledger.c[name] for name in Write._fields))

@@ -13,8 +13,8 @@ from sqlalchemy import ColumnElement, Engine, Select, Subquery, Table, bindparam
 from afterwrite.base.store_errors import StoreError
 from afterwrite.base.text import composed, folded
 from afterwrite.resources.product import Product
+from afterwrite.storage.columns import is_text
 from afterwrite.storage.search import matching, products
-from afterwrite.storage.texts import is_text
 
 _columns = [products.c[name] for name in Product._fields]
 _SHORT_SKIP = 1_000

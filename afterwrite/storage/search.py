@@ -7,26 +7,13 @@ same internally: pg_trgm serves LIKE and keeps new entries in a pending list.
 
 from typing import NamedTuple
 
-from sqlalchemy import BigInteger, Column, Float, MetaData, Subquery, Table, Text, bindparam, func, select, text
+from sqlalchemy import Column, MetaData, String, Subquery, Table, bindparam, func, select, text
 
 from afterwrite.base.text import folded
+from afterwrite.resources.product import Product
+from afterwrite.storage.columns import columns_of, like_pattern
 
-products = Table(
-    "products",
-    MetaData(),
-    Column("id", BigInteger, primary_key=True),
-    Column("title", Text, nullable=False),
-    Column("price_minor", BigInteger, nullable=False),
-    Column("description", Text),
-    Column("category", Text),
-    Column("image", Text),
-    Column("rating_rate", Float),
-    Column("rating_count", BigInteger),
-    Column("created_at_us", BigInteger, nullable=False),
-    Column("updated_at_us", BigInteger, nullable=False),
-    Column("version", BigInteger, nullable=False),
-    Column("search_text", Text, nullable=False),
-)
+products = Table("products", MetaData(), *columns_of(Product), Column("search_text", String))
 
 _GRAM = 3
 _MOST_GRAMS = 16  # selective enough; every candidate is checked in full
@@ -74,13 +61,6 @@ def matching(term: str, dialect: str) -> Found:
     if len(wanted) < _GRAM:  # no trigram to look up
         return Found(_scanned, {"term": wanted})
     return Found(_found, {"grams": _grams(wanted), "term": wanted})
-
-
-def like_pattern(text: str) -> str:
-    """The LIKE pattern for a substring, with special characters escaped by a backslash."""
-    for special in ("\\", "%", "_"):
-        text = text.replace(special, f"\\{special}")
-    return f"%{text}%"
 
 
 def _grams(wanted: str) -> str:

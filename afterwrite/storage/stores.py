@@ -6,8 +6,8 @@ from sqlalchemy import Engine
 
 from afterwrite.base.limits import WriteLimits
 from afterwrite.base.settings import Settings
+from afterwrite.storage.commits import TaskDatabase
 from afterwrite.storage.products import Products
-from afterwrite.storage.task_database import TaskDatabase
 from afterwrite.storage.write_store import WriteStore
 
 if TYPE_CHECKING:

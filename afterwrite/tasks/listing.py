@@ -7,8 +7,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Engine, Select, func, or_, select
 
 from afterwrite.base.text import folded
-from afterwrite.storage.search import like_pattern
-from afterwrite.storage.texts import is_text
+from afterwrite.storage.columns import is_text, like_pattern
 from afterwrite.tasks.actions import Pause, TaskAction
 from afterwrite.tasks.statements import COLUMNS, PENDING, actions, paused_types, tasks
 from afterwrite.tasks.task import Task, TaskStatus

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from afterwrite.base.background import BackgroundLoop
 from afterwrite.base.limits import TaskLimits
-from afterwrite.storage.task_database import TaskDatabase
+from afterwrite.storage.commits import TaskDatabase
 from afterwrite.tasks.manager import WorkerManager
 from afterwrite.tasks.queue import TaskQueue
 from afterwrite.tasks.registry import Registry

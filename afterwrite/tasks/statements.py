@@ -28,17 +28,11 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
+from afterwrite.storage.columns import columns_of
 from afterwrite.storage.driver import DriverStatement, ManyRows
 from afterwrite.tasks.task import Task, TaskStatus
 
-_WHOLE = {name for name, kind in Task.__annotations__.items() if kind in (int, int | None)}
-tasks = Table(
-    "tasks",
-    MetaData(),
-    *(Column(name, BigInteger if name in _WHOLE else String, primary_key=name == "id") for name in Task._fields),
-    Column("search_text", String),
-    Column("fingerprint", String),
-)
+tasks = Table("tasks", MetaData(), *columns_of(Task), Column("search_text", String), Column("fingerprint", String))
 paused_types = Table(
     "paused_task_types",
     MetaData(),

@@ -68,8 +68,8 @@ class StripeDesk:
             raise TaskFailed(
                 "STRIPE_OUTCOME_UNKNOWN",
                 "Stripe was called for this task a day ago or more and may have forgotten it: another call could "
-                f"charge twice. Search Stripe for metadata afterwrite_key starting with {context.key()}; if there is none, "
-                "retry the task: it then starts over",
+                f"charge twice. Search Stripe for metadata afterwrite_key starting with {context.key()}; "
+                "if there is none, retry the task: it then starts over",
                 final=True,
             )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from afterwrite.base.settings import Settings
 from afterwrite.base.store_errors import StoreError
 from afterwrite.resources.product import search_text
-from afterwrite.storage.product_rows import STORED, StoredValues
+from afterwrite.storage.catalogue_load import STORED, StoredValues
 from afterwrite.storage.sqlite.data_folder import open_data_folder
 from afterwrite.storage.sqlite.journal import Journal
 

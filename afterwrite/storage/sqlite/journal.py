@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from afterwrite.base.store_errors import StoreError
-from afterwrite.resources.write import ROW_OVERHEAD_BYTES, Write, WriteFilter
-from afterwrite.storage.sqlite.migrations import can_be_database, migrate_journal
+from afterwrite.resources.write import JOURNALED, ROW_OVERHEAD_BYTES, Write, WriteFilter
+from afterwrite.storage.sqlite.migrations import can_be_database, migrate
 from afterwrite.storage.sqlite.opened_file import OpenedFile, save_committed, wal_of
 from afterwrite.storage.write_store import KeyUse
 
-_FIELDS = Write._fields[: Write._fields.index("status")]  # the fields before settlement
-_COLUMNS, _MARKS = ", ".join(_FIELDS), ", ".join("?" * len(_FIELDS))
+_COLUMNS, _MARKS = ", ".join(JOURNALED), ", ".join("?" * len(JOURNALED))
 _SCANNED_AT_ONCE = 10_000
 _PART_START = "SELECT min(id) FROM (SELECT id FROM writes WHERE id < ? AND id > ? ORDER BY id DESC LIMIT ?)"
 _PART = (
@@ -76,7 +75,7 @@ class Journal:
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA synchronous = {'FULL' if sync == 'full' else 'NORMAL'}")
-            migrate_journal(connection)
+            migrate(connection, "journal")
             connection.execute("BEGIN IMMEDIATE")  # takes the exclusive lock now
             connection.execute("COMMIT")
             _check_readable(connection, path)
@@ -116,7 +115,7 @@ class Journal:
         with self._transaction() as connection:
             connection.executemany(
                 f"INSERT INTO writes ({_COLUMNS}) VALUES ({_MARKS})",  # noqa: S608 - constants
-                [write[: len(_FIELDS)] for write in writes],
+                [write[: len(JOURNALED)] for write in writes],
             )
             connection.executemany(
                 "INSERT INTO idempotency_keys (key, fingerprint, first_write_id, writes) VALUES (?, ?, ?, ?)", keys

@@ -32,21 +32,12 @@ def require_not_moved(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def mark_moved(path: Path, address: str) -> None:
-    """Record where the data was moved to (``address`` without a password); on disk when this returns."""
-    _change(path, _MARK, address)
-
-
-def unmark_moved(path: Path) -> None:
-    """Remove the mark."""
-    _change(path, _UNMARK)
-
-
-def _change(path: Path, statement: str, *values: str) -> None:
+def mark_moved(path: Path, address: str | None) -> None:
+    """Record where the data was moved to (``address`` without a password; None: nowhere); on disk on return."""
     try:
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
             connection.execute("PRAGMA synchronous = FULL")
-            connection.execute(statement, values)
+            connection.execute(*((_UNMARK,) if address is None else (_MARK, (address,))))
     except sqlite3.Error as error:
         raise StoreError(
             f"The database {path} cannot be written: {error}. Check the rights and the free space, and run this again"

@@ -53,13 +53,13 @@ def newest_first(
 ) -> Page:
     """The page of the ``first`` items; one more item was read to know whether there is a next page."""
     edges = [edge(item) for item in items[:first]]
-    info = PageInfo(
-        has_next_page=len(items) > first,
-        has_previous_page=after is not None,
-        start_cursor=edges[0].cursor if edges else None,
-        end_cursor=edges[-1].cursor if edges else None,
-    )
-    return Page(edges, info, count)
+    return page_of(edges, count, has_next=len(items) > first, has_previous=after is not None)
+
+
+def page_of(edges: list[Edge], count: Callable[[], int] | None, *, has_next: bool, has_previous: bool) -> Page:
+    """The page of these edges."""
+    start, end = (edges[0].cursor, edges[-1].cursor) if edges else (None, None)
+    return Page(edges, PageInfo(has_next, has_previous, start, end), count)
 
 
 def parse_id(name: str, text: str) -> int:

@@ -297,12 +297,12 @@ class Broker:
         self.trouble = trouble
 
 
-def pauses(longest_seconds: float = _LONGEST_PAUSE_SECONDS) -> Iterator[float]:
+def pauses() -> Iterator[float]:
     """Endless exponential backoff with jitter, in seconds."""
     pause = _FIRST_PAUSE_SECONDS
     while True:
         yield pause * random.uniform(0.75, 1)  # noqa: S311 - jitter
-        pause = min(pause * 2, longest_seconds)
+        pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 
 
 async def _closed(connection: AbstractConnection) -> None:

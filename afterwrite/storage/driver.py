@@ -95,6 +95,26 @@ class DriverConnection:
             raise explained from error
 
 
+class Reopened:
+    """A connection that opens on demand, and again after it was closed or lost."""
+
+    def __init__(self, connect: Callable[[], DriverConnection]) -> None:
+        self._connect = connect
+        self._connection: DriverConnection | None = None
+
+    def get(self) -> DriverConnection:
+        if self._connection is not None and not self._connection.is_alive():
+            self.close()
+        self._connection = self._connection or self._connect()
+        return self._connection
+
+    def close(self) -> None:
+        """Close the connection, if it is open."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+
 def translate_errors(engine: Engine, explain: Explain) -> None:
     """Let the engine raise the driver's errors as ``explain`` maps them."""
 

@@ -138,9 +138,9 @@ class WorkerManager:
         return ManagerStatus(
             name=self.name,
             running={name: count for name, count in dict(self._running.busy).items() if count},
-            ended=dict(self._running.totals.ended),
-            retried=self._running.totals.retried,
-            lost=self._running.totals.lost,
+            ended=dict(self._running.ended),
+            retried=self._running.retried,
+            lost=self._running.lost,
             trouble=self._trouble,
             integrations={name: health for name, health in healths.items() if health is not None},
         )

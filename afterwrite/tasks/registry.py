@@ -83,10 +83,6 @@ class Registry:
         """The types that have a worker, sorted."""
         return sorted(self._of_type)
 
-    @property
-    def _offered(self) -> list[str]:
-        return [name for name in self.types if not self._of_type[name].internal]
-
     def worker(self, task_type: str) -> BaseWorker | None:
         """The worker that declares a type, or None."""
         return self._of_type.get(task_type)
@@ -110,11 +106,9 @@ class Registry:
         self._check_callback(new.callback_url)
         worker = self._of_type.get(new.type)
         if worker is None:
-            raise TaskRefused(
-                Refusal.UNKNOWN_TASK_TYPE,
-                f"Unknown task type {new.type[:TEXT_MAX]!r}: give one of {', '.join(self._offered)}",
-                "type",
-            )
+            offered = ", ".join(name for name in self.types if not self._of_type[name].internal)
+            message = f"Unknown task type {new.type[:TEXT_MAX]!r}: give one of {offered}"
+            raise TaskRefused(Refusal.UNKNOWN_TASK_TYPE, message, "type")
         if worker.internal:
             message = f"Tasks of the type {new.type!r} are created only by the server: give another type"
             raise TaskRefused(Refusal.UNKNOWN_TASK_TYPE, message, "type")

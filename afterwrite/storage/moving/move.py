@@ -71,7 +71,7 @@ def _copy(
     for name, definition in indexes.items():
         with progress.step(f"index {name} built"):
             connection.execute(definition.encode())
-    target.analyze(connection, list(wanted))
+    connection.execute(f"ANALYZE {target.named(list(wanted))}".encode())
     carry_over(connection, names, secrets, totals)
 
 

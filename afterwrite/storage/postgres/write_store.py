@@ -10,7 +10,7 @@ from afterwrite.base.limits import WriteLimits
 from afterwrite.base.store_errors import StoreError
 from afterwrite.resources.write import JOURNALED, Write, WriteFilter, WriteStatus
 from afterwrite.storage.columns import columns_of
-from afterwrite.storage.driver import DriverConnection
+from afterwrite.storage.driver import DriverConnection, Reopened
 from afterwrite.storage.ledger import Ledger, ledger_totals
 from afterwrite.storage.postgres.drain import Drain
 from afterwrite.storage.write_store import Asked, Full, KeyUse, SettledBatch, Standing, Taken
@@ -58,8 +58,8 @@ class PostgresWrites:
         """``connect`` opens the accepting connection; ``others_live`` tells whether another server could drain."""
         self._others_live = others_live
         self.ledger = Ledger(reader)
-        self._reader, self._connect, self._drain, self._limits = reader, connect, drain, limits
-        self._connection: DriverConnection | None = None
+        self._reader, self._drain, self._limits = reader, drain, limits
+        self._connection = Reopened(connect)
         self.last_write_id = self.depth = self._through = self.settled_total = 0
         if (trouble := self.standing().trouble) is not None:
             raise StoreError(trouble)
@@ -69,17 +69,17 @@ class PostgresWrites:
     def take(self, asked: Sequence[Asked]) -> list[Taken]:
         """Append requests to the journal in one commit; processes take turns."""
         try:
-            connection = self._connected()
+            connection = self._connection.get()
         except StoreError as error:
             raise _not_taken(error, "Nothing of this request was accepted; send it again later") from error
         arguments = [*_columns(asked), self._limits.max_writes, self._limits.max_bytes]
         try:
             rows = connection.execute(lambda cursor: cursor.execute(_ACCEPT, arguments).fetchall())
         except StoreError as error:
-            self.close()  # its state is undefined after an error
+            self._connection.close()  # its state is undefined after an error
             raise _not_taken(error, _outcome_of(error)) from error
         except BaseException:
-            self.close()
+            self._connection.close()
             raise
         taken = [_taken(one, row) for one, row in zip(asked, rows, strict=True)]
         last = [one[-1].id for one in taken if isinstance(one, list) and one]
@@ -88,15 +88,7 @@ class PostgresWrites:
 
     def close(self) -> None:
         """Close the accepting connection; the next request reopens it."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
-
-    def _connected(self) -> DriverConnection:
-        if self._connection is not None and not self._connection.is_alive():
-            self.close()
-        self._connection = self._connection or self._connect()
-        return self._connection
+        self._connection.close()
 
     # -- state ----------------------------------------------------------------------------------------------
 

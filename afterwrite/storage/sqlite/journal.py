@@ -15,6 +15,7 @@ from afterwrite.storage.sqlite.opened_file import OpenedFile, save_committed, wa
 from afterwrite.storage.write_store import KeyUse
 
 _COLUMNS, _MARKS = ", ".join(JOURNALED), ", ".join("?" * len(JOURNALED))
+_KEYS = f"SELECT {', '.join(KeyUse._fields)} FROM idempotency_keys"  # noqa: S608 - constants
 _SCANNED_AT_ONCE = 10_000
 _PART_START = "SELECT min(id) FROM (SELECT id FROM writes WHERE id < ? AND id > ? ORDER BY id DESC LIMIT ?)"
 _PART = (
@@ -108,7 +109,7 @@ class Journal:
         return str(rows[0][0]) if rows else None
 
     def append(self, writes: Sequence[Write], keys: Iterable[KeyUse], forget_through: int) -> None:
-        """Append writes and keys in one commit, and drop the writes up to id ``forget_through``.
+        """Append writes and keys in one commit, and drop the writes up to id ``forget_through``, which the ledger has.
 
         Raises JournalUnwritable; then nothing was changed.
         """
@@ -135,10 +136,6 @@ class Journal:
             self._file.check()
         except StoreError as error:
             raise JournalUnwritable(_unwritable(self.path, error)) from error
-
-    def forget(self, through: int) -> None:
-        """Drop the writes up to id ``through``, which are on disk in the ledger."""
-        self.append([], [], through)
 
     def forgotten_through(self) -> int:
         """The largest id of a dropped write, which the ledger has; 0 if there is none."""
@@ -180,16 +177,12 @@ class Journal:
 
     def key_use(self, key: str) -> KeyUse | None:
         """The use of an idempotency key, or None."""
-        rows = self._read("SELECT key, fingerprint, first_write_id, writes FROM idempotency_keys WHERE key = ?", key)
+        rows = self._read(f"{_KEYS} WHERE key = ?", key)
         return KeyUse._make(rows[0]) if rows else None
 
     def keys_after(self, key: str, limit: int) -> list[KeyUse]:
         """The first ``limit`` idempotency keys after ``key``, in byte order."""
-        rows = self._read(
-            "SELECT key, fingerprint, first_write_id, writes FROM idempotency_keys WHERE key > ? ORDER BY key LIMIT ?",
-            key,
-            limit,
-        )
+        rows = self._read(f"{_KEYS} WHERE key > ? ORDER BY key LIMIT ?", key, limit)
         return [KeyUse._make(row) for row in rows]
 
     def oldest_key(self) -> int | None:

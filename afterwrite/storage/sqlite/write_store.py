@@ -38,7 +38,7 @@ class EmbeddedWrites:
         last_write_id, last_settled_product_id = ledger.last_ids()
         oldest = journal.after(0, 1)
         if oldest and oldest[0].id <= last_write_id:  # settled, but a crash came before the journal dropped it
-            journal.forget(last_write_id)
+            journal.append([], [], last_write_id)
             oldest = journal.after(0, 1)
         backlog = journal.backlog()
         self._count_lock, self._forget_lock = threading.Lock(), threading.Lock()

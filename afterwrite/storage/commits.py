@@ -74,22 +74,19 @@ class Commits:
     def _results(self, works: Sequence[Work]) -> list[Any]:
         attempts_left = _MOST_ATTEMPTS
         while True:
-            connection = self._connection.get()
+            connection, begun = self._connection.get(), time.monotonic_ns()
             try:
-                return self._transaction(connection, works)
+                with connection.transaction():
+                    results = [work(connection) for work in works]
             except TransactionConflict:
                 self.conflicts += 1
                 attempts_left -= 1
                 if not attempts_left:
                     raise
                 time.sleep(random.uniform(0, _LONGEST_PAUSE_SECONDS))  # noqa: S311 - jitter
-
-    def _transaction(self, connection: DriverConnection, works: Sequence[Work]) -> list[Any]:
-        begun = time.monotonic_ns()
-        with connection.transaction():
-            results = [work(connection) for work in works]
-        self.clock.learn(connection.now_us + (time.monotonic_ns() - begun) // 1000)
-        return results
+            else:
+                self.clock.learn(connection.now_us + (time.monotonic_ns() - begun) // 1000)
+                return results
 
 
 @dataclass(frozen=True, slots=True)

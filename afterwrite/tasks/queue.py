@@ -77,7 +77,8 @@ class TaskQueue(TaskListing):
                 "idempotencyKey",
             ) from error
         finally:
-            self._give_room_back(len(prepared) - added)
+            with self._room_lock:
+                self._waiting = max(0, self._waiting - len(prepared) + added)
         return tasks
 
     def cancel(self, task_id: int, by: str | None = None) -> Task:
@@ -199,10 +200,6 @@ class TaskQueue(TaskListing):
                     "nothing was accepted. Send this again later",
                 )
             self._waiting += count
-
-    def _give_room_back(self, count: int) -> None:
-        with self._room_lock:
-            self._waiting = max(0, self._waiting - count)
 
     def _set_paused(self, task_type: str, by: str | None, *, paused: bool) -> TypeReport:
         counts = self.type_counts().get(task_type, {})

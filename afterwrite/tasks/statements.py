@@ -116,7 +116,6 @@ _saved_rows = func.json_to_recordset(cast(_ROWS, JSON)).table_valued(
 INSERT = ManyRows(
     insert(tasks), insert(tasks).from_select(_STORED, select(*_new_rows.render_derived(with_types=True).c))
 )
-BY_ID = DriverStatement(select(*COLUMNS).where(tasks.c.id == bindparam("id")).with_for_update())
 # A fixed order prevents deadlocks between transactions that lock the same rows.
 BY_IDS = DriverStatement(select(*COLUMNS).where(tasks.c.id.op("IN")(_GIVEN_IDS)).order_by(tasks.c.id).with_for_update())
 BY_KEY = DriverStatement(select(*COLUMNS, tasks.c.fingerprint).where(tasks.c.idempotency_key == bindparam("key")))

@@ -26,14 +26,6 @@ class KeyReused(Exception):
     """An idempotency key was reused for a different request."""
 
 
-class Held(NamedTuple):
-    """A lock that still holds, and whether its task was cancelled."""
-
-    id: int
-    claim: int
-    cancel_asked: bool
-
-
 class Turn(NamedTuple):
     """The result of one turn: recorded tasks, ids of tasks with a lost lock, claimed tasks.
 
@@ -127,10 +119,11 @@ class TaskStore:
         self._notify([*turn.recorded, *turn.claimed, *ready])
         return turn
 
-    def renew(self, worker: str, task_ids: Sequence[int]) -> list[Held]:
+    def renew(self, worker: str, task_ids: Sequence[int]) -> dict[tuple[int, int], bool]:
+        """Renew locks; return the id and claim of each one that still holds, and whether its task was cancelled."""
         given = {"ids": json.dumps(list(task_ids)), "worker": worker}
         rows = self._commits.run(lambda connection: sql.RENEW.rows(connection, {**given, **connection.time}))
-        return [Held(row[0], row[1], bool(row[2])) for row in rows]
+        return {(task_id, claim): bool(cancel_asked) for task_id, claim, cancel_asked in rows}
 
     def change(
         self, task_id: int, work_out: Callable[[Task, int], Task], kind: ActionKind, by: str | None
@@ -142,11 +135,10 @@ class TaskStore:
         """
 
         def work(connection: DriverConnection) -> list[Task]:
-            found = _tasks(sql.BY_ID.rows(connection, {"id": task_id}))
-            pairs = [(before, work_out(before, connection.now_us)) for before in found]
-            for before in found:
-                self._log.note(connection, kind, by, task_id, before.type)
-            return self._replace(connection, pairs)
+            changed = self._work_out(connection, {task_id: work_out})
+            for task in changed[:1]:
+                self._log.note(connection, kind, by, task_id, task.type)
+            return changed
 
         changed = self._commits.run(work)
         self._notify(changed)
@@ -157,14 +149,7 @@ class TaskStore:
 
         None leaves a task as it is; missing tasks are skipped.
         """
-
-        def work(connection: DriverConnection) -> list[Task]:
-            found = _tasks(sql.BY_IDS.rows(connection, {"ids": json.dumps(sorted(work_out))}))
-            now = connection.now_us
-            pairs = [(task, new) for task in found if (new := work_out[task.id](task, now)) is not None]
-            return self._replace(connection, pairs)
-
-        changed = self._commits.run(work)
+        changed = self._commits.run(lambda connection: self._work_out(connection, work_out))
         self._notify(changed)
         return [task for task in changed if task.id in work_out]
 
@@ -275,6 +260,14 @@ class TaskStore:
                 pairs.append((before, after(before, outcome, now)))
         ready += self._save(connection, pairs)
         return [new for _, new in at_once + pairs], lost, ready
+
+    def _work_out(
+        self, connection: DriverConnection, work_out: Mapping[int, Callable[[Task, int], Task | None]]
+    ) -> list[Task]:
+        found = _tasks(sql.BY_IDS.rows(connection, {"ids": json.dumps(sorted(work_out))}))
+        now = connection.now_us
+        pairs = [(task, new) for task in found if (new := work_out[task.id](task, now)) is not None]
+        return self._replace(connection, pairs)
 
     def _release(
         self, connection: DriverConnection, rows: Sequence[Sequence[Any]], decide: Callable[[Task], Outcome]

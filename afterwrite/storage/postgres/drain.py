@@ -21,7 +21,7 @@ from afterwrite.storage.driver import SCHEMA, encode_rows
 from afterwrite.storage.postgres.connect import explained, is_alive
 from afterwrite.storage.postgres.meta import KEEP, KEPT, NOW_US
 from afterwrite.storage.postgres.pipelined import SETTINGS
-from afterwrite.storage.retention_clock import Look, RetentionClock
+from afterwrite.storage.retention_clock import RetentionClock
 from afterwrite.storage.settling import StoreAway, refused, settle_all
 from afterwrite.storage.write_store import SettledBatch
 
@@ -136,20 +136,15 @@ class Drain:
         if not self.is_mine or self._now_us < self._housekeeping_due_us:
             return
         async with self._connected() as connection, connection.transaction():
-            look = await self._look_at_retention_clock(connection)
+            [oldest_us, now_us] = await _one(await connection.execute(_OLDEST_KEY))
+            kept = await (await connection.execute(KEPT, (self._retention.key,))).fetchone()
+            look = self._retention.look(kept[0] if kept else None, now_us, oldest_us)
+            await connection.execute(KEEP, (self._retention.key, look.kept))
             before_us = look.time_us - int(keys_kept_seconds * 1_000_000)
             cursor = await connection.execute(_PRUNE_KEYS, (before_us, _KEYS_PRUNED_AT_ONCE))
         self._retention.learn(look)
         if cursor.rowcount < _KEYS_PRUNED_AT_ONCE:
             self._housekeeping_due_us = self._now_us + _HOUSEKEEPING_US
-
-    async def _look_at_retention_clock(self, connection: Connection) -> Look:
-        """Read and store the retention clock."""
-        [oldest_us, now_us] = await _one(await connection.execute(_OLDEST_KEY))
-        kept = await (await connection.execute(KEPT, (self._retention.key,))).fetchone()
-        look = self._retention.look(kept[0] if kept else None, now_us, oldest_us)
-        await connection.execute(KEEP, (self._retention.key, look.kept))
-        return look
 
     async def rest(self) -> float:
         """How many seconds the drain may rest, unless a write wakes it; 0: a write has just arrived."""
@@ -264,12 +259,14 @@ async def _begin(connection: Connection, limit: int) -> tuple[_State, list[Write
 
 async def _apply(connection: Connection, writes: Sequence[Write], now_us: int) -> list[Write]:
     """Compute the batch in memory, then store it in a few multi-row statements."""
-    before = await _load(connection, {write.product_id for write in writes})
+    product_ids = sorted({write.product_id for write in writes})
+    rows = await (await connection.execute(_LOAD, (product_ids,))).fetchall()
+    before = {row[0]: Product(*row) for row in rows}
     settled, stored, deleted = settle_all(writes, before, lambda: now_us)
     async with connection.pipeline():
         if stored:
-            rows = [{**product._asdict(), "search_text": product.search_text} for product in stored]
-            await connection.execute(_UPSERT, (encode_rows(rows),))
+            values = [{**product._asdict(), "search_text": product.search_text} for product in stored]
+            await connection.execute(_UPSERT, (encode_rows(values),))
         if deleted:
             await connection.execute(_DELETE, (deleted,))
         await connection.execute(_LEDGER, (encode_rows([write._asdict() for write in settled]),))
@@ -290,11 +287,6 @@ async def _apply_one_by_one(connection: Connection, writes: Sequence[Write], now
             settled.append(failed)
         await connection.execute("RELEASE one")
     return settled
-
-
-async def _load(connection: Connection, product_ids: set[int]) -> dict[int, Product]:
-    rows = await (await connection.execute(_LOAD, (sorted(product_ids),))).fetchall()
-    return {row[0]: Product(*row) for row in rows}
 
 
 async def _one(cursor: "psycopg.AsyncCursor[Any]") -> tuple[Any, ...]:

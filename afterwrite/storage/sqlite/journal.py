@@ -237,12 +237,9 @@ class Journal:
                 save_committed(self._connection)
                 raise
             finally:
-                self._roll_back()  # never leave a transaction open for the next request
-
-    def _roll_back(self) -> None:
-        with contextlib.suppress(sqlite3.Error):  # report the original error
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+                with contextlib.suppress(sqlite3.Error):  # report the original error
+                    if self._connection.in_transaction:  # never leave one open for the next request
+                        self._connection.execute("ROLLBACK")
 
 
 def _put(connection: sqlite3.Connection, name: str, value: str) -> None:

@@ -6,13 +6,9 @@ from pathlib import Path
 
 from afterwrite.base.store_errors import StoreError
 
-_MOVED_TO = "moved_to"
-_FIND = f"SELECT value FROM meta WHERE name = '{_MOVED_TO}'"  # noqa: S608 - constants
-_MARK = (
-    f"INSERT INTO meta (name, value) VALUES ('{_MOVED_TO}', ?) "  # noqa: S608 - constants
-    "ON CONFLICT (name) DO UPDATE SET value = excluded.value"
-)
-_UNMARK = f"DELETE FROM meta WHERE name = '{_MOVED_TO}'"  # noqa: S608 - constants
+_FIND = "SELECT value FROM meta WHERE name = 'moved_to'"
+_MARK = "INSERT INTO meta (name, value) VALUES ('moved_to', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+_UNMARK = "DELETE FROM meta WHERE name = 'moved_to'"
 
 
 def moved_to(connection: sqlite3.Connection) -> str | None:

@@ -181,7 +181,7 @@ class ProgressBar:
         if not self._on or now - self._shown < _BAR_SECONDS:
             return
         self._shown = now
-        share = min(1.0, self._source.bytes_read / max(1, self._source.size_bytes))
+        share = min(1.0, self._source.file.bytes_read / max(1, self._source.file.size_bytes))
         filled = round(share * _BAR_WIDTH)
         bar = "#" * filled + "." * (_BAR_WIDTH - filled)
         speed = rows / max(now - self._begin, _BAR_SECONDS)

@@ -22,6 +22,7 @@ from sqlalchemy import (
 from afterwrite.resources.write import Operation, Write, WriteFilter, WriteStatus
 from afterwrite.storage.columns import columns_of
 
+# In the order of the schema, where the name came last.
 _NAMES = "id operation product_id arguments accepted_at_us retry_of status error_code error_message settled_at_us"
 ledger = Table("ledger", MetaData(), *columns_of(Write, [*_NAMES.split(), "accepted_by"]))
 ledger_totals = Table("ledger_totals", MetaData(), Column("status", String), Column("writes", BigInteger))

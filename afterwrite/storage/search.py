@@ -5,8 +5,6 @@ not indexed yet (``search_behind`` and every id above ``search_state.indexed_thr
 same internally: pg_trgm serves LIKE and keeps new entries in a pending list.
 """
 
-from typing import NamedTuple
-
 from sqlalchemy import Column, MetaData, String, Subquery, Table, bindparam, func, select, text
 
 from afterwrite.base.text import folded
@@ -41,26 +39,20 @@ _liked = select(products).where(products.c.search_text.like(bindparam("pattern")
 _scanned = select(products).where(func.instr(products.c.search_text, bindparam("term")) > 0).subquery("found")
 
 
-class Found(NamedTuple):
-    """The matching products as a selectable, with its bound values."""
+def matching(term: str, dialect: str) -> tuple[Table | Subquery, dict[str, str]]:
+    """The products that match, as a selectable and its bound values.
 
-    source: Table | Subquery
-    values: dict[str, str]
-
-
-def matching(term: str, dialect: str) -> Found:
-    """The products that match: the table itself for an empty term, else a subquery with the same columns.
-
-    ``dialect`` is SQLAlchemy's dialect name.
+    It is the table itself for an empty term, else a subquery with the same columns. ``dialect`` is SQLAlchemy's dialect
+    name.
     """
     wanted = folded(term)
     if not wanted:
-        return Found(products, {})
+        return products, {}
     if dialect == "postgresql":
-        return Found(_liked, {"pattern": like_pattern(wanted)})
+        return _liked, {"pattern": like_pattern(wanted)}
     if len(wanted) < _GRAM:  # no trigram to look up
-        return Found(_scanned, {"term": wanted})
-    return Found(_found, {"grams": _grams(wanted), "term": wanted})
+        return _scanned, {"term": wanted}
+    return _found, {"grams": _grams(wanted), "term": wanted}
 
 
 def _grams(wanted: str) -> str:

@@ -12,6 +12,7 @@ from afterwrite.base.times import from_microseconds
 from afterwrite.tasks.listing import TaskFilter
 from afterwrite.tasks.registry import Refusal, TaskRefused
 from afterwrite.tasks.task import (
+    ENDED,
     Completed,
     Failed,
     Outcome,
@@ -49,9 +50,7 @@ ALLOWED_MOVES: Mapping[EntryStatus, frozenset[EntryStatus]] = MappingProxyType(
         EntryStatus.CANCELLED: frozenset(),
     }
 )
-_ENDED = frozenset(
-    EntryStatus(status.value) for status in (TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED)
-)
+_ENDED = frozenset(map(EntryStatus, ENDED))
 
 
 class Entry(NamedTuple):

@@ -117,7 +117,7 @@ class TaskListing:
             found.setdefault(task_type, {})[TaskStatus(status)] = count
         return found
 
-    def status_counts(self) -> dict[TaskStatus, int]:
+    def counts(self) -> dict[TaskStatus, int]:
         """The number of tasks per status."""
         found = dict(map(tuple, self._rows(select(tasks.c.status, func.count()).group_by(tasks.c.status))))
         return {status: found.get(status.value, 0) for status in TaskStatus}

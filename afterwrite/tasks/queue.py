@@ -28,6 +28,8 @@ _LOOKED_BACK_SECONDS, _LOOKED_AT_ONCE = 5.0, 2_000
 class TaskQueue(TaskListing):
     """The entry point to tasks: ``create`` returns once a task is on disk, workers run it afterwards.
 
+    It answers the queries of ``TaskListing``, and adds what changes and watches tasks.
+
     Every method is safe to call from any thread and raises StoreError when the database is unavailable.
     """
 
@@ -136,7 +138,7 @@ class TaskQueue(TaskListing):
         """The number of tasks per status, cached for up to a second: counting reads an index entry per task."""
         with self._counts_lock:
             if time.monotonic() - self._counts_at > _COUNTS_KEPT_SECONDS:
-                self._counts = self.status_counts()
+                self._counts = super().counts()
                 self._counts_at = time.monotonic()
             return dict(self._counts)
 

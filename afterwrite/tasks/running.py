@@ -3,13 +3,13 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from afterwrite.tasks.execution import execute
 from afterwrite.tasks.registry import Registry
-from afterwrite.tasks.store import Turn
+from afterwrite.tasks.store import Held, Turn
 from afterwrite.tasks.task import Failed, Outcome, Progress, Stopped, Task
 from afterwrite.tasks.worker import CancelAsked, LockLost, TaskContext
 
@@ -128,10 +128,11 @@ class Running:
             elif not report.done.done():
                 report.done.set_result(after is not None)
 
-    def renewed(self, runs: Sequence[Run], held: Mapping[tuple[int, int], bool]) -> None:
+    def renewed(self, runs: Sequence[Run], held: Sequence[Held]) -> None:
         """Apply a heartbeat: stop workers that lost their lock or whose task was cancelled."""
+        claims = {(lock.id, lock.claim): lock.cancel_asked for lock in held}
         for run in runs:
-            cancel_asked = held.get((run.task.id, run.task.claim))
+            cancel_asked = claims.get((run.task.id, run.task.claim))
             if cancel_asked is None and self.runs.get(run.task.id) is run:
                 run.lose_lock()
             elif cancel_asked:

@@ -26,6 +26,14 @@ class KeyReused(Exception):
     """An idempotency key was reused for a different request."""
 
 
+class Held(NamedTuple):
+    """A lock that still holds, and whether its task was cancelled."""
+
+    id: int
+    claim: int
+    cancel_asked: bool
+
+
 class Turn(NamedTuple):
     """The result of one turn: recorded tasks, ids of tasks with a lost lock, claimed tasks.
 
@@ -119,11 +127,10 @@ class TaskStore:
         self._notify([*turn.recorded, *turn.claimed, *ready])
         return turn
 
-    def renew(self, worker: str, task_ids: Sequence[int]) -> dict[tuple[int, int], bool]:
-        """Renew locks; return the id and claim of each one that still holds, and whether its task was cancelled."""
+    def renew(self, worker: str, task_ids: Sequence[int]) -> list[Held]:
         given = {"ids": json.dumps(list(task_ids)), "worker": worker}
         rows = self._commits.run(lambda connection: sql.RENEW.rows(connection, {**given, **connection.time}))
-        return {(task_id, claim): bool(cancel_asked) for task_id, claim, cancel_asked in rows}
+        return [Held(row[0], row[1], bool(row[2])) for row in rows]
 
     def change(
         self, task_id: int, work_out: Callable[[Task, int], Task], kind: ActionKind, by: str | None

@@ -1,6 +1,6 @@
 """The SQL statements of the task store, in SQLAlchemy Core, and the rows that they take."""
 
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from sqlalchemy import (
@@ -238,7 +238,8 @@ Prepared = dict[str, Any]
 """The columns of a new task that follow from its request and its type."""
 _NEW: Prepared = {name: 0 if kind is int else None for name, kind in Task.__annotations__.items()}
 _NEW["status"] = TaskStatus.PENDING.value
-_NEW_NAMES, _changed_of = [f"new_{name}" for name in CHANGED], attrgetter(*CHANGED)
+_NEW_NAMES = [f"new_{name}" for name in CHANGED]
+_changed_of, _values_of_task = attrgetter(*CHANGED), itemgetter(*Task._fields)
 
 
 def new_row(task_id: int, prepared: Prepared, now: int) -> dict[str, Any]:
@@ -250,7 +251,7 @@ def new_row(task_id: int, prepared: Prepared, now: int) -> dict[str, Any]:
 
 def task_of(row: dict[str, Any]) -> Task:
     """The task in a row, without the columns that only the table has."""
-    return Task._make(row[name] for name in Task._fields)
+    return Task._make(_values_of_task(row))
 
 
 def saving(before: Task, new: Task) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from afterwrite.base.background import BackgroundLoop
 from afterwrite.base.limits import TaskLimits
 from afterwrite.base.settings import Settings
-from afterwrite.storage.sqlite.task_file import open_task_file, open_with_tasks
+from afterwrite.storage.sqlite.data_folder import open_task_file, open_with_tasks
 from afterwrite.tasks.runtime import TaskRuntime
 from afterwrite.tasks.task import NewTask, Task, TaskStatus
 from afterwrite.tasks.worker import BaseWorker

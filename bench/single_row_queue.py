@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from afterwrite.storage.sqlite.migrations import migrate_tasks
+from afterwrite.storage.sqlite.migrations import migrate
 from bench.noop_workers import TASK_TYPE
 from bench.own_queue import EndedCount
 
@@ -45,7 +45,7 @@ class SingleRowQueue:
         self._stopping = False
         self._connection = self._connect()
         self._connection.execute("PRAGMA journal_mode = WAL")
-        migrate_tasks(self._connection)
+        migrate(self._connection, "tasks")
         self._threads = [threading.Thread(target=self._work, args=(f"w{at}",)) for at in range(WORKERS)]
         for thread in self._threads:
             thread.start()

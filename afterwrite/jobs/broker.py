@@ -68,7 +68,8 @@ class Delivery:
     async def dead_letter(self, reason: str) -> None:
         """Move the message to the dead-letter queue; retries until it is there or the message ``is_gone``."""
         _log.error("moving a message from %s to %s: %s", self.queue, DEAD_LETTERS, reason)
-        headers = {**self.headers, REASON: reason[:1_000], FROM_QUEUE: self.queue, DIED_AT: _now()}
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        headers = {**self.headers, REASON: reason[:1_000], FROM_QUEUE: self.queue, DIED_AT: now}
         if await self.publish(DEAD_LETTERS, self.body, headers):
             await self.ack()
 
@@ -123,7 +124,7 @@ class Broker:
                     message, self.name_of(queue), mandatory=True, timeout=_TIMEOUT_SECONDS
                 )
             except PublishError as error:  # the queue was deleted; reconnecting declares it again
-                await self._drop()
+                await self.close()
                 raise ServiceAway(RABBITMQ, f"The queue {self.name_of(queue)} is missing") from error
             except DeliveryError as error:
                 raise QueueFull(
@@ -181,7 +182,9 @@ class Broker:
 
     async def close(self) -> None:
         """Close the publishing connection; the next message reopens it."""
-        await self._drop()
+        connection, self._connection, self._channel = self._connection, None, None
+        if connection is not None:
+            await _closed(connection)
 
     def name_of(self, queue: str) -> str:
         """The name of a queue in RabbitMQ, with the prefix."""
@@ -227,13 +230,13 @@ class Broker:
         """The publishing channel, with every queue declared."""
         async with self._opening:
             if self._channel is None or self._channel.is_closed:
-                await self._drop()
+                await self.close()
                 self._connection = await self._connect()
                 try:
                     await self._ensure_queues(self._connection)
                     self._channel = await self._connection.channel(on_return_raises=True)
                 except BaseException:
-                    await self._drop()
+                    await self.close()
                     raise
             return self._channel
 
@@ -274,14 +277,7 @@ class Broker:
         try:
             yield connection
         finally:
-            with contextlib.suppress(*_AWAY):
-                await asyncio.wait_for(connection.close(), _TIMEOUT_SECONDS)
-
-    async def _drop(self) -> None:
-        connection, self._connection, self._channel = self._connection, None, None
-        if connection is not None:
-            with contextlib.suppress(*_AWAY):
-                await asyncio.wait_for(connection.close(), _TIMEOUT_SECONDS)
+            await _closed(connection)
 
     @contextlib.asynccontextmanager
     async def _guarded(self, what: str) -> AsyncIterator[None]:
@@ -289,7 +285,7 @@ class Broker:
         try:
             yield
         except _AWAY as error:
-            await self._drop()
+            await self.close()
             message = f"RabbitMQ cannot be {what} {self}: {words_of(error)}"
             self._note(message)
             raise ServiceAway(RABBITMQ, message) from error
@@ -301,12 +297,17 @@ class Broker:
         self.trouble = trouble
 
 
-def pauses(longest_seconds: float = _LONGEST_PAUSE_SECONDS) -> Iterator[float]:
+def pauses() -> Iterator[float]:
     """Endless exponential backoff with jitter, in seconds."""
     pause = _FIRST_PAUSE_SECONDS
     while True:
         yield pause * random.uniform(0.75, 1)  # noqa: S311 - jitter
-        pause = min(pause * 2, longest_seconds)
+        pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+
+
+async def _closed(connection: AbstractConnection) -> None:
+    with contextlib.suppress(*_AWAY):
+        await asyncio.wait_for(connection.close(), _TIMEOUT_SECONDS)
 
 
 def _address(text: str) -> URL:
@@ -317,7 +318,3 @@ def _address(text: str) -> URL:
     except ValueError as error:  # the text may contain a password, so it is not quoted
         raise SettingsError("AMQP_URL is not a valid address: give amqp://USER:PASSWORD@HOST:5672/VHOST") from error
     return url if "heartbeat" in url.query else url.update_query(heartbeat=_HEARTBEAT_SECONDS)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -16,7 +16,9 @@ def words_of(error: BaseException | None) -> str:
         return "no reason given"
     refusal = _refusal_in(error)
     text = error.args[-1] if isinstance(error, (ChannelClosed, ConnectionClosed)) and error.args else error
-    said = " ".join((refusal or str(text)).split())[:_LENGTH] or _unsaid(error)
+    said = " ".join((refusal or str(text)).split())[:_LENGTH]
+    if not said:
+        said = "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
     if refusal is None and not isinstance(error, _REFUSED):
         return said
     return f"{said.rstrip('.')}: correct AMQP_URL, or the rights of its user in RabbitMQ"
@@ -34,7 +36,3 @@ def _refusal_in(error: BaseException) -> str | None:
         if isinstance(came, Connection.Close):
             return came.reply_text
     return None
-
-
-def _unsaid(error: BaseException) -> str:
-    return "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__

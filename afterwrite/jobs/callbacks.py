@@ -1,7 +1,8 @@
 """The callback URLs of jobs in Redis, kept for CALLBACK_HOURS; the task's row has them too."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -45,30 +46,21 @@ class Callbacks:
 
     async def keep(self, correlation_id: str, url: str) -> None:
         """Store the URL of a job for CALLBACK_HOURS. Raises ServiceAway."""
-        try:
+        with self._guarded():
             await self._redis.set(self._prefix + correlation_id, url, ex=self._lifetime_seconds)
-        except _UNUSABLE as error:
-            raise self._away(error) from error
-        self.trouble = None
 
     async def find(self, correlation_ids: Sequence[str]) -> Mapping[str, str]:
         """The URLs of these jobs that Redis has. Raises ServiceAway."""
         if not correlation_ids:
             return {}
-        try:
+        with self._guarded():
             found = await self._redis.mget([self._prefix + name for name in correlation_ids])
-        except _UNUSABLE as error:
-            raise self._away(error) from error
-        self.trouble = None
         return {name: str(url) for name, url in zip(correlation_ids, found, strict=True) if url is not None}
 
     async def check(self) -> None:
         """Check that Redis answers. Raises ServiceAway."""
-        try:
+        with self._guarded():
             await self._redis.ping()
-        except _UNUSABLE as error:
-            raise self._away(error) from error
-        self.trouble = None
 
     async def close(self) -> None:
         await self._redis.aclose()
@@ -76,10 +68,16 @@ class Callbacks:
     def __str__(self) -> str:
         return f"{self._place.get('host', 'localhost')}:{self._place.get('port', 6379)}"
 
-    def _away(self, error: Exception) -> ServiceAway:
-        said = " ".join(str(error).split())[:300] or type(error).__name__
-        message = f"Redis at {self} is unavailable: {said}"
-        if message != self.trouble:  # log each problem once, not every try
-            _log.warning("%s", message)
-        self.trouble = message
-        return ServiceAway(REDIS, message)
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Turn errors of Redis into ServiceAway."""
+        try:
+            yield
+        except _UNUSABLE as error:
+            said = " ".join(str(error).split())[:300] or type(error).__name__
+            message = f"Redis at {self} is unavailable: {said}"
+            if message != self.trouble:  # log each problem once, not every try
+                _log.warning("%s", message)
+            self.trouble = message
+            raise ServiceAway(REDIS, message) from error
+        self.trouble = None

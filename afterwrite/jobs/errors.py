@@ -1,11 +1,7 @@
 """The errors of RabbitMQ, Redis and Airflow that callers handle differently."""
 
 
-class StackError(Exception):
-    """A service of the stack failed a request."""
-
-
-class ServiceAway(StackError):
+class ServiceAway(Exception):
     """A service is unavailable; retry later."""
 
     def __init__(self, service: str, message: str) -> None:
@@ -13,9 +9,9 @@ class ServiceAway(StackError):
         self.service = service
 
 
-class QueueFull(StackError):
+class QueueFull(Exception):
     """A queue is full; retry later."""
 
 
-class RunRefused(StackError):
+class RunRefused(Exception):
     """Airflow permanently refuses a run; do not retry."""

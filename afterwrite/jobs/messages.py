@@ -87,15 +87,12 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class Result(Request):
     """The result of a run; its report or error is in the database (``storage.postgres.job_runs``).
 
     ``error`` is a code and a message if Airflow refused to start the run, else None.
     """
 
-    correlation_id: str
-    task_id: int
-    run_id: str
     outcome: str
     error: tuple[str, str] | None = None
 
@@ -123,7 +120,7 @@ def trace_in(headers: Mapping[str, Any]) -> str | None:
     return read_trace(found) if isinstance(found, str) else None
 
 
-def _encode(message: Request | Result, more: Mapping[str, Any]) -> bytes:
+def _encode(message: Request, more: Mapping[str, Any]) -> bytes:
     value = {
         "version": VERSION,
         "correlation_id": message.correlation_id,

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 from afterwrite.jobs.words import category_name, keywords, slug, tidy, unique
 from afterwrite.resources.feed_fields import FeedReader, only_sign
 from afterwrite.resources.feed_numbers import DecimalSign
-from afterwrite.resources.product import FieldError, check_fields
+from afterwrite.resources.product import check_fields
 
 Stored = Mapping[str, Any]  # a product as check_fields returns it
 Json = dict[str, Any]
@@ -56,7 +56,7 @@ def validate(items: Sequence[Mapping[str, Any]], first_index: int = 0, decimal: 
     for index, item in enumerate(items, first_index):
         checked, refused = check_fields(reader.fields(item), creating=True)
         if refused:
-            refusals.append({"index": index, "errors": [_error(problem) for problem in refused]})
+            refusals.append({"index": index, "errors": [problem.told() for problem in refused]})
         else:
             products[index] = checked
     return Checked(products, refusals, decimal, list(reader.ignored), list(reader.currencies))
@@ -170,10 +170,6 @@ def price_band(price: int, prices: Sequence[int]) -> str:
     if price < prices[quarter]:
         return "LOW"
     return "HIGH" if price > prices[-1 - quarter] else "MIDDLE"
-
-
-def _error(refused: FieldError) -> Json:
-    return {"field": refused.field, "code": refused.problem.value, "message": str(refused)}
 
 
 def _enriched(described: Json, slug: str, prices: Sequence[int]) -> Json:

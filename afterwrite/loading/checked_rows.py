@@ -19,20 +19,15 @@ Check = Callable[[Mapping[str, Any]], tuple[dict[str, Any], list[FieldError]]]
 check_row: Check = partial(check_fields, creating=True)
 
 
-class RowError(NamedTuple):
-    """One reason why a row is refused; ``field`` is None if the row is not a product."""
-
-    field: str | None
-    code: str
-    message: str
-
-
 class RefusedRow(NamedTuple):
-    """A refused row: its line, its index in a JSON array, and the reasons."""
+    """A refused row: its line, its index in a JSON array, and the reasons.
+
+    These are ``{"field", "code", "message"}``; ``field`` is None if the row is not a product.
+    """
 
     line: int
     element: int | None
-    errors: list[RowError]
+    errors: list[dict[str, str | None]]
 
 
 class CheckedRows(NamedTuple, Generic[T]):
@@ -77,8 +72,8 @@ def _check_rows(
             if not problems:
                 products.append(keep(checked))
                 continue
-            errors = [RowError(problem.field, problem.problem.value, str(problem)) for problem in problems]
+            errors = [problem.told() for problem in problems]
         else:
-            errors = [RowError(None, "UNREADABLE", fields.reason)]
+            errors = [{"field": None, "code": "UNREADABLE", "message": fields.reason}]
         refused.append(RefusedRow(line, None if first_element is None else first_element + number, errors))
     return CheckedRows(products, refused)

@@ -59,7 +59,7 @@ def _array_elements(text: "_JsonText") -> Iterator[tuple[int, Any]]:
     while True:
         text.peek()
         line, value = text.line, text.value()
-        yield line, value if text.trouble is None else UnreadableRow(text.trouble)
+        yield line, value if text.values.trouble is None else UnreadableRow(text.values.trouble)
         if text.take(",]") == "]":
             return
 
@@ -99,12 +99,7 @@ class _JsonText:
         self._dropped = 0  # characters before the buffer
         self._line_start = 0
         self._ended = False
-        self._values = JsonValues()
-
-    @property
-    def trouble(self) -> str | None:
-        """Why the last value is unusable, or None."""
-        return self._values.trouble
+        self.values = JsonValues()
 
     def peek(self) -> str:
         """Skip white space; return the next character, empty at the end."""
@@ -130,7 +125,7 @@ class _JsonText:
         self.peek()
         while True:
             try:
-                value, end = self._values.decode(self._buffer, self._at)
+                value, end = self.values.decode(self._buffer, self._at)
             except json.JSONDecodeError as error:
                 if self._ended or not self._may_be_cut_off(error):
                     raise self.error(error.msg, error.pos) from error

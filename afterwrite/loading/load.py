@@ -9,8 +9,7 @@ from afterwrite.base.counts import counted
 from afterwrite.base.store_errors import StoreError
 from afterwrite.loading import TextFileError
 from afterwrite.loading.checked_rows import CheckedRows, RefusedRow
-from afterwrite.storage.catalogue_load import Load
-from afterwrite.storage.product_rows import StoredValues
+from afterwrite.storage.catalogue_load import Load, StoredValues
 
 REFUSAL_SAMPLES = 20
 
@@ -33,11 +32,10 @@ class RefusedRows:
         if len(self.samples) < REFUSAL_SAMPLES:
             line = f"line {row.line}"
             place = line if row.element is None else f"product {row.element + 1:,} ({line})"
-            self.samples.append(f"{place}: {'; '.join(error.message for error in row.errors)}")
+            self.samples.append(f"{place}: {'; '.join(str(error['message']) for error in row.errors)}")
         if self._report is not None:
             place_fields = {"line": row.line} if row.element is None else {"line": row.line, "element": row.element}
-            errors = [error._asdict() for error in row.errors]
-            self._report.write(json.dumps({**place_fields, "errors": errors}, ensure_ascii=False) + "\n")
+            self._report.write(json.dumps({**place_fields, "errors": row.errors}, ensure_ascii=False) + "\n")
 
 
 def load_products(

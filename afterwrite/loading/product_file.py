@@ -7,7 +7,6 @@ from enum import StrEnum
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from afterwrite.loading.csv_rows import csv_rows
@@ -43,8 +42,8 @@ class CatalogueFile:
         self.path = path
         self._has_rows = False
         self._reader = FeedReader(decimal, partial(_signs_in, path), ask)
-        self._source = TextFile(path)
-        self._blocks = self._source.blocks()
+        self.file = TextFile(path)
+        self._blocks = self.file.blocks()
         try:
             first = next(self._blocks, "")
         except BaseException:
@@ -56,24 +55,12 @@ class CatalogueFile:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     def close(self) -> None:
         """Close the file; may be called twice."""
-        self._source.close()
-
-    @property
-    def size_bytes(self) -> int:
-        """The length of the file when it was opened."""
-        return self._source.size_bytes
-
-    @property
-    def bytes_read(self) -> int:
-        """The position of the reader."""
-        return self._source.bytes_read
+        self.file.close()
 
     def rows(self) -> Iterator[Row]:
         """Every row with its line and its fields for ``product.check_fields``, or an UnreadableRow.

@@ -15,7 +15,10 @@ class TextFileError(Exception):
 
 
 class TextFile:
-    """A UTF-8 file, with or without a byte order mark, read once from start to end."""
+    """A UTF-8 file, with or without a byte order mark, read once from start to end.
+
+    ``size_bytes`` is its length when it was opened, ``bytes_read`` the position of the reader.
+    """
 
     def __init__(self, path: Path) -> None:
         """Open the file; raises TextFileError."""

@@ -15,7 +15,7 @@ from afterwrite.base.tracing import HEADER, new_trace, next_hop, working_on
 from afterwrite.jobs.airflow import AIRFLOW, Airflow
 from afterwrite.jobs.broker import RABBITMQ, REQUESTS, RESULTS, Broker, Delivery, pauses
 from afterwrite.jobs.errors import RunRefused, ServiceAway
-from afterwrite.jobs.figures import MessageFigures
+from afterwrite.jobs.figures import message_figures
 from afterwrite.jobs.messages import FAILED, BadMessage, Request, Result, headers_of, trace_in
 from afterwrite.jobs.overview import StackOverview
 from afterwrite.programs.running import run_until_signal
@@ -41,7 +41,7 @@ class Consumer:
         self._background = BackgroundLoop()
         self._broker, self._airflow = Broker(settings), Airflow(settings)
         self._overview = StackOverview(settings, self._background, (RABBITMQ, AIRFLOW))
-        self._figures = MessageFigures()
+        self._figures = message_figures()
         self._health: HealthServer | None = None
         if settings.metrics_port:
             registry = CollectorRegistry()
@@ -82,7 +82,7 @@ class Consumer:
             request = Request.read(delivery.body)
         except BadMessage as error:
             await delivery.dead_letter(str(error))
-            self._figures.count(REQUESTS, "dead")
+            self._figures.labels(REQUESTS, "dead").inc()
             return
         trace = next_hop(trace_in(delivery.headers) or new_trace())
         self._in_hand += 1
@@ -115,14 +115,14 @@ class Consumer:
             await asyncio.sleep(pause)
         await delivery.ack()
         _log.info("%s the run %s", "started" if is_new else "Airflow already had", request.run_id)
-        self._figures.count(REQUESTS, "begun" if is_new else "known")
+        self._figures.labels(REQUESTS, "begun" if is_new else "known").inc()
 
     async def _refuse(self, request: Request, trace: str, delivery: Delivery, why: str) -> None:
         """Fail the job, which would otherwise wait for ever, and dead-letter the message for inspection."""
         result = Result(request.correlation_id, request.task_id, request.run_id, FAILED, ("RUN_REFUSED", why[:1_000]))
         if await delivery.publish(RESULTS, result.encode(), headers_of(request.correlation_id, trace)):
             await delivery.dead_letter(why)
-            self._figures.count(REQUESTS, "refused")
+            self._figures.labels(REQUESTS, "refused").inc()
 
     def _health_report(self) -> Mapping[str, object]:
         is_well = self._overview.is_well and self._broker.trouble is None

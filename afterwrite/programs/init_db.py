@@ -15,8 +15,7 @@ from afterwrite.base.store_errors import StoreError
 from afterwrite.loading import SAMPLE_PRODUCTS, CatalogueFile, DecimalSign, TextFileError
 from afterwrite.loading.checked_rows import check_row, check_sample_row, checked_batches
 from afterwrite.loading.load import LoadFailed, RefusedRows, load_products
-from afterwrite.storage.catalogue_load import CatalogueLoader, open_loader
-from afterwrite.storage.product_rows import stored_values
+from afterwrite.storage.catalogue_load import CatalogueLoader, open_loader, stored_values
 
 _BAR_WIDTH = 30
 _BAR_SECONDS = 0.1
@@ -182,7 +181,7 @@ class ProgressBar:
         if not self._on or now - self._shown < _BAR_SECONDS:
             return
         self._shown = now
-        share = min(1.0, self._source.bytes_read / max(1, self._source.size_bytes))
+        share = min(1.0, self._source.file.bytes_read / max(1, self._source.file.size_bytes))
         filled = round(share * _BAR_WIDTH)
         bar = "#" * filled + "." * (_BAR_WIDTH - filled)
         speed = rows / max(now - self._begin, _BAR_SECONDS)

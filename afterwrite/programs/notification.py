@@ -14,7 +14,7 @@ from afterwrite.base.tracing import working_on
 from afterwrite.jobs.broker import RABBITMQ, RESULTS, Broker, Delivery, pauses
 from afterwrite.jobs.callbacks import REDIS, Callbacks
 from afterwrite.jobs.errors import ServiceAway
-from afterwrite.jobs.figures import MessageFigures
+from afterwrite.jobs.figures import message_figures
 from afterwrite.jobs.messages import BadMessage, Result, trace_in
 from afterwrite.programs.running import run_until_signal
 from afterwrite.programs.worker import WorkerProcess
@@ -50,7 +50,7 @@ class Notification:
         self._broker, self._callbacks = Broker(settings), Callbacks(settings)
         self._runs = JobRuns(address_of(settings))
         self._max_bytes = settings.task_payload_max_bytes
-        self._figures = MessageFigures()
+        self._figures = message_figures()
         self._workers.metrics.watch_more(self._figures)
         self._workers.troubles.append(lambda: self._broker.trouble)
         self._taken: list[Delivery] = []
@@ -175,14 +175,14 @@ class Notification:
         with working_on(result.correlation_id, trace_in(delivery.headers)):
             if ended is None:
                 _log.info("dropped the result of the run %s: no task waits for it", result.run_id)
-                self._figures.count(RESULTS, "dropped")
+                self._figures.labels(RESULTS, "dropped").inc()
             else:
                 _log.info("task %d ended as %s with the run %s", ended.id, ended.status, result.run_id)
-                self._figures.count(RESULTS, "recorded")
+                self._figures.labels(RESULTS, "recorded").inc()
 
     async def _give_up(self, delivery: Delivery, reason: str) -> None:
         await delivery.dead_letter(reason)
-        self._figures.count(RESULTS, "dead")
+        self._figures.labels(RESULTS, "dead").inc()
 
     async def _close(self) -> None:
         await self._broker.close()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from afterwrite.base.text import find_unusable, shorten, unprintable_character
 from afterwrite.graphql_http import RequestError
@@ -12,8 +12,6 @@ PAGE_MAX = 500
 SEARCH_MAX = 200
 NAME_MAX = 64
 ID_MAX = 2**63 - 1
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +47,28 @@ class Page:
 
 
 def newest_first(
-    items: Sequence[T], first: int, after: str | None, edge: Callable[[T], Edge], count: Callable[[], int] | None = None
+    read: Callable[[int | None, int], Sequence[Any]],
+    first: int,
+    after: str | None,
+    *,
+    shown: Callable[[Any], Any] = lambda item: item,
+    count: Callable[[], int] | None = None,
 ) -> Page:
-    """The page of the ``first`` items; one more item was read to know whether there is a next page."""
-    edges = [edge(item) for item in items[:first]]
-    info = PageInfo(
-        has_next_page=len(items) > first,
-        has_previous_page=after is not None,
-        start_cursor=edges[0].cursor if edges else None,
-        end_cursor=edges[-1].cursor if edges else None,
-    )
-    return Page(edges, info, count)
+    """The page of the ``first`` items after a cursor, which is an id. Raises RequestError.
+
+    ``read(before, limit)`` returns up to ``limit`` items with an id below ``before`` (None: any), newest first;
+    ``shown`` makes a node of an item.
+    """
+    check_page_size("first", first)
+    items = read(None if after is None else parse_id("after", after), first + 1)  # one more: is there a next page?
+    edges = [Edge(str(item.id), shown(item)) for item in items[:first]]
+    return page_of(edges, count, has_next=len(items) > first, has_previous=after is not None)
+
+
+def page_of(edges: list[Edge], count: Callable[[], int] | None, *, has_next: bool, has_previous: bool) -> Page:
+    """The page of these edges."""
+    start, end = (edges[0].cursor, edges[-1].cursor) if edges else (None, None)
+    return Page(edges, PageInfo(has_next, has_previous, start, end), count)
 
 
 def parse_id(name: str, text: str) -> int:

@@ -5,7 +5,7 @@ import json
 
 from afterwrite.base.text import find_unusable, shorten
 from afterwrite.graphql_http import RequestError
-from afterwrite.reads.connections import PAGE_DEFAULT, Edge, Page, PageInfo, check_page_size, check_search
+from afterwrite.reads.connections import PAGE_DEFAULT, Edge, Page, check_page_size, check_search, page_of
 from afterwrite.resources import product as rules
 from afterwrite.resources.product import Product
 from afterwrite.storage.products import Position, ProductFilter, ProductOrder, Products
@@ -46,13 +46,8 @@ def products_page(
         items = items[1:] if backwards else items[:size]
     other_side = _has_other_side(products, wanted, order, position, backwards=backwards)
     edges = [Edge(_cursor(item, order), item) for item in items]
-    info = PageInfo(
-        has_next_page=other_side if backwards else more,
-        has_previous_page=more if backwards else other_side,
-        start_cursor=edges[0].cursor if edges else None,
-        end_cursor=edges[-1].cursor if edges else None,
-    )
-    return Page(edges, info, lambda: products.count(wanted))
+    has_next, has_previous = (other_side, more) if backwards else (more, other_side)
+    return page_of(edges, lambda: products.count(wanted), has_next=has_next, has_previous=has_previous)
 
 
 def check_price_bound(name: str, value: float | None) -> int | None:

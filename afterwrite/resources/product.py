@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
+from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -45,6 +46,10 @@ class FieldError(ValueError):
     def __init__(self, field: str, problem: FieldProblem, detail: str) -> None:
         super().__init__(f"{field} {detail}")
         self.field, self.problem, self.detail = field, problem, detail
+
+    def told(self) -> dict[str, str | None]:
+        """``{"field", "code", "message"}``, as reports list it."""
+        return {"field": self.field, "code": self.problem.value, "message": str(self)}
 
 
 class Product(NamedTuple):
@@ -241,14 +246,6 @@ def check_image(field: str, value: Any) -> str:
     return text
 
 
-def _check_description(field: str, value: Any) -> str:
-    return _check_composed(field, value, DESCRIPTION_MAX)
-
-
-def _check_category(field: str, value: Any) -> str:
-    return _check_composed(field, value, CATEGORY_MAX)
-
-
 def _check_composed(field: str, value: Any, longest: int) -> str:
     return _check_text(field, composed(value) if isinstance(value, str) else value, longest)
 
@@ -321,8 +318,8 @@ def _wrong_type(field: str, value: Any, wanted: str) -> FieldError:
 _FIELDS: dict[str, tuple[str, bool, Callable[[str, Any], Any]]] = {
     "title": ("title", True, check_title),
     "price": ("price_minor", True, check_price),
-    "description": ("description", False, _check_description),
-    "category": ("category", False, _check_category),
+    "description": ("description", False, partial(_check_composed, longest=DESCRIPTION_MAX)),
+    "category": ("category", False, partial(_check_composed, longest=CATEGORY_MAX)),
     "image": ("image", False, check_image),
     "rating_rate": ("rating_rate", False, check_rating_rate),
     "rating_count": ("rating_count", False, check_rating_count),

@@ -94,6 +94,10 @@ class Write(NamedTuple):
         return None if self.settled_at_us is None else from_microseconds(self.settled_at_us)
 
 
+JOURNALED = Write._fields[: Write._fields.index("status")]
+"""The fields that a write has before it is settled."""
+
+
 @dataclass(frozen=True, slots=True)
 class WriteFilter:
     """A filter for receipts; None matches every write. ``by`` is the caller's name."""
@@ -161,7 +165,8 @@ def _next_state(write: Write, product: Product | None) -> Product | None:
     if write.operation == Operation.CREATE:
         if product is not None:
             raise WriteError(WriteErrorCode.PRODUCT_EXISTS, f"Product {write.product_id} exists already")
-        return _created(write)
+        now_us, fields = write.accepted_at_us, _ABSENT | _fields(write)
+        return Product(id=write.product_id, created_at_us=now_us, updated_at_us=now_us, version=1, **fields)
     if product is None:
         raise WriteError(
             WriteErrorCode.PRODUCT_NOT_FOUND, f"Product {write.product_id} does not exist; nothing was changed"
@@ -169,16 +174,6 @@ def _next_state(write: Write, product: Product | None) -> Product | None:
     if write.operation == Operation.DELETE:
         return None
     return product._replace(**_fields(write), updated_at_us=write.accepted_at_us, version=product.version + 1)
-
-
-def _created(write: Write) -> Product:
-    return Product(
-        id=write.product_id,
-        created_at_us=write.accepted_at_us,
-        updated_at_us=write.accepted_at_us,
-        version=1,
-        **_ABSENT | _fields(write),
-    )
 
 
 def _fields(write: Write) -> dict[str, Any]:

@@ -1,40 +1,26 @@
 """Opens a catalogue for a bulk load: the files of a data folder, or PostgreSQL."""
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from afterwrite.base.settings import Settings
-from afterwrite.storage.product_rows import StoredValues
-from afterwrite.storage.sqlite.bulk import EmbeddedLoader
 
+if TYPE_CHECKING:
+    from afterwrite.storage.postgres.bulk import PostgresLoad, PostgresLoader
+    from afterwrite.storage.sqlite.bulk import BulkLoad, EmbeddedLoader
 
-class Load(Protocol):
-    """A running load; its products become visible together when it ends."""
+STORED = ("title", "price_minor", "description", "category", "image", "rating_rate", "rating_count")
+StoredValues = tuple[Any, ...]
+# Takes them from the stored form of a new product, as ``product.check_fields`` gives it.
+stored_values: Callable[[Mapping[str, Any]], StoredValues] = itemgetter(*STORED)
 
-    inserted: int
-
-    def insert(self, products: Sequence[StoredValues]) -> None:
-        """Insert products given as ``stored_values``, in order; best about a thousand at a time."""
-
-
-class CatalogueLoader(Protocol):
-    """A catalogue opened for loading. Raises StoreError if it cannot be used."""
-
-    def holds_products(self) -> bool:
-        """Whether there is any product."""
-
-    def load(self) -> AbstractContextManager[Load]:
-        """Insert products with new ids, without ledger rows; all are on disk when the block ends.
-
-        An exception, an interruption or a killed process leaves the catalogue unchanged.
-        """
-
-    def index(self) -> int | None:
-        """Update the search index; return the number of products, None if the database does it by itself."""
-
-    def close(self) -> None:
-        """Release the catalogue."""
+CatalogueLoader: TypeAlias = "EmbeddedLoader | PostgresLoader"
+"""A catalogue opened for loading. ``load`` inserts products with new ids, without ledger rows; they become visible
+together and are on disk when its block ends. An exception, an interruption or a killed process leaves the catalogue
+unchanged. ``index`` updates the search index and returns the number of products, None if the database does it itself.
+"""
+Load: TypeAlias = "BulkLoad | PostgresLoad"
 
 
 def open_loader(settings: Settings) -> CatalogueLoader:
@@ -47,4 +33,6 @@ def open_loader(settings: Settings) -> CatalogueLoader:
         from afterwrite.storage.postgres.bulk import PostgresLoader
 
         return PostgresLoader(settings)
+    from afterwrite.storage.sqlite.bulk import EmbeddedLoader
+
     return EmbeddedLoader(settings)

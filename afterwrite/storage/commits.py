@@ -1,13 +1,16 @@
-"""Write transactions with group commit, and the database's clock."""
+"""The single writer of a database: transactions with group commit, and the database's clock."""
 
 import random
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
+
+from sqlalchemy import Engine
 
 from afterwrite.base.group_commit import GroupCommit
 from afterwrite.base.store_errors import StoreError, TransactionConflict
-from afterwrite.storage.driver import DriverConnection
+from afterwrite.storage.driver import DriverConnection, Reopened
 
 T = TypeVar("T")
 Work = Callable[[DriverConnection], Any]
@@ -44,8 +47,7 @@ class Commits:
 
     def __init__(self, connect: Callable[[], DriverConnection]) -> None:
         """``connect`` opens a connection whose transactions exclude other writers."""
-        self._connect = connect
-        self._connection: DriverConnection | None = None
+        self._connection = Reopened(connect)
         self._group: GroupCommit[Work, Any] = GroupCommit(self._commit)
         self.conflicts, self.clock = 0, DatabaseClock()
 
@@ -57,13 +59,13 @@ class Commits:
     def close(self) -> None:
         """Wait for the transaction under way and close the connection."""
         with self._group.turn:
-            self._disconnect()
+            self._connection.close()
 
     def _commit(self, works: Sequence[Work]) -> list[Any]:
         try:
             return self._results(works)
         except BaseException as error:  # noqa: BLE001 - raised in the caller's thread
-            self._disconnect()  # its state is undefined after an error
+            self._connection.close()  # its state is undefined after an error
             # An unavailable database concerns all of them; any other error concerns one of them.
             if len(works) == 1 or isinstance(error, StoreError):
                 return [error] * len(works)
@@ -72,30 +74,29 @@ class Commits:
     def _results(self, works: Sequence[Work]) -> list[Any]:
         attempts_left = _MOST_ATTEMPTS
         while True:
-            connection = self._connected()
+            connection, begun = self._connection.get(), time.monotonic_ns()
             try:
-                return self._transaction(connection, works)
+                with connection.transaction():
+                    results = [work(connection) for work in works]
             except TransactionConflict:
                 self.conflicts += 1
                 attempts_left -= 1
                 if not attempts_left:
                     raise
                 time.sleep(random.uniform(0, _LONGEST_PAUSE_SECONDS))  # noqa: S311 - jitter
+            else:
+                self.clock.learn(connection.now_us + (time.monotonic_ns() - begun) // 1000)
+                return results
 
-    def _transaction(self, connection: DriverConnection, works: Sequence[Work]) -> list[Any]:
-        begun = time.monotonic_ns()
-        with connection.transaction():
-            results = [work(connection) for work in works]
-        self.clock.learn(connection.now_us + (time.monotonic_ns() - begun) // 1000)
-        return results
 
-    def _connected(self) -> DriverConnection:
-        if self._connection is not None and not self._connection.is_alive():
-            self._disconnect()
-        self._connection = self._connection or self._connect()
-        return self._connection
+@dataclass(frozen=True, slots=True)
+class TaskDatabase:
+    """The reader and the writer of a task database."""
 
-    def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+    reader: Engine
+    commits: Commits
+
+    def close(self) -> None:
+        """Close both."""
+        self.commits.close()
+        self.reader.dispose()

@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 from types import MappingProxyType
 from typing import Any, cast
 
-from sqlalchemy import ClauseElement
-from sqlalchemy.engine import Dialect
+from sqlalchemy import ClauseElement, Engine, event
+from sqlalchemy.engine import Dialect, ExceptionContext
 
 Row = tuple[Any, ...]
 Values = Mapping[str, Any]
@@ -93,6 +93,36 @@ class DriverConnection:
             if (explained := self._explain(error)) is error:
                 raise
             raise explained from error
+
+
+class Reopened:
+    """A connection that opens on demand, and again after it was closed or lost."""
+
+    def __init__(self, connect: Callable[[], DriverConnection]) -> None:
+        self._connect = connect
+        self._connection: DriverConnection | None = None
+
+    def get(self) -> DriverConnection:
+        if self._connection is not None and not self._connection.is_alive():
+            self.close()
+        self._connection = self._connection or self._connect()
+        return self._connection
+
+    def close(self) -> None:
+        """Close the connection, if it is open."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+
+def translate_errors(engine: Engine, explain: Explain) -> None:
+    """Let the engine raise the driver's errors as ``explain`` maps them."""
+
+    @event.listens_for(engine, "handle_error")
+    def _translate(context: ExceptionContext) -> None:
+        original = context.original_exception
+        if isinstance(original, Exception) and (explained := explain(original)) is not original:
+            raise explained from original
 
 
 class DriverStatement:

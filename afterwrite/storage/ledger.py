@@ -1,5 +1,6 @@
 """Queries of the ledger, the permanent record of settled writes in the product database."""
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -19,22 +20,11 @@ from sqlalchemy import (
 )
 
 from afterwrite.resources.write import Operation, Write, WriteFilter, WriteStatus
+from afterwrite.storage.columns import columns_of
 
-ledger = Table(
-    "ledger",
-    MetaData(),
-    Column("id", BigInteger, primary_key=True),
-    Column("operation", String, nullable=False),
-    Column("product_id", BigInteger, nullable=False),
-    Column("arguments", String, nullable=False),
-    Column("accepted_at_us", BigInteger, nullable=False),
-    Column("retry_of", BigInteger),
-    Column("status", String, nullable=False),
-    Column("error_code", String),
-    Column("error_message", String),
-    Column("settled_at_us", BigInteger, nullable=False),
-    Column("accepted_by", String),
-)
+# In the order of the schema, where the name came last.
+_NAMES = "id operation product_id arguments accepted_at_us retry_of status error_code error_message settled_at_us"
+ledger = Table("ledger", MetaData(), *columns_of(Write, [*_NAMES.split(), "accepted_by"]))
 ledger_totals = Table("ledger_totals", MetaData(), Column("status", String), Column("writes", BigInteger))
 
 _columns = select(*(ledger.c[name] for name in Write._fields))
@@ -54,27 +44,17 @@ class Ledger:
 
     def find(self, write_id: int) -> Write | None:
         """A settled write, or None."""
-        with self._engine.connect() as connection:
-            row = connection.execute(_by_id, {"id": write_id}).first()
-        return None if row is None else Write._make(row)
+        return next(iter(self._writes(_by_id, {"id": write_id})), None)
 
     def find_range(self, first: int, count: int) -> list[Write]:
         """The settled writes among ``count`` consecutive ids from ``first``."""
-        with self._engine.connect() as connection:
-            rows = connection.execute(_by_range, {"first": first, "end": first + count}).all()
-        return [Write._make(row) for row in rows]
+        return self._writes(_by_range, {"first": first, "end": first + count})
 
     def newest(self, wanted: WriteFilter, before: int, limit: int) -> list[Write]:
         """The newest ``limit`` settled writes with an id below ``before``, newest first."""
-        values: dict[str, Any] = {"before": before, "limit": limit}
-        if wanted.product_id is not None:
-            values["product_id"] = wanted.product_id
-        if wanted.by is not None:
-            values["by"] = wanted.by
-        statement = newest_statement(wanted.status, "product_id" in values, "by" in values)
-        with self._engine.connect() as connection:
-            rows = connection.execute(statement, values).all()
-        return [Write._make(row) for row in rows]
+        statement = newest_statement(wanted.status, wanted.product_id is not None, wanted.by is not None)
+        values = {"before": before, "limit": limit, "product_id": wanted.product_id, "by": wanted.by}
+        return self._writes(statement, values)
 
     def totals(self) -> dict[str, int]:
         """The number of APPLIED and FAILED writes since the catalogue was created."""
@@ -87,6 +67,10 @@ class Ledger:
             last_write = connection.execute(select(func.max(ledger.c.id))).scalar()
             last_product = connection.execute(_last_product).scalar()
         return last_write or 0, last_product or 0
+
+    def _writes(self, statement: Select[Any], values: Mapping[str, Any]) -> list[Write]:
+        with self._engine.connect() as connection:
+            return [Write._make(row) for row in connection.execute(statement, values).all()]
 
 
 @cache

@@ -13,8 +13,8 @@ from sqlalchemy import ColumnElement, Engine, Select, Subquery, Table, bindparam
 from afterwrite.base.store_errors import StoreError
 from afterwrite.base.text import composed, folded
 from afterwrite.resources.product import Product
+from afterwrite.storage.columns import is_text
 from afterwrite.storage.search import matching, products
-from afterwrite.storage.texts import is_text
 
 _columns = [products.c[name] for name in Product._fields]
 _SHORT_SKIP = 1_000
@@ -92,15 +92,12 @@ class Products:
 
     def get(self, product_id: int) -> Product | None:
         """One product, or None."""
-        with self._turn, self._engine.connect() as connection:
-            row = connection.execute(_by_id, {"id": product_id}).first()
-        return None if row is None else Product._make(row)
+        with self._turn:
+            return next(iter(self._products(_by_id, {"id": product_id})), None)
 
     def get_many(self, product_ids: Sequence[int]) -> dict[int, Product]:
         """The existing products among these ids, by id."""
-        with self._engine.connect() as connection:
-            rows = connection.execute(_by_ids, {"ids": list(set(product_ids))}).all()
-        return {row[0]: Product._make(row) for row in rows}
+        return {product.id: product for product in self._products(_by_ids, {"ids": list(set(product_ids))})}
 
     def page(self, search: str, first: int, skip: int) -> list[Product]:
         """``first`` products by id that match the search, after skipping ``skip``."""
@@ -124,25 +121,20 @@ class Products:
     def count(self, wanted: ProductFilter) -> int:
         """The number of products that match the filter."""
         source, values = matching(wanted.search, self._dialect)
-        with self._engine.connect() as connection:
-            statement = select(func.count()).select_from(source).where(*_conditions(source, wanted))
-            return connection.execute(statement, values).scalar_one()
+        statement = select(func.count()).select_from(source).where(*_conditions(source, wanted))
+        return int(self._rows(statement, values)[0][0])
 
     def categories(self) -> list[tuple[str, int]]:
         """Every category with its number of products, ordered by name."""
-        with self._engine.connect() as connection:
-            return [(name, count) for name, count in connection.execute(_categories)]
+        return [(name, count) for name, count in self._rows(_categories)]
 
     def largest_categories(self, limit: int) -> list[tuple[str, int]]:
         """The ``limit`` largest categories, ordered by name."""
-        with self._engine.connect() as connection:
-            found = connection.execute(_largest_categories.limit(limit))
-            return sorted((name, count) for name, count in found)
+        return sorted((name, count) for name, count in self._rows(_largest_categories.limit(limit)))
 
     def last_id(self) -> int:
         """The largest product id; 0 if there is none."""
-        with self._engine.connect() as connection:
-            return connection.execute(select(func.max(products.c.id))).scalar() or 0
+        return self._rows(select(func.max(products.c.id)))[0][0] or 0
 
     def trouble(self) -> str | None:
         """Why products cannot be read now, or None."""
@@ -167,8 +159,11 @@ class Products:
         return self._products(statement, values)
 
     def _products(self, statement: Select[Any], values: Mapping[str, Any]) -> list[Product]:
+        return [Product._make(row) for row in self._rows(statement, values)]
+
+    def _rows(self, statement: Select[Any], values: Mapping[str, Any] | None = None) -> Sequence[Any]:
         with self._engine.connect() as connection:
-            return [Product._make(row) for row in connection.execute(statement, values).all()]
+            return connection.execute(statement, values).all()
 
 
 def _of(source: Table | Subquery) -> list[ColumnElement[Any]]:

@@ -2,24 +2,13 @@
 
 from typing import NamedTuple
 
-from sqlalchemy import BigInteger, Column, Engine, MetaData, String, Table, bindparam, delete, func, insert, select
+from sqlalchemy import Engine, MetaData, Table, bindparam, delete, func, insert, select
 
+from afterwrite.storage.columns import columns_of
 from afterwrite.storage.commits import Commits
 from afterwrite.storage.driver import DriverConnection, DriverStatement
 
 KEPT = 100
-
-received_webhooks = Table(
-    "received_webhooks",
-    MetaData(),
-    Column("id", BigInteger, primary_key=True),
-    Column("received_at_us", BigInteger, nullable=False),
-    Column("event_id", String),
-    Column("correlation_id", String),
-    Column("timestamp", BigInteger),
-    Column("verdict", String, nullable=False),
-    Column("body", String, nullable=False),
-)
 
 
 class Received(NamedTuple):
@@ -38,8 +27,9 @@ class Received(NamedTuple):
     body: str
 
 
+received_webhooks = Table("received_webhooks", MetaData(), *columns_of(Received))
 _newest_ids = select(received_webhooks.c.id).order_by(received_webhooks.c.id.desc())
-_newest = select(*(received_webhooks.c[name] for name in Received._fields)).order_by(received_webhooks.c.id.desc())
+_newest = select(received_webhooks).order_by(received_webhooks.c.id.desc())
 _KEEP = DriverStatement(
     insert(received_webhooks)
     .values({name: bindparam(name) for name in Received._fields if name != "id"})

@@ -5,28 +5,13 @@ not indexed yet (``search_behind`` and every id above ``search_state.indexed_thr
 same internally: pg_trgm serves LIKE and keeps new entries in a pending list.
 """
 
-from typing import NamedTuple
-
-from sqlalchemy import BigInteger, Column, Float, MetaData, Subquery, Table, Text, bindparam, func, select, text
+from sqlalchemy import Column, MetaData, String, Subquery, Table, bindparam, func, select, text
 
 from afterwrite.base.text import folded
+from afterwrite.resources.product import Product
+from afterwrite.storage.columns import columns_of, like_pattern
 
-products = Table(
-    "products",
-    MetaData(),
-    Column("id", BigInteger, primary_key=True),
-    Column("title", Text, nullable=False),
-    Column("price_minor", BigInteger, nullable=False),
-    Column("description", Text),
-    Column("category", Text),
-    Column("image", Text),
-    Column("rating_rate", Float),
-    Column("rating_count", BigInteger),
-    Column("created_at_us", BigInteger, nullable=False),
-    Column("updated_at_us", BigInteger, nullable=False),
-    Column("version", BigInteger, nullable=False),
-    Column("search_text", Text, nullable=False),
-)
+products = Table("products", MetaData(), *columns_of(Product), Column("search_text", String))
 
 _GRAM = 3
 _MOST_GRAMS = 16  # selective enough; every candidate is checked in full
@@ -54,33 +39,20 @@ _liked = select(products).where(products.c.search_text.like(bindparam("pattern")
 _scanned = select(products).where(func.instr(products.c.search_text, bindparam("term")) > 0).subquery("found")
 
 
-class Found(NamedTuple):
-    """The matching products as a selectable, with its bound values."""
+def matching(term: str, dialect: str) -> tuple[Table | Subquery, dict[str, str]]:
+    """The products that match, as a selectable and its bound values.
 
-    source: Table | Subquery
-    values: dict[str, str]
-
-
-def matching(term: str, dialect: str) -> Found:
-    """The products that match: the table itself for an empty term, else a subquery with the same columns.
-
-    ``dialect`` is SQLAlchemy's dialect name.
+    It is the table itself for an empty term, else a subquery with the same columns. ``dialect`` is SQLAlchemy's dialect
+    name.
     """
     wanted = folded(term)
     if not wanted:
-        return Found(products, {})
+        return products, {}
     if dialect == "postgresql":
-        return Found(_liked, {"pattern": like_pattern(wanted)})
+        return _liked, {"pattern": like_pattern(wanted)}
     if len(wanted) < _GRAM:  # no trigram to look up
-        return Found(_scanned, {"term": wanted})
-    return Found(_found, {"grams": _grams(wanted), "term": wanted})
-
-
-def like_pattern(text: str) -> str:
-    """The LIKE pattern for a substring, with special characters escaped by a backslash."""
-    for special in ("\\", "%", "_"):
-        text = text.replace(special, f"\\{special}")
-    return f"%{text}%"
+        return _scanned, {"term": wanted}
+    return _found, {"grams": _grams(wanted), "term": wanted}
 
 
 def _grams(wanted: str) -> str:

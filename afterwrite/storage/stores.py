@@ -1,43 +1,23 @@
 """Opens all data of an installation: the files of a data folder, or PostgreSQL with DATABASE_URL."""
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, TypeAlias
 
 from sqlalchemy import Engine
 
 from afterwrite.base.limits import WriteLimits
 from afterwrite.base.settings import Settings
 from afterwrite.storage.products import Products
-from afterwrite.storage.task_database import TaskDatabase
-from afterwrite.storage.write_store import WriteStore
 
 if TYPE_CHECKING:
-    from afterwrite.storage.postgres.sharing import Sharing
+    from afterwrite.storage.postgres.stores import PostgresStores
+    from afterwrite.storage.sqlite.stores import EmbeddedStores
 
 
-class Stores(Protocol):
-    """All data of an installation, opened by one process."""
-
-    products: Products
-    tasks: TaskDatabase
-    sync: str
-    """``full``: acknowledged writes survive a power cut; ``normal``: only a killed process."""
-
-    @property
-    def writes(self) -> WriteStore:
-        """Journal and ledger."""
-
-    @property
-    def sharing(self) -> "Sharing | None":
-        """The link to other processes on the same database; None for a data folder."""
-
-    def secret(self, name: str, made: str, otherwise: str = "") -> str:
-        """The secret of this name; ``made`` is stored if there is none yet. Raises StoreError."""
-
-    def conflicts(self) -> int:
-        """The number of transactions retried after a conflict."""
-
-    def close(self) -> None:
-        """Close everything."""
+Stores: TypeAlias = "EmbeddedStores | PostgresStores"
+"""All data of an installation, opened by one process. ``sharing`` is the link to other processes on the same database,
+None for a data folder. ``sync`` is ``full`` if acknowledged writes survive a power cut, ``normal`` if only a killed
+process. ``secret`` returns the secret of a name; ``made`` is stored if there is none yet. Everything raises StoreError.
+"""
 
 
 def prepare_stores(settings: Settings) -> None:

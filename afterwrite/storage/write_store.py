@@ -67,6 +67,10 @@ class WriteStore(Protocol):
     """
 
     ledger: Ledger
+    last_write_id: int
+    """The id of the last accepted write known in this process; 0 if there is none."""
+    depth: int
+    """The number of queued writes known in this process."""
 
     @property
     def drains(self) -> bool:
@@ -78,14 +82,6 @@ class WriteStore(Protocol):
         The writes are then on disk. A refused request does not affect the others. An empty sequence still commits, to
         test whether commits work.
         """
-
-    @property
-    def last_write_id(self) -> int:
-        """The id of the last accepted write known in this process; 0 if there is none."""
-
-    @property
-    def depth(self) -> int:
-        """The number of queued writes known in this process."""
 
     def standing(self) -> Standing:
         """The current snapshot."""

@@ -12,6 +12,7 @@ from afterwrite.base.times import from_microseconds
 from afterwrite.tasks.listing import TaskFilter
 from afterwrite.tasks.registry import Refusal, TaskRefused
 from afterwrite.tasks.task import (
+    ENDED,
     Completed,
     Failed,
     Outcome,
@@ -23,7 +24,7 @@ from afterwrite.tasks.task import (
     TaskStatus,
     after,
 )
-from afterwrite.tasks.workers.entry import ENTRY, PROGRESS
+from afterwrite.tasks.workers.entry import ENTRY, PROGRESS, result_of
 
 _OUTSIDE = "outside"  # the lock holder of a change that names none
 _FAILED = "FAILED_FROM_OUTSIDE"
@@ -49,9 +50,7 @@ ALLOWED_MOVES: Mapping[EntryStatus, frozenset[EntryStatus]] = MappingProxyType(
         EntryStatus.CANCELLED: frozenset(),
     }
 )
-_ENDED = frozenset(
-    EntryStatus(status.value) for status in (TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED)
-)
+_ENDED = frozenset(map(EntryStatus, ENDED))
 
 
 class Entry(NamedTuple):
@@ -199,26 +198,13 @@ def _progress(task: Task, present: EntryStatus, change: EntryChange) -> int:
 
 def _outcome(held: Task, change: EntryChange, progress: int, now_us: int) -> Outcome:
     assert change.status is not None
-    match change.status:
-        case EntryStatus.COMPLETED:
-            return Completed(_grown_result(held, change.status, now_us))
-        case EntryStatus.FAILED:
-            error = TaskError(_FAILED, change.error or f"{held.locked_by} gave no reason", final=True)
-            return Failed(error, delay_seconds=None)
-    return StageDone(change.status.value, progress, _grown_result(held, change.status, now_us))
-
-
-def _grown_result(held: Task, reached: EntryStatus, now_us: int) -> str:
-    """The result that the entry's own worker would record for this stage; the next stage extends it."""
-    now = from_microseconds(now_us).isoformat()
-    before = held.result["stages"] if held.result else []
-    return json.dumps(
-        {
-            "title": held.payload["title"],
-            "completedAt": now if reached == EntryStatus.COMPLETED else None,
-            "stages": [*before, {"stage": reached.value, "reachedAt": now, "worker": held.locked_by}],
-        }
-    )
+    if change.status is EntryStatus.FAILED:
+        error = TaskError(_FAILED, change.error or f"{held.locked_by} gave no reason", final=True)
+        return Failed(error, delay_seconds=None)
+    result_json = json.dumps(result_of(held, change.status.value, from_microseconds(now_us)))
+    if change.status is EntryStatus.COMPLETED:
+        return Completed(result_json)
+    return StageDone(change.status.value, progress, result_json)
 
 
 def _not_allowed(message: str, field: str) -> TaskRefused:

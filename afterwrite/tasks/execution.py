@@ -35,27 +35,24 @@ async def execute(registry: Registry, task: Task, context: TaskContext, result_m
     task's correlation id and trace.
     """
     with working_on(task.correlation_id, task.traceparent):
-        return await _execute(registry, task, context, result_max_bytes)
-
-
-async def _execute(registry: Registry, task: Task, context: TaskContext, result_max_bytes: int) -> Outcome | None:
-    policy = registry.policy(task.type)
-    try:
-        worker = registry.worker_for(task)
-        if worker is None:
-            return _no_worker(task)
-        return _done(await _in_time(worker, task, context), result_max_bytes)
-    except LockLost:
-        return None
-    except CancelAsked:
-        return Cancelled()
-    except asyncio.CancelledError as error:
-        return None if context.lock_is_lost else _cancelled(task, policy, error)
-    except TaskFailed as error:
-        reported = TaskError(error.code, str(error), error.final)
-        return failure(task, reported, policy, error.retry_after_seconds)
-    except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - a worker may raise anything
-        return _worker_error(task, policy, error)
+        policy = registry.policy(task.type)
+        try:
+            worker = registry.worker_for(task)
+            if worker is None:
+                message = f"No worker of this process runs tasks of the type {task.type!r}"
+                return Failed(TaskError("NO_WORKER", message, final=True), None)
+            return _done(await _in_time(worker, task, context), result_max_bytes)
+        except LockLost:
+            return None
+        except CancelAsked:
+            return Cancelled()
+        except asyncio.CancelledError as error:
+            return None if context.lock_is_lost else _cancelled(task, policy, error)
+        except TaskFailed as error:
+            reported = TaskError(error.code, str(error), error.final)
+            return failure(task, reported, policy, error.retry_after_seconds)
+        except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - a worker may raise anything
+            return _worker_error(task, policy, error)
 
 
 async def _in_time(worker: BaseWorker, task: Task, context: TaskContext) -> Any:
@@ -67,11 +64,6 @@ async def _in_time(worker: BaseWorker, task: Task, context: TaskContext) -> Any:
             raise
         message = f"The attempt took longer than {worker.time_limit_seconds:g} s, its type's limit"
         raise TaskFailed("TIME_LIMIT", message) from error
-
-
-def _no_worker(task: Task) -> Failed:
-    message = f"No worker of this process runs tasks of the type {task.type!r}"
-    return Failed(TaskError("NO_WORKER", message, final=True), None)
 
 
 def _cancelled(task: Task, policy: RetryPolicy, error: asyncio.CancelledError) -> Failed | Stopped:

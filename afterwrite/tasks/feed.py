@@ -4,12 +4,13 @@ import asyncio
 import logging
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from afterwrite.base.background import BackgroundLoop
 from afterwrite.base.store_errors import StoreError
 from afterwrite.tasks.runtime import TaskRuntime
 from afterwrite.tasks.task import Task
+from afterwrite.tasks.watching import Changed
 
 if TYPE_CHECKING:
     from afterwrite.storage.postgres.bus import PostgresBus
@@ -20,13 +21,6 @@ _READY = "afterwrite_tasks"  # to workers: "ready TYPE", "due MICROSECONDS", "ca
 _CHANGED = "afterwrite_changes"  # to watchers: "NAME TYPE:ID,ID;TYPE:ID", or "NAME *" for too many to list
 _GATHERED_SECONDS = 0.05
 _LONGEST_PAYLOAD = 7_500  # PostgreSQL's limit is 8,000 bytes
-
-
-class Changed(NamedTuple):
-    """A changed task whose new state is unknown."""
-
-    id: int
-    type: str
 
 
 class TaskFeed:
@@ -56,17 +50,15 @@ class TaskFeed:
 
     def _gather(self, tasks: Sequence[Task]) -> None:
         urgent = []
+        types_here = self._manager.types if self._manager.is_running else ()
         with self._lock:
             for task in tasks:
                 self._changed.setdefault(task.type, set()).add(task.id)
-                if task.ready and task.updated_at_us != task.created_at_us and not self._runs(task.type):
+                if task.ready and task.updated_at_us != task.created_at_us and task.type not in types_here:
                     urgent.append(f"ready {task.type}")
                 if task.cancel_asked and task.locked_by not in (None, self._manager.name):
                     urgent.append(f"cancel {task.locked_by} {task.id} {task.claim}")
         self._send_soon(urgent)
-
-    def _runs(self, task_type: str) -> bool:
-        return self._manager.is_running and task_type in self._manager.types
 
     def _send_soon(self, urgent: Sequence[str]) -> None:
         with self._lock:
@@ -82,8 +74,8 @@ class TaskFeed:
             while True:
                 with self._lock:
                     urgent, self._urgent = self._urgent, []
-                if urgent:
-                    await asyncio.to_thread(self._send, _READY, list(dict.fromkeys(urgent)))
+                for payload in dict.fromkeys(urgent):
+                    await asyncio.to_thread(self._bus.send, _READY, payload)
                 await asyncio.sleep(_GATHERED_SECONDS)
                 with self._lock:
                     changed, self._changed = self._changed, {}
@@ -91,15 +83,11 @@ class TaskFeed:
                         self._sending = False
                         return
                 if changed:
-                    await asyncio.to_thread(self._send, _CHANGED, [self._payload(changed)])
+                    await asyncio.to_thread(self._bus.send, _CHANGED, self._payload(changed))
         except StoreError as error:
             _log.debug("cannot notify other processes of task changes: %s", error)
             with self._lock:
                 self._sending = False
-
-    def _send(self, channel: str, payloads: Sequence[str]) -> None:
-        for payload in payloads:
-            self._bus.send(channel, payload)
 
     def _payload(self, changed: dict[str, set[int]]) -> str:
         parts = [f"{task_type}:{','.join(map(str, sorted(ids)))}" for task_type, ids in changed.items()]

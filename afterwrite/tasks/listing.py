@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, Engine, Select, func, or_, select
 
 from afterwrite.base.text import folded
-from afterwrite.storage.search import like_pattern
-from afterwrite.storage.texts import is_text
+from afterwrite.storage.columns import is_text, like_pattern
 from afterwrite.tasks.actions import Pause, TaskAction
 from afterwrite.tasks.statements import COLUMNS, PENDING, actions, paused_types, tasks
 from afterwrite.tasks.task import Task, TaskStatus
@@ -58,7 +58,7 @@ class TypeReport:
 
 
 class TaskListing:
-    """Reads over one engine; safe to call from any thread. Every method raises StoreError."""
+    """The queries over one engine; safe to call from any thread. Every method raises StoreError."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -84,8 +84,8 @@ class TaskListing:
             select(func.max(tasks.c.locked_at_us)).where(tasks.c.locked_by.is_not(None)),
             select(func.max(actions.c.id)),
         )
-        with self._engine.connect() as connection:
-            return tuple(connection.execute(select(*(part.scalar_subquery() for part in newest))).one())
+        [pulse] = self._rows(select(*(part.scalar_subquery() for part in newest)))
+        return tuple(pulse)
 
     def changed_since(self, since_us: int, limit: int) -> list[Task]:
         """The tasks created or ended since then, and the running ones; up to ``limit`` of each."""
@@ -106,32 +106,27 @@ class TaskListing:
         return self._tasks(page.limit(limit).offset(offset))
 
     def count(self, wanted: TaskFilter) -> int:
-        with self._engine.connect() as connection:
-            counting = select(func.count()).select_from(tasks).where(*_conditions(wanted))
-            return connection.execute(counting).scalar_one()
+        [(count,)] = self._rows(select(func.count()).select_from(tasks).where(*_conditions(wanted)))
+        return int(count)
 
-    def counts(self) -> dict[str, dict[TaskStatus, int]]:
+    def type_counts(self) -> dict[str, dict[TaskStatus, int]]:
         """The number of tasks per type and status."""
         by_both = select(tasks.c.type, tasks.c.status, func.count()).group_by(tasks.c.type, tasks.c.status)
         found: dict[str, dict[TaskStatus, int]] = {}
-        with self._engine.connect() as connection:
-            for task_type, status, count in connection.execute(by_both):
-                found.setdefault(task_type, {})[TaskStatus(status)] = count
+        for task_type, status, count in self._rows(by_both):
+            found.setdefault(task_type, {})[TaskStatus(status)] = count
         return found
 
-    def status_counts(self) -> dict[TaskStatus, int]:
+    def counts(self) -> dict[TaskStatus, int]:
         """The number of tasks per status."""
-        by_status = select(tasks.c.status, func.count()).group_by(tasks.c.status)
-        with self._engine.connect() as connection:
-            found = {TaskStatus(status): count for status, count in connection.execute(by_status)}
-        return {status: found.get(status, 0) for status in TaskStatus}
+        found = dict(map(tuple, self._rows(select(tasks.c.status, func.count()).group_by(tasks.c.status))))
+        return {status: found.get(status.value, 0) for status in TaskStatus}
 
     def pauses(self) -> dict[str, Pause]:
         """The paused types."""
-        with self._engine.connect() as connection:
-            return {row.type: Pause._make(row) for row in connection.execute(select(paused_types))}
+        return {row.type: Pause._make(row) for row in self._rows(select(paused_types))}
 
-    def actions_of(self, task_id: int) -> list[TaskAction]:
+    def actions(self, task_id: int) -> list[TaskAction]:
         """The actions on a task, oldest first."""
         return self._actions(select(actions).where(actions.c.task_id == task_id).order_by(actions.c.id))
 
@@ -150,16 +145,17 @@ class TaskListing:
             .order_by(tasks.c.id.desc())
             .limit(_DURATIONS)
         )
-        with self._engine.connect() as connection:
-            return sorted(microseconds / 1_000 for (microseconds,) in connection.execute(lasting))
+        return sorted(microseconds / 1_000 for (microseconds,) in self._rows(lasting))
 
-    def _actions(self, statement: Select[tuple[object, ...]]) -> list[TaskAction]:
-        with self._engine.connect() as connection:
-            return [TaskAction._make(row) for row in connection.execute(statement).all()]
+    def _actions(self, statement: Select[Any]) -> list[TaskAction]:
+        return [TaskAction._make(row) for row in self._rows(statement)]
 
-    def _tasks(self, statement: Select[tuple[object, ...]]) -> list[Task]:
+    def _tasks(self, statement: Select[Any]) -> list[Task]:
+        return [Task._make(row) for row in self._rows(statement)]
+
+    def _rows(self, statement: Select[Any]) -> Sequence[Any]:
         with self._engine.connect() as connection:
-            return [Task._make(row) for row in connection.execute(statement).all()]
+            return connection.execute(statement).all()
 
 
 _some = select(*COLUMNS)

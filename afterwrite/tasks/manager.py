@@ -122,7 +122,7 @@ class WorkerManager:
         return bool(self._jobs) and not self._stopping
 
     def hear(self, types: Collection[str] = (), due_us: int | None = None) -> None:
-        """Handle a notification that tasks of these types may be ready, or when one is due."""
+        """Handle the news that tasks of these types may be ready, or when one is due."""
         self._call(self._feed, set(types), due_us)
 
     def look(self) -> None:
@@ -133,17 +133,14 @@ class WorkerManager:
         """Handle a notification that a task claimed here was cancelled."""
         self._call(self._running.cancel, task_id, claim)
 
-    def resumed(self, task_type: str) -> None:
-        self._call(self._feed, {task_type}, None)
-
     def status(self) -> ManagerStatus:
         healths = {worker.service: _health(worker) for worker in self._registry.workers if worker.service}
         return ManagerStatus(
             name=self.name,
             running={name: count for name, count in dict(self._running.busy).items() if count},
-            ended=dict(self._running.totals.ended),
-            retried=self._running.totals.retried,
-            lost=self._running.totals.lost,
+            ended=dict(self._running.ended),
+            retried=self._running.retried,
+            lost=self._running.lost,
             trouble=self._trouble,
             integrations={name: health for name, health in healths.items() if health is not None},
         )

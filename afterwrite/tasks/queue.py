@@ -1,14 +1,15 @@
-"""The task queue: creates, cancels, retries, pauses, prunes, queries and watches tasks."""
+"""The task queue: creates, cancels, retries, pauses, prunes, lists and watches tasks."""
 
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+
+from sqlalchemy import Engine
 
 from afterwrite.base.limits import TaskLimits
 from afterwrite.base.times import from_microseconds
-from afterwrite.tasks.actions import ActionKind, Pause, TaskAction
+from afterwrite.tasks.actions import ActionKind, Pause
 from afterwrite.tasks.listing import TaskFilter, TaskListing, TypeReport
 from afterwrite.tasks.manager import ManagerStatus, WorkerManager
 from afterwrite.tasks.registry import Refusal, Registry, TaskRefused
@@ -24,19 +25,22 @@ _PRUNED_AT_ONCE = 1_000
 _LOOKED_BACK_SECONDS, _LOOKED_AT_ONCE = 5.0, 2_000
 
 
-class TaskQueue:
+class TaskQueue(TaskListing):
     """The entry point to tasks: ``create`` returns once a task is on disk, workers run it afterwards.
+
+    It answers the queries of ``TaskListing``, and adds what changes and watches tasks.
 
     Every method is safe to call from any thread and raises StoreError when the database is unavailable.
     """
 
     def __init__(
-        self, store: TaskStore, listing: TaskListing, registry: Registry, manager: WorkerManager, limits: TaskLimits
+        self, store: TaskStore, reader: Engine, registry: Registry, manager: WorkerManager, limits: TaskLimits
     ) -> None:
-        self._store, self._listing, self._registry, self._manager = store, listing, registry, manager
-        self._limits = limits
-        self._watchers = Watchers(listing.find_many)
-        store.on_change.append(self._watchers.changed)
+        super().__init__(reader)
+        self._store, self._registry, self._manager, self._limits = store, registry, manager, limits
+        self.lock_seconds = limits.lock_seconds  # how long a lock lasts without renewal
+        self.watchers = Watchers(self.find_many)
+        store.on_change.append(self.watchers.changed)
         self._room_lock = threading.Lock()
         self._waiting = 0
         self._counted_at = float("-inf")
@@ -44,16 +48,6 @@ class TaskQueue:
         self._counts_lock, self._counts_at = threading.Lock(), float("-inf")
         self._pulse: tuple[int | None, ...] = ()
         self.stop_announced = False
-
-    @property
-    def lock_seconds(self) -> float:
-        """How long a lock lasts without renewal."""
-        return self._limits.lock_seconds
-
-    @property
-    def watchers(self) -> Watchers:
-        """The watches of this process."""
-        return self._watchers
 
     @property
     def changes(self) -> int:
@@ -85,7 +79,8 @@ class TaskQueue:
                 "idempotencyKey",
             ) from error
         finally:
-            self._give_room_back(len(prepared) - added)
+            with self._room_lock:
+                self._waiting = max(0, self._waiting - len(prepared) + added)
         return tasks
 
     def cancel(self, task_id: int, by: str | None = None) -> Task:
@@ -139,43 +134,17 @@ class TaskQueue:
             pruned += last
         return pruned
 
-    def find(self, task_id: int) -> Task | None:
-        return self._listing.find(task_id)
-
-    def find_correlated(self, correlation_id: str, task_type: str | None = None) -> Task | None:
-        """The newest task (of a type) with this correlation id, or None."""
-        return self._listing.find_correlated(correlation_id, task_type)
-
-    def newest(self, wanted: TaskFilter, before: int | None, limit: int) -> list[Task]:
-        """Up to ``limit`` tasks with an id below ``before``, newest first."""
-        return self._listing.newest(wanted, before, limit)
-
-    def page(self, wanted: TaskFilter, limit: int, offset: int) -> list[Task]:
-        """Up to ``limit`` tasks after the first ``offset``, newest first."""
-        return self._listing.page(wanted, limit, offset)
-
-    def count(self, wanted: TaskFilter) -> int:
-        return self._listing.count(wanted)
-
     def counts(self) -> dict[TaskStatus, int]:
         """The number of tasks per status, cached for up to a second: counting reads an index entry per task."""
         with self._counts_lock:
             if time.monotonic() - self._counts_at > _COUNTS_KEPT_SECONDS:
-                self._counts = self._listing.status_counts()
+                self._counts = super().counts()
                 self._counts_at = time.monotonic()
             return dict(self._counts)
 
-    def actions(self, task_id: int) -> list[TaskAction]:
-        """The actions on a task, oldest first."""
-        return self._listing.actions_of(task_id)
-
-    def newest_actions(self, by: str | None, before: int | None, limit: int) -> list[TaskAction]:
-        """Up to ``limit`` actions (of one caller) with an id below ``before``, newest first."""
-        return self._listing.newest_actions(by, before, limit)
-
     def pause_of(self, task_type: str) -> Pause | None:
         """Who paused a type and when; None if it is not paused."""
-        return self._listing.pauses().get(task_type)
+        return self.pauses().get(task_type)
 
     def schema_of(self, task_type: str) -> Schema:
         """The JSON Schema of a type's payload. Raises KeyError if the type has no worker."""
@@ -183,24 +152,24 @@ class TaskQueue:
 
     def types(self) -> list[TypeReport]:
         """The types that have a worker or a task, sorted."""
-        counts, pauses = self._listing.counts(), self._listing.pauses()
+        counts, pauses = self.type_counts(), self.pauses()
         names = sorted({*self._registry.types, *counts})
         return [self._report(name, counts.get(name, {}), pauses.get(name)) for name in names]
 
     def watch(self, *, task_id: int | None = None, task_type: str | None = None) -> TaskWatch:
         """Watch one task, the tasks of a type, or all tasks, from now on; close the watch after use."""
-        return self._watchers.watch(task_id, task_type)
+        return self.watchers.watch(task_id, task_type)
 
     def look_for_changes(self) -> None:
         """Poll for recent changes by other processes, in case a notification was lost."""
-        pulse = self._listing.pulse()
+        pulse = self.pulse()
         if pulse == self._pulse:
             return
         self._pulse = pulse
         self._store.count_change()
-        if self._watchers.watch_something:
+        if self.watchers.watch_something:
             since_us = self._store.now_us() - int(_LOOKED_BACK_SECONDS * 1_000_000)
-            self._watchers.changed(self._listing.changed_since(since_us, _LOOKED_AT_ONCE))
+            self.watchers.changed(self.changed_since(since_us, _LOOKED_AT_ONCE))
 
     def status(self) -> ManagerStatus:
         """The state of the workers; works even without the database."""
@@ -209,7 +178,7 @@ class TaskQueue:
     def announce_stop(self) -> None:
         """End all watches, and accept and claim no more tasks."""
         self.stop_announced = True
-        self._watchers.stop()
+        self.watchers.stop()
         self._manager.announce_stop()
 
     def _change(self, task_id: int, change: Callable[[Task, int], Task], kind: ActionKind, by: str | None) -> Task:
@@ -224,7 +193,7 @@ class TaskQueue:
             is_full = self._waiting + count > self._limits.max_waiting
             every = _COUNTED_WHEN_FULL_SECONDS if is_full else _COUNTED_EVERY_SECONDS
             if time.monotonic() - self._counted_at > every:
-                self._waiting = self._listing.count(TaskFilter(frozenset({TaskStatus.PENDING})))
+                self._waiting = self.count(TaskFilter(frozenset({TaskStatus.PENDING})))
                 self._counted_at = time.monotonic()
             if self._waiting + count > self._limits.max_waiting:
                 raise TaskRefused(
@@ -234,12 +203,8 @@ class TaskQueue:
                 )
             self._waiting += count
 
-    def _give_room_back(self, count: int) -> None:
-        with self._room_lock:
-            self._waiting = max(0, self._waiting - count)
-
     def _set_paused(self, task_type: str, by: str | None, *, paused: bool) -> TypeReport:
-        counts = self._listing.counts().get(task_type, {})
+        counts = self.type_counts().get(task_type, {})
         if self._registry.worker(task_type) is None and not counts:
             known = ", ".join(self._registry.types)
             raise TaskRefused(
@@ -247,21 +212,20 @@ class TaskQueue:
             )
         self._store.set_paused(task_type, paused=paused, by=by)
         if not paused:
-            self._manager.resumed(task_type)
-        return self._report(task_type, counts, self._listing.pauses().get(task_type))
+            self._manager.hear({task_type})
+        return self._report(task_type, counts, self.pauses().get(task_type))
 
     def _report(self, task_type: str, counts: dict[TaskStatus, int], pause: Pause | None) -> TypeReport:
         worker = self._registry.worker(task_type)
-        durations = self._listing.durations_ms(task_type) if counts.get(TaskStatus.COMPLETED) else []
-        percentile = partial(_percentile, durations)
+        durations = self.durations_ms(task_type) if counts.get(TaskStatus.COMPLETED) else []
         return TypeReport(
             task_type,
             {status: counts.get(status, 0) for status in TaskStatus},
             pause,
             0 if worker is None else worker.concurrency,
             counts.get(TaskStatus.PROCESSING, 0),
-            percentile(50),
-            percentile(95),
+            _percentile(durations, 50),
+            _percentile(durations, 95),
         )
 
 

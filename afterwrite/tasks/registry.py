@@ -14,7 +14,7 @@ from jsonschema.validators import validator_for
 from afterwrite.base.refusals import Problem, Refused
 from afterwrite.base.text import find_unusable_in_url, folded, shorten, unprintable_character
 from afterwrite.tasks.retry import RetryPolicy
-from afterwrite.tasks.rows import Prepared
+from afterwrite.tasks.statements import Prepared
 from afterwrite.tasks.task import NewTask, Task
 from afterwrite.tasks.worker import BaseWorker, Schema
 from afterwrite.webhooks.guarded_http import check_callback_url
@@ -83,10 +83,6 @@ class Registry:
         """The types that have a worker, sorted."""
         return sorted(self._of_type)
 
-    @property
-    def _offered(self) -> list[str]:
-        return [name for name in self.types if not self._of_type[name].internal]
-
     def worker(self, task_type: str) -> BaseWorker | None:
         """The worker that declares a type, or None."""
         return self._of_type.get(task_type)
@@ -110,11 +106,9 @@ class Registry:
         self._check_callback(new.callback_url)
         worker = self._of_type.get(new.type)
         if worker is None:
-            raise TaskRefused(
-                Refusal.UNKNOWN_TASK_TYPE,
-                f"Unknown task type {new.type[:TEXT_MAX]!r}: give one of {', '.join(self._offered)}",
-                "type",
-            )
+            offered = ", ".join(name for name in self.types if not self._of_type[name].internal)
+            message = f"Unknown task type {new.type[:TEXT_MAX]!r}: give one of {offered}"
+            raise TaskRefused(Refusal.UNKNOWN_TASK_TYPE, message, "type")
         if worker.internal:
             message = f"Tasks of the type {new.type!r} are created only by the server: give another type"
             raise TaskRefused(Refusal.UNKNOWN_TASK_TYPE, message, "type")
@@ -123,8 +117,7 @@ class Registry:
 
     def prepare_own(self, new: NewTask) -> Prepared:
         """Prepare a task that the server itself creates, without validation; its type must have a worker."""
-        text = _encode(new.payload)
-        return self._prepared(new, self._of_type[new.type], text)
+        return self._prepared(new, self._of_type[new.type], _encode(new.payload))
 
     def _check_callback(self, url: str | None) -> None:
         """Raise TaskRefused for a callback URL that no delivery would ever be sent to."""
@@ -138,14 +131,15 @@ class Registry:
     @staticmethod
     def _prepared(new: NewTask, worker: BaseWorker, payload_json: str) -> Prepared:
         search_text = " ".join([new.correlation_id or "", worker.search_text(new.payload)])
-        return Prepared(
-            new,
-            payload_json,
-            worker.retry.max_attempts if new.max_attempts is None else new.max_attempts,
-            worker.first_stage(new.type) if new.stage is None else new.stage,
-            folded(search_text)[:_SEARCH_TEXT_MAX],
-            _fingerprint(new) if new.idempotency_key else "",
-        )
+        prepared = new._asdict() | {
+            "payload_json": payload_json,
+            "max_attempts": worker.retry.max_attempts if new.max_attempts is None else new.max_attempts,
+            "stage": worker.first_stage(new.type) if new.stage is None else new.stage,
+            "search_text": folded(search_text)[:_SEARCH_TEXT_MAX],
+            "fingerprint": _fingerprint(new) if new.idempotency_key else None,
+        }
+        del prepared["payload"]
+        return prepared
 
     def _payload(self, new: NewTask) -> str:
         try:

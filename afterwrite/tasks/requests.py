@@ -1,15 +1,16 @@
 """Creates tasks, entries and jobs from request arguments, and lists them in pages."""
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 from afterwrite.base.text import camel_case
 from afterwrite.base.times import to_microseconds
 from afterwrite.base.tracing import trace_of_work
-from afterwrite.reads.connections import Edge, Page, check_name, check_page_size, check_search, newest_first, parse_id
+from afterwrite.reads.connections import Page, check_name, check_search, newest_first
 from afterwrite.tasks.entries import EntryStatus, entry_filter, entry_of
 from afterwrite.tasks.listing import TaskFilter
 from afterwrite.tasks.queue import TaskQueue
@@ -92,7 +93,7 @@ def tasks_page(
     """Tasks, newest first."""
     statuses = frozenset() if status is None else frozenset({status})
     wanted = TaskFilter(statuses, task_type, search=check_search(search), by=check_name(by))
-    return _page(queue, wanted, first, after, lambda task: task)
+    return newest_first(partial(queue.newest, wanted), first, after, count=partial(queue.count, wanted))
 
 
 def entries_page(
@@ -106,27 +107,18 @@ def entries_page(
 ) -> Page:
     """Entries, newest first."""
     wanted = entry_filter(status, check_search(search), check_name(by))
-    return _page(queue, wanted, first, after, entry_of)
+    count = partial(queue.count, wanted)
+    return newest_first(partial(queue.newest, wanted), first, after, shown=entry_of, count=count)
 
 
 def actions_page(queue: TaskQueue, by: str | None, first: int, after: str | None) -> Page:
     """The log of actions on tasks and types, newest first."""
-    check_page_size("first", first)
-    before = None if after is None else parse_id("after", after)
-    actions = queue.newest_actions(check_name(by), before, first + 1)
-    return newest_first(actions, first, after, lambda action: Edge(str(action.id), action))
+    return newest_first(lambda before, limit: queue.newest_actions(check_name(by), before, limit), first, after)
 
 
 def prune(queue: TaskQueue, ended_before: datetime, by: str | None = None) -> int:
     """Delete the tasks that ended before a time; returns how many. Raises TaskRefused."""
     return queue.prune(_microseconds("endedBefore", ended_before), by)
-
-
-def _page(queue: TaskQueue, wanted: TaskFilter, first: int, after: str | None, shown: Callable[[Task], Any]) -> Page:
-    check_page_size("first", first)
-    before = None if after is None else parse_id("after", after)
-    tasks = queue.newest(wanted, before, first + 1)
-    return newest_first(tasks, first, after, lambda task: Edge(str(task.id), shown(task)), lambda: queue.count(wanted))
 
 
 def _microseconds(name: str, moment: datetime) -> int:

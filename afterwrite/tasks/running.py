@@ -5,7 +5,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from afterwrite.tasks.execution import execute
 from afterwrite.tasks.registry import Registry
@@ -40,15 +40,6 @@ class Report:
     done: "asyncio.Future[bool] | None" = None
 
 
-@dataclass(slots=True)
-class Totals:
-    """Totals since the start: ends by type and status, failed attempts to retry, outcomes dropped."""
-
-    ended: Counter[tuple[str, str]] = field(default_factory=Counter)
-    retried: int = 0
-    lost: int = 0
-
-
 class Running:
     """The runs of one process; call every method on the loop.
 
@@ -69,7 +60,9 @@ class Running:
         self._cancelled_early: set[tuple[int, int]] = set()  # claims
         self.runs: dict[int, Run] = {}
         self.busy: Counter[str] = Counter()  # slots in use, by type
-        self.totals = Totals()
+        # Since the start: ends by type and status, failed attempts to retry, outcomes dropped.
+        self.ended: Counter[tuple[str, str]] = Counter()
+        self.retried = self.lost = 0
 
     @property
     def is_empty(self) -> bool:
@@ -198,7 +191,7 @@ class Running:
 
     def _drop(self, report: Report) -> None:
         task = report.run.task
-        self.totals.lost += 1
+        self.lost += 1
         report.run.context.stop(LockLost)
         what = type(report.outcome).__name__
         _log.warning(
@@ -207,6 +200,6 @@ class Running:
 
     def _count(self, task: Task, outcome: Outcome) -> None:
         if task.has_ended:
-            self.totals.ended[task.type, task.status] += 1
+            self.ended[task.type, task.status] += 1
         elif isinstance(outcome, Failed):
-            self.totals.retried += 1
+            self.retried += 1

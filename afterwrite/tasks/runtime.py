@@ -4,12 +4,11 @@ from collections.abc import Callable, Collection, Sequence
 
 from afterwrite.base.background import BackgroundLoop
 from afterwrite.base.limits import TaskLimits
-from afterwrite.storage.task_database import TaskDatabase
-from afterwrite.tasks.listing import TaskListing
+from afterwrite.storage.commits import TaskDatabase
 from afterwrite.tasks.manager import WorkerManager
 from afterwrite.tasks.queue import TaskQueue
 from afterwrite.tasks.registry import Registry
-from afterwrite.tasks.rows import Prepared
+from afterwrite.tasks.statements import Prepared
 from afterwrite.tasks.store import TaskStore
 from afterwrite.tasks.task import Task
 from afterwrite.tasks.worker import BaseWorker
@@ -46,7 +45,7 @@ class TaskRuntime:
         self.manager = WorkerManager(
             store, self.registry, background, limits, on_recorded, name=name, types=types, concurrency=concurrency
         )
-        self.queue = TaskQueue(store, TaskListing(database.reader), self.registry, self.manager, limits)
+        self.queue = TaskQueue(store, database.reader, self.registry, self.manager, limits)
 
     def start(self, *, alone: bool) -> None:
         """Start the workers; ``alone``: no other process has this database."""

@@ -1,5 +1,6 @@
-"""The SQL statements of the task store, in SQLAlchemy Core."""
+"""The SQL statements of the task store, in SQLAlchemy Core, and the rows that they take."""
 
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from sqlalchemy import (
@@ -27,17 +28,11 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
+from afterwrite.storage.columns import columns_of
 from afterwrite.storage.driver import DriverStatement, ManyRows
 from afterwrite.tasks.task import Task, TaskStatus
 
-_WHOLE = {name for name, kind in Task.__annotations__.items() if kind in (int, int | None)}
-tasks = Table(
-    "tasks",
-    MetaData(),
-    *(Column(name, BigInteger if name in _WHOLE else String, primary_key=name == "id") for name in Task._fields),
-    Column("search_text", String),
-    Column("fingerprint", String),
-)
+tasks = Table("tasks", MetaData(), *columns_of(Task), Column("search_text", String), Column("fingerprint", String))
 paused_types = Table(
     "paused_task_types",
     MetaData(),
@@ -121,7 +116,6 @@ _saved_rows = func.json_to_recordset(cast(_ROWS, JSON)).table_valued(
 INSERT = ManyRows(
     insert(tasks), insert(tasks).from_select(_STORED, select(*_new_rows.render_derived(with_types=True).c))
 )
-BY_ID = DriverStatement(select(*COLUMNS).where(tasks.c.id == bindparam("id")).with_for_update())
 # A fixed order prevents deadlocks between transactions that lock the same rows.
 BY_IDS = DriverStatement(select(*COLUMNS).where(tasks.c.id.op("IN")(_GIVEN_IDS)).order_by(tasks.c.id).with_for_update())
 BY_KEY = DriverStatement(select(*COLUMNS, tasks.c.fingerprint).where(tasks.c.idempotency_key == bindparam("key")))
@@ -239,3 +233,30 @@ KEEP = DriverStatement(
     .values(_KEPT_ROW)
     .on_conflict_do_update(index_elements=["name"], set_=_KEPT_VALUE),
 )
+
+Prepared = dict[str, Any]
+"""The columns of a new task that follow from its request and its type."""
+_NEW: Prepared = {name: 0 if kind is int else None for name, kind in Task.__annotations__.items()}
+_NEW["status"] = TaskStatus.PENDING.value
+_NEW_NAMES = [f"new_{name}" for name in CHANGED]
+_changed_of, _values_of_task = attrgetter(*CHANGED), itemgetter(*Task._fields)
+
+
+def new_row(task_id: int, prepared: Prepared, now: int) -> dict[str, Any]:
+    """The row of a new task; ``now`` is in microseconds since 1970."""
+    run_at = now if prepared["run_at_us"] is None else prepared["run_at_us"]
+    times = {"run_at_us": run_at, "ready": int(run_at <= now), "created_at_us": now, "updated_at_us": now}
+    return _NEW | prepared | times | {"id": task_id}
+
+
+def task_of(row: dict[str, Any]) -> Task:
+    """The task in a row, without the columns that only the table has."""
+    return Task._make(_values_of_task(row))
+
+
+def saving(before: Task, new: Task) -> dict[str, Any]:
+    """The parameters of the save statements to replace ``before`` with ``new``."""
+    values = dict(zip(_NEW_NAMES, _changed_of(new), strict=True))
+    values |= {"of_id": before.id, "of_claim": before.claim, "of_status": before.status}
+    values["of_cancel_asked"] = before.cancel_asked
+    return values

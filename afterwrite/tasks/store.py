@@ -12,9 +12,8 @@ from afterwrite.storage.driver import DriverConnection, encode_rows
 from afterwrite.storage.ids import Ids
 from afterwrite.storage.retention_clock import Look, RetentionClock
 from afterwrite.tasks import statements as sql
-from afterwrite.tasks.action_log import ActionLog
-from afterwrite.tasks.actions import ActionKind
-from afterwrite.tasks.rows import Prepared, new_row, saving, task_of
+from afterwrite.tasks.actions import ActionKind, ActionLog
+from afterwrite.tasks.statements import Prepared, new_row, saving, task_of
 from afterwrite.tasks.task import ENDED, MoveNotAllowed, Outcome, Stopped, Task, TaskStatus, after
 
 _log = logging.getLogger("afterwrite.tasks")
@@ -62,23 +61,36 @@ class TaskStore:
         self.on_resume: list[Callable[[str], None]] = []  # called with a resumed type
         self.name, self._ids, self._log = commits.run(_begin)
         self._clock, self._retention = commits.clock, RetentionClock("tasks")
-        self._changes, self._changes_lock = 0, threading.Lock()
+        self.changes, self._changes_lock = 0, threading.Lock()
+        """A counter that rises with every commit that changed tasks or pauses or resumes a type."""
 
     def now_us(self) -> int:
         """The database's time in microseconds since 1970, as estimated here."""
         return self._clock.now_us()
-
-    @property
-    def changes(self) -> int:
-        """A counter that rises with every commit that changed tasks or pauses or resumes a type."""
-        return self._changes
 
     def add(self, prepared: Sequence[Prepared]) -> tuple[list[Task], int]:
         """Add tasks in one commit; for a known idempotency key, the existing task is returned instead.
 
         Returns the tasks and the number of new ones. Raises KeyReused, and then none was added.
         """
-        tasks, new = self._commits.run(lambda connection: self._add(connection, prepared))
+
+        def work(connection: DriverConnection) -> tuple[list[Task], int]:
+            # In PostgreSQL the time comes along with the first ids.
+            ids = iter(self._ids.take(connection, len(prepared)))
+            now = connection.now_us
+            found: list[Task] = []
+            rows: list[dict[str, Any]] = []
+            for one in prepared:
+                known = _known(connection, one, rows)
+                if known is None:
+                    rows.append(new_row(next(ids), one, now))
+                    known = task_of(rows[-1])
+                found.append(known)
+            if rows:
+                sql.INSERT.send(connection, rows)
+            return found, len(rows)
+
+        tasks, new = self._commits.run(work)
         self._notify(tasks)
         return tasks, new
 
@@ -95,9 +107,23 @@ class TaskStore:
         An outcome is recorded only if the worker still holds that very claim. Ready tasks are claimed by priority, then
         time, then age; ``look_for_due`` first makes scheduled tasks ready that are due.
         """
-        turn, ready = self._commits.run(
-            lambda connection: self._turn(connection, worker, outcomes, slots, look_for_due)
-        )
+
+        def work(connection: DriverConnection) -> tuple[Turn, list[Task]]:
+            recorded, lost, ready = self._record(connection, worker, outcomes) if outcomes else ([], [], [])
+            due_us = None
+            if look_for_due:
+                due, due_us = _make_due_ready(connection)
+                ready += due
+            claimed = []
+            for task_type, free in slots.items():
+                given = {"type_": task_type, "slots": free, "worker": worker, **connection.time}
+                claimed += _tasks(sql.CLAIM.rows(connection, given))
+            claimed.sort(key=lambda task: (-task.priority, task.run_at_us, task.id))
+            begun = {task.id for task in claimed}
+            left = [task for task in ready if task.id not in begun]
+            return Turn(recorded, lost, claimed, due_us), left
+
+        turn, ready = self._commits.run(work)
         self._notify([*turn.recorded, *turn.claimed, *ready])
         return turn
 
@@ -114,18 +140,25 @@ class TaskStore:
         The action ``kind`` and its caller ``by`` are logged with it. Raises what ``work_out`` raises, and then nothing
         was changed.
         """
-        changed = self._commits.run(lambda connection: self._change(connection, task_id, work_out, kind, by))
+
+        def work(connection: DriverConnection) -> list[Task]:
+            changed = self._work_out(connection, {task_id: work_out})
+            for task in changed[:1]:
+                self._log.note(connection, kind, by, task_id, task.type)
+            return changed
+
+        changed = self._commits.run(work)
         self._notify(changed)
         return changed[0] if changed else None
 
-    def conclude(self, work: Mapping[int, Callable[[Task, int], Task | None]]) -> list[Task]:
-        """Replace tasks with ``work[id](task, now_us)`` in one commit; return the changed ones.
+    def conclude(self, work_out: Mapping[int, Callable[[Task, int], Task | None]]) -> list[Task]:
+        """Replace tasks with ``work_out[id](task, now_us)`` in one commit; return the changed ones.
 
         None leaves a task as it is; missing tasks are skipped.
         """
-        changed = self._commits.run(lambda connection: self._conclude(connection, work))
+        changed = self._commits.run(lambda connection: self._work_out(connection, work_out))
         self._notify(changed)
-        return [task for task in changed if task.id in work]
+        return [task for task in changed if task.id in work_out]
 
     def expire(
         self, lock_seconds: float | None, decide: Callable[[Task], Outcome], alive: Sequence[int] = (), most: int = 500
@@ -135,7 +168,15 @@ class TaskStore:
         ``decide`` returns the outcome of each task. Tasks in ``alive`` are skipped: the caller itself runs them, and
         may only be late with a heartbeat.
         """
-        changed = self._commits.run(lambda connection: self._expire(connection, lock_seconds, decide, alive, most))
+
+        def work(connection: DriverConnection) -> list[Task]:
+            oldest = _FOREVER_US
+            if lock_seconds is not None:
+                oldest = connection.now_us - int(lock_seconds * 1_000_000)
+            given = {"before": oldest, "ids": json.dumps(list(alive)), "most": most}
+            return self._release(connection, sql.EXPIRED.rows(connection, given), decide)
+
+        changed = self._commits.run(work)
         self._notify(changed)
         return len(changed)
 
@@ -144,7 +185,12 @@ class TaskStore:
 
         Such a claim committed without its answer reaching the worker; the attempt never began and does not count.
         """
-        changed = self._commits.run(lambda connection: self._give_back(connection, worker, held))
+        given = {"worker": worker, "ids": json.dumps(list(held)), "most": _GIVEN_BACK_AT_ONCE}
+
+        def work(connection: DriverConnection) -> list[Task]:
+            return self._release(connection, sql.FORGOTTEN.rows(connection, given), lambda _: Stopped())
+
+        changed = self._commits.run(work)
         self._notify(changed)
         if changed:
             _log.info("a claim committed but its answer was lost: released %s", counted(len(changed), "task"))
@@ -154,7 +200,7 @@ class TaskStore:
         """Pause or resume a type on behalf of ``by``; does nothing if it already is."""
 
         def work(connection: DriverConnection) -> bool:
-            return self._log.set_paused(connection, task_type, by, connection.now_us, paused=paused)
+            return self._log.set_paused(connection, task_type, by, paused=paused)
 
         if self._commits.run(work):
             self.count_change()
@@ -166,14 +212,30 @@ class TaskStore:
 
         If a caller ``asked`` for it, the action is logged with its name ``by``, provided that anything was deleted.
         """
-        pruned = self._commits.run(lambda connection: self._prune(connection, ended_before_us, most, asked, by))
+
+        def work(connection: DriverConnection) -> int:
+            pruned = self._log.prune(connection, ended_before_us, most)
+            if pruned and asked:
+                self._log.note(connection, ActionKind.PRUNE, by)
+            return pruned
+
+        pruned = self._commits.run(work)
         if pruned:
             self.count_change()
         return pruned
 
     def prune_old(self, kept_us: int, most: int = 1_000) -> int:
         """Delete up to ``most`` ended tasks older than ``kept_us`` by the retention clock; return how many."""
-        pruned, look = self._commits.run(lambda connection: self._prune_old(connection, kept_us, most))
+        key = self._retention.key
+
+        def work(connection: DriverConnection) -> tuple[int, Look]:
+            known = [row[0] for row in sql.KEPT.rows(connection, {"name": key})]
+            [(oldest_us,)] = sql.OLDEST_END.rows(connection)
+            look = self._retention.look(known[0] if known else None, connection.now_us, oldest_us)
+            sql.KEEP.send(connection, {"name": key, "value": look.kept})
+            return self._log.prune(connection, look.time_us - kept_us, most), look
+
+        pruned, look = self._commits.run(work)
         self._retention.learn(look)
         if pruned:
             self.count_change()
@@ -181,68 +243,16 @@ class TaskStore:
 
     # -- inside a transaction -------------------------------------------------------------------------------
 
-    def _add(self, connection: DriverConnection, prepared: Sequence[Prepared]) -> tuple[list[Task], int]:
-        # In PostgreSQL the time comes along with the first ids.
-        ids = iter(self._ids.take(connection, len(prepared)))
-        now = connection.now_us
-        found: list[Task] = []
-        rows: list[dict[str, Any]] = []
-        for one in prepared:
-            known = self._known(connection, one, rows)
-            if known is None:
-                rows.append(new_row(next(ids), one, now))
-                known = task_of(rows[-1])
-            found.append(known)
-        if rows:
-            sql.INSERT.send(connection, rows)
-        return found, len(rows)
-
-    @staticmethod
-    def _known(connection: DriverConnection, prepared: Prepared, rows: Sequence[dict[str, Any]]) -> Task | None:
-        """The task that already has the key, in the database or among the rows to add."""
-        key = prepared.new.idempotency_key
-        if key is None:
-            return None
-        stored = [(Task._make(row[:-1]), row[-1]) for row in sql.BY_KEY.rows(connection, {"key": key})]
-        added = [(task_of(row), row["fingerprint"]) for row in rows if row["idempotency_key"] == key]
-        for task, fingerprint in stored + added:
-            if fingerprint != prepared.fingerprint:
-                raise KeyReused(key)
-            return task
-        return None
-
-    def _turn(
-        self,
-        connection: DriverConnection,
-        worker: str,
-        outcomes: Sequence[tuple[Task, Outcome]],
-        slots: Mapping[str, int],
-        look_for_due: bool,
-    ) -> tuple[Turn, list[Task]]:
-        recorded, lost, ready = self._record(connection, worker, outcomes) if outcomes else ([], [], [])
-        due_us = None
-        if look_for_due:
-            due, due_us = self._make_due_ready(connection)
-            ready += due
-        claimed = []
-        for task_type, free in slots.items():
-            given = {"type_": task_type, "slots": free, "worker": worker, **connection.time}
-            claimed += [Task._make(row) for row in sql.CLAIM.rows(connection, given)]
-        claimed.sort(key=lambda task: (-task.priority, task.run_at_us, task.id))
-        begun = {task.id for task in claimed}
-        left = [task for task in ready if task.id not in begun]
-        return Turn(recorded, lost, claimed, due_us), left
-
     def _record(
         self, connection: DriverConnection, worker: str, outcomes: Sequence[tuple[Task, Outcome]]
     ) -> tuple[list[Task], list[int], list[Task]]:
         now = connection.now_us
         at_once: list[tuple[Task, Task]] = []
         if connection.is_far:
-            at_once = self._record_at_once(connection, worker, outcomes, now)
+            at_once = _record_at_once(connection, worker, outcomes, now)
             saved = {task.id for task, _ in at_once}
             outcomes = [(task, outcome) for task, outcome in outcomes if task.id not in saved]
-        ready = self._follow(connection, at_once, now)
+        ready = self._follow(connection, at_once)
         if not outcomes:
             return [new for _, new in at_once], [], ready
         given = {"ids": json.dumps([task.id for task, _ in outcomes]), "worker": worker}
@@ -255,109 +265,46 @@ class TaskStore:
             else:
                 before = task._replace(cancel_asked=cancel_asked)
                 pairs.append((before, after(before, outcome, now)))
-        ready += self._save(connection, pairs, now)
+        ready += self._save(connection, pairs)
         return [new for _, new in at_once + pairs], lost, ready
 
-    @staticmethod
-    def _record_at_once(
-        connection: DriverConnection, worker: str, outcomes: Sequence[tuple[Task, Outcome]], now: int
-    ) -> list[tuple[Task, Task]]:
-        """Record, in one statement, tasks unchanged since the worker claimed them; return before and after."""
-        pairs = [(task, after(task, outcome, now)) for task, outcome in outcomes]
-        rows = [saving(before, new) for before, new in pairs]
-        given = {"rows": encode_rows(rows), "worker": worker}
-        saved = {row[0] for row in sql.SAVE_HELD.rows(connection, given)}
-        return [(before, new) for before, new in pairs if before.id in saved]
-
-    def _change(
-        self,
-        connection: DriverConnection,
-        task_id: int,
-        work_out: Callable[[Task, int], Task],
-        kind: ActionKind,
-        by: str | None,
+    def _work_out(
+        self, connection: DriverConnection, work_out: Mapping[int, Callable[[Task, int], Task | None]]
     ) -> list[Task]:
-        rows = sql.BY_ID.rows(connection, {"id": task_id})
-        if not rows:
-            return []
-        now, before = connection.now_us, Task._make(rows[0])
-        changed = work_out(before, now)
-        self._log.note(connection, kind, by, now, task_id, before.type)
-        return [changed, *self._save(connection, [(before, changed)], now)]
-
-    def _conclude(
-        self, connection: DriverConnection, work: Mapping[int, Callable[[Task, int], Task | None]]
-    ) -> list[Task]:
-        rows = sql.BY_IDS.rows(connection, {"ids": json.dumps(sorted(work))})
-        now, found = connection.now_us, [Task._make(row) for row in rows]
-        pairs = [(task, new) for task in found if (new := work[task.id](task, now)) is not None]
-        return [new for _, new in pairs] + self._save(connection, pairs, now)
-
-    def _prune(self, connection: DriverConnection, ended_before_us: int, most: int, asked: bool, by: str | None) -> int:
-        pruned = self._log.prune(connection, ended_before_us, most)
-        if pruned and asked:
-            self._log.note(connection, ActionKind.PRUNE, by, connection.now_us)
-        return pruned
-
-    def _prune_old(self, connection: DriverConnection, kept_us: int, most: int) -> tuple[int, Look]:
-        key = self._retention.key
-        known = [row[0] for row in sql.KEPT.rows(connection, {"name": key})]
-        [(oldest_us,)] = sql.OLDEST_END.rows(connection)
-        look = self._retention.look(known[0] if known else None, connection.now_us, oldest_us)
-        sql.KEEP.send(connection, {"name": key, "value": look.kept})
-        return self._log.prune(connection, look.time_us - kept_us, most), look
-
-    def _expire(
-        self,
-        connection: DriverConnection,
-        lock_seconds: float | None,
-        decide: Callable[[Task], Outcome],
-        alive: Sequence[int],
-        most: int,
-    ) -> list[Task]:
-        oldest = _FOREVER_US
-        if lock_seconds is not None:
-            oldest = connection.now_us - int(lock_seconds * 1_000_000)
-        given = {"before": oldest, "ids": json.dumps(list(alive)), "most": most}
-        return self._release(connection, sql.EXPIRED.rows(connection, given), decide)
-
-    def _give_back(self, connection: DriverConnection, worker: str, held: Sequence[int]) -> list[Task]:
-        given = {"worker": worker, "ids": json.dumps(list(held)), "most": _GIVEN_BACK_AT_ONCE}
-        return self._release(connection, sql.FORGOTTEN.rows(connection, given), lambda _: Stopped())
+        found = _tasks(sql.BY_IDS.rows(connection, {"ids": json.dumps(sorted(work_out))}))
+        now = connection.now_us
+        pairs = [(task, new) for task in found if (new := work_out[task.id](task, now)) is not None]
+        return self._replace(connection, pairs)
 
     def _release(
         self, connection: DriverConnection, rows: Sequence[Sequence[Any]], decide: Callable[[Task], Outcome]
     ) -> list[Task]:
         """End the claims of these tasks; return the changed tasks."""
-        now, before = connection.now_us, [Task._make(row) for row in rows]
-        pairs = [(task, after(task, decide(task), now)) for task in before]
-        return [new for _, new in pairs] + self._save(connection, pairs, now)
+        return self._replace(
+            connection, [(task, after(task, decide(task), connection.now_us)) for task in _tasks(rows)]
+        )
 
-    @staticmethod
-    def _make_due_ready(connection: DriverConnection) -> tuple[list[Task], int | None]:
-        given = {"most": _DUE_AT_ONCE, **connection.time}
-        due = [Task._make(row) for row in sql.DUE.rows(connection, given)]
-        if due:
-            sql.MAKE_READY.send(connection, {"ids": json.dumps([task.id for task in due])})
-        return [task._replace(ready=1) for task in due], sql.NEXT_DUE.rows(connection)[0][0]
+    def _replace(self, connection: DriverConnection, pairs: Sequence[tuple[Task, Task]]) -> list[Task]:
+        """Replace old tasks with new ones; return these, and then the added tasks that follow from ends."""
+        return [new for _, new in pairs] + self._save(connection, pairs)
 
-    def _save(self, connection: DriverConnection, pairs: Sequence[tuple[Task, Task]], now: int) -> list[Task]:
+    def _save(self, connection: DriverConnection, pairs: Sequence[tuple[Task, Task]]) -> list[Task]:
         """Replace old tasks with new ones and add the tasks that follow from ends; return the added ones."""
         if not pairs:
             return []
         saved = sql.SAVE.run(connection, [saving(before, new) for before, new in pairs])
         if saved != len(pairs):  # cannot happen while the rows are locked
             raise MoveNotAllowed(pairs[0][0].id, TaskStatus(pairs[0][0].status), TaskStatus(pairs[0][1].status))
-        return self._follow(connection, pairs, now)
+        return self._follow(connection, pairs)
 
-    def _follow(self, connection: DriverConnection, pairs: Sequence[tuple[Task, Task]], now: int) -> list[Task]:
+    def _follow(self, connection: DriverConnection, pairs: Sequence[tuple[Task, Task]]) -> list[Task]:
         """Add the tasks that follow from ended ones; return them."""
         ends = [new for before, new in pairs if new.status in ENDED and before.status not in ENDED]
         followers = [one for one in map(self._ended, ends) if one is not None]
         if not followers:
             return []
         ids = self._ids.take(connection, len(followers))
-        rows = [new_row(task_id, one, now) for task_id, one in zip(ids, followers, strict=True)]
+        rows = [new_row(task_id, one, connection.now_us) for task_id, one in zip(ids, followers, strict=True)]
         sql.INSERT.send(connection, rows)
         return [task_of(row) for row in rows]
 
@@ -370,9 +317,44 @@ class TaskStore:
     def count_change(self) -> None:
         """Raise ``changes`` for a change made here or in another process."""
         with self._changes_lock:
-            self._changes += 1
+            self.changes += 1
 
 
 def _begin(connection: DriverConnection) -> tuple[str, Ids, ActionLog]:
     [(name,)] = sql.STORE_NAME.rows(connection)
     return name, Ids(connection, sql.tasks, "task_ids"), ActionLog(connection)
+
+
+def _tasks(rows: Sequence[Sequence[Any]]) -> list[Task]:
+    return [Task._make(row) for row in rows]
+
+
+def _known(connection: DriverConnection, prepared: Prepared, rows: Sequence[dict[str, Any]]) -> Task | None:
+    """The task that already has the key, in the database or among the rows to add."""
+    key = prepared["idempotency_key"]
+    if key is None:
+        return None
+    stored = [(Task._make(row[:-1]), row[-1]) for row in sql.BY_KEY.rows(connection, {"key": key})]
+    added = [(task_of(row), row["fingerprint"]) for row in rows if row["idempotency_key"] == key]
+    for task, fingerprint in stored + added:
+        if fingerprint != prepared["fingerprint"]:
+            raise KeyReused(key)
+        return task
+    return None
+
+
+def _record_at_once(
+    connection: DriverConnection, worker: str, outcomes: Sequence[tuple[Task, Outcome]], now: int
+) -> list[tuple[Task, Task]]:
+    """Record, in one statement, tasks unchanged since the worker claimed them; return before and after."""
+    pairs = [(task, after(task, outcome, now)) for task, outcome in outcomes]
+    rows = [saving(before, new) for before, new in pairs]
+    saved = {row[0] for row in sql.SAVE_HELD.rows(connection, {"rows": encode_rows(rows), "worker": worker})}
+    return [(before, new) for before, new in pairs if before.id in saved]
+
+
+def _make_due_ready(connection: DriverConnection) -> tuple[list[Task], int | None]:
+    due = _tasks(sql.DUE.rows(connection, {"most": _DUE_AT_ONCE, **connection.time}))
+    if due:
+        sql.MAKE_READY.send(connection, {"ids": json.dumps([task.id for task in due])})
+    return [task._replace(ready=1) for task in due], sql.NEXT_DUE.rows(connection)[0][0]

@@ -62,7 +62,16 @@ class StripeDesk:
 
     def check(self, task: Task, context: TaskContext) -> None:
         """Raise TaskFailed if the task started so long ago that Stripe may have forgotten its key."""
-        _refuse_an_old_key(task, context)
+        if task.stage != CALLING or task.started_at_us is None:
+            return
+        if time.time() - task.started_at_us / 1_000_000 >= _KEY_SECONDS:
+            raise TaskFailed(
+                "STRIPE_OUTCOME_UNKNOWN",
+                "Stripe was called for this task a day ago or more and may have forgotten it: another call could "
+                f"charge twice. Search Stripe for metadata afterwrite_key starting with {context.key()}; "
+                "if there is none, retry the task: it then starts over",
+                final=True,
+            )
 
     async def call(self, task: Task, context: TaskContext) -> dict[str, Any]:
         """Make the task's call. Raises TaskFailed, with no secret in its message."""
@@ -171,19 +180,6 @@ class _Http(stripe.HTTPClient):
         await self._client.aclose()
 
 
-def _refuse_an_old_key(task: Task, context: TaskContext) -> None:
-    if task.stage != CALLING or task.started_at_us is None:
-        return
-    if time.time() - task.started_at_us / 1_000_000 >= _KEY_SECONDS:
-        raise TaskFailed(
-            "STRIPE_OUTCOME_UNKNOWN",
-            "Stripe was called for this task a day ago or more and may have forgotten it: another call could charge "
-            f"twice. Search Stripe for metadata afterwrite_key starting with {context.key()}; if there is none, "
-            "retry the task: it then starts over",
-            final=True,
-        )
-
-
 def _result_of(payment: stripe.PaymentIntent, customer_id: str) -> dict[str, Any]:
     charge = payment.latest_charge
     return {
@@ -240,10 +236,8 @@ def _passing_failure(error: stripe.StripeError, said: str, pause: float | None) 
         case stripe.APIConnectionError():
             code, message = "STRIPE_UNREACHABLE", f"No answer from Stripe: {said}. {_SAME_KEY}"
         case stripe.StripeError(http_status=409):
-            code, message = (
-                "STRIPE_BUSY",
-                f"Stripe is still processing an earlier call of this task: {said}. {_SAME_KEY}",
-            )
+            code = "STRIPE_BUSY"
+            message = f"Stripe is still processing an earlier call of this task: {said}. {_SAME_KEY}"
         case _:
             code, message = "STRIPE_ERROR", f"Stripe failed with {error.http_status}: {said}. {_SAME_KEY}"
     return TaskFailed(code, message, retry_after_seconds=pause)

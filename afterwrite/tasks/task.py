@@ -146,9 +146,11 @@ class Task(NamedTuple):
         return None if self.finished_at_us is None else from_microseconds(self.finished_at_us)
 
 
-@dataclass(frozen=True, slots=True)
-class NewTask:
-    """A request for a task. ``payload`` is a JSON value; ``max_attempts`` None takes the default of the type."""
+class NewTask(NamedTuple):
+    """A request for a task; all fields but ``payload``, a JSON value, are columns.
+
+    ``run_at_us`` None is at once; ``max_attempts`` and ``stage`` None take the default of the type.
+    """
 
     type: str
     payload: Any

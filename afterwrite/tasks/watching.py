@@ -4,7 +4,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import NamedTuple
 
 from afterwrite.tasks.task import Task
 
@@ -17,16 +17,11 @@ class WatchTooSlow(Exception):
     """A watcher fell too far behind: some changes were dropped."""
 
 
-class Identified(Protocol):
-    """Anything that identifies a task and its type."""
+class Changed(NamedTuple):
+    """A changed task whose new state is unknown."""
 
-    @property
-    def id(self) -> int:
-        """The task's id."""
-
-    @property
-    def type(self) -> str:
-        """The task's type."""
+    id: int
+    type: str
 
 
 class Watchers:
@@ -36,22 +31,22 @@ class Watchers:
         """``read`` returns the current state of tasks."""
         self._read = read
         self._watches: list[TaskWatch] = []
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self._stopping = False
 
     def watch(self, task_id: int | None, task_type: str | None) -> "TaskWatch":
         """Watch one task, the tasks of a type, or all tasks, from now on."""
         watch = TaskWatch(self, self._read, task_id, task_type)
-        with self._lock:
+        with self.lock:
             self._watches.append(watch)
             if self._stopping:
                 watch.wake()
         return watch
 
-    def changed(self, tasks: Sequence[Identified]) -> None:
+    def changed(self, tasks: Sequence[Task | Changed]) -> None:
         """Notify the watches that match these tasks."""
         if self._watches:
-            with self._lock:
+            with self.lock:
                 for watch in self._watches:
                     watch.changed(tasks)
 
@@ -61,19 +56,14 @@ class Watchers:
 
     def stop(self) -> None:
         """Wake every watch, now and from now on."""
-        with self._lock:
+        with self.lock:
             self._stopping = True
             for watch in self._watches:
                 watch.wake()
 
-    def take(self, watch: "TaskWatch") -> list[int]:
-        """Take the oldest changed ids of a watch."""
-        with self._lock:
-            return watch.take()
-
     def leave(self, watch: "TaskWatch") -> None:
         """Remove a watch; may be called twice."""
-        with self._lock:
+        with self.lock:
             if watch in self._watches:
                 self._watches.remove(watch)
 
@@ -103,7 +93,7 @@ class TaskWatch:
         """
         deadline = time.monotonic() + timeout_seconds
         while self._event.wait(max(0.0, deadline - time.monotonic())):
-            changed = self._watchers.take(self)
+            changed = self._take()
             news = [task for task in self._read(changed) if self._is_news(task)] if changed else []
             if news or self._stopping:
                 return news
@@ -123,7 +113,7 @@ class TaskWatch:
         """Stop watching; may be called twice."""
         self._watchers.leave(self)
 
-    def changed(self, tasks: Sequence[Identified]) -> None:
+    def changed(self, tasks: Sequence[Task | Changed]) -> None:
         """Note the watched ones among changed tasks; called under the lock of the watchers."""
         for task in tasks:
             if self._task_id in (None, task.id) and self._task_type in (None, task.type):
@@ -133,15 +123,16 @@ class TaskWatch:
             self._is_too_slow = True
             self._changed.clear()
 
-    def take(self) -> list[int]:
-        """Take some of the changed ids, oldest first; called under the lock of the watchers."""
-        if self._is_too_slow:
-            raise WatchTooSlow
-        taken = sorted(self._changed)[:_READ_AT_ONCE]
-        self._changed.difference_update(taken)
-        if not self._changed and not self._stopping:
-            self._event.clear()
-        return taken
+    def _take(self) -> list[int]:
+        """Take some of the changed ids, oldest first."""
+        with self._watchers.lock:
+            if self._is_too_slow:
+                raise WatchTooSlow
+            taken = sorted(self._changed)[:_READ_AT_ONCE]
+            self._changed.difference_update(taken)
+            if not self._changed and not self._stopping:
+                self._event.clear()
+            return taken
 
     def wake(self) -> None:
         """Make ``next`` return at once from now on."""

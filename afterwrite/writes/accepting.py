@@ -55,8 +55,12 @@ class Acceptor:
                 f"The queue is full: {taken.writes:,} writes of {taken.size_bytes:,} bytes wait, {self._max_writes:,} "
                 f"writes and {self._max_bytes:,} bytes are the limits. Nothing was accepted; send this again later",
             )
-        if isinstance(taken, KeyUse):
-            _check_same(asked, taken)
+        if isinstance(taken, KeyUse) and taken.fingerprint != asked.fingerprint:
+            raise NotAcceptedError(
+                Refusal.IDEMPOTENCY_KEY_REUSED,
+                f"The idempotency key {taken.key!r} was used for other arguments (write {taken.first_write_id}): "
+                "use a new key for a new request",
+            )
         return taken
 
     def probe(self) -> None:
@@ -110,12 +114,3 @@ def _fingerprint(requests: Sequence[WriteRequest]) -> str:
         compared = request.arguments if request.compared is None else request.compared
         digest.update(f"{compared}\0".encode())
     return digest.hexdigest()
-
-
-def _check_same(asked: Asked, used: KeyUse) -> None:
-    if used.fingerprint != asked.fingerprint:
-        raise NotAcceptedError(
-            Refusal.IDEMPOTENCY_KEY_REUSED,
-            f"The idempotency key {used.key!r} was used for other arguments (write {used.first_write_id}): "
-            "use a new key for a new request",
-        )

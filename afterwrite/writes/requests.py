@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from afterwrite.base.refusals import Problem, Refused
 from afterwrite.base.text import camel_case, unprintable_character
 from afterwrite.graphql_http import RequestError
-from afterwrite.reads.connections import Edge, Page, check_name, check_page_size, id_or_none, newest_first, parse_id
+from afterwrite.reads.connections import Page, check_name, check_page_size, id_or_none, newest_first, parse_id
 from afterwrite.resources import product as rules
 from afterwrite.resources.product import FieldProblem, Product
 from afterwrite.resources.write import Operation, Write, WriteFilter, WriteRequest, WriteStatus, request_write
@@ -115,9 +116,7 @@ def receipts_page(queue: WriteQueue, wanted: WriteFilter, first: int, after: str
     """A page of receipts, newest first."""
     check_page_size("first", first)
     check_name(wanted.by)
-    before = None if after is None else parse_id("after", after)
-    writes = queue.newest(wanted, before, first + 1)
-    return newest_first(writes, first, after, lambda write: Edge(str(write.id), write))
+    return newest_first(partial(queue.newest, wanted), first, after)
 
 
 def _accept(

@@ -13,7 +13,7 @@ from afterwrite.loading import CatalogueFile
 from afterwrite.loading.checked_rows import check_row, checked_batches
 from afterwrite.loading.load import LoadFailed, RefusedRows, load_products
 from afterwrite.resources import product
-from afterwrite.storage.product_rows import stored_values
+from afterwrite.storage.catalogue_load import stored_values
 from afterwrite.storage.sqlite.bulk import bulk_load, open_for_loading
 from afterwrite.storage.sqlite.data_folder import open_data_folder
 

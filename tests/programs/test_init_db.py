@@ -21,7 +21,7 @@ from afterwrite.loading import SAMPLE_PRODUCTS, CatalogueFile
 from afterwrite.loading.checked_rows import check_sample_row, checked_batches
 from afterwrite.programs import init_db
 from afterwrite.resources.write import Operation, Write
-from afterwrite.storage.product_rows import stored_values
+from afterwrite.storage.catalogue_load import stored_values
 from afterwrite.storage.sqlite.journal import Journal
 from afterwrite.storage.stores import open_for_reading
 

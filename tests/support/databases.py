@@ -12,18 +12,17 @@ from other_process import write_lock
 from afterwrite.base.limits import WriteLimits
 from afterwrite.base.settings import Settings
 from afterwrite.base.time_ordered import first_id_of
+from afterwrite.storage.commits import TaskDatabase
 from afterwrite.storage.ledger import Ledger
 from afterwrite.storage.processes import new_name
 from afterwrite.storage.products import Products
-from afterwrite.storage.sqlite.data_folder import open_data_folder
+from afterwrite.storage.sqlite.data_folder import open_data_folder, open_task_file
 from afterwrite.storage.sqlite.engine import open_reader
-from afterwrite.storage.sqlite.migrations import migrate_tasks
+from afterwrite.storage.sqlite.migrations import migrate
 from afterwrite.storage.sqlite.stores import EmbeddedStores
-from afterwrite.storage.sqlite.task_file import open_task_file
 from afterwrite.storage.sqlite.write_store import EmbeddedWrites
 from afterwrite.storage.sqlite.writer import CatalogueWriter
 from afterwrite.storage.stores import Stores
-from afterwrite.storage.task_database import TaskDatabase
 
 if TYPE_CHECKING:
     from afterwrite.storage.postgres.sharing import Sharing
@@ -240,4 +239,4 @@ def make_task_database(path: Path) -> None:
     """A task database that belongs to no journal."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
-        migrate_tasks(connection)
+        migrate(connection, "tasks")

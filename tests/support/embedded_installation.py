@@ -15,8 +15,8 @@ from afterwrite.resources.write import Write, WriteRequest, size_bytes
 from afterwrite.storage.ledger import Ledger
 from afterwrite.storage.products import Products
 from afterwrite.storage.sqlite.bulk import EmbeddedLoader
+from afterwrite.storage.sqlite.data_folder import open_with_tasks
 from afterwrite.storage.sqlite.engine import open_reader
-from afterwrite.storage.sqlite.task_file import open_with_tasks
 from afterwrite.storage.sqlite.write_store import EmbeddedWrites
 from afterwrite.storage.sqlite.writer import CatalogueWriter
 from afterwrite.storage.write_store import Asked

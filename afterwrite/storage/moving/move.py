@@ -13,6 +13,7 @@ from afterwrite.storage.moving.progress import Progress
 from afterwrite.storage.moving.rows import Row, Summary, summarize
 from afterwrite.storage.moving.source import EmbeddedSource, SourceTable
 from afterwrite.storage.postgres.address import address_of, direct_address_of
+from afterwrite.storage.sqlite.moved import mark_moved
 
 
 def move(settings: Settings, progress: Progress) -> None:
@@ -48,7 +49,7 @@ def move(settings: Settings, progress: Progress) -> None:
                 _check(connection, source, wanted, progress)
                 target.require_alone(connection, address)
         # After the commit, or after one of an earlier run that ended before it could set the mark.
-        source.mark_moved(str(address_of(settings)))
+        mark_moved(settings.products_path, str(address_of(settings)))
         if not is_claimed:
             progress.say(f"All of it was copied into {address} and checked before: there is nothing to do")
 
@@ -70,7 +71,7 @@ def _copy(
     for name, definition in indexes.items():
         with progress.step(f"index {name} built"):
             connection.execute(definition.encode())
-    target.analyze(connection, list(wanted))
+    connection.execute(f"ANALYZE {target.named(list(wanted))}".encode())
     carry_over(connection, names, secrets, totals)
 
 

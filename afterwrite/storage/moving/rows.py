@@ -1,16 +1,15 @@
 """Takes the rows of a table a chunk at a time, and sums them up: how many there are, and a checksum of them."""
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
+
+from afterwrite.storage.driver import encode_rows
 
 Row = tuple[Any, ...]
 Told = Callable[[int], None]
 _CHUNK_ROWS = 10_000
 _CHUNK_CHARACTERS = 8_000_000
-# Texts as they are, floats as the shortest text that reads back as the same one.
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class Summary(NamedTuple):
@@ -28,7 +27,8 @@ def summarize(rows: Iterable[Row], told: Told) -> Summary:
     """
     count, digest = 0, hashlib.sha256()
     for chunk in chunks(rows):
-        digest.update(f"{_encode(chunk)[1:-1]},".encode())
+        # Texts as they are, floats as the shortest text that reads back as the same one.
+        digest.update(f"{encode_rows(chunk)[1:-1]},".encode())
         count += len(chunk)
         told(len(chunk))
     return Summary(count, digest.hexdigest())

@@ -9,18 +9,17 @@ from pathlib import Path
 from afterwrite.base.settings import Settings
 from afterwrite.base.store_errors import StoreError
 from afterwrite.base.time_ordered import microseconds_of
-from afterwrite.resources.write import Write
+from afterwrite.resources.write import JOURNALED
 from afterwrite.storage.moving.rows import Row
+from afterwrite.storage.sqlite.data_folder import open_with_tasks
 from afterwrite.storage.sqlite.migrations import catalogue_name
-from afterwrite.storage.sqlite.moved import mark_moved, moved_to, unmark_moved
+from afterwrite.storage.sqlite.moved import mark_moved, moved_to
 from afterwrite.storage.sqlite.stores import secret_in_folder
-from afterwrite.storage.sqlite.task_file import open_with_tasks
 from afterwrite.storage.write_store import KeyUse
 
 _OF_PRODUCTS = ("products", "ledger", "ledger_totals")
 _OF_TASKS = ("tasks", "paused_task_types", "task_actions", "received_webhooks")
 _SECRETS = ("webhook-secret", "session-secret")
-_WAITING = Write._fields[: Write._fields.index("status")]
 _FROM_JOURNAL_AT_ONCE = 500  # its rows come as a list
 _RECEIVED_BODY_BYTES = 64 * 1024
 
@@ -69,7 +68,7 @@ class EmbeddedSource:
         products, tasks = self._settings.products_path, self._settings.tasks_path
         return [
             *(_table(self._products, products, name) for name in _OF_PRODUCTS),
-            SourceTable("writes", _WAITING, self._waiting),
+            SourceTable("writes", JOURNALED, self._waiting),
             SourceTable("idempotency_keys", (*KeyUse._fields, "used_at_us"), self._keys),
             *(_table(self._tasks, tasks, name) for name in _OF_TASKS),
         ]
@@ -79,15 +78,11 @@ class EmbeddedSource:
         made = [name for name in _SECRETS if (self._settings.data_dir / name).exists()]
         return {name: secret_in_folder(self._settings, name, "") for name in made}
 
-    def mark_moved(self, address: str) -> None:
-        """Let nothing serve the folder any more: all of it is at this address, which has no password in it."""
-        mark_moved(self._settings.products_path, address)
-
     def _waiting(self) -> Iterator[Row]:
         last = self._settled_through
         while writes := self._journal.after(last, _FROM_JOURNAL_AT_ONCE):
             for write in writes:
-                yield tuple(write[: len(_WAITING)])
+                yield tuple(write[: len(JOURNALED)])
             last = writes[-1].id
 
     def _keys(self) -> Iterator[Row]:
@@ -102,7 +97,7 @@ def reopen(settings: Settings) -> str | None:
     """Let the folder be served again although it was moved; returns where to, None if it was not. Raises StoreError."""
     with closing(EmbeddedSource(settings)) as source:
         if source.moved_to is not None:
-            unmark_moved(settings.products_path)
+            mark_moved(settings.products_path, None)
         return source.moved_to
 
 

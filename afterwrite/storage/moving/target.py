@@ -84,7 +84,7 @@ def claim(connection: Connection, address: Address, tables: Sequence[str], names
             "empty database to copy everything there"
         )
     _require_unused(connection, address, tables)  # first without locks: a server that is refused is not held up
-    connection.execute(f"LOCK TABLE {_named([*_OTHERS, *tables])} IN ACCESS EXCLUSIVE MODE".encode())
+    connection.execute(f"LOCK TABLE {named([*_OTHERS, *tables])} IN ACCESS EXCLUSIVE MODE".encode())
     _require_unused(connection, address, tables)  # again: nothing that was committed meanwhile may be lost
     bring_up_to_date(connection, address)
     return True
@@ -93,7 +93,7 @@ def claim(connection: Connection, address: Address, tables: Sequence[str], names
 def _require_unused(connection: Connection, address: Address, tables: Sequence[str]) -> None:
     for table in tables:
         which = "WHERE writes > 0" if table == TOTALS else ""
-        if connection.execute(f"SELECT FROM {_named([table])} {which} LIMIT 1".encode()).fetchone() is not None:
+        if connection.execute(f"SELECT FROM {named([table])} {which} LIMIT 1".encode()).fetchone() is not None:
             raise StoreError(
                 f"The database {address} is in use already: there are rows in its table {table}. Nothing was changed; "
                 "set DATABASE_URL to an empty database"
@@ -116,7 +116,7 @@ def drop_indexes(connection: Connection, tables: list[str]) -> dict[str, str]:
     To build one at the end takes less time, and leaves it smaller. What is copied goes into new files (TRUNCATE),
     which a rollback removes.
     """
-    connection.execute(f"TRUNCATE {_named(tables)} CASCADE".encode())
+    connection.execute(f"TRUNCATE {named(tables)} CASCADE".encode())
     connection.execute("SET LOCAL search_path = pg_catalog")  # so that definitions name all in full
     indexes = dict(connection.execute(_SECONDARY, (SCHEMA, tables)).fetchall())
     for name in indexes:
@@ -126,7 +126,7 @@ def drop_indexes(connection: Connection, tables: list[str]) -> dict[str, str]:
 
 def copy(connection: Connection, table: SourceTable, told: Told) -> None:
     """Copy every row; ``told`` is called with how many more were sent."""
-    statement = f"COPY {_named([table.name])} ({_listed(table)}) FROM STDIN"
+    statement = f"COPY {named([table.name])} ({_listed(table)}) FROM STDIN"
     with connection.cursor() as cursor, cursor.copy(statement.encode()) as copying:
         for chunk in chunks(table.rows()):
             for row in chunk:
@@ -134,14 +134,9 @@ def copy(connection: Connection, table: SourceTable, told: Told) -> None:
             told(len(chunk))
 
 
-def analyze(connection: Connection, tables: Sequence[str]) -> None:
-    """Update the planner's statistics."""
-    connection.execute(f"ANALYZE {_named(tables)}".encode())
-
-
 def rows(connection: Connection, table: SourceTable) -> Iterator[Row]:
     """Every row of the table as it is there, in the order of their keys."""
-    selected = f"SELECT {_listed(table)} FROM {_named([table.name])}"  # noqa: S608 - our own names
+    selected = f"SELECT {_listed(table)} FROM {named([table.name])}"  # noqa: S608 - our own names
     with connection.cursor() as cursor:
         cursor.execute(f"{selected} LIMIT 0".encode())
         types = [column.type_code for column in cursor.description or ()]
@@ -150,7 +145,7 @@ def rows(connection: Connection, table: SourceTable) -> Iterator[Row]:
             yield from copying.rows()
 
 
-def _named(tables: Sequence[str]) -> str:
+def named(tables: Sequence[str]) -> str:
     return ", ".join(f"{SCHEMA}.{table}" for table in tables)
 
 

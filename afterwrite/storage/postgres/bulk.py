@@ -10,12 +10,12 @@ import psycopg
 from afterwrite.base.settings import Settings
 from afterwrite.base.store_errors import StoreError
 from afterwrite.resources.product import search_text
+from afterwrite.storage.catalogue_load import STORED, StoredValues
 from afterwrite.storage.driver import SCHEMA
 from afterwrite.storage.postgres.address import address_of
 from afterwrite.storage.postgres.connect import connect, explained
 from afterwrite.storage.postgres.copying import require_no_copy
 from afterwrite.storage.postgres.migrations import bring_up_to_date
-from afterwrite.storage.product_rows import STORED, StoredValues
 
 _COLUMNS = f"id, {', '.join(STORED)}, created_at_us, updated_at_us, version, search_text"
 _COPY = f"COPY {SCHEMA}.products ({_COLUMNS}) FROM STDIN"
@@ -53,16 +53,17 @@ class PostgresLoader:
         return bool(row and row[0])
 
     @contextmanager
-    def load(self) -> Iterator["_PostgresLoad"]:
+    def load(self) -> Iterator["PostgresLoad"]:
         """COPY products in; ids come from the sequence, so concurrent creates get other ids."""
         try:
-            yield _PostgresLoad(self._connection)
+            yield PostgresLoad(self._connection)
             self._connection.commit()
             self._connection.execute(f"ANALYZE {SCHEMA}.products")
         except psycopg.Error as error:
             raise self._unusable(error) from error
         finally:
-            self._roll_back()
+            if not self._connection.closed:
+                self._connection.rollback()
 
     def index(self) -> None:
         """Nothing to do: PostgreSQL indexes every row."""
@@ -71,22 +72,20 @@ class PostgresLoader:
         """Close the connection."""
         self._connection.close()
 
-    def _roll_back(self) -> None:
-        if not self._connection.closed:
-            self._connection.rollback()
-
     def _unusable(self, error: psycopg.Error) -> StoreError:
         explanation = explained(f"PostgreSQL at {self._address} cannot be written", error)
         return explanation if isinstance(explanation, StoreError) else StoreError(str(error))
 
 
-class _PostgresLoad:
+class PostgresLoad:
+    """A running load; ``inserted`` counts its products."""
+
     def __init__(self, connection: "psycopg.Connection[Any]") -> None:
         self.inserted = 0
         self._connection = connection
 
     def insert(self, products: Sequence[StoredValues]) -> None:
-        """Copy a batch."""
+        """Copy products given as ``stored_values``, in order; best about a thousand at a time."""
         now_us = time.time_ns() // 1_000
         ids = [row[0] for row in self._connection.execute(_IDS, (len(products),))]
         with self._connection.cursor() as cursor, cursor.copy(_COPY) as copy:

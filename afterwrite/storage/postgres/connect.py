@@ -2,17 +2,17 @@
 
 import select
 import sys
+from functools import partial
 from typing import Any
 
 import psycopg
 from psycopg.pq import ConnStatus
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
-from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import InvalidatePoolError
 
 from afterwrite.base.store_errors import StoreUnavailable, TransactionConflict
-from afterwrite.storage.driver import SCHEMA, DriverConnection
+from afterwrite.storage.driver import SCHEMA, DriverConnection, translate_errors
 from afterwrite.storage.postgres.address import Address
 from afterwrite.storage.postgres.pipelined import PipelinedConnection
 
@@ -54,10 +54,7 @@ def is_pooled(connection: "psycopg.Connection[Any]") -> bool:
 def open_writer(address: Address, *, prepared: bool = True) -> DriverConnection:
     """A pipelined connection for writing. Raises StoreUnavailable."""
     raw = connect(address, prepared=prepared)
-
-    def explain(error: Exception) -> Exception:
-        return explained(f"PostgreSQL at {address} cannot be used", error)
-
+    explain = partial(explained, f"PostgreSQL at {address} cannot be used")
     dialect = PGDialect_psycopg()  # type: ignore[no-untyped-call]
     return PipelinedConnection(raw, dialect, explain, lambda: is_alive(raw))
 
@@ -82,7 +79,7 @@ def open_reader(address: Address, connections: int, *, prepared: bool = True, wr
         if not is_alive(connection):
             raise InvalidatePoolError("the server has closed the connection")
 
-    _translate_errors(engine, f"PostgreSQL at {address} cannot be read")
+    translate_errors(engine, partial(explained, f"PostgreSQL at {address} cannot be read"))
     return engine.execution_options(schema_translate_map={None: SCHEMA})
 
 
@@ -122,14 +119,6 @@ def explained(what: str, error: Exception) -> Exception:
     if (getattr(error, "sqlstate", None) or "").startswith(_CONFLICTS):
         return TransactionConflict(f"{what}: {_message_of(error)}. It is tried again")
     return StoreUnavailable(f"{what}: {_message_of(error)}. What was accepted is safe; see /health")
-
-
-def _translate_errors(engine: Engine, what: str) -> None:
-    @event.listens_for(engine, "handle_error")
-    def _translate(context: ExceptionContext) -> None:
-        original = context.original_exception
-        if isinstance(original, Exception) and (explanation := explained(what, original)) is not original:
-            raise explanation from original
 
 
 def _message_of(error: Exception) -> str:

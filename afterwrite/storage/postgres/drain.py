@@ -7,23 +7,22 @@ once, even if two processes believe they have the lease. It is transaction-scope
 
 import asyncio
 import contextlib
-import json
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
 import psycopg
 
 from afterwrite.base.store_errors import StoreUnavailable, TransactionConflict
 from afterwrite.resources.product import Product
-from afterwrite.resources.write import Write, WriteStatus, size_bytes
-from afterwrite.storage.driver import SCHEMA
+from afterwrite.resources.write import JOURNALED, Write, WriteStatus, size_bytes
+from afterwrite.storage.driver import SCHEMA, encode_rows
 from afterwrite.storage.postgres.connect import explained, is_alive
 from afterwrite.storage.postgres.meta import KEEP, KEPT, NOW_US
 from afterwrite.storage.postgres.pipelined import SETTINGS
-from afterwrite.storage.retention_clock import Look, RetentionClock
-from afterwrite.storage.settling import StoreAway, refused, settle
+from afterwrite.storage.retention_clock import RetentionClock
+from afterwrite.storage.settling import StoreAway, refused, settle_all
 from afterwrite.storage.write_store import SettledBatch
 
 LOCK = 7_046_029_254_386_354  # arbitrary number of the advisory lock
@@ -46,9 +45,8 @@ _BAD_WRITE_ERRORS = (
     ValueError,
 )
 _STATE = f"SELECT drainer, until_us, through, sleeps, {NOW_US} FROM {SCHEMA}.journal_settled"  # noqa: S608
-_FIELDS = Write._fields[: Write._fields.index("status")]
 _BATCH = (
-    f"SELECT {', '.join(_FIELDS)} FROM {SCHEMA}.writes "  # noqa: S608 - constants
+    f"SELECT {', '.join(JOURNALED)} FROM {SCHEMA}.writes "  # noqa: S608 - constants
     f"WHERE id > (SELECT through FROM {SCHEMA}.journal_settled) ORDER BY id LIMIT %s"
 )
 _LOAD = f"SELECT {', '.join(Product._fields)} FROM {SCHEMA}.products WHERE id = ANY(%s)"  # noqa: S608
@@ -77,7 +75,6 @@ _PRUNE_KEYS = (
     f"(SELECT key FROM {SCHEMA}.idempotency_keys WHERE used_at_us < %s ORDER BY used_at_us LIMIT %s)"
 )
 _OLDEST_KEY = f"SELECT min(used_at_us), {NOW_US} FROM {SCHEMA}.idempotency_keys"  # noqa: S608
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 Connection = psycopg.AsyncConnection[Any]
 
@@ -139,20 +136,15 @@ class Drain:
         if not self.is_mine or self._now_us < self._housekeeping_due_us:
             return
         async with self._connected() as connection, connection.transaction():
-            look = await self._look_at_retention_clock(connection)
+            [oldest_us, now_us] = await _one(await connection.execute(_OLDEST_KEY))
+            kept = await (await connection.execute(KEPT, (self._retention.key,))).fetchone()
+            look = self._retention.look(kept[0] if kept else None, now_us, oldest_us)
+            await connection.execute(KEEP, (self._retention.key, look.kept))
             before_us = look.time_us - int(keys_kept_seconds * 1_000_000)
             cursor = await connection.execute(_PRUNE_KEYS, (before_us, _KEYS_PRUNED_AT_ONCE))
         self._retention.learn(look)
         if cursor.rowcount < _KEYS_PRUNED_AT_ONCE:
             self._housekeeping_due_us = self._now_us + _HOUSEKEEPING_US
-
-    async def _look_at_retention_clock(self, connection: Connection) -> Look:
-        """Read and store the retention clock."""
-        [oldest_us, now_us] = await _one(await connection.execute(_OLDEST_KEY))
-        kept = await (await connection.execute(KEPT, (self._retention.key,))).fetchone()
-        look = self._retention.look(kept[0] if kept else None, now_us, oldest_us)
-        await connection.execute(KEEP, (self._retention.key, look.kept))
-        return look
 
     async def rest(self) -> float:
         """How many seconds the drain may rest, unless a write wakes it; 0: a write has just arrived."""
@@ -267,12 +259,17 @@ async def _begin(connection: Connection, limit: int) -> tuple[_State, list[Write
 
 async def _apply(connection: Connection, writes: Sequence[Write], now_us: int) -> list[Write]:
     """Compute the batch in memory, then store it in a few multi-row statements."""
-    before = await _load(connection, {write.product_id for write in writes})
-    after: dict[int, Product | None] = dict(before)
-    settled = [settle(write, after, now_us) for write in writes]
-    changed = {key: product for key, product in after.items() if before.get(key) is not product}
+    product_ids = sorted({write.product_id for write in writes})
+    rows = await (await connection.execute(_LOAD, (product_ids,))).fetchall()
+    before = {row[0]: Product(*row) for row in rows}
+    settled, stored, deleted = settle_all(writes, before, lambda: now_us)
     async with connection.pipeline():
-        await _store(connection, changed, settled)
+        if stored:
+            values = [{**product._asdict(), "search_text": product.search_text} for product in stored]
+            await connection.execute(_UPSERT, (encode_rows(values),))
+        if deleted:
+            await connection.execute(_DELETE, (deleted,))
+        await connection.execute(_LEDGER, (encode_rows([write._asdict() for write in settled]),))
     return settled
 
 
@@ -286,27 +283,10 @@ async def _apply_one_by_one(connection: Connection, writes: Sequence[Write], now
         except _BAD_WRITE_ERRORS as error:
             await connection.execute("ROLLBACK TO one")
             failed = refused(write, error, now_us)
-            await connection.execute(_LEDGER, (_encode([failed._asdict()]),))
+            await connection.execute(_LEDGER, (encode_rows([failed._asdict()]),))
             settled.append(failed)
         await connection.execute("RELEASE one")
     return settled
-
-
-async def _load(connection: Connection, product_ids: set[int]) -> dict[int, Product]:
-    rows = await (await connection.execute(_LOAD, (sorted(product_ids),))).fetchall()
-    return {row[0]: Product(*row) for row in rows}
-
-
-async def _store(connection: Connection, changed: Mapping[int, Product | None], settled: Sequence[Write]) -> None:
-    stored = [
-        {**product._asdict(), "search_text": product.search_text} for product in changed.values() if product is not None
-    ]
-    deleted = [key for key, product in changed.items() if product is None]
-    if stored:
-        await connection.execute(_UPSERT, (_encode(stored),))
-    if deleted:
-        await connection.execute(_DELETE, (deleted,))
-    await connection.execute(_LEDGER, (_encode([write._asdict() for write in settled]),))
 
 
 async def _one(cursor: "psycopg.AsyncCursor[Any]") -> tuple[Any, ...]:

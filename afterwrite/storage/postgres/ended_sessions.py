@@ -1,9 +1,9 @@
 """The table of sessions that were signed out before they expired, shared by all processes."""
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Engine, text
 
 from afterwrite.storage.postgres.meta import KEEP, KEPT, NOW_US
-from afterwrite.storage.retention_clock import Look, RetentionClock
+from afterwrite.storage.retention_clock import RetentionClock
 
 _ADD = text(
     f"INSERT INTO afterwrite.ended_sessions (id, ended_at_us) VALUES (:id, {NOW_US}) ON CONFLICT DO NOTHING"  # noqa: S608
@@ -25,7 +25,10 @@ class EndedSessionTable:
     def add(self, session_id: str, kept_seconds: int) -> None:
         """Record an ended session and delete those older than ``kept_seconds``."""
         with self._engine.connect() as connection:
-            look = self._look_at_retention_clock(connection)
+            oldest_us, now_us = connection.execute(_OLDEST).one()
+            kept = connection.exec_driver_sql(KEPT, (self._retention.key,)).scalar()
+            look = self._retention.look(kept, now_us, oldest_us)
+            connection.exec_driver_sql(KEEP, (self._retention.key, look.kept))
             connection.execute(_FORGET, {"before_us": look.time_us - kept_seconds * 1_000_000})
             connection.execute(_ADD, {"id": session_id})
         self._retention.learn(look)
@@ -36,12 +39,3 @@ class EndedSessionTable:
             rows = connection.execute(_NEWER, {"seen_us": self._seen_us}).all()
         self._seen_us = max([self._seen_us, *(row[1] for row in rows)])
         return [row[0] for row in rows]
-
-    def _look_at_retention_clock(self, connection: Connection) -> Look:
-        """Read and store the retention clock."""
-        key = self._retention.key
-        oldest_us, now_us = connection.execute(_OLDEST).one()
-        kept = connection.exec_driver_sql(KEPT, (key,)).scalar()
-        look = self._retention.look(kept, now_us, oldest_us)
-        connection.exec_driver_sql(KEEP, (key, look.kept))
-        return look

@@ -48,9 +48,14 @@ class Presence:
 
     def beat(self) -> None:
         """Send a heartbeat, unless ``leave`` has run concurrently."""
+        values = {"name": self.name, "role": self._role, "host": socket.gethostname(), "pid": os.getpid()}
         with self._beating:
-            if not self._has_left:
-                self._beat()
+            if self._has_left:
+                return
+            values |= {"version": VERSION, "doing": json.dumps(self.doing())}
+            with self._engine.connect() as connection:
+                self.clock.learn(connection.execute(_BEAT, values).scalar_one())
+                self.look_after(connection)
 
     def leave(self) -> None:
         """Remove this process from the table."""
@@ -69,13 +74,6 @@ class Presence:
 
     def look_after(self, connection: Connection) -> None:
         """Hook that runs with each heartbeat."""
-
-    def _beat(self) -> None:
-        values = {"name": self.name, "role": self._role, "host": socket.gethostname(), "pid": os.getpid()}
-        values |= {"version": VERSION, "doing": json.dumps(self.doing())}
-        with self._engine.connect() as connection:
-            self.clock.learn(connection.execute(_BEAT, values).scalar_one())
-            self.look_after(connection)
 
 
 class OwnPresence(Presence):

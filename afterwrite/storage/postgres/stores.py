@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from afterwrite.base.limits import WriteLimits
 from afterwrite.base.settings import Settings
-from afterwrite.storage.commits import Commits
+from afterwrite.storage.commits import Commits, TaskDatabase
 from afterwrite.storage.postgres.address import address_of, direct_address_of
 from afterwrite.storage.postgres.bus import PostgresBus
 from afterwrite.storage.postgres.connect import connect, connect_async, is_pooled, open_reader, open_writer
@@ -18,7 +18,6 @@ from afterwrite.storage.postgres.sharing import Sharing
 from afterwrite.storage.postgres.write_store import PostgresWrites
 from afterwrite.storage.processes import new_name
 from afterwrite.storage.products import Products
-from afterwrite.storage.task_database import TaskDatabase
 
 _log = logging.getLogger("afterwrite.database")
 _KEEP = "INSERT INTO afterwrite.secrets (name, value) VALUES (%s, %s) ON CONFLICT DO NOTHING"

@@ -4,45 +4,24 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Engine, MetaData, Select, String, Table, func, select
+from sqlalchemy import BigInteger, Column, Engine, MetaData, Select, Table, func, select
 
 from afterwrite.base.limits import WriteLimits
 from afterwrite.base.store_errors import StoreError
-from afterwrite.resources.write import Write, WriteFilter, WriteStatus
-from afterwrite.storage.driver import DriverConnection
+from afterwrite.resources.write import JOURNALED, Write, WriteFilter, WriteStatus
+from afterwrite.storage.columns import columns_of
+from afterwrite.storage.driver import DriverConnection, Reopened
 from afterwrite.storage.ledger import Ledger, ledger_totals
 from afterwrite.storage.postgres.drain import Drain
 from afterwrite.storage.write_store import Asked, Full, KeyUse, SettledBatch, Standing, Taken
 
 _metadata = MetaData()
-writes = Table(
-    "writes",
-    _metadata,
-    Column("id", BigInteger, primary_key=True),
-    Column("operation", String),
-    Column("product_id", BigInteger),
-    Column("arguments", String),
-    Column("accepted_at_us", BigInteger),
-    Column("retry_of", BigInteger),
-    Column("accepted_by", String),
+writes = Table("writes", _metadata, *columns_of(Write, JOURNALED))
+_accepted, _settled = (
+    Table(name, _metadata, *(Column(column, BigInteger) for column in ("one", "writes", "size_bytes", last_id)))
+    for name, last_id in (("journal_accepted", "last_write_id"), ("journal_settled", "through"))
 )
-_accepted = Table(
-    "journal_accepted",
-    _metadata,
-    Column("one", BigInteger),
-    Column("writes", BigInteger),
-    Column("size_bytes", BigInteger),
-    Column("last_write_id", BigInteger),
-)
-_settled = Table(
-    "journal_settled",
-    _metadata,
-    Column("one", BigInteger),
-    Column("writes", BigInteger),
-    Column("size_bytes", BigInteger),
-    Column("through", BigInteger),
-)
-_waiting = select(*(writes.c[name] for name in Write._fields[: len(writes.c)]))
+_waiting = select(writes)
 _oldest = select(writes.c.accepted_at_us).where(writes.c.id > _settled.c.through).order_by(writes.c.id).limit(1)
 _total = {
     status: select(ledger_totals.c.writes).where(ledger_totals.c.status == status.value).scalar_subquery()
@@ -79,9 +58,9 @@ class PostgresWrites:
         """``connect`` opens the accepting connection; ``others_live`` tells whether another server could drain."""
         self._others_live = others_live
         self.ledger = Ledger(reader)
-        self._reader, self._connect, self._drain, self._limits = reader, connect, drain, limits
-        self._connection: DriverConnection | None = None
-        self._last_write_id = self._depth = self._through = self._settled_total = 0
+        self._reader, self._drain, self._limits = reader, drain, limits
+        self._connection = Reopened(connect)
+        self.last_write_id = self.depth = self._through = self.settled_total = 0
         if (trouble := self.standing().trouble) is not None:
             raise StoreError(trouble)
 
@@ -90,46 +69,28 @@ class PostgresWrites:
     def take(self, asked: Sequence[Asked]) -> list[Taken]:
         """Append requests to the journal in one commit; processes take turns."""
         try:
-            connection = self._connected()
+            connection = self._connection.get()
         except StoreError as error:
             raise _not_taken(error, "Nothing of this request was accepted; send it again later") from error
         arguments = [*_columns(asked), self._limits.max_writes, self._limits.max_bytes]
         try:
             rows = connection.execute(lambda cursor: cursor.execute(_ACCEPT, arguments).fetchall())
         except StoreError as error:
-            self.close()  # its state is undefined after an error
+            self._connection.close()  # its state is undefined after an error
             raise _not_taken(error, _outcome_of(error)) from error
         except BaseException:
-            self.close()
+            self._connection.close()
             raise
         taken = [_taken(one, row) for one, row in zip(asked, rows, strict=True)]
         last = [one[-1].id for one in taken if isinstance(one, list) and one]
-        self._last_write_id = max([self._last_write_id, *last])
+        self.last_write_id = max([self.last_write_id, *last])
         return taken
 
     def close(self) -> None:
         """Close the accepting connection; the next request reopens it."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
-
-    def _connected(self) -> DriverConnection:
-        if self._connection is not None and not self._connection.is_alive():
-            self.close()
-        self._connection = self._connection or self._connect()
-        return self._connection
+        self._connection.close()
 
     # -- state ----------------------------------------------------------------------------------------------
-
-    @property
-    def last_write_id(self) -> int:
-        """The id of the last accepted write of any process, known here."""
-        return self._last_write_id
-
-    @property
-    def depth(self) -> int:
-        """The number of queued writes at the last query."""
-        return self._depth
 
     def standing(self) -> Standing:
         """The current snapshot, over all processes."""
@@ -137,26 +98,19 @@ class PostgresWrites:
             with self._reader.connect() as connection:
                 row = connection.execute(_standing).one()
         except StoreError as error:
-            return Standing(self._depth, 0, 0, 0, 0, str(error))
+            return Standing(self.depth, 0, 0, 0, 0, str(error))
         depth, size, age_us, applied, failed, last_write_id, through = row
-        self._depth, self._last_write_id = depth, max(self._last_write_id, last_write_id)
-        self._through, self._settled_total = max(self._through, through), applied + failed
+        self.depth, self.last_write_id = depth, max(self.last_write_id, last_write_id)
+        self._through, self.settled_total = max(self._through, through), applied + failed
         return Standing(depth, size, max(0, int(age_us) // 1_000), applied, failed)
 
     def settled_through(self) -> int:
-        """The id up to which every write is settled, by any process."""
         if (trouble := self.standing().trouble) is not None:
             raise StoreError(trouble)
         return self._through
 
     def knows(self, write_id: int) -> bool:
-        """Whether an id was assigned already."""
-        return write_id <= self._last_write_id or (self.standing().trouble is None and write_id <= self._last_write_id)
-
-    @property
-    def settled_total(self) -> int:
-        """The number of settled writes at the last query."""
-        return self._settled_total
+        return write_id <= self.last_write_id or (self.standing().trouble is None and write_id <= self.last_write_id)
 
     @property
     def drains(self) -> bool:
@@ -164,16 +118,13 @@ class PostgresWrites:
         return self._drain.is_mine
 
     def find(self, write_id: int) -> Write | None:
-        """A queued write, or None."""
         return next(iter(self._writes(_waiting.where(writes.c.id == write_id))), None)
 
     def find_range(self, first: int, count: int) -> list[Write]:
-        """The queued writes among ``count`` consecutive ids from ``first``."""
         of_range = _waiting.where(writes.c.id >= first, writes.c.id < first + count)
         return self._writes(of_range.order_by(writes.c.id))
 
     def newest(self, wanted: WriteFilter, before: int, limit: int) -> list[Write]:
-        """The newest ``limit`` queued writes."""
         page = _waiting.where(writes.c.id < before).order_by(writes.c.id.desc()).limit(limit)
         if wanted.product_id is not None:
             page = page.where(writes.c.product_id == wanted.product_id)
@@ -205,7 +156,6 @@ class PostgresWrites:
         return await asyncio.to_thread(self._others_live)
 
     async def leave(self) -> None:
-        """Release the lease."""
         await self._drain.leave()
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from afterwrite.base.settings import Settings
 from afterwrite.base.store_errors import StoreError
 from afterwrite.resources.product import search_text
-from afterwrite.storage.product_rows import STORED, StoredValues
+from afterwrite.storage.catalogue_load import STORED, StoredValues
 from afterwrite.storage.sqlite.data_folder import open_data_folder
 from afterwrite.storage.sqlite.journal import Journal
 
@@ -98,12 +98,12 @@ class BulkLoad:
         self._connection = connection
         self._first_id = first_id
         self._present: int = connection.execute("SELECT count(*) FROM products").fetchone()[0]
-        self._dropped: list[str] = []
+        self.dropped: list[str] = []  # the statements that rebuild the dropped indexes
 
     def insert(self, products: Sequence[StoredValues]) -> None:
         """Insert products given as ``stored_values``, in order; best about a thousand at a time."""
-        if not self._dropped and self.inserted > max(_LEAST_ROWS_TO_REBUILD, self._present // 2):
-            self._dropped = _drop_indexes(self._connection)
+        if not self.dropped and self.inserted > max(_LEAST_ROWS_TO_REBUILD, self._present // 2):
+            self.dropped = _drop_indexes(self._connection)
         now_us = time.time_ns() // 1_000
         ids = itertools.count(self._first_id + self.inserted)
         self._connection.executemany(
@@ -114,11 +114,6 @@ class BulkLoad:
             ],
         )
         self.inserted += len(products)
-
-    def finish(self) -> None:
-        """Rebuild the dropped indexes."""
-        for statement in self._dropped:
-            self._connection.execute(statement)
 
 
 @contextmanager
@@ -134,7 +129,8 @@ def bulk_load(connection: sqlite3.Connection, first_id: int) -> Iterator[BulkLoa
         connection.execute("BEGIN IMMEDIATE")
         load = BulkLoad(connection, first_id)
         yield load
-        load.finish()
+        for statement in load.dropped:
+            connection.execute(statement)
         connection.execute("COMMIT")
     except sqlite3.Error as error:
         raise _unusable(error) from error

@@ -1,16 +1,22 @@
-"""Opens a data folder: locks its journal, migrates both databases and checks that they belong together."""
+"""Opens a data folder: locks its journal, migrates the other databases and checks that they belong together."""
 
 import os
 import sqlite3
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 from afterwrite.base.counts import counted
 from afterwrite.base.durable_file import make_folder
+from afterwrite.base.settings import Settings
 from afterwrite.base.store_errors import StoreError
+from afterwrite.storage.commits import Commits, TaskDatabase
+from afterwrite.storage.sqlite.engine import open_reader, open_writer
 from afterwrite.storage.sqlite.journal import Journal
-from afterwrite.storage.sqlite.migrations import can_be_database, catalogue_name, is_missing, migrate_products
+from afterwrite.storage.sqlite.migrations import can_be_database, catalogue_name, is_missing, migrate
 from afterwrite.storage.sqlite.moved import require_not_moved
+from afterwrite.storage.sqlite.opened_file import OpenedFile, wal_of
 
 
 def open_data_folder(products_path: Path, journal_path: Path, sync: str = "full", *, moved: bool = False) -> Journal:
@@ -28,14 +34,36 @@ def open_data_folder(products_path: Path, journal_path: Path, sync: str = "full"
         ) from error
     journal = Journal.open(journal_path, sync)
     try:
-        _check_belongs(journal, products_path, _prepare_products(journal, products_path, moved=moved))
+        _prepare_products(journal, products_path, moved=moved)
     except BaseException:
         journal.close()
         raise
     return journal
 
 
-def _prepare_products(journal: Journal, path: Path, *, moved: bool) -> str:
+def open_with_tasks(settings: Settings, *, moved: bool = False) -> Journal:
+    """Own the data folder until the returned journal is closed, and migrate all its databases.
+
+    ``moved`` opens the folder even if its data was moved to PostgreSQL. Raises StoreError; the text says what to do.
+    """
+    journal = open_data_folder(settings.products_path, settings.journal_path, settings.journal_sync, moved=moved)
+    try:
+        _prepare_tasks(journal, settings.tasks_path)
+    except BaseException:
+        journal.close()
+        raise
+    return journal
+
+
+def open_task_file(path: Path, sync: str, readers: int) -> TaskDatabase:
+    """Open a migrated task database; ``readers`` threads may read at once. Raises StoreError."""
+    reader = open_reader(path, readers)
+    with reader.connect() as connection:  # keeps the WAL open from now on
+        connection.exec_driver_sql("SELECT count(*) FROM meta").scalar()
+    return TaskDatabase(reader, Commits(partial(open_writer, OpenedFile(path, wal_of(path)), sync)))
+
+
+def _prepare_products(journal: Journal, path: Path, *, moved: bool) -> None:
     known = journal.remembered("catalogue")
     if known is not None and is_missing(path):
         raise StoreError(
@@ -43,21 +71,58 @@ def _prepare_products(journal: Journal, path: Path, *, moved: bool) -> str:
             f"({_waiting(journal)} waiting there): put the file back, or move {journal.path.name} away "
             "too to start with an empty catalogue"
         )
+    with _opened(path, partial(_products_unusable, journal, path)) as connection:
+        migrate(connection, "products")
+        if not moved:
+            require_not_moved(connection, path)
+        _check_not_older(journal, path, connection)
+        name = catalogue_name(connection)
+    bound = journal.remember("catalogue", name)
+    if bound != name:
+        raise StoreError(
+            f"The journal {journal.path} belongs to another catalogue ({bound}) than {path} ({name}): put "
+            f"the right files together, or move {journal.path.name} away to give up its "
+            f"{counted(journal.backlog().writes, 'waiting write')}"
+        )
+
+
+def _prepare_tasks(journal: Journal, path: Path) -> None:
+    """Create or migrate the task database; only the owner of the journal may.
+
+    Raises StoreError, whose text says what to do: the file is damaged, not writable, missing, or does not belong to
+    the journal.
+    """
+    known = journal.remembered("tasks")
+    if known is not None and is_missing(path):
+        raise StoreError(
+            f"The task database {path} is missing or empty, and its tasks with it: put the file back, or move "
+            f"{journal.path.name} away too ({_waiting(journal)} waiting there) to go on without them"
+        )
+    with _opened(path, partial(_tasks_unusable, path)) as connection:
+        migrate(connection, "tasks")
+        name = str(connection.execute("SELECT value FROM meta WHERE name = 'store'").fetchone()[0])
+    bound = journal.remember("tasks", name)
+    if bound != name:
+        raise StoreError(
+            f"The journal {journal.path} belongs to another task database ({bound}) than {path} ({name}): "
+            "put the right files together"
+        )
+
+
+@contextmanager
+def _opened(path: Path, unusable: Callable[[str], StoreError]) -> Iterator[sqlite3.Connection]:
+    """A connection to the database, in autocommit; ``unusable`` makes an error of the reason why it cannot be used."""
     if not can_be_database(path):
-        raise _cannot_be_opened(journal, path, "it is not a database")
+        raise unusable("it is not a database")
     if path.exists() and not os.access(path, os.W_OK):  # SQLite would create read-only -wal and -shm files
-        raise _cannot_be_opened(journal, path, "it is read-only")
+        raise unusable("it is read-only")
     try:
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
             if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
                 connection.execute("PRAGMA journal_mode = WAL")
-            migrate_products(connection)
-            if not moved:
-                require_not_moved(connection, path)
-            _check_not_older(journal, path, connection)
-            return catalogue_name(connection)
+            yield connection
     except sqlite3.Error as error:
-        raise _cannot_be_opened(journal, path, str(error)) from error
+        raise unusable(str(error)) from error
 
 
 def _check_not_older(journal: Journal, path: Path, connection: sqlite3.Connection) -> None:
@@ -72,7 +137,7 @@ def _check_not_older(journal: Journal, path: Path, connection: sqlite3.Connectio
         )
 
 
-def _cannot_be_opened(journal: Journal, path: Path, reason: str) -> StoreError:
+def _products_unusable(journal: Journal, path: Path, reason: str) -> StoreError:
     return StoreError(
         f"The product database {path} cannot be opened: {reason}. "
         f"What was accepted is safe in {journal.path.name} ({_waiting(journal)}) and is applied "
@@ -81,14 +146,11 @@ def _cannot_be_opened(journal: Journal, path: Path, reason: str) -> StoreError:
     )
 
 
-def _check_belongs(journal: Journal, path: Path, name: str) -> None:
-    bound = journal.remember("catalogue", name)
-    if bound != name:
-        raise StoreError(
-            f"The journal {journal.path} belongs to another catalogue ({bound}) than {path} ({name}): put "
-            f"the right files together, or move {journal.path.name} away to give up its "
-            f"{counted(journal.backlog().writes, 'waiting write')}"
-        )
+def _tasks_unusable(path: Path, reason: str) -> StoreError:
+    return StoreError(
+        f"The task database {path} cannot be opened: {reason}. Check the rights and the free space, or put back a "
+        f"backup of the file, without the {path.name}-wal and {path.name}-shm next to it"
+    )
 
 
 def _waiting(journal: Journal) -> str:

@@ -8,10 +8,9 @@ from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.engine import ExceptionContext
 
 from afterwrite.base.store_errors import StoreError, StoreUnavailable
-from afterwrite.storage.driver import DriverConnection
+from afterwrite.storage.driver import DriverConnection, translate_errors
 from afterwrite.storage.sqlite.opened_file import OpenedFile, save_committed
 
 _CACHE_KIB = 1024  # per connection, one per thread; the operating system caches the file for all
@@ -40,7 +39,7 @@ def open_reader(path: Path, threads: int) -> Engine:
         connection.execute("PRAGMA query_only = ON")
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
 
-    _translate_errors(engine, f"The database {path} cannot be read")
+    translate_errors(engine, partial(_explained, f"The database {path} cannot be read"))
     return engine
 
 
@@ -100,14 +99,6 @@ def _explained(what: str, error: Exception) -> Exception:
 
 def _unavailable(what: str, error: Exception) -> StoreUnavailable:
     return StoreUnavailable(f"{what}: {error}. What was accepted is safe; see /health")
-
-
-def _translate_errors(engine: Engine, what: str) -> None:
-    @event.listens_for(engine, "handle_error")
-    def _translate(context: ExceptionContext) -> None:
-        original = context.original_exception
-        if isinstance(original, sqlite3.Error) and (explained := _explained(what, original)) is not original:
-            raise explained from original
 
 
 def _escaped(path: Path) -> str:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from afterwrite.base.store_errors import StoreError
-from afterwrite.resources.write import ROW_OVERHEAD_BYTES, Write, WriteFilter
-from afterwrite.storage.sqlite.migrations import can_be_database, migrate_journal
+from afterwrite.resources.write import JOURNALED, ROW_OVERHEAD_BYTES, Write, WriteFilter
+from afterwrite.storage.sqlite.migrations import can_be_database, migrate
 from afterwrite.storage.sqlite.opened_file import OpenedFile, save_committed, wal_of
 from afterwrite.storage.write_store import KeyUse
 
-_FIELDS = Write._fields[: Write._fields.index("status")]  # the fields before settlement
-_COLUMNS, _MARKS = ", ".join(_FIELDS), ", ".join("?" * len(_FIELDS))
+_COLUMNS, _MARKS = ", ".join(JOURNALED), ", ".join("?" * len(JOURNALED))
+_KEYS = f"SELECT {', '.join(KeyUse._fields)} FROM idempotency_keys"  # noqa: S608 - constants
 _SCANNED_AT_ONCE = 10_000
 _PART_START = "SELECT min(id) FROM (SELECT id FROM writes WHERE id < ? AND id > ? ORDER BY id DESC LIMIT ?)"
 _PART = (
@@ -76,7 +76,7 @@ class Journal:
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA synchronous = {'FULL' if sync == 'full' else 'NORMAL'}")
-            migrate_journal(connection)
+            migrate(connection, "journal")
             connection.execute("BEGIN IMMEDIATE")  # takes the exclusive lock now
             connection.execute("COMMIT")
             _check_readable(connection, path)
@@ -109,14 +109,14 @@ class Journal:
         return str(rows[0][0]) if rows else None
 
     def append(self, writes: Sequence[Write], keys: Iterable[KeyUse], forget_through: int) -> None:
-        """Append writes and keys in one commit, and drop the writes up to id ``forget_through``.
+        """Append writes and keys in one commit, and drop the writes up to id ``forget_through``, which the ledger has.
 
         Raises JournalUnwritable; then nothing was changed.
         """
         with self._transaction() as connection:
             connection.executemany(
                 f"INSERT INTO writes ({_COLUMNS}) VALUES ({_MARKS})",  # noqa: S608 - constants
-                [write[: len(_FIELDS)] for write in writes],
+                [write[: len(JOURNALED)] for write in writes],
             )
             connection.executemany(
                 "INSERT INTO idempotency_keys (key, fingerprint, first_write_id, writes) VALUES (?, ?, ?, ?)", keys
@@ -136,10 +136,6 @@ class Journal:
             self._file.check()
         except StoreError as error:
             raise JournalUnwritable(_unwritable(self.path, error)) from error
-
-    def forget(self, through: int) -> None:
-        """Drop the writes up to id ``through``, which are on disk in the ledger."""
-        self.append([], [], through)
 
     def forgotten_through(self) -> int:
         """The largest id of a dropped write, which the ledger has; 0 if there is none."""
@@ -181,16 +177,12 @@ class Journal:
 
     def key_use(self, key: str) -> KeyUse | None:
         """The use of an idempotency key, or None."""
-        rows = self._read("SELECT key, fingerprint, first_write_id, writes FROM idempotency_keys WHERE key = ?", key)
+        rows = self._read(f"{_KEYS} WHERE key = ?", key)
         return KeyUse._make(rows[0]) if rows else None
 
     def keys_after(self, key: str, limit: int) -> list[KeyUse]:
         """The first ``limit`` idempotency keys after ``key``, in byte order."""
-        rows = self._read(
-            "SELECT key, fingerprint, first_write_id, writes FROM idempotency_keys WHERE key > ? ORDER BY key LIMIT ?",
-            key,
-            limit,
-        )
+        rows = self._read(f"{_KEYS} WHERE key > ? ORDER BY key LIMIT ?", key, limit)
         return [KeyUse._make(row) for row in rows]
 
     def oldest_key(self) -> int | None:
@@ -245,12 +237,9 @@ class Journal:
                 save_committed(self._connection)
                 raise
             finally:
-                self._roll_back()  # never leave a transaction open for the next request
-
-    def _roll_back(self) -> None:
-        with contextlib.suppress(sqlite3.Error):  # report the original error
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+                with contextlib.suppress(sqlite3.Error):  # report the original error
+                    if self._connection.in_transaction:  # never leave one open for the next request
+                        self._connection.execute("ROLLBACK")
 
 
 def _put(connection: sqlite3.Connection, name: str, value: str) -> None:

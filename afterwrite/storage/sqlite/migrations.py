@@ -3,6 +3,7 @@
 import logging
 import sqlite3
 from pathlib import Path
+from typing import Literal
 from unicodedata import is_normalized
 
 from afterwrite.base.store_errors import StoreError
@@ -13,21 +14,6 @@ _log = logging.getLogger("afterwrite.database")
 _SQL = Path(__file__).parent / "sql"
 _MAGIC = b"SQLite format 3\0"
 _LEAST_SQLITE = (3, 37, 0)  # STRICT tables; FTS5's trigram came in 3.34
-
-
-def migrate_products(connection: sqlite3.Connection) -> None:
-    """Migrate the product database; idempotent, and safe in two processes at once."""
-    _migrate(connection, "products")
-
-
-def migrate_journal(connection: sqlite3.Connection) -> None:
-    """Migrate the journal."""
-    _migrate(connection, "journal")
-
-
-def migrate_tasks(connection: sqlite3.Connection) -> None:
-    """Migrate the task database."""
-    _migrate(connection, "tasks")
 
 
 def can_be_database(path: Path) -> bool:
@@ -66,8 +52,11 @@ def catalogue_name(connection: sqlite3.Connection) -> str:
     return str(row[0])
 
 
-def _migrate(connection: sqlite3.Connection, name: str) -> None:
-    """``connection`` must be in autocommit mode (``isolation_level=None``)."""
+def migrate(connection: sqlite3.Connection, name: Literal["products", "journal", "tasks"]) -> None:
+    """Migrate the database of this name; idempotent, and safe in two processes at once.
+
+    ``connection`` must be in autocommit mode (``isolation_level=None``).
+    """
     _check_sqlite()
     steps = sorted(_SQL.glob(f"{name}_*.sql"))
     newest = int(steps[-1].stem.rpartition("_")[2])

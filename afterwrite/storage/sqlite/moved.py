@@ -6,13 +6,9 @@ from pathlib import Path
 
 from afterwrite.base.store_errors import StoreError
 
-_MOVED_TO = "moved_to"
-_FIND = f"SELECT value FROM meta WHERE name = '{_MOVED_TO}'"  # noqa: S608 - constants
-_MARK = (
-    f"INSERT INTO meta (name, value) VALUES ('{_MOVED_TO}', ?) "  # noqa: S608 - constants
-    "ON CONFLICT (name) DO UPDATE SET value = excluded.value"
-)
-_UNMARK = f"DELETE FROM meta WHERE name = '{_MOVED_TO}'"  # noqa: S608 - constants
+_FIND = "SELECT value FROM meta WHERE name = 'moved_to'"
+_MARK = "INSERT INTO meta (name, value) VALUES ('moved_to', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+_UNMARK = "DELETE FROM meta WHERE name = 'moved_to'"
 
 
 def moved_to(connection: sqlite3.Connection) -> str | None:
@@ -32,21 +28,12 @@ def require_not_moved(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def mark_moved(path: Path, address: str) -> None:
-    """Record where the data was moved to (``address`` without a password); on disk when this returns."""
-    _change(path, _MARK, address)
-
-
-def unmark_moved(path: Path) -> None:
-    """Remove the mark."""
-    _change(path, _UNMARK)
-
-
-def _change(path: Path, statement: str, *values: str) -> None:
+def mark_moved(path: Path, address: str | None) -> None:
+    """Record where the data was moved to (``address`` without a password; None: nowhere); on disk on return."""
     try:
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
             connection.execute("PRAGMA synchronous = FULL")
-            connection.execute(statement, values)
+            connection.execute(*((_UNMARK,) if address is None else (_MARK, (address,))))
     except sqlite3.Error as error:
         raise StoreError(
             f"The database {path} cannot be written: {error}. Check the rights and the free space, and run this again"

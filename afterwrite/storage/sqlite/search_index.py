@@ -1,21 +1,19 @@
 """Updates the search index asynchronously, in batches between the writes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 import aiosqlite
-
-from afterwrite.resources.product import Product
 
 _DROP = "INSERT INTO products_fts (products_fts, rowid, search_text) VALUES ('delete', ?, ?)"
 
 
-async def note_stale(db: aiosqlite.Connection, changed: Mapping[int, Product | None]) -> None:
+async def note_stale(db: aiosqlite.Connection, product_ids: Iterable[int]) -> None:
     """Record products that are about to change, with their indexed text; call it in the same transaction, first.
 
     Products above ``indexed_through`` need no record: every search scans that tail.
     """
     indexed_through = await _indexed_through(db)
-    noted = [(product_id, product_id) for product_id in changed if product_id <= indexed_through]
+    noted = [(product_id, product_id) for product_id in product_ids if product_id <= indexed_through]
     if noted:
         # Keep an existing record: it has the text that is in the index.
         await db.executemany(

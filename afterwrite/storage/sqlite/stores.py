@@ -10,10 +10,10 @@ from afterwrite.base.settings import Settings
 from afterwrite.base.store_errors import StoreError
 from afterwrite.storage.ledger import Ledger
 from afterwrite.storage.products import Products
+from afterwrite.storage.sqlite.data_folder import open_task_file, open_with_tasks
 from afterwrite.storage.sqlite.engine import open_reader
 from afterwrite.storage.sqlite.moved import require_not_moved
 from afterwrite.storage.sqlite.secret_file import kept_secret
-from afterwrite.storage.sqlite.task_file import open_task_file, open_with_tasks
 from afterwrite.storage.sqlite.write_store import EmbeddedWrites
 from afterwrite.storage.sqlite.writer import CatalogueWriter
 

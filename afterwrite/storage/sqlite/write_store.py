@@ -38,15 +38,15 @@ class EmbeddedWrites:
         last_write_id, last_settled_product_id = ledger.last_ids()
         oldest = journal.after(0, 1)
         if oldest and oldest[0].id <= last_write_id:  # settled, but a crash came before the journal dropped it
-            journal.forget(last_write_id)
+            journal.append([], [], last_write_id)
             oldest = journal.after(0, 1)
         backlog = journal.backlog()
         self._count_lock, self._forget_lock = threading.Lock(), threading.Lock()
         self._settled: deque[int] = deque()  # last id of each settled batch still in the journal
-        self._depth, self._size = backlog.writes, backlog.size_bytes
-        self._last_write_id = max(last_write_id, backlog.last_id)
+        self.depth, self._size = backlog.writes, backlog.size_bytes
+        self.last_write_id = max(last_write_id, backlog.last_id)
         self._last_product_id = max(last_product_id, last_settled_product_id, backlog.last_product_id)
-        self._through = oldest[0].id - 1 if oldest else self._last_write_id
+        self._through = oldest[0].id - 1 if oldest else self.last_write_id
         self._totals, self._must_recount = ledger.totals(), False
         self._index_lag = _INDEX_LAG_MAX  # unknown at the start: check at once
         self._settled_at = self._housekeeping_due = 0.0
@@ -78,7 +78,7 @@ class EmbeddedWrites:
             used = keys.get(asked.key) or self._journal.key_use(asked.key)
             if used is not None:
                 return used
-        waiting, size = self._depth, self._size
+        waiting, size = self.depth, self._size
         too_many = waiting + len(asked.requests) > self._limits.max_writes
         if too_many or size + asked.size_bytes > self._limits.max_bytes:
             return Full(waiting, size)
@@ -92,17 +92,17 @@ class EmbeddedWrites:
         now = time.time_ns() // 1000
         writes = []
         for request in requests:
-            self._last_write_id = next_id(self._last_write_id, now)
+            self.last_write_id = next_id(self.last_write_id, now)
             product_id = request.product_id
             if product_id is None:
                 self._last_product_id = product_id = self._last_product_id + 1
             operation, retry_of = request.operation.value, request.retry_of
-            writes.append(Write(self._last_write_id, operation, product_id, request.arguments, now, retry_of, by))
+            writes.append(Write(self.last_write_id, operation, product_id, request.arguments, now, retry_of, by))
         return writes
 
     def _count(self, writes: int, size: int) -> None:
         with self._count_lock:
-            self._depth += writes
+            self.depth += writes
             self._size += size
 
     def _append(self, writes: Sequence[Write], keys: Iterable[KeyUse], forgotten: Sequence[int]) -> None:
@@ -119,19 +119,9 @@ class EmbeddedWrites:
 
     # -- state ----------------------------------------------------------------------------------------------
 
-    @property
-    def last_write_id(self) -> int:
-        """The id of the last accepted write; 0 if there is none."""
-        return self._last_write_id
-
-    @property
-    def depth(self) -> int:
-        """The number of queued writes."""
-        return self._depth
-
     def standing(self) -> Standing:
         """The current snapshot; works whatever the state of the files."""
-        depth, trouble, oldest = self._depth, None, list[Write]()
+        depth, trouble, oldest = self.depth, None, list[Write]()
         try:
             self._journal.check_file()
             oldest = self._journal.after(self._through, 1) if depth else []
@@ -143,28 +133,22 @@ class EmbeddedWrites:
         return Standing(depth, self._size, age_ms, applied, failed, trouble, self._writer.trouble())
 
     def knows(self, write_id: int) -> bool:
-        """Whether an id was assigned already."""
-        return write_id <= self._last_write_id
+        return write_id <= self.last_write_id
 
     @property
     def settled_total(self) -> int:
-        """The number of writes ever settled."""
         return sum(self._totals.values())
 
     def settled_through(self) -> int:
-        """The id up to which every write is settled."""
         return self._through
 
     def find(self, write_id: int) -> Write | None:
-        """A write of the journal."""
         return self._journal.find(write_id)
 
     def find_range(self, first: int, count: int) -> list[Write]:
-        """The journal's writes among ``count`` consecutive ids from ``first``."""
         return self._journal.find_range(first, count)
 
     def newest(self, wanted: WriteFilter, before: int, limit: int) -> list[Write]:
-        """The newest ``limit`` queued writes."""
         return self._journal.newest(wanted, before, self._through, limit)
 
     # -- drain ----------------------------------------------------------------------------------------------

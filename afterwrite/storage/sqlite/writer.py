@@ -13,7 +13,7 @@ import aiosqlite
 from afterwrite.base.store_errors import StoreError
 from afterwrite.resources.product import Product
 from afterwrite.resources.write import Write, WriteStatus
-from afterwrite.storage.settling import StoreAway, refused, settle
+from afterwrite.storage.settling import StoreAway, refused, settle_all
 from afterwrite.storage.sqlite import search_index
 from afterwrite.storage.sqlite.opened_file import OpenedFile, wal_of
 from afterwrite.storage.write_store import SettledBatch
@@ -165,16 +165,12 @@ async def _settled_before(db: aiosqlite.Connection, batch: Sequence[Write]) -> d
 async def _apply(db: aiosqlite.Connection, writes: Sequence[Write]) -> list[Write]:
     """Compute the batch in memory, then store it in a few multi-row statements."""
     before = await _load(db, {write.product_id for write in writes})
-    after: dict[int, Product | None] = dict(before)
-    settled = [settle(write, after, time.time_ns() // 1000) for write in writes]
-    changed = {key: product for key, product in after.items() if before.get(key) is not product}
-    stored = [(*product, product.search_text) for product in changed.values() if product is not None]
-    deleted = [(key,) for key, product in changed.items() if product is None]
-    await search_index.note_stale(db, changed)
+    settled, stored, deleted = settle_all(writes, before, lambda: time.time_ns() // 1000)
+    await search_index.note_stale(db, [*(product.id for product in stored), *deleted])
     if stored:
-        await db.executemany(_UPSERT, stored)
+        await db.executemany(_UPSERT, [(*product, product.search_text) for product in stored])
     if deleted:
-        await db.executemany("DELETE FROM products WHERE id = ?", deleted)
+        await db.executemany("DELETE FROM products WHERE id = ?", [(product_id,) for product_id in deleted])
     if settled:
         await db.executemany(_LEDGER, settled)
     return settled

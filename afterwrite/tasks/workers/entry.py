@@ -43,7 +43,7 @@ class EntryWorker(BaseWorker):
     async def execute_task(self, task: Task, context: TaskContext) -> Any:
         """Advance the entry by one stage. Raises TaskFailed if its stage is unknown."""
         if task.stage == COMPLETED:  # the worker died between its last report and the end: the work is done
-            return _result(task, COMPLETED)
+            return result_of(task, COMPLETED, datetime.now(UTC))
         following = _FOLLOWING.get(task.stage or "")
         if following is None:
             raise TaskFailed(
@@ -54,15 +54,15 @@ class EntryWorker(BaseWorker):
         await context.sleep(self._stage_seconds)
         if following == COMPLETED:
             await context.progress(PROGRESS[COMPLETED], COMPLETED)
-            return _result(task, COMPLETED)
-        return next_stage(following, PROGRESS[following], _result(task, following))
+            return result_of(task, COMPLETED, datetime.now(UTC))
+        return next_stage(following, PROGRESS[following], result_of(task, following, datetime.now(UTC)))
 
 
-def _result(task: Task, reached: str) -> dict[str, Any]:
-    now = datetime.now(UTC).isoformat()
+def result_of(task: Task, reached: str, now: datetime) -> dict[str, Any]:
+    """The result of an entry that has just reached a stage: that of the stage before, and this one."""
     before = task.result["stages"] if task.result else []
     return {
         "title": task.payload["title"],
-        "completedAt": now if reached == COMPLETED else None,
-        "stages": [*before, {"stage": reached, "reachedAt": now, "worker": task.locked_by}],
+        "completedAt": now.isoformat() if reached == COMPLETED else None,
+        "stages": [*before, {"stage": reached, "reachedAt": now.isoformat(), "worker": task.locked_by}],
     }

@@ -3,13 +3,16 @@
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from afterwrite.tasks.retry import RetryPolicy
 from afterwrite.tasks.stripe_amounts import AMOUNT_MAX, check_amount
 from afterwrite.tasks.task import Task
 from afterwrite.tasks.worker import BaseWorker, Schema, TaskContext, TaskFailed
+
+if TYPE_CHECKING:
+    from afterwrite.tasks.stripe_calls import StripeDesk
 
 CREATE_CUSTOMER = "stripe_create_customer"
 CREATE_PAYMENT = "stripe_create_payment"
@@ -98,7 +101,7 @@ class StripeWorker(BaseWorker):
     async def close(self) -> None:
         await self._desk.close()
 
-    def _open_desk(self, call_seconds: float) -> "_Desk":
+    def _open_desk(self, call_seconds: float) -> "StripeDesk | _SimulatedDesk":
         if not self._secret_key:
             return _SimulatedDesk()
         # Imported only with a key: the package and its dependencies cost time and memory.
@@ -106,16 +109,6 @@ class StripeWorker(BaseWorker):
 
         test_payment_method = None if _is_live(self._secret_key) else TEST_PAYMENT_METHOD
         return StripeDesk(self._secret_key, self._api_base, call_seconds, test_payment_method)
-
-
-class _Desk(Protocol):
-    stage: str
-
-    def check(self, task: Task, context: TaskContext) -> None: ...
-
-    async def call(self, task: Task, context: TaskContext) -> dict[str, Any]: ...
-
-    async def close(self) -> None: ...
 
 
 class _SimulatedDesk:

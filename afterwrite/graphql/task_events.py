@@ -6,12 +6,12 @@ from typing import Any
 
 import graphene
 
+from afterwrite.graphql.fields import event_field
 from afterwrite.graphql.task_types import Task
 from afterwrite.graphql_http import KEEP_ALIVE, RequestError
 from afterwrite.reads.connections import parse_id
 from afterwrite.service.context import Context, answering, events_answered
 from afterwrite.tasks.queue import TaskQueue
-from afterwrite.tasks.task import Task as StoredTask
 from afterwrite.tasks.watching import TaskWatch, WatchTooSlow
 
 _KEEP_ALIVE_SECONDS = 5.0
@@ -20,15 +20,10 @@ _KEEP_ALIVE_SECONDS = 5.0
 class Subscription(graphene.ObjectType):
     """Tasks as they change; quick successive states may be skipped."""
 
-    task_updated = graphene.Field(
-        Task,
-        required=True,
-        id=graphene.ID(required=True),
-        description="The current task, then each change; completes when the task has ended",
+    task_updated = event_field(
+        Task, "The current task, then each change; completes when the task has ended", id=graphene.ID(required=True)
     )
-    tasks_updated = graphene.Field(
-        Task, required=True, type=graphene.String(), description="Every task that changes, of one type or of all types"
-    )
+    tasks_updated = event_field(Task, "Every task that changes, of one type or of all types", type=graphene.String())
 
     @staticmethod
     @answering
@@ -47,14 +42,6 @@ class Subscription(graphene.ObjectType):
         type: str | None = None,  # noqa: A002
     ) -> Iterator[Any]:
         return events_answered(_changes_of_type(info.context.tasks, type))
-
-    @staticmethod
-    def resolve_task_updated(root: StoredTask, _info: object, **_arguments: Any) -> StoredTask:
-        return root
-
-    @staticmethod
-    def resolve_tasks_updated(root: StoredTask, _info: object, **_arguments: Any) -> StoredTask:
-        return root
 
 
 def _until_ended(queue: TaskQueue, task_id: int) -> Iterator[Any]:

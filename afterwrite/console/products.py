@@ -11,7 +11,7 @@ from afterwrite.console.answers import page, page_of
 from afterwrite.console.forms import Form, again, given, without_name
 from afterwrite.console.lists import Filters, filters_of, known_id, refused_list
 from afterwrite.graphql_http import RequestError
-from afterwrite.graphql_http.json_rules import finite
+from afterwrite.graphql_http.strict_json import finite
 from afterwrite.reads.connections import PAGE_DEFAULT, Page
 from afterwrite.reads.pages import check_price_bound, products_page
 from afterwrite.resources.product import FieldProblem, Product

@@ -149,31 +149,25 @@ class GraphQLView(View):
             self._permit(http, operation.kind, operation.root_fields)
         self._persisted.keep(parameters)
         self._documents.check_cost(operation, variables)
-        if operation.is_mutation and reads:
+        if operation.kind == "mutation" and reads:
             allowed = (("Allow", "POST"),)
             raise HttpRefusal(405, "A mutation cannot run by GET, which may repeat. Use POST.", headers=allowed)
         context = self._context(http) if self._context is not None else None
-        if operation.is_subscription:
+        if operation.kind == "subscription":
             return self._stream(http, operation, context, variables, media_type)
         result = operation.executable.execute(None, context, variables)
         return self._answer(result, media_type)
 
     def _answer(self, result: ExecutionResult, media_type: str) -> Response:
-        if result.errors:
-            body, status = self._body_with_errors(result, media_type)
-        else:
-            body, status = self._body(result), 200
+        body, status = self._body(result, media_type)
         if media_type == EVENT_STREAM:
             return _response(200, next_event(body) + COMPLETE, media_type)
         return _response(status, body, media_type)
 
-    def _body(self, result: ExecutionResult) -> bytes:
-        if result.errors:
-            return self._body_with_errors(result, JSON)[0]
-        return _encoded({"data": result.data})
-
-    def _body_with_errors(self, result: ExecutionResult, media_type: str) -> tuple[bytes, int]:
-        errors = result.errors or []
+    def _body(self, result: ExecutionResult, media_type: str) -> tuple[bytes, int]:
+        errors = result.errors
+        if not errors:
+            return _encoded({"data": result.data}), 200
         presented = self._documents.presentable(errors)
         # Errors without a path occurred before execution: the response then has no data entry.
         if result.data is None and all(error.path is None for error in errors):
@@ -201,7 +195,7 @@ class GraphQLView(View):
             still = partial(self._permit_still, http, operation.kind, operation.root_fields)
         stream = EventStream(
             source,
-            lambda event: self._body(execute(event)),
+            lambda event: self._body(execute(event), media_type)[0],
             self._refused,
             partial(self._slots.give_back, holder),
             still,

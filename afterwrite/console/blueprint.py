@@ -49,8 +49,8 @@ def console(service: Service, context: Callable[[], Context]) -> Blueprint:
     add_process_pages(blueprint, service, context)
     add_sign_in(blueprint)
     blueprint.app_context_processor(lambda: _known_to_templates(service))
-    for name, show in template_filters.FILTERS.items():
-        blueprint.add_app_template_filter(show, name)
+    for show in template_filters.FILTERS:
+        blueprint.add_app_template_filter(show)
     blueprint.register_error_handler(Exception, _answer_error)
     # A product's picture may be on any host.
     blueprint.before_request(lambda: allow_more("img-src", "http: https:"))

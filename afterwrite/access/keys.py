@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from afterwrite.access.roles import GIVEN_ROLES, Role
@@ -99,17 +99,13 @@ def check_unique(keys: Iterable[Key]) -> None:
 
 
 def _unique(lines: Iterable[tuple[str, str]]) -> tuple[Key, ...]:
-    return tuple(_each_once(lines))
-
-
-def _each_once(lines: Iterable[tuple[str, str]]) -> Iterator[Key]:
-    seen = set()
+    keys: dict[str, Key] = {}
     for place, line in lines:
         key = _parsed(place, line)
-        if key.name in seen:
+        if key.name in keys:
             raise SettingsError(f"{place}: there is another key named {key.name!r}: rename or remove one")
-        seen.add(key.name)
-        yield key
+        keys[key.name] = key
+    return tuple(keys.values())
 
 
 def _parsed(place: str, line: str) -> Key:

@@ -59,7 +59,7 @@ def console(service: Service, context: Callable[[], Context]) -> Blueprint:
 
 def _known_to_templates(service: Service) -> dict[str, Any]:
     return {
-        "asset": _asset,
+        "asset": lambda name: url_for("console.static", filename=name, v=_version(name)),
         "caller": current_caller(),
         "can_sign_in": can_sign_in(),
         "csrf_token": csrf_token,
@@ -71,10 +71,6 @@ def _known_to_templates(service: Service) -> dict[str, Any]:
         "retry_key": lambda write_id: f"retry-{write_id}-{service.queue.last_write_id}",
         "wrong": None,
     }
-
-
-def _asset(name: str) -> str:
-    return url_for("console.static", filename=name, v=_version(name))
 
 
 @cache

@@ -35,13 +35,12 @@ def list_page(
     except RequestError as error:
         return refused_list(template, error, **{name: []}, **values)
     older = url_for(f"console.{name}", **filters, after=found.page_info.end_cursor)
-    return page(
-        template,
-        newest_url=url_for(f"console.{name}", **filters) if after else None,
-        older_url=older if found.page_info.has_next_page else None,
-        **{name: found.nodes},
-        **values,
-    )
+    values |= {
+        name: found.nodes,
+        "newest_url": url_for(f"console.{name}", **filters) if after else None,
+        "older_url": older if found.page_info.has_next_page else None,
+    }
+    return page(template, **values)
 
 
 def filters_of(names: Sequence[str]) -> Filters:

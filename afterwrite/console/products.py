@@ -102,12 +102,13 @@ def selection() -> Selection:
     """The selection in the URL of the current request. Raises RequestError for invalid filters."""
     asked = request.args
     order = asked.get("order", "")
+    bounds: dict[str, Any] = {name: given(asked, name) for name in ("min_price", "max_price")}
     return Selection(
         ProductFilter(
             search=asked.get("search", ""),
             category=asked.get("category") or None,
-            min_price_minor=check_price_bound("min_price", given(asked, "min_price")),
-            max_price_minor=check_price_bound("max_price", given(asked, "max_price")),
+            min_price_minor=check_price_bound("min_price", bounds["min_price"]),
+            max_price_minor=check_price_bound("max_price", bounds["max_price"]),
         ),
         ProductOrder[order] if order in ORDERS else ProductOrder.ID_DESC,
     )

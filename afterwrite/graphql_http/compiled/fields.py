@@ -124,7 +124,7 @@ def _run_attribute(
             if result is None and required:
                 raise site.null_error()
         except Exception as error:  # noqa: BLE001 - any exception becomes the field's error
-            site.fail(error, site.path(parent_path), required, request)
+            site.fail(error, Path(parent_path, site.key, site.parent_type.name), required, request)
             return None
         return result
 

@@ -13,7 +13,6 @@ from graphql import (
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLError,
-    GraphQLObjectType,
     GraphQLSchema,
     OperationDefinitionNode,
     OperationType,
@@ -78,7 +77,8 @@ class CompiledOperation(InterpretedOperation):
     ) -> None:
         super().__init__(schema, document, operation, hide_suggestions)
         self._operation = operation
-        self._root_type = _plannable_root_type(schema, operation)
+        is_subscription = operation.operation is OperationType.SUBSCRIPTION
+        self._root_type = None if is_subscription else schema.get_root_type(operation.operation)
         self._coerce = compile_variables(schema, operation, hide_suggestions)
         self._conditions = tuple(_condition_variables(operation, self._fragments))
         self._plans: dict[tuple[Any, ...], Plan] = {}
@@ -119,12 +119,6 @@ class CompiledOperation(InterpretedOperation):
         except (GraphQLError, RecursionError):
             return None  # graphql-core then reports the error
         return self._plans.setdefault(values, plan)
-
-
-def _plannable_root_type(schema: GraphQLSchema, operation: OperationDefinitionNode) -> GraphQLObjectType | None:
-    if operation.operation is OperationType.SUBSCRIPTION:
-        return None
-    return schema.get_root_type(operation.operation)
 
 
 def _condition_variables(operation: OperationDefinitionNode, fragments: dict[str, FragmentDefinitionNode]) -> list[str]:

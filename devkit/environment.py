@@ -24,6 +24,11 @@ STAMP = "afterwrite-stamp.json"
 Say = Callable[[str], None]
 
 
+def say(text: str) -> None:
+    """Print one line and flush it, so that it precedes the output of programs started next."""
+    print(text, flush=True)  # noqa: T201
+
+
 def to_run() -> str:
     """Return the requirements file that a server needs with the current settings."""
     if os.environ.get("PROCESS_ENGINE", "").strip().lower() == "airflow":

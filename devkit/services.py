@@ -6,34 +6,33 @@ from dataclasses import replace
 from afterwrite.base.settings import SettingsError, from_environment
 from afterwrite.programs.key import act as act_on_keys
 from devkit import background_server, serve
-from devkit.environment import ON_STACK, ready_python, to_run
+from devkit.environment import ON_STACK, ready_python, say, to_run
 from devkit.errors import CommandError
 from devkit.place import ROOT, place_from_environment
-from devkit.saying import say
 
 
 def worker(arguments: list[str]) -> int:
-    """Set up and run tasks until Ctrl-C; the arguments go to the program."""
+    """Run only the tasks in the PostgreSQL of DATABASE_URL."""
     return _become(to_run(), ["worker", *arguments])
 
 
 def consumer(_: Namespace) -> int:
-    """Set up and hand job requests from RabbitMQ to Airflow until Ctrl-C."""
+    """Hand job requests from RabbitMQ to Airflow (see docs/stack.md)."""
     return _become(ON_STACK, ["consumer"])
 
 
 def notification(_: Namespace) -> int:
-    """Set up, record job results from RabbitMQ and send the callbacks until Ctrl-C."""
+    """Record job results from RabbitMQ and send the callbacks."""
     return _become(ON_STACK, ["notification"])
 
 
 def dead_letters(arguments: list[str]) -> int:
-    """List, retry or remove dead letters; the arguments go to the program."""
+    """List, retry or remove messages that no service could process."""
     return _become(ON_STACK, ["dead-letters", *arguments])
 
 
 def migrate_to_postgres(options: Namespace) -> int:
-    """Copy the data folder, which no server may use, into the PostgreSQL of DATABASE_URL; or reopen it."""
+    """Copy the data folder into the PostgreSQL of DATABASE_URL and verify the copy."""
     place = place_from_environment()
     if not options.reopen and not from_environment().database_url:
         raise CommandError("DATABASE_URL is not set: set it to the PostgreSQL to copy into")
@@ -44,7 +43,7 @@ def migrate_to_postgres(options: Namespace) -> int:
 
 
 def key(options: Namespace) -> int:
-    """Make, list or remove keys in the key file of the server that dev.py starts."""
+    """Manage API keys."""
     try:
         settings = replace(from_environment(), data_dir=place_from_environment().data_dir)
         if settings.api_keys_file:  # the server runs in the project's folder

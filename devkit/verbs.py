@@ -15,11 +15,10 @@ from afterwrite.access.opening import warning_of
 from afterwrite.base.settings import from_environment
 from devkit import ask, background_server, log_lines, removal, serve, task_demo
 from devkit.background_server import Running
-from devkit.environment import TO_DEVELOP, ready_python, to_run
+from devkit.environment import TO_DEVELOP, ready_python, say, to_run
 from devkit.errors import CommandError
 from devkit.health import health
 from devkit.place import ROOT, Place, place_from_environment, temporary_place, without_postgres
-from devkit.saying import say
 
 # Distributed by file, because the tests of a file share a server. Four workers, because most tests wait.
 # Keeps the order of tests/conftest.py, which starts with the slowest files.
@@ -27,14 +26,14 @@ _ALL_TESTS = ["--numprocesses", "4", "--dist", "loadfile", "--no-loadscope-reord
 
 
 def setup(_: Namespace) -> int:
-    """Create the environment with the packages to run, test and check."""
+    """Create the environment .venv from the pinned requirements."""
     python = ready_python(ROOT, TO_DEVELOP, say)
     say(f"Ready: {python}")
     return 0
 
 
 def up(options: Namespace) -> int:
-    """Set up, load the catalogue if it is empty, and serve in the foreground until Ctrl-C."""
+    """Set up, load the sample catalogue if empty, serve in the foreground."""
     if options.no_workers:
         if not from_environment().database_url:
             raise CommandError(
@@ -50,11 +49,11 @@ def up(options: Namespace) -> int:
     serve.load(place, python)
     say(f"Starting {place.url} (GraphiQL: {place.url}/graphql), data in {place.data_place}; Ctrl-C stops")
     background_server.record(place, os.getpid(), in_background=False)
-    return serve.become_server(place, python)
+    return serve.become(place, python, serve.SERVER)
 
 
 def start(_: Namespace) -> int:
-    """Set up, load the catalogue if it is empty, and serve in the background."""
+    """The same in the background; returns when the server is ready."""
     place = place_from_environment()
     if server := background_server.running(place):
         say(_runs_already(server, place))
@@ -64,7 +63,7 @@ def start(_: Namespace) -> int:
 
 
 def stop(_: Namespace) -> int:
-    """Stop the server and wait for its drain."""
+    """Stop the server; running tasks finish and queued writes are applied, within their timeouts."""
     place = place_from_environment()
     server = background_server.running(place)
     if server is None:
@@ -75,7 +74,7 @@ def stop(_: Namespace) -> int:
 
 
 def restart(_: Namespace) -> int:
-    """Stop the server if it runs, and start it in the background."""
+    """Stop, then start."""
     place = place_from_environment()
     server = background_server.running(place)
     if server and not os.environ.get("PORT"):  # keeps its address unless PORT is given
@@ -88,24 +87,24 @@ def restart(_: Namespace) -> int:
 
 
 def test(arguments: list[str]) -> int:
-    """Set up and run pytest with the arguments; without any, run all tests, four files at a time."""
+    """Set up and run all tests; arguments go to pytest."""
     python = ready_python(ROOT, TO_DEVELOP, say)
     command = [str(python), "-m", "pytest", *(arguments or _ALL_TESTS)]
     return subprocess.call(command, cwd=ROOT, env=without_postgres())
 
 
 def test_verbose(arguments: list[str]) -> int:
-    """Run the integration tests and print each request and response."""
+    """Test over HTTP, with each request and response."""
     return _integration_test(["--verbose", *arguments])
 
 
 def test_debug(arguments: list[str]) -> int:
-    """Run the integration tests and also print the end of the server's log."""
+    """The same, with the end of the server's log."""
     return _integration_test(["--debug", *arguments])
 
 
 def build(_: Namespace) -> int:
-    """Set up and compile all sources."""
+    """Create or complete the environment, and compile all sources."""
     ready_python(ROOT, to_run(), say)
     sources = [*ROOT.glob("*.py")]
     packages = [path.parent for path in ROOT.glob("*/__init__.py")]
@@ -118,7 +117,7 @@ def build(_: Namespace) -> int:
 
 
 def clean(options: Namespace) -> int:
-    """Stop the server and remove the data folder, the environment and the caches."""
+    """Stop the server; remove data, environment and caches."""
     place = place_from_environment()
     folders = removal.made_here(place.data_dir)
     if from_environment().database_url:
@@ -155,7 +154,7 @@ def shell(_: Namespace) -> int:
 
 
 def init_db(arguments: list[str]) -> int:
-    """Run init_db.py with the arguments; stops a background server meanwhile, unless the file is invalid."""
+    """Add the products of a JSON, JSONL or CSV file; --help lists columns and options."""
     place = place_from_environment()
     asks_help = bool({"-h", "--help"}.intersection(arguments))
     on_folder = not asks_help and not from_environment().database_url
@@ -179,7 +178,7 @@ def init_db(arguments: list[str]) -> int:
 
 
 def logs(options: Namespace) -> int:
-    """Print the last 50 lines of the log, then follow it until Ctrl-C."""
+    """Print the last 50 lines of the log and follow it."""
     place = place_from_environment()
     if not place.log_path.exists():
         raise CommandError(f"there is no log at {place.log_path} yet: `start` creates it")
@@ -193,7 +192,7 @@ def logs(options: Namespace) -> int:
 
 
 def graphql(options: Namespace) -> int:
-    """Send a document to the server and print the answer; without one, open GraphiQL in the browser."""
+    """Send a document; without one, open GraphiQL."""
     place = _place_of_running_server(place_from_environment())
     if options.document is not None:
         return ask.send(place, options)
@@ -206,7 +205,7 @@ def graphql(options: Namespace) -> int:
 
 
 def demo(_: Namespace) -> int:
-    """Start the server, run the integration tests with full output, run tasks, and keep the server running."""
+    """Start, test with full output, run tasks and show their progress, keep the server running."""
     place = place_from_environment()
     server = background_server.running(place)
     place = background_server.place_of(server, place) if server else place
@@ -220,7 +219,7 @@ def demo(_: Namespace) -> int:
 
 
 def check(_: Namespace) -> int:
-    """Check format, lint and types; run all three even if one fails."""
+    """Check format, lint and types."""
     python = ready_python(ROOT, TO_DEVELOP, say)
     failed = []
     for command in (["ruff", "format", "--check", "."], ["ruff", "check", "."], ["mypy"]):
@@ -232,13 +231,13 @@ def check(_: Namespace) -> int:
 
 
 def bench(arguments: list[str]) -> int:
-    """Run the benchmarks and print one table; the arguments go to the benchmark."""
+    """Run the benchmarks and print one table; --postgres, --stack: many processes."""
     command = [str(ready_python(ROOT, TO_DEVELOP, say)), "-m", "bench", *arguments]
     return subprocess.call(command, cwd=ROOT, env=without_postgres())
 
 
 def screenshots(_: Namespace) -> int:
-    """Take the screenshots of the docs from a temporary server with the sample catalogue."""
+    """Take the screenshots in docs/screenshots from a temporary server."""
     python = ready_python(ROOT, TO_DEVELOP, say)
     with _throw_away_server() as place:
         say("This takes about two minutes, to fill the charts with data")

@@ -16,6 +16,7 @@ from afterwrite.access.rate import rate_limit_of
 from afterwrite.access.roles import Caller, Role
 from afterwrite.access.slowing import KeyTries, place_of
 from afterwrite.access.table import UNASKED, UNCOUNTED, Table
+from afterwrite.base.own_command import own_command
 from afterwrite.base.settings import Settings
 from afterwrite.graphql_http.errors import HttpRefusal, RequestError
 
@@ -120,7 +121,7 @@ class AccessControl:
             return self._identified_by_session() if "HTTP_COOKIE" in asked.environ else None
         key = self.try_secret(asked, secret.strip())
         if key is None:
-            message = "The key in the Authorization header is unknown: `dev.py key list` lists the keys"
+            message = f"The key in the Authorization header is unknown: `{own_command('key list')}` lists the keys"
             raise _unauthenticated(message)
         return Sender(Caller(key.name, key.role), Way.BEARER, key)
 
@@ -186,7 +187,7 @@ def _check_host(header: str) -> None:
         raise HttpRefusal(
             421,
             f"This server serves its own machine without keys, and {header[:100]!r} is not its name: use localhost or "
-            "127.0.0.1. To serve others, make a key with `dev.py key add`, or set ALLOW_ANONYMOUS",
+            f"127.0.0.1. To serve others, make a key with `{own_command('key add')}`, or set ALLOW_ANONYMOUS",
             "MISDIRECTED_REQUEST",
         )
 

@@ -14,6 +14,7 @@ from afterwrite.access.caller import current_caller
 from afterwrite.access.control import can_sign_in, may
 from afterwrite.access.headers import allow_more
 from afterwrite.access.session import csrf_token
+from afterwrite.base.own_command import own_command
 from afterwrite.base.refusals import Refused
 from afterwrite.base.store_errors import StoreError, log_and_redact
 from afterwrite.console import template_filters
@@ -65,6 +66,7 @@ def _known_to_templates(service: Service) -> dict[str, Any]:
         "csrf_token": csrf_token,
         "in_dialog": in_dialog(),
         "may": may,
+        "own_command": own_command,
         "poll_seconds": service.settings.console_poll_seconds,
         "graphiql": service.settings.introspection == "on",
         "pairs": template_filters.pairs,

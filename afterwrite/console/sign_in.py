@@ -6,6 +6,7 @@ from afterwrite.access.control import sign_in
 from afterwrite.access.local_paths import local_path
 from afterwrite.access.session import sign_out
 from afterwrite.access.slowing import TooManyTries
+from afterwrite.base.own_command import own_command
 from afterwrite.console.answers import page, redirect_to
 from afterwrite.console.forms import Form
 
@@ -25,7 +26,7 @@ def add_sign_in(blueprint: Blueprint) -> None:
         except TooManyTries as error:
             return _form_again(going_to, str(error), 429, error.seconds)
         if known is None:
-            message = "No such key: copy it again from the output of `dev.py key add`"
+            message = f"No such key: copy it again from the output of `{own_command('key add')}`"
             return _form_again(going_to, message, 401)
         return redirect_to(going_to)
 

@@ -82,7 +82,7 @@ def test_only_the_standard_library_is_imported() -> None:
     engine = ROOT / "afterwrite"
     sources = [ROOT / "dev.py", engine / "__init__.py", engine / "programs" / "key.py"]
     sources += (ROOT / "devkit").glob("*.py")
-    sources += [engine / "base" / f"{name}.py" for name in ("settings", "utf8", "durable_file")]
+    sources += [engine / "base" / f"{name}.py" for name in ("settings", "utf8", "durable_file", "own_command")]
     sources += [engine / "access" / f"{name}.py" for name in ("__init__", "roles", "keys", "key_file", "opening")]
     ours = {"devkit", "afterwrite"}
     for source in sources:

@@ -15,7 +15,7 @@ from devkit.errors import CommandError
 class Verb(NamedTuple):
     """A verb whose arguments are parsed here; the first line of its docstring is its summary."""
 
-    act: Callable[[Namespace], int]
+    act: Callable[[Namespace], int | None]
     usage: str = ""
     declare: Callable[[ArgumentParser], object] = lambda parser: parser
 
@@ -23,7 +23,7 @@ class Verb(NamedTuple):
 class Passing(NamedTuple):
     """A verb that passes its arguments to another program."""
 
-    act: Callable[[list[str]], int]
+    act: Callable[[list[str]], int | None]
     usage: str = "[ARGUMENT...]"
 
 
@@ -78,7 +78,7 @@ def main(arguments: list[str]) -> int:
         return 2
     try:
         env_file.use(name)
-        return _run(name, rest)
+        return _run(name, rest) or 0
     except CommandError as error:
         sys.stderr.write(f"dev.py {name}: {error}\n")
         return 1
@@ -94,7 +94,7 @@ def help_text() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _run(name: str, rest: list[str]) -> int:
+def _run(name: str, rest: list[str]) -> int | None:
     verb = VERBS[name]
     if isinstance(verb, Passing):
         return verb.act(rest)

@@ -42,7 +42,7 @@ def migrate_to_postgres(options: Namespace) -> int:
     return _become(to_run(), program)
 
 
-def key(options: Namespace) -> int:
+def key(options: Namespace) -> None:
     """Manage API keys."""
     try:
         settings = replace(from_environment(), data_dir=place_from_environment().data_dir)
@@ -51,7 +51,6 @@ def key(options: Namespace) -> int:
         act_on_keys(options, settings)
     except SettingsError as error:
         raise CommandError(str(error)) from error
-    return 0
 
 
 def _become(requirements: str, program: list[str]) -> int:

@@ -25,11 +25,10 @@ from devkit.place import ROOT, Place, place_from_environment, temporary_place, w
 _ALL_TESTS = ["--numprocesses", "4", "--dist", "loadfile", "--no-loadscope-reorder"]
 
 
-def setup(_: Namespace) -> int:
+def setup(_: Namespace) -> None:
     """Create the environment .venv from the pinned requirements."""
     python = ready_python(ROOT, TO_DEVELOP, say)
     say(f"Ready: {python}")
-    return 0
 
 
 def up(options: Namespace) -> int:
@@ -52,28 +51,26 @@ def up(options: Namespace) -> int:
     return serve.become(place, python, serve.SERVER)
 
 
-def start(_: Namespace) -> int:
+def start(_: Namespace) -> None:
     """The same in the background; returns when the server is ready."""
     place = place_from_environment()
     if server := background_server.running(place):
         say(_runs_already(server, place))
-        return 0
-    _load_and_start(place, _checked_python(place))
-    return 0
+    else:
+        _load_and_start(place, _checked_python(place))
 
 
-def stop(_: Namespace) -> int:
+def stop(_: Namespace) -> None:
     """Stop the server; running tasks finish and queued writes are applied, within their timeouts."""
     place = place_from_environment()
     server = background_server.running(place)
     if server is None:
         say(f"No server is running on {place.data_dir}")
-        return 0
-    _stop(place, server)
-    return 0
+    else:
+        _stop(place, server)
 
 
-def restart(_: Namespace) -> int:
+def restart(_: Namespace) -> None:
     """Stop, then start."""
     place = place_from_environment()
     server = background_server.running(place)
@@ -83,7 +80,6 @@ def restart(_: Namespace) -> int:
     if server:
         _stop(place, server)
     _load_and_start(place, python, server)
-    return 0
 
 
 def test(arguments: list[str]) -> int:
@@ -103,7 +99,7 @@ def test_debug(arguments: list[str]) -> int:
     return _integration_test(["--debug", *arguments])
 
 
-def build(_: Namespace) -> int:
+def build(_: Namespace) -> None:
     """Create or complete the environment, and compile all sources."""
     ready_python(ROOT, to_run(), say)
     sources = [*ROOT.glob("*.py")]
@@ -113,7 +109,6 @@ def build(_: Namespace) -> int:
     if faulty:
         raise CommandError(f"compilation failed for {', '.join(str(path) for path in faulty)}: see the output above")
     say(f"Compiled {len(sources)} modules and {len(packages)} packages")
-    return 0
 
 
 def clean(options: Namespace) -> int:
@@ -153,7 +148,7 @@ def shell(_: Namespace) -> int:
     return subprocess.call([python, "-i", "-m", "devkit.shell_names"], cwd=ROOT, env=place.environment())
 
 
-def init_db(arguments: list[str]) -> int:
+def init_db(arguments: list[str]) -> None:
     """Add the products of a JSON, JSONL or CSV file; --help lists columns and options."""
     place = place_from_environment()
     asks_help = bool({"-h", "--help"}.intersection(arguments))
@@ -165,7 +160,7 @@ def init_db(arguments: list[str]) -> int:
         )
     if server is None:
         serve.load(place, ready_python(ROOT, to_run(), say), arguments)
-        return 0
+        return
     place = background_server.place_of(server, place)
     python = _checked_python(place)
     serve.load(place, python, ["--check", *arguments])
@@ -174,21 +169,19 @@ def init_db(arguments: list[str]) -> int:
         serve.load(place, python, arguments)
     finally:
         _start(place, python, server)
-    return 0
 
 
-def logs(options: Namespace) -> int:
+def logs(options: Namespace) -> None:
     """Print the last 50 lines of the log and follow it."""
     place = place_from_environment()
     if not place.log_path.exists():
         raise CommandError(f"there is no log at {place.log_path} yet: `start` creates it")
     if options.no_follow:
         sys.stdout.writelines(f"{line}\n" for line in log_lines.last_lines(place.log_path, 50))
-        return 0
+        return
     for text in log_lines.follow(place.log_path, 50):
         sys.stdout.write(text)
         sys.stdout.flush()
-    return 0
 
 
 def graphql(options: Namespace) -> int:
@@ -206,10 +199,8 @@ def graphql(options: Namespace) -> int:
 
 def demo(_: Namespace) -> int:
     """Start, test with full output, run tasks and show their progress, keep the server running."""
-    place = place_from_environment()
-    server = background_server.running(place)
-    place = background_server.place_of(server, place) if server else place
-    if server is None:
+    place = _place_of_running_server(place_from_environment())
+    if background_server.running(place) is None:
         _load_and_start(place, _checked_python(place))
     code = _run_integration_test(place, ["--verbose"])
     say("Tasks: a customer, a payment and a refund in sequence, and three entries in parallel")

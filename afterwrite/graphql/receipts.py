@@ -159,18 +159,17 @@ def subscription_of(write_type: Any) -> Any:
 
     class Subscription(graphene.ObjectType):
         write_settled = event_field(write_type, "The receipt, once it is settled", id=graphene.ID(required=True))
-
-        @staticmethod
-        @answering
-        def subscribe_write_settled(_root: None, info: graphene.ResolveInfo, id: str) -> Iterator[Any]:  # noqa: A002
-            """Check first, so that a wrong id gets an error and not a broken stream; then wait."""
-            context: Context = info.context
-            write_id = parse_id("id", id)
-            if context.queue.find(write_id) is None:
-                raise RequestError(f"id is {id!r}: there is no such write")
-            return _until_settled(context, write_id)
+        subscribe_write_settled = resolver_of(_settled)
 
     return Subscription
+
+
+def _settled(context: Context, id: str) -> Iterator[Any]:  # noqa: A002
+    """Check first, so that a wrong id gets an error and not a broken stream; then wait."""
+    write_id = parse_id("id", id)
+    if context.queue.find(write_id) is None:
+        raise RequestError(f"id is {id!r}: there is no such write")
+    return _until_settled(context, write_id)
 
 
 def _until_settled(context: Context, write_id: int) -> Iterator[Any]:

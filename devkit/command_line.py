@@ -7,8 +7,9 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from typing import NamedTuple
 
+from afterwrite.base.settings import SettingsError
 from afterwrite.programs import key
-from devkit import ask, env_file, services, verbs
+from devkit import ask, env_file, verbs
 from devkit.errors import CommandError
 
 
@@ -34,10 +35,10 @@ def _flag(name: str, text: str) -> Callable[[ArgumentParser], object]:
 _yes = _flag("--yes", "skip the confirmation")
 VERBS: dict[str, Verb | Passing] = {
     "up": Verb(verbs.up, "[--no-workers]", _flag("--no-workers", "leave tasks to `worker` (with DATABASE_URL)")),
-    "worker": Passing(services.worker, "[--types T,T] [--concurrency N]"),
-    "consumer": Verb(services.consumer),
-    "notification": Verb(services.notification),
-    "dead-letters": Passing(services.dead_letters, "list | retry ID... | remove ID..."),
+    "worker": Passing(verbs.worker, "[--types T,T] [--concurrency N]"),
+    "consumer": Verb(verbs.consumer),
+    "notification": Verb(verbs.notification),
+    "dead-letters": Passing(verbs.dead_letters, "list | retry ID... | remove ID..."),
     "start": Verb(verbs.start),
     "stop": Verb(verbs.stop),
     "restart": Verb(verbs.restart),
@@ -50,13 +51,13 @@ VERBS: dict[str, Verb | Passing] = {
     "shell": Verb(verbs.shell),
     "init-db": Passing(verbs.init_db, "[FILE] [OPTION...]"),
     "migrate-to-postgres": Verb(
-        services.migrate_to_postgres,
+        verbs.migrate_to_postgres,
         "[--reopen]",
         _flag("--reopen", "let a migrated folder be served again without DATABASE_URL"),
     ),
     "logs": Verb(verbs.logs, "[--no-follow]", _flag("--no-follow", "print the last lines and exit")),
     "graphql": Verb(verbs.graphql, "[DOCUMENT] [--variables JSON]"),
-    "key": Verb(services.key, "add NAME --role ROLE | list | remove NAME", key.declare),
+    "key": Verb(verbs.key, "add NAME --role ROLE | list | remove NAME", key.declare),
     "demo": Verb(verbs.demo),
     "setup": Verb(verbs.setup),
     "check": Verb(verbs.check),
@@ -79,7 +80,7 @@ def main(arguments: list[str]) -> int:
     try:
         env_file.use(name)
         return _run(name, rest) or 0
-    except CommandError as error:
+    except (CommandError, SettingsError) as error:
         sys.stderr.write(f"dev.py {name}: {error}\n")
         return 1
     except KeyboardInterrupt:

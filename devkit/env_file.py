@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from afterwrite.base.settings import SettingsError, from_environment
+from afterwrite.base.settings import from_environment
 from afterwrite.base.settings_file import settings_file
 from devkit.environment import TO_RUN, ready_python, say
 from devkit.errors import CommandError, run
@@ -18,7 +18,7 @@ WITHOUT = frozenset({"test", "check", "bench", "screenshots", "setup"})
 
 
 def use(verb: str) -> None:
-    """Add the settings file, if any, to the environment of this verb. Raises CommandError."""
+    """Add the settings file, if any, to the environment of this verb. Raises CommandError or SettingsError."""
     if verb in WITHOUT:
         os.environ["ENV_FILE"] = "off"
     path = settings_file()
@@ -26,11 +26,8 @@ def use(verb: str) -> None:
         return
     if importlib.util.find_spec("dotenv") is None:
         _read_with_other_python(path)
-        return
-    try:
+    else:
         from_environment()
-    except SettingsError as error:
-        raise CommandError(str(error)) from error
 
 
 def _read_with_other_python(path: Path) -> None:

@@ -9,13 +9,15 @@ import webbrowser
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from afterwrite.access.opening import warning_of
 from afterwrite.base.settings import from_environment
+from afterwrite.programs import key as keys
 from devkit import ask, background_server, log_lines, removal, serve, task_demo
 from devkit.background_server import Running
-from devkit.environment import TO_DEVELOP, ready_python, say, to_run
+from devkit.environment import ON_STACK, TO_DEVELOP, ready_python, say, to_run
 from devkit.errors import CommandError
 from devkit.health import health
 from devkit.place import ROOT, Place, place_from_environment, temporary_place, without_postgres
@@ -234,6 +236,50 @@ def screenshots(_: Namespace) -> int:
         say("This takes about two minutes, to fill the charts with data")
         command = [str(python), "-m", "devkit.screenshots", "docs/screenshots"]
         return subprocess.call(command, cwd=ROOT, env=place.environment())
+
+
+def worker(arguments: list[str]) -> int:
+    """Run only the tasks in the PostgreSQL of DATABASE_URL."""
+    return _become(to_run(), ["worker", *arguments])
+
+
+def consumer(_: Namespace) -> int:
+    """Hand job requests from RabbitMQ to Airflow (see docs/stack.md)."""
+    return _become(ON_STACK, ["consumer"])
+
+
+def notification(_: Namespace) -> int:
+    """Record job results from RabbitMQ and send the callbacks."""
+    return _become(ON_STACK, ["notification"])
+
+
+def dead_letters(arguments: list[str]) -> int:
+    """List, retry or remove messages that no service could process."""
+    return _become(ON_STACK, ["dead-letters", *arguments])
+
+
+def migrate_to_postgres(options: Namespace) -> int:
+    """Copy the data folder into the PostgreSQL of DATABASE_URL and verify the copy."""
+    place = place_from_environment()
+    if not options.reopen and not from_environment().database_url:
+        raise CommandError("DATABASE_URL is not set: set it to the PostgreSQL to copy into")
+    if server := background_server.running(place):
+        raise CommandError(f"a server is running on {place.data_dir} (pid {server.pid}): `stop` it first")
+    program = ["migrate-to-postgres", *(["--reopen"] if options.reopen else [])]
+    return _become(to_run(), program)
+
+
+def key(options: Namespace) -> None:
+    """Manage API keys."""
+    settings = replace(from_environment(), data_dir=place_from_environment().data_dir)
+    if settings.api_keys_file:  # the server runs in the project's folder
+        settings = replace(settings, api_keys_file=str(ROOT / settings.api_keys_file))
+    keys.act(options, settings)
+
+
+def _become(requirements: str, program: list[str]) -> int:
+    place = place_from_environment()
+    return serve.become(place, ready_python(ROOT, requirements, say), ["-m", "afterwrite", *program])
 
 
 def _checked_python(place: Place) -> Path:

@@ -151,7 +151,10 @@ def shell(_: Namespace) -> int:
 
 
 def init_db(arguments: list[str]) -> None:
-    """Add the products of a JSON, JSONL or CSV file; --help lists columns and options."""
+    """Add the products of a JSON, JSONL or CSV file; --help lists columns and options.
+
+    Stops a background server meanwhile, unless the file is invalid.
+    """
     place = place_from_environment()
     asks_help = bool({"-h", "--help"}.intersection(arguments))
     on_folder = not asks_help and not from_environment().database_url
@@ -212,7 +215,10 @@ def demo(_: Namespace) -> int:
 
 
 def check(_: Namespace) -> int:
-    """Check format, lint and types."""
+    """Check format, lint and types.
+
+    Runs all three even if one fails.
+    """
     python = ready_python(ROOT, TO_DEVELOP, say)
     failed = []
     for command in (["ruff", "format", "--check", "."], ["ruff", "check", "."], ["mypy"]):
@@ -270,7 +276,10 @@ def migrate_to_postgres(options: Namespace) -> int:
 
 
 def key(options: Namespace) -> None:
-    """Manage API keys."""
+    """Manage API keys.
+
+    They are in the key file of the server that dev.py starts.
+    """
     settings = replace(from_environment(), data_dir=place_from_environment().data_dir)
     if settings.api_keys_file:  # the server runs in the project's folder
         settings = replace(settings, api_keys_file=str(ROOT / settings.api_keys_file))

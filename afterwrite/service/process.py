@@ -37,7 +37,10 @@ def prepare(settings: Settings) -> None:
 
 
 def session_secret(keep: Callable[[str, str], str]) -> str:
-    """The secret that signs session cookies, as ``keep(name, new)`` stores it: a new one, or the one stored before."""
+    """The secret that signs session cookies, as ``keep(name, new)`` stores it: a new one, or the one stored before.
+
+    Raises StoreError.
+    """
     return keep("session-secret", secrets.token_hex(32))
 
 

@@ -29,7 +29,10 @@ MAX_PLANS = 16
 
 
 class InterpretedOperation:
-    """An operation that graphql-core executes; thread-safe."""
+    """An operation of a document that has passed validation, executed by graphql-core; thread-safe.
+
+    With `hide_suggestions`, errors of variables name no other fields.
+    """
 
     def __init__(
         self,

@@ -8,13 +8,13 @@ import async_db
 from afterwrite.base.counts import counted
 from afterwrite.base.refusals import Problem
 from afterwrite.graphql import receipts
-from afterwrite.graphql.pages import connection_of
+from afterwrite.graphql.fields import connection_of, field, resolver_of
 from afterwrite.graphql.scalars import JSON
 from afterwrite.reads import pages
 from afterwrite.reads.connections import PAGE_DEFAULT, PAGE_MAX, Page, parse_id
 from afterwrite.resources.product import Product as StoredProduct
 from afterwrite.resources.write import WriteStatus
-from afterwrite.service.context import Context, answering
+from afterwrite.service.context import Context
 from afterwrite.storage.products import ProductFilter, ProductOrder
 from afterwrite.writes.requests import Answer, RequestProblem, answer_of, await_write
 
@@ -59,20 +59,62 @@ class Category(graphene.ObjectType):
     count = graphene.Int(required=True)
 
 
+def _all_products(
+    context: Context, first: int | None, skip: int | None, search: str | None = None, after_write: str | None = None
+) -> list[StoredProduct]:
+    await_write(context.queue, after_write, context.wait_seconds)
+    return pages.all_products(context.products, search, PAGE_DEFAULT if first is None else first, skip or 0)
+
+
+def _product(context: Context, product_id: str, after_write: str | None = None) -> StoredProduct | None:
+    await_write(context.queue, after_write, context.wait_seconds)
+    return context.products.get(parse_id("productId", product_id))
+
+
+def _products(
+    context: Context,
+    order_by: ProductOrder | None,
+    search: str | None = None,
+    category: str | None = None,
+    min_price: float | None = None,
+    max_price: float | None = None,
+    first: int | None = None,
+    after: str | None = None,
+    last: int | None = None,
+    before: str | None = None,
+    after_write: str | None = None,
+) -> Page:
+    await_write(context.queue, after_write, context.wait_seconds)
+    wanted = ProductFilter(
+        search=search or "",
+        category=category,
+        min_price_minor=pages.check_price_bound("minPrice", min_price),
+        max_price_minor=pages.check_price_bound("maxPrice", max_price),
+    )
+    order = ProductOrder.ID_ASC if order_by is None else order_by
+    return pages.products_page(context.products, wanted, order, first, after, last, before)
+
+
+def _categories(context: Context) -> list[dict[str, Any]]:
+    return [{"name": name, "count": count} for name, count in context.products.categories()]
+
+
 class Query(receipts.query_of(Write)):  # type: ignore[misc]
     """Reads of products: answered from the database."""
 
-    all_products = graphene.List(
-        graphene.NonNull(Product),
+    all_products = field(
+        graphene.List(graphene.NonNull(Product)),
+        _all_products,
         required=True,
         search=graphene.String(description="Substring of title, description or category, in any case"),
         first=graphene.Int(default_value=PAGE_DEFAULT, description=f"At most {PAGE_MAX}"),
         skip=graphene.Int(default_value=0),
         after_write=graphene.ID(description="Wait until this write is settled"),
     )
-    product = graphene.Field(Product, product_id=graphene.ID(required=True), after_write=graphene.ID())
-    products = graphene.Field(
+    product = field(Product, _product, product_id=graphene.ID(required=True), after_write=graphene.ID())
+    products = field(
         connection_of(Product, "Product", "A page of products.", total="Products that match the filters"),
+        _products,
         required=True,
         search=graphene.String(),
         category=graphene.String(),
@@ -85,62 +127,7 @@ class Query(receipts.query_of(Write)):  # type: ignore[misc]
         before=graphene.String(),
         after_write=graphene.ID(),
     )
-    categories = graphene.List(graphene.NonNull(Category), required=True)
-
-    @staticmethod
-    @answering
-    def resolve_all_products(
-        _root: None,
-        info: graphene.ResolveInfo,
-        first: int | None,
-        skip: int | None,
-        search: str | None = None,
-        after_write: str | None = None,
-    ) -> list[StoredProduct]:
-        context: Context = info.context
-        await_write(context.queue, after_write, context.wait_seconds)
-        return pages.all_products(context.products, search, PAGE_DEFAULT if first is None else first, skip or 0)
-
-    @staticmethod
-    @answering
-    def resolve_product(
-        _root: None, info: graphene.ResolveInfo, product_id: str, after_write: str | None = None
-    ) -> StoredProduct | None:
-        context: Context = info.context
-        await_write(context.queue, after_write, context.wait_seconds)
-        return context.products.get(parse_id("productId", product_id))
-
-    @staticmethod
-    @answering
-    def resolve_products(
-        _root: None,
-        info: graphene.ResolveInfo,
-        order_by: ProductOrder | None,
-        search: str | None = None,
-        category: str | None = None,
-        min_price: float | None = None,
-        max_price: float | None = None,
-        first: int | None = None,
-        after: str | None = None,
-        last: int | None = None,
-        before: str | None = None,
-        after_write: str | None = None,
-    ) -> Page:
-        context: Context = info.context
-        await_write(context.queue, after_write, context.wait_seconds)
-        wanted = ProductFilter(
-            search=search or "",
-            category=category,
-            min_price_minor=pages.check_price_bound("minPrice", min_price),
-            max_price_minor=pages.check_price_bound("maxPrice", max_price),
-        )
-        order = ProductOrder.ID_ASC if order_by is None else order_by
-        return pages.products_page(context.products, wanted, order, first, after, last, before)
-
-    @staticmethod
-    @answering
-    def resolve_categories(_root: None, info: graphene.ResolveInfo) -> list[dict[str, Any]]:
-        return [{"name": name, "count": count} for name, count in info.context.products.categories()]
+    categories = field(graphene.List(graphene.NonNull(Category)), _categories, required=True)
 
 
 class _RequiredFields:
@@ -164,124 +151,22 @@ class _NewProduct(_RequiredFields, _OptionalFields, receipts.Key):
     pass
 
 
-class CreateProduct(OneWrite, graphene.Mutation):
-    """Queue the creation of a product."""
-
-    class Arguments(_NewProduct):
-        """See ProductInput."""
-
-    @staticmethod
-    @answering
-    def mutate(_root: None, info: graphene.ResolveInfo, idempotency_key: str | None = None, **fields: Any) -> Answer:
-        """Answer with the receipt."""
-        return _create(info.context, fields, idempotency_key)
-
-
-class CreateProductSync(OneWrite, graphene.Mutation):
-    """Create a product, and answer when it is applied."""
-
-    class Arguments(_NewProduct):
-        """See ProductInput."""
-
-    product = graphene.Field(Product)
-
-    @staticmethod
-    @answering
-    def mutate(_root: None, info: graphene.ResolveInfo, idempotency_key: str | None = None, **fields: Any) -> Answer:
-        """Answer with the product."""
-        return _create_sync(info.context, fields, idempotency_key)
-
-
-class CreateProducts(receipts.Answered, graphene.Mutation):
-    """Queue the creation of up to 1,000 products: all in one commit, or none."""
-
-    class Arguments(receipts.Key):
-        """The products, in the order in which they are applied."""
-
-        products = graphene.List(graphene.NonNull(ProductInput), required=True)
-
-    writes = graphene.List(graphene.NonNull(Write), required=True, description="One receipt for each product")
-
-    @staticmethod
-    @answering
-    def mutate(
-        _root: None, info: graphene.ResolveInfo, products: list[dict[str, Any]], idempotency_key: str | None = None
-    ) -> Answer:
-        """Answer with the receipts."""
-        context: Context = info.context
-        return answer_of(
-            lambda: async_db.fire_and_forget_create_many(products, idempotency_key=idempotency_key, context=context),
-            f"{counted(len(products), 'product')} queued for creation",
-        )
-
-
-class UpdateProduct(OneWrite, graphene.Mutation):
-    """Queue an update of the fields that are given; null empties an optional one."""
-
-    class Arguments(_OptionalFields, receipts.Key):
-        """The product, and what to change."""
-
-        product_id = graphene.ID(required=True)
-        title = graphene.String()
-        price = graphene.Float(description="At most two decimals")
-
-    @staticmethod
-    @answering
-    def mutate(
-        _root: None, info: graphene.ResolveInfo, product_id: str, idempotency_key: str | None = None, **fields: Any
-    ) -> Answer:
-        """Answer with the receipt."""
-        context: Context = info.context
-        return answer_of(
-            lambda: async_db.fire_and_forget_update(
-                product_id, fields, idempotency_key=idempotency_key, context=context
-            ),
-            f"Product {product_id} queued for update",
-        )
-
-
-class DeleteProduct(OneWrite, graphene.Mutation):
-    """Queue the deletion of a product."""
-
-    class Arguments(receipts.Key):
-        """The product."""
-
-        product_id = graphene.ID(required=True)
-
-    @staticmethod
-    @answering
-    def mutate(_root: None, info: graphene.ResolveInfo, product_id: str, idempotency_key: str | None = None) -> Answer:
-        """Answer with the receipt."""
-        context: Context = info.context
-        return answer_of(
-            lambda: async_db.fire_and_forget_delete(product_id, idempotency_key=idempotency_key, context=context),
-            f"Product {product_id} queued for deletion",
-        )
-
-
-class Mutation(receipts.mutation_of(Write)):  # type: ignore[misc]
-    """Writes: answered when they are journaled, applied afterwards, in their order."""
-
-    create_product = CreateProduct.Field(required=True)
-    create_product_sync = CreateProductSync.Field(required=True)
-    create_products = CreateProducts.Field(required=True)
-    update_product = UpdateProduct.Field(required=True)
-    delete_product = DeleteProduct.Field(required=True)
-
-
-class Subscription(receipts.subscription_of(Write)):  # type: ignore[misc]
-    """Events of writes, as they happen."""
-
-
-def _create(context: Context, fields: dict[str, Any], key: str | None) -> Answer:
+def _create(context: Context, idempotency_key: str | None = None, **fields: Any) -> Answer:
     return answer_of(
-        lambda: async_db.fire_and_forget_create(fields, idempotency_key=key, context=context),
+        lambda: async_db.fire_and_forget_create(fields, idempotency_key=idempotency_key, context=context),
         f"Product '{fields.get('title')}' queued for creation",
     )
 
 
-def _create_sync(context: Context, fields: dict[str, Any], key: str | None) -> Answer:
-    accepted = _create(context, fields, key)
+class CreateProduct(OneWrite, graphene.Mutation):
+    """Queue the creation of a product."""
+
+    Arguments = _NewProduct
+    mutate = resolver_of(_create)
+
+
+def _create_sync(context: Context, **fields: Any) -> Answer:
+    accepted = _create(context, **fields)
     if accepted.write is None:
         return accepted
     write = async_db.settled(accepted.write, context=context)
@@ -298,3 +183,82 @@ def _create_sync(context: Context, fields: dict[str, Any], key: str | None) -> A
 
 def _not_created(write: Any, problem: RequestProblem, message: str) -> Answer:
     return Answer(success=False, message=message, errors=[Problem(None, message, problem.value)], writes=[write])
+
+
+class CreateProductSync(OneWrite, graphene.Mutation):
+    """Create a product, and answer when it is applied."""
+
+    Arguments = _NewProduct
+    product = graphene.Field(Product)
+    mutate = resolver_of(_create_sync)
+
+
+def _create_many(context: Context, products: list[dict[str, Any]], idempotency_key: str | None = None) -> Answer:
+    return answer_of(
+        lambda: async_db.fire_and_forget_create_many(products, idempotency_key=idempotency_key, context=context),
+        f"{counted(len(products), 'product')} queued for creation",
+    )
+
+
+class CreateProducts(receipts.Answered, graphene.Mutation):
+    """Queue the creation of up to 1,000 products: all in one commit, or none."""
+
+    class Arguments(receipts.Key):
+        """The products, in the order in which they are applied."""
+
+        products = graphene.List(graphene.NonNull(ProductInput), required=True)
+
+    writes = graphene.List(graphene.NonNull(Write), required=True, description="One receipt for each product")
+    mutate = resolver_of(_create_many)
+
+
+def _update(context: Context, product_id: str, idempotency_key: str | None = None, **fields: Any) -> Answer:
+    return answer_of(
+        lambda: async_db.fire_and_forget_update(product_id, fields, idempotency_key=idempotency_key, context=context),
+        f"Product {product_id} queued for update",
+    )
+
+
+class UpdateProduct(OneWrite, graphene.Mutation):
+    """Queue an update of the fields that are given; null empties an optional one."""
+
+    class Arguments(_OptionalFields, receipts.Key):
+        """The product, and what to change."""
+
+        product_id = graphene.ID(required=True)
+        title = graphene.String()
+        price = graphene.Float(description="At most two decimals")
+
+    mutate = resolver_of(_update)
+
+
+def _delete(context: Context, product_id: str, idempotency_key: str | None = None) -> Answer:
+    return answer_of(
+        lambda: async_db.fire_and_forget_delete(product_id, idempotency_key=idempotency_key, context=context),
+        f"Product {product_id} queued for deletion",
+    )
+
+
+class DeleteProduct(OneWrite, graphene.Mutation):
+    """Queue the deletion of a product."""
+
+    class Arguments(receipts.Key):
+        """The product."""
+
+        product_id = graphene.ID(required=True)
+
+    mutate = resolver_of(_delete)
+
+
+class Mutation(receipts.mutation_of(Write)):  # type: ignore[misc]
+    """Writes: answered when they are journaled, applied afterwards, in their order."""
+
+    create_product = CreateProduct.Field(required=True)
+    create_product_sync = CreateProductSync.Field(required=True)
+    create_products = CreateProducts.Field(required=True)
+    update_product = UpdateProduct.Field(required=True)
+    delete_product = DeleteProduct.Field(required=True)
+
+
+class Subscription(receipts.subscription_of(Write)):  # type: ignore[misc]
+    """Events of writes, as they happen."""

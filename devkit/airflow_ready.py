@@ -16,7 +16,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-from afterwrite.base.utf8 import use_utf8
+from devkit.errors import run
 
 DAG = "process_products"
 PARTS = ("metadatabase", "scheduler", "dag_processor")
@@ -95,5 +95,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    use_utf8()
-    sys.exit(main(sys.argv[1:]))
+    run(main)

@@ -3,15 +3,15 @@
 import argparse
 import http.client
 import json
+import os
 import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
+from typing import Any
 
-from afterwrite.base.utf8 import use_utf8
-from devkit.authorization import authorization, refusal
-from devkit.errors import CommandError
+from devkit.errors import CommandError, run
 from devkit.place import Place, place_from_environment
 
 _REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
@@ -19,25 +19,20 @@ _MESSAGE_BYTES = 10_000
 _SUBSCRIPTION = re.compile(r"(\s|#[^\n]*)*subscription\b")
 
 
-def ask(place: Place, document: str, variables: dict[str, object] | None = None) -> tuple[bool, str]:
-    """Send a query or mutation; return whether the answer has no errors, and the answer as indented JSON.
-
-    Raises CommandError if no GraphQL server answers.
-    """
+def ask(place: Place, document: str, variables: dict[str, object] | None = None) -> Any:
+    """Send a query or mutation; return the answer. Raises CommandError if no GraphQL server answers."""
     with _sent(place, document, variables or {}, "application/json", timeout_seconds=60) as response:
         text = response.read().decode("utf-8", "replace")
     try:
-        answer = json.loads(text)
+        return json.loads(text)
     except ValueError as error:
         raise CommandError(
             f"{place.url}/graphql did not answer with JSON: {text[:200]!r}. Check HOST and PORT"
         ) from error
-    fine = isinstance(answer, dict) and not answer.get("errors")
-    return fine, json.dumps(answer, indent=2, ensure_ascii=False)
 
 
-def watch(place: Place, document: str, variables: dict[str, object]) -> Iterator[tuple[bool, str]]:
-    """Send a subscription and yield each event in the form of ``ask``, until the stream ends.
+def watch(place: Place, document: str, variables: dict[str, object]) -> Iterator[Any]:
+    """Send a subscription and yield each event, until the stream ends.
 
     Speaks graphql-sse in distinct connections mode. Raises CommandError.
     """
@@ -47,8 +42,23 @@ def watch(place: Place, document: str, variables: dict[str, object]) -> Iterator
         for line in response:
             data = line.removeprefix(b"data:").strip()
             if line.startswith(b"data:") and data:
-                event = json.loads(data)
-                yield not event.get("errors"), json.dumps(event, indent=2, ensure_ascii=False)
+                yield json.loads(data)
+
+
+def value_of(answer: Any, refusal: str) -> Any:
+    """Return the only root field of an answer; raise CommandError, which begins with ``refusal``, if it has errors."""
+    if not _is_fine(answer):
+        raise CommandError(f"{refusal}: {_indented(answer)}")
+    [value] = answer["data"].values()
+    return value
+
+
+def _is_fine(answer: Any) -> bool:
+    return isinstance(answer, dict) and not answer.get("errors")
+
+
+def _indented(answer: Any) -> str:
+    return json.dumps(answer, indent=2, ensure_ascii=False)
 
 
 @contextmanager
@@ -62,12 +72,28 @@ def _sent(
         connection.request("POST", "/graphql", body.encode(), headers)
         response = connection.getresponse()
         if response.status in _REFUSALS:
-            raise refusal(place.url, response.status, response.read(_MESSAGE_BYTES))
+            raise _refusal(place.url, response.status, response.read(_MESSAGE_BYTES))
         yield response
     except (OSError, http.client.HTTPException) as error:
         raise CommandError(f"no server answers at {place.url} ({error}): start one with `start` or `up`") from error
     finally:
         connection.close()
+
+
+def authorization() -> dict[str, str]:
+    """Return the Authorization header with the key in API_KEY; empty if it is not set."""
+    secret = os.environ.get("API_KEY", "").strip()
+    return {"Authorization": f"Bearer {secret}"} if secret else {}
+
+
+def _refusal(url: str, status: int, body: bytes) -> CommandError:
+    """Return the error for a server that rejects the key or requires one."""
+    try:
+        message = str(json.loads(body)["errors"][0]["message"])
+    except (ValueError, LookupError, TypeError):
+        message = body[:200].decode("utf-8", "replace")
+    advice = "put another key into API_KEY" if authorization() else "put a key into the environment variable API_KEY"
+    return CommandError(f"{url} answered {status}: {message}. If this is your server, {advice}; `key add` makes one")
 
 
 def parser(program: str) -> argparse.ArgumentParser:
@@ -81,16 +107,14 @@ def parser(program: str) -> argparse.ArgumentParser:
 def send(place: Place, options: argparse.Namespace) -> int:
     """Send the document, print the answer or each event, and return 0 if there are no errors."""
     document = _standard_input() if options.document == "-" else options.document
-    if _SUBSCRIPTION.match(document):
-        all_fine = True
-        for fine, text in watch(place, document, options.variables):
-            sys.stdout.write(text + "\n")
-            sys.stdout.flush()
-            all_fine = all_fine and fine
-        return 0 if all_fine else 1
-    fine, text = ask(place, document, options.variables)
-    sys.stdout.write(text + "\n")
-    return 0 if fine else 1
+    is_stream = _SUBSCRIPTION.match(document)
+    answers = watch(place, document, options.variables) if is_stream else [ask(place, document, options.variables)]
+    all_fine = True
+    for answer in answers:
+        sys.stdout.write(_indented(answer) + "\n")
+        sys.stdout.flush()
+        all_fine = all_fine and _is_fine(answer)
+    return 0 if all_fine else 1
 
 
 def _standard_input() -> str:
@@ -116,12 +140,8 @@ def main(arguments: list[str]) -> int:
     options = reader.parse_args(arguments)
     if options.document is None:
         reader.error("DOCUMENT is missing, for example '{ queue { depth } }'")
-    try:
-        return send(place_from_environment(), options)
-    except CommandError as error:
-        sys.exit(str(error))
+    return send(place_from_environment(), options)
 
 
 if __name__ == "__main__":
-    use_utf8()
-    sys.exit(main(sys.argv[1:]))
+    run(main)

@@ -154,14 +154,12 @@ def _spawn(place: Place, python: Path, program: Sequence[str]) -> subprocess.Pop
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            **_detached(),
+            **_DETACHED,
         )
 
 
 if sys.platform == "win32":
-
-    def _detached() -> dict[str, Any]:
-        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+    _DETACHED: dict[str, Any] = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
 
     def _ask_to_stop(pid: int) -> None:
         # A console event reaches only processes of the caller's own console, so a short-lived
@@ -174,9 +172,7 @@ if sys.platform == "win32":
             os.kill(pid, signal.SIGTERM)  # terminates it at once; the journal keeps every answered write
 
 else:
-
-    def _detached() -> dict[str, Any]:
-        return {"start_new_session": True}  # so that Ctrl-C in this terminal does not reach it
+    _DETACHED: dict[str, Any] = {"start_new_session": True}  # so that Ctrl-C in this terminal does not reach it
 
     def _ask_to_stop(pid: int) -> None:
         try:

@@ -7,20 +7,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-from afterwrite.base.settings import SettingsError, from_environment
+from afterwrite.base.settings import from_environment
 from afterwrite.base.settings_file import settings_file
-from afterwrite.base.utf8 import use_utf8
-from devkit.environment import TO_RUN, ready_python
-from devkit.errors import CommandError
+from devkit.environment import TO_RUN, ready_python, say
+from devkit.errors import CommandError, run
 from devkit.place import ROOT
-from devkit.saying import say
 
 # These use servers and databases of their own, which must not get the settings of another one.
 WITHOUT = frozenset({"test", "check", "bench", "screenshots", "setup"})
 
 
 def use(verb: str) -> None:
-    """Add the settings file, if any, to the environment of this verb. Raises CommandError."""
+    """Add the settings file, if any, to the environment of this verb. Raises CommandError or SettingsError."""
     if verb in WITHOUT:
         os.environ["ENV_FILE"] = "off"
     path = settings_file()
@@ -28,11 +26,8 @@ def use(verb: str) -> None:
         return
     if importlib.util.find_spec("dotenv") is None:
         _read_with_other_python(path)
-        return
-    try:
+    else:
         from_environment()
-    except SettingsError as error:
-        raise CommandError(str(error)) from error
 
 
 def _read_with_other_python(path: Path) -> None:
@@ -50,18 +45,13 @@ def _read_with_other_python(path: Path) -> None:
     os.environ.update(json.loads(read.stdout))
 
 
-def main() -> int:
+def main(_: list[str]) -> int:
     """Print the variables that the settings file adds to the environment, as JSON."""
     before = dict(os.environ)
-    try:
-        from_environment()
-    except SettingsError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
+    from_environment()
     json.dump({name: value for name, value in os.environ.items() if before.get(name) != value}, sys.stdout)
     return 0
 
 
 if __name__ == "__main__":
-    use_utf8()
-    sys.exit(main())
+    run(main)

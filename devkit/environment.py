@@ -24,6 +24,11 @@ STAMP = "afterwrite-stamp.json"
 Say = Callable[[str], None]
 
 
+def say(text: str) -> None:
+    """Print one line and flush it, so that it precedes the output of programs started next."""
+    print(text, flush=True)  # noqa: T201
+
+
 def to_run() -> str:
     """Return the requirements file that a server needs with the current settings."""
     if os.environ.get("PROCESS_ENGINE", "").strip().lower() == "airflow":
@@ -38,7 +43,8 @@ def ready_python(root: Path, requirements: str, say: Say) -> Path:
     a broken or unfinished one is created again.
     """
     folder = root / ".venv"
-    if has_all_in_active_environment(root / requirements, folder):
+    in_another_one = sys.prefix != sys.base_prefix and Path(sys.prefix).resolve() != folder.resolve()
+    if in_another_one and not missing_packages(root / requirements):
         return Path(sys.executable)
     digest = digest_of(root / requirements)
     stamps = read_stamps(folder)
@@ -50,12 +56,6 @@ def ready_python(root: Path, requirements: str, say: Say) -> Path:
         done = {name: digest_of(root / name) for name in included_in(root / requirements)}
         replace_file(folder / STAMP, json.dumps({**stamps, **done, requirements: digest}))
     return python_of(folder)
-
-
-def has_all_in_active_environment(requirements: Path, own_folder: Path) -> bool:
-    """Return whether this program runs in an environment other than `own_folder` with all of `requirements`."""
-    inside = sys.prefix != sys.base_prefix and Path(sys.prefix).resolve() != own_folder.resolve()
-    return inside and not missing_packages(requirements)
 
 
 def missing_packages(requirements: Path) -> list[str]:

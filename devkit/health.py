@@ -8,8 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from afterwrite.base.utf8 import use_utf8
-from devkit.errors import CommandError
+from devkit.errors import run
 from devkit.place import Place, place_from_environment
 
 PAUSE_SECONDS = 0.05
@@ -51,10 +50,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m devkit.health", description=__doc__)
     parser.add_argument("--wait", type=float, default=0.0, metavar="SECONDS", help="how long to wait for an answer")
     options = parser.parse_args(arguments)
-    try:
-        place = place_from_environment()
-    except CommandError as error:
-        sys.exit(str(error))
+    place = place_from_environment()
     if wait_until_healthy(place, options.wait):
         return 0
     sys.stderr.write(f"{place.url}/health did not answer within {options.wait:g} s: see the log\n")
@@ -62,5 +58,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    use_utf8()
-    sys.exit(main(sys.argv[1:]))
+    run(main)

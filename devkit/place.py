@@ -5,8 +5,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from afterwrite.base.settings import SettingsError, from_environment
-from devkit.errors import CommandError
+from afterwrite.base.settings import from_environment
 
 ROOT = Path(__file__).resolve().parent.parent
 _OF_POSTGRES = ("DATABASE_URL", "DATABASE_DIRECT_URL", "RUN_WORKERS")
@@ -66,12 +65,9 @@ class Place:
 def place_from_environment() -> Place:
     """Return the place in HOST, PORT and DATA_DIR; the default data folder is in the project folder.
 
-    Port 0 becomes a free port. Raises CommandError for an invalid setting.
+    Port 0 becomes a free port. Raises SettingsError.
     """
-    try:
-        settings = from_environment()
-    except SettingsError as error:
-        raise CommandError(str(error)) from error
+    settings = from_environment()
     given = settings.data_dir
     default = not os.environ.get("DATA_DIR", "").strip()
     data_dir = (ROOT if default else Path.cwd()) / given.expanduser()

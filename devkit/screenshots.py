@@ -1,7 +1,6 @@
 """Takes the screenshots of the docs from a running server: ``python -m devkit.screenshots FOLDER``."""
 
 import itertools
-import json
 import math
 import sys
 import tempfile
@@ -12,12 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Page
-
-from afterwrite.base.utf8 import use_utf8
-from devkit.ask import ask
+from devkit.ask import ask, value_of
 from devkit.browser import find_chromium, visiting
-from devkit.errors import CommandError
+from devkit.errors import CommandError, run
 from devkit.place import Place, place_from_environment
 
 PAGES = {"overview": "/", "products": "/products", "tasks": "/tasks", "entries": "/entries"}
@@ -58,14 +54,10 @@ def _pictures(place: Place, chromium: str, scheme: str, folder: Path) -> list[Pa
             if name == "entries":
                 _begin_entries(place)
             taken.append(folder / f"{name}-{scheme}.png")
-            _picture(visit.page, path, taken[-1])
+            visit.page.goto(path)
+            visit.page.wait_for_load_state("networkidle")
+            visit.page.screenshot(path=taken[-1])
     return taken
-
-
-def _picture(page: Page, path: str, file: Path) -> None:
-    page.goto(path)
-    page.wait_for_load_state("networkidle")
-    page.screenshot(path=file)
 
 
 def _begin_entries(place: Place) -> None:
@@ -88,8 +80,7 @@ def _at_work(place: Place) -> Iterator[None]:
 
 
 def _work(place: Place, enough: threading.Event) -> None:
-    _fine, text = ask(place, "{ allProducts(first: 20) { id price } }")
-    products = json.loads(text)["data"]["allProducts"]
+    products = _send(place, "{ allProducts(first: 20) { id price } }")
     started = time.monotonic()
     for product in itertools.cycle(products):
         _send(place, _UPDATE, id=product["id"], price=product["price"])
@@ -97,24 +88,18 @@ def _work(place: Place, enough: threading.Event) -> None:
             return
 
 
-def _send(place: Place, document: str, **variables: object) -> None:
-    fine, text = ask(place, document, variables)
-    if not fine:
-        raise CommandError(f"the server rejected a request for the screenshots: {text}")
+def _send(place: Place, document: str, **variables: object) -> Any:
+    return value_of(ask(place, document, variables), "the server rejected a request for the screenshots")
 
 
 def main(arguments: list[str]) -> int:
     """Take the screenshots of the server at HOST and PORT."""
     if len(arguments) != 1:
         sys.exit("FOLDER is missing: give the target folder, such as docs/screenshots")
-    try:
-        for path in take(place_from_environment(), Path(arguments[0])):
-            sys.stdout.write(f"{path}\n")
-    except CommandError as error:
-        sys.exit(str(error))
+    for path in take(place_from_environment(), Path(arguments[0])):
+        sys.stdout.write(f"{path}\n")
     return 0
 
 
 if __name__ == "__main__":
-    use_utf8()
-    sys.exit(main(sys.argv[1:]))
+    run(main)

@@ -7,9 +7,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from afterwrite.base.utf8 import use_utf8
-from devkit.errors import CommandError
+from devkit.errors import CommandError, run
 from devkit.place import ROOT, Place, place_from_environment
+
+SERVER = ("app.py",)
 
 
 def load(place: Place, python: Path, arguments: Sequence[str] = ()) -> None:
@@ -32,11 +33,6 @@ def check(place: Place, python: Path) -> None:
         raise CommandError(checked.stderr.strip())
 
 
-def become_server(place: Place, python: Path) -> int:
-    """Run the server in the foreground; see ``become``."""
-    return become(place, python, ["app.py"])
-
-
 def become(place: Place, python: Path, program: Sequence[str]) -> int:
     """Run a program of the project in the foreground; on POSIX it replaces this process.
 
@@ -53,17 +49,13 @@ def become(place: Place, python: Path, program: Sequence[str]) -> int:
         return server.wait()
 
 
-def main() -> int:
+def main(_: list[str]) -> int:
     """Load and serve with the running Python."""
-    try:
-        place = place_from_environment()
-        check(place, Path(sys.executable))
-        load(place, Path(sys.executable))
-    except CommandError as error:
-        sys.exit(str(error))
-    return become_server(place, Path(sys.executable))
+    place, python = place_from_environment(), Path(sys.executable)
+    check(place, python)
+    load(place, python)
+    return become(place, python, SERVER)
 
 
 if __name__ == "__main__":
-    use_utf8()
-    sys.exit(main())
+    run(main)

@@ -1,18 +1,15 @@
 """Runs demo tasks on the running server and shows their progress: ``python -m devkit.task_demo``."""
 
-import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any, TextIO
 
-from afterwrite.base.utf8 import use_utf8
-from devkit.ask import ask, watch
-from devkit.authorization import authorization
-from devkit.errors import CommandError
+from devkit.ask import ask, authorization, value_of, watch
+from devkit.errors import CommandError, run
 from devkit.health import health
 from devkit.place import Place, place_from_environment
 
@@ -30,8 +27,8 @@ _NOT_BEGUN = {"status": "", "progress": 0, "stage": None, "result": None, "error
 _ENDED = {"COMPLETED", "FAILED", "CANCELLED"}
 
 Task = dict[str, Any]
-Tell = Callable[[str, Task], None]
-Flow = Callable[[Place, Tell], None]
+Flow = Generator[tuple[str, Task], None, Task]
+"""Runs tasks one after the other: yields each state with the label of its task, and returns the last one."""
 
 
 class Board:
@@ -74,10 +71,11 @@ def show_tasks(place: Place, out: TextIO) -> bool:
     """
     is_live = _pays_for_real(place)
     labels = _ENTRIES if is_live else (*_PAYMENTS, *_ENTRIES)
-    flows = [_entry(label) for label in _ENTRIES] + ([] if is_live else [_payments])
+    flows = [_run(place, label, _ENTRY, title=f"Demo {label}") for label in _ENTRIES]
+    flows += [] if is_live else [_payments(place)]
     board = Board(labels, out)
     last: dict[str, Task] = {}
-    for label, task in _events(flows, place):
+    for label, task in _events(flows):
         board.show(label, task)
         last[label] = task
     if is_live:
@@ -92,13 +90,11 @@ def _pays_for_real(place: Place) -> bool:
     return bool(stripe.get("mode") == "live")
 
 
-def _events(flows: Sequence[Flow], place: Place) -> Iterator[tuple[str, Task]]:
+def _events(flows: Sequence[Flow]) -> Iterator[tuple[str, Task]]:
     """Run all flows in parallel and yield the states of their tasks."""
     events: SimpleQueue[tuple[str, Task] | CommandError | None] = SimpleQueue()
-    for flow in flows:
-        Thread(
-            target=_follow, args=(flow, place, events), daemon=True
-        ).start()  # daemons, so that Ctrl-C does not wait for them
+    for flow in flows:  # daemons, so that Ctrl-C does not wait for them
+        Thread(target=_pass_on, args=(flow, events), daemon=True).start()
     for _ in flows:
         while (event := events.get()) is not None:
             if isinstance(event, CommandError):
@@ -106,46 +102,36 @@ def _events(flows: Sequence[Flow], place: Place) -> Iterator[tuple[str, Task]]:
             yield event
 
 
-def _follow(flow: Flow, place: Place, events: "SimpleQueue[Any]") -> None:
+def _pass_on(flow: Flow, events: "SimpleQueue[Any]") -> None:
     try:
-        flow(place, lambda label, task: events.put((label, task)))
+        for event in flow:
+            events.put(event)
     except CommandError as error:
         events.put(error)
     finally:
         events.put(None)
 
 
-def _payments(place: Place, tell: Tell) -> None:
-    customer = _run(place, tell, "customer", _CUSTOMER)
-    if customer["status"] == "COMPLETED":
-        payment = _run(place, tell, "payment", _PAYMENT, customer=customer["result"]["customer_id"])
-        if payment["status"] == "COMPLETED":
-            _run(place, tell, "refund", _REFUND, payment=payment["result"]["payment_intent_id"])
+def _payments(place: Place) -> Flow:
+    task = yield from _run(place, "customer", _CUSTOMER)
+    if task["status"] == "COMPLETED":
+        task = yield from _run(place, "payment", _PAYMENT, customer=task["result"]["customer_id"])
+        if task["status"] == "COMPLETED":
+            task = yield from _run(place, "refund", _REFUND, payment=task["result"]["payment_intent_id"])
+    return task
 
 
-def _entry(label: str) -> Flow:
-    def flow(place: Place, tell: Tell) -> None:
-        _run(place, tell, label, _ENTRY, title=f"Demo {label}")
-
-    return flow
-
-
-def _run(place: Place, tell: Tell, label: str, document: str, **variables: str) -> Task:
-    """Create a task, report its states until it ends, and return the last one."""
-    fine, answer = ask(place, document, dict(variables))
-    if not fine:
-        raise CommandError(f"the server rejected the {label}: {answer}")
-    [task] = json.loads(answer)["data"].values()
-    for fine, event in watch(place, _UPDATES, {"id": task["id"]}):
-        if not fine:
-            raise CommandError(f"the event stream of the {label} failed: {event}")
-        task = json.loads(event)["data"]["taskUpdated"]
-        tell(label, task)
+def _run(place: Place, label: str, document: str, **variables: str) -> Flow:
+    """Create a task and yield its states until it ends."""
+    task: Task = value_of(ask(place, document, dict(variables)), f"the server rejected the {label}")
+    for event in watch(place, _UPDATES, {"id": task["id"]}):
+        task = value_of(event, f"the event stream of the {label} failed")
+        yield label, task
     if task.get("status") not in _ENDED:
         raise CommandError(
             f"the event stream of the {label} closed before the task ended: check that the server still runs"
         )
-    return dict(task)
+    return task
 
 
 def _line(label: str, task: Task) -> str:
@@ -172,16 +158,13 @@ def _notes(last: dict[str, Task]) -> Iterator[str]:
         yield "The payments were simulated: no STRIPE_SECRET_KEY is set"
 
 
-def main() -> int:
+def main(_: list[str]) -> int:
     """Run the tasks on the server at HOST and PORT; return the exit code."""
     try:
         return 0 if show_tasks(place_from_environment(), sys.stdout) else 1
-    except CommandError as error:
-        sys.exit(str(error))
     except KeyboardInterrupt:
         return 130
 
 
 if __name__ == "__main__":
-    use_utf8()
-    sys.exit(main())
+    run(main)

@@ -9,32 +9,32 @@ import webbrowser
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from afterwrite.access.opening import warning_of
 from afterwrite.base.settings import from_environment
+from afterwrite.programs import key as keys
 from devkit import ask, background_server, log_lines, removal, serve, task_demo
 from devkit.background_server import Running
-from devkit.environment import TO_DEVELOP, ready_python, to_run
+from devkit.environment import ON_STACK, TO_DEVELOP, ready_python, say, to_run
 from devkit.errors import CommandError
 from devkit.health import health
 from devkit.place import ROOT, Place, place_from_environment, temporary_place, without_postgres
-from devkit.saying import say
 
 # Distributed by file, because the tests of a file share a server. Four workers, because most tests wait.
 # Keeps the order of tests/conftest.py, which starts with the slowest files.
 _ALL_TESTS = ["--numprocesses", "4", "--dist", "loadfile", "--no-loadscope-reorder"]
 
 
-def setup(_: Namespace) -> int:
-    """Create the environment with the packages to run, test and check."""
+def setup(_: Namespace) -> None:
+    """Create the environment .venv from the pinned requirements."""
     python = ready_python(ROOT, TO_DEVELOP, say)
     say(f"Ready: {python}")
-    return 0
 
 
 def up(options: Namespace) -> int:
-    """Set up, load the catalogue if it is empty, and serve in the foreground until Ctrl-C."""
+    """Set up, load the sample catalogue if empty, serve in the foreground."""
     if options.no_workers:
         if not from_environment().database_url:
             raise CommandError(
@@ -50,32 +50,30 @@ def up(options: Namespace) -> int:
     serve.load(place, python)
     say(f"Starting {place.url} (GraphiQL: {place.url}/graphql), data in {place.data_place}; Ctrl-C stops")
     background_server.record(place, os.getpid(), in_background=False)
-    return serve.become_server(place, python)
+    return serve.become(place, python, serve.SERVER)
 
 
-def start(_: Namespace) -> int:
-    """Set up, load the catalogue if it is empty, and serve in the background."""
+def start(_: Namespace) -> None:
+    """The same in the background; returns when the server is ready."""
     place = place_from_environment()
     if server := background_server.running(place):
         say(_runs_already(server, place))
-        return 0
-    _load_and_start(place, _checked_python(place))
-    return 0
+    else:
+        _load_and_start(place, _checked_python(place))
 
 
-def stop(_: Namespace) -> int:
-    """Stop the server and wait for its drain."""
+def stop(_: Namespace) -> None:
+    """Stop the server; running tasks finish and queued writes are applied, within their timeouts."""
     place = place_from_environment()
     server = background_server.running(place)
     if server is None:
         say(f"No server is running on {place.data_dir}")
-        return 0
-    _stop(place, server)
-    return 0
+    else:
+        _stop(place, server)
 
 
-def restart(_: Namespace) -> int:
-    """Stop the server if it runs, and start it in the background."""
+def restart(_: Namespace) -> None:
+    """Stop, then start."""
     place = place_from_environment()
     server = background_server.running(place)
     if server and not os.environ.get("PORT"):  # keeps its address unless PORT is given
@@ -84,28 +82,27 @@ def restart(_: Namespace) -> int:
     if server:
         _stop(place, server)
     _load_and_start(place, python, server)
-    return 0
 
 
 def test(arguments: list[str]) -> int:
-    """Set up and run pytest with the arguments; without any, run all tests, four files at a time."""
+    """Set up and run all tests; arguments go to pytest."""
     python = ready_python(ROOT, TO_DEVELOP, say)
     command = [str(python), "-m", "pytest", *(arguments or _ALL_TESTS)]
     return subprocess.call(command, cwd=ROOT, env=without_postgres())
 
 
 def test_verbose(arguments: list[str]) -> int:
-    """Run the integration tests and print each request and response."""
+    """Test over HTTP, with each request and response."""
     return _integration_test(["--verbose", *arguments])
 
 
 def test_debug(arguments: list[str]) -> int:
-    """Run the integration tests and also print the end of the server's log."""
+    """The same, with the end of the server's log."""
     return _integration_test(["--debug", *arguments])
 
 
-def build(_: Namespace) -> int:
-    """Set up and compile all sources."""
+def build(_: Namespace) -> None:
+    """Create or complete the environment, and compile all sources."""
     ready_python(ROOT, to_run(), say)
     sources = [*ROOT.glob("*.py")]
     packages = [path.parent for path in ROOT.glob("*/__init__.py")]
@@ -114,11 +111,10 @@ def build(_: Namespace) -> int:
     if faulty:
         raise CommandError(f"compilation failed for {', '.join(str(path) for path in faulty)}: see the output above")
     say(f"Compiled {len(sources)} modules and {len(packages)} packages")
-    return 0
 
 
 def clean(options: Namespace) -> int:
-    """Stop the server and remove the data folder, the environment and the caches."""
+    """Stop the server; remove data, environment and caches."""
     place = place_from_environment()
     folders = removal.made_here(place.data_dir)
     if from_environment().database_url:
@@ -154,8 +150,11 @@ def shell(_: Namespace) -> int:
     return subprocess.call([python, "-i", "-m", "devkit.shell_names"], cwd=ROOT, env=place.environment())
 
 
-def init_db(arguments: list[str]) -> int:
-    """Run init_db.py with the arguments; stops a background server meanwhile, unless the file is invalid."""
+def init_db(arguments: list[str]) -> None:
+    """Add the products of a JSON, JSONL or CSV file; --help lists columns and options.
+
+    Stops a background server meanwhile, unless the file is invalid.
+    """
     place = place_from_environment()
     asks_help = bool({"-h", "--help"}.intersection(arguments))
     on_folder = not asks_help and not from_environment().database_url
@@ -166,7 +165,7 @@ def init_db(arguments: list[str]) -> int:
         )
     if server is None:
         serve.load(place, ready_python(ROOT, to_run(), say), arguments)
-        return 0
+        return
     place = background_server.place_of(server, place)
     python = _checked_python(place)
     serve.load(place, python, ["--check", *arguments])
@@ -175,25 +174,23 @@ def init_db(arguments: list[str]) -> int:
         serve.load(place, python, arguments)
     finally:
         _start(place, python, server)
-    return 0
 
 
-def logs(options: Namespace) -> int:
-    """Print the last 50 lines of the log, then follow it until Ctrl-C."""
+def logs(options: Namespace) -> None:
+    """Print the last 50 lines of the log and follow it."""
     place = place_from_environment()
     if not place.log_path.exists():
         raise CommandError(f"there is no log at {place.log_path} yet: `start` creates it")
     if options.no_follow:
         sys.stdout.writelines(f"{line}\n" for line in log_lines.last_lines(place.log_path, 50))
-        return 0
+        return
     for text in log_lines.follow(place.log_path, 50):
         sys.stdout.write(text)
         sys.stdout.flush()
-    return 0
 
 
 def graphql(options: Namespace) -> int:
-    """Send a document to the server and print the answer; without one, open GraphiQL in the browser."""
+    """Send a document; without one, open GraphiQL."""
     place = _place_of_running_server(place_from_environment())
     if options.document is not None:
         return ask.send(place, options)
@@ -206,11 +203,9 @@ def graphql(options: Namespace) -> int:
 
 
 def demo(_: Namespace) -> int:
-    """Start the server, run the integration tests with full output, run tasks, and keep the server running."""
-    place = place_from_environment()
-    server = background_server.running(place)
-    place = background_server.place_of(server, place) if server else place
-    if server is None:
+    """Start, test with full output, run tasks and show their progress, keep the server running."""
+    place = _place_of_running_server(place_from_environment())
+    if background_server.running(place) is None:
         _load_and_start(place, _checked_python(place))
     code = _run_integration_test(place, ["--verbose"])
     say("Tasks: a customer, a payment and a refund in sequence, and three entries in parallel")
@@ -220,7 +215,10 @@ def demo(_: Namespace) -> int:
 
 
 def check(_: Namespace) -> int:
-    """Check format, lint and types; run all three even if one fails."""
+    """Check format, lint and types.
+
+    Runs all three even if one fails.
+    """
     python = ready_python(ROOT, TO_DEVELOP, say)
     failed = []
     for command in (["ruff", "format", "--check", "."], ["ruff", "check", "."], ["mypy"]):
@@ -232,18 +230,65 @@ def check(_: Namespace) -> int:
 
 
 def bench(arguments: list[str]) -> int:
-    """Run the benchmarks and print one table; the arguments go to the benchmark."""
+    """Run the benchmarks and print one table; --postgres, --stack: many processes."""
     command = [str(ready_python(ROOT, TO_DEVELOP, say)), "-m", "bench", *arguments]
     return subprocess.call(command, cwd=ROOT, env=without_postgres())
 
 
 def screenshots(_: Namespace) -> int:
-    """Take the screenshots of the docs from a temporary server with the sample catalogue."""
+    """Take the screenshots in docs/screenshots from a temporary server."""
     python = ready_python(ROOT, TO_DEVELOP, say)
     with _throw_away_server() as place:
         say("This takes about two minutes, to fill the charts with data")
         command = [str(python), "-m", "devkit.screenshots", "docs/screenshots"]
         return subprocess.call(command, cwd=ROOT, env=place.environment())
+
+
+def worker(arguments: list[str]) -> int:
+    """Run only the tasks in the PostgreSQL of DATABASE_URL."""
+    return _become(to_run(), ["worker", *arguments])
+
+
+def consumer(_: Namespace) -> int:
+    """Hand job requests from RabbitMQ to Airflow (see docs/stack.md)."""
+    return _become(ON_STACK, ["consumer"])
+
+
+def notification(_: Namespace) -> int:
+    """Record job results from RabbitMQ and send the callbacks."""
+    return _become(ON_STACK, ["notification"])
+
+
+def dead_letters(arguments: list[str]) -> int:
+    """List, retry or remove messages that no service could process."""
+    return _become(ON_STACK, ["dead-letters", *arguments])
+
+
+def migrate_to_postgres(options: Namespace) -> int:
+    """Copy the data folder into the PostgreSQL of DATABASE_URL and verify the copy."""
+    place = place_from_environment()
+    if not options.reopen and not from_environment().database_url:
+        raise CommandError("DATABASE_URL is not set: set it to the PostgreSQL to copy into")
+    if server := background_server.running(place):
+        raise CommandError(f"a server is running on {place.data_dir} (pid {server.pid}): `stop` it first")
+    program = ["migrate-to-postgres", *(["--reopen"] if options.reopen else [])]
+    return _become(to_run(), program)
+
+
+def key(options: Namespace) -> None:
+    """Manage API keys.
+
+    They are in the key file of the server that dev.py starts.
+    """
+    settings = replace(from_environment(), data_dir=place_from_environment().data_dir)
+    if settings.api_keys_file:  # the server runs in the project's folder
+        settings = replace(settings, api_keys_file=str(ROOT / settings.api_keys_file))
+    keys.act(options, settings)
+
+
+def _become(requirements: str, program: list[str]) -> int:
+    place = place_from_environment()
+    return serve.become(place, ready_python(ROOT, requirements, say), ["-m", "afterwrite", *program])
 
 
 def _checked_python(place: Place) -> Path:

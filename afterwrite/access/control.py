@@ -16,11 +16,13 @@ from afterwrite.access.rate import rate_limit_of
 from afterwrite.access.roles import Caller, Role
 from afterwrite.access.slowing import KeyTries, place_of
 from afterwrite.access.table import UNASKED, UNCOUNTED, Table
+from afterwrite.base.own_command import own_command
 from afterwrite.base.settings import Settings
-from afterwrite.graphql_http.errors import HttpRefusal
+from afterwrite.graphql_http.errors import HttpRefusal, RequestError
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _EXTENSION = "afterwrite_access"
+_UNAUTHENTICATED = "UNAUTHENTICATED"
 CONSOLE = "console."
 """The prefix of the web console's endpoints; all their forms carry a CSRF token."""
 
@@ -89,7 +91,7 @@ class AccessControl:
                 raise _not_enough(caller, needed, f"The {operation} field {name}")
 
     def permit_still(self, asked: Request, operation: str, fields: Collection[str]) -> None:
-        """Check that the sender of a running operation still has the right to it. Raises HttpRefusal."""
+        """Check that the sender of a running operation still has the right to it. Raises RequestError."""
         self.keys.refresh()
         sender = sender_of(asked)
         if sender.key is None:
@@ -97,10 +99,13 @@ class AccessControl:
         else:
             key = self.keys.named(sender.key.name) if sender.held is None else self._key_of(sender.held)
             if key is None or key.hash != sender.key.hash:
-                raise _unauthenticated(f"The key {sender.key.name} was revoked, or its session ended")
+                raise RequestError(f"The key {sender.key.name} was revoked, or its session ended", _UNAUTHENTICATED)
             now = sender._replace(caller=Caller(key.name, key.role), key=key)
         set_sender(asked, now)
-        self.permit(asked, operation, fields)
+        try:
+            self.permit(asked, operation, fields)
+        except HttpRefusal as refused:
+            raise RequestError(refused.message, refused.code) from refused
 
     def holder_of(self, asked: Request) -> str | None:
         """The name under which a sender's share of a limit is counted; None on an open server, which has no shares."""
@@ -116,7 +121,7 @@ class AccessControl:
             return self._identified_by_session() if "HTTP_COOKIE" in asked.environ else None
         key = self.try_secret(asked, secret.strip())
         if key is None:
-            message = "The key in the Authorization header is unknown: `dev.py key list` lists the keys"
+            message = f"The key in the Authorization header is unknown: `{own_command('key list')}` lists the keys"
             raise _unauthenticated(message)
         return Sender(Caller(key.name, key.role), Way.BEARER, key)
 
@@ -182,7 +187,7 @@ def _check_host(header: str) -> None:
         raise HttpRefusal(
             421,
             f"This server serves its own machine without keys, and {header[:100]!r} is not its name: use localhost or "
-            "127.0.0.1. To serve others, make a key with `dev.py key add`, or set ALLOW_ANONYMOUS",
+            f"127.0.0.1. To serve others, make a key with `{own_command('key add')}`, or set ALLOW_ANONYMOUS",
             "MISDIRECTED_REQUEST",
         )
 
@@ -206,7 +211,7 @@ def _named(asked: Request, caller: Caller) -> str:
 
 
 def _unauthenticated(message: str) -> HttpRefusal:
-    return HttpRefusal(401, message, "UNAUTHENTICATED", (("WWW-Authenticate", "Bearer"),))
+    return HttpRefusal(401, message, _UNAUTHENTICATED, (("WWW-Authenticate", "Bearer"),))
 
 
 def _wrong_token() -> HttpRefusal:

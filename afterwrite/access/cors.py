@@ -4,6 +4,7 @@ import re
 from typing import TYPE_CHECKING
 
 from afterwrite.access.roles import Role
+from afterwrite.base.own_command import own_command
 from afterwrite.base.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def origins_of(settings: Settings, anonymous: Role) -> tuple[str, ...]:
     if given != [ANY]:
         return tuple(_origin(text) for text in given)
     if anonymous > Role.READ:
-        why, way_out = "no keys", "make a key with `dev.py key add NAME --role admin`"
+        why, way_out = "no keys", f"make a key with `{own_command('key add NAME --role admin')}`"
         if settings.allow_anonymous:
             why, way_out = f"ALLOW_ANONYMOUS={settings.allow_anonymous}", "set ALLOW_ANONYMOUS=read"
         raise SettingsError(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from afterwrite.access.keys import Key, keys_of_file
 from afterwrite.base.durable_file import lock_of, make_folder, replace_file
+from afterwrite.base.own_command import own_command
 from afterwrite.base.settings import Settings, SettingsError
 
 
@@ -49,7 +50,8 @@ def _text(path: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise SettingsError(
-            f"The keys in {path} cannot be read: {reason}. Make one with `dev.py key add`, or correct API_KEYS_FILE"
+            f"The keys in {path} cannot be read: {reason}. Make one with `{own_command('key add')}`, "
+            "or correct API_KEYS_FILE"
         ) from error
 
 

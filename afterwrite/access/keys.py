@@ -8,16 +8,16 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from afterwrite.access.roles import GIVEN_ROLES, Role
+from afterwrite.base.own_command import own_command
 from afterwrite.base.settings import SettingsError
 
 _SECRET_BYTES = 32
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _HASH = re.compile(r"sha256-[0-9a-f]{64}")
-_FORM = "name:role:hash, as `dev.py key add` makes it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,25 +99,22 @@ def check_unique(keys: Iterable[Key]) -> None:
 
 
 def _unique(lines: Iterable[tuple[str, str]]) -> tuple[Key, ...]:
-    return tuple(_each_once(lines))
-
-
-def _each_once(lines: Iterable[tuple[str, str]]) -> Iterator[Key]:
-    seen = set()
+    keys: dict[str, Key] = {}
     for place, line in lines:
         key = _parsed(place, line)
-        if key.name in seen:
+        if key.name in keys:
             raise SettingsError(f"{place}: there is another key named {key.name!r}: rename or remove one")
-        seen.add(key.name)
-        yield key
+        keys[key.name] = key
+    return tuple(keys.values())
 
 
 def _parsed(place: str, line: str) -> Key:
     name, _, rest = line.partition(":")
     role, _, hashed = rest.partition(":")
+    form = f"name:role:hash, as `{own_command('key add')}` makes it"
     if not rest or not hashed:
         # The text is not in the message: it may be a secret that was pasted by mistake.
-        raise SettingsError(f"{place}: {len(line)} characters are not a key: write {_FORM}")
+        raise SettingsError(f"{place}: {len(line)} characters are not a key: write {form}")
     try:
         check_name(name)
     except SettingsError as error:
@@ -128,6 +125,6 @@ def _parsed(place: str, line: str) -> Key:
         )
     if not _HASH.fullmatch(hashed):
         raise SettingsError(
-            f"{place}: the key {name!r} has no hash of the form sha256-<64 hexadecimal digits>: write {_FORM}"
+            f"{place}: the key {name!r} has no hash of the form sha256-<64 hexadecimal digits>: write {form}"
         )
     return Key(name, GIVEN_ROLES[role], hashed)

@@ -6,6 +6,7 @@ Standard library only.
 import ipaddress
 
 from afterwrite.access.roles import GIVEN_ROLES, Role
+from afterwrite.base.own_command import own_command
 from afterwrite.base.settings import Settings, SettingsError
 
 
@@ -38,7 +39,7 @@ def anonymous_role(settings: Settings, *, has_keys: bool) -> Role:
 def _refusal(name: str, reached: str, way_out: str) -> SettingsError:
     return SettingsError(
         f"{reached}, and there are no keys, so everybody could change everything: make a key with "
-        f"`dev.py key add NAME --role admin`, {way_out}, or set ALLOW_ANONYMOUS=read or write to allow it",
+        f"`{own_command('key add NAME --role admin')}`, {way_out}, or set ALLOW_ANONYMOUS=read or write to allow it",
         setting=name,
     )
 

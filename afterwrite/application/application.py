@@ -72,7 +72,7 @@ class Application:
         service = Service(settings)
         service.share_ended_sessions(access.ended)
         service.start()
-        add_served(service)
+        add_served(service.announce_stop, service.stop)
         _log.info("serving on http://%s:%d, data in %s", settings.host, settings.port, settings.data_place)
         return create_app(service, access, self.schema, self._blueprints, self._roles, compiled=compiled)
 

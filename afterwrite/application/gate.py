@@ -4,7 +4,7 @@ A refusal takes the form of its route: a page, a problem or a GraphQL error.
 """
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -17,7 +17,7 @@ from afterwrite.access.cors import allow_origins
 from afterwrite.access.headers import with_headers
 from afterwrite.access.local_paths import local_path
 from afterwrite.access.session import use_sessions
-from afterwrite.graphql_http import HttpRefusal, RequestError, answer_refusal, wants_page
+from afterwrite.graphql_http import HttpRefusal, answer_refusal, wants_page
 from afterwrite.rest import is_rest, problem_of
 from afterwrite.server.bodies import with_bodies
 from afterwrite.server.ending import Answer
@@ -48,11 +48,12 @@ def add_gate(
 
     @app.before_request
     def _admit() -> Response | None:
-        asked = _this_request()
+        asked = this_request()
         try:
             access.admit(asked)
             if isinstance(asked.routing_exception, BadHost):
-                raise _bad_host(asked)
+                host = asked.environ.get("HTTP_HOST", "")
+                raise HttpRefusal(400, f"Invalid Host header {host[:100]!r}: send the host of the URL")
         except HttpRefusal as refused:
             if refused.status != 401 and (asked.endpoint or "").startswith(CONSOLE):
                 raise  # the console renders it
@@ -60,15 +61,10 @@ def add_gate(
         return Response(status=204) if access.asks_only(asked) else None
 
     # Raised by reads of the body; blueprints handle it in their own form.
-    app.register_error_handler(HttpRefusal, lambda refused: _answer(_this_request(), refused))
+    app.register_error_handler(HttpRefusal, lambda refused: _answer(this_request(), refused))
     bodies = SlowBodies(settings, _answers_of(app), is_stopping)
-    inner = with_bodies(with_headers(app.wsgi_app), bodies)
+    inner = with_bodies(with_headers(app.wsgi_app), bodies.read)
     app.wsgi_app = SlowAnswers(settings, is_stopping).around(inner)  # type: ignore[method-assign, assignment]
-
-
-def _bad_host(asked: Request) -> HttpRefusal:
-    host = asked.environ.get("HTTP_HOST", "")
-    return HttpRefusal(400, f"Invalid Host header {host[:100]!r}: send the host of the URL")
 
 
 def _answers_of(app: Flask) -> Answer:
@@ -88,18 +84,6 @@ def _answers_of(app: Flask) -> Answer:
         return int(status.partition(" ")[0]), [*headers, ("Connection", "close")], body
 
     return answer
-
-
-def permit_still_with(access: AccessControl) -> Callable[[Request, str, Collection[str]], None]:
-    """The ``permit_still`` argument of GraphQLView, for open event streams."""
-
-    def permit_still(asked: Request, operation: str, fields: Collection[str]) -> None:
-        try:
-            access.permit_still(asked, operation, fields)
-        except HttpRefusal as refused:
-            raise RequestError(refused.message, refused.code) from refused
-
-    return permit_still
 
 
 def _answer(asked: Request, refused: HttpRefusal) -> Response:
@@ -136,5 +120,6 @@ def _opens_a_page(asked: Request) -> bool:
     return asked.method in ("GET", "HEAD") and wants_page(asked.headers.get("Accept"))
 
 
-def _this_request() -> Request:
+def this_request() -> Request:
+    """The request itself, not the proxy: a streamed response uses it after the request context has ended."""
     return request._get_current_object()  # type: ignore[attr-defined, no-any-return]  # the proxy costs time per access

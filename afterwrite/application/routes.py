@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,10 @@ from graphql import GraphQLSchema
 from werkzeug.exceptions import BadRequest, HTTPException, NotFound
 from werkzeug.formparser import FormDataParser
 
-from afterwrite.access.caller import Way, current_caller, sender_of
+from afterwrite.access.caller import Way, sender_of
 from afterwrite.access.control import AccessControl
 from afterwrite.access.session import csrf_token
-from afterwrite.access.session_secret import session_secret
-from afterwrite.application.gate import add_gate, permit_still_with
+from afterwrite.application.gate import add_gate, this_request
 from afterwrite.base import tracing
 from afterwrite.base.settings import Settings
 from afterwrite.console import console, refused
@@ -23,6 +23,7 @@ from afterwrite.graphql_http import GraphQLView, Limits, wants_page
 from afterwrite.rest import ROLES, rest_api
 from afterwrite.service.context import Context
 from afterwrite.service.current import EXTENSION
+from afterwrite.service.process import session_secret
 from afterwrite.service.service import Service
 
 if TYPE_CHECKING:
@@ -67,8 +68,8 @@ def create_app(
 
     add_gate(app, access, session_secret(service.stores.secret), lambda: service.queue.stop_announced)
     app.add_url_rule("/graphql", view_func=_graphql_view(service, access, schema, compiled=compiled))
-    app.register_blueprint(rest_api(service, lambda: current_caller().name))
-    app.register_blueprint(console(service, lambda: _context(service, _this_request())))
+    app.register_blueprint(rest_api(service))
+    app.register_blueprint(console(service, lambda: _context(service, this_request())))
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected_error)
 
@@ -99,7 +100,7 @@ def _graphql_view(
         max_streams=settings.max_streams,
         context=lambda asked: _context(service, asked),
         permit=access.permit,
-        permit_still=permit_still_with(access),
+        permit_still=access.permit_still,
         stream_holder=access.holder_of,
         csrf_token=lambda: csrf_token() if sender_of(request).way is Way.SESSION else "",
         home=("Afterwrite", "/"),
@@ -180,11 +181,6 @@ def _context(service: Service, asked: Request) -> Context:
     return service.context(sender_of(asked).caller.name, lambda: asked.host_url.rstrip("/"))
 
 
-def _this_request() -> Request:
-    """The request itself, not the proxy: a streamed response uses it after the request context has ended."""
-    return request._get_current_object()  # type: ignore[attr-defined,no-any-return]
-
-
 def _http_error(error: HTTPException) -> Response | tuple[Response, int]:
     status = error.code or 500
     if status < 500 and request.method == "GET" and wants_page(request.headers.get("Accept")):
@@ -210,14 +206,6 @@ def _unexpected_error(error: Exception) -> tuple[Response, int]:
 
 
 def _graphql_limits(settings: Settings) -> Limits:
-    return Limits(
-        max_body_bytes=settings.max_body_bytes,
-        max_tokens=settings.max_tokens,
-        max_depth=settings.max_depth,
-        max_aliases=settings.max_aliases,
-        max_root_fields=settings.max_root_fields,
-        max_directives=settings.max_directives,
-        max_errors=settings.max_errors,
-        max_cost=settings.max_cost,
-        document_cache_size=settings.document_cache_size,
-    )
+    """The limits that have a setting of the same name; the others keep their defaults."""
+    names = {limit.name for limit in fields(Limits)} & {setting.name for setting in fields(settings)}
+    return Limits(**{name: getattr(settings, name) for name in names})

@@ -8,7 +8,8 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from types import TracebackType
 
-_ROOT = Path(__file__).resolve().parents[2]
+from afterwrite.base.own_command import ROOT, own_command
+
 _VERBS = {"app": "up"}
 _EXTRAS = {"psycopg": "postgres", "aio_pika": "stack", "redis": "stack"}  # of an installed Afterwrite
 
@@ -20,15 +21,15 @@ def end_in_one_line() -> None:
 
 def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     package = error.name.partition(".")[0] if isinstance(error, ModuleNotFoundError) and error.name else ""
-    if not package or PathFinder.find_spec(package, [str(_ROOT)]):
+    if not package or PathFinder.find_spec(package, [str(ROOT)]):
         sys.__excepthook__(kind, error, trace)
         return
     program = Path(sys.argv[0]).stem
     if program in ("__main__", "afterwrite"):
         program = sys.argv[1]
-    if (_ROOT / "dev.py").exists():
+    if (ROOT / "dev.py").exists():
         verb = _VERBS.get(program, program.replace("_", "-"))
-        way_out = f"run `python3 dev.py {verb}`, which uses an environment with all of them"
+        way_out = f"run `{own_command(verb)}`, which uses an environment with all of them"
     elif package in _EXTRAS:
         way_out = f"run `pip install 'afterwrite[{_EXTRAS[package]}]'`"
     else:

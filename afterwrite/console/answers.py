@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
-from flask import Response, redirect, render_template, request, url_for
+from flask import Response, redirect, render_template, request
 
 from afterwrite.access.caller import current_caller
 from afterwrite.access.session import csrf_token
@@ -49,7 +49,7 @@ def done(message: str, back: str, *, warning: bool = False) -> Response:
     Without scripts the browser is redirected to ``back``.
     """
     if not is_htmx():
-        return _redirect_to(back)
+        return redirect_to(back)
     events = {"toast": {"text": message, "kind": "warning" if warning else "done"}, "changed": True}
     return Response(status=204, headers={"HX-Trigger": json.dumps(events)})
 
@@ -61,6 +61,13 @@ def refused(message: str, status: int) -> Response:
         return Response(status=status, headers={"HX-Reswap": "none", "HX-Trigger": json.dumps(events)})
     title = "Page not found" if status == 404 else "Something went wrong"
     return page("refused.html", status, title=title, message=message)
+
+
+def redirect_to(path: str) -> Response:
+    """The response that sends a browser to a page after its form."""
+    answer = redirect(path, 303)
+    assert isinstance(answer, Response)
+    return answer
 
 
 def is_htmx() -> bool:
@@ -80,10 +87,4 @@ def _with_etag(answer: Response, tag: str) -> Response:
     if answer.status_code == 200 and tag in request.if_none_match:
         answer.status_code = 304
         answer.set_data(b"")
-    return answer
-
-
-def _redirect_to(back: str) -> Response:
-    answer = redirect(back if back.startswith("/") else url_for("console.overview"), 303)
-    assert isinstance(answer, Response)
     return answer

@@ -14,6 +14,7 @@ from afterwrite.access.caller import current_caller
 from afterwrite.access.control import can_sign_in, may
 from afterwrite.access.headers import allow_more
 from afterwrite.access.session import csrf_token
+from afterwrite.base.own_command import own_command
 from afterwrite.base.refusals import Refused
 from afterwrite.base.store_errors import StoreError, log_and_redact
 from afterwrite.console import template_filters
@@ -49,8 +50,8 @@ def console(service: Service, context: Callable[[], Context]) -> Blueprint:
     add_process_pages(blueprint, service, context)
     add_sign_in(blueprint)
     blueprint.app_context_processor(lambda: _known_to_templates(service))
-    for name, show in template_filters.FILTERS.items():
-        blueprint.add_app_template_filter(show, name)
+    for show in template_filters.FILTERS:
+        blueprint.add_app_template_filter(show)
     blueprint.register_error_handler(Exception, _answer_error)
     # A product's picture may be on any host.
     blueprint.before_request(lambda: allow_more("img-src", "http: https:"))
@@ -59,22 +60,19 @@ def console(service: Service, context: Callable[[], Context]) -> Blueprint:
 
 def _known_to_templates(service: Service) -> dict[str, Any]:
     return {
-        "asset": _asset,
+        "asset": lambda name: url_for("console.static", filename=name, v=_version(name)),
         "caller": current_caller(),
         "can_sign_in": can_sign_in(),
         "csrf_token": csrf_token,
         "in_dialog": in_dialog(),
         "may": may,
+        "own_command": own_command,
         "poll_seconds": service.settings.console_poll_seconds,
         "graphiql": service.settings.introspection == "on",
         "pairs": template_filters.pairs,
         "retry_key": lambda write_id: f"retry-{write_id}-{service.queue.last_write_id}",
         "wrong": None,
     }
-
-
-def _asset(name: str) -> str:
-    return url_for("console.static", filename=name, v=_version(name))
 
 
 @cache

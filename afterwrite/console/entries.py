@@ -1,15 +1,13 @@
 """The pages of entries: their list and the form for a new one."""
 
 from collections.abc import Callable
-from typing import Any
 
 from flask import Blueprint, Response, request, url_for
 
 from afterwrite.base.refusals import Problem, Refused
 from afterwrite.console.answers import done, page, page_of
 from afterwrite.console.forms import Form, again, given
-from afterwrite.console.lists import filters_of, links, refused_list
-from afterwrite.graphql_http import RequestError
+from afterwrite.console.lists import list_page
 from afterwrite.reads.connections import PAGE_DEFAULT
 from afterwrite.service.context import Context
 from afterwrite.service.service import Service
@@ -45,18 +43,12 @@ def add_entry_pages(blueprint: Blueprint, service: Service, context: Callable[[]
 
 
 def _list(context: Context) -> Response:
-    filters = filters_of(_FILTERS)
-    common: dict[str, Any] = {"place": "entries", "statuses": list(EntryStatus), "filters": filters}
-    status = filters.get("status")
-    try:
-        found = entries_page(
-            context.tasks,
-            EntryStatus(status) if status in list(EntryStatus) else None,
-            filters.get("search"),
-            PAGE_DEFAULT,
-            request.args.get("after") or None,
-            by=filters.get("by"),
-        )
-    except RequestError as error:
-        return refused_list("entries.html", error, entries=[], here=request.full_path.rstrip("?"), **common)
-    return page("entries.html", entries=found.nodes, **links("console.entries", filters, found), **common)
+    return list_page(
+        "entries",
+        "entries.html",
+        _FILTERS,
+        EntryStatus,
+        lambda filters, status, after: entries_page(
+            context.tasks, status, filters.get("search"), PAGE_DEFAULT, after, by=filters.get("by")
+        ),
+    )

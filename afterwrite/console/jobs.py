@@ -10,8 +10,8 @@ from afterwrite.base.refusals import Problem, Refused
 from afterwrite.console.answers import page, page_of
 from afterwrite.console.forms import Form, again, given
 from afterwrite.console.job_steps import worker_steps
-from afterwrite.console.lists import filters_of, links, refused_list
-from afterwrite.graphql_http import RequestError, strict_json
+from afterwrite.console.lists import list_page
+from afterwrite.graphql_http import strict_json
 from afterwrite.reads.connections import PAGE_DEFAULT
 from afterwrite.service.context import Context
 from afterwrite.service.service import Service
@@ -88,29 +88,17 @@ def _airflow(service: Service) -> "ProcessesOnAirflow | None":
 
 
 def _list(context: Context, received: list[Received]) -> Response:
-    filters = filters_of(_FILTERS)
-    status = filters.get("status")
-    common: dict[str, Any] = {
-        "place": "processes",
-        "statuses": list(TaskStatus),
-        "filters": filters,
-        "received": received,
-        "known": _known(context, received),
-    }
-    try:
-        found = tasks_page(
-            context.tasks,
-            TaskStatus(status) if status in list(TaskStatus) else None,
-            PROCESS_PRODUCTS,
-            filters.get("search"),
-            PAGE_DEFAULT,
-            request.args.get("after") or None,
-            by=filters.get("by"),
-        )
-    except RequestError as error:
-        here = request.full_path.rstrip("?")
-        return refused_list("jobs.html", error, processes=[], here=here, **common)
-    return page("jobs.html", processes=found.nodes, **links("console.processes", filters, found), **common)
+    return list_page(
+        "processes",
+        "jobs.html",
+        _FILTERS,
+        TaskStatus,
+        lambda filters, status, after: tasks_page(
+            context.tasks, status, PROCESS_PRODUCTS, filters.get("search"), PAGE_DEFAULT, after, by=filters.get("by")
+        ),
+        received=received,
+        known=_known(context, received),
+    )
 
 
 def _known(context: Context, received: list[Received]) -> set[str]:

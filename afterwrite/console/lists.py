@@ -1,6 +1,7 @@
-"""Filters and page links of list pages."""
+"""List pages with their filters and links."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from enum import StrEnum
 from typing import Any
 
 from flask import Response, abort, request, url_for
@@ -13,19 +14,38 @@ from afterwrite.reads.connections import ID_MAX, Page
 Filters = dict[str, Any]
 
 
+def list_page(
+    name: str,
+    template: str,
+    filter_names: Sequence[str],
+    statuses: type[StrEnum],
+    find: Callable[[Filters, Any, str | None], Page],
+    **values: Any,
+) -> Response:
+    """The page of a list, newest first, with links to the newest and to older items.
+
+    ``name`` is that of its items in the template, of its place and of its endpoint. ``find`` gets the filters, the
+    status among them (None: any) and the cursor; the page shows its RequestError next to the filters.
+    """
+    filters, after = filters_of(filter_names), request.args.get("after") or None
+    chosen = filters.get("status")
+    values |= {"place": name, "statuses": list(statuses), "filters": filters, "here": request.full_path.rstrip("?")}
+    try:
+        found = find(filters, statuses(chosen) if chosen in list(statuses) else None, after)
+    except RequestError as error:
+        return refused_list(template, error, **{name: []}, **values)
+    older = url_for(f"console.{name}", **filters, after=found.page_info.end_cursor)
+    values |= {
+        name: found.nodes,
+        "newest_url": url_for(f"console.{name}", **filters) if after else None,
+        "older_url": older if found.page_info.has_next_page else None,
+    }
+    return page(template, **values)
+
+
 def filters_of(names: Sequence[str]) -> Filters:
     """The filters in the URL, without empty ones."""
     return {name: request.args[name] for name in names if request.args.get(name)}
-
-
-def links(endpoint: str, filters: Filters, found: Page) -> Mapping[str, Any]:
-    """The URLs of a list page (newest first): its own, that of the newest items, and that of older ones."""
-    older = url_for(endpoint, **filters, after=found.page_info.end_cursor)
-    return {
-        "here": request.full_path.rstrip("?"),
-        "newest_url": url_for(endpoint, **filters) if request.args.get("after") else None,
-        "older_url": older if found.page_info.has_next_page else None,
-    }
 
 
 def refused_list(template: str, error: RequestError, **values: Any) -> Response:

@@ -11,7 +11,6 @@ from afterwrite.console.charts import Chart, chart
 from afterwrite.resources.write import Write, WriteFilter, WriteStatus
 from afterwrite.service.recent import BUCKET_SECONDS, KEPT_SECONDS
 from afterwrite.service.service import Service
-from afterwrite.storage.processes import ProcessAlive
 from afterwrite.tasks.listing import TaskFilter
 from afterwrite.tasks.task import Task, TaskStatus
 from afterwrite.writes.queue import QueueStatus
@@ -61,7 +60,7 @@ def add_overview(blueprint: Blueprint, service: Service) -> None:
             parts=parts,
             queue=queue if internals else None,
             charts=_charts(service) if internals else [],
-            processes=_processes(service) if internals else [],
+            processes=service.processes() if internals and service.sharing is not None else [],
             **figures,
         )
 
@@ -118,16 +117,6 @@ def _stack(service: Service, *, internals: bool) -> list[Part]:
         trouble = how["trouble"]
         parts.append(Part(name, how["status"] or "", does if trouble is None else trouble if internals else _HIDDEN))
     return parts
-
-
-def _processes(service: Service) -> list[ProcessAlive]:
-    """All processes on the same data; empty where only this one is possible."""
-    if service.sharing is None:
-        return []
-    try:
-        return service.processes()
-    except StoreError:  # health reports it
-        return []
 
 
 def _charts(service: Service) -> list[Chart]:

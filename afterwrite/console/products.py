@@ -11,7 +11,7 @@ from afterwrite.console.answers import page, page_of
 from afterwrite.console.forms import Form, again, given, without_name
 from afterwrite.console.lists import Filters, filters_of, known_id, refused_list
 from afterwrite.graphql_http import RequestError
-from afterwrite.graphql_http.json_rules import finite
+from afterwrite.graphql_http.strict_json import finite
 from afterwrite.reads.connections import PAGE_DEFAULT, Page
 from afterwrite.reads.pages import check_price_bound, products_page
 from afterwrite.resources.product import FieldProblem, Product
@@ -53,14 +53,11 @@ def add_product_pages(blueprint: Blueprint, service: Service, context: Callable[
 
     @blueprint.post("/products")
     def create_product() -> Response:
-        form = Form(request.form)
-        fields = {name: _value(name, given(form.values, name)) for name in _FIELDS}
-        now = context()
-        try:
-            write = requests.create(now.queue, fields, form.key, now.by)
-        except Refused as refused:
-            return page("product_form.html", 422, place="products", product=None, form=_again(form, refused))
-        return _receipt("Create", write)
+        def create(now: Context, form: Form) -> Write:
+            fields = {name: _value(name, given(form.values, name)) for name in _FIELDS}
+            return requests.create(now.queue, fields, form.key, now.by)
+
+        return accept("Create", "product_form.html", None, create)
 
     @blueprint.get("/products/<int:product_id>")
     def edit_product(product_id: int) -> Response:
@@ -71,14 +68,10 @@ def add_product_pages(blueprint: Blueprint, service: Service, context: Callable[
 
     @blueprint.post("/products/<int:product_id>")
     def change_product(product_id: int) -> Response:
-        form, now = Form(request.form), context()
-        try:
-            changes = _changes(form.values)
-            write = requests.update(now.queue, str(known_id(product_id)), changes, form.key, now.by)
-        except Refused as refused:
-            found, corrected = _found(service, product_id), _again(form, refused)
-            return page("product_form.html", 422, place="products", product=found, form=corrected)
-        return _receipt("Change", write)
+        def change(now: Context, form: Form) -> Write:
+            return requests.update(now.queue, str(known_id(product_id)), _changes(form.values), form.key, now.by)
+
+        return accept("Change", "product_form.html", product_id, change)
 
     @blueprint.get("/products/<int:product_id>/delete")
     def delete_product_form(product_id: int) -> Response:
@@ -87,25 +80,35 @@ def add_product_pages(blueprint: Blueprint, service: Service, context: Callable[
 
     @blueprint.post("/products/<int:product_id>/delete")
     def delete_product(product_id: int) -> Response:
-        form, now = Form(request.form), context()
+        def delete(now: Context, form: Form) -> Write:
+            return requests.delete(now.queue, str(known_id(product_id)), form.key, now.by)
+
+        return accept("Delete", "product_delete.html", product_id, delete)
+
+    def accept(
+        word: str, template: str, product_id: int | None, request_write: Callable[[Context, Form], Write]
+    ) -> Response:
+        """The receipt of a submitted form, or the form with its errors."""
+        form = Form(request.form)
         try:
-            write = requests.delete(now.queue, str(known_id(product_id)), form.key, now.by)
+            write = request_write(context(), form)
         except Refused as refused:
-            found, corrected = _found(service, product_id), _again(form, refused)
-            return page("product_delete.html", 422, place="products", product=found, form=corrected)
-        return _receipt("Delete", write)
+            found = None if product_id is None else _found(service, product_id)
+            return page(template, 422, place="products", product=found, form=_again(form, refused))
+        return page("product_receipt.html", place="products", write=write, word=word)
 
 
 def selection() -> Selection:
     """The selection in the URL of the current request. Raises RequestError for invalid filters."""
     asked = request.args
     order = asked.get("order", "")
+    bounds: dict[str, Any] = {name: given(asked, name) for name in ("min_price", "max_price")}
     return Selection(
         ProductFilter(
             search=asked.get("search", ""),
             category=asked.get("category") or None,
-            min_price_minor=check_price_bound("min_price", _number(asked.get("min_price"))),
-            max_price_minor=check_price_bound("max_price", _number(asked.get("max_price"))),
+            min_price_minor=check_price_bound("min_price", bounds["min_price"]),
+            max_price_minor=check_price_bound("max_price", bounds["max_price"]),
         ),
         ProductOrder[order] if order in ORDERS else ProductOrder.ID_DESC,
     )
@@ -158,10 +161,6 @@ def _pages(found: Page, filters: Filters) -> dict[str, Any]:
     }
 
 
-def _receipt(word: str, write: Write) -> Response:
-    return page("product_receipt.html", place="products", write=write, word=word)
-
-
 def _again(form: Form, refused: Refused) -> Form:
     problems = [problem._replace(message=_form_message(problem)) for problem in refused.problems]
     return again(form, Refused(problems), _FIELDS)
@@ -207,7 +206,3 @@ def _value(name: str, text: str | None) -> Any:
         return int(text) if name == "rating_count" else finite(text)
     except ValueError:
         return text
-
-
-def _number(text: str | None) -> Any:
-    return text.strip() if text and text.strip() else None

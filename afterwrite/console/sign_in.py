@@ -1,12 +1,13 @@
 """Sign-in with a key, and sign-out."""
 
-from flask import Blueprint, Response, redirect, request, url_for
+from flask import Blueprint, Response, request, url_for
 
 from afterwrite.access.control import sign_in
 from afterwrite.access.local_paths import local_path
 from afterwrite.access.session import sign_out
 from afterwrite.access.slowing import TooManyTries
-from afterwrite.console.answers import page
+from afterwrite.base.own_command import own_command
+from afterwrite.console.answers import page, redirect_to
 from afterwrite.console.forms import Form
 
 
@@ -25,24 +26,18 @@ def add_sign_in(blueprint: Blueprint) -> None:
         except TooManyTries as error:
             return _form_again(going_to, str(error), 429, error.seconds)
         if known is None:
-            message = "No such key: copy it again from the output of `dev.py key add`"
+            message = f"No such key: copy it again from the output of `{own_command('key add')}`"
             return _form_again(going_to, message, 401)
-        return _redirect_to(going_to)
+        return redirect_to(going_to)
 
     @blueprint.post("/sign-out")
     def sign_out_() -> Response:
         sign_out()
-        return _redirect_to(url_for("console.sign_in_"))
+        return redirect_to(url_for("console.sign_in_"))
 
 
 def _form_again(going_to: str, message: str, status: int, wait_seconds: int | None = None) -> Response:
     answer = page("sign_in.html", status, place="sign_in", form=Form({}, {"key": message}), next=going_to)
     if wait_seconds is not None:
         answer.headers["Retry-After"] = str(wait_seconds)
-    return answer
-
-
-def _redirect_to(path: str) -> Response:
-    answer = redirect(path, 303)
-    assert isinstance(answer, Response)
     return answer

@@ -1,7 +1,7 @@
 """The forms that create tasks: their fields, validation and payloads."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -32,7 +32,7 @@ class TaskKind:
     name: str
     title: str
     type: str
-    fields: tuple[Field, ...] = field(default_factory=tuple)
+    fields: tuple[Field, ...]
 
     @property
     def names(self) -> list[str]:

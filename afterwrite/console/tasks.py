@@ -10,13 +10,11 @@ from afterwrite.base.counts import counted
 from afterwrite.base.refusals import Refused
 from afterwrite.console.answers import done, page, page_of
 from afterwrite.console.forms import Form, again, given
-from afterwrite.console.lists import filters_of, known_id, links, refused_list
+from afterwrite.console.lists import known_id, list_page
 from afterwrite.console.task_forms import KINDS, TaskKind, check, payload_of
-from afterwrite.graphql_http import RequestError
 from afterwrite.reads.connections import PAGE_DEFAULT
 from afterwrite.service.context import Context
 from afterwrite.service.service import Service
-from afterwrite.tasks.listing import TypeReport
 from afterwrite.tasks.queue import TaskQueue
 from afterwrite.tasks.requests import accept_arguments, prune, tasks_page
 from afterwrite.tasks.task import Task, TaskStatus
@@ -101,29 +99,17 @@ def _add_prune(blueprint: Blueprint, context: Callable[[], Context]) -> None:
 
 
 def _list(context: Context) -> Response:
-    filters = filters_of(_FILTERS)
-    types: list[TypeReport] = context.tasks.types()
-    common: dict[str, Any] = {
-        "place": "tasks",
-        "types": types,
-        "statuses": list(TaskStatus),
-        "kinds": KINDS,
-        "filters": filters,
-    }
-    status = filters.get("status")
-    try:
-        found = tasks_page(
-            context.tasks,
-            TaskStatus(status) if status in list(TaskStatus) else None,
-            filters.get("type"),
-            filters.get("search"),
-            PAGE_DEFAULT,
-            request.args.get("after") or None,
-            by=filters.get("by"),
-        )
-    except RequestError as error:
-        return refused_list("tasks.html", error, tasks=[], here=request.full_path.rstrip("?"), **common)
-    return page("tasks.html", tasks=found.nodes, **links("console.tasks", filters, found), **common)
+    return list_page(
+        "tasks",
+        "tasks.html",
+        _FILTERS,
+        TaskStatus,
+        lambda filters, status, after: tasks_page(
+            context.tasks, status, filters.get("type"), filters.get("search"), PAGE_DEFAULT, after, by=filters.get("by")
+        ),
+        types=context.tasks.types(),
+        kinds=KINDS,
+    )
 
 
 def _one(context: Context, task_id: int) -> Response:

@@ -1,7 +1,7 @@
 """Template filters that format times, prices, numbers and JSON as text that is safe in HTML."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -138,16 +138,17 @@ def doing(said: Mapping[str, Any]) -> str:
     return ", ".join(parts) or _NOTHING
 
 
-FILTERS: Mapping[str, Callable[..., Any]] = {
-    "moment": moment,
-    "price": price,
-    "count": count,
-    "milliseconds": milliseconds,
-    "pretty_json": pretty_json,
-    "moment_text": moment_text,
-    "shortened": shortened,
-    "size": size,
-    "process_url": process_url,
-    "badge": badge,
-    "doing": doing,
-}
+FILTERS: Sequence[Callable[..., Any]] = (
+    moment,
+    price,
+    count,
+    milliseconds,
+    pretty_json,
+    moment_text,
+    shortened,
+    size,
+    process_url,
+    badge,
+    doing,
+)
+"""By their own names in the templates."""

@@ -9,9 +9,9 @@ from flask import Blueprint, Response, abort, request, url_for
 from afterwrite.base.refusals import Refused
 from afterwrite.base.text import shorten
 from afterwrite.console.answers import done, is_htmx, page, page_of, refused
-from afterwrite.console.lists import filters_of, known_id, links, refused_list
+from afterwrite.console.lists import Filters, known_id, list_page
 from afterwrite.graphql_http import RequestError
-from afterwrite.reads.connections import PAGE_DEFAULT, check_name, id_or_none
+from afterwrite.reads.connections import PAGE_DEFAULT, Page, check_name, id_or_none
 from afterwrite.resources.write import Write, WriteFilter, WriteStatus
 from afterwrite.service.context import Context
 from afterwrite.service.service import Service
@@ -53,20 +53,11 @@ def add_write_pages(blueprint: Blueprint, service: Service, context: Callable[[]
 
 
 def _list(context: Context) -> Response:
-    filters = filters_of(_FILTERS)
-    common: dict[str, Any] = {"place": "writes", "statuses": list(WriteStatus), "filters": filters}
-    status = filters.get("status")
-    try:
-        wanted = WriteFilter(
-            status=WriteStatus(status) if status in list(WriteStatus) else None,
-            product_id=_product_id(filters.get("product")),
-            by=check_name(filters.get("by")),
-        )
-        found = requests.receipts_page(context.queue, wanted, PAGE_DEFAULT, request.args.get("after") or None)
-    except RequestError as error:
-        here = request.full_path.rstrip("?")
-        return refused_list("writes.html", error, writes=[], here=here, **common)
-    return page("writes.html", writes=found.nodes, **links("console.writes", filters, found), **common)
+    def find(filters: Filters, status: WriteStatus | None, after: str | None) -> Page:
+        wanted = WriteFilter(status, _product_id(filters.get("product")), check_name(filters.get("by")))
+        return requests.receipts_page(context.queue, wanted, PAGE_DEFAULT, after)
+
+    return list_page("writes", "writes.html", _FILTERS, WriteStatus, find)
 
 
 def _product_id(text: str | None) -> int | None:

@@ -5,15 +5,15 @@ from typing import Any
 
 import graphene
 
-from afterwrite.graphql.pages import connection_of
+from afterwrite.graphql.fields import connection_of, event_field, field, page_field, resolver_of
 from afterwrite.graphql_http import KEEP_ALIVE, RequestError
-from afterwrite.reads.connections import PAGE_DEFAULT, Page, parse_id
+from afterwrite.reads.connections import Page, parse_id
 from afterwrite.resources.product import Product
 from afterwrite.resources.write import Operation, WriteErrorCode, WriteFilter, WriteStatus
 from afterwrite.resources.write import Write as StoredWrite
 from afterwrite.service.context import Context, answering
 from afterwrite.writes import requests
-from afterwrite.writes.queue import QueueState, QueueStatus
+from afterwrite.writes.queue import QueueState
 
 _KEEP_ALIVE_SECONDS = 5.0
 ONE_RECEIPT = "The receipt; null if nothing was accepted"
@@ -44,16 +44,12 @@ class Queue(graphene.ObjectType):
     """The queue of accepted writes; totals count since the database was created."""
 
     depth = graphene.Int(required=True, description="Waiting writes")
-    bytes = graphene.Float(required=True, description="Size of the waiting writes")
+    size_bytes = graphene.Float(name="bytes", required=True, description="Size of the waiting writes")
     oldest_age_ms = graphene.Float(required=True, description="Age of the oldest waiting write")
     applied_total = graphene.Float(required=True)
     failed_total = graphene.Float(required=True)
     writes_per_second = graphene.Float(required=True, description="Settled writes, average of the last ten seconds")
     state = QueueStateEnum(required=True)
-
-    @staticmethod
-    def resolve_bytes(root: QueueStatus, _info: object) -> int:
-        return root.size_bytes
 
 
 class Answered:
@@ -102,50 +98,36 @@ def query_of(write_type: Any) -> Any:
     """The queries ``write``, ``writes`` and ``queue``."""
 
     class Query(graphene.ObjectType):
-        write = graphene.Field(write_type, id=graphene.ID(required=True), description="The receipt of a write")
-        writes = graphene.Field(
+        write = field(write_type, _find_write, "The receipt of a write", id=graphene.ID(required=True))
+        writes = page_field(
             connection_of(write_type, "Write", "A page of receipts, newest first."),
-            required=True,
+            _receipts_page,
+            "Receipts, newest first",
             status=StatusEnum(),
             product_id=graphene.ID(),
             by=graphene.String(description="The name of the caller's key"),
-            first=graphene.Int(default_value=PAGE_DEFAULT),
-            after=graphene.String(),
-            description="Receipts, newest first",
         )
-        queue = graphene.Field(Queue, required=True)
-
-        @staticmethod
-        @answering
-        def resolve_write(_root: None, info: graphene.ResolveInfo, id: str) -> StoredWrite | None:  # noqa: A002
-            context: Context = info.context
-            return context.queue.find(parse_id("id", id))
-
-        @staticmethod
-        @answering
-        def resolve_writes(
-            _root: None,
-            info: graphene.ResolveInfo,
-            first: int | None,
-            status: WriteStatus | None = None,
-            product_id: str | None = None,
-            by: str | None = None,
-            after: str | None = None,
-        ) -> Page:
-            context: Context = info.context
-            product = None if product_id is None else parse_id("productId", product_id)
-            size = PAGE_DEFAULT if first is None else first
-            page = requests.receipts_page(context.queue, WriteFilter(status, product, by), size, after)
-            context.receipts(page.nodes)
-            return page
-
-        @staticmethod
-        @answering
-        def resolve_queue(_root: None, info: graphene.ResolveInfo) -> QueueStatus:
-            context: Context = info.context
-            return context.queue.status()
+        queue = field(Queue, lambda context: context.queue.status(), required=True)
 
     return Query
+
+
+def _find_write(context: Context, id: str) -> StoredWrite | None:  # noqa: A002
+    return context.queue.find(parse_id("id", id))
+
+
+def _receipts_page(
+    context: Context,
+    size: int,
+    after: str | None,
+    status: WriteStatus | None = None,
+    product_id: str | None = None,
+    by: str | None = None,
+) -> Page:
+    product = None if product_id is None else parse_id("productId", product_id)
+    page = requests.receipts_page(context.queue, WriteFilter(status, product, by), size, after)
+    context.receipts(page.nodes)
+    return page
 
 
 def mutation_of(write_type: Any) -> Any:
@@ -158,19 +140,7 @@ def mutation_of(write_type: Any) -> Any:
             id = graphene.ID(required=True)
 
         write = graphene.Field(write_type, description=ONE_RECEIPT)
-
-        @staticmethod
-        @answering
-        def mutate(
-            _root: None,
-            info: graphene.ResolveInfo,
-            id: str,  # noqa: A002
-            idempotency_key: str | None = None,
-        ) -> requests.Answer:
-            context: Context = info.context
-            return requests.answer_of(
-                lambda: requests.retry(context.queue, id, idempotency_key, context.by), f"Write {id} queued again"
-            )
+        mutate = resolver_of(_retry)
 
     class Mutation(graphene.ObjectType):
         retry_write = RetryWrite.Field(required=True)
@@ -178,29 +148,28 @@ def mutation_of(write_type: Any) -> Any:
     return Mutation
 
 
+def _retry(context: Context, id: str, idempotency_key: str | None = None) -> requests.Answer:  # noqa: A002
+    return requests.answer_of(
+        lambda: requests.retry(context.queue, id, idempotency_key, context.by), f"Write {id} queued again"
+    )
+
+
 def subscription_of(write_type: Any) -> Any:
     """The subscription ``writeSettled``."""
 
     class Subscription(graphene.ObjectType):
-        write_settled = graphene.Field(
-            write_type, required=True, id=graphene.ID(required=True), description="The receipt, once it is settled"
-        )
-
-        @staticmethod
-        @answering
-        def subscribe_write_settled(_root: None, info: graphene.ResolveInfo, id: str) -> Iterator[Any]:  # noqa: A002
-            """Check first, so that a wrong id gets an error and not a broken stream; then wait."""
-            context: Context = info.context
-            write_id = parse_id("id", id)
-            if context.queue.find(write_id) is None:
-                raise RequestError(f"id is {id!r}: there is no such write")
-            return _until_settled(context, write_id)
-
-        @staticmethod
-        def resolve_write_settled(root: StoredWrite, _info: object, **_arguments: Any) -> StoredWrite:
-            return root
+        write_settled = event_field(write_type, "The receipt, once it is settled", id=graphene.ID(required=True))
+        subscribe_write_settled = resolver_of(_settled)
 
     return Subscription
+
+
+def _settled(context: Context, id: str) -> Iterator[Any]:  # noqa: A002
+    """Check first, so that a wrong id gets an error and not a broken stream; then wait."""
+    write_id = parse_id("id", id)
+    if context.queue.find(write_id) is None:
+        raise RequestError(f"id is {id!r}: there is no such write")
+    return _until_settled(context, write_id)
 
 
 def _until_settled(context: Context, write_id: int) -> Iterator[Any]:

@@ -6,55 +6,38 @@ from typing import Any
 
 import graphene
 
+from afterwrite.graphql.fields import event_field, resolver_of
 from afterwrite.graphql.task_types import Task
 from afterwrite.graphql_http import KEEP_ALIVE, RequestError
 from afterwrite.reads.connections import parse_id
-from afterwrite.service.context import Context, answering, events_answered
+from afterwrite.service.context import Context, events_answered
 from afterwrite.tasks.queue import TaskQueue
-from afterwrite.tasks.task import Task as StoredTask
 from afterwrite.tasks.watching import TaskWatch, WatchTooSlow
 
 _KEEP_ALIVE_SECONDS = 5.0
 
 
+def _task_updated(context: Context, id: str) -> Iterator[Any]:  # noqa: A002
+    """Check first, so that a wrong id gets an error and not a broken stream."""
+    task_id = parse_id("id", id)
+    if context.tasks.find(task_id) is None:
+        raise RequestError(f"id is {id!r}: there is no such task", code="TASK_NOT_FOUND", field="id")
+    return events_answered(_until_ended(context.tasks, task_id))
+
+
+def _tasks_updated(context: Context, type: str | None = None) -> Iterator[Any]:  # noqa: A002
+    return events_answered(_changes_of_type(context.tasks, type))
+
+
 class Subscription(graphene.ObjectType):
     """Tasks as they change; quick successive states may be skipped."""
 
-    task_updated = graphene.Field(
-        Task,
-        required=True,
-        id=graphene.ID(required=True),
-        description="The current task, then each change; completes when the task has ended",
+    task_updated = event_field(
+        Task, "The current task, then each change; completes when the task has ended", id=graphene.ID(required=True)
     )
-    tasks_updated = graphene.Field(
-        Task, required=True, type=graphene.String(), description="Every task that changes, of one type or of all types"
-    )
-
-    @staticmethod
-    @answering
-    def subscribe_task_updated(_root: None, info: graphene.ResolveInfo, id: str) -> Iterator[Any]:  # noqa: A002
-        """Check first, so that a wrong id gets an error and not a broken stream."""
-        context: Context = info.context
-        task_id = parse_id("id", id)
-        if context.tasks.find(task_id) is None:
-            raise RequestError(f"id is {id!r}: there is no such task", code="TASK_NOT_FOUND", field="id")
-        return events_answered(_until_ended(context.tasks, task_id))
-
-    @staticmethod
-    def subscribe_tasks_updated(
-        _root: None,
-        info: graphene.ResolveInfo,
-        type: str | None = None,  # noqa: A002
-    ) -> Iterator[Any]:
-        return events_answered(_changes_of_type(info.context.tasks, type))
-
-    @staticmethod
-    def resolve_task_updated(root: StoredTask, _info: object, **_arguments: Any) -> StoredTask:
-        return root
-
-    @staticmethod
-    def resolve_tasks_updated(root: StoredTask, _info: object, **_arguments: Any) -> StoredTask:
-        return root
+    subscribe_task_updated = resolver_of(_task_updated)
+    tasks_updated = event_field(Task, "Every task that changes, of one type or of all types", type=graphene.String())
+    subscribe_tasks_updated = resolver_of(_tasks_updated)
 
 
 def _until_ended(queue: TaskQueue, task_id: int) -> Iterator[Any]:

@@ -4,12 +4,12 @@ from typing import Any
 
 import graphene
 
-from afterwrite.graphql.pages import connection_of
+from afterwrite.graphql.fields import connection_of, field, page_field
 from afterwrite.graphql.scalars import JSON
-from afterwrite.graphql.task_action_types import TaskAction, TaskActionConnection
-from afterwrite.reads.connections import PAGE_DEFAULT, PAGE_MAX, Page, parse_id
-from afterwrite.service.context import answering
+from afterwrite.reads.connections import Page, parse_id
+from afterwrite.service.context import Context, answering
 from afterwrite.tasks import requests
+from afterwrite.tasks.actions import ActionKind
 from afterwrite.tasks.actions import TaskAction as StoredAction
 from afterwrite.tasks.entries import Entry as StoredEntry
 from afterwrite.tasks.entries import EntryStatus, entry_of
@@ -20,6 +20,7 @@ from afterwrite.tasks.workers.entry import ENTRY
 
 TaskStatusEnum = graphene.Enum.from_enum(TaskStatus, name="TaskStatus")
 EntryStatusEnum = graphene.Enum.from_enum(EntryStatus, name="EntryStatus")
+ActionKindEnum = graphene.Enum.from_enum(ActionKind, name="TaskActionKind")
 
 
 class TaskError(graphene.ObjectType):
@@ -27,6 +28,17 @@ class TaskError(graphene.ObjectType):
 
     code = graphene.String(required=True)
     message = graphene.String(required=True)
+
+
+class TaskAction(graphene.ObjectType):
+    """An action of a caller on an accepted task, on a task type, or on all tasks that ended before a time."""
+
+    id = graphene.ID(required=True)
+    task_id = graphene.ID(description="Null for an action on a type or on many tasks")
+    type = graphene.String(description="The task type; null for an action on tasks of every type")
+    action = ActionKindEnum(required=True)
+    by = graphene.String(description="The name of the caller's key; null without one")
+    at = graphene.DateTime(required=True)
 
 
 class Task(graphene.ObjectType):
@@ -64,9 +76,6 @@ class Task(graphene.ObjectType):
         return found
 
 
-TaskConnection = connection_of(Task, "Task", "A page of tasks, newest first.", total="Tasks that match the filters")
-
-
 class TaskCount(graphene.ObjectType):
     """The number of tasks with a status."""
 
@@ -84,20 +93,12 @@ class TaskType(graphene.ObjectType):
     paused_at = graphene.DateTime(description="Null unless it is paused")
     concurrency = graphene.Int(required=True, description="Maximum number of concurrent tasks")
     running = graphene.Int(required=True)
-    p50_duration_ms = graphene.Float(description="The median; null while none has completed")
-    p95_duration_ms = graphene.Float()
+    duration_p50_ms = graphene.Float(name="p50DurationMs", description="The median; null while none has completed")
+    duration_p95_ms = graphene.Float(name="p95DurationMs")
 
     @staticmethod
     def resolve_counts(root: TypeReport, _info: object) -> list[dict[str, Any]]:
         return [{"status": status, "count": root.counts[status]} for status in TaskStatus]
-
-    @staticmethod
-    def resolve_p50_duration_ms(root: TypeReport, _info: object) -> float | None:
-        return root.duration_p50_ms
-
-    @staticmethod
-    def resolve_p95_duration_ms(root: TypeReport, _info: object) -> float | None:
-        return root.duration_p95_ms
 
 
 class Entry(graphene.ObjectType):
@@ -115,110 +116,70 @@ class Entry(graphene.ObjectType):
     created_by = graphene.String(description="The name of the creator's key; null without one")
 
 
-EntryConnection = connection_of(
-    Entry, "Entry", "A page of entries, newest first.", total="Entries that match the filters"
-)
+def _find_task(context: Context, id: str) -> StoredTask | None:  # noqa: A002
+    return context.tasks.find(parse_id("id", id))
 
 
-def _first() -> graphene.Int:
-    return graphene.Int(default_value=PAGE_DEFAULT, description=f"At most {PAGE_MAX}")
+def _find_entry(context: Context, id: str) -> StoredEntry | None:  # noqa: A002
+    found = _find_task(context, id)
+    return entry_of(found) if found is not None and found.type == ENTRY else None
+
+
+def _tasks(
+    context: Context,
+    size: int,
+    after: str | None,
+    status: TaskStatus | None = None,
+    type: str | None = None,  # noqa: A002
+    search: str | None = None,
+    by: str | None = None,
+) -> Page:
+    return requests.tasks_page(context.tasks, status, type, search, size, after, by=by)
+
+
+def _entries(
+    context: Context,
+    size: int,
+    after: str | None,
+    status: EntryStatus | None = None,
+    search: str | None = None,
+    by: str | None = None,
+) -> Page:
+    return requests.entries_page(context.tasks, status, search, size, after, by=by)
 
 
 class Query(graphene.ObjectType):
     """Queries of tasks."""
 
-    task = graphene.Field(Task, id=graphene.ID(required=True))
-    tasks = graphene.Field(
-        TaskConnection,
-        required=True,
+    task = field(Task, _find_task, id=graphene.ID(required=True))
+    tasks = page_field(
+        connection_of(Task, "Task", "A page of tasks, newest first.", total="Tasks that match the filters"),
+        _tasks,
+        "Tasks, newest first",
         status=TaskStatusEnum(),
         type=graphene.String(),
         search=graphene.String(description="Substring of payload, type or correlation id, case-insensitive"),
         by=graphene.String(description="The name of the creator's key"),
-        first=_first(),
-        after=graphene.String(),
-        description="Tasks, newest first",
     )
-    task_actions = graphene.Field(
-        TaskActionConnection,
-        required=True,
-        first=_first(),
-        after=graphene.String(),
+    task_actions = page_field(
+        connection_of(TaskAction, "TaskAction", "A page of actions, newest first."),
+        lambda context, size, after, by=None: requests.actions_page(context.tasks, by, size, after),
+        "The actions of callers on tasks and types, newest first",
         by=graphene.String(description="The name of the caller's key"),
-        description="The actions of callers on tasks and types, newest first",
     )
-    task_types = graphene.List(graphene.NonNull(TaskType), required=True)
-    entry = graphene.Field(Entry, id=graphene.ID(required=True))
-    entries = graphene.Field(
-        EntryConnection,
-        required=True,
+    task_types = field(graphene.List(graphene.NonNull(TaskType)), lambda context: context.tasks.types(), required=True)
+    entry = field(Entry, _find_entry, id=graphene.ID(required=True))
+    entries = page_field(
+        connection_of(Entry, "Entry", "A page of entries, newest first.", total="Entries that match the filters"),
+        _entries,
+        "Entries, newest first",
         status=EntryStatusEnum(),
         search=graphene.String(),
         by=graphene.String(description="The name of the creator's key"),
-        first=_first(),
-        after=graphene.String(),
-        description="Entries, newest first",
     )
-    process = graphene.Field(
-        Task, correlation_id=graphene.String(required=True), description="The job with this correlation id"
+    process = field(
+        Task,
+        lambda context, correlation_id: requests.find_job(context.tasks, correlation_id),
+        "The job with this correlation id",
+        correlation_id=graphene.String(required=True),
     )
-
-    @staticmethod
-    @answering
-    def resolve_task(_root: None, info: graphene.ResolveInfo, id: str) -> StoredTask | None:  # noqa: A002
-        found: StoredTask | None = info.context.tasks.find(parse_id("id", id))
-        return found
-
-    @staticmethod
-    @answering
-    def resolve_tasks(
-        _root: None,
-        info: graphene.ResolveInfo,
-        first: int | None,
-        status: TaskStatus | None = None,
-        type: str | None = None,  # noqa: A002
-        search: str | None = None,
-        by: str | None = None,
-        after: str | None = None,
-    ) -> Page:
-        size = PAGE_DEFAULT if first is None else first
-        return requests.tasks_page(info.context.tasks, status, type, search, size, after, by=by)
-
-    @staticmethod
-    @answering
-    def resolve_task_actions(
-        _root: None, info: graphene.ResolveInfo, first: int | None, after: str | None = None, by: str | None = None
-    ) -> Page:
-        size = PAGE_DEFAULT if first is None else first
-        return requests.actions_page(info.context.tasks, by, size, after)
-
-    @staticmethod
-    @answering
-    def resolve_task_types(_root: None, info: graphene.ResolveInfo) -> list[TypeReport]:
-        found: list[TypeReport] = info.context.tasks.types()
-        return found
-
-    @staticmethod
-    @answering
-    def resolve_entry(_root: None, info: graphene.ResolveInfo, id: str) -> StoredEntry | None:  # noqa: A002
-        found = info.context.tasks.find(parse_id("id", id))
-        return entry_of(found) if found is not None and found.type == ENTRY else None
-
-    @staticmethod
-    @answering
-    def resolve_entries(
-        _root: None,
-        info: graphene.ResolveInfo,
-        first: int | None,
-        status: EntryStatus | None = None,
-        search: str | None = None,
-        by: str | None = None,
-        after: str | None = None,
-    ) -> Page:
-        size = PAGE_DEFAULT if first is None else first
-        return requests.entries_page(info.context.tasks, status, search, size, after, by=by)
-
-    @staticmethod
-    @answering
-    def resolve_process(_root: None, info: graphene.ResolveInfo, correlation_id: str) -> StoredTask | None:
-        return requests.find_job(info.context.tasks, correlation_id)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, BinaryIO
 
 _READ_AT_ONCE = 1 << 20
 
@@ -21,10 +21,6 @@ class BodyTooLong(Exception):
     """A body over the limit; the text says how many bytes it has."""
 
 
-class _Readable(Protocol):
-    def read(self, size: int, /) -> bytes: ...
-
-
 def read_body(environ: Mapping[str, Any], max_bytes: int) -> bytes:
     """Returns the bytes of the body, b"" where there is none.
 
@@ -32,7 +28,7 @@ def read_body(environ: Mapping[str, Any], max_bytes: int) -> bytes:
         BodyTooLong: it has more than `max_bytes`; nothing is read if its Content-Length says so.
         BodyBroken: it is incomplete.
     """
-    stream: _Readable = environ["wsgi.input"]
+    stream: BinaryIO = environ["wsgi.input"]
     length = announced_bytes(environ)
     if length is not None:
         return _read_announced(stream, length, max_bytes)
@@ -61,7 +57,7 @@ def announced_bytes(environ: Mapping[str, Any]) -> int | None:
     return int(header) if header.isascii() and header.isdigit() and len(header) < 20 else None
 
 
-def _read_announced(stream: _Readable, length: int, max_bytes: int) -> bytes:
+def _read_announced(stream: BinaryIO, length: int, max_bytes: int) -> bytes:
     if length > max_bytes:
         raise BodyTooLong(f"{length} bytes")
     body = _read_up_to(stream, length)
@@ -70,7 +66,7 @@ def _read_announced(stream: _Readable, length: int, max_bytes: int) -> bytes:
     return body
 
 
-def _read_to_end(stream: _Readable, max_bytes: int) -> bytes:
+def _read_to_end(stream: BinaryIO, max_bytes: int) -> bytes:
     body = _read_up_to(stream, max_bytes + 1)
     if len(body) > max_bytes:
         with suppress(BodyBroken):  # a client that is still sending would not see the response
@@ -79,7 +75,7 @@ def _read_to_end(stream: _Readable, max_bytes: int) -> bytes:
     return body
 
 
-def _read_up_to(stream: _Readable, length: int) -> bytes:
+def _read_up_to(stream: BinaryIO, length: int) -> bytes:
     try:
         body = stream.read(length)
         if len(body) == length or not body:

@@ -117,11 +117,12 @@ class CostCounter:
     def _page(
         self, definition: GraphQLField, node: FieldNode, defaults: Mapping[str, ValueNode | None]
     ) -> tuple[int, tuple[PageVariable, ...]]:
-        names = [name for name in PAGE_ARGUMENTS if _is_page_size(definition, name)]
+        arguments = {name: definition.args[name] for name in PAGE_ARGUMENTS if name in definition.args}
+        names = [name for name, argument in arguments.items() if get_named_type(argument.type) is GraphQLInt]
         if not names:
             return 1, ()
         given = {argument.name.value: argument.value for argument in node.arguments}
-        schema_sizes = {name: _page_size(definition.args[name].default_value, 0) for name in names}
+        schema_sizes = {name: _page_size(arguments[name].default_value, 0) for name in names}
         unasked = max(schema_sizes.values()) or self._assumed
         variables, fixed = [], 0
         for name, schema_size in schema_sizes.items():
@@ -137,10 +138,6 @@ class CostCounter:
         if variables:
             return max(1, fixed), tuple(variables)
         return fixed or unasked, ()
-
-
-def _is_page_size(definition: GraphQLField, name: str) -> bool:
-    return name in definition.args and get_named_type(definition.args[name].type) is GraphQLInt
 
 
 def _page_size(value: Any, fallback: int) -> int:

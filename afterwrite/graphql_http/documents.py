@@ -17,7 +17,6 @@ from graphql import (
     InlineFragmentNode,
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
-    OperationType,
     ValidationRule,
     parse,
     specified_rules,
@@ -26,7 +25,7 @@ from graphql import (
 from graphql.validation import NoFragmentCyclesRule
 
 from afterwrite.graphql_http.bounded import BoundedStore
-from afterwrite.graphql_http.compiled import compile_operation
+from afterwrite.graphql_http.compiled import CompiledOperation, InterpretedOperation
 from afterwrite.graphql_http.cost import Cost, CostCounter
 from afterwrite.graphql_http.errors import (
     BAD_USER_INPUT,
@@ -36,9 +35,8 @@ from afterwrite.graphql_http.errors import (
     coded,
     presentable,
 )
-from afterwrite.graphql_http.interpreted import InterpretedOperation
-from afterwrite.graphql_http.json_rules import vanishes
-from afterwrite.graphql_http.limits import Limits, check_length, check_shape, has_fragment_cycle, refuse
+from afterwrite.graphql_http.limits import Limits, check_length, check_shape, has_fragment_cycle
+from afterwrite.graphql_http.strict_json import vanishes
 from afterwrite.graphql_http.wider_scalars import read_as_wider_scalars
 
 # A syntax tree takes 130 to 350 times the memory of its text, so all of them together take 35 to 90 MB.
@@ -58,8 +56,6 @@ class Operation:
         self.document = document
         self.kind: str = definition.operation.value
         self.root_fields = _root_fields(definition, document.fragments)
-        self.is_mutation = definition.operation is OperationType.MUTATION
-        self.is_subscription = definition.operation is OperationType.SUBSCRIPTION
 
 
 class Document:
@@ -76,7 +72,7 @@ class Document:
     ) -> None:
         self.schema = schema
         self._hide_suggestions = hide_suggestions
-        self._prepared = compile_operation if compiled else InterpretedOperation
+        self._prepared = CompiledOperation if compiled else InterpretedOperation
         self.fragments: dict[str, FragmentDefinitionNode] = {}
         self._syntax = syntax
         self._definitions: dict[str | None, OperationDefinitionNode] = {}
@@ -190,13 +186,10 @@ class DocumentStore:
 
     def check_cost(self, operation: Operation, variables: dict[str, Any]) -> None:
         """Refuses an operation whose cost exceeds the limit."""
-        cost = operation.cost.of(variables)
-        if cost > self._limits.max_cost:
-            # Page sizes may have thousands of digits.
-            found = min(cost, 10**15)
-            what = "fields to answer, its page sizes multiplied"
-            advice = "Ask for smaller pages (first, last) or for fewer fields."
-            raise refuse("max_cost", self._limits.max_cost, found, what, advice)
+        # Page sizes may have thousands of digits.
+        found = min(operation.cost.of(variables), 10**15)
+        what = "fields to answer, its page sizes multiplied"
+        self._limits.check("max_cost", found, what, "Ask for smaller pages (first, last) or for fewer fields.")
 
     def _read(self, source: str) -> DocumentNode:
         check_length(source, self._limits)

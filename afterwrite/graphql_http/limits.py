@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from graphql import (
@@ -47,23 +48,23 @@ class Limits:
     assumed_page_size: int = 50  # of a paged field if neither the request nor the schema sets a size
     document_cache_size: int = 1_000
 
+    def check(self, name: str, found: int, what: str, advice: str) -> None:
+        """Refuse a document that has ``found`` of ``what``, if that exceeds the limit called ``name``."""
+        maximum: int = getattr(self, name)
+        if found > maximum:
+            setting = "" if name in FIXED else f" ({name.upper()})"
+            message = f"This document has {found} {what}; the limit is {maximum}{setting}. {advice}"
+            extensions = {"code": VALIDATION_FAILED, "limit": name, "maximum": maximum, "found": found}
+            raise GraphQLRefusal([{"message": message, "extensions": extensions}])
+
 
 FIXED = frozenset({"max_document_chars", "max_operations", "max_fields", "max_comparisons"})
 
 
-def refuse(limit: str, maximum: int, found: int, what: str, advice: str) -> GraphQLRefusal:
-    """Returns the error for an exceeded limit, with its maximum and the value found."""
-    name = "" if limit in FIXED else f" ({limit.upper()})"
-    message = f"This document has {found} {what}; the limit is {maximum}{name}. {advice}"
-    extensions = {"code": VALIDATION_FAILED, "limit": limit, "maximum": maximum, "found": found}
-    return GraphQLRefusal([{"message": message, "extensions": extensions}])
-
-
 def check_length(source: str, limits: Limits) -> None:
     """Refuses a document that is too long to parse."""
-    if len(source) > limits.max_document_chars:
-        advice = "Send values as variables instead of writing them into the document."
-        raise refuse("max_document_chars", limits.max_document_chars, len(source), "characters", advice)
+    advice = "Send values as variables instead of writing them into the document."
+    limits.check("max_document_chars", len(source), "characters", advice)
 
 
 def check_shape(document: DocumentNode, limits: Limits) -> None:
@@ -73,14 +74,14 @@ def check_shape(document: DocumentNode, limits: Limits) -> None:
     spread each other twice cannot make it exponential. The document must have no fragment cycle.
     """
     operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
-    if len(operations) > limits.max_operations:
-        advice = "Send fewer operations at once."
-        raise refuse("max_operations", limits.max_operations, len(operations), "operations", advice)
-    walk = _Walk(document, limits)
+    limits.check("max_operations", len(operations), "operations", "Send fewer operations at once.")
+    fragments = [node for node in document.definitions if isinstance(node, FragmentDefinitionNode)]
+    walk = _Walk(fragments, limits)
     for operation in operations:
         walk.enter(operation)
-    for fragment in walk.unreached_fragments():
-        walk.enter(fragment)
+    for fragment in fragments:
+        if id(fragment) not in walk.reached:
+            walk.enter(fragment)
 
 
 class _Level:
@@ -97,20 +98,14 @@ class _Level:
 class _Walk:
     """Counts selections over all definitions of one document."""
 
-    def __init__(self, document: DocumentNode, limits: Limits) -> None:
-        self._limits = limits
-        self._definitions = [n for n in document.definitions if isinstance(n, FragmentDefinitionNode)]
-        self._fragments = {node.name.value: node for node in self._definitions}
-        self._reached: set[int] = set()
+    def __init__(self, fragments: Iterable[FragmentDefinitionNode], limits: Limits) -> None:
+        self._check = limits.check
+        self._fragments = {node.name.value: node for node in fragments}
+        self.reached: set[int] = set()
         self._selections = self._aliases = self._directives = self._comparisons = 0
 
-    def unreached_fragments(self) -> Iterator[FragmentDefinitionNode]:
-        for node in self._definitions:
-            if id(node) not in self._reached:
-                yield node
-
     def enter(self, definition: OperationDefinitionNode | FragmentDefinitionNode) -> None:
-        self._reached.add(id(definition))
+        self.reached.add(id(definition))
         self._count_directives(definition, *(definition.variable_definitions or ()))
         root = _Level()
         stack = [(definition.selection_set, 1, root)]
@@ -126,9 +121,11 @@ class _Walk:
                 elif below is not None:
                     stack.append((below, depth, level))
                     if isinstance(node, FragmentSpreadNode):
-                        self._count_spread(level)
+                        self._count_comparisons(level.spreads)
+                        level.spreads += 1
             if level is root:
-                self._check_root_fields(sum(root.counts.values()))
+                count = sum(root.counts.values())
+                self._check("max_root_fields", count, "root fields or more", "Send several requests.")
 
     def _below(self, node: SelectionNode) -> SelectionSetNode | None:
         if not isinstance(node, FragmentSpreadNode):
@@ -137,84 +134,45 @@ class _Walk:
         fragment = self._fragments.get(node.name.value)  # validation reports an unknown one
         if fragment is None:
             return None
-        if id(fragment) not in self._reached:
-            self._reached.add(id(fragment))
+        if id(fragment) not in self.reached:
+            self.reached.add(id(fragment))
             self._count_directives(fragment)
         return fragment.selection_set
 
     def _count_selection(self, node: SelectionNode) -> None:
         self._selections += 1
-        if self._selections > self._limits.max_fields:
-            what = "fields or more with its fragments expanded"
-            advice = "Ask for fewer fields, or in several requests."
-            raise refuse("max_fields", self._limits.max_fields, self._selections, what, advice)
+        what = "fields or more with its fragments expanded"
+        self._check("max_fields", self._selections, what, "Ask for fewer fields, or in several requests.")
         self._count_directives(node)
 
     def _count_field(self, node: FieldNode, depth: int, level: _Level) -> str:
-        limits = self._limits
         name = node.alias.value if node.alias else node.name.value
-        if depth > limits.max_depth:
-            raise refuse("max_depth", limits.max_depth, depth, "levels or more", "Nest fewer fields.")
+        self._check("max_depth", depth, "levels or more", "Nest fewer fields.")
         self._aliases += node.alias is not None
-        if self._aliases > limits.max_aliases:
-            advice = "Use fewer aliases, or send several requests."
-            raise refuse("max_aliases", limits.max_aliases, self._aliases, "aliases or more", advice)
+        self._check("max_aliases", self._aliases, "aliases or more", "Use fewer aliases, or send several requests.")
         count = level.counts.get(name, 0)
         level.counts[name] = count + 1
         self._count_comparisons(count)
         return name
 
-    def _count_spread(self, level: _Level) -> None:
-        self._count_comparisons(level.spreads)
-        level.spreads += 1
-
     def _count_comparisons(self, more: int) -> None:
         self._comparisons += more
-        if self._comparisons > self._limits.max_comparisons:
-            what = "pairs or more of fields with one name, or of fragments, to compare"
-            advice = "Ask for each field once."
-            raise refuse("max_comparisons", self._limits.max_comparisons, self._comparisons, what, advice)
-
-    def _check_root_fields(self, count: int) -> None:
-        if count > self._limits.max_root_fields:
-            advice = "Send several requests."
-            raise refuse("max_root_fields", self._limits.max_root_fields, count, "root fields or more", advice)
+        what = "pairs or more of fields with one name, or of fragments, to compare"
+        self._check("max_comparisons", self._comparisons, what, "Ask for each field once.")
 
     def _count_directives(self, *nodes: Any) -> None:
         self._directives += sum(len(node.directives) for node in nodes if node.directives)
-        if self._directives > self._limits.max_directives:
-            advice = "Use fewer directives."
-            raise refuse("max_directives", self._limits.max_directives, self._directives, "directives or more", advice)
+        self._check("max_directives", self._directives, "directives or more", "Use fewer directives.")
 
 
 def has_fragment_cycle(document: DocumentNode) -> bool:
     """Tells whether a fragment spreads itself, directly or through others, in linear time."""
-    spreads = {
-        node.name.value: tuple(_spread_names(node.selection_set))
-        for node in document.definitions
-        if isinstance(node, FragmentDefinitionNode)
-    }
-    done: set[str] = set()
-    for root in spreads:
-        path: dict[str, Iterator[str]] = {}
-        name: str | None = root if root not in done else None
-        while name is not None:
-            path[name] = iter(spreads[name])
-            name = _next_unvisited(path, spreads, done)
-            if name in path:
-                return True
+    fragments = (node for node in document.definitions if isinstance(node, FragmentDefinitionNode))
+    try:
+        TopologicalSorter({node.name.value: _spread_names(node.selection_set) for node in fragments}).prepare()
+    except CycleError:
+        return True
     return False
-
-
-def _next_unvisited(path: dict[str, Iterator[str]], spreads: dict[str, tuple[str, ...]], done: set[str]) -> str | None:
-    while path:
-        last = next(reversed(path))
-        for name in path[last]:
-            if name in spreads and name not in done:
-                return name
-        done.add(last)
-        del path[last]
-    return None
 
 
 def _spread_names(selection_set: SelectionSetNode) -> Iterator[str]:

@@ -11,10 +11,16 @@ from urllib.parse import parse_qsl
 
 from afterwrite.graphql_http.body import BodyBroken, BodyTooLong, read_body
 from afterwrite.graphql_http.errors import HttpRefusal
-from afterwrite.graphql_http.json_rules import DEPTH_MAX, finite, is_deep, refuse_constant
+from afterwrite.graphql_http.strict_json import DEPTH_MAX, finite, is_deep, refuse_constant
 
 MAX_URL_PARAMETERS = 20
 _SHA256 = re.compile("[0-9a-fA-F]{64}")
+_KINDS = {
+    "query": (str, "a string"),
+    "variables": (dict, "an object or null"),
+    "operationName": (str, "a string or null"),
+    "extensions": (dict, "an object or null"),
+}
 _JSON_CONTENT_TYPES = frozenset({"application/json", "application/json; charset=utf-8"})
 
 
@@ -122,23 +128,15 @@ def _parameters(value: Any) -> Parameters:
         if type(value) is list:
             raise HttpRefusal(400, "The body is a list; batches are not supported. Send one request at a time.")
         raise HttpRefusal(400, f"The body is {_kind(value)}; send a JSON object.")
-    query = value.get("query")
-    variables = value.get("variables")
-    operation_name = value.get("operationName")
-    extensions = value.get("extensions")
-    if query is not None and type(query) is not str:
-        raise HttpRefusal(400, f"The parameter 'query' is {_kind(query)}; send a string.")
-    if variables is not None and type(variables) is not dict:
-        raise HttpRefusal(400, f"The parameter 'variables' is {_kind(variables)}; send an object or null.")
-    if operation_name is not None and type(operation_name) is not str:
-        found = _kind(operation_name)
-        raise HttpRefusal(400, f"The parameter 'operationName' is {found}; send a string or null.")
-    if extensions is not None and type(extensions) is not dict:
-        raise HttpRefusal(400, f"The parameter 'extensions' is {_kind(extensions)}; send an object or null.")
+    for name, (kind, wanted) in _KINDS.items():
+        given = value.get(name)
+        if given is not None and type(given) is not kind:
+            raise HttpRefusal(400, f"The parameter '{name}' is {_kind(given)}; send {wanted}.")
+    query, extensions = value.get("query"), value.get("extensions")
     digest = _persisted(extensions.get("persistedQuery")) if extensions else None
     if query is None and digest is None:
         raise HttpRefusal(400, "The parameter 'query' is missing. Send the text of a GraphQL document.")
-    return Parameters(query, variables or {}, operation_name or None, digest)
+    return Parameters(query, value.get("variables") or {}, value.get("operationName") or None, digest)
 
 
 def _persisted(value: Any) -> str | None:

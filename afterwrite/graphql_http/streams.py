@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
 from threading import Lock
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from graphql import FieldNode, GraphQLError, GraphQLField, GraphQLResolveInfo, located_error
+from graphql import ExecutionContext, FieldNode, GraphQLError, located_error
 from graphql.execution.collect_fields import collect_fields
 from graphql.execution.execute import get_field_def
-from graphql.execution.values import get_argument_values, get_variable_values
+from graphql.execution.values import get_argument_values
 from graphql.pyutils import Path
 
+from afterwrite.graphql_http.compiled.site import never_awaitable
 from afterwrite.graphql_http.documents import Operation
 from afterwrite.graphql_http.errors import TOO_MANY_STREAMS, HttpRefusal
 
@@ -82,8 +82,7 @@ def _too_many(found: str, maximum: int) -> HttpRefusal:
     return HttpRefusal(503, message, TOO_MANY_STREAMS, retry, maximum=maximum)
 
 
-@dataclass(frozen=True, slots=True)
-class EventSource:
+class EventSource(NamedTuple):
     """The events of a subscription, and the field that gets the error if they fail."""
 
     events: Iterator[Any]
@@ -100,18 +99,19 @@ def subscribe(operation: Operation, context: Any, raw_variables: dict[str, Any])
         GraphQLError: the variables or arguments do not fit, or the field's function raised.
     """
     schema, definition = operation.document.schema, operation.definition
-    variables = get_variable_values(schema, definition.variable_definitions or (), raw_variables)
-    if isinstance(variables, list):
-        raise variables[0]
-    root_type = schema.subscription_type
+    root_type, document = schema.subscription_type, operation.executable.document
     assert root_type is not None
-    fields = collect_fields(schema, operation.document.fragments, variables, root_type, definition.selection_set)
+    execution = ExecutionContext.build(schema, document, None, context, raw_variables, is_awaitable=never_awaitable)
+    if isinstance(execution, list):
+        raise execution[0]
+    variables = execution.variable_values
+    fields = collect_fields(schema, execution.fragments, variables, root_type, definition.selection_set)
     if not fields:
         raise GraphQLError("This subscription skips its only field (@skip, @include).", definition)
     response_name, nodes = next(iter(fields.items()))
     field = get_field_def(schema, root_type, nodes[0])
     path = Path(None, response_name, root_type.name)
-    info = _info(operation, field, nodes, path, variables, context)
+    info = execution.build_resolve_info(field, nodes, root_type, path)
     try:
         if field.subscribe is None:
             raise TypeError(f"Subscription.{info.field_name} has no subscribe function")
@@ -119,37 +119,6 @@ def subscribe(operation: Operation, context: Any, raw_variables: dict[str, Any])
     except Exception as error:
         raise located_error(error, nodes, path.as_list()) from error
     return EventSource(events, nodes, path.as_list())
-
-
-def _info(
-    operation: Operation,
-    field: GraphQLField,
-    nodes: list[FieldNode],
-    path: Path,
-    variables: dict[str, Any],
-    context: Any,
-) -> GraphQLResolveInfo:
-    schema = operation.document.schema
-    root_type = schema.subscription_type
-    assert root_type is not None
-    return GraphQLResolveInfo(
-        field_name=nodes[0].name.value,
-        field_nodes=nodes,
-        return_type=field.type,
-        parent_type=root_type,
-        path=path,
-        schema=schema,
-        fragments=operation.document.fragments,
-        root_value=None,
-        operation=operation.definition,
-        variable_values=variables,
-        context=context,
-        is_awaitable=_is_never_awaitable,
-    )
-
-
-def _is_never_awaitable(_value: Any) -> bool:
-    return False
 
 
 class EventStream:

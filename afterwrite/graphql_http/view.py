@@ -31,6 +31,10 @@ _ALLOWED = (("Allow", "GET, HEAD, POST, OPTIONS"),)
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False).encode
 
 
+def _nothing(*_: object) -> None:
+    """The default of the functions that an application may give."""
+
+
 class GraphQLView(View):
     """Answers GraphQL over HTTP: queries, mutations and, as event streams, subscriptions.
 
@@ -81,13 +85,13 @@ class GraphQLView(View):
         graphiql: bool = False,
         limits: Limits | None = None,
         introspection: bool = True,
-        context: Callable[[Request], Any] | None = None,
+        context: Callable[[Request], Any] = _nothing,
         max_streams: int = 8,
         examples: Sequence[str] = (),
-        permit: Callable[[Request, str, Collection[str]], None] | None = None,
-        permit_still: Callable[[Request, str, Collection[str]], None] | None = None,
-        stream_holder: Callable[[Request], str | None] | None = None,
-        csrf_token: Callable[[], str] | None = None,
+        permit: Callable[[Request, str, Collection[str]], None] = _nothing,
+        permit_still: Callable[[Request, str, Collection[str]], None] = _nothing,
+        stream_holder: Callable[[Request], str | None] = _nothing,
+        csrf_token: Callable[[], str] = lambda: "",
         home: tuple[str, str] | None = None,
         compiled: bool = True,
     ) -> None:
@@ -145,35 +149,28 @@ class GraphQLView(View):
         source = self._persisted.text_of(parameters)
         operation = self._documents.get(source).operation(parameters.operation_name)
         variables = parameters.variables
-        if self._permit is not None:
-            self._permit(http, operation.kind, operation.root_fields)
+        self._permit(http, operation.kind, operation.root_fields)
         self._persisted.keep(parameters)
         self._documents.check_cost(operation, variables)
-        if operation.is_mutation and reads:
+        if operation.kind == "mutation" and reads:
             allowed = (("Allow", "POST"),)
             raise HttpRefusal(405, "A mutation cannot run by GET, which may repeat. Use POST.", headers=allowed)
-        context = self._context(http) if self._context is not None else None
-        if operation.is_subscription:
+        context = self._context(http)
+        if operation.kind == "subscription":
             return self._stream(http, operation, context, variables, media_type)
         result = operation.executable.execute(None, context, variables)
         return self._answer(result, media_type)
 
     def _answer(self, result: ExecutionResult, media_type: str) -> Response:
-        if result.errors:
-            body, status = self._body_with_errors(result, media_type)
-        else:
-            body, status = self._body(result), 200
+        body, status = self._body(result, media_type)
         if media_type == EVENT_STREAM:
             return _response(200, next_event(body) + COMPLETE, media_type)
         return _response(status, body, media_type)
 
-    def _body(self, result: ExecutionResult) -> bytes:
-        if result.errors:
-            return self._body_with_errors(result, JSON)[0]
-        return _encoded({"data": result.data})
-
-    def _body_with_errors(self, result: ExecutionResult, media_type: str) -> tuple[bytes, int]:
-        errors = result.errors or []
+    def _body(self, result: ExecutionResult, media_type: str) -> tuple[bytes, int]:
+        errors = result.errors
+        if not errors:
+            return _encoded({"data": result.data}), 200
         presented = self._documents.presentable(errors)
         # Errors without a path occurred before execution: the response then has no data entry.
         if result.data is None and all(error.path is None for error in errors):
@@ -186,7 +183,7 @@ class GraphQLView(View):
         if media_type != EVENT_STREAM:
             message = "A subscription is answered as an event stream. Send 'Accept: text/event-stream'."
             raise HttpRefusal(406, message)
-        holder = self._stream_holder(http) if self._stream_holder is not None else None
+        holder = self._stream_holder(http)
         self._slots.take(holder)
         try:
             source = subscribe(operation, context, variables)
@@ -196,15 +193,12 @@ class GraphQLView(View):
                 return _response(200, next_event(self._refused(error)) + COMPLETE, media_type)
             raise
         execute = partial(operation.executable.execute, context_value=context, raw_variables=variables)
-        still = None
-        if self._permit_still is not None:
-            still = partial(self._permit_still, http, operation.kind, operation.root_fields)
         stream = EventStream(
             source,
-            lambda event: self._body(execute(event)),
+            lambda event: self._body(execute(event), media_type)[0],
             self._refused,
             partial(self._slots.give_back, holder),
-            still,
+            partial(self._permit_still, http, operation.kind, operation.root_fields),
         )
         response = _response(200, b"", media_type)
         response.response = stream
@@ -216,8 +210,8 @@ class GraphQLView(View):
         return _encoded({"errors": self._documents.presentable([error])})
 
     def _page(self, http: Request) -> Response:
-        token = self._csrf_token() if self._csrf_token is not None else ""
-        body = graphiql_page.page(http.script_root + http.path, self._examples, token, self._home).encode()
+        endpoint = http.script_root + http.path
+        body = graphiql_page.page(endpoint, self._examples, self._csrf_token(), self._home).encode()
         return _response(200, body, HTML)
 
 

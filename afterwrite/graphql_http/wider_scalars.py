@@ -37,16 +37,13 @@ def read_as_wider_scalars(schema: GraphQLSchema, document: DocumentNode) -> None
     checked as for the scalar. A variable that fails the check, or is also used as another type, keeps its type, so that
     validation names the declared one. `document` must have no fragment cycle.
     """
-    context = ValidationContext(schema, document, TypeInfo(schema), _ignore)
+    # Validation runs later and reports errors.
+    context = ValidationContext(schema, document, TypeInfo(schema), lambda _error: None)
     for operation in document.definitions:
         if isinstance(operation, OperationDefinitionNode):
-            candidates = [node for node in operation.variable_definitions if _is_candidate(node)]
+            candidates = [node for node in operation.variable_definitions if _name_node(node).name.value in _CANDIDATES]
             if candidates:
                 _declare(schema, candidates, _usages(context, operation))
-
-
-def _is_candidate(definition: VariableDefinitionNode) -> bool:
-    return _name_node(definition).name.value in _CANDIDATES
 
 
 def _usages(context: ValidationContext, operation: OperationDefinitionNode) -> Sequence[VariableUsage]:
@@ -95,7 +92,3 @@ def _declared_as(scalar: GraphQLNamedType, node: Any) -> Any:
     if isinstance(node, NonNullTypeNode):
         return GraphQLNonNull(_declared_as(scalar, node.type))
     return scalar
-
-
-def _ignore(_error: GraphQLError) -> None:
-    """Ignores errors: validation runs later and reports them."""

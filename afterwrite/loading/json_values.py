@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from afterwrite.graphql_http.json_rules import repeated_name, vanishes
+from afterwrite.graphql_http.strict_json import repeated_name, vanishes
 
 
 class JsonValues:

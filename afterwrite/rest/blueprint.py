@@ -1,7 +1,5 @@
 """The Flask blueprint of the REST routes, whose errors are RFC 9457 problems."""
 
-from collections.abc import Callable
-
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
@@ -17,20 +15,17 @@ ROLES = [(f"{route.method} {route.path}", route.role) for route in ROUTES]
 _PLACES = frozenset(route.path.split("/")[1] for route in ROUTES)
 
 
-def rest_api(service: Service, caller_name: Callable[[], str | None] = lambda: None) -> Blueprint:
-    """The blueprint of ``/api/entries``, ``/api/process``, ``/webhook``, the operations and ``/openapi.json``.
-
-    ``caller_name`` returns the name of the request's caller, None if it is anonymous.
-    """
+def rest_api(service: Service) -> Blueprint:
+    """The blueprint of ``/api/entries``, ``/api/process``, ``/webhook``, the operations and ``/openapi.json``."""
     payload, private = (service.tasks.schema_of(PROCESS_PRODUCTS), service.settings.webhook_allow_private == "on")
     document = json_answer(openapi_document(payload, private_callbacks=private)).get_data()
     schemas = named(payload)
     blueprint = Blueprint("rest_api", __name__)
     for route in ROUTES:
         body = schemas.get(route.takes.body or "", {})
-        given = Given(service, caller_name, document, body, route.takes.query)
+        given = Given(service, document, body, route.takes.query)
         blueprint.add_url_rule(route.path, route.name, route.view(given), methods=[route.method])
-    blueprint.register_error_handler(Exception, _answer_problem)
+    blueprint.register_error_handler(Exception, lambda error: problem_of(error).answer())
     blueprint.before_app_request(_answer_wrong_route)
     blueprint.after_request(_add_headers)
     return blueprint
@@ -39,10 +34,6 @@ def rest_api(service: Service, caller_name: Callable[[], str | None] = lambda: N
 def is_rest(path: str) -> bool:
     """Whether errors at this path are answered with a problem."""
     return path.split("/", 2)[1] in _PLACES
-
-
-def _answer_problem(error: Exception) -> Response:
-    return problem_of(error).answer()
 
 
 def _answer_wrong_route() -> Response | None:

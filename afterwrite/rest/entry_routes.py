@@ -28,7 +28,7 @@ def create_entry(given: Given) -> tuple[dict[str, Any], str]:
     """Create an entry; a worker takes it through its stages after the response."""
     body = given.body()
     options = {"idempotency_key": given.idempotency_key()}
-    task = accept(given.service.tasks, ENTRY, body, options, given.caller_name())
+    task = accept(given.service.tasks, ENTRY, body, options, given.by)
     return _json_of(entry_of(task)), f"/api/entries/{task.id}"
 
 
@@ -65,7 +65,7 @@ def change_entry(given: Given, entry_id: str) -> dict[str, Any]:
     """Move an entry to its next stage or fail it; internal."""
     number, queue = _number(entry_id), given.service.tasks
     wanted = _change(given.body())
-    task = queue.edit(number, lambda task, now_us: moved(task, wanted, now_us, queue.lock_seconds), given.caller_name())
+    task = queue.edit(number, lambda task, now_us: moved(task, wanted, now_us, queue.lock_seconds), given.by)
     return _json_of(entry_of(task))
 
 

@@ -26,7 +26,7 @@ processes = Routes("processes", 500, 503)
 )
 def start_process(given: Given) -> tuple[dict[str, Any], str]:
     """Submit a job that checks, enriches and summarises a list of products."""
-    body, key, by = given.body(), given.idempotency_key(), given.caller_name()
+    body, key, by = given.body(), given.idempotency_key(), given.by
     task = create_job(given.service.tasks, body["payload"], body.get("callback_url"), key, by)
     path = f"/api/process/{task.correlation_id}"
     url = request.host_url.rstrip("/") + path if request.host else path

@@ -5,6 +5,7 @@ from typing import Any
 
 from graphene.utils.str_converters import to_camel_case
 
+from afterwrite.base.own_command import own_command
 from afterwrite.base.settings import VERSION
 from afterwrite.rest import schemas
 from afterwrite.rest.entry_routes import entries
@@ -56,7 +57,11 @@ def openapi_document(process_payload: schemas.Schema, *, private_callbacks: bool
             "schemas": schemas.named(process_payload, callback_url),
             "responses": _problem_answers(),
             "securitySchemes": {
-                "key": {"type": "http", "scheme": "bearer", "description": "The key that `dev.py key add` prints"}
+                "key": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": f"The key that `{own_command('key add')}` prints",
+                }
             },
         },
     }

@@ -7,12 +7,12 @@ from flask import Response, jsonify
 from afterwrite.access.caller import current_caller
 from afterwrite.access.roles import Role
 from afterwrite.base.settings import VERSION
-from afterwrite.base.store_errors import StoreError
 from afterwrite.base.times import from_microseconds
 from afterwrite.rest.reading import Given
 from afterwrite.rest.route import Routes
 from afterwrite.rest.schemas import TEXT
 from afterwrite.service.service import Service
+from afterwrite.storage.processes import ProcessAlive
 
 operations = Routes("operations")
 
@@ -89,30 +89,22 @@ def _health(service: Service, stuck: str | None) -> dict[str, Any]:
             "running": tasks.running,
         },
         "integrations": tasks.integrations,
-        "processes": _processes(service),
+        "processes": [_json_of(process) for process in service.processes()],
     }
     if service.stack is not None:
         whole["stack"] = service.stack.parts()
     return whole
 
 
-def _processes(service: Service) -> list[dict[str, Any]]:
-    """All processes on the same data; empty while the database is unavailable."""
-    try:
-        alive = service.processes()
-    except StoreError:  # the status of the database reports it
-        return []
-    return [
-        {
-            "name": one.name,
-            "role": one.role,
-            "host": one.host,
-            "pid": one.pid,
-            "version": one.version,
-            "startedAt": from_microseconds(one.started_at_us).isoformat(),
-            "lastHeartbeat": from_microseconds(one.beat_at_us).isoformat(),
-            "silentMs": one.silent_us // 1000,
-            "doing": one.doing,
-        }
-        for one in alive
-    ]
+def _json_of(process: ProcessAlive) -> dict[str, Any]:
+    return {
+        "name": process.name,
+        "role": process.role,
+        "host": process.host,
+        "pid": process.pid,
+        "version": process.version,
+        "startedAt": from_microseconds(process.started_at_us).isoformat(),
+        "lastHeartbeat": from_microseconds(process.beat_at_us).isoformat(),
+        "silentMs": process.silent_us // 1000,
+        "doing": process.doing,
+    }

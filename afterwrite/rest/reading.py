@@ -1,12 +1,13 @@
 """Reads and validates a request: its JSON body, query parameters and idempotency key."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Request, request
 from jsonschema import Draft202012Validator
 
+from afterwrite.access.caller import current_caller
 from afterwrite.graphql_http import strict_json
 from afterwrite.graphql_http.body import BodyBroken, BodyTooLong, read_body
 from afterwrite.rest.checking import Check
@@ -21,19 +22,17 @@ _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 class Given:
     """The input of one route; reads and validates each part on request. Raises ProblemDetails."""
 
-    def __init__(
-        self,
-        service: Service,
-        caller_name: Callable[[], str | None],
-        document: bytes,
-        body: Schema,
-        query: Mapping[str, Schema],
-    ) -> None:
+    def __init__(self, service: Service, document: bytes, body: Schema, query: Mapping[str, Schema]) -> None:
         """``document`` is the OpenAPI document; ``body`` and ``query`` are the schemas of the route."""
-        self.service, self.caller_name, self.document = service, caller_name, document
+        self.service, self.document = service, document
         self._max_bytes = service.settings.max_body_bytes
         self._body, self._query = Check(body), query
         self._parameters = Check({"properties": query}, "parameter")
+
+    @property
+    def by(self) -> str | None:
+        """The name of the caller, None if it is anonymous."""
+        return current_caller().name
 
     def raw_body(self) -> bytes:
         """The whole body, if its Content-Type is JSON (400, 413, 415)."""

@@ -45,19 +45,13 @@ STORABLE_JSON: Schema = {
     "additionalProperties": {"$ref": "#/components/schemas/StorableJson"},
 }
 
-NEW_ENTRY: Schema = EntryWorker.types[ENTRY]
-
+_PROGRESS: Schema = {"type": "integer", "minimum": 0, "maximum": 100}
 _MOVES = [EntryStatus.CREATED, EntryStatus.STAGE_1, EntryStatus.STAGE_2, EntryStatus.COMPLETED, EntryStatus.FAILED]
 ENTRY_CHANGE: Schema = {
     "type": "object",
     "properties": {
         "status": {"enum": [status.value for status in _MOVES], "description": "The current one changes nothing"},
-        "progress": {
-            "type": "integer",
-            "minimum": 0,
-            "maximum": 100,
-            "description": "Must not decrease; default: that of the status",
-        },
+        "progress": {**_PROGRESS, "description": "Must not decrease; default: that of the status"},
         "lockedBy": {
             "type": "string",
             "minLength": 1,
@@ -82,16 +76,6 @@ ENTRY_CHANGE: Schema = {
 
 
 ANY_CALLBACK_URL: Schema = {"type": ["string", "null"]}
-
-
-def new_process(payload: Schema, callback_url: Schema = ANY_CALLBACK_URL) -> Schema:
-    """A new job; ``payload`` is the schema that its worker declares."""
-    return {
-        "type": "object",
-        "required": ["payload"],
-        "properties": {"payload": payload, "callback_url": callback_url},
-        "additionalProperties": False,
-    }
 
 
 def callback_url(*, private_callbacks: bool) -> Schema:
@@ -131,7 +115,6 @@ def _or_null(schema: Schema) -> Schema:
 _COUNT: Schema = {"type": "integer", "minimum": 0}
 _ID: Schema = {"type": "string", "pattern": "^[0-9]+$", "description": "An integer of up to 63 bits, as a string"}
 _TIME: Schema = {"type": "string", "format": "date-time"}
-_PROGRESS: Schema = {"type": "integer", "minimum": 0, "maximum": 100}
 _STATUS: Schema = {"enum": [status.value for status in TaskStatus]}
 _TROUBLE: Schema = {
     "type": "object",
@@ -139,133 +122,132 @@ _TROUBLE: Schema = {
     "properties": {"status": {"enum": ["ok", "degraded"]}, "trouble": _or_null(TEXT)},
 }
 
-ENTRY_ANSWER = _whole(
-    {
-        "id": _ID,
-        "title": TEXT,
-        "status": {"enum": [status.value for status in EntryStatus]},
-        "progress": _PROGRESS,
-        "result": {
-            "type": ["object", "null"],
-            "properties": {
-                "completedAt": _or_null(_TIME),
-                "stages": {"type": "array", "items": {"type": "object"}},
-                "error": _whole({"code": TEXT, "message": TEXT}),
-            },
-        },
-        "lockedBy": _or_null(TEXT),
-        "lockedAt": _or_null(_TIME),
-        "createdAt": _TIME,
-        "updatedAt": _TIME,
-        "createdBy": {**_or_null(TEXT), "description": "The name of the creator's key"},
-    }
-)
-ENTRY_PAGE = _whole(
-    {
-        "entries": {"type": "array", "items": {"$ref": "#/components/schemas/Entry"}},
-        "total": {**_COUNT, "description": "Entries that match the filters"},
-        "limit": _COUNT,
-        "offset": _COUNT,
-    }
-)
-PROCESS_ACCEPTED = _whole(
-    {"correlation_id": {"type": "string", "format": "uuid"}, "status_url": TEXT, "status": _STATUS}
-)
-PROCESS_ANSWER = _whole(
-    {
-        "correlation_id": TEXT,
-        "status": _STATUS,
-        "stage": _or_null(TEXT),
-        "progress": _PROGRESS,
-        "result": {"description": "The result so far; any JSON"},
-        "error": _or_null(_whole({"code": TEXT, "message": TEXT})),
-        "created_at": _TIME,
-        "finished_at": _or_null(_TIME),
-    }
-)
-RECEIVED = _whole(
-    {
-        "id": _ID,
-        "received_at": _TIME,
-        "event_id": _or_null(TEXT),
-        "correlation_id": _or_null(TEXT),
-        "timestamp": {"type": ["integer", "null"], "description": "The sender's timestamp, in Unix seconds"},
-        "verdict": {"enum": [verdict.value for verdict in Verdict]},
-        "body": {"type": "string", "description": "The first 64 KiB"},
-    }
-)
-RECEIVED_PAGE = _whole(
-    {"received": {"type": "array", "maxItems": KEPT, "items": {"$ref": "#/components/schemas/Received"}}}
-)
-PROBLEM: Schema = {
-    "type": "object",
-    "required": ["type", "title", "status", "detail", "code"],
-    "properties": {
-        "type": {"type": "string", "format": "uri-reference"},
-        "title": TEXT,
-        "status": {"type": "integer", "minimum": 400, "maximum": 599},
-        "detail": {"type": "string", "description": "What happened, the value and the next step"},
-        "code": {"type": "string", "description": "For programs, such as INVALID_REQUEST"},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["detail"],
+_ANSWERS: Mapping[str, Schema] = {
+    "Entry": _whole(
+        {
+            "id": _ID,
+            "title": TEXT,
+            "status": {"enum": [status.value for status in EntryStatus]},
+            "progress": _PROGRESS,
+            "result": {
+                "type": ["object", "null"],
                 "properties": {
-                    "pointer": {"type": "string", "description": "JSON Pointer into the body, such as #/title"},
-                    "parameter": TEXT,
-                    "header": TEXT,
-                    "detail": TEXT,
+                    "completedAt": _or_null(_TIME),
+                    "stages": {"type": "array", "items": {"type": "object"}},
+                    "error": _whole({"code": TEXT, "message": TEXT}),
+                },
+            },
+            "lockedBy": _or_null(TEXT),
+            "lockedAt": _or_null(_TIME),
+            "createdAt": _TIME,
+            "updatedAt": _TIME,
+            "createdBy": {**_or_null(TEXT), "description": "The name of the creator's key"},
+        }
+    ),
+    "EntryPage": _whole(
+        {
+            "entries": {"type": "array", "items": {"$ref": "#/components/schemas/Entry"}},
+            "total": {**_COUNT, "description": "Entries that match the filters"},
+            "limit": _COUNT,
+            "offset": _COUNT,
+        }
+    ),
+    "ProcessAccepted": _whole(
+        {"correlation_id": {"type": "string", "format": "uuid"}, "status_url": TEXT, "status": _STATUS}
+    ),
+    "Process": _whole(
+        {
+            "correlation_id": TEXT,
+            "status": _STATUS,
+            "stage": _or_null(TEXT),
+            "progress": _PROGRESS,
+            "result": {"description": "The result so far; any JSON"},
+            "error": _or_null(_whole({"code": TEXT, "message": TEXT})),
+            "created_at": _TIME,
+            "finished_at": _or_null(_TIME),
+        }
+    ),
+    "Received": _whole(
+        {
+            "id": _ID,
+            "received_at": _TIME,
+            "event_id": _or_null(TEXT),
+            "correlation_id": _or_null(TEXT),
+            "timestamp": {"type": ["integer", "null"], "description": "The sender's timestamp, in Unix seconds"},
+            "verdict": {"enum": [verdict.value for verdict in Verdict]},
+            "body": {"type": "string", "description": "The first 64 KiB"},
+        }
+    ),
+    "ReceivedPage": _whole(
+        {"received": {"type": "array", "maxItems": KEPT, "items": {"$ref": "#/components/schemas/Received"}}}
+    ),
+    "Problem": {
+        "type": "object",
+        "required": ["type", "title", "status", "detail", "code"],
+        "properties": {
+            "type": {"type": "string", "format": "uri-reference"},
+            "title": TEXT,
+            "status": {"type": "integer", "minimum": 400, "maximum": 599},
+            "detail": {"type": "string", "description": "What happened, the value and the next step"},
+            "code": {"type": "string", "description": "For programs, such as INVALID_REQUEST"},
+            "errors": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["detail"],
+                    "properties": {
+                        "pointer": {"type": "string", "description": "JSON Pointer into the body, such as #/title"},
+                        "parameter": TEXT,
+                        "header": TEXT,
+                        "detail": TEXT,
+                    },
+                },
+            },
+            "incident": {"type": "string", "description": "Identifies the error in the log"},
+        },
+    },
+    "Health": {
+        "type": "object",
+        "required": ["status", "version"],
+        "description": "Parts and integrations require the role read; queue and troubles require admin",
+        "properties": {
+            "status": {"enum": ["ok", "degraded"]},
+            "version": TEXT,
+            "queue": {"type": "object"},
+            "database": _TROUBLE,
+            "journal": _TROUBLE,
+            "tasks": _TROUBLE,
+            "integrations": {"type": "object", "description": "The services behind the workers"},
+            "stack": {
+                "type": "object",
+                "description": "RabbitMQ, Redis and Airflow, if Airflow runs jobs; troubles require the role admin",
+                "additionalProperties": {
+                    "type": "object",
+                    "required": ["status"],
+                    "properties": {"status": {"enum": ["ok", "away"]}, "trouble": _or_null(TEXT)},
                 },
             },
         },
-        "incident": {"type": "string", "description": "Identifies the error in the log"},
     },
-}
-HEALTH: Schema = {
-    "type": "object",
-    "required": ["status", "version"],
-    "description": "Parts and integrations require the role read; queue and troubles require admin",
-    "properties": {
-        "status": {"enum": ["ok", "degraded"]},
-        "version": TEXT,
-        "queue": {"type": "object"},
-        "database": _TROUBLE,
-        "journal": _TROUBLE,
-        "tasks": _TROUBLE,
-        "integrations": {"type": "object", "description": "The services behind the workers"},
-        "stack": {
-            "type": "object",
-            "description": "RabbitMQ, Redis and Airflow, if Airflow runs jobs; troubles require the role admin",
-            "additionalProperties": {
-                "type": "object",
-                "required": ["status"],
-                "properties": {"status": {"enum": ["ok", "away"]}, "trouble": _or_null(TEXT)},
-            },
-        },
+    "Ready": {
+        "type": "object",
+        "required": ["ready"],
+        "properties": {"ready": {"type": "boolean"}, "reason": {**TEXT, "description": "Why it is not ready"}},
     },
-}
-READY: Schema = {
-    "type": "object",
-    "required": ["ready"],
-    "properties": {"ready": {"type": "boolean"}, "reason": {**TEXT, "description": "Why it is not ready"}},
 }
 
 
 def named(process_payload: Schema, callback_url: Schema = ANY_CALLBACK_URL) -> Mapping[str, Schema]:
-    """Every schema that a route or another schema refers to by name."""
+    """Every schema that a route or another schema refers to by name; ``process_payload`` is that of a job's worker."""
     return {
-        "NewEntry": NEW_ENTRY,
+        "NewEntry": EntryWorker.types[ENTRY],
         "EntryChange": ENTRY_CHANGE,
-        "NewProcess": new_process(process_payload, callback_url),
+        "NewProcess": {
+            "type": "object",
+            "required": ["payload"],
+            "properties": {"payload": process_payload, "callback_url": callback_url},
+            "additionalProperties": False,
+        },
         "StorableJson": STORABLE_JSON,
-        "Entry": ENTRY_ANSWER,
-        "EntryPage": ENTRY_PAGE,
-        "ProcessAccepted": PROCESS_ACCEPTED,
-        "Process": PROCESS_ANSWER,
-        "Received": RECEIVED,
-        "ReceivedPage": RECEIVED_PAGE,
-        "Problem": PROBLEM,
-        "Health": HEALTH,
-        "Ready": READY,
+        **_ANSWERS,
     }

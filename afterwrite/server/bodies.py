@@ -1,7 +1,7 @@
 """Bounded reading of request bodies."""
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from afterwrite.graphql_http.body import announced_bytes
 from afterwrite.server.tcp_connections import plain_address
@@ -15,11 +15,8 @@ PIECE_BYTES = 64 << 10
 """The size of one read; the deadline applies to each."""
 
 
-class Reader(Protocol):
-    """Reads pieces of bodies; raises HttpRefusal for a slow one."""
-
-    def read(self, body: "Body", size: int) -> bytes:
-        """Up to ``size`` bytes of the body; fewer only at its end."""
+Read = Callable[["Body", int], bytes]
+"""Reads up to a number of bytes of a body, fewer only at its end; raises HttpRefusal for a slow one."""
 
 
 class Body:
@@ -27,7 +24,7 @@ class Body:
 
     __slots__ = (
         "_left",
-        "_reader",
+        "_read",
         "address",
         "environ",
         "group",
@@ -41,7 +38,7 @@ class Body:
         "stream",
     )
 
-    def __init__(self, environ: "WSGIEnvironment", reader: Reader) -> None:
+    def __init__(self, environ: "WSGIEnvironment", read: Read) -> None:
         self.environ = environ
         self.stream: Any = environ["wsgi.input"]
         # Those of the connection, before ProxyFix replaces them.
@@ -56,7 +53,7 @@ class Body:
         """Whether no thread waits in a read."""
         self.is_read = False
         """Whether the whole body was read, so that the connection can be reused."""
-        self._reader = reader
+        self._read = read
         self._left = announced_bytes(environ)
 
     def read(self, size: int | None = -1, /) -> bytes:
@@ -66,7 +63,7 @@ class Body:
         size = min(size, PIECE_BYTES if self._left is None else min(PIECE_BYTES, self._left))
         if not size or self.is_read:
             return b""
-        piece = self._reader.read(self, size)
+        piece = self._read(self, size)
         if self._left is None:
             self.is_read = len(piece) < size
         else:
@@ -76,8 +73,8 @@ class Body:
         return piece
 
 
-def with_bodies(application: "WSGIApplication", reader: Reader) -> "WSGIApplication":
-    """Wrap the application so that its requests read their bodies through ``reader``.
+def with_bodies(application: "WSGIApplication", read: Read) -> "WSGIApplication":
+    """Wrap the application so that its requests read their bodies with ``read``.
 
     A response to a request whose body was not read to its end carries ``Connection: close``: the next bytes could be
     the rest of the body or a new request, whose client would wait in vain.
@@ -86,7 +83,7 @@ def with_bodies(application: "WSGIApplication", reader: Reader) -> "WSGIApplicat
     def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         if environ.get("CONTENT_LENGTH") in (None, "", "0") and "HTTP_TRANSFER_ENCODING" not in environ:
             return application(environ, start_response)
-        body = environ["wsgi.input"] = Body(environ, reader)
+        body = environ["wsgi.input"] = Body(environ, read)
 
         def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Callable[[bytes], object]:
             if not body.is_read:

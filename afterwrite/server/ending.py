@@ -19,7 +19,7 @@ from typing import Any
 
 from afterwrite.graphql_http.errors import HttpRefusal
 from afterwrite.server.bodies import Body
-from afterwrite.server.tcp_connections import Connection, can_count, connections_of, end_input, state_of
+from afterwrite.server.tcp_connections import Connection, can_count, connections_of, shut_down, state_of
 
 Answer = Callable[[Mapping[str, Any], HttpRefusal], tuple[int, list[tuple[str, str]], bytes]]
 PROTOCOL = "granian.protocol"
@@ -116,7 +116,7 @@ class Ending:
             for connection, written in list(answered.before.items()):
                 more = now.get(connection, 0) - written
                 if more == answered.length:
-                    end_input(connection)
+                    shut_down(connection, socket.SHUT_RD)
                 if more != 0:
                     del answered.before[connection]
 
@@ -126,7 +126,7 @@ class Ending:
         for connection in connections_of({answered.body.port for answered in self._answered}) if peers else ():
             state = state_of(connection) if connection.host in peers else None
             if state is not None and state.has_unsent and state.sent_ms >= _TAKES_NOTHING_MS:
-                end_input(connection)
+                shut_down(connection, socket.SHUT_RD)
 
 
 def _written_to(connections: Iterable[Connection]) -> dict[Connection, int]:

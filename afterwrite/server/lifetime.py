@@ -1,32 +1,23 @@
 """Shutdown of the services behind this process's HTTP server."""
 
-from typing import Protocol
+from collections.abc import Callable
 
-_served: "list[Served]" = []
-
-
-class Served(Protocol):
-    """A service behind the HTTP server of this process."""
-
-    def announce_stop(self) -> None:
-        """End event streams."""
-
-    def stop(self) -> None:
-        """Drain and stop; returns when nothing runs any more."""
+_served: list[tuple[Callable[[], None], Callable[[], None]]] = []
 
 
-def add_served(served: Served) -> None:
-    """Register a service to stop with the HTTP server."""
-    _served.append(served)
+def add_served(announce_stop: Callable[[], None], stop: Callable[[], None]) -> None:
+    """Register a service: ``announce_stop`` ends its event streams, ``stop`` returns when nothing of it runs."""
+    _served.append((announce_stop, stop))
 
 
 def announce_stop() -> None:
     """End the event streams of this process; call it as soon as the HTTP server begins to stop."""
-    for served in _served:
-        served.announce_stop()
+    for announce, _ in _served:
+        announce()
 
 
 def stop() -> None:
     """Stop all registered services; call it after the last request."""
     while _served:
-        _served.pop().stop()
+        _, stop_one = _served.pop()
+        stop_one()

@@ -163,7 +163,7 @@ def _granian_worker(*arguments: Any, **options: Any) -> None:
 
     _put_protocol_into_environ()
     _stop_with_parent()
-    wake_main_thread_on_signals(_announce_stop)
+    wake_main_thread_on_signals(lifetime.announce_stop)  # Granian waits for event streams before it stops
     try:
         MPServer._spawn_wsgi_worker(*arguments, **options)
     finally:
@@ -207,11 +207,6 @@ def _stop_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()
-
-
-def _announce_stop() -> None:
-    """End event streams first: Granian waits for them before it stops."""
-    lifetime.announce_stop()
 
 
 def wake_main_thread_on_signals(then: Callable[[], None] = lambda: None) -> None:

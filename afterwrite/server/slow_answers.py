@@ -4,6 +4,7 @@ HTTP servers have no write timeout, and the sending thread blocks. Linux only: t
 unsent bytes.
 """
 
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +14,7 @@ from afterwrite.access.slowing import place_of
 from afterwrite.base.settings import Settings
 from afterwrite.server.bodies import PIECE_BYTES
 from afterwrite.server.ending import PROTOCOL
-from afterwrite.server.tcp_connections import Connection, can_count, connections_of, cut_off, state_of
+from afterwrite.server.tcp_connections import Connection, can_count, connections_of, shut_down, state_of
 from afterwrite.server.watch import Watch
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class SlowAnswers:
         over = set(slow[: max(0, waiting - self._places)])
         for one in slow:
             if one in over or one.seconds >= longest:
-                cut_off(one.connection)
+                shut_down(one.connection, socket.SHUT_RDWR)
 
     def _slow_connections(self, now: float) -> list[_Slow]:
         """The connections of slow clients, in the order in which to disconnect them."""

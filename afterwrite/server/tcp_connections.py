@@ -76,17 +76,8 @@ def state_of(connection: Connection) -> State | None:
     return None
 
 
-def end_input(connection: Connection) -> None:
-    """Shut down the reading side: the server reads end-of-file, as if the client had finished sending."""
-    _shut_down(connection, socket.SHUT_RD)
-
-
-def cut_off(connection: Connection) -> None:
-    """Shut down both directions."""
-    _shut_down(connection, socket.SHUT_RDWR)
-
-
-def _shut_down(connection: Connection, how: int) -> None:
+def shut_down(connection: Connection, how: int) -> None:
+    """Shut down the directions in ``how``: after SHUT_RD the server reads end-of-file, as at the end of a request."""
     # A duplicate, because the server may close the descriptor meanwhile and reuse its number.
     with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.descriptor)) as found:
         if found.family in _FAMILIES and found.getpeername()[1] == connection.port:

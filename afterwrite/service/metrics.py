@@ -50,8 +50,8 @@ class Metrics:
         ``conflicts`` is the number of retried transactions. A process without a queue has no queue metrics.
         """
         if queue is not None:
-            self._registry.register(_QueueFigures(queue))
-        self._registry.register(_TaskFigures(tasks, conflicts))
+            self.watch_more(_Figures(lambda: _figures_of_queue(queue())))
+        self.watch_more(_Figures(lambda: _figures_of_tasks(tasks(), conflicts())))
 
     def watch_more(self, figures: Collector) -> None:
         """Read these metrics too at every scrape."""
@@ -77,29 +77,48 @@ class Metrics:
         return generate_latest(self.registry)
 
 
-class _QueueFigures:
-    def __init__(self, status: Callable[[], QueueStatus]) -> None:
-        self._status = status
+def _figures_of_queue(status: QueueStatus) -> Iterable[Metric]:
+    yield GaugeMetricFamily("afterwrite_queue_depth", "Waiting writes", status.depth)
+    yield GaugeMetricFamily("afterwrite_queue_bytes", "Bytes of waiting writes", status.size_bytes)
+    yield GaugeMetricFamily(
+        "afterwrite_queue_oldest_seconds", "Age of the oldest waiting write", status.oldest_age_ms / 1000
+    )
+    settled = CounterMetricFamily("afterwrite_writes", "Settled writes", labels=["status"])
+    settled.add_metric(["APPLIED"], status.applied_total)
+    settled.add_metric(["FAILED"], status.failed_total)
+    yield settled
+    state = GaugeMetricFamily("afterwrite_queue_state", "1 for the state the queue is in", labels=["state"])
+    for name in QueueState:
+        state.add_metric([name], float(name is status.state))
+    yield state
+
+
+def _figures_of_tasks(status: ManagerStatus, conflicts: int) -> Iterable[Metric]:
+    running = GaugeMetricFamily("afterwrite_tasks_running", "Running tasks", labels=["type"])
+    for task_type, count in status.running.items():
+        running.add_metric([task_type], count)
+    yield running
+    ended = CounterMetricFamily("afterwrite_tasks_ended", "Ended tasks", labels=["type", "status"])
+    for (task_type, name), count in status.ended.items():
+        ended.add_metric([task_type, name], count)
+    yield ended
+    yield CounterMetricFamily("afterwrite_task_retries", "Failed attempts that are retried", status.retried)
+    yield CounterMetricFamily("afterwrite_task_locks_lost", "Outcomes dropped because their lock was lost", status.lost)
+    yield CounterMetricFamily("afterwrite_transaction_retries", "Transactions retried after a conflict", conflicts)
+
+
+class _Figures(Collector):
+    """Metrics that are read at every scrape."""
+
+    def __init__(self, collect: Callable[[], Iterable[Metric]]) -> None:
+        self._collect = collect
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: registering must not read the queue."""
+        """Nothing: registering must not read them."""
         return ()
 
     def collect(self) -> Iterable[Metric]:
-        status = self._status()
-        yield GaugeMetricFamily("afterwrite_queue_depth", "Waiting writes", status.depth)
-        yield GaugeMetricFamily("afterwrite_queue_bytes", "Bytes of waiting writes", status.size_bytes)
-        yield GaugeMetricFamily(
-            "afterwrite_queue_oldest_seconds", "Age of the oldest waiting write", status.oldest_age_ms / 1000
-        )
-        settled = CounterMetricFamily("afterwrite_writes", "Settled writes", labels=["status"])
-        settled.add_metric(["APPLIED"], status.applied_total)
-        settled.add_metric(["FAILED"], status.failed_total)
-        yield settled
-        state = GaugeMetricFamily("afterwrite_queue_state", "1 for the state the queue is in", labels=["state"])
-        for name in QueueState:
-            state.add_metric([name], float(name is status.state))
-        yield state
+        return self._collect()
 
 
 class _Labelled(Collector):
@@ -114,30 +133,3 @@ class _Labelled(Collector):
                 sample._replace(labels={**sample.labels, "process": self._process}) for sample in metric.samples
             ]
             yield metric
-
-
-class _TaskFigures:
-    def __init__(self, status: Callable[[], ManagerStatus], conflicts: Callable[[], int]) -> None:
-        self._status, self._conflicts = status, conflicts
-
-    def describe(self) -> Iterable[Metric]:
-        """Nothing: registering must not query the workers."""
-        return ()
-
-    def collect(self) -> Iterable[Metric]:
-        status = self._status()
-        running = GaugeMetricFamily("afterwrite_tasks_running", "Running tasks", labels=["type"])
-        for task_type, count in status.running.items():
-            running.add_metric([task_type], count)
-        yield running
-        ended = CounterMetricFamily("afterwrite_tasks_ended", "Ended tasks", labels=["type", "status"])
-        for (task_type, name), count in status.ended.items():
-            ended.add_metric([task_type, name], count)
-        yield ended
-        yield CounterMetricFamily("afterwrite_task_retries", "Failed attempts that are retried", status.retried)
-        yield CounterMetricFamily(
-            "afterwrite_task_locks_lost", "Outcomes dropped because their lock was lost", status.lost
-        )
-        yield CounterMetricFamily(
-            "afterwrite_transaction_retries", "Transactions retried after a conflict", self._conflicts()
-        )

@@ -1,13 +1,13 @@
 """An operating-system process of Afterwrite: its stores, queue, tasks and background loop."""
 
 import logging
+import secrets
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
-from afterwrite.access.session_secret import session_secret
 from afterwrite.base.background import BackgroundLoop
 from afterwrite.base.limits import TaskLimits, WriteLimits
 from afterwrite.base.settings import Settings
@@ -34,6 +34,14 @@ def prepare(settings: Settings) -> None:
     prepare_stores(settings)
     build_workers(settings, webhook_secret(settings, partial(secret_of, settings)))
     session_secret(partial(secret_of, settings))
+
+
+def session_secret(keep: Callable[[str, str], str]) -> str:
+    """The secret that signs session cookies, as ``keep(name, new)`` stores it: a new one, or the one stored before.
+
+    Raises StoreError.
+    """
+    return keep("session-secret", secrets.token_hex(32))
 
 
 class Process:

@@ -96,13 +96,7 @@ def merged(own: Sequence[Point], others: Sequence[tuple[int, Mapping[str, Any]]]
             most[at] = rate
             after = replace(after, p50_ms=figures["p50_ms"], p95_ms=figures["p95_ms"])
         found[at] = after
-    return _without_gaps(found)
-
-
-def _without_gaps(found: Mapping[int, Point]) -> list[Point]:
-    if not found:
-        return []
-    times = range(min(found), max(found) + 1, BUCKET_SECONDS)
+    times = range(min(found), max(found) + 1, BUCKET_SECONDS) if found else ()  # without gaps
     return [found.get(at) or Point(at, 0, 0.0, None, None) for at in times]
 
 

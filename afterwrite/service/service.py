@@ -10,6 +10,7 @@ from typing import Any
 
 from afterwrite.access.session import EndedSessions
 from afterwrite.base.settings import VERSION, Settings
+from afterwrite.base.store_errors import StoreError
 from afterwrite.resources.write import Write
 from afterwrite.service.process import Process
 from afterwrite.service.recent import KEPT_SECONDS, Point, RecentFigures, merged
@@ -48,13 +49,15 @@ class Service(Process):
         self.sharing.bus.look(look)
 
     def processes(self) -> list[ProcessAlive]:
-        """The processes on the same data, oldest first. Raises StoreError."""
+        """The processes on the same data, oldest first; empty while the database is unavailable."""
         if self.sharing is not None:
-            return self.sharing.live()
+            try:
+                return self.sharing.live()
+            except StoreError:  # the status of the database reports it
+                return []
         now = time.time_ns() // 1000
         name, here = self.tasks.status().name, socket.gethostname()
-        own = ProcessAlive(name, "server", here, os.getpid(), VERSION, self._started_at_us, now, 0, self._doing())
-        return [own]
+        return [ProcessAlive(name, "server", here, os.getpid(), VERSION, self._started_at_us, now, 0, self._doing())]
 
     def points(self) -> list[Point]:
         """The chart points of the last minutes, merged over all processes. Raises StoreError."""

@@ -93,7 +93,7 @@ class Reading:
             sender.admit(Request(self.environ))
         else:
             set_sender(Request(self.environ), Sender(Caller(sender, Role.READ)))
-        self._body = Body(self.environ, bodies)
+        self._body = Body(self.environ, bodies.read)
         self._begun = threading.Event()
         self.thread = threading.Thread(target=self._read)
 

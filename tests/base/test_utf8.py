@@ -1,5 +1,6 @@
 """Every command reads and writes UTF-8, whatever the locale and Python's own settings say."""
 
+import inspect
 import json
 import os
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 from server_process import ROOT
 
-from devkit import background_server, place
+from devkit import background_server, errors, place
 from devkit.place import Place
 
 pytestmark = pytest.mark.one_database("it is about what goes through pipes, arguments and paths")
@@ -95,6 +96,9 @@ def test_a_program_run_by_hand_names_paths_as_they_are(tmp_path: Path, locale: d
 def test_every_program_begins_with_utf8(entry: str) -> None:
     text = (ROOT / entry).read_text(encoding="utf-8")
     _, _, begins = text.rpartition('if __name__ == "__main__":\n')
+    if begins == "    run(main)\n":  # the programs of devkit begin in one function
+        assert "from devkit.errors import" in text
+        _, _, begins = inspect.getsource(errors.run).rpartition('"""\n')
     assert begins.startswith("    use_utf8()\n")
 
 

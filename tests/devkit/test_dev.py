@@ -14,7 +14,7 @@ import pytest
 from dev_commands import ROOT, dev, throw_away_place
 
 from afterwrite.storage.sqlite.moved import mark_moved
-from devkit import background_server, place, services
+from devkit import background_server, place, verbs
 from devkit.command_line import VERBS
 from devkit.errors import CommandError
 from devkit.place import Place
@@ -82,7 +82,7 @@ def test_only_the_standard_library_is_imported() -> None:
     engine = ROOT / "afterwrite"
     sources = [ROOT / "dev.py", engine / "__init__.py", engine / "programs" / "key.py"]
     sources += (ROOT / "devkit").glob("*.py")
-    sources += [engine / "base" / f"{name}.py" for name in ("settings", "utf8", "durable_file")]
+    sources += [engine / "base" / f"{name}.py" for name in ("settings", "utf8", "durable_file", "own_command")]
     sources += [engine / "access" / f"{name}.py" for name in ("__init__", "roles", "keys", "key_file", "opening")]
     ours = {"devkit", "afterwrite"}
     for source in sources:
@@ -230,11 +230,11 @@ def test_a_move_to_postgresql_needs_an_address_and_a_folder_without_a_server(
     monkeypatch.setenv("DATA_DIR", str(here.data_dir))
     monkeypatch.setenv("DATABASE_URL", "")
     with pytest.raises(CommandError, match="DATABASE_URL is not set"):
-        services.migrate_to_postgres(Namespace(reopen=False))
+        verbs.migrate_to_postgres(Namespace(reopen=False))
     monkeypatch.setenv("DATABASE_URL", "postgresql+psycopg://nobody@127.0.0.1:1/nothing")
     background_server.record(here, os.getpid(), in_background=True)
     with pytest.raises(CommandError, match=rf"\(pid {os.getpid()}\): `stop` it first"):
-        services.migrate_to_postgres(Namespace(reopen=False))
+        verbs.migrate_to_postgres(Namespace(reopen=False))
     here.record_path.unlink()
 
 

@@ -23,7 +23,7 @@ from graphql import (
     parse,
 )
 
-from afterwrite.graphql_http.compiled import compile_operation
+from afterwrite.graphql_http.compiled import CompiledOperation
 
 
 def boom(*_arguments: Any, **_named: Any) -> Any:
@@ -127,7 +127,7 @@ def test_the_other_operations_and_unused_fragments_of_a_document_do_not_matter()
     document = parse("query A { item { id } } query B($s: Boolean!) { item { ...F } } fragment F on Item { name }")
     for definition, data in zip(document.definitions, ({"id": "1"}, {"name": "n"}), strict=False):
         assert isinstance(definition, OperationDefinitionNode)
-        operation = compile_operation(SCHEMA, document, definition)
+        operation = CompiledOperation(SCHEMA, document, definition)
         assert operation.execute({"item": {"id": 1, "name": "n"}}, None, {"s": True}).data == {"item": data}
 
 
@@ -164,7 +164,7 @@ def test_fragments_that_spread_each_other_in_a_diamond_are_compiled_once() -> No
     document = parse(source)
     operation = document.definitions[0]
     assert isinstance(operation, OperationDefinitionNode)
-    result = compile_operation(SCHEMA, document, operation).execute({"item": item}, None, {})
+    result = CompiledOperation(SCHEMA, document, operation).execute({"item": item}, None, {})
     assert result == execute_sync(SCHEMA, document, {"item": item})
 
 

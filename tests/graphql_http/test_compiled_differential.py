@@ -21,7 +21,7 @@ from graphql import (
 from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 
-from afterwrite.graphql_http.compiled import compile_operation
+from afterwrite.graphql_http.compiled import CompiledOperation
 from afterwrite.graphql_http.wider_scalars import read_as_wider_scalars
 
 
@@ -50,7 +50,7 @@ def assert_same(schema: GraphQLSchema, document: DocumentNode, case: Case, seed:
     """Asserts that both executors give the same outcome, for each set of variables, twice over."""
     operation = document.definitions[0]
     assert isinstance(operation, OperationDefinitionNode)
-    compiled = compile_operation(schema, document, operation)
+    compiled = CompiledOperation(schema, document, operation)
     for variables in [*case.variables, *case.variables]:
         world = World(schema, seed, trouble)
         expected = outcome(lambda: execute_sync(schema, document, "root", world, variables))  # noqa: B023

@@ -69,7 +69,7 @@ def answer(source: str, variables: dict[str, Any]) -> Any:
     """The data of a document without errors, executed compiled and by graphql-core: both must say the same."""
     operation = STORE.get(source).operation(None)
     found = operation.executable.execute(None, None, variables)
-    document = operation.executable._document
+    document = operation.executable.document
     assert found == execute_sync(SCHEMA, document, None, None, variables)
     assert found.errors is None, found.errors
     return found.data

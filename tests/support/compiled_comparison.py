@@ -15,7 +15,7 @@ from graphql import (
     validate,
 )
 
-from afterwrite.graphql_http.compiled import CompiledOperation, compile_operation
+from afterwrite.graphql_http.compiled import CompiledOperation
 
 SDL = """
 type Query {
@@ -59,7 +59,7 @@ def compiled(source: str, schema: GraphQLSchema = SCHEMA, **options: bool) -> Co
     document = parse(source)
     assert not validate(schema, document)
     operation = next(node for node in document.definitions if isinstance(node, OperationDefinitionNode))
-    return compile_operation(schema, document, operation, **options)
+    return CompiledOperation(schema, document, operation, **options)
 
 
 def run(

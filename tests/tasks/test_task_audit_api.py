@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 from databases import Database
-from flask import Flask
+from flask import Flask, request
 from flask.testing import FlaskClient
 from graphql import graphql_sync
 
+from afterwrite.access.caller import Sender, set_sender
+from afterwrite.access.roles import Caller, Role
 from afterwrite.rest import rest_api
 from afterwrite.service.context import Context
 from afterwrite.service.service import Service
@@ -42,7 +44,8 @@ def ask(service: Service, document: str, by: str | None = None, **variables: Any
 def client(service: Service, by: str | None) -> FlaskClient:
     """A caller over REST."""
     app = Flask(__name__)
-    app.register_blueprint(rest_api(service, lambda: by))
+    app.before_request(lambda: set_sender(request, Sender(Caller(by, Role.ADMIN))))
+    app.register_blueprint(rest_api(service))
     return app.test_client()
 
 

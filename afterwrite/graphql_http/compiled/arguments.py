@@ -8,18 +8,26 @@ from typing import Any, NamedTuple
 from graphql import (
     FieldNode,
     GraphQLArgument,
+    GraphQLEnumType,
     GraphQLField,
+    GraphQLInputType,
+    GraphQLScalarType,
+    NullValueNode,
     Undefined,
     ValueNode,
     VariableNode,
     get_argument_values,
     is_input_object_type,
     is_non_null_type,
+    is_specified_scalar_type,
+    value_from_ast,
 )
 
-from afterwrite.graphql_http.compiled.constants import NeedsGraphQLCore, constant_of
-
 Evaluate = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class NeedsGraphQLCore(Exception):
+    """The value is wrong or not of the plainest form: graphql-core must coerce or refuse it."""
 
 
 class _Step(NamedTuple):
@@ -92,3 +100,19 @@ def _evaluate(steps: list[_Step], evaluate_slowly: Evaluate) -> Evaluate:
         return arguments
 
     return evaluate
+
+
+def constant_of(node: ValueNode, input_type: GraphQLInputType) -> Any:
+    """The value of a literal that is null, an enum value or of a scalar of the specification.
+
+    Raises `NeedsGraphQLCore` for a literal that does not fit its type, and for lists, dicts and custom scalars: one
+    request's resolver could change them under another.
+    """
+    inner: Any = input_type.of_type if is_non_null_type(input_type) else input_type  # type: ignore[union-attr]
+    is_scalar = isinstance(inner, GraphQLScalarType) and is_specified_scalar_type(inner)
+    if not (is_scalar or isinstance(inner, GraphQLEnumType) or isinstance(node, NullValueNode)):
+        raise NeedsGraphQLCore
+    value = value_from_ast(node, input_type)
+    if value is Undefined:
+        raise NeedsGraphQLCore
+    return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isfinite
 from typing import Any
 
 from graphql import GraphQLEnumType, GraphQLLeafType, Undefined
@@ -20,8 +21,6 @@ from graphql.type.scalars import (
 CompleteLeaf = Callable[[Any], Any]
 """Serialises a value; None stays None. Raises what the type's `serialize` raises."""
 
-INFINITY = float("inf")
-
 
 class NoType:
     """A type without instances, for leaves whose values all need completing."""
@@ -36,11 +35,12 @@ def compile_leaf(leaf_type: GraphQLLeafType) -> tuple[CompleteLeaf, type]:
     if serialize is serialize_boolean:
         return complete, bool
     if serialize is serialize_id:
-        return _complete_id(complete), str
+        return lambda value: str(value) if type(value) is int else complete(value), str
     if serialize is serialize_int:
-        return _complete_int(complete), NoType
+        lowest, highest = GRAPHQL_MIN_INT, GRAPHQL_MAX_INT
+        return lambda value: value if type(value) is int and lowest <= value <= highest else complete(value), NoType
     if serialize is serialize_float:
-        return _complete_float(complete), NoType
+        return lambda value: value if type(value) is float and isfinite(value) else complete(value), NoType
     if isinstance(leaf_type, GraphQLEnumType):
         return _complete_enum(complete), NoType
     return complete, NoType
@@ -61,31 +61,6 @@ def _serializing(leaf_type: GraphQLLeafType) -> CompleteLeaf:
                 f" to return non-nullable value, returned: {inspect(serialized)}"
             )
         return serialized
-
-    return complete
-
-
-def _complete_id(otherwise: CompleteLeaf) -> CompleteLeaf:
-    def complete(value: Any) -> Any:
-        return str(value) if type(value) is int else otherwise(value)
-
-    return complete
-
-
-def _complete_int(otherwise: CompleteLeaf) -> CompleteLeaf:
-    def complete(value: Any) -> Any:
-        if type(value) is int and GRAPHQL_MIN_INT <= value <= GRAPHQL_MAX_INT:
-            return value
-        return otherwise(value)
-
-    return complete
-
-
-def _complete_float(otherwise: CompleteLeaf) -> CompleteLeaf:
-    def complete(value: Any) -> Any:
-        if type(value) is float and -INFINITY < value < INFINITY:
-            return value
-        return otherwise(value)
 
     return complete
 

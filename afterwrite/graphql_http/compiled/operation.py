@@ -1,4 +1,4 @@
-"""Executes a compiled operation: coerces its variables, chooses its plan, collects its errors."""
+"""Executes a validated operation: with graphql-core, or compiled."""
 
 from __future__ import annotations
 
@@ -13,25 +13,59 @@ from graphql import (
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLError,
-    GraphQLObjectType,
     GraphQLSchema,
     OperationDefinitionNode,
     OperationType,
     SelectionNode,
     VariableNode,
-    assert_valid_schema,
+    execute_sync,
 )
 
 from afterwrite.graphql_http.compiled.plan import Plan
 from afterwrite.graphql_http.compiled.site import Request, never_awaitable
 from afterwrite.graphql_http.compiled.variables import compile_variables
-from afterwrite.graphql_http.interpreted import InterpretedOperation
 
 MAX_PLANS = 16
 
 
+class InterpretedOperation:
+    """An operation of a document that has passed validation, executed by graphql-core; thread-safe.
+
+    With `hide_suggestions`, errors of variables name no other fields.
+    """
+
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        document: DocumentNode,
+        operation: OperationDefinitionNode,
+        hide_suggestions: bool = False,
+    ) -> None:
+        self._schema = schema
+        self._hide_suggestions = hide_suggestions
+        fragments = [node for node in document.definitions if isinstance(node, FragmentDefinitionNode)]
+        self._fragments = {node.name.value: node for node in fragments}
+        self.document = DocumentNode(definitions=(operation, *fragments))
+
+    def execute(self, root_value: Any, context_value: Any, raw_variables: dict[str, Any]) -> ExecutionResult:
+        """Executes the operation and returns its data and errors; raises nothing.
+
+        `raw_variables` are the uncoerced values of the request. Errors of fields, variables and resolvers are in the
+        result, each with its path, locations and original error. Resolvers run in the calling thread, in document
+        order, and must not return awaitables.
+        """
+        return execute_sync(
+            self._schema,
+            self.document,
+            root_value,
+            context_value,
+            raw_variables,
+            hide_suggestions=self._hide_suggestions,
+        )
+
+
 class CompiledOperation(InterpretedOperation):
-    """A compiled operation; thread-safe.
+    """A compiled operation; thread-safe. Cheap: the selections on an object are compiled for the first such object.
 
     The selections depend on the variables of `@skip` and `@include`, so there is one plan for each combination of their
     values, made on first use. graphql-core executes an operation without a plan.
@@ -46,7 +80,8 @@ class CompiledOperation(InterpretedOperation):
     ) -> None:
         super().__init__(schema, document, operation, hide_suggestions)
         self._operation = operation
-        self._root_type = _plannable_root_type(schema, operation)
+        is_subscription = operation.operation is OperationType.SUBSCRIPTION
+        self._root_type = None if is_subscription else schema.get_root_type(operation.operation)
         self._coerce = compile_variables(schema, operation, hide_suggestions)
         self._conditions = tuple(_condition_variables(operation, self._fragments))
         self._plans: dict[tuple[Any, ...], Plan] = {}
@@ -87,24 +122,6 @@ class CompiledOperation(InterpretedOperation):
         except (GraphQLError, RecursionError):
             return None  # graphql-core then reports the error
         return self._plans.setdefault(values, plan)
-
-
-def compile_operation(
-    schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode, *, hide_suggestions: bool = False
-) -> CompiledOperation:
-    """Compiles `operation`, one of the operations of `document`, for `schema`.
-
-    `document` must have passed validation. With `hide_suggestions`, errors of variables name no other fields. Cheap:
-    the selections on an object are compiled when the first such object is completed.
-    """
-    assert_valid_schema(schema)
-    return CompiledOperation(schema, document, operation, hide_suggestions)
-
-
-def _plannable_root_type(schema: GraphQLSchema, operation: OperationDefinitionNode) -> GraphQLObjectType | None:
-    if operation.operation is OperationType.SUBSCRIPTION:
-        return None
-    return schema.get_root_type(operation.operation)
 
 
 def _condition_variables(operation: OperationDefinitionNode, fragments: dict[str, FragmentDefinitionNode]) -> list[str]:

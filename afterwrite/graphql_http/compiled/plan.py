@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphql import (
-    FieldNode,
-    FragmentDefinitionNode,
-    GraphQLAbstractType,
-    GraphQLObjectType,
-    GraphQLResolveInfo,
-    GraphQLSchema,
-    OperationDefinitionNode,
-)
+from graphql import FieldNode, FragmentDefinitionNode, GraphQLObjectType, GraphQLSchema, OperationDefinitionNode
 from graphql.execution.collect_fields import collect_fields, collect_sub_fields
 from graphql.execution.execute import (
     CollectedErrors,
@@ -44,7 +36,8 @@ class Plan:
         self._fragments = fragments
         self._conditions = conditions
         self._selections: dict[tuple[Any, ...], Fields] = {}
-        self._context = _checking_context(schema, fragments, operation)
+        self.runtime_type = _checking_context(schema, fragments, operation).ensure_valid_runtime_type
+        """The object type with a name; raises graphql-core's error if it is not one of the abstract type."""
         root_nodes = collect_fields(schema, fragments, conditions, root_type, operation.selection_set)
         self.root_fields = self._compile(root_type, root_nodes)
 
@@ -59,17 +52,6 @@ class Plan:
             sub_nodes = collect_sub_fields(self._schema, self._fragments, self._conditions, object_type, nodes)
             fields = self._selections[key] = self._compile(object_type, sub_nodes)
         return fields
-
-    def runtime_type(
-        self,
-        name: Any,
-        abstract_type: GraphQLAbstractType,
-        nodes: list[FieldNode],
-        info: GraphQLResolveInfo,
-        value: Any,
-    ) -> GraphQLObjectType:
-        """The object type called `name`; raises graphql-core's error if it is not one of `abstract_type`."""
-        return self._context.ensure_valid_runtime_type(name, abstract_type, nodes, info, value)
 
     def _compile(self, parent_type: GraphQLObjectType, selected: dict[str, list[FieldNode]]) -> Fields:
         fields: Fields = []

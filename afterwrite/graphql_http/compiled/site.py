@@ -42,10 +42,6 @@ class Site:
         self.parent_type = parent_type
         self.info_head = (self.name, nodes, field.type, parent_type)
 
-    def path(self, parent_path: Path | None) -> Path:
-        """The path of this field of the object at `parent_path`."""
-        return Path(parent_path, self.key, self.parent_type.name)
-
     def info(self, path: Path, request: Request) -> GraphQLResolveInfo:
         """The `info` that graphql-core would pass to the resolver of this field at `path`."""
         return new_tuple(GraphQLResolveInfo, (*self.info_head, path, *request.info_tail))

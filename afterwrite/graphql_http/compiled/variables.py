@@ -33,7 +33,7 @@ from graphql.type.scalars import (
     coerce_string,
 )
 
-from afterwrite.graphql_http.compiled.constants import NeedsGraphQLCore, constant_of
+from afterwrite.graphql_http.compiled.arguments import NeedsGraphQLCore, constant_of
 
 Coerce = Callable[[dict[str, Any]], dict[str, Any] | list[GraphQLError]]
 Convert = Callable[[Any], Any]
@@ -165,20 +165,6 @@ def _convert_enum(enum_type: GraphQLEnumType) -> Convert:
     return convert
 
 
-def _convert_scalar(scalar: GraphQLScalarType) -> Convert:
-    if scalar.parse_value is coerce_string:
-        return _convert_string
-    if scalar.parse_value is coerce_id:
-        return _convert_id
-    if scalar.parse_value is coerce_int:
-        return _convert_int
-    if scalar.parse_value is coerce_float:
-        return _convert_float
-    if scalar.parse_value is coerce_boolean:
-        return _convert_boolean
-    raise NeedsGraphQLCore  # its parse_value may refuse the value: graphql-core turns that into an error
-
-
 def _convert_string(value: Any) -> Any:
     if type(value) is str:
         return value
@@ -211,3 +197,19 @@ def _convert_boolean(value: Any) -> Any:
     if type(value) is bool:
         return value
     raise NeedsGraphQLCore
+
+
+def _convert_scalar(scalar: GraphQLScalarType) -> Convert:
+    convert = _CONVERTERS.get(scalar.parse_value)
+    if convert is None:
+        raise NeedsGraphQLCore  # its parse_value may refuse the value: graphql-core turns that into an error
+    return convert
+
+
+_CONVERTERS: dict[Any, Convert] = {
+    coerce_string: _convert_string,
+    coerce_id: _convert_id,
+    coerce_int: _convert_int,
+    coerce_float: _convert_float,
+    coerce_boolean: _convert_boolean,
+}

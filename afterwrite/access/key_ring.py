@@ -10,7 +10,7 @@ from afterwrite.access.key_file import key_file_path, read_keys
 from afterwrite.access.keys import Key, check_unique, find_key, hash_of, keys_of_setting
 from afterwrite.base.settings import Settings, SettingsError
 
-LOOK_SECONDS = 1.0
+CHECK_SECONDS = 1.0
 
 _log = logging.getLogger("afterwrite.access")
 # The file's modification time, length and inode; or why stat failed; None without a file.
@@ -30,12 +30,12 @@ class KeyRing:
         self._clock = clock
         self._path = key_file_path(settings)
         self._given = keys_of_setting(settings.api_keys)
-        self._seen = self._look()
+        self._seen = self._stat()
         is_named = bool(settings.api_keys_file)
         of_file = read_keys(self._path) if self._seen is not None or is_named else ()
         check_unique([*self._given, *of_file])
         self._keys = (*self._given, *of_file)
-        self._look_again = clock() + LOOK_SECONDS
+        self._next_check_at = clock() + CHECK_SECONDS
         self._turn = threading.Lock()
         self._trouble = ""
         self.had_keys = bool(self._keys)
@@ -47,7 +47,7 @@ class KeyRing:
 
     def find(self, secret: str) -> Key | None:
         """The key with this secret; checks the file first, so a key added just now is found."""
-        self._look_again = 0.0
+        self._next_check_at = 0.0
         self.refresh()
         return self.known(secret)
 
@@ -56,12 +56,12 @@ class KeyRing:
         return next((key for key in self._keys if key.name == name), None)
 
     def refresh(self) -> None:
-        """Check the file if the last check is at least LOOK_SECONDS ago."""
-        if self._clock() < self._look_again or not self._turn.acquire(blocking=False):
+        """Check the file if the last check is at least CHECK_SECONDS ago."""
+        if self._clock() < self._next_check_at or not self._turn.acquire(blocking=False):
             return
         try:
-            self._look_again = self._clock() + LOOK_SECONDS
-            seen = self._look()
+            self._next_check_at = self._clock() + CHECK_SECONDS
+            seen = self._stat()
             if seen != self._seen and self._take_over(seen):
                 # Only now, so that an unreadable file is retried even if it looks the same.
                 self._seen = seen
@@ -85,7 +85,7 @@ class KeyRing:
         _log.info("the keys have changed, valid now: %s", ", ".join(key.name for key in keys) or "none")
         return True
 
-    def _look(self) -> _Seen:
+    def _stat(self) -> _Seen:
         try:
             found = os.stat(self._path)  # noqa: PTH116 - Path.stat would build a string at every check
         except FileNotFoundError:

@@ -42,13 +42,13 @@ class EndedSessions:
     """The sessions that were signed out before they expired; thread-safe.
 
     The newest 100,000, in memory only: after a restart, a copied cookie is valid again until it expires. Processes that
-    share a database notify each other through ``tell``.
+    share a database notify each other through ``notify``.
     """
 
     def __init__(self, hours: int) -> None:
         """``hours``: the maximum age of a session."""
         self.seconds = hours * 3600
-        self.tell: Callable[[str], None] = lambda _: None
+        self.notify: Callable[[str], None] = lambda _: None
         """Called with the id of a session that was signed out here; may raise StoreError."""
         self._ended_at: OrderedDict[str, float] = OrderedDict()
         self._turn = threading.Lock()
@@ -61,7 +61,7 @@ class EndedSessions:
     def end(self, session_id: str) -> None:
         """Revoke the session, here and in every other process. Raises StoreError."""
         self.add(session_id)
-        self.tell(session_id)
+        self.notify(session_id)
 
     def add(self, session_id: str) -> None:
         """Revoke the session in this process."""

@@ -53,7 +53,7 @@ class OnAirflow(NamedTuple):
         return None if self.seen is None else self.seen.trouble
 
 
-class ProcessesOnAirflow:
+class JobsOnAirflow:
     """Looks up the Airflow runs of jobs; thread-safe."""
 
     def __init__(self, service: Service, stack: StackOverview) -> None:
@@ -61,7 +61,7 @@ class ProcessesOnAirflow:
         # Only for completed tasks, whose runs do not change.
         self._run_ids = lru_cache(_KNOWN_RUNS)(partial(run_ids_of, service.stores.tasks.reader))
 
-    def look(self, task: Task) -> OnAirflow | None:
+    def find(self, task: Task) -> OnAirflow | None:
         """The current state of a job; None if one of our workers ran it. Raises StoreError."""
         run_id = self._run_id(task)
         if run_id is None and task.stage not in PROGRESS:

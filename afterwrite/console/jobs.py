@@ -23,7 +23,7 @@ from afterwrite.tasks.workers.process_products import PROCESS_PRODUCTS
 from afterwrite.tasks.workers.webhook_delivery import TYPE as WEBHOOK_DELIVERY
 
 if TYPE_CHECKING:
-    from afterwrite.console.job_on_airflow import OnAirflow, ProcessesOnAirflow
+    from afterwrite.console.job_on_airflow import JobsOnAirflow, OnAirflow
 
 _EXAMPLE = json.dumps(
     {"products": [{"title": "Lamp", "price": 12.5, "category": "Lights"}, {"title": "", "price": 3}]}, indent=2
@@ -74,17 +74,17 @@ def _add_one(blueprint: Blueprint, service: Service, context: Callable[[], Conte
         if airflow is None:
             return page_of(seen, lambda: _one(context(), _found(context(), correlation_id), receiver.newest()))
         found = _found(context(), correlation_id)
-        run = airflow.look(found)
+        run = airflow.find(found)
         return page_of((*seen, found.updated_at_us, run), lambda: _one(context(), found, receiver.newest(), run))
 
 
-def _airflow(service: Service) -> "ProcessesOnAirflow | None":
+def _airflow(service: Service) -> "JobsOnAirflow | None":
     """The lookup of Airflow runs; None where Airflow runs no jobs."""
     if service.stack is None:
         return None
-    from afterwrite.console.job_on_airflow import ProcessesOnAirflow
+    from afterwrite.console.job_on_airflow import JobsOnAirflow
 
-    return ProcessesOnAirflow(service, service.stack)
+    return JobsOnAirflow(service, service.stack)
 
 
 def _list(context: Context, received: list[Received]) -> Response:

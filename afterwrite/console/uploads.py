@@ -50,11 +50,11 @@ def take_in(queue: WriteQueue, path: Path, key: str, by: str | None, decimal: De
     accepted twice. Raises TextFileError before accepting anything if the file cannot be read to its end; later problems
     of rows or queue are in ``trouble``.
     """
-    with CatalogueFile(path, decimal, _ASK) as looked_at:
-        looked_at.read_through()
+    with CatalogueFile(path, decimal, _ASK) as checked:
+        checked.read_through()
     upload = Upload()
     try:
-        with CatalogueFile(path, looked_at.decimal, _ASK) as source:
+        with CatalogueFile(path, checked.decimal, _ASK) as source:
             try:
                 _accept_rows(upload, source, queue, key, by)
             finally:

@@ -162,7 +162,7 @@ class Broker:
                 self._note(message)
                 raise ServiceAway(RABBITMQ, message) from error
 
-    async def look_into(self, queue: str, take: Callable[[Delivery], Awaitable[bool]], most: int) -> int:
+    async def browse(self, queue: str, take: Callable[[Delivery], Awaitable[bool]], most: int) -> int:
         """Pass up to ``most`` messages to ``take`` until it returns False; return how many.
 
         Stops after the number of messages present at the start, because ``take`` may requeue some. Messages that

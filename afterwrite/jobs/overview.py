@@ -23,7 +23,7 @@ _log = logging.getLogger("afterwrite.stack")
 
 PARTS = (RABBITMQ, REDIS, AIRFLOW)
 _EVERY_SECONDS = 5.0
-_LONGEST_LOOK_SECONDS = 3.0
+_TIMEOUT_SECONDS = 3.0
 _RUN_SECONDS, _ENDED_RUN_SECONDS, _RUNS_KEPT = 1.0, 30.0, 200
 _TROUBLE_SECONDS = 5.0
 
@@ -38,7 +38,7 @@ class SeenRun:
 
 
 @dataclass(slots=True)
-class _Look:
+class _Query:
     """A query for a run, possibly still in flight."""
 
     seen: Future[SeenRun]
@@ -52,7 +52,7 @@ class StackOverview(Collector):
         """``parts`` are the services that the process uses. Raises SettingsError for an invalid address."""
         self._background = background
         self._broker, self._callbacks = Broker(settings), Callbacks(settings)
-        self._airflow = Airflow(settings, timeout_seconds=_LONGEST_LOOK_SECONDS)
+        self._airflow = Airflow(settings, timeout_seconds=_TIMEOUT_SECONDS)
         checks: Mapping[str, Callable[[], Awaitable[None]]] = {
             RABBITMQ: self._broker.check,
             REDIS: self._callbacks.check,
@@ -61,15 +61,15 @@ class StackOverview(Collector):
         self._checks = {name: checks[name] for name in parts}
         self._troubles: dict[str, str | None] = dict.fromkeys(parts)
         self._lock = threading.Lock()
-        self._looks: dict[str, _Look] = {}
+        self._queries: dict[str, _Query] = {}
         self._run_trouble: str | None = None
         self._ask_again_at = 0.0
         self._watching: Future[None] | None = None
 
     def start(self) -> None:
         """Start polling; the first poll is complete when this returns."""
-        self._background.submit(self._look()).result()
-        self._watching = self._background.keep("Looking at the parts of the stack", self._watch())
+        self._background.submit(self._poll()).result()
+        self._watching = self._background.keep("Polling the services of the stack", self._watch())
 
     def stop(self) -> None:
         """Stop polling; may be called twice."""
@@ -105,12 +105,12 @@ class StackOverview(Collector):
             if self._run_trouble is not None:
                 if now >= self._ask_again_at:
                     self._ask_again_at = math.inf  # until this query is done
-                    self._look_at(run_id)
+                    self._query(run_id)
                 return SeenRun(None, [], self._run_trouble)
-            look = self._looks.get(run_id)
-            if look is None or look.fresh_until < now:
-                look = self._look_at(run_id)
-        return look.seen.result()
+            query = self._queries.get(run_id)
+            if query is None or query.fresh_until < now:
+                query = self._query(run_id)
+        return query.seen.result()
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: registering must not trigger a query."""
@@ -127,9 +127,9 @@ class StackOverview(Collector):
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(_EVERY_SECONDS)
-            await self._look()
+            await self._poll()
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         names = list(self._checks)
         for name, trouble in zip(names, await asyncio.gather(*map(self._trouble, names)), strict=True):
             if trouble is None and self._troubles[name] is not None:
@@ -140,10 +140,10 @@ class StackOverview(Collector):
 
     async def _trouble(self, name: str) -> str | None:
         try:
-            async with asyncio.timeout(_LONGEST_LOOK_SECONDS):
+            async with asyncio.timeout(_TIMEOUT_SECONDS):
                 await self._checks[name]()
         except TimeoutError:
-            return f"{name} did not answer within {_LONGEST_LOOK_SECONDS:g} s"
+            return f"{name} did not answer within {_TIMEOUT_SECONDS:g} s"
         except ServiceAway as error:
             return str(error)
         except Exception as error:  # noqa: BLE001 - polling must go on
@@ -152,20 +152,20 @@ class StackOverview(Collector):
             return f"the health check of {name} failed: {type(error).__name__}: {error}"
         return None
 
-    def _look_at(self, run_id: str) -> _Look:
+    def _query(self, run_id: str) -> _Query:
         """Start a query for a run, evicting the oldest if the cache is full. The lock must be held."""
-        self._looks.pop(run_id, None)
-        while len(self._looks) >= _RUNS_KEPT:
-            self._looks.pop(next(iter(self._looks)))
-        look = self._looks[run_id] = _Look(self._background.submit(self._see(run_id)))
-        look.seen.add_done_callback(lambda seen: self._keep(look, seen))
-        return look
+        self._queries.pop(run_id, None)
+        while len(self._queries) >= _RUNS_KEPT:
+            self._queries.pop(next(iter(self._queries)))
+        query = self._queries[run_id] = _Query(self._background.submit(self._see(run_id)))
+        query.seen.add_done_callback(lambda seen: self._keep(query, seen))
+        return query
 
-    def _keep(self, look: _Look, done: Future[SeenRun]) -> None:
+    def _keep(self, query: _Query, done: Future[SeenRun]) -> None:
         """Set how long the answer stays fresh, and whether Airflow is available."""
         seen = None if done.cancelled() or done.exception() else done.result()
         now = monotonic()
-        look.fresh_until = 0.0 if seen is None or seen.trouble else now + _fresh_seconds(seen)
+        query.fresh_until = 0.0 if seen is None or seen.trouble else now + _fresh_seconds(seen)
         self._ask_again_at = now + _TROUBLE_SECONDS
         self._run_trouble = None if seen is None else seen.trouble
 
@@ -173,11 +173,11 @@ class StackOverview(Collector):
         trouble = ""
         try:
             # A task group, so that the failure of one query cancels the other.
-            async with asyncio.timeout(_LONGEST_LOOK_SECONDS), asyncio.TaskGroup() as looks:
-                run = looks.create_task(self._airflow.run(run_id))
-                tasks = looks.create_task(self._airflow.task_states(run_id))
+            async with asyncio.timeout(_TIMEOUT_SECONDS), asyncio.TaskGroup() as queries:
+                run = queries.create_task(self._airflow.run(run_id))
+                tasks = queries.create_task(self._airflow.task_states(run_id))
         except* TimeoutError:
-            trouble = f"Airflow did not answer within {_LONGEST_LOOK_SECONDS:g} s"
+            trouble = f"Airflow did not answer within {_TIMEOUT_SECONDS:g} s"
         except* ServiceAway as errors:
             trouble = str(errors.exceptions[0])
         return SeenRun(None, [], trouble) if trouble else SeenRun(run.result(), tasks.result(), None)

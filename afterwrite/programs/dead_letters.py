@@ -45,7 +45,7 @@ async def _list(broker: Broker, options: argparse.Namespace) -> int:
             sys.stdout.write(f"{shown['id']}  {shown['died_at'] or '-'}  {where}\n    {shown['reason']}\n")
         return True
 
-    if not await broker.look_into(DEAD_LETTERS, show, options.most) and not options.json:
+    if not await broker.browse(DEAD_LETTERS, show, options.most) and not options.json:
         sys.stdout.write(f"There are no dead letters in {broker.name_of(DEAD_LETTERS)}\n")
     return 0
 
@@ -86,7 +86,7 @@ async def _for_each(broker: Broker, options: argparse.Namespace, deal: Callable[
             sys.stdout.write(f"{name} {found[name]}\n")
         return options.all or len(found) < len(wanted)
 
-    await broker.look_into(DEAD_LETTERS, take, sys.maxsize)
+    await broker.browse(DEAD_LETTERS, take, sys.maxsize)
     for name in sorted(set(wanted) - set(found)):
         sys.stdout.write(f"{name} is not a dead letter\n")
     return int(some_stay or bool(set(wanted) - set(found)))

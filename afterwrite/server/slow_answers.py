@@ -53,7 +53,7 @@ class SlowAnswers:
         self._ports: set[int] = set()
         self._sending: dict[int, float] = {}
         self._taken: dict[Connection, _Taken] = {}
-        self._watch = Watch("slow-answers", lambda: bool(self._sending), self._look)
+        self._watch = Watch("slow-answers", lambda: bool(self._sending), self._check)
 
     def around(self, application: "WSGIApplication") -> "WSGIApplication":
         """Wrap the application so that the sending of its responses is watched."""
@@ -71,7 +71,7 @@ class SlowAnswers:
 
         return answer
 
-    def _look(self, now: float) -> None:
+    def _check(self, now: float) -> None:
         waiting = sum(now - since >= SLOW_SECONDS for since in list(self._sending.values()))
         if not waiting:
             self._taken.clear()

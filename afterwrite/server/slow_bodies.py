@@ -51,7 +51,7 @@ class SlowBodies:
         self._ending = Ending(answer)
         self._open: dict[Body, bool] = {}
         self._slow: Counter[str] = Counter()
-        self._watch = Watch("slow-bodies", lambda: bool(self._open or self._ending.waiting), self._look)
+        self._watch = Watch("slow-bodies", lambda: bool(self._open or self._ending.waiting), self._check)
 
     def read(self, body: Body, size: int) -> bytes:
         """Up to ``size`` bytes of the body; fewer only at its end. Raises HttpRefusal."""
@@ -96,7 +96,7 @@ class SlowBodies:
     def _limit_of(self, group: str) -> int:
         return self._forms if group == _FORMS else self._each
 
-    def _look(self, now: float) -> None:
+    def _check(self, now: float) -> None:
         slow = sorted((body for body in list(self._open) if now - body.started >= SLOW_SECONDS), key=_order)
         late = [body for body in slow if now - body.piece_started >= self._seconds]
         if self._is_stopping():

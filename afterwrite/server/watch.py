@@ -5,17 +5,17 @@ import threading
 import time
 from collections.abc import Callable
 
-_LOOK_SECONDS = 0.25
+_CHECK_SECONDS = 0.25
 _IDLE_SECONDS = 60.0
 
 _log = logging.getLogger("afterwrite.access")
 
 
 class Watch:
-    """Calls ``look`` with the monotonic time while ``has_work`` and for a minute after; ``wake`` is thread-safe."""
+    """Calls ``check`` with the monotonic time while ``has_work`` and for a minute after; ``wake`` is thread-safe."""
 
-    def __init__(self, name: str, has_work: Callable[[], bool], look: Callable[[float], None]) -> None:
-        self._name, self._has_work, self._look = name, has_work, look
+    def __init__(self, name: str, has_work: Callable[[], bool], check: Callable[[float], None]) -> None:
+        self._name, self._has_work, self._check = name, has_work, check
         self._is_on = False
         self._turn = threading.Lock()
 
@@ -31,14 +31,14 @@ class Watch:
     def _go_on(self) -> None:
         pause, idle_since = threading.Event(), time.monotonic()
         while True:
-            pause.wait(_LOOK_SECONDS)
+            pause.wait(_CHECK_SECONDS)
             now = time.monotonic()
             if self._has_work():
                 idle_since = now
             elif now - idle_since > _IDLE_SECONDS and self._ends():
                 return
             try:
-                self._look(now)
+                self._check(now)
             except Exception:  # noqa: BLE001 - one failed poll must not end the watch
                 _log.exception("%s: one poll failed, the next one follows", self._name)
 

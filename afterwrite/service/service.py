@@ -41,12 +41,12 @@ class Service(Process):
             return
         table = self.sharing.ended_sessions
 
-        async def look() -> None:
+        async def poll() -> None:
             for session_id in await asyncio.to_thread(table.take_new):
                 ended.add(session_id)
 
-        ended.tell = lambda session_id: table.add(session_id, ended.seconds)
-        self.sharing.bus.look(look)
+        ended.notify = lambda session_id: table.add(session_id, ended.seconds)
+        self.sharing.bus.on_poll(poll)
 
     def processes(self) -> list[ProcessAlive]:
         """The processes on the same data, oldest first; empty while the database is unavailable."""
@@ -81,8 +81,8 @@ class Service(Process):
 
     def _share(self) -> None:
         assert self.sharing is not None
-        self.sharing.bus.look(self._share_figures)
-        self.sharing.bus.look(lambda: asyncio.to_thread(self.receiver.look))
+        self.sharing.bus.on_poll(self._share_figures)
+        self.sharing.bus.on_poll(lambda: asyncio.to_thread(self.receiver.poll))
         super()._share()
 
     async def _share_figures(self) -> None:

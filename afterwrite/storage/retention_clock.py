@@ -7,7 +7,7 @@ from typing import NamedTuple
 _MOST_TIMES_FASTER = 10
 
 
-class Look(NamedTuple):
+class Reading(NamedTuple):
     """The retention time in microseconds since 1970, and the state to store in the database."""
 
     time_us: int
@@ -19,8 +19,8 @@ class RetentionClock:
 
     It follows the real time, at most ten times as fast as the monotonic clock. So if the real clock jumps ahead, or was
     set back when records were made, a record still lives for a tenth of its time. The clock is never behind the oldest
-    record, which then has its whole time left. A record older than the oldest one at the last look was made while the
-    real clock was wrong, and this clock goes back to it.
+    record, which then has its whole time left. A record older than the oldest one at the last reading was made while
+    the real clock was wrong, and this clock goes back to it.
     """
 
     def __init__(self, kind: str, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -29,7 +29,7 @@ class RetentionClock:
         self._monotonic = monotonic
         self._known: tuple[int, float] | None = None
 
-    def look(self, kept: str | None, real_us: int, oldest_us: int | None) -> Look:
+    def read(self, kept: str | None, real_us: int, oldest_us: int | None) -> Reading:
         """Read the clock from its stored state, the database's time and the time of the oldest record, if any."""
         earliest = time_us = real_us if oldest_us is None else oldest_us
         if kept is not None:
@@ -37,11 +37,11 @@ class RetentionClock:
             if earliest >= earliest_before:
                 time_us = max(earliest, self._advanced(kept_us))
         time_us = min(real_us, time_us)
-        return Look(time_us, f"{time_us} {earliest}")
+        return Reading(time_us, f"{time_us} {earliest}")
 
-    def learn(self, look: Look) -> None:
+    def learn(self, reading: Reading) -> None:
         """Remember the stored state after its commit."""
-        self._known = (look.time_us, self._monotonic())
+        self._known = (reading.time_us, self._monotonic())
 
     def _advanced(self, kept_us: int) -> int:
         if self._known is None or kept_us < self._known[0]:  # set back by another process

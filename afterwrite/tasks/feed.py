@@ -42,7 +42,7 @@ class TaskFeed:
         self._bus.on(_READY, self._hear_ready)
         if self._hears_changes:
             self._bus.on(_CHANGED, self._hear_changes)
-        self._bus.look(self._look)
+        self._bus.on_poll(self._poll)
         self._runtime.store.on_change.append(self._gather)
         self._runtime.store.on_resume.append(lambda task_type: self._send_soon([f"ready {task_type}"]))
 
@@ -113,16 +113,16 @@ class TaskFeed:
             return
         self._runtime.store.count_change()
         if rest == "*":
-            self._background.submit(self._look_for_changes())
+            self._background.submit(self._poll_changes())
             return
         for part in rest.split(";"):
             task_type, _, ids = part.rpartition(":")
             self._runtime.queue.watchers.changed([Changed(int(task_id), task_type) for task_id in ids.split(",")])
 
-    async def _look(self) -> None:
-        self._manager.look()
-        await self._look_for_changes()
+    async def _poll(self) -> None:
+        self._manager.poll()
+        await self._poll_changes()
 
-    async def _look_for_changes(self) -> None:
+    async def _poll_changes(self) -> None:
         if self._hears_changes:
-            await asyncio.to_thread(self._runtime.queue.look_for_changes)
+            await asyncio.to_thread(self._runtime.queue.poll_changes)

@@ -98,7 +98,7 @@ class WorkerManager:
             for name, job in (
                 ("The coroutine that claims and records tasks", self._turns()),
                 ("The coroutine that renews locks of tasks", self._upkeep.heartbeats()),
-                ("The coroutine that looks for expired locks", self._upkeep.polls(self._look)),
+                ("The coroutine that expires locks", self._upkeep.polls(self._poll)),
                 ("The retention of tasks", self._upkeep.retention(self._limits.retention_seconds)),
             )
         ]
@@ -125,9 +125,9 @@ class WorkerManager:
         """Handle the news that tasks of these types may be ready, or when one is due."""
         self._call(self._feed, set(types), due_us)
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Poll for ready and due tasks."""
-        self._call(self._look)
+        self._call(self._poll)
 
     def hear_cancel(self, task_id: int, claim: int) -> None:
         """Handle a notification that a task claimed here was cancelled."""
@@ -177,7 +177,7 @@ class WorkerManager:
         if types:
             self._wake.set()
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         """Claim and query due tasks without a notification."""
         self._feed(set(self.types), 0)
 
@@ -219,7 +219,7 @@ class WorkerManager:
             return 0
         self._hungry -= set(slots)
         try:
-            turn = await self._claim_and_record(reports, slots, look_for_due=is_due)
+            turn = await self._claim_and_record(reports, slots, promote_due=is_due)
         except Exception as error:
             self._unheard = self._unheard or bool(slots)
             self._running.put_back(reports)
@@ -251,10 +251,10 @@ class WorkerManager:
             self._unheard = not await self._in_store(self._store.give_back, self.name, held)
 
     async def _claim_and_record(
-        self, reports: Sequence[Report], slots: Mapping[str, int], *, look_for_due: bool = False
+        self, reports: Sequence[Report], slots: Mapping[str, int], *, promote_due: bool = False
     ) -> Turn:
         outcomes = [(report.run.task, report.outcome) for report in reports]
-        work = partial(self._store.claim_and_record, self.name, outcomes, slots, look_for_due=look_for_due)
+        work = partial(self._store.claim_and_record, self.name, outcomes, slots, promote_due=promote_due)
         return await self._in_store(work)
 
     async def _record_one_by_one(self) -> None:

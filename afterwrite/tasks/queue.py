@@ -22,7 +22,7 @@ _COUNTED_EVERY_SECONDS = 5.0
 _COUNTED_WHEN_FULL_SECONDS = 0.05
 _COUNTS_KEPT_SECONDS = 1.0
 _PRUNED_AT_ONCE = 1_000
-_LOOKED_BACK_SECONDS, _LOOKED_AT_ONCE = 5.0, 2_000
+_POLLED_BACK_SECONDS, _POLLED_AT_ONCE = 5.0, 2_000
 
 
 class TaskQueue(TaskListing):
@@ -160,7 +160,7 @@ class TaskQueue(TaskListing):
         """Watch one task, the tasks of a type, or all tasks, from now on; close the watch after use."""
         return self.watchers.watch(task_id, task_type)
 
-    def look_for_changes(self) -> None:
+    def poll_changes(self) -> None:
         """Poll for recent changes by other processes, in case a notification was lost."""
         pulse = self.pulse()
         if pulse == self._pulse:
@@ -168,8 +168,8 @@ class TaskQueue(TaskListing):
         self._pulse = pulse
         self._store.count_change()
         if self.watchers.watch_something:
-            since_us = self._store.now_us() - int(_LOOKED_BACK_SECONDS * 1_000_000)
-            self.watchers.changed(self.changed_since(since_us, _LOOKED_AT_ONCE))
+            since_us = self._store.now_us() - int(_POLLED_BACK_SECONDS * 1_000_000)
+            self.watchers.changed(self.changed_since(since_us, _POLLED_AT_ONCE))
 
     def status(self) -> ManagerStatus:
         """The state of the workers; works even without the database."""

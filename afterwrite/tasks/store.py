@@ -10,7 +10,7 @@ from afterwrite.base.counts import counted
 from afterwrite.storage.commits import Commits
 from afterwrite.storage.driver import DriverConnection, encode_rows
 from afterwrite.storage.ids import Ids
-from afterwrite.storage.retention_clock import Look, RetentionClock
+from afterwrite.storage.retention_clock import Reading, RetentionClock
 from afterwrite.tasks import statements as sql
 from afterwrite.tasks.actions import ActionKind, ActionLog
 from afterwrite.tasks.statements import Prepared, new_row, saving, task_of
@@ -100,18 +100,18 @@ class TaskStore:
         outcomes: Sequence[tuple[Task, Outcome]],
         slots: Mapping[str, int],
         *,
-        look_for_due: bool = False,
+        promote_due: bool = False,
     ) -> Turn:
         """Record outcomes of tasks held by ``worker``, then claim up to ``slots`` tasks of each type for it.
 
         An outcome is recorded only if the worker still holds that very claim. Ready tasks are claimed by priority, then
-        time, then age; ``look_for_due`` first makes scheduled tasks ready that are due.
+        time, then age; ``promote_due`` first makes scheduled tasks ready that are due.
         """
 
         def work(connection: DriverConnection) -> tuple[Turn, list[Task]]:
             recorded, lost, ready = self._record(connection, worker, outcomes) if outcomes else ([], [], [])
             due_us = None
-            if look_for_due:
+            if promote_due:
                 due, due_us = _make_due_ready(connection)
                 ready += due
             claimed = []
@@ -228,15 +228,15 @@ class TaskStore:
         """Delete up to ``most`` ended tasks older than ``kept_us`` by the retention clock; return how many."""
         key = self._retention.key
 
-        def work(connection: DriverConnection) -> tuple[int, Look]:
+        def work(connection: DriverConnection) -> tuple[int, Reading]:
             known = [row[0] for row in sql.KEPT.rows(connection, {"name": key})]
             [(oldest_us,)] = sql.OLDEST_END.rows(connection)
-            look = self._retention.look(known[0] if known else None, connection.now_us, oldest_us)
-            sql.KEEP.send(connection, {"name": key, "value": look.kept})
-            return self._log.prune(connection, look.time_us - kept_us, most), look
+            reading = self._retention.read(known[0] if known else None, connection.now_us, oldest_us)
+            sql.KEEP.send(connection, {"name": key, "value": reading.kept})
+            return self._log.prune(connection, reading.time_us - kept_us, most), reading
 
-        pruned, look = self._commits.run(work)
-        self._retention.learn(look)
+        pruned, reading = self._commits.run(work)
+        self._retention.learn(reading)
         if pruned:
             self.count_change()
         return pruned

@@ -40,8 +40,8 @@ class Upkeep:
                 if held is not None:
                     self._running.renewed(runs, held)
 
-    async def polls(self, look: Callable[[], None]) -> None:
-        """Expire locks without heartbeats, then call ``look`` to poll for tasks."""
+    async def polls(self, poll: Callable[[], None]) -> None:
+        """Expire locks without heartbeats, then call ``poll`` to poll for tasks."""
         every = min(_POLL_SECONDS, self._lock_seconds / _POLLS_PER_LOCK)
         while True:
             await asyncio.sleep(every * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
@@ -49,7 +49,7 @@ class Upkeep:
             # set.
             alive = list(self._running.runs)
             await self._tried(self._store.expire, self._lock_seconds, self.lost, alive)
-            look()
+            poll()
 
     async def retention(self, retention_seconds: float) -> None:
         """Delete tasks that ended longer ago than that, in batches."""

@@ -58,7 +58,7 @@ class Receiver:
         self.last_kept = kept.id
         return kept
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Poll for webhooks received by other processes."""
         self.last_kept = self._store.last_id()
 

@@ -201,7 +201,7 @@ class WriteQueue:
         """Subscribe to the other processes on the same database; call it before the bus runs."""
         bus.on("afterwrite_accepted", self._note_accepted)
         bus.on("afterwrite_settled", lambda through: self._waiters.advance(int(through)))
-        bus.look(self._poll)
+        bus.on_poll(self._poll)
 
     def announce_stop(self) -> None:
         """End event streams: the server waits for them before it stops, and nothing else ends them."""

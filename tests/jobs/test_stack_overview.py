@@ -65,7 +65,7 @@ class Site:
 
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    monkeypatch.setattr(overview, "_LONGEST_LOOK_SECONDS", 0.5)
+    monkeypatch.setattr(overview, "_TIMEOUT_SECONDS", 0.5)
     airflow, background = OtherAirflow(), BackgroundLoop()
     background.start()
     with ReceivingServer(airflow) as server:
@@ -91,7 +91,7 @@ def test_a_run_is_looked_at_once_a_second_and_one_that_has_ended_more_seldom(sit
     with ThreadPoolExecutor(8) as threads:
         seen = list(threads.map(site.overview.run, ["one"] * 8))
     assert {found.run and found.run.state for found in seen} == {"running"}
-    assert site.asked() == 1, "callers of one moment share a look"
+    assert site.asked() == 1, "callers of one moment share a query"
     site.now += 1.1
     site.airflow.state = "success"
     found = site.overview.run("one")
@@ -117,7 +117,7 @@ def test_while_airflow_says_nothing_one_caller_waits_and_all_others_are_told_at_
     assert site.asked() == asked, "it is left alone for some seconds"
 
     site.now += 6
-    assert site.overview.run("one").trouble is not None  # nobody waits for the look that begins with this
+    assert site.overview.run("one").trouble is not None  # nobody waits for the query that begins with this
     wait_until(lambda: site.asked() == asked + 1)
     assert site.overview.run("one").trouble is not None
     assert site.asked() == asked + 1

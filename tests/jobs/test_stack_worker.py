@@ -162,8 +162,8 @@ def test_a_job_that_was_cancelled_and_tried_again_gets_another_run(parts: Parts)
 @pytest.fixture
 def house(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> Iterator[TaskHouse]:
     """The worker in this process, where it looks every moment; nobody takes its requests."""
-    monkeypatch.setattr(process_on_airflow, "_FIRST_LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(process_on_airflow, "_LONGEST_LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(process_on_airflow, "_FIRST_POLL_SECONDS", 0.05)
+    monkeypatch.setattr(process_on_airflow, "_LONGEST_POLL_SECONDS", 0.1)
     monkeypatch.setattr(process_on_airflow, "_LOST_AFTER_SECONDS", 0.2)
     settings = parts.settings
     runs = JobRuns(address_of(settings))

@@ -95,11 +95,11 @@ class Machine:
     def restart(self) -> None:
         self.clock = RetentionClock("tasks", lambda: self.seconds)
 
-    def look(self, real_us: int, oldest_us: int | None = None) -> int:
-        look = self.clock.look(self.kept, real_us, oldest_us)
-        self.kept = look.kept
-        self.clock.learn(look)
-        return look.time_us
+    def read(self, real_us: int, oldest_us: int | None = None) -> int:
+        reading = self.clock.read(self.kept, real_us, oldest_us)
+        self.kept = reading.kept
+        self.clock.learn(reading)
+        return reading.time_us
 
 
 def test_while_the_clock_is_right_the_time_of_retention_is_the_real_one() -> None:
@@ -107,24 +107,24 @@ def test_while_the_clock_is_right_the_time_of_retention_is_the_real_one() -> Non
     for minute in range(100):
         machine.seconds = minute * 60
         real_us = NOW_US + minute * 60_000_000
-        assert machine.look(real_us, NOW_US if minute else None) == real_us
+        assert machine.read(real_us, NOW_US if minute else None) == real_us
 
 
-def test_the_first_look_leaves_the_oldest_record_all_of_its_time_and_then_catches_up() -> None:
+def test_the_first_reading_leaves_the_oldest_record_all_of_its_time_and_then_catches_up() -> None:
     machine = Machine()
-    assert machine.look(NOW_US, NOW_US - DAY_US) == NOW_US - DAY_US
+    assert machine.read(NOW_US, NOW_US - DAY_US) == NOW_US - DAY_US
     machine.seconds += 3 * 3_600
-    assert machine.look(NOW_US + 3 * 3_600_000_000, NOW_US - DAY_US) == NOW_US + 3 * 3_600_000_000
+    assert machine.read(NOW_US + 3 * 3_600_000_000, NOW_US - DAY_US) == NOW_US + 3 * 3_600_000_000
 
 
 def test_a_jump_ahead_is_followed_ten_times_as_fast_as_time_passes_at_the_most() -> None:
     machine = Machine()
-    machine.look(NOW_US)
+    machine.read(NOW_US)
     machine.seconds += 3_600
-    assert machine.look(NOW_US + 10 * YEAR_US, NOW_US) == NOW_US + 10 * 3_600_000_000
+    assert machine.read(NOW_US + 10 * YEAR_US, NOW_US) == NOW_US + 10 * 3_600_000_000
     machine.restart()
-    assert machine.look(NOW_US + 10 * YEAR_US, NOW_US) == NOW_US + 10 * 3_600_000_000
-    assert machine.look(NOW_US + 3_600_000_000, NOW_US) == NOW_US + 3_600_000_000
+    assert machine.read(NOW_US + 10 * YEAR_US, NOW_US) == NOW_US + 10 * 3_600_000_000
+    assert machine.read(NOW_US + 3_600_000_000, NOW_US) == NOW_US + 3_600_000_000
 
 
 def test_processes_that_share_a_database_do_not_make_it_faster_together() -> None:
@@ -132,40 +132,40 @@ def test_processes_that_share_a_database_do_not_make_it_faster_together() -> Non
     for minute in range(61):
         for machine, next_one in ((one, other), (other, one)):
             machine.seconds = minute * 60
-            time_us = machine.look(NOW_US + (10 * YEAR_US if minute else 0), NOW_US)
+            time_us = machine.read(NOW_US + (10 * YEAR_US if minute else 0), NOW_US)
             next_one.kept = machine.kept
     assert time_us == NOW_US + 10 * 3_600_000_000
 
 
 def test_after_a_clock_that_was_set_back_what_ended_then_is_kept_for_a_tenth_of_its_time() -> None:
     machine = Machine()
-    machine.look(NOW_US)
+    machine.read(NOW_US)
     past_us = NOW_US - 20 * YEAR_US
-    assert machine.look(past_us, past_us) == past_us
-    assert machine.look(NOW_US, past_us) == past_us
+    assert machine.read(past_us, past_us) == past_us
+    assert machine.read(NOW_US, past_us) == past_us
     machine.seconds += 3_600
-    assert machine.look(NOW_US, past_us) == past_us + 10 * 3_600_000_000
+    assert machine.read(NOW_US, past_us) == past_us + 10 * 3_600_000_000
     # What ended then is gone: the others have right times, and nothing lies between.
-    assert machine.look(NOW_US, NOW_US - DAY_US) == NOW_US - DAY_US
+    assert machine.read(NOW_US, NOW_US - DAY_US) == NOW_US - DAY_US
 
 
 @pytest.mark.parametrize("oldest_us", [None, NOW_US - DAY_US])
-def test_a_clock_that_is_years_back_between_two_looks_only_deletes_nothing_at_once(oldest_us: int | None) -> None:
+def test_a_clock_that_is_years_back_between_two_readings_only_deletes_nothing_at_once(oldest_us: int | None) -> None:
     machine, other = Machine(), Machine()
-    machine.look(NOW_US, oldest_us)
+    machine.read(NOW_US, oldest_us)
     machine.seconds = other.seconds = 60
     past_us, real_us = NOW_US - 10 * YEAR_US, NOW_US + 60_000_000
-    assert machine.look(real_us, past_us) == past_us
+    assert machine.read(real_us, past_us) == past_us
     other.kept = machine.kept
-    assert other.look(real_us, past_us) == past_us
+    assert other.read(real_us, past_us) == past_us
     machine.seconds += 60
-    assert machine.look(real_us + 60_000_000, past_us) == past_us + 600_000_000
+    assert machine.read(real_us + 60_000_000, past_us) == past_us + 600_000_000
 
 
-def test_a_clock_that_jumps_ahead_between_two_looks_only_deletes_nothing_at_once() -> None:
+def test_a_clock_that_jumps_ahead_between_two_readings_only_deletes_nothing_at_once() -> None:
     machine = Machine()
     ahead_us = NOW_US + 10 * YEAR_US
-    assert machine.look(ahead_us) == ahead_us  # there is nothing that could be too old
+    assert machine.read(ahead_us) == ahead_us  # there is nothing that could be too old
     machine.seconds += 60
     # Meanwhile the clock was right, a record was made, and the clock has jumped ahead once more.
-    assert machine.look(ahead_us, NOW_US) == NOW_US
+    assert machine.read(ahead_us, NOW_US) == NOW_US

@@ -109,7 +109,7 @@ class Parts:
 
         async def work() -> None:
             broker = Broker(self.settings)
-            await broker.look_into(queue, keep, 1_000)
+            await broker.browse(queue, keep, 1_000)
             await broker.close()
 
         asyncio.run(work())

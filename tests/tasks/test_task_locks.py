@@ -208,7 +208,7 @@ def test_a_task_whose_worker_dies_each_time_uses_up_its_attempts(make_house: Mak
             assert house.get(task).run_at_us - house.get(task).updated_at_us >= 6_000_000
             house.rows("UPDATE tasks SET run_at_us = 0")
             assert house.store.claim_and_record("doomed", [], {}).due_us is None, "nobody looked"
-            turn = house.store.claim_and_record("nobody", [], {}, look_for_due=True)
+            turn = house.store.claim_and_record("nobody", [], {}, promote_due=True)
             assert (turn.claimed, turn.due_us) == ([], None)
             assert house.get(task).ready
     ended = house.get(task)

@@ -66,8 +66,8 @@ def _copy(
     totals = list(tables.pop(target.TOTALS).rows())
     indexes = target.drop_indexes(connection, list(tables))
     for name, table in tables.items():
-        with progress.step(f"{name} copied", wanted[name].rows) as told:
-            target.copy(connection, table, told)
+        with progress.step(f"{name} copied", wanted[name].rows) as report:
+            target.copy(connection, table, report)
     for name, definition in indexes.items():
         with progress.step(f"index {name} built"):
             connection.execute(definition.encode())
@@ -84,17 +84,18 @@ def _check(
         found = _sum_up(table, "checked", target.rows(connection, table), expected.rows, progress)
         if found != expected:
             raise StoreError(
-                f"The table {table.name} is not the same in PostgreSQL: {_told(found)} there, {_told(expected)} in "
-                "DATA_DIR. Nothing was changed: remove what changes rows there, such as a trigger, and run this again"
+                f"The table {table.name} is not the same in PostgreSQL: {_text_of(found)} there, {_text_of(expected)} "
+                "in DATA_DIR. Nothing was changed: remove what changes rows there, such as a trigger, "
+                "and run this again"
             )
     rows = counted(sum(summary.rows for summary in wanted.values()), "row")
     progress.say(f"Counts and checksums of {len(wanted)} tables, {rows} in all, are the same on both sides")
 
 
 def _sum_up(table: SourceTable, done: str, rows: Iterator[Row], count: int, progress: Progress) -> Summary:
-    with progress.step(f"{table.name} {done}", count) as told:
-        return summarize(rows, told)
+    with progress.step(f"{table.name} {done}", count) as report:
+        return summarize(rows, report)
 
 
-def _told(summary: Summary) -> str:
+def _text_of(summary: Summary) -> str:
     return f"{counted(summary.rows, 'row')} with the checksum {summary.checksum[:12]}"

@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from typing import TextIO
 
 from afterwrite.base.counts import counted
-from afterwrite.storage.moving.rows import Told
+from afterwrite.storage.moving.rows import Report
 
 _TERMINAL_SECONDS = 0.1
 _LINE_SECONDS = 10.0  # where there is no terminal
-_TOLD_SECONDS = 0.1
+_NOTICEABLE_SECONDS = 0.1
 
 
 class Progress:
@@ -25,7 +25,7 @@ class Progress:
         self._stream.flush()
 
     @contextmanager
-    def step(self, what: str, rows: int = 0) -> Iterator[Told]:
+    def step(self, what: str, rows: int = 0) -> Iterator[Report]:
         """Show a step, such as ``products copied``, of so many rows (0: unknown); call the result with each more done.
 
         A step without rows that took no time gets no line.
@@ -38,7 +38,7 @@ class Progress:
             share = f" ({done / rows:.0%})" if rows else ""
             return f"{what}: {counted(done, 'row')}{share}, {done / max(seconds, 0.001):,.0f} a second"
 
-        def told(more: int) -> None:
+        def report(more: int) -> None:
             nonlocal done, shown
             done += more
             now = time.monotonic()
@@ -48,11 +48,11 @@ class Progress:
 
         if self._is_terminal:
             self.say(what, end="")
-        yield told
+        yield report
         seconds = time.monotonic() - began
         if done:
             self.say(f"{text(seconds)}, {seconds:.1f} s")
-        elif seconds >= _TOLD_SECONDS:
+        elif seconds >= _NOTICEABLE_SECONDS:
             self.say(f"{what} in {seconds:.1f} s")
         elif self._is_terminal:
             self.say("", end="")

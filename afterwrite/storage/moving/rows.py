@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from afterwrite.storage.driver import encode_rows
 
 Row = tuple[Any, ...]
-Told = Callable[[int], None]
+Report = Callable[[int], None]
 _CHUNK_ROWS = 10_000
 _CHUNK_CHARACTERS = 8_000_000
 
@@ -19,8 +19,8 @@ class Summary(NamedTuple):
     checksum: str
 
 
-def summarize(rows: Iterable[Row], told: Told) -> Summary:
-    """Sum rows up, given in the order of their keys; ``told`` is called with how many more were read.
+def summarize(rows: Iterable[Row], report: Report) -> Summary:
+    """Sum rows up, given in the order of their keys; ``report`` is called with how many more were read.
 
     The checksum is SHA-256 of the canonical text of the rows: of each row the JSON array of its values in the order of
     the columns, without spaces, in UTF-8, and a comma. It is the same whatever database the rows come from.
@@ -30,7 +30,7 @@ def summarize(rows: Iterable[Row], told: Told) -> Summary:
         # Texts as they are, floats as the shortest text that reads back as the same one.
         digest.update(f"{encode_rows(chunk)[1:-1]},".encode())
         count += len(chunk)
-        told(len(chunk))
+        report(len(chunk))
     return Summary(count, digest.hexdigest())
 
 

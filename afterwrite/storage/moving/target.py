@@ -8,7 +8,7 @@ import psycopg
 
 from afterwrite.base.store_errors import StoreError
 from afterwrite.storage.driver import SCHEMA
-from afterwrite.storage.moving.rows import Row, Told, chunks
+from afterwrite.storage.moving.rows import Report, Row, chunks
 from afterwrite.storage.moving.source import SourceTable
 from afterwrite.storage.postgres.address import Address
 from afterwrite.storage.postgres.connect import connect
@@ -124,14 +124,14 @@ def drop_indexes(connection: Connection, tables: list[str]) -> dict[str, str]:
     return indexes
 
 
-def copy(connection: Connection, table: SourceTable, told: Told) -> None:
-    """Copy every row; ``told`` is called with how many more were sent."""
+def copy(connection: Connection, table: SourceTable, report: Report) -> None:
+    """Copy every row; ``report`` is called with how many more were sent."""
     statement = f"COPY {named([table.name])} ({_listed(table)}) FROM STDIN"
     with connection.cursor() as cursor, cursor.copy(statement.encode()) as copying:
         for chunk in chunks(table.rows()):
             for row in chunk:
                 copying.write_row(row)
-            told(len(chunk))
+            report(len(chunk))
 
 
 def rows(connection: Connection, table: SourceTable) -> Iterator[Row]:

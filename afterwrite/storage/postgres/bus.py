@@ -17,7 +17,7 @@ from afterwrite.storage.postgres.address import Address
 from afterwrite.storage.postgres.connect import connect_async
 
 Handler = Callable[[str], None]
-Look = Callable[[], Awaitable[None]]
+Poll = Callable[[], Awaitable[None]]
 
 _log = logging.getLogger("afterwrite.database")
 
@@ -31,7 +31,7 @@ _NOTIFY = text("SELECT pg_notify(:channel, :payload)")
 class PostgresBus:
     """Sends hints between the processes on one database; a hint may be lost.
 
-    Handlers and looks (poll callbacks) run on the loop; looks run every second and whenever a hint may be lost.
+    Handlers and polls run on the loop; polls run every second and whenever a hint may be lost.
     """
 
     def __init__(self, direct: Address, reader: Engine) -> None:
@@ -39,7 +39,7 @@ class PostgresBus:
         self._direct, self._reader = direct, reader
         self._probe = f"afterwrite_probe_{secrets.token_hex(4)}"
         self._handlers: dict[str, Handler] = {}
-        self._looks: list[Look] = []
+        self._on_poll: list[Poll] = []
         self._probe_arrived = asyncio.Event()
         self._must_poll = False  # connected, but notifications do not arrive
         self.listens = False
@@ -49,9 +49,9 @@ class PostgresBus:
         """Call ``handler`` with the payload of each notification of a channel; register before ``run``."""
         self._handlers[channel] = handler
 
-    def look(self, look: Look) -> None:
-        """Call ``look`` at every poll; register before ``run``."""
-        self._looks.append(look)
+    def on_poll(self, poll: Poll) -> None:
+        """Call ``poll`` at every poll; register before ``run``."""
+        self._on_poll.append(poll)
 
     def send(self, channel: str, payload: str) -> None:
         """Notify every process; from any thread but the loop's. Raises StoreError."""
@@ -131,9 +131,9 @@ class PostgresBus:
         self.listens, self.trouble = True, None
 
     async def _poll(self) -> None:
-        for look in self._looks:
+        for poll in self._on_poll:
             try:
-                await look()
+                await poll()
             except StoreError as error:
                 _log.debug("polling failed: %s", error)
             except Exception:  # noqa: BLE001 - the next poll may succeed

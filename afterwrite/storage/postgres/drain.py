@@ -138,11 +138,11 @@ class Drain:
         async with self._connected() as connection, connection.transaction():
             [oldest_us, now_us] = await _one(await connection.execute(_OLDEST_KEY))
             kept = await (await connection.execute(KEPT, (self._retention.key,))).fetchone()
-            look = self._retention.look(kept[0] if kept else None, now_us, oldest_us)
-            await connection.execute(KEEP, (self._retention.key, look.kept))
-            before_us = look.time_us - int(keys_kept_seconds * 1_000_000)
+            reading = self._retention.read(kept[0] if kept else None, now_us, oldest_us)
+            await connection.execute(KEEP, (self._retention.key, reading.kept))
+            before_us = reading.time_us - int(keys_kept_seconds * 1_000_000)
             cursor = await connection.execute(_PRUNE_KEYS, (before_us, _KEYS_PRUNED_AT_ONCE))
-        self._retention.learn(look)
+        self._retention.learn(reading)
         if cursor.rowcount < _KEYS_PRUNED_AT_ONCE:
             self._housekeeping_due_us = self._now_us + _HOUSEKEEPING_US
 

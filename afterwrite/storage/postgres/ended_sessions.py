@@ -27,11 +27,11 @@ class EndedSessionTable:
         with self._engine.connect() as connection:
             oldest_us, now_us = connection.execute(_OLDEST).one()
             kept = connection.exec_driver_sql(KEPT, (self._retention.key,)).scalar()
-            look = self._retention.look(kept, now_us, oldest_us)
-            connection.exec_driver_sql(KEEP, (self._retention.key, look.kept))
-            connection.execute(_FORGET, {"before_us": look.time_us - kept_seconds * 1_000_000})
+            reading = self._retention.read(kept, now_us, oldest_us)
+            connection.exec_driver_sql(KEEP, (self._retention.key, reading.kept))
+            connection.execute(_FORGET, {"before_us": reading.time_us - kept_seconds * 1_000_000})
             connection.execute(_ADD, {"id": session_id})
-        self._retention.learn(look)
+        self._retention.learn(reading)
 
     def take_new(self) -> list[str]:
         """The new ones since the last call, and some already seen."""

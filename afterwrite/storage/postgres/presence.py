@@ -55,7 +55,7 @@ class Presence:
             values |= {"version": VERSION, "doing": json.dumps(self.doing())}
             with self._engine.connect() as connection:
                 self.clock.learn(connection.execute(_BEAT, values).scalar_one())
-                self.look_after(connection)
+                self.on_beat(connection)
 
     def leave(self) -> None:
         """Remove this process from the table."""
@@ -72,7 +72,7 @@ class Presence:
                 _log.debug("heartbeat failed, trying again in a second: %s", error)
             await asyncio.sleep(_BEAT_SECONDS)
 
-    def look_after(self, connection: Connection) -> None:
+    def on_beat(self, connection: Connection) -> None:
         """Hook that runs with each heartbeat."""
 
 

@@ -20,7 +20,7 @@ _log = logging.getLogger("afterwrite.database")
 
 _GONE_SECONDS = 10
 _FORGOTTEN_SECONDS = 3_600
-_STALLED_SECONDS, _BEATS_PER_LOOK = 10, 5
+_STALLED_SECONDS, _BEATS_PER_CHECK = 10, 5
 _LIVE = text(
     f"SELECT name, role, host, pid, version, started_at_us, beat_at_us, {NOW_US} - beat_at_us, doing "  # noqa: S608
     f"FROM afterwrite.processes WHERE beat_at_us > {NOW_US} - {_GONE_SECONDS * 1_000_000} ORDER BY started_at_us, name"
@@ -43,7 +43,7 @@ class Sharing(Presence):
         super().__init__(engine, clock, name, role)
         self.ended_sessions, self.figures = EndedSessionTable(engine), SharedFigures(engine, name)
         self.bus = bus
-        self._forget_in = self._look_in = 0
+        self._forget_in = self._check_in = 0
         self.jobs: dict[str, asyncio.Task[None]] = {}
         """The tasks that run between ``start`` and ``stop``, by description."""
 
@@ -69,11 +69,11 @@ class Sharing(Presence):
             except StoreError as error:  # the others notice the missing heartbeat
                 _log.warning("could not remove this process from the table of processes: %s", error)
 
-    def look_after(self, connection: Connection) -> None:
+    def on_beat(self, connection: Connection) -> None:
         """End stalled sessions of other processes, and delete processes that ended long ago."""
-        self._look_in -= 1
-        if self._look_in < 0:
-            self._look_in = _BEATS_PER_LOOK
+        self._check_in -= 1
+        if self._check_in < 0:
+            self._check_in = _BEATS_PER_CHECK
             end_stalled(connection)
         self._forget_in -= 1
         if self._forget_in < 0:

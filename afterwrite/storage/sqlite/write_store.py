@@ -208,10 +208,10 @@ class EmbeddedWrites:
         """Delete some expired idempotency keys; return their number."""
         clock, oldest = self._retention, self._journal.oldest_key()
         oldest_us = None if oldest is None else microseconds_of(oldest)
-        look = clock.look(self._journal.remembered(clock.key), time.time_ns() // 1000, oldest_us)
-        before = first_id_of(max(0, look.time_us - int(self._limits.idempotency_seconds * 1_000_000)))
-        pruned = self._journal.prune_keys(before, _KEYS_PRUNED_AT_ONCE, (clock.key, look.kept))
-        clock.learn(look)
+        reading = clock.read(self._journal.remembered(clock.key), time.time_ns() // 1000, oldest_us)
+        before = first_id_of(max(0, reading.time_us - int(self._limits.idempotency_seconds * 1_000_000)))
+        pruned = self._journal.prune_keys(before, _KEYS_PRUNED_AT_ONCE, (clock.key, reading.kept))
+        clock.learn(reading)
         return pruned
 
     async def rest(self) -> float | None:

@@ -33,7 +33,7 @@ PRODUCTS_MAX = 1_000_000  # in effect limited by TASK_PAYLOAD_MAX_BYTES
 PUBLISHING, PUBLISHED, RUNNING = "PUBLISHING", "PUBLISHED", "RUNNING"
 # The stages in order, each with the progress of a task that has reached it.
 PROGRESS = {PUBLISHING: 0, PUBLISHED: 10, RUNNING: 50}
-_FIRST_LOOK_SECONDS, _LONGEST_LOOK_SECONDS = 10.0, 600.0
+_FIRST_POLL_SECONDS, _LONGEST_POLL_SECONDS = 10.0, 600.0
 # A request may wait long in its queue while the consumer is down; only after this does it count as lost.
 _LOST_AFTER_SECONDS, _LONGEST_LOST_SECONDS = 600.0, 6 * 3600.0
 _AGAIN = "-again"  # suffix of the run that replaces one that found its task cancelled
@@ -91,10 +91,10 @@ class ProcessOnAirflowWorker(BaseWorker):
         if left is None or not is_run_of(task, left["runId"]):  # from an earlier attempt
             return await self._publish(task, context, run_id_of(task))
         try:
-            return await self._look_after(task, context, left)
+            return await self._follow(task, context, left)
         except StoreError as error:  # the run continues, so do not spend an attempt
             _log.warning("cannot check the run %s, retrying: %s", left["runId"], error)
-            return next_stage(task.stage or PUBLISHED, task.progress, left, delay_seconds=_FIRST_LOOK_SECONDS)
+            return next_stage(task.stage or PUBLISHED, task.progress, left, delay_seconds=_FIRST_POLL_SECONDS)
 
     async def close(self) -> None:
         await self._broker.close()
@@ -108,7 +108,7 @@ class ProcessOnAirflowWorker(BaseWorker):
         await self._send(run_id, task, context)
         _log.info("published task %d as the run %s", task.id, run_id)
         left = {"runId": run_id, "publishedAt": time.time(), "timesPublished": 1, "looks": 0}
-        return next_stage(PUBLISHED, PROGRESS[PUBLISHED], left, delay_seconds=_FIRST_LOOK_SECONDS)
+        return next_stage(PUBLISHED, PROGRESS[PUBLISHED], left, delay_seconds=_FIRST_POLL_SECONDS)
 
     def _take_run(self, task: Task, run_id: str) -> str:
         if not self._runs.take(run_id, task.id):  # another task has the same correlation id
@@ -138,7 +138,7 @@ class ProcessOnAirflowWorker(BaseWorker):
             else:
                 return
 
-    async def _look_after(self, task: Task, context: TaskContext, left: dict[str, Any]) -> Any:
+    async def _follow(self, task: Task, context: TaskContext, left: dict[str, Any]) -> Any:
         run_id = left["runId"]
         found = await context.in_thread(self._runs.outcomes, [run_id])
         if run_id in found and found[run_id].error_code == TASK_ENDED:  # and the task was retried since
@@ -146,7 +146,7 @@ class ProcessOnAirflowWorker(BaseWorker):
         if run_id in found:  # the result message is on its way or lost; it says the same
             return await self._end(task, context, found[run_id])
         left = left | {"looks": left["looks"] + 1}
-        pause = min(_doubled(_FIRST_LOOK_SECONDS, left["looks"]), _LONGEST_LOOK_SECONDS)
+        pause = min(_doubled(_FIRST_POLL_SECONDS, left["looks"]), _LONGEST_POLL_SECONDS)
         try:
             run = await self._airflow.run(run_id)
         except ServiceAway as error:

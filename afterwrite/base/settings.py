@@ -103,7 +103,7 @@ class Settings:
         30, "days to keep a finished task; never less than IDEMPOTENCY_HOURS", least=1, most=36_500
     )
     task_threads: int = _setting(16, "threads for blocking code in workers", least=1, most=1_000)
-    run_workers: str = _setting("on", "`off` leaves tasks to worker processes: `dev.py worker`", choices=("on", "off"))
+    run_workers: str = _setting("on", "`off` leaves tasks to `afterwrite worker` processes", choices=("on", "off"))
     metrics_port: int = _setting(0, "port of a worker process for /metrics and /health; 0: none", most=65_535)
     worker_modules: str = _setting(
         "", "modules with custom workers, comma-separated; each defines `build_workers(settings)`"

@@ -24,8 +24,9 @@ READY_SECONDS = 30
 
 
 # Below the ephemeral ports, where any outgoing connection could take one before the server listens on it; a thousand
-# for each worker of pytest-xdist, which begins at a random one, so that no two tests are given the same.
-_FIRST_PORT = 10_000 + 1_000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+# for each worker of pytest-xdist, which begins at a random one, so that no two tests are given the same. Above 10080,
+# which Chromium refuses to open.
+_FIRST_PORT = 11_000 + 1_000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 _TURNS = itertools.count(secrets.randbelow(1_000))
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import psycopg
 
+from afterwrite.base.own_command import own_command
 from afterwrite.base.store_errors import StoreError
 from afterwrite.storage.driver import SCHEMA
 from afterwrite.storage.postgres.address import Address
@@ -23,7 +24,7 @@ def require_no_copy(connection: "psycopg.Connection[Any]", address: Address) -> 
     if connection.execute(_NO_COPY, (LOCK,)).fetchone() != (True,):
         raise StoreError(
             f"An embedded catalogue is being copied into {address}, and not all of it is there yet: try again when "
-            "`python3 dev.py migrate-to-postgres` has ended"
+            f"`{own_command('migrate-to-postgres')}` has ended"
         )
     require_not_half_copied(connection, address)
 
@@ -35,5 +36,5 @@ def require_not_half_copied(connection: "psycopg.Connection[Any]", address: Addr
     if connection.execute(_IS_HALF_COPIED).fetchone() == (True,):
         raise StoreError(
             f"An older version began to copy an embedded catalogue into {address}, and not all of it is there yet: "
-            f"remove that with DROP SCHEMA {SCHEMA} CASCADE, and run `python3 dev.py migrate-to-postgres` again"
+            f"remove that with DROP SCHEMA {SCHEMA} CASCADE, and run `{own_command('migrate-to-postgres')}` again"
         )

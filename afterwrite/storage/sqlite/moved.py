@@ -4,6 +4,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from afterwrite.base.own_command import own_command
 from afterwrite.base.store_errors import StoreError
 
 _FIND = "SELECT value FROM meta WHERE name = 'moved_to'"
@@ -23,8 +24,8 @@ def require_not_moved(connection: sqlite3.Connection, path: Path) -> None:
     if address is not None:
         raise StoreError(
             f"The data in {path.parent} was moved to {address}: set DATABASE_URL to that database. To go back to what "
-            "is in the folder, without all that has come into PostgreSQL since, run `python3 dev.py "
-            "migrate-to-postgres --reopen`"
+            "is in the folder, without all that has come into PostgreSQL since, run "
+            f"`{own_command('migrate-to-postgres --reopen')}`"
         )
 
 

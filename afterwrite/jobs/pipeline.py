@@ -56,7 +56,7 @@ def validate(items: Sequence[Mapping[str, Any]], first_index: int = 0, decimal: 
     for index, item in enumerate(items, first_index):
         checked, refused = check_fields(reader.fields(item), creating=True)
         if refused:
-            refusals.append({"index": index, "errors": [problem.told() for problem in refused]})
+            refusals.append({"index": index, "errors": [problem.as_json() for problem in refused]})
         else:
             products[index] = checked
     return Checked(products, refusals, decimal, list(reader.ignored), list(reader.currencies))

@@ -72,7 +72,7 @@ def _check_rows(
             if not problems:
                 products.append(keep(checked))
                 continue
-            errors = [problem.told() for problem in problems]
+            errors = [problem.as_json() for problem in problems]
         else:
             errors = [{"field": None, "code": "UNREADABLE", "message": fields.reason}]
         refused.append(RefusedRow(line, None if first_element is None else first_element + number, errors))

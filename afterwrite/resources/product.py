@@ -47,7 +47,7 @@ class FieldError(ValueError):
         super().__init__(f"{field} {detail}")
         self.field, self.problem, self.detail = field, problem, detail
 
-    def told(self) -> dict[str, str | None]:
+    def as_json(self) -> dict[str, str | None]:
         """``{"field", "code", "message"}``, as reports list it."""
         return {"field": self.field, "code": self.problem.value, "message": str(self)}
 

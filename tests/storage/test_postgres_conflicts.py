@@ -110,7 +110,7 @@ def test_a_lock_that_is_not_given_up_is_an_error_after_a_time(
 def test_who_stands_still_in_the_middle_of_a_pipeline_loses_its_session_and_nobody_else_does(address: Address) -> None:
     engine = open_reader(address, 2)
     with connect(address) as standing, connect(address) as other, engine.connect() as connection:
-        with pytest.raises(psycopg.OperationalError, match=r"lost|terminat"), standing.pipeline():
+        with pytest.raises(psycopg.OperationalError), standing.pipeline():
             standing.execute("BEGIN")
             standing.execute(f"SELECT {pipelined.SETTINGS}")
             row = standing.execute("SELECT pg_advisory_xact_lock(1), pg_backend_pid()").fetchone()
@@ -119,6 +119,8 @@ def test_who_stands_still_in_the_middle_of_a_pipeline_loses_its_session_and_nobo
             end_stalled(connection, 3600)
             assert _standing(other, row[1]) == ("active", "ClientRead"), "it has not stood still for so long"
             end_stalled(connection, 0)
+            # Its message depends on how much of the end has arrived; what counts is that the session is gone.
+            wait_until(lambda: _standing(other, row[1]) is None)
         other.execute("SELECT pg_advisory_lock(1)")
     engine.dispose()
 

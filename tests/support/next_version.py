@@ -13,7 +13,7 @@ NEW_FIELD = "brand"
 _LEFT_OUT = shutil.ignore_patterns(".*", "tests", "bench", "docs", "deploy", "data", "__pycache__")
 _FIELD = f"""
 
-_FIELDS["{NEW_FIELD}"] = ("{NEW_FIELD}", False, _check_category)
+_FIELDS["{NEW_FIELD}"] = ("{NEW_FIELD}", False, _FIELDS["category"][2])
 _stored_if_usual = lambda values: None
 """
 
@@ -30,8 +30,6 @@ def make_next_version(folder: Path) -> Path:
     shutil.copytree(ROOT, folder, ignore=_LEFT_OUT)
     rules, storage = folder / "afterwrite" / "resources" / "product.py", folder / "afterwrite" / "storage"
     _insert(rules, "    rating_count: int | None\n", f"    {NEW_FIELD}: str | None\n")
-    last = '    Column("rating_count", BigInteger),\n'
-    _insert(storage / "search.py", last, f'    Column("{NEW_FIELD}", Text),\n')
     with rules.open("a", encoding="utf-8") as file:
         file.write(_FIELD)
     sqlite, postgres = storage / "sqlite" / "sql", storage / "postgres" / "sql"

@@ -214,6 +214,8 @@ class WorkerManager:
         if is_due:
             self._due_us = None
             self._hungry |= self.types
+        elif self._timer is None:
+            self._set_timer()  # it has fired, and the database's clock was corrected backwards since it was set
         reports, slots = self._running.take_reports(), self._free_slots()
         if not reports and not slots and not is_due:
             return 0
@@ -294,7 +296,11 @@ class WorkerManager:
             self._timer = None
         if self._due_us is not None:
             delay = max(0, self._due_us - self._store.now_us()) / 1e6
-            self._timer = asyncio.get_running_loop().call_later(delay + 0.0005, self._wake.set)
+            self._timer = asyncio.get_running_loop().call_later(delay + 0.0005, self._timer_fires)
+
+    def _timer_fires(self) -> None:
+        self._timer = None
+        self._wake.set()
 
     def _free_slots(self) -> dict[str, int]:
         if self._stopping:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from task_house import AT_ONCE, CalledWorker, Gate, MakeHouse, Work, echo
 
+from afterwrite.tasks import upkeep
 from afterwrite.tasks.listing import TaskFilter
 from afterwrite.tasks.registry import Refusal, TaskRefused
 from afterwrite.tasks.retry import RetryPolicy
@@ -340,6 +341,18 @@ def test_a_scheduled_task_starts_when_its_time_comes_and_not_at_the_next_poll(ma
     assert done.started_at_us is not None
     assert 0 <= done.started_at_us - at < 4_000_000  # a poll comes every five seconds
     assert house.get(later).status == "PENDING"
+
+
+def test_a_scheduled_task_starts_in_time_though_the_clock_is_corrected_while_it_waits(
+    make_house: MakeHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "_POLL_SECONDS", 3600.0)
+    house = make_house(working(echo), lock_seconds=86_400)  # no poll finds the task
+    real, ahead_us = house.store.now_us, 200_000
+    at = real() + 1_000_000
+    monkeypatch.setattr(house.store, "now_us", lambda: real() + (ahead_us if real() < at - ahead_us else 0))
+    house.start()
+    assert house.wait(house.create(run_at_us=at)).status == "COMPLETED"
 
 
 def test_a_paused_type_starts_nothing_until_it_is_resumed_also_after_a_restart(make_house: MakeHouse) -> None:

@@ -1,6 +1,7 @@
 """Copying an embedded installation into PostgreSQL: all of it, whatever interrupts it, or a clear refusal."""
 
 import contextlib
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -52,10 +53,11 @@ def test_a_copy_killed_in_the_middle_leaves_an_empty_database_and_begins_again(
     everything: Installation, fleet: Fleet, table: str, place: int
 ) -> None:
     move = Move(everything.folder, fleet)
+    migrate(address_of(settings_of(move.folder, fleet.url)))
+    indexes = move.indexes()
     with standing_still(move, everything, table, place) as process:
-        indexes = move.indexes()
         process.kill()
-        process.wait()
+        assert process.wait() == -signal.SIGKILL
     _assert_empty(fleet)
     assert move.indexes() == indexes
     move.succeed()

@@ -117,7 +117,7 @@ def test_while_airflow_says_nothing_one_caller_waits_and_all_others_are_told_at_
     assert site.asked() == asked, "it is left alone for some seconds"
 
     site.now += 6
-    assert site.overview.run("one").trouble is not None  # nobody waits for the query that begins with this
+    assert site.overview.run("one").trouble is not None  # the call starts a query and does not wait for it
     wait_until(lambda: site.asked() == asked + 1)
     assert site.overview.run("one").trouble is not None
     assert site.asked() == asked + 1

@@ -54,7 +54,7 @@ class HeadReader(gunicorn.workers.gthread.ThreadWorker):  # type: ignore[misc]  
         try:
             if self.cfg.is_ssl and conn.parser is None and not isinstance(conn.sock, ssl.SSLSocket):
                 conn.sock = gunicorn.sock.ssl_wrap_socket(conn.sock, self.cfg)
-            while not _HEAD_END.search(conn.head, conn.searched):
+            while not (end := _HEAD_END.search(conn.head, conn.searched)):
                 if len(conn.head) >= HEAD_MAX_BYTES:
                     return self._refuse_long_head
                 conn.searched = max(0, len(conn.head) - 2)
@@ -67,7 +67,7 @@ class HeadReader(gunicorn.workers.gthread.ThreadWorker):  # type: ignore[misc]  
         except OSError as error:
             self.log.debug("Closing a connection that sent no request: %s", error)
             return self._drop
-        return self._hand_over
+        return self._hand_over if end.end() <= HEAD_MAX_BYTES else self._refuse_long_head
 
     def _hand_over(self, conn: Any) -> None:
         """Let a thread answer the request."""

@@ -163,7 +163,6 @@ def _granian_worker(*arguments: Any, **options: Any) -> None:
 
     _put_protocol_into_environ()
     _stop_with_parent()
-    wake_main_thread_on_signals(lifetime.announce_stop)  # Granian waits for event streams before it stops
     try:
         MPServer._spawn_wsgi_worker(*arguments, **options)
     finally:
@@ -207,6 +206,12 @@ def _stop_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
+def heed_signals_in_worker() -> None:
+    """Let a stop signal reach a worker of Granian, whichever command started it; does nothing elsewhere."""
+    if multiprocessing.current_process().name == "granian-worker":
+        wake_main_thread_on_signals(lifetime.announce_stop)  # Granian waits for event streams before it stops
 
 
 def wake_main_thread_on_signals(then: Callable[[], None] = lambda: None) -> None:

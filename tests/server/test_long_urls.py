@@ -1,11 +1,14 @@
 """Long URLs: what clients send works under both servers, and what is too long is refused with a word."""
 
 import contextlib
+import http.client
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from server_process import Client, ServerProcess
+from server_process import Client, ServerProcess, wait_until
 
 pytestmark = pytest.mark.one_database("what a server takes of a URL, before any database")
 
@@ -39,3 +42,24 @@ def test_a_url_that_is_too_long_is_refused_with_its_status(client: Client) -> No
         assert answer.status in (414, 431)
         client.close()
     assert client.request("GET", "/ready")[0] == 200
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc says what the server has read")
+def test_a_url_that_is_too_long_is_refused_when_it_comes_in_pieces(client: Client) -> None:
+    client.connection.connect()
+    connection = client.connection.sock
+    connection.sendall(b"GET /ready?" + b"x" * 40_000)
+    ports = connection.getpeername()[1], connection.getsockname()[1]
+    wait_until(lambda: _unread_bytes(*ports) == 0)
+    connection.sendall(b"x" * 40_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    answer = http.client.HTTPResponse(connection)
+    answer.begin()
+    assert answer.status in (414, 431)
+
+
+def _unread_bytes(server_port: int, client_port: int) -> int:
+    """The bytes that wait in the server's socket of a connection."""
+    ends = f":{server_port:04X}", f":{client_port:04X}"
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
+    (queues,) = (line[4] for line in lines if (line[1][-5:], line[2][-5:]) == ends)
+    return int(queues.partition(":")[2], 16)

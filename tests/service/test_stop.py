@@ -1,13 +1,16 @@
 """Stops the server in the middle of its work: it drains, answers what is in flight, loses nothing."""
 
 import contextlib
+import ctypes
 import http.client
 import os
 import random
 import select
+import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +24,7 @@ from write_load import load, open_shop
 
 MakeServer = Callable[..., ServerProcess]
 SERVERS = pytest.mark.parametrize("kind", ["granian", "gunicorn"])
+GRANIAN = str(Path(sysconfig.get_path("scripts"), "granian"))
 CLIENTS = 8
 STOPS = 4
 SEED = 7
@@ -176,6 +180,21 @@ def test_a_stop_is_heard_by_a_process_that_was_forked_just_now(when: str, code: 
 def test_a_signal_that_the_system_gives_to_another_thread_wakes_the_main_thread() -> None:
     done = subprocess.run([sys.executable, "-c", _TAKEN_BY_A_THREAD], cwd=ROOT, timeout=30, check=False)
     assert done.returncode == 0
+
+
+@pytest.mark.one_database("whether a signal is noticed")
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc lists the threads")
+@pytest.mark.parametrize("program", [("app.py",), (GRANIAN, "--interface", "wsgi", "--factory", "app:wsgi")])
+def test_a_signal_that_another_thread_of_the_worker_takes_ends_it(make_server: MakeServer, program: list[str]) -> None:
+    server = make_server()
+    server.program, server.environment["GRANIAN_PORT"] = tuple(program), str(server.port)
+    server.start()
+    assert server.process is not None
+    main = server.process.pid
+    (worker,) = (pid for pid in process_group(main) if pid != main)
+    (thread, *_) = (int(task.name) for task in Path(f"/proc/{worker}/task").iterdir() if task.name != str(worker))
+    assert ctypes.CDLL(None).tgkill(worker, thread, signal.SIGTERM) == 0
+    wait_until(lambda: worker not in process_group(main))
 
 
 def _is_stopping(server: ServerProcess) -> bool:

@@ -9,8 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from embedded_installation import settings_of
 from many_processes import Fleet
 from server_process import ROOT, wait_until
+
+from afterwrite.storage.postgres.address import address_of
+from afterwrite.storage.postgres.migrations import migrate
 
 SECONDS = 120
 # The tables that are the same on both sides, in the columns that the files have.
@@ -29,6 +33,20 @@ BEGIN
     RETURN new;
 END $$;
 CREATE TRIGGER stand_still BEFORE INSERT ON afterwrite.{table} FOR EACH ROW EXECUTE FUNCTION public.stand_still();
+"""
+# The same at the commit of a copy.
+_NO_COMMIT = """
+CREATE FUNCTION public.wait_to_commit() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock({lock});
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER wait_to_commit AFTER UPDATE ON afterwrite.journal_settled
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.wait_to_commit();
+"""
+_END_OTHERS = """
+SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
 _WAITS = """
 SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)
@@ -87,10 +105,16 @@ class Move:
                 process.kill()
 
     def kill_after(self, line: str) -> None:
-        """Kill it when it has said a line that begins so."""
-        with self.running() as process:
-            assert process.stdout is not None
-            assert any(said.startswith(line) for said in process.stdout), f"it never said {line!r}"
+        """Kill it when it has said a line that begins so; it cannot commit before."""
+        migrate(address_of(settings_of(self.folder, self.fleet.url)))
+        with self.fleet.connection() as connection:
+            connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+            connection.execute(_NO_COMMIT.format(lock=_LOCK).encode())
+            with self.running() as process:
+                assert process.stdout is not None
+                assert any(said.startswith(line) for said in process.stdout), f"it never said {line!r}"
+            # A backend that waits for the lock does not see that its client is gone, and would commit.
+            connection.execute(_END_OTHERS)
 
     def in_files(self, file: str, statement: str, *values: object) -> list[Any]:
         """What a statement finds in a file of the folder."""

@@ -262,13 +262,13 @@ def test_a_session_that_ends_loses_no_form(make_server: MakeServer, tmp_path: Pa
 
 
 def test_what_ends_out_of_sight_of_a_filter_is_told_too(make_server: MakeServer, tmp_path: Path) -> None:
-    server = make_server(STAGE_SECONDS="1", CONSOLE_POLL_SECONDS="1").start()
+    server = make_server(STAGE_SECONDS="2", CONSOLE_POLL_SECONDS="1").start()
     with console_of(server, tmp_path) as visit:
         page = visit.page
         page.goto("/entries?status=STAGE_2")
         for _ in range(2):  # two of one name are two
             server.query('mutation { createEntry(title: "Hello") { id } }')
-        expect(row(page, "Hello")).to_have_count(2)
+        expect(row(page, "Hello")).to_have_count(2, timeout=15_000)  # after two stages
         expect(page.locator(".toast", has_text="Hello completed")).to_have_count(2)
 
 

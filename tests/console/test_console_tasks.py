@@ -97,7 +97,7 @@ def test_a_type_is_paused_and_a_task_cancelled_and_retried(server: ServerProcess
 
 @pytest.mark.one_database("a browser is slow, and what it does here asks nothing new of the database")
 def test_entries_are_seen_going_through_their_stages(make_server: MakeServer, tmp_path: Path) -> None:
-    server = make_server(STAGE_SECONDS="1", CONSOLE_POLL_SECONDS="1").start()
+    server = make_server(STAGE_SECONDS="3", CONSOLE_POLL_SECONDS="1").start()
     with console_of(server, tmp_path) as visit:
         page = visit.page
         page.goto("/entries")
@@ -113,7 +113,7 @@ def test_entries_are_seen_going_through_their_stages(make_server: MakeServer, tm
         expect(page.locator("dialog[open]")).to_have_count(0)
         entry = row(page, "Hello")
         for status, progress in (("STAGE_1", "33"), ("STAGE_2", "66"), ("COMPLETED", "100")):
-            expect(entry).to_contain_text(status)
+            expect(entry).to_contain_text(status, timeout=15_000)
             expect(entry.get_by_role("progressbar")).to_have_attribute("value", progress)
         toast(page, "Hello completed")
         assert page.evaluate("window.notReloaded")

@@ -73,7 +73,7 @@ class Application:
         service.share_ended_sessions(access.ended)
         service.start()
         add_served(service.announce_stop, service.stop)
-        serving.heed_signals_in_worker()
+        serving.wake_worker_on_signals()
         _log.info("serving on http://%s:%d, data in %s", settings.host, settings.port, settings.data_place)
         return create_app(service, access, self.schema, self._blueprints, self._roles, compiled=compiled)
 

@@ -208,8 +208,8 @@ def _stop_with_parent() -> None:
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()
 
 
-def heed_signals_in_worker() -> None:
-    """Let a stop signal reach a worker of Granian, whichever command started it; does nothing elsewhere."""
+def wake_worker_on_signals() -> None:
+    """Wake the main thread of a Granian worker on signals, whichever command started it; does nothing elsewhere."""
     if multiprocessing.current_process().name == "granian-worker":
         wake_main_thread_on_signals(lifetime.announce_stop)  # Granian waits for event streams before it stops
 

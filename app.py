@@ -1,12 +1,12 @@
-"""The application: add your own GraphQL queries, mutations and subscriptions here.
+"""The application: name your resources here, and your own GraphQL fields, routes and roles.
 
 ``python app.py`` serves; a WSGI server loads ``app:wsgi()``, Granian ``app:wsgi`` as a factory.
 """
 
 from afterwrite import Application
-from product_types import Mutation, Query, Subscription
+from product_types import Product
 
-application = Application(query=Query, mutation=Mutation, subscription=Subscription)
+application = Application(resources=[Product])
 wsgi = application.wsgi
 
 if __name__ == "__main__":

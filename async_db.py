@@ -1,14 +1,17 @@
-"""Fire-and-forget writes of products from Python: change here how your own code writes.
+"""Fire-and-forget writes from Python, of any resource: change here how your own code writes.
 
 The functions work in the process that owns the data (resolvers, routes and workers of the application) and, with
-DATABASE_URL, in any process; elsewhere they raise WrongProcess. ``context`` is ``info.context`` in a resolver; the
-default is the context of the Flask request or of the process. All raise Refused if nothing was accepted, and StoreError
-if the database is unavailable.
+DATABASE_URL, in any process; elsewhere they raise WrongProcess. ``resource`` is the declared class. ``context`` is
+``info.context`` in a resolver; the default is the context of the Flask request or of the process. With ``if_version``
+a write is applied only to that version of the record. All raise Refused if nothing was accepted, and StoreError if the
+database is unavailable.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from afterwrite import Resource
+from afterwrite.resources.registry import compiled
 from afterwrite.resources.write import Write
 from afterwrite.service.context import Context
 from afterwrite.service.current import current_context
@@ -16,69 +19,118 @@ from afterwrite.writes import requests
 
 
 def fire_and_forget_create(
-    fields: Mapping[str, Any], *, idempotency_key: str | None = None, context: Context | None = None
+    resource: type[Resource],
+    fields: Mapping[str, Any],
+    *,
+    idempotency_key: str | None = None,
+    context: Context | None = None,
 ) -> Write:
-    """Accept the creation of a product; return its receipt, which is on disk and has the product's id.
+    """Accept the creation of a record; return its receipt, which is on disk and has the record's id.
 
     The same key with the same fields returns the same receipt.
     """
     context = context or current_context()
-    return requests.create(context.queue, fields, idempotency_key, context.by)
+    return requests.create(context.queue, compiled(resource), fields, idempotency_key, context.by)
 
 
 def fire_and_forget_create_many(
-    products: Sequence[Mapping[str, Any]], *, idempotency_key: str | None = None, context: Context | None = None
+    resource: type[Resource],
+    records: Sequence[Mapping[str, Any]],
+    *,
+    idempotency_key: str | None = None,
+    context: Context | None = None,
 ) -> list[Write]:
-    """Accept the creation of up to 1,000 products, all or none; return their receipts in the same order."""
+    """Accept the creation of up to 1,000 records, all or none; return their receipts in the same order."""
     context = context or current_context()
-    return requests.create_many(context.queue, products, idempotency_key, context.by)
+    return requests.create_many(context.queue, compiled(resource), records, idempotency_key, context.by)
 
 
 def fire_and_forget_update(
-    product_id: int | str,
+    resource: type[Resource],
+    record_id: int | str,
     fields: Mapping[str, Any],
     *,
+    if_version: int | None = None,
     idempotency_key: str | None = None,
     context: Context | None = None,
 ) -> Write:
     """Accept an update of the given fields; return its receipt, which is on disk."""
-    context = context or current_context()
-    return requests.update(context.queue, str(product_id), fields, idempotency_key, context.by)
+    context, kind, number = context or current_context(), compiled(resource), str(record_id)
+    return requests.update(context.queue, kind, number, fields, idempotency_key, context.by, if_version)
 
 
 def fire_and_forget_delete(
-    product_id: int | str, *, idempotency_key: str | None = None, context: Context | None = None
+    resource: type[Resource],
+    record_id: int | str,
+    *,
+    if_version: int | None = None,
+    idempotency_key: str | None = None,
+    context: Context | None = None,
 ) -> Write:
-    """Accept the deletion of a product; return its receipt, which is on disk."""
+    """Accept the deletion of a record; return its receipt, which is on disk."""
     context = context or current_context()
-    return requests.delete(context.queue, str(product_id), idempotency_key, context.by)
+    return requests.delete(context.queue, compiled(resource), str(record_id), idempotency_key, context.by, if_version)
+
+
+def fire_and_forget(
+    resource: type[Resource],
+    operation: str,
+    record_id: int | str,
+    arguments: Mapping[str, Any],
+    *,
+    if_version: int | None = None,
+    idempotency_key: str | None = None,
+    context: Context | None = None,
+) -> Write:
+    """Accept an operation of the resource, by its name as declared; return its receipt, which is on disk."""
+    context, kind, number = context or current_context(), compiled(resource), str(record_id)
+    called = kind.operations[operation.upper()]
+    return requests.operate(context.queue, kind, called, number, arguments, idempotency_key, context.by, if_version)
 
 
 def create_sync(
-    fields: Mapping[str, Any], *, idempotency_key: str | None = None, context: Context | None = None
-) -> Write:
-    """Create a product and wait until it is settled; the receipt is APPLIED, FAILED, or QUEUED on timeout."""
-    context = context or current_context()
-    return settled(fire_and_forget_create(fields, idempotency_key=idempotency_key, context=context), context=context)
-
-
-def update_sync(
-    product_id: int | str,
+    resource: type[Resource],
     fields: Mapping[str, Any],
     *,
     idempotency_key: str | None = None,
     context: Context | None = None,
 ) -> Write:
-    """Update a product and wait until that is settled; see create_sync."""
+    """Create a record and wait until it is settled; the receipt is APPLIED, FAILED, or QUEUED on timeout."""
     context = context or current_context()
-    accepted = fire_and_forget_update(product_id, fields, idempotency_key=idempotency_key, context=context)
+    accepted = fire_and_forget_create(resource, fields, idempotency_key=idempotency_key, context=context)
     return settled(accepted, context=context)
 
 
-def delete_sync(product_id: int | str, *, idempotency_key: str | None = None, context: Context | None = None) -> Write:
-    """Delete a product and wait until that is settled; see create_sync."""
+def update_sync(
+    resource: type[Resource],
+    record_id: int | str,
+    fields: Mapping[str, Any],
+    *,
+    if_version: int | None = None,
+    idempotency_key: str | None = None,
+    context: Context | None = None,
+) -> Write:
+    """Update a record and wait until that is settled; see create_sync."""
     context = context or current_context()
-    accepted = fire_and_forget_delete(product_id, idempotency_key=idempotency_key, context=context)
+    accepted = fire_and_forget_update(
+        resource, record_id, fields, if_version=if_version, idempotency_key=idempotency_key, context=context
+    )
+    return settled(accepted, context=context)
+
+
+def delete_sync(
+    resource: type[Resource],
+    record_id: int | str,
+    *,
+    if_version: int | None = None,
+    idempotency_key: str | None = None,
+    context: Context | None = None,
+) -> Write:
+    """Delete a record and wait until that is settled; see create_sync."""
+    context = context or current_context()
+    accepted = fire_and_forget_delete(
+        resource, record_id, if_version=if_version, idempotency_key=idempotency_key, context=context
+    )
     return settled(accepted, context=context)
 
 

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from afterwrite.base.settings import Settings
     from afterwrite.loading import SAMPLE_PRODUCTS
     from afterwrite.programs.init_db import main as init_db
+    from afterwrite.resources.field import Field
+    from afterwrite.resources.number_fields import Integer, Money, Number
+    from afterwrite.resources.resource import AcceptedAt, Rejected, Resource, derived, operation
+    from afterwrite.resources.text_fields import Choice, Email, Text, Url
+    from afterwrite.resources.value_fields import Boolean, Date, DateTime, Json
     from afterwrite.service.current import WrongProcess
     from afterwrite.tasks.retry import RetryPolicy
     from afterwrite.tasks.task import Task
@@ -22,31 +27,65 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SAMPLE_PRODUCTS",
+    "AcceptedAt",
     "Application",
     "BaseWorker",
+    "Boolean",
+    "Choice",
+    "Date",
+    "DateTime",
+    "Email",
+    "Field",
+    "Integer",
+    "Json",
+    "Money",
+    "Number",
     "Refused",
+    "Rejected",
+    "Resource",
     "RetryPolicy",
     "Settings",
     "Task",
     "TaskContext",
     "TaskFailed",
+    "Text",
+    "Url",
     "WrongProcess",
+    "derived",
     "init_db",
     "next_stage",
+    "operation",
 ]
 _HOMES = {
+    "AcceptedAt": "resources.resource",
     "Application": "application.application",
     "BaseWorker": "tasks.worker",
+    "Boolean": "resources.value_fields",
+    "Choice": "resources.text_fields",
+    "Date": "resources.value_fields",
+    "DateTime": "resources.value_fields",
+    "derived": "resources.resource",
+    "Email": "resources.text_fields",
+    "Field": "resources.field",
+    "init_db": "programs.init_db",
+    "Integer": "resources.number_fields",
+    "Json": "resources.value_fields",
+    "Money": "resources.number_fields",
+    "next_stage": "tasks.worker",
+    "Number": "resources.number_fields",
+    "operation": "resources.resource",
     "Refused": "base.refusals",
+    "Rejected": "resources.resource",
+    "Resource": "resources.resource",
     "RetryPolicy": "tasks.retry",
     "SAMPLE_PRODUCTS": "loading",
     "Settings": "base.settings",
     "Task": "tasks.task",
     "TaskContext": "tasks.worker",
     "TaskFailed": "tasks.worker",
+    "Text": "resources.text_fields",
+    "Url": "resources.text_fields",
     "WrongProcess": "service.current",
-    "init_db": "programs.init_db",
-    "next_stage": "tasks.worker",
 }
 
 

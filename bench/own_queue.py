@@ -73,7 +73,7 @@ def open_runtime(
 ) -> TaskRuntime:
     """The tasks of a data folder, created if it is new, with the server's default limits."""
     settings = Settings(data_dir=folder)
-    open_with_tasks(settings).close()
+    open_with_tasks(settings, None).close()
     limits = TaskLimits.of(settings)
     database = open_task_file(settings.tasks_path, settings.journal_sync, READERS)
     return TaskRuntime(database, workers, background, limits, on_recorded)

@@ -50,6 +50,7 @@ VERBS: dict[str, Verb | Passing] = {
     "fresh": Verb(verbs.fresh, "[--yes]", _yes),
     "shell": Verb(verbs.shell),
     "init-db": Passing(verbs.init_db, "[FILE] [OPTION...]"),
+    "migrate": Passing(verbs.migrate, "[--allow TABLE.COLUMN]..."),
     "migrate-to-postgres": Verb(
         verbs.migrate_to_postgres,
         "[--reopen]",

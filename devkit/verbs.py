@@ -264,6 +264,11 @@ def dead_letters(arguments: list[str]) -> int:
     return _become(ON_STACK, ["dead-letters", *arguments])
 
 
+def migrate(arguments: list[str]) -> int:
+    """Bring the database to the declarations of the application, also where a change may lose data."""
+    return _become(to_run(), ["migrate", *arguments])
+
+
 def migrate_to_postgres(options: Namespace) -> int:
     """Copy the data folder into the PostgreSQL of DATABASE_URL and verify the copy."""
     place = place_from_environment()

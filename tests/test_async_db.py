@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from declared import RESOURCES
 from many_processes import Fleet
 from server_process import ROOT, ServerProcess, wait_until
 
@@ -18,6 +19,7 @@ import async_db
 from afterwrite import Refused
 from afterwrite.base.settings import Settings
 from afterwrite.service.service import Service
+from product_types import Product
 
 PAGE = (ROOT / "docs" / "applications.md").read_text(encoding="utf-8")
 WORKERS = {"WORKER_MODULES": "writing_workers", "PYTHONPATH": str(ROOT / "tests" / "support")}
@@ -27,55 +29,55 @@ TITLES = "{ allProducts { title } }"
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
     """A service of this process, which async_db finds by itself."""
-    made = Service(Settings(data_dir=tmp_path))
+    made = Service(Settings(data_dir=tmp_path), RESOURCES)
     made.start()
     yield made
     made.stop()
 
 
 def test_create_update_and_delete_answer_before_they_are_applied_and_can_be_waited_for(service: Service) -> None:
-    created = async_db.fire_and_forget_create({"title": "Lamp", "price": 12.5})
+    created = async_db.fire_and_forget_create(Product, {"title": "Lamp", "price": 12.5})
     assert async_db.settled(created).status == "APPLIED"
-    changed = async_db.update_sync(created.product_id, {"price": 13})
+    changed = async_db.update_sync(Product, created.record_id, {"price": 13})
     assert (changed.status, changed.operation) == ("APPLIED", "UPDATE")
-    found = service.products.get(created.product_id)
+    found = service.records["Product"].get(created.record_id)
     assert found is not None
     assert (found.title, found.price, found.version) == ("Lamp", 13, 2)
-    deleted = async_db.fire_and_forget_delete(created.product_id)
+    deleted = async_db.fire_and_forget_delete(Product, created.record_id)
     assert async_db.settled(deleted).status == "APPLIED"
-    assert service.products.get(created.product_id) is None
-    again = async_db.delete_sync(created.product_id)
+    assert service.records["Product"].get(created.record_id) is None
+    again = async_db.delete_sync(Product, created.record_id)
     assert (again.status, again.error_code) == ("FAILED", "PRODUCT_NOT_FOUND")
-    assert async_db.fire_and_forget_update(created.product_id, {"price": 1}).id > again.id
+    assert async_db.fire_and_forget_update(Product, created.record_id, {"price": 1}).id > again.id
 
 
 def test_many_are_accepted_together_in_their_order(service: Service) -> None:
-    writes = async_db.fire_and_forget_create_many([{"title": title, "price": 1} for title in "abc"])
+    writes = async_db.fire_and_forget_create_many(Product, [{"title": title, "price": 1} for title in "abc"])
     assert [write.id for write in writes] == sorted(write.id for write in writes)
     assert async_db.settled(writes[-1]).status == "APPLIED"
-    assert [product.title for product in service.products.page("", 10, 0)] == ["a", "b", "c"]
+    assert [product.title for product in service.records["Product"].page("", 10, 0)] == ["a", "b", "c"]
 
 
 def test_what_is_refused_names_its_fields_and_accepts_nothing(service: Service) -> None:
     with pytest.raises(Refused) as refused:
-        async_db.fire_and_forget_create({"title": "", "price": -1})
+        async_db.fire_and_forget_create(Product, {"title": "", "price": -1})
     assert [(problem.field, problem.code) for problem in refused.value.problems] == [
         (["title"], "REQUIRED"),
         (["price"], "OUT_OF_RANGE"),
     ]
     with pytest.raises(Refused, match="give the whole number of a product"):
-        async_db.fire_and_forget_delete("seven")
+        async_db.fire_and_forget_delete(Product, "seven")
     assert service.queue.last_write_id == 0
 
 
 def test_the_same_key_gives_the_same_receipt(service: Service) -> None:
-    first = async_db.create_sync({"title": "Lamp", "price": 1}, idempotency_key="delivery 7")
-    again = async_db.fire_and_forget_create({"title": "Lamp", "price": 1}, idempotency_key="delivery 7")
+    first = async_db.create_sync(Product, {"title": "Lamp", "price": 1}, idempotency_key="delivery 7")
+    again = async_db.fire_and_forget_create(Product, {"title": "Lamp", "price": 1}, idempotency_key="delivery 7")
     assert (again.id, again.status) == (first.id, "APPLIED")
 
 
 def test_elsewhere_one_line_says_who_owns_the_journal(tmp_path: Path) -> None:
-    done = _python(tmp_path, "async_db.fire_and_forget_create({'title': 'Lamp', 'price': 1})")
+    done = _python(tmp_path, "async_db.fire_and_forget_create(Product, {'title': 'Lamp', 'price': 1})")
     assert done.returncode == 1
     assert re.search(
         r"WrongProcess: The server owns the journal in .*: write through its API at "
@@ -102,14 +104,14 @@ def test_a_process_of_workers_and_a_script_write_into_postgresql(fleet: Fleet, t
     task = _task(server, {"title": "Lamp", "price": 1, "wait": True})
     wait_until(lambda: _ended(server, task)["status"] == "COMPLETED")
     assert _ended(server, task)["result"]["status"] == "APPLIED"
-    script = "print(async_db.create_sync({'title': 'Chair', 'price': 2}).status)"
+    script = "print(async_db.create_sync(Product, {'title': 'Chair', 'price': 2}).status)"
     done = _python(tmp_path, script, DATABASE_URL=fleet.url)
     assert (done.stdout, done.returncode) == ("APPLIED\n", 0), done.stderr
     assert server.query(TITLES)["allProducts"] == [{"title": "Lamp"}, {"title": "Chair"}]
 
 
 def test_a_script_that_writes_and_ends_loses_nothing_though_no_server_runs(fleet: Fleet, tmp_path: Path) -> None:
-    script = "print(async_db.fire_and_forget_create({'title': 'Lamp', 'price': 1}).status)"
+    script = "print(async_db.fire_and_forget_create(Product, {'title': 'Lamp', 'price': 1}).status)"
     done = _python(tmp_path, script, DATABASE_URL=fleet.url)
     assert (done.stdout, done.returncode) == ("QUEUED\n", 0), done.stderr
     server = fleet.server().start()
@@ -129,15 +131,15 @@ def test_the_application_of_the_page_runs_as_it_stands_there(
     status, answer = _arrival(server, {"title": "Lamp", "price": 12.5})
     assert status == 202
     assert _arrival(server, {"title": "Lamp", "price": 12.5}) == (status, answer)
-    found = server.query(f"{{ product(productId: {answer['product']}, afterWrite: {answer['write']}) {{ title }} }}")
-    assert found == {"product": {"title": "Lamp"}}
+    found = server.query(f"{{ book(bookId: {answer['book']}, afterWrite: {answer['write']}) {{ title }} }}")
+    assert found == {"book": {"title": "Lamp"}}
     status, answer = _arrival(server, {"title": "Lamp"})
     assert (status, answer["problems"][0]["code"]) == (422, "REQUIRED")
 
 
 def _python(folder: Path, statement: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     given = {**os.environ, "DATA_DIR": str(folder / "data"), "PYTHONPATH": str(ROOT), **environment}
-    command = [sys.executable, "-c", f"import async_db; {statement}"]
+    command = [sys.executable, "-c", f"import async_db; from product_types import Product; {statement}"]
     return subprocess.run(command, env=given, cwd=folder, capture_output=True, text=True, timeout=60)
 
 

@@ -1,8 +1,8 @@
 """The role that each route and each GraphQL root field requires.
 
 A route is named by its method and Flask rule, ``*`` for every method; HEAD is as GET. A root field is ``Query.x``,
-``Mutation.x`` or ``Subscription.x``. REST routes declare their own roles, which are added. ``create_app`` raises for a
-route or field that is missing here, and for an entry here that the application does not have.
+``Mutation.x`` or ``Subscription.x``. REST routes declare their own roles, which are added, as are those of resources.
+``create_app`` raises for a route or field that is missing here, and for an entry that the application does not have.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,10 +21,6 @@ NEEDED: Mapping[Role, Sequence[str]] = {
     ],
     Role.READ: [
         "GET /",
-        "GET /products",
-        "GET /products/export.<kind>",
-        "GET /writes",
-        "GET /writes/<int:write_id>",
         "GET /tasks",
         "GET /tasks/<int:task_id>",
         "GET /entries",
@@ -32,12 +28,6 @@ NEEDED: Mapping[Role, Sequence[str]] = {
         "GET /process/<path:correlation_id>",
         # The minimum; each operation also needs the roles of its root fields.
         "* /graphql",
-        "Query.allProducts",
-        "Query.product",
-        "Query.products",
-        "Query.categories",
-        "Query.write",
-        "Query.writes",
         "Query.task",
         "Query.tasks",
         "Query.taskTypes",
@@ -45,17 +35,10 @@ NEEDED: Mapping[Role, Sequence[str]] = {
         "Query.entry",
         "Query.entries",
         "Query.process",
-        "Subscription.writeSettled",
         "Subscription.taskUpdated",
         "Subscription.tasksUpdated",
     ],
     Role.WRITE: [
-        "Mutation.createProduct",
-        "Mutation.createProductSync",
-        "Mutation.createProducts",
-        "Mutation.updateProduct",
-        "Mutation.deleteProduct",
-        "Mutation.retryWrite",
         "Mutation.createTask",
         "Mutation.createStripeCustomerTask",
         "Mutation.createStripePaymentTask",
@@ -64,15 +47,6 @@ NEEDED: Mapping[Role, Sequence[str]] = {
         "Mutation.createProcess",
         "Mutation.cancelTask",
         "Mutation.retryTask",
-        "GET /products/new",
-        "POST /products",
-        "GET /products/<int:product_id>",
-        "POST /products/<int:product_id>",
-        "GET /products/<int:product_id>/delete",
-        "POST /products/<int:product_id>/delete",
-        "GET /products/upload",
-        "POST /products/upload",
-        "POST /writes/<int:write_id>/retry",
         "GET /tasks/new/<kind>",
         "POST /tasks/new/<kind>",
         "POST /tasks/<int:task_id>/cancel",
@@ -83,7 +57,6 @@ NEEDED: Mapping[Role, Sequence[str]] = {
         "POST /process",
     ],
     Role.ADMIN: [
-        "Query.queue",
         "Mutation.pauseTaskType",
         "Mutation.resumeTaskType",
         "Mutation.pruneTasks",
@@ -105,16 +78,6 @@ UNASKED = frozenset({("POST", "/webhook"), *_read("/ready", "/static/<path:filen
 UNCOUNTED = frozenset(_read("/ready", "/health", "/static/<path:filename>", "/console/<path:filename>"))
 
 _OWN_METHODS = ("HEAD", "OPTIONS")
-# Not every application serves products.
-_OF_PRODUCTS = frozenset(
-    {
-        *(f"Query.{name}" for name in ("allProducts", "product", "products", "categories")),
-        *(f"Query.{name}" for name in ("write", "writes", "queue")),
-        *(f"Mutation.{name}" for name in ("createProduct", "createProductSync", "createProducts")),
-        *(f"Mutation.{name}" for name in ("updateProduct", "deleteProduct", "retryWrite")),
-        "Subscription.writeSettled",
-    }
-)
 
 
 class Table:
@@ -127,7 +90,7 @@ class Table:
         self.add((name, role) for role, names in needed.items() for name in names)
 
     def add(self, roles: Iterable[tuple[str, Role]]) -> None:
-        """Add entries whose roles are declared elsewhere (REST routes). Raises ValueError for a duplicate name."""
+        """Add entries declared elsewhere (REST routes, resources). Raises ValueError for a duplicate name."""
         for name, role in roles:
             if name in self._roles:
                 raise ValueError(f"{name} is in the table of roles twice")
@@ -167,7 +130,7 @@ class Table:
         return self._roles[name]
 
     def check(self, routes: Map, fields: Iterable[str]) -> None:
-        """Raise RuntimeError unless the table has exactly these routes and fields; those of products may be missing."""
+        """Raise RuntimeError unless the table has exactly these routes and fields."""
         found = set(fields)
         for rule in routes.iter_rules():
             methods = sorted(rule.methods or ())
@@ -181,7 +144,7 @@ class Table:
             roles["OPTIONS"] = min(known, *roles.values())
             self._routes |= {(method, rule.rule): role for method, role in roles.items()}
         unknown = sorted(found - set(self._roles))
-        gone = sorted(set(self._roles) - found - _OF_PRODUCTS)
+        gone = sorted(set(self._roles) - found)
         if unknown or gone:
             raise RuntimeError(
                 f"access/table.py does not match the application; missing in the table: {unknown or 'nothing'}; "

@@ -1,4 +1,4 @@
-"""The Application class: an ``app.py`` declares its GraphQL fields and routes with it and serves them."""
+"""The Application class: an ``app.py`` names its resources, GraphQL fields and routes with it and serves them."""
 
 import importlib
 import logging
@@ -7,69 +7,82 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, Flask
-from graphql import GraphQLSchema
-
-from afterwrite.access.control import AccessControl
-from afterwrite.access.opening import warning_of
-from afterwrite.access.start import check_access
-from afterwrite.application.routes import create_app
 from afterwrite.base.logs import check_log_file, set_up_logs
+from afterwrite.base.missing_packages import end_in_one_line
 from afterwrite.base.settings import SettingsError, from_environment
 from afterwrite.base.store_errors import StoreError
 from afterwrite.base.utf8 import use_utf8
-from afterwrite.graphql.schema import build_schema
-from afterwrite.server import serving
-from afterwrite.server.lifetime import add_served
-from afterwrite.service.process import prepare
-from afterwrite.service.service import Service
+from afterwrite.resources.registry import Resources, WrongDeclaration
+from afterwrite.resources.resource import Resource
+
+if TYPE_CHECKING:
+    from flask import Blueprint, Flask
+    from graphql import GraphQLSchema
 
 _log = logging.getLogger("afterwrite.app")
 
 
 class Application:
-    """The GraphQL fields and routes of an application, and the server for them.
+    """The resources, GraphQL fields and routes of an application, and the server for them.
 
-    ``query``, ``mutation`` and ``subscription`` are Graphene classes with the application's own fields; the fields of
-    tasks are added. ``blueprints`` are the application's Flask blueprints. ``roles`` gives the roles of its own fields
-    and routes, such as ``{"Mutation.closeShop": "admin"}``; by default reads require ``read`` and others ``write``.
-    A module to be served has an ``Application`` and its ``wsgi``::
+    ``resources`` are classes derived from Resource. ``query``, ``mutation`` and ``subscription`` are Graphene classes
+    with further fields; the fields of tasks are added. ``blueprints`` are the application's Flask blueprints. ``roles``
+    gives the roles of a resource, a field or a route, such as ``{"Stock": {"read": "read", "reserve": "admin"}}`` or
+    ``{"Mutation.closeShop": "admin"}``; by default reads require ``read`` and others ``write``. A module to be served
+    has an ``Application`` and its ``wsgi``::
 
-        application = Application(query=Query, mutation=Mutation)
+        application = Application(resources=[Product])
         wsgi = application.wsgi
+
+    A wrong declaration ends the program with a line for each mistake. What serves is imported when it is used, so that
+    programs which only need the resources start in a moment.
     """
 
     def __init__(
         self,
+        resources: Sequence[type[Resource]] = (),
         *,
         query: Any = object,
         mutation: Any = object,
         subscription: Any = object,
-        blueprints: Sequence[Blueprint] = (),
-        roles: Mapping[str, str] = MappingProxyType({}),
+        blueprints: "Sequence[Blueprint]" = (),
+        roles: Mapping[str, str | Mapping[str, str]] = MappingProxyType({}),
     ) -> None:
+        try:
+            self.resources = Resources(resources)
+        except WrongDeclaration as wrong:
+            raise SystemExit("\n".join(f"afterwrite: {problem}" for problem in wrong.problems)) from None
         self._parts = (query, mutation, subscription)
         self._blueprints, self._roles = blueprints, roles
 
     @cached_property
-    def schema(self) -> GraphQLSchema:
+    def schema(self) -> "GraphQLSchema":
         """The whole GraphQL schema. Raises TypeError or AssertionError if its parts conflict."""
-        return build_schema(*self._parts)
+        from afterwrite.graphql.schema import build_schema
 
-    def wsgi(self, *, compiled: bool = True) -> Flask:
+        return build_schema(self.resources, *self._parts)
+
+    def wsgi(self, *, compiled: bool = True) -> "Flask":
         """Start the service of this process and return its WSGI application, for an HTTP server to load.
 
         ``compiled=False`` executes GraphQL with graphql-core, to measure the gain of compiling. Raises SettingsError or
         StoreError with one line that says what to do.
         """
+        from afterwrite.access.control import AccessControl
+        from afterwrite.access.opening import warning_of
+        from afterwrite.application.routes import create_app
+        from afterwrite.server import serving
+        from afterwrite.server.lifetime import add_served
+        from afterwrite.service.service import Service
+
         settings = from_environment()
         set_up_logs(settings)
         access = AccessControl(settings)
         if warning := warning_of(settings):
             _log.warning(warning)
-        service = Service(settings)
+        service = Service(settings, self.resources)
         service.share_ended_sessions(access.ended)
         service.start()
         add_served(service.announce_stop, service.stop)
@@ -82,12 +95,18 @@ class Application:
 
         ``module`` is the module whose ``wsgi`` the server loads, from its own folder; default: the running script.
         """
+        end_in_one_line()  # before imports that need installed packages
+        from afterwrite.access.opening import warning_of
+        from afterwrite.access.start import check_access
+        from afterwrite.server import serving
+        from afterwrite.service.process import prepare
+
         use_utf8()
         script = Path(getattr(importlib.import_module(module or "__main__"), "__file__", "") or "app.py")
         try:
             settings = from_environment()
             check_access(settings)  # first, so that a refused start leaves no data behind
-            prepare(settings)
+            prepare(settings, self.resources)
             check_log_file(settings)
             serving.check_address(settings)
         except (SettingsError, StoreError, serving.CannotListen) as error:

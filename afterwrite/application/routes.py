@@ -16,6 +16,7 @@ from afterwrite.access.caller import Way, sender_of
 from afterwrite.access.control import AccessControl
 from afterwrite.access.session import csrf_token
 from afterwrite.application.gate import add_gate, this_request
+from afterwrite.application.roles import split_roles
 from afterwrite.base import tracing
 from afterwrite.base.settings import Settings
 from afterwrite.console import console, refused
@@ -40,13 +41,13 @@ def create_app(
     access: AccessControl,
     schema: GraphQLSchema,
     blueprints: Sequence[Blueprint] = (),
-    roles: Mapping[str, str] = MappingProxyType({}),
+    roles: Mapping[str, str | Mapping[str, str]] = MappingProxyType({}),
     *,
     compiled: bool = True,
 ) -> Flask:
     """The Flask application of a service.
 
-    ``blueprints`` are the application's own, ``roles`` those of its routes and root fields; see Table.add_own.
+    ``blueprints`` are the application's own, ``roles`` those of its resources, routes and root fields; see Application.
     ``compiled`` is the argument of GraphQLView. Raises RuntimeError if the table of roles does not match the routes and
     fields, and StoreError if the session secret cannot be stored.
     """
@@ -79,8 +80,10 @@ def create_app(
         service.metrics.count_request(rule.rule if rule else "none", response.status_code)
         return response
 
+    given = split_roles(service.resources, roles)
     access.table.add(ROLES)
-    access.table.add_own([*_root_fields(schema), *_add_blueprints(app, blueprints)], roles)
+    access.table.add(given.of_resources)
+    access.table.add_own([*_root_fields(schema), *_add_blueprints(app, blueprints)], given.others)
     access.table.check(app.url_map, _root_fields(schema))
     app.wsgi_app = _in_trace(app.wsgi_app)  # type: ignore[method-assign, assignment]
     return app

@@ -2,5 +2,6 @@
 
 from afterwrite.console.answers import refused
 from afterwrite.console.blueprint import console
+from afterwrite.console.products import PRODUCT_ROUTES, has_pages
 
-__all__ = ["console", "refused"]
+__all__ = ["PRODUCT_ROUTES", "console", "has_pages", "refused"]

@@ -23,7 +23,7 @@ from afterwrite.console.entries import add_entry_pages
 from afterwrite.console.jobs import add_process_pages
 from afterwrite.console.overview import add_overview
 from afterwrite.console.product_files import add_product_files
-from afterwrite.console.products import add_product_pages
+from afterwrite.console.products import add_product_pages, has_products
 from afterwrite.console.sign_in import add_sign_in
 from afterwrite.console.tasks import add_task_pages
 from afterwrite.console.writes import add_write_pages
@@ -42,8 +42,9 @@ def console(service: Service, context: Callable[[], Context]) -> Blueprint:
         "console", __name__, template_folder="templates", static_folder="static", static_url_path="/console"
     )
     add_overview(blueprint, service)
-    add_product_pages(blueprint, service, context)
-    add_product_files(blueprint, service, context)
+    if has_products(service):
+        add_product_pages(blueprint, service, context)
+        add_product_files(blueprint, service, context)
     add_write_pages(blueprint, service, context)
     add_task_pages(blueprint, service, context)
     add_entry_pages(blueprint, service, context)
@@ -64,6 +65,7 @@ def _known_to_templates(service: Service) -> dict[str, Any]:
         "caller": current_caller(),
         "can_sign_in": can_sign_in(),
         "csrf_token": csrf_token,
+        "has_products": has_products(service),
         "in_dialog": in_dialog(),
         "may": may,
         "own_command": own_command,

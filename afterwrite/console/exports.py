@@ -9,11 +9,11 @@ from typing import Any
 
 from flask import Response
 
-from afterwrite.console.products import Selection
+from afterwrite.console.products import Selection, products_of
 from afterwrite.loading.spreadsheet_cells import EXPORTED, harmless
-from afterwrite.resources.product import Product
+from afterwrite.resources.compiled import Record
 from afterwrite.service.context import Context
-from afterwrite.storage.products import Position
+from afterwrite.storage.records import Position
 
 _PAGE = 500
 
@@ -29,18 +29,18 @@ def answer(context: Context, selected: Selection, kind: str, end: Callable[[], N
     return found
 
 
-def _products(context: Context, selected: Selection) -> Iterator[list[Product]]:
+def _products(context: Context, selected: Selection) -> Iterator[list[Record]]:
     position: Position | None = None
     while True:
-        found = context.products.after(selected.wanted, selected.order, position, _PAGE)
+        found = products_of(context).after(selected.wanted, selected.order, position, _PAGE)
         if found:
             yield [product._replace(image=context.absolute(product.image)) for product in found]
         if len(found) < _PAGE:
             return
-        position = Position(getattr(found[-1], selected.order.field), found[-1].id)
+        position = selected.order.place_of(found[-1])
 
 
-def _csv(pages: Iterator[list[Product]]) -> Iterator[str]:
+def _csv(pages: Iterator[list[Record]]) -> Iterator[str]:
     yield _csv_lines([EXPORTED])
     for products in pages:
         yield _csv_lines([tuple(map(harmless, _row(product).values())) for product in products])
@@ -52,17 +52,18 @@ def _csv_lines(rows: list[tuple[Any, ...]]) -> str:
     return text.getvalue()
 
 
-def _jsonl(pages: Iterator[list[Product]]) -> Iterator[str]:
+def _jsonl(pages: Iterator[list[Record]]) -> Iterator[str]:
     for products in pages:
         yield "".join(json.dumps(_row(product), ensure_ascii=False) + "\n" for product in products)
 
 
-def _row(product: Product) -> dict[str, Any]:
+def _row(product: Record) -> dict[str, Any]:
     row = {name: getattr(product, name) for name in EXPORTED}
+    row["price"] = product.price_float
     return row | {name: row[name].isoformat() for name in ("created_at", "updated_at")}
 
 
-KINDS: dict[str, tuple[str, Callable[[Iterator[list[Product]]], Iterator[str]]]] = {
+KINDS: dict[str, tuple[str, Callable[[Iterator[list[Record]]], Iterator[str]]]] = {
     "csv": ("text/csv; charset=utf-8", _csv),
     "jsonl": ("application/jsonl; charset=utf-8", _jsonl),
 }

@@ -80,7 +80,9 @@ def _figures(service: Service, queue: QueueStatus) -> dict[str, Any]:
 
 def _failures(service: Service) -> list[Failure]:
     """The most recent failures of writes and tasks, newest first."""
-    writes = service.queue.newest(WriteFilter(status=WriteStatus.FAILED), None, _FAILURES)
+    writes: list[Write] = []
+    if may("GET /writes"):
+        writes = service.queue.newest(WriteFilter(status=WriteStatus.FAILED), None, _FAILURES)
     tasks = service.tasks.newest(TaskFilter(frozenset({TaskStatus.FAILED})), None, _FAILURES)
     found = [Failure(write.settled_at_us or write.accepted_at_us, write, None) for write in writes]
     found += [Failure(task.finished_at_us or task.updated_at_us, None, task) for task in tasks]
@@ -91,7 +93,7 @@ def _parts(service: Service, queue: QueueStatus, *, internals: bool) -> list[Par
     """Every part of the server; ``internals`` includes why a part is unhealthy."""
     tasks = service.tasks.status()
     troubles = {
-        "Product database": queue.trouble or service.products.trouble(),
+        "Product database": queue.trouble or service.stores.read_trouble(),
         "Journal": queue.journal_trouble,
         "Workers": tasks.trouble,
     }

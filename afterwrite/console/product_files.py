@@ -17,6 +17,8 @@ from afterwrite.console.forms import Form, given
 from afterwrite.console.products import selection
 from afterwrite.console.uploads import Upload, take_in
 from afterwrite.loading import DecimalSign, TextFileError
+from afterwrite.resources import first_version
+from afterwrite.resources.compiled import CompiledResource
 from afterwrite.service.context import Context
 from afterwrite.service.service import Service
 
@@ -26,6 +28,7 @@ _SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".txt")
 
 def add_product_files(blueprint: Blueprint, service: Service, context: Callable[[], Context]) -> None:
     """Add the upload of a product file and the export of the selected products."""
+    resource = service.records[first_version.RESOURCE].resource
     max_bytes = service.settings.upload_max_bytes
     # Each holds a thread for seconds; the limit leaves threads for short requests.
     slots = threading.BoundedSemaphore(max(1, service.settings.threads // 8))
@@ -41,7 +44,7 @@ def add_product_files(blueprint: Blueprint, service: Service, context: Callable[
         if not slots.acquire(blocking=False):
             return _busy()
         try:
-            upload = _taken_in(service, context(), file, form)
+            upload = _taken_in(service, resource, context(), file, form)
         except TextFileError as error:
             return _form_again(form, str(error), None)
         finally:
@@ -54,7 +57,7 @@ def add_product_files(blueprint: Blueprint, service: Service, context: Callable[
     def export_products(kind: str) -> Response:
         if kind not in exports.KINDS:
             abort(404, f"There is no export as {kind[:20]}: use {' or '.join(exports.KINDS)}")
-        selected = selection()
+        selected = selection(resource)
         if not slots.acquire(blocking=False):
             return _busy()
         return exports.answer(context(), selected, kind, slots.release)
@@ -71,7 +74,9 @@ def _busy() -> Response:
     return answer
 
 
-def _taken_in(service: Service, context: Context, file: FileStorage | None, form: Form) -> Upload:
+def _taken_in(
+    service: Service, resource: CompiledResource, context: Context, file: FileStorage | None, form: Form
+) -> Upload:
     key, decimal = form.key, given(form.values, "decimal")
     if not 1 <= len(key) <= _KEY_MAX or unprintable_character(key):
         raise TextFileError(f"The form's key has {len(key):,} characters: open the form again")
@@ -85,7 +90,7 @@ def _taken_in(service: Service, context: Context, file: FileStorage | None, form
             raise TextFileError(f"{file.filename[:100]} has {size:,} bytes: {limit:,} are the limit (UPLOAD_MAX_BYTES)")
         try:
             sign = None if decimal is None else DecimalSign(decimal)
-            return take_in(service.queue, path, key, context.by, sign)
+            return take_in(service.queue, resource, path, key, context.by, sign)
         except TextFileError as error:
             raise TextFileError(str(error).replace(str(path), file.filename[:100])) from error
 

@@ -13,12 +13,15 @@ from afterwrite.console.lists import Filters, filters_of, known_id, refused_list
 from afterwrite.graphql_http import RequestError
 from afterwrite.graphql_http.strict_json import finite
 from afterwrite.reads.connections import PAGE_DEFAULT, Page
-from afterwrite.reads.pages import check_price_bound, products_page
-from afterwrite.resources.product import FieldProblem, Product
+from afterwrite.reads.filters import stored_bound
+from afterwrite.reads.pages import records_page
+from afterwrite.resources import first_version
+from afterwrite.resources.compiled import CompiledResource, Record
+from afterwrite.resources.field import FieldProblem
 from afterwrite.resources.write import Write
 from afterwrite.service.context import Context
 from afterwrite.service.service import Service
-from afterwrite.storage.products import ProductFilter, ProductOrder
+from afterwrite.storage.records import Condition, RecordFilter, RecordOrder, Records, orders_of
 from afterwrite.writes import requests
 
 ORDERS = {
@@ -33,15 +36,41 @@ _FIELDS = ("title", "price", "category", "image", "rating_rate", "rating_count",
 _FILTERS = ("search", "category", "min_price", "max_price", "order")
 
 
+PRODUCT_ROUTES = {
+    "GET /products": "read",
+    "GET /products/export.<kind>": "read",
+    "GET /products/new": "create",
+    "POST /products": "create",
+    "GET /products/upload": "create",
+    "POST /products/upload": "create",
+    "GET /products/<int:product_id>": "update",
+    "POST /products/<int:product_id>": "update",
+    "GET /products/<int:product_id>/delete": "delete",
+    "POST /products/<int:product_id>/delete": "delete",
+}
+"""The pages of products, each with the act whose role it requires."""
+
+
 class Selection(NamedTuple):
     """The filter and order of products in the URL."""
 
-    wanted: ProductFilter
-    order: ProductOrder
+    wanted: RecordFilter
+    order: RecordOrder
+
+
+def has_pages(resource: CompiledResource) -> bool:
+    """Whether it is the product, with the fields that the pages show."""
+    return resource.name == first_version.RESOURCE and resource.fields.keys() >= set(_FIELDS)
+
+
+def has_products(service: Service) -> bool:
+    """Whether the application declares such a product."""
+    return any(map(has_pages, service.resources.values()))
 
 
 def add_product_pages(blueprint: Blueprint, service: Service, context: Callable[[], Context]) -> None:
     """Add ``/products`` and the forms of a product."""
+    resource = service.records[first_version.RESOURCE].resource
 
     @blueprint.get("/products")
     def products() -> Response:
@@ -55,7 +84,7 @@ def add_product_pages(blueprint: Blueprint, service: Service, context: Callable[
     def create_product() -> Response:
         def create(now: Context, form: Form) -> Write:
             fields = {name: _value(name, given(form.values, name)) for name in _FIELDS}
-            return requests.create(now.queue, fields, form.key, now.by)
+            return requests.create(now.queue, resource, fields, form.key, now.by)
 
         return accept("Create", "product_form.html", None, create)
 
@@ -69,7 +98,9 @@ def add_product_pages(blueprint: Blueprint, service: Service, context: Callable[
     @blueprint.post("/products/<int:product_id>")
     def change_product(product_id: int) -> Response:
         def change(now: Context, form: Form) -> Write:
-            return requests.update(now.queue, str(known_id(product_id)), _changes(form.values), form.key, now.by)
+            return requests.update(
+                now.queue, resource, str(known_id(product_id)), _changes(form.values), form.key, now.by
+            )
 
         return accept("Change", "product_form.html", product_id, change)
 
@@ -81,7 +112,7 @@ def add_product_pages(blueprint: Blueprint, service: Service, context: Callable[
     @blueprint.post("/products/<int:product_id>/delete")
     def delete_product(product_id: int) -> Response:
         def delete(now: Context, form: Form) -> Write:
-            return requests.delete(now.queue, str(known_id(product_id)), form.key, now.by)
+            return requests.delete(now.queue, resource, str(known_id(product_id)), form.key, now.by)
 
         return accept("Delete", "product_delete.html", product_id, delete)
 
@@ -98,19 +129,23 @@ def add_product_pages(blueprint: Blueprint, service: Service, context: Callable[
         return page("product_receipt.html", place="products", write=write, word=word)
 
 
-def selection() -> Selection:
+def products_of(context: Context) -> Records:
+    """The reads of products."""
+    return context.records[first_version.RESOURCE]
+
+
+def selection(resource: CompiledResource) -> Selection:
     """The selection in the URL of the current request. Raises RequestError for invalid filters."""
     asked = request.args
+    price, category = resource.fields["price"], asked.get("category") or None
+    conditions = [] if category is None else [Condition("category", "equal", composed(category))]
+    for name, comparison in (("min_price", "minimum"), ("max_price", "maximum")):
+        if (bound := given(asked, name)) is not None:
+            conditions.append(Condition(price.column, comparison, stored_bound(price, name, bound)))
     order = asked.get("order", "")
-    bounds: dict[str, Any] = {name: given(asked, name) for name in ("min_price", "max_price")}
+    orders = orders_of(resource)
     return Selection(
-        ProductFilter(
-            search=asked.get("search", ""),
-            category=asked.get("category") or None,
-            min_price_minor=check_price_bound("min_price", bounds["min_price"]),
-            max_price_minor=check_price_bound("max_price", bounds["max_price"]),
-        ),
-        ProductOrder[order] if order in ORDERS else ProductOrder.ID_DESC,
+        RecordFilter(asked.get("search", ""), tuple(conditions)), orders[order if order in ORDERS else "ID_DESC"]
     )
 
 
@@ -125,7 +160,7 @@ def _list(context: Context) -> Response:
         "is_paged": bool(request.args.get("after") or request.args.get("before")),
     }
     try:
-        found = _page(context, *selection())
+        found = _page(context, *selection(products_of(context).resource))
     except RequestError as error:
         return refused_list("products.html", error, products=[], total=0, export={}, **common)
     total = found.count() if found.count else 0
@@ -134,7 +169,7 @@ def _list(context: Context) -> Response:
 
 def _categories(context: Context, chosen: str) -> list[tuple[str, str]]:
     """The options of the category filter: the largest categories and the chosen one."""
-    found = context.products.largest_categories(_CATEGORIES_SHOWN)
+    found = products_of(context).facet("category", _CATEGORIES_SHOWN)
     options = [(name, f"{shorten(name)} ({count:,})") for name, count in found]
     if chosen and chosen not in dict(options):
         options.append((chosen, shorten(chosen)))
@@ -143,11 +178,11 @@ def _categories(context: Context, chosen: str) -> list[tuple[str, str]]:
     return options
 
 
-def _page(context: Context, wanted: ProductFilter, order: ProductOrder) -> Page:
+def _page(context: Context, wanted: RecordFilter, order: RecordOrder) -> Page:
     after, before = request.args.get("after"), request.args.get("before")
     if before:
-        return products_page(context.products, wanted, order, None, None, PAGE_DEFAULT, before)
-    return products_page(context.products, wanted, order, PAGE_DEFAULT, after or None, None, None)
+        return records_page(products_of(context), wanted, order, None, None, PAGE_DEFAULT, before)
+    return records_page(products_of(context), wanted, order, PAGE_DEFAULT, after or None, None, None)
 
 
 def _pages(found: Page, filters: Filters) -> dict[str, Any]:
@@ -175,14 +210,14 @@ def _form_message(error: Problem) -> str:
     return without_name(error.message, error.field[-1] if error.field else "")
 
 
-def _found(service: Service, product_id: int) -> Product:
-    found = service.products.get(known_id(product_id))
+def _found(service: Service, product_id: int) -> Record:
+    found = service.records[first_version.RESOURCE].get(known_id(product_id))
     if found is None:
         abort(404, f"There is no product {product_id}: it may have been deleted")
     return found
 
 
-def _values(product: Product) -> dict[str, str]:
+def _values(product: Record) -> dict[str, str]:
     """The form values of a product."""
     values = {name: getattr(product, name) for name in _FIELDS if name != "price"}
     texts = {name: "" if value is None else str(value) for name, value in values.items()}

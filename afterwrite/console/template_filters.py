@@ -10,6 +10,8 @@ from markupsafe import Markup
 
 from afterwrite.base.counts import counted
 from afterwrite.base.times import from_microseconds
+from afterwrite.resources.names import snake_case
+from afterwrite.resources.write import Write
 
 _NOTHING = "\N{EN DASH}"
 _CUT = "\n… cut off here: the API has all of it"
@@ -52,6 +54,12 @@ def moment(value: datetime | int | None) -> Markup | str:
     return Markup('<time datetime="{}" title="{}" hx-morph-skip-children>{}</time>').format(
         at.isoformat(), exact, exact
     )
+
+
+def write_title(write: Write) -> str:
+    """What a write does to which record: Create product 1."""
+    act, noun = write.operation.replace("_", " ").capitalize(), snake_case(write.resource).replace("_", " ")
+    return f"{act} {noun} {write.record_id}"
 
 
 def price(minor: int) -> str:
@@ -140,6 +148,7 @@ def doing(said: Mapping[str, Any]) -> str:
 
 FILTERS: Sequence[Callable[..., Any]] = (
     moment,
+    write_title,
     price,
     count,
     milliseconds,

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from afterwrite.base.refusals import Refused
 from afterwrite.loading import CatalogueFile, DecimalSign, TextFileError
-from afterwrite.loading.checked_rows import RefusedRow, checked_batches
+from afterwrite.loading.checked_rows import RefusedRow, checked_batches, row_check
+from afterwrite.resources.compiled import CompiledResource
 from afterwrite.resources.write import Operation, Write, request_write
 from afterwrite.writes.queue import WriteQueue
 
@@ -43,7 +44,14 @@ class Upload:
         self.refused_rows += rows[: REFUSED_SHOWN - len(self.refused_rows)]
 
 
-def take_in(queue: WriteQueue, path: Path, key: str, by: str | None, decimal: DecimalSign | None = None) -> Upload:
+def take_in(
+    queue: WriteQueue,
+    resource: CompiledResource,
+    path: Path,
+    key: str,
+    by: str | None,
+    decimal: DecimalSign | None = None,
+) -> Upload:
     """Accept a create for each valid row of the file, some hundred per commit.
 
     ``decimal`` is the decimal sign for ambiguous numbers. ``key`` makes a retry of the same file safe: no row is
@@ -56,7 +64,7 @@ def take_in(queue: WriteQueue, path: Path, key: str, by: str | None, decimal: De
     try:
         with CatalogueFile(path, checked.decimal, _ASK) as source:
             try:
-                _accept_rows(upload, source, queue, key, by)
+                _accept_rows(upload, source, queue, resource, key, by)
             finally:
                 upload.notes = source.notes()
     except TextFileError as error:
@@ -68,9 +76,11 @@ def take_in(queue: WriteQueue, path: Path, key: str, by: str | None, decimal: De
     return upload
 
 
-def _accept_rows(upload: Upload, source: CatalogueFile, queue: WriteQueue, key: str, by: str | None) -> None:
-    create = partial(request_write, Operation.CREATE, None)
-    for number, batch in enumerate(checked_batches(source, create)):
+def _accept_rows(
+    upload: Upload, source: CatalogueFile, queue: WriteQueue, resource: CompiledResource, key: str, by: str | None
+) -> None:
+    create = partial(request_write, resource, Operation.CREATE, None)
+    for number, batch in enumerate(checked_batches(source, create, row_check(resource))):
         upload.refuse(batch.refused)
         if batch.products:
             upload.accept(queue.accept(batch.products, f"upload-{key}-{number}", by))

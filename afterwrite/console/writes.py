@@ -12,12 +12,13 @@ from afterwrite.console.answers import done, is_htmx, page, page_of, refused
 from afterwrite.console.lists import Filters, known_id, list_page
 from afterwrite.graphql_http import RequestError
 from afterwrite.reads.connections import PAGE_DEFAULT, Page, check_name, id_or_none
+from afterwrite.resources import first_version
 from afterwrite.resources.write import Write, WriteFilter, WriteStatus
 from afterwrite.service.context import Context
 from afterwrite.service.service import Service
 from afterwrite.writes import requests
 
-_FILTERS = ("status", "product", "by")
+_FILTERS = ("status", "resource", "record", "product", "by")
 
 
 def add_write_pages(blueprint: Blueprint, service: Service, context: Callable[[], Context]) -> None:
@@ -26,15 +27,16 @@ def add_write_pages(blueprint: Blueprint, service: Service, context: Callable[[]
 
     @blueprint.get("/writes")
     def writes() -> Response:
-        return page_of((queue.last_write_id, queue.settled_through), lambda: _list(context()))
+        return page_of((queue.last_write_id, queue.settled_through), lambda: _list(service, context()))
 
     @blueprint.get("/writes/<int:write_id>")
     def write(write_id: int) -> Response:
         found = queue.find(known_id(write_id))
         if found is None:
             abort(404, f"There is no write {write_id}")
-        product = service.products.get(found.product_id)
-        return page("write.html", place="writes", write=found, fields=_fields(found), product=product)
+        record = context().loader.get(found.resource, found.record_id)
+        name = None if record is None else service.records[found.resource].resource.name_of(record)
+        return page("write.html", place="writes", write=found, fields=_fields(found), record=record, name=name)
 
     @blueprint.post("/writes/<int:write_id>/retry")
     def retry_write(write_id: int) -> Response:
@@ -52,19 +54,34 @@ def add_write_pages(blueprint: Blueprint, service: Service, context: Callable[[]
         return answer
 
 
-def _list(context: Context) -> Response:
+def _list(service: Service, context: Context) -> Response:
     def find(filters: Filters, status: WriteStatus | None, after: str | None) -> Page:
-        wanted = WriteFilter(status, _product_id(filters.get("product")), check_name(filters.get("by")))
+        resource, record_id = _record_of(service, filters)
+        wanted = WriteFilter(status, resource, record_id, check_name(filters.get("by")))
         return requests.receipts_page(context.queue, wanted, PAGE_DEFAULT, after)
 
-    return list_page("writes", "writes.html", _FILTERS, WriteStatus, find)
+    return list_page("writes", "writes.html", _FILTERS, WriteStatus, find, resources=list(service.records))
 
 
-def _product_id(text: str | None) -> int | None:
-    number = id_or_none(text.strip()) if text else None
-    if text and number is None:
-        raise RequestError(f"{shorten(text)!r} is not a product id: give a number", field="product")
-    return number
+def _record_of(service: Service, filters: Filters) -> tuple[str | None, int | None]:
+    """The resource and the id in the filters; ``product`` is the id of a product."""
+    resource = filters.get("resource")
+    if resource is not None and resource not in service.records:
+        raise RequestError(f"{shorten(resource)!r} is no resource: choose one", field="resource")
+    field = "product" if filters.get("product") else "record"
+    text = filters.get(field)
+    if text is None:
+        return resource, None
+    number = id_or_none(text.strip())
+    if number is None:
+        raise RequestError(f"{shorten(text)!r} is not a {field} id: give a number", field=field)
+    if field == "product":
+        return first_version.RESOURCE, number
+    if resource is None:
+        if len(service.records) != 1:
+            raise RequestError("record is given without its resource: choose one", field="resource")
+        [resource] = service.records
+    return resource, number
 
 
 def _fields(write: Write) -> dict[str, Any]:

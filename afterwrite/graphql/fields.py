@@ -14,7 +14,7 @@ def resolver_of(resolve: Callable[..., Any]) -> Callable[..., Any]:
     """The resolver of a field whose value is ``resolve(context, **arguments)``, with the errors of ``answering``."""
 
     @answering
-    def resolver(_root: object, info: graphene.ResolveInfo, **arguments: Any) -> Any:
+    def resolver(_root: object, info: graphene.ResolveInfo, /, **arguments: Any) -> Any:
         return resolve(info.context, **arguments)
 
     return resolver

@@ -1,24 +1,36 @@
-"""Builds the GraphQL schema from the application's own fields and those of tasks."""
+"""Builds the GraphQL schema from the resources, the application's own fields and those of tasks."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import graphene
 from graphql import GraphQLSchema
 
 from afterwrite.graphql import task_events, task_mutations, task_types
+from afterwrite.graphql.resource_roots import roots_of
+from afterwrite.resources.compiled import CompiledResource
 
 
-def build_schema(query: Any, mutation: Any, subscription: Any) -> GraphQLSchema:
-    """The schema of the application's fields and of tasks. Raises TypeError or AssertionError if they conflict."""
+def build_schema(
+    resources: Mapping[str, CompiledResource], query: Any, mutation: Any, subscription: Any
+) -> GraphQLSchema:
+    """The schema of the resources, of the application's own fields and of tasks.
 
-    class Query(task_types.Query, query):
-        """Reads from the database."""
-
-    class Mutation(task_mutations.Mutation, mutation):
-        """Writes, which return when they are journaled, and tasks, which return when they are stored."""
-
-    class Subscription(task_events.Subscription, subscription):
-        """Events as they happen."""
-
-    schema: GraphQLSchema = graphene.Schema(query=Query, mutation=Mutation, subscription=Subscription).graphql_schema
+    Raises TypeError or AssertionError if they conflict.
+    """
+    made_query, made_mutation, made_subscription = roots_of(resources)
+    reads = "Reads from the database."
+    writes = "Writes, which return when they are journaled, and tasks, which return when they are stored."
+    schema: GraphQLSchema = graphene.Schema(
+        query=_root("Query", reads, task_types.Query, query, made_query),
+        mutation=_root("Mutation", writes, task_mutations.Mutation, mutation, made_mutation),
+        subscription=_root(
+            "Subscription", "Events as they happen.", task_events.Subscription, subscription, made_subscription
+        ),
+    ).graphql_schema
     return schema
+
+
+def _root(name: str, description: str, *parts: Any) -> Any:
+    """A root type of all parts; ``object`` is none. A part overrides the fields of later ones."""
+    return type(name, tuple(part for part in parts if part is not object), {"__doc__": description})

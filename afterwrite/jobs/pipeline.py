@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple, TypeVar
 
+from afterwrite.jobs.feed_product import check_product
 from afterwrite.jobs.words import category_name, keywords, slug, tidy, unique
 from afterwrite.resources.feed_fields import FeedReader, only_sign
 from afterwrite.resources.feed_numbers import DecimalSign
-from afterwrite.resources.product import check_fields
 
-Stored = Mapping[str, Any]  # a product as check_fields returns it
+Stored = Mapping[str, Any]  # a product as check_product returns it
 Json = dict[str, Any]
 T = TypeVar("T")
 
@@ -54,7 +54,7 @@ def validate(items: Sequence[Mapping[str, Any]], first_index: int = 0, decimal: 
     refusals = []
     reader = FeedReader(None if decimal is None else DecimalSign(decimal))
     for index, item in enumerate(items, first_index):
-        checked, refused = check_fields(reader.fields(item), creating=True)
+        checked, refused = check_product(reader.fields(item))
         if refused:
             refusals.append({"index": index, "errors": [problem.as_json() for problem in refused]})
         else:

@@ -1,22 +1,18 @@
 """Batch validation of the rows of a product file."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
 from itertools import islice
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from afterwrite.loading import CatalogueFile, Format, Row
-from afterwrite.resources.product import FieldError, check_fields
+from afterwrite.resources.compiled import CompiledResource
+from afterwrite.resources.field import FieldError, FieldProblem
 
 BATCH_ROWS = 500  # small enough to stay in the CPU cache between the steps
 _LOCAL_PICTURES = "/static/pictures/"
 
 T = TypeVar("T")
 Check = Callable[[Mapping[str, Any]], tuple[dict[str, Any], list[FieldError]]]
-
-
-# The API's validation of a new product.
-check_row: Check = partial(check_fields, creating=True)
 
 
 class RefusedRow(NamedTuple):
@@ -37,19 +33,31 @@ class CheckedRows(NamedTuple, Generic[T]):
     refused: list[RefusedRow]
 
 
-def check_sample_row(fields: Mapping[str, Any]) -> tuple[dict[str, Any], list[FieldError]]:
+def row_check(resource: CompiledResource) -> Check:
+    """The check of a row: that of a new record, and its rule."""
+
+    def check(fields: Mapping[str, Any]) -> tuple[dict[str, Any], list[FieldError]]:
+        checked, refused = resource.check_new(fields)
+        if not refused and (broken := resource.broken_rule(checked)):
+            refused = [FieldError(resource.noun, FieldProblem.OUT_OF_RANGE, f"is refused: {broken.message}")]
+        return checked, refused
+
+    return check if resource.has_rule else resource.check_new
+
+
+def check_sample_row(check: Check, fields: Mapping[str, Any]) -> tuple[dict[str, Any], list[FieldError]]:
     """Validate a sample product, whose picture may be one of the server's own; users may not reference those."""
     image = fields["image"]
     if not isinstance(image, str) or not image.startswith(_LOCAL_PICTURES):
-        return check_row(fields)
-    checked, refused = check_row({**fields, "image": None})
+        return check(fields)
+    checked, refused = check({**fields, "image": None})
     return {**checked, "image": image}, refused
 
 
 def checked_batches(
-    source: CatalogueFile, keep: Callable[[dict[str, Any]], T], check: Check = check_row
+    source: CatalogueFile, keep: Callable[[dict[str, Any]], T], check: Check
 ) -> Iterator[CheckedRows[T]]:
-    """Every row of the file, validated, in batches of fixed size.
+    """Every row of the file, validated by ``check`` of a new product, in batches of fixed size.
 
     ``keep`` converts the stored fields of a valid row to the batch's item. Raises TextFileError.
     """

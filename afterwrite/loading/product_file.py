@@ -63,7 +63,7 @@ class CatalogueFile:
         self.file.close()
 
     def rows(self) -> Iterator[Row]:
-        """Every row with its line and its fields for ``product.check_fields``, or an UnreadableRow.
+        """Every row with its line and its fields for the check of a new product, or an UnreadableRow.
 
         Raises TextFileError if the rest cannot be split into rows (wrong encoding, a syntax error in a JSON array, an
         unclosed quote in CSV), and for an ambiguous number if nothing in the file reveals the decimal separator.

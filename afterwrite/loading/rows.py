@@ -15,7 +15,7 @@ class UnreadableRow(NamedTuple):
     reason: str
 
 
-# The line it starts on, and its fields for ``product.check_fields``.
+# The line it starts on, and its fields for the check of a new product.
 Row = tuple[int, dict[str, Any] | UnreadableRow]
 
 _KINDS = {list: "an array", str: "a text", bool: "true or false", type(None): "null"}

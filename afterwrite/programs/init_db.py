@@ -4,7 +4,8 @@ import argparse
 import contextlib
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -13,9 +14,13 @@ from afterwrite.base.counts import counted
 from afterwrite.base.settings import Settings, SettingsError, from_environment
 from afterwrite.base.store_errors import StoreError
 from afterwrite.loading import SAMPLE_PRODUCTS, CatalogueFile, DecimalSign, TextFileError
-from afterwrite.loading.checked_rows import check_row, check_sample_row, checked_batches
+from afterwrite.loading.checked_rows import check_sample_row, checked_batches, row_check
 from afterwrite.loading.load import LoadFailed, RefusedRows, load_products
-from afterwrite.storage.catalogue_load import CatalogueLoader, open_loader, stored_values
+from afterwrite.programs.here import add_app_option, resources_here
+from afterwrite.resources import first_version
+from afterwrite.resources.compiled import CompiledResource
+from afterwrite.storage.catalogue_load import CatalogueLoader, open_loader
+from afterwrite.storage.stores import prepare_stores
 
 _BAR_WIDTH = 30
 _BAR_SECONDS = 0.1
@@ -39,14 +44,21 @@ transaction: a load that fails or is interrupted leaves the catalogue as it was.
 first; one on PostgreSQL may keep running."""
 
 
-def main(arguments: Sequence[str], sample: Path = SAMPLE_PRODUCTS, program: str = "afterwrite init-db") -> int:
+def main(
+    arguments: Sequence[str],
+    resources: Mapping[str, CompiledResource] | None = None,
+    sample: Path = SAMPLE_PRODUCTS,
+    program: str = "afterwrite init-db",
+) -> int:
     """Run the command, which loads ``sample`` into an empty catalogue where no file is named.
 
-    Returns 0 if products were loaded or there was nothing to do, else 1.
+    ``resources`` are those of the application, None: of the one that ``--app`` names in the current folder. Returns 0
+    if products were loaded or there was nothing to do, else 1.
     """
     options = _parser(program).parse_args(arguments)
     try:
-        return _initialise(from_environment(), options, sample)
+        declared = resources_here(options.app) if resources is None else resources
+        return _initialise(from_environment(), declared, options, sample)
     except (SettingsError, StoreError, TextFileError, LoadFailed) as error:
         return _fail(str(error))
     except KeyboardInterrupt:
@@ -73,10 +85,20 @@ def _parser(program: str) -> argparse.ArgumentParser:
         action="store_true",
         help="let the server build the search index: searches are exact at once, and fast once it is built",
     )
+    add_app_option(parser)
     return parser
 
 
-def _initialise(settings: Settings, options: argparse.Namespace, sample: Path) -> int:
+def _initialise(
+    settings: Settings, resources: Mapping[str, CompiledResource], options: argparse.Namespace, sample: Path
+) -> int:
+    products = resources.get(first_version.RESOURCE)
+    if options.schema_only or (products is None and options.file is None):
+        prepare_stores(settings, resources)
+        print(f"The schema {_place(settings)} is up to date")
+        return 0
+    if products is None:
+        raise SettingsError("This application declares no Product, which is what can be loaded: leave the file out")
     with contextlib.ExitStack() as stack:
         decimal = DecimalSign(options.decimal) if options.decimal else None
         source = stack.enter_context(CatalogueFile(options.file or sample, decimal, _ASK))
@@ -84,15 +106,12 @@ def _initialise(settings: Settings, options: argparse.Namespace, sample: Path) -
             source.read_through()
             return 0
         report = stack.enter_context(_open_report(options.report, options.file)) if options.report else None
-        loader = stack.enter_context(contextlib.closing(open_loader(settings)))
-        if options.schema_only:
-            print(f"The schema {_place(settings)} is up to date")
-            return 0
-        if options.file is None and loader.holds_products():
+        loader = stack.enter_context(contextlib.closing(open_loader(settings, resources, products)))
+        if options.file is None and loader.holds_records():
             print(f"The catalogue {_place(settings)} has products already: nothing to load")
             return 0
         refused = RefusedRows(report)
-        loaded = _load(loader, source, refused, sample)
+        loaded = _load(loader, products, source, refused, sample)
         for note in source.notes():
             print(f"note: {note}", file=sys.stderr)
         _print_refused(refused, options.report, loaded)
@@ -116,12 +135,16 @@ def _open_report(report: Path, file: Path | None) -> TextIO:
         ) from error
 
 
-def _load(loader: CatalogueLoader, source: CatalogueFile, refused: RefusedRows, sample: Path) -> int:
+def _load(
+    loader: CatalogueLoader, products: CompiledResource, source: CatalogueFile, refused: RefusedRows, sample: Path
+) -> int:
     begin = time.perf_counter()
     bar = ProgressBar(source, sys.stderr)
-    check = check_sample_row if source.path.resolve() == sample.resolve() else check_row
+    check = row_check(products)
+    if source.path.resolve() == sample.resolve():
+        check = partial(check_sample_row, check)
     try:
-        loaded = load_products(loader.load(), checked_batches(source, stored_values, check), refused, bar.show)
+        loaded = load_products(loader.load(), checked_batches(source, products.stored_values, check), refused, bar.show)
     finally:
         bar.clear()
     seconds = time.perf_counter() - begin

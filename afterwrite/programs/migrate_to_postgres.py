@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 from afterwrite.base.settings import Settings, SettingsError, from_environment
 from afterwrite.base.store_errors import StoreError
+from afterwrite.programs.here import add_app_option, resources_here
 from afterwrite.storage.moving.progress import Progress
 from afterwrite.storage.moving.source import reopen
 
 _DESCRIPTION = """\
-Copies the embedded catalogue in DATA_DIR into the PostgreSQL in DATABASE_URL: products, ledger, the writes that wait,
+Copies the embedded catalogue in DATA_DIR into the PostgreSQL in DATABASE_URL: records, ledger, the writes that wait,
 idempotency keys, tasks with what was done to them, received webhooks, and the secrets that sign webhooks and sessions.
 Then it counts every table on both sides and compares checksums.
 
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command; returns 0 when all of it is in PostgreSQL and checked, 1 when it is not, 130 for Ctrl-C."""
     options = _parser().parse_args(arguments)
     try:
-        return _reopen(from_environment()) if options.reopen else _move(from_environment())
+        return _reopen(from_environment()) if options.reopen else _move(from_environment(), options.app)
     except (SettingsError, StoreError) as error:
         return _fail(str(error), 1)
     except KeyboardInterrupt:
@@ -47,10 +48,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--reopen", action="store_true", help="let a folder that was moved be served again, as it was when it was moved"
     )
+    add_app_option(parser)
     return parser
 
 
-def _move(settings: Settings) -> int:
+def _move(settings: Settings, module: str) -> int:
     if not settings.database_url:
         raise SettingsError(
             "DATABASE_URL is not set: it says where to copy to, postgresql+psycopg://USER:PASSWORD@HOST:PORT/DATABASE"
@@ -59,7 +61,7 @@ def _move(settings: Settings) -> int:
 
     begin = time.perf_counter()
     progress = Progress(sys.stdout)
-    move(settings, progress)
+    move(settings, resources_here(module), progress)
     progress.say(_DONE.format(seconds=time.perf_counter() - begin, data_dir=settings.data_dir))
     return 0
 

@@ -27,7 +27,9 @@ class WorkerProcess(Process):
         stack_parts: Collection[str] | None = None,
     ) -> None:
         """Arguments as for Process. Raises StoreError or SettingsError, with one line that says what to do."""
-        super().__init__(settings, role, runs_tasks=True, types=types, concurrency=concurrency, stack_parts=stack_parts)
+        super().__init__(
+            settings, None, role, runs_tasks=True, types=types, concurrency=concurrency, stack_parts=stack_parts
+        )
         self.metrics.watch(None, self.tasks.status, self.stores.conflicts)
         _check_types(types, self._runtime.registry.types)
         self.troubles: list[Callable[[], str | None]] = []

@@ -1,28 +1,34 @@
-"""A dataloader: reads the products of many receipts in one query."""
+"""A dataloader: reads the records of many receipts in one query for each resource."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 
-from afterwrite.resources.product import Product
-from afterwrite.storage.products import Products
+from afterwrite.resources.compiled import Record
+from afterwrite.storage.records import Records
 
 
-class ProductLoader:
-    """Products by id, for one request; the first ``get`` reads all expected ids together."""
+class RecordLoader:
+    """Records by resource and id, for one request; the first ``get`` reads all expected ids of a resource together."""
 
-    def __init__(self, products: Products) -> None:
-        self._products = products
-        self._expected: set[int] = set()
-        self._found: dict[int, Product | None] = {}
+    def __init__(self, records: Mapping[str, Records]) -> None:
+        self._records = records
+        self._expected: defaultdict[str, set[int]] = defaultdict(set)
+        self._found: dict[tuple[str, int], Record | None] = {}
 
-    def expect(self, ids: Iterable[int]) -> None:
-        """Add ids to the next query, even if they were read before."""
-        self._expected.update(ids)
+    def expect(self, keys: Iterable[tuple[str, int]]) -> None:
+        """Add records, each by resource and id, to the next query, even if they were read before."""
+        for resource, record_id in keys:
+            self._expected[resource].add(record_id)
 
-    def get(self, product_id: int) -> Product | None:
-        """The product, or None if it is not created yet or deleted. Raises StoreError."""
-        if product_id not in self._found:
-            self._expected.add(product_id)
-        if product_id in self._expected:
-            self._found |= dict.fromkeys(self._expected) | self._products.get_many(list(self._expected))
-            self._expected.clear()
-        return self._found[product_id]
+    def get(self, resource: str, record_id: int) -> Record | None:
+        """The record, or None if it is not created yet, deleted, or of no declared resource. Raises StoreError."""
+        if resource not in self._records:
+            return None
+        expected = self._expected[resource]
+        if (resource, record_id) not in self._found:
+            expected.add(record_id)
+        if record_id in expected:
+            found = self._records[resource].get_many(list(expected))
+            self._found |= {(resource, number): found.get(number) for number in expected}
+            expected.clear()
+        return self._found[resource, record_id]

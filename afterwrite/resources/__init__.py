@@ -1,1 +1,1 @@
-"""Products and writes as pure data: fields, validation and the state after a write. No I/O."""
+"""What a resource is: its fields, checks and operations, and the compiled form. No I/O."""

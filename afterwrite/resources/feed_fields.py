@@ -7,7 +7,7 @@ from typing import Any
 
 from afterwrite.base.text import shorten
 from afterwrite.resources.feed_numbers import DecimalSign, FeedNumber, feed_number
-from afterwrite.resources.product import FieldError, FieldProblem
+from afterwrite.resources.field import FieldError, FieldProblem
 
 NAMES = """\
   title         title, name
@@ -65,7 +65,7 @@ class FeedReader:
         self._signs_of_whole: Collection[DecimalSign] = ()
 
     def fields(self, item: Mapping[str, Any]) -> dict[str, Any]:
-        """The fields of one product for ``product.check_fields``; every field is present.
+        """The fields of one product for the check of a new product; every field is present.
 
         A value that cannot be parsed stays as it is, to be refused later, or becomes a FieldError.
         """

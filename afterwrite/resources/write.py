@@ -1,4 +1,4 @@
-"""Writes: the request, the receipt, and the effect on a product."""
+"""Writes: the request and the receipt."""
 
 import json
 from collections.abc import Mapping
@@ -6,22 +6,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from afterwrite.base.times import from_microseconds
-from afterwrite.resources.product import Product, composed_fields, stored_names
+
+if TYPE_CHECKING:
+    from afterwrite.resources.compiled import CompiledResource
 
 ROW_OVERHEAD_BYTES = 64
-_STORED = stored_names()
-_ABSENT: dict[str, Any] = dict.fromkeys(name for name, required in _STORED.items() if not required)
-# Version 0.1.0 stored all of these with every create, cannot read a create without them, and compared idempotency keys
-# by that text. So they are always written; later fields are written only if given.
-_ALWAYS_WRITTEN = frozenset({"title", "price_minor", "description", "category", "image", "rating_rate", "rating_count"})
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
 
 
 class Operation(StrEnum):
-    """What a write does."""
+    """What a write does, unless it is an operation of the resource itself."""
 
     CREATE = "CREATE"
     UPDATE = "UPDATE"
@@ -37,20 +34,21 @@ class WriteStatus(StrEnum):
 
 
 class WriteErrorCode(StrEnum):
-    """Why a write FAILED."""
+    """Why a write FAILED; each resource has two more, such as ``PRODUCT_NOT_FOUND`` and ``PRODUCT_EXISTS``."""
 
-    PRODUCT_NOT_FOUND = "PRODUCT_NOT_FOUND"
-    PRODUCT_EXISTS = "PRODUCT_EXISTS"
     CONSTRAINT_VIOLATED = "CONSTRAINT_VIOLATED"
+    NOT_UNIQUE = "NOT_UNIQUE"
+    OPERATION_FAILED = "OPERATION_FAILED"
     UNREADABLE = "UNREADABLE"
+    VERSION_CONFLICT = "VERSION_CONFLICT"
 
 
 class WriteError(Exception):
     """A write that can never be applied."""
 
-    def __init__(self, code: WriteErrorCode, message: str) -> None:
+    def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
-        self.code, self.message = code, message
+        self.code, self.message = str(code), message
 
 
 class WriteFailure(NamedTuple):
@@ -63,16 +61,20 @@ class WriteFailure(NamedTuple):
 class Write(NamedTuple):
     """A write and its receipt.
 
-    ``arguments`` is the JSON text of the stored fields it sets; ``accepted_by`` names the caller, None: anonymous.
+    ``operation`` is one of Operation or the code of the resource's own, ``arguments`` the JSON text of the stored
+    fields that it sets or of the operation's arguments. ``if_version`` is the version that the record must have.
+    ``accepted_by`` names the caller, None: anonymous.
     """
 
     id: int
+    resource: str
     operation: str
-    product_id: int
+    record_id: int
     arguments: str
     accepted_at_us: int
     retry_of: int | None = None
     accepted_by: str | None = None
+    if_version: int | None = None
     status: str = WriteStatus.QUEUED
     error_code: str | None = None
     error_message: str | None = None
@@ -103,21 +105,24 @@ class WriteFilter:
     """A filter for receipts; None matches every write. ``by`` is the caller's name."""
 
     status: WriteStatus | None = None
-    product_id: int | None = None
+    resource: str | None = None
+    record_id: int | None = None
     by: str | None = None
 
 
 class WriteRequest(NamedTuple):
-    """A validated write before it is accepted; a create has no product id yet, unless it is a retry.
+    """A validated write before it is accepted; a create has no record id yet, unless it is a retry.
 
     ``compared`` must be equal in a repeat with the same idempotency key; None: compare the arguments.
     """
 
-    operation: Operation
-    product_id: int | None
+    resource: str
+    operation: str
+    record_id: int | None
     arguments: str
     retry_of: int | None = None
     compared: str | None = None
+    if_version: int | None = None
 
 
 def size_bytes(arguments: str) -> int:
@@ -126,62 +131,25 @@ def size_bytes(arguments: str) -> int:
 
 
 def request_write(
-    operation: Operation,
-    product_id: int | None,
+    resource: "CompiledResource",
+    operation: str,
+    record_id: int | None,
     fields: Mapping[str, Any],
     sent: Mapping[str, Any] = MappingProxyType({}),
+    if_version: int | None = None,
 ) -> WriteRequest:
-    """A write that sets ``fields``, in the stored form from ``product.check_fields``.
+    """A write that sets ``fields``, in the stored form from the resource's checks, or that has these arguments.
 
     ``sent`` is what the client sent. Idempotency compares its texts unchanged: another version may store them in
     another form and must still recognise the same request.
     """
-    if operation is Operation.CREATE:
-        fields = {name: value for name, value in fields.items() if value is not None or name in _ALWAYS_WRITTEN}
+    fields = resource.written(operation, fields)
     text = _encode(fields)
+    chosen = resource.sent_fields(fields, sent) if operation == Operation.CREATE else fields
     changed = {
         name: value
         for name, value in sent.items()
         if isinstance(value, str) and name in fields and fields[name] != value
     }
-    compared = _encode({**fields, **changed}) if changed else text
-    return WriteRequest(operation, product_id, text, compared=compared)
-
-
-def apply_write(write: Write, product: Product | None) -> Product | None:
-    """The product after the write, None after a delete; pure, so that a batch is computed before any SQL runs.
-
-    ``product`` is the state before, None if it does not exist. Raises WriteError if the write can never be applied.
-    """
-    try:
-        return _next_state(write, product)
-    except (TypeError, ValueError) as error:  # written by another version, or damaged
-        raise WriteError(
-            WriteErrorCode.UNREADABLE, f"The arguments of write {write.id} cannot be read: {error}"
-        ) from error
-
-
-def _next_state(write: Write, product: Product | None) -> Product | None:
-    if write.operation == Operation.CREATE:
-        if product is not None:
-            raise WriteError(WriteErrorCode.PRODUCT_EXISTS, f"Product {write.product_id} exists already")
-        now_us, fields = write.accepted_at_us, _ABSENT | _fields(write)
-        return Product(id=write.product_id, created_at_us=now_us, updated_at_us=now_us, version=1, **fields)
-    if product is None:
-        raise WriteError(
-            WriteErrorCode.PRODUCT_NOT_FOUND, f"Product {write.product_id} does not exist; nothing was changed"
-        )
-    if write.operation == Operation.DELETE:
-        return None
-    return product._replace(**_fields(write), updated_at_us=write.accepted_at_us, version=product.version + 1)
-
-
-def _fields(write: Write) -> dict[str, Any]:
-    fields = composed_fields(json.loads(write.arguments))
-    if unknown := set(fields).difference(_STORED):
-        raise WriteError(
-            WriteErrorCode.UNREADABLE,
-            f"Write {write.id} sets {', '.join(sorted(unknown))}, which this version does not know: start the version "
-            "that accepted it, and queue the write again with retryWrite",
-        )
-    return fields
+    compared = _encode({**chosen, **changed}) if changed or chosen is not fields else text
+    return WriteRequest(resource.name, str(operation), record_id, text, None, compared, if_version)

@@ -64,7 +64,7 @@ def openapi(given: Given) -> Response:
 def _health(service: Service, stuck: str | None) -> dict[str, Any]:
     """The full report, for admins only: a trouble may name files of the server."""
     status, tasks = service.queue.status(), service.tasks.status()
-    trouble = stuck or status.trouble or service.products.trouble()
+    trouble = stuck or status.trouble or service.stores.read_trouble()
     task_trouble = stuck or tasks.trouble
     is_away = service.stack is not None and not service.stack.is_well
     whole = {

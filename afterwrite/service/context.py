@@ -1,7 +1,7 @@
 """The request context of resolvers, routes and pages."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, TypeVar
@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 from afterwrite.base.refusals import Refused
 from afterwrite.base.store_errors import StoreError, log_and_redact
 from afterwrite.graphql_http import RequestError
-from afterwrite.reads.loader import ProductLoader
+from afterwrite.reads.loader import RecordLoader
 from afterwrite.resources.write import Write
-from afterwrite.storage.products import Products
+from afterwrite.storage.records import Records
 from afterwrite.tasks.queue import TaskQueue
 from afterwrite.writes.queue import WriteQueue
 
@@ -26,17 +26,17 @@ class Context:
     server's address as seen by the client; ``by`` is the caller's name, None if anonymous.
     """
 
-    products: Products
+    records: Mapping[str, Records]
     queue: WriteQueue
     tasks: TaskQueue
     wait_until: float
     base_url: Callable[[], str] = lambda: ""
     by: str | None = None
-    loader: ProductLoader = field(init=False)
+    loader: RecordLoader = field(init=False)
 
     def __post_init__(self) -> None:
         """Create the loader, whose cache belongs to this request alone."""
-        object.__setattr__(self, "loader", ProductLoader(self.products))
+        object.__setattr__(self, "loader", RecordLoader(self.records))
 
     @property
     def wait_seconds(self) -> float:
@@ -48,8 +48,8 @@ class Context:
         return self.base_url() + url if url and url[0] == "/" else url
 
     def receipts(self, writes: Sequence[Write]) -> Sequence[Write]:
-        """Register the receipts of an answer, so that the first access reads their products in one batch."""
-        self.loader.expect(write.product_id for write in writes)
+        """Register the receipts of an answer, so that the first access reads their records in one batch."""
+        self.loader.expect((write.resource, write.record_id) for write in writes)
         return writes
 
 

@@ -56,6 +56,6 @@ def _open_postgres() -> None:
             f"The server owns the journal in {settings.data_dir}: write through its API at "
             f"http://{settings.host}:{settings.port}/graphql, or set DATABASE_URL to share PostgreSQL with it"
         )
-    process = Process(settings, "client", stack_parts=())
+    process = Process(settings, None, "client", stack_parts=())
     process.start()
     atexit.register(process.stop)

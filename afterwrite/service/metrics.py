@@ -1,5 +1,6 @@
 """Prometheus metrics of a process."""
 
+from collections import Counter as Counts
 from collections.abc import Callable, Iterable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -29,6 +30,12 @@ class Metrics:
             "afterwrite_accept_to_settled_seconds",
             "Time from the acceptance of a write to its settlement",
             buckets=_DELAY_BUCKETS,
+            registry=self._registry,
+        )
+        self._settled = Counter(
+            "afterwrite_settled_writes",
+            "Writes settled by this process",
+            ["resource", "operation", "status"],
             registry=self._registry,
         )
         self._duration = Histogram(
@@ -61,7 +68,10 @@ class Metrics:
         self._requests.labels(route, status).inc()
 
     def count_settled(self, writes: Sequence[Write]) -> None:
-        """Observe how long settled writes had waited."""
+        """Count settled writes, and observe how long they had waited."""
+        kinds = Counts((write.resource, write.operation, write.status) for write in writes)
+        for kind, count in kinds.items():
+            self._settled.labels(*kind).inc(count)
         for write in writes:
             if write.settled_at_us is not None:
                 self._delay.observe((write.settled_at_us - write.accepted_at_us) / 1e6)

@@ -12,6 +12,7 @@ from afterwrite.base.background import BackgroundLoop
 from afterwrite.base.limits import TaskLimits, WriteLimits
 from afterwrite.base.settings import Settings
 from afterwrite.jobs.chosen import overview_of
+from afterwrite.resources.compiled import CompiledResource
 from afterwrite.resources.write import Write
 from afterwrite.service import current
 from afterwrite.service.context import Context
@@ -26,12 +27,12 @@ from afterwrite.writes.queue import WriteQueue
 _log = logging.getLogger("afterwrite.app")
 
 
-def prepare(settings: Settings) -> None:
+def prepare(settings: Settings, resources: Mapping[str, CompiledResource]) -> None:
     """Migrate the stores and check what a server opens, before any server process starts.
 
     Raises StoreError or SettingsError, with one line that says what to do.
     """
-    prepare_stores(settings)
+    prepare_stores(settings, resources)
     build_workers(settings, webhook_secret(settings, partial(secret_of, settings)))
     session_secret(partial(secret_of, settings))
 
@@ -54,6 +55,7 @@ class Process:
     def __init__(
         self,
         settings: Settings,
+        resources: Mapping[str, CompiledResource] | None,
         role: str,
         *,
         drains: bool = False,
@@ -62,7 +64,9 @@ class Process:
         concurrency: int | None = None,
         stack_parts: Collection[str] | None = None,
     ) -> None:
-        """``role`` is the purpose of the process in the list of processes.
+        """``resources`` are those of the application, None if the process reads and applies none.
+
+        ``role`` is the purpose of the process in the list of processes.
 
         ``types`` are the task types to run (None: all), ``concurrency`` is the limit per type (None: the worker's own),
         ``stack_parts`` are the services besides the database that the process uses (None: all if Airflow runs jobs).
@@ -71,8 +75,9 @@ class Process:
         self.settings, self.drains, self.runs_tasks = settings, drains, runs_tasks
         self.background = BackgroundLoop()
         limits = WriteLimits.of(settings)
-        self.stores = stores = open_stores(settings, limits, role)
-        self.sharing, self.products = stores.sharing, stores.products
+        self.resources = resources or {}
+        self.stores = stores = open_stores(settings, limits, resources, role)
+        self.sharing, self.records = stores.sharing, stores.records
         name = "" if stores.sharing is None else stores.sharing.name
         self.metrics = Metrics(name)
         self.queue = WriteQueue(stores.writes, self.background, limits, self._count_settled)
@@ -97,7 +102,7 @@ class Process:
     def context(self, by: str | None = None, base_url: Any = lambda: "") -> Context:
         """The context of a new request of the caller ``by``."""
         wait_until = time.monotonic() + self.settings.wait_seconds
-        return Context(self.products, self.queue, self.tasks, wait_until, base_url, by)
+        return Context(self.records, self.queue, self.tasks, wait_until, base_url, by)
 
     def start(self) -> None:
         """Start the process; return when it runs."""

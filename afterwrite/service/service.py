@@ -11,6 +11,7 @@ from typing import Any
 from afterwrite.access.session import EndedSessions
 from afterwrite.base.settings import VERSION, Settings
 from afterwrite.base.store_errors import StoreError
+from afterwrite.resources.compiled import CompiledResource
 from afterwrite.resources.write import Write
 from afterwrite.service.process import Process
 from afterwrite.service.recent import KEPT_SECONDS, Point, RecentFigures, merged
@@ -22,12 +23,12 @@ from afterwrite.webhooks.receiver import Receiver
 class Service(Process):
     """The server process: opened by the constructor, running between ``start`` and ``stop``."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, resources: Mapping[str, CompiledResource]) -> None:
         """Open the stores and all parts.
 
         Raises StoreError or SettingsError, with one line that says what to do.
         """
-        super().__init__(settings, "server", drains=True, runs_tasks=settings.run_workers == "on")
+        super().__init__(settings, resources, "server", drains=True, runs_tasks=settings.run_workers == "on")
         self._started_at_us = 0
         self.recent = RecentFigures() if self.sharing is None else RecentFigures(self.sharing.clock.seconds)
         self.receiver = Receiver(self.secret, ReceivedWebhooks(self.stores.tasks.commits, self.stores.tasks.reader))

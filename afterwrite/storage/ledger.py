@@ -22,17 +22,21 @@ from sqlalchemy import (
 from afterwrite.resources.write import Operation, Write, WriteFilter, WriteStatus
 from afterwrite.storage.columns import columns_of
 
-# In the order of the schema, where the name came last.
-_NAMES = "id operation product_id arguments accepted_at_us retry_of status error_code error_message settled_at_us"
-ledger = Table("ledger", MetaData(), *columns_of(Write, [*_NAMES.split(), "accepted_by"]))
+# In the order of the schema, where later versions added the last ones.
+_NAMES = (
+    "id operation record_id arguments accepted_at_us retry_of status error_code error_message settled_at_us "
+    "accepted_by resource if_version"
+)
+ledger = Table("ledger", MetaData(), *columns_of(Write, _NAMES.split()))
 ledger_totals = Table("ledger_totals", MetaData(), Column("status", String), Column("writes", BigInteger))
 
 _columns = select(*(ledger.c[name] for name in Write._fields))
 _by_id = _columns.where(ledger.c.id == bindparam("id"))
 _by_range = _columns.where(ledger.c.id >= bindparam("first"), ledger.c.id < bindparam("end")).order_by(ledger.c.id)
 # A failed update may name any id; that does not make it used.
-_last_product = select(func.max(ledger.c.product_id)).where(
-    or_(ledger.c.operation == Operation.CREATE.value, ledger.c.status == WriteStatus.APPLIED.value)
+_last_record = select(func.max(ledger.c.record_id)).where(
+    ledger.c.resource == bindparam("resource"),
+    or_(ledger.c.operation == Operation.CREATE.value, ledger.c.status == WriteStatus.APPLIED.value),
 )
 
 
@@ -52,8 +56,15 @@ class Ledger:
 
     def newest(self, wanted: WriteFilter, before: int, limit: int) -> list[Write]:
         """The newest ``limit`` settled writes with an id below ``before``, newest first."""
-        statement = newest_statement(wanted.status, wanted.product_id is not None, wanted.by is not None)
-        values = {"before": before, "limit": limit, "product_id": wanted.product_id, "by": wanted.by}
+        filters = (wanted.resource is not None, wanted.record_id is not None, wanted.by is not None)
+        statement = newest_statement(wanted.status, *filters)
+        values = {
+            "before": before,
+            "limit": limit,
+            "resource": wanted.resource,
+            "record_id": wanted.record_id,
+            "by": wanted.by,
+        }
         return self._writes(statement, values)
 
     def totals(self) -> dict[str, int]:
@@ -61,12 +72,15 @@ class Ledger:
         with self._engine.connect() as connection:
             return {row.status: row.writes for row in connection.execute(select(ledger_totals))}
 
-    def last_ids(self) -> tuple[int, int]:
-        """The largest settled write id and the largest product id ever assigned; 0 for none."""
+    def last_id(self) -> int:
+        """The largest settled write id; 0 if there is none."""
         with self._engine.connect() as connection:
-            last_write = connection.execute(select(func.max(ledger.c.id))).scalar()
-            last_product = connection.execute(_last_product).scalar()
-        return last_write or 0, last_product or 0
+            return connection.execute(select(func.max(ledger.c.id))).scalar() or 0
+
+    def last_record_id(self, resource: str) -> int:
+        """The largest record id that a settled write gave to a resource; 0 if there is none."""
+        with self._engine.connect() as connection:
+            return connection.execute(_last_record, {"resource": resource}).scalar() or 0
 
     def _writes(self, statement: Select[Any], values: Mapping[str, Any]) -> list[Write]:
         with self._engine.connect() as connection:
@@ -74,16 +88,20 @@ class Ledger:
 
 
 @cache
-def newest_statement(status: WriteStatus | None, of_product: bool, by_name: bool) -> Select[Any]:
+def newest_statement(status: WriteStatus | None, of_resource: bool, of_record: bool, by_name: bool) -> Select[Any]:
     """A page of settled writes, newest first; every combination of filters reads an index in order."""
     page = _columns.where(ledger.c.id < bindparam("before"))
     if status is not None:
         # A literal as in the partial indexes: the planner would not match a bound value.
         page = page.where(ledger.c.status == literal_column(f"'{status.value}'"))
-    if of_product:
-        page = page.where(ledger.c.product_id == bindparam("product_id"))
+    # A record has few writes, a caller or a resource may have nearly all: concat keeps the planner off their indexes.
+    if of_record:
+        page = page.where(ledger.c.record_id == bindparam("record_id"))
     if by_name:
-        # A product has few writes, a caller may have nearly all: concat keeps the planner off the caller's index.
-        name = ledger.c.accepted_by.concat("") if of_product else ledger.c.accepted_by
+        name = ledger.c.accepted_by.concat("") if of_record else ledger.c.accepted_by
         page = page.where(name == bindparam("by"))
+    if of_resource:
+        has_another_index = not of_record and (by_name or status is WriteStatus.FAILED)
+        resource = ledger.c.resource.concat("") if has_another_index else ledger.c.resource
+        page = page.where(resource == bindparam("resource"))
     return page.order_by(ledger.c.id.desc()).limit(bindparam("limit"))

@@ -1,12 +1,13 @@
 """Opens all data of an installation: the files of a data folder, or PostgreSQL with DATABASE_URL."""
 
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
 from sqlalchemy import Engine
 
 from afterwrite.base.limits import WriteLimits
 from afterwrite.base.settings import Settings
-from afterwrite.storage.products import Products
+from afterwrite.resources.compiled import CompiledResource
 
 if TYPE_CHECKING:
     from afterwrite.storage.postgres.stores import PostgresStores
@@ -20,40 +21,49 @@ process. ``secret`` returns the secret of a name; ``made`` is stored if there is
 """
 
 
-def prepare_stores(settings: Settings) -> None:
-    """Migrate everything to the newest schema. Raises StoreError or SettingsError; the text says what to do."""
+def prepare_stores(
+    settings: Settings, resources: Mapping[str, CompiledResource] | None, allowed: Collection[str] = ()
+) -> None:
+    """Migrate everything to the newest schema, and the tables of records to the declarations of ``resources``.
+
+    None leaves these tables as they are; ``allowed`` are changes that may lose data. Raises StoreError or
+    SettingsError; the text says what to do.
+    """
     if settings.database_url:
         from afterwrite.storage.postgres.stores import prepare_postgres
 
-        prepare_postgres(settings)
+        prepare_postgres(settings, resources, allowed)
     else:
         from afterwrite.storage.sqlite.stores import prepare_embedded
 
-        prepare_embedded(settings)
+        prepare_embedded(settings, resources, allowed)
 
 
-def open_stores(settings: Settings, limits: WriteLimits, role: str = "server") -> Stores:
-    """Open and migrate everything; ``role`` is shown to other processes. Raises StoreError or SettingsError."""
+def open_stores(
+    settings: Settings, limits: WriteLimits, resources: Mapping[str, CompiledResource] | None, role: str = "server"
+) -> Stores:
+    """Open and migrate everything; ``role`` is shown to other processes. Raises StoreError or SettingsError.
+
+    ``resources`` are None in a process that reads and applies no records.
+    """
     if settings.database_url:
         from afterwrite.storage.postgres.stores import PostgresStores
 
-        return PostgresStores(settings, limits, role)
+        return PostgresStores(settings, limits, resources, role)
     from afterwrite.storage.sqlite.stores import EmbeddedStores
 
-    return EmbeddedStores(settings, limits)
+    return EmbeddedStores(settings, limits, resources)
 
 
-def open_for_reading(settings: Settings) -> tuple[Products, Engine]:
-    """The products and their read-only engine, even while a server has them open."""
+def open_for_reading(settings: Settings) -> Engine:
+    """A read-only engine on the records, even while a server has them open."""
     if settings.database_url:
         from afterwrite.storage.postgres.stores import open_postgres_for_reading
 
-        engine = open_postgres_for_reading(settings)
-    else:
-        from afterwrite.storage.sqlite.stores import open_embedded_for_reading
+        return open_postgres_for_reading(settings)
+    from afterwrite.storage.sqlite.stores import open_embedded_for_reading
 
-        engine = open_embedded_for_reading(settings)
-    return Products(engine), engine
+    return open_embedded_for_reading(settings)
 
 
 def secret_of(settings: Settings, name: str, made: str, otherwise: str = "") -> str:

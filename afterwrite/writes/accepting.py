@@ -7,6 +7,7 @@ from enum import StrEnum
 from afterwrite.base.group_commit import GroupCommit
 from afterwrite.base.refusals import Problem, Refused
 from afterwrite.base.store_errors import StoreError, log_and_redact
+from afterwrite.resources import first_version
 from afterwrite.resources.write import Operation, Write, WriteRequest, size_bytes
 from afterwrite.storage.write_store import Asked, Full, KeyUse, Taken
 
@@ -100,8 +101,8 @@ class Acceptor:
 
 def _asked(requests: Sequence[WriteRequest], key: str | None, by: str | None) -> Asked:
     for request in requests:
-        if request.product_id is None and request.operation != Operation.CREATE:
-            raise ValueError(f"{request.operation} needs a product id")
+        if request.record_id is None and request.operation != Operation.CREATE:
+            raise ValueError(f"{request.operation} needs a record id")
     size = sum(size_bytes(request.arguments) for request in requests)
     return Asked(requests, by, key, _fingerprint(requests) if key else "", size)
 
@@ -110,7 +111,11 @@ def _fingerprint(requests: Sequence[WriteRequest]) -> str:
     """The fingerprint of requests with an idempotency key. Never change it: keys outlive releases."""
     digest = hashlib.sha256()
     for request in requests:
-        digest.update(f"{request.operation}\0{request.product_id}\0{request.retry_of}\0".encode())
+        if request.resource != first_version.RESOURCE:
+            digest.update(f"{request.resource}\0".encode())
+        digest.update(f"{request.operation}\0{request.record_id}\0{request.retry_of}\0".encode())
         compared = request.arguments if request.compared is None else request.compared
         digest.update(f"{compared}\0".encode())
+        if request.if_version is not None:
+            digest.update(f"version {request.if_version}\0".encode())
     return digest.hexdigest()

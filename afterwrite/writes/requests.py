@@ -10,13 +10,14 @@ from afterwrite.base.refusals import Problem, Refused
 from afterwrite.base.text import camel_case, unprintable_character
 from afterwrite.graphql_http import RequestError
 from afterwrite.reads.connections import Page, check_name, check_page_size, id_or_none, newest_first, parse_id
-from afterwrite.resources import product as rules
-from afterwrite.resources.product import FieldProblem, Product
+from afterwrite.resources.compiled import RULE_FAILED, CompiledResource, Record
+from afterwrite.resources.field import FieldError, FieldProblem
+from afterwrite.resources.operations import CompiledOperation
 from afterwrite.resources.write import Operation, Write, WriteFilter, WriteRequest, WriteStatus, request_write
 from afterwrite.writes.accepting import Refusal
 from afterwrite.writes.queue import WriteQueue
 
-PRODUCTS_AT_ONCE_MAX = 1_000
+RECORDS_AT_ONCE_MAX = 1_000
 KEY_MAX = 255
 
 
@@ -25,8 +26,10 @@ class RequestProblem(StrEnum):
 
     INVALID_ID = "INVALID_ID"
     INVALID_KEY = "INVALID_KEY"
+    INVALID_VERSION = "INVALID_VERSION"
     NOTHING_TO_CHANGE = "NOTHING_TO_CHANGE"
     WRONG_NUMBER = "WRONG_NUMBER"
+    RULE_FAILED = RULE_FAILED
     WRITE_NOT_FOUND = "WRITE_NOT_FOUND"
     WRITE_NOT_FAILED = "WRITE_NOT_FAILED"
     WRITE_PENDING = "WRITE_PENDING"
@@ -46,7 +49,7 @@ class Answer:
     message: str
     errors: list[Problem] = field(default_factory=list)
     writes: list[Write] = field(default_factory=list)
-    product: Product | None = None
+    record: Record | None = None
 
     @property
     def write(self) -> Write | None:
@@ -63,26 +66,68 @@ def answer_of(accept: Callable[[], Write | list[Write]], message: str) -> Answer
     return Answer(success=True, message=message, writes=accepted if isinstance(accepted, list) else [accepted])
 
 
-def create(queue: WriteQueue, fields: Mapping[str, Any], key: str | None, by: str | None) -> Write:
-    """Accept the creation of a product; raises Refused."""
-    return _accept(queue, key, by, lambda: [_create_request(fields, [])])[0]
+def create(
+    queue: WriteQueue, resource: CompiledResource, fields: Mapping[str, Any], key: str | None, by: str | None
+) -> Write:
+    """Accept the creation of a record; raises Refused."""
+    return _accept(queue, key, by, lambda: [_create_request(resource, fields, [])])[0]
 
 
 def create_many(
-    queue: WriteQueue, products: Sequence[Mapping[str, Any]], key: str | None, by: str | None
+    queue: WriteQueue, resource: CompiledResource, records: Sequence[Mapping[str, Any]], key: str | None, by: str | None
 ) -> list[Write]:
-    """Accept the creation of up to 1,000 products, all in one commit of the journal or none; raises Refused."""
-    return _accept(queue, key, by, lambda: _create_requests(products))
+    """Accept the creation of up to 1,000 records, all in one commit of the journal or none; raises Refused."""
+    return _accept(queue, key, by, lambda: _create_requests(resource, records))
 
 
-def update(queue: WriteQueue, product_id: str, fields: Mapping[str, Any], key: str | None, by: str | None) -> Write:
-    """Accept an update of the given fields; raises Refused."""
-    return _accept(queue, key, by, lambda: [_update_request(product_id, fields)])[0]
+def update(
+    queue: WriteQueue,
+    resource: CompiledResource,
+    record_id: str,
+    fields: Mapping[str, Any],
+    key: str | None,
+    by: str | None,
+    if_version: int | None = None,
+) -> Write:
+    """Accept an update of the given fields, of that version if one is given; raises Refused."""
+    return _accept(queue, key, by, lambda: [_update_request(resource, record_id, fields, if_version)])[0]
 
 
-def delete(queue: WriteQueue, product_id: str, key: str | None, by: str | None) -> Write:
-    """Accept the deletion of a product; raises Refused."""
-    return _accept(queue, key, by, lambda: [request_write(Operation.DELETE, _product_id(product_id), {})])[0]
+def delete(
+    queue: WriteQueue,
+    resource: CompiledResource,
+    record_id: str,
+    key: str | None,
+    by: str | None,
+    if_version: int | None = None,
+) -> Write:
+    """Accept the deletion of a record, of that version if one is given; raises Refused."""
+    return _accept(
+        queue,
+        key,
+        by,
+        lambda: [
+            request_write(
+                resource, Operation.DELETE, _record_id(resource, record_id), {}, if_version=_version(if_version)
+            )
+        ],
+    )[0]
+
+
+def operate(
+    queue: WriteQueue,
+    resource: CompiledResource,
+    operation: CompiledOperation,
+    record_id: str,
+    arguments: Mapping[str, Any],
+    key: str | None,
+    by: str | None,
+    if_version: int | None = None,
+) -> Write:
+    """Accept an operation of the resource itself; raises Refused."""
+    return _accept(queue, key, by, lambda: [_operation_request(resource, operation, record_id, arguments, if_version)])[
+        0
+    ]
 
 
 def retry(queue: WriteQueue, write_id: str, key: str | None, by: str | None) -> Write:
@@ -126,21 +171,23 @@ def _accept(
     return queue.accept(requests(), key, by)
 
 
-def _create_request(fields: Mapping[str, Any], path: list[str]) -> WriteRequest:
-    return request_write(Operation.CREATE, None, _checked(fields, path, creating=True), fields)
+def _create_request(resource: CompiledResource, fields: Mapping[str, Any], path: list[str]) -> WriteRequest:
+    checked = _checked(resource, resource.check_new(fields), fields, path)
+    if broken := resource.broken_rule(checked):
+        raise _refused([Problem(path or None, broken.message, broken.code)])
+    return request_write(resource, Operation.CREATE, None, checked, fields)
 
 
-def _create_requests(products: Sequence[Mapping[str, Any]]) -> list[WriteRequest]:
-    if not 1 <= len(products) <= PRODUCTS_AT_ONCE_MAX:
+def _create_requests(resource: CompiledResource, records: Sequence[Mapping[str, Any]]) -> list[WriteRequest]:
+    name = camel_case(resource.plural)
+    if not 1 <= len(records) <= RECORDS_AT_ONCE_MAX:
         raise _refuse(
-            ["products"],
-            f"products has {len(products):,} items: give 1 to {PRODUCTS_AT_ONCE_MAX:,}",
-            RequestProblem.WRONG_NUMBER,
+            [name], f"{name} has {len(records):,} items: give 1 to {RECORDS_AT_ONCE_MAX:,}", RequestProblem.WRONG_NUMBER
         )
     requests, problems = [], []
-    for number, fields in enumerate(products):
+    for number, fields in enumerate(records):
         try:
-            requests.append(_create_request(fields, ["products", str(number)]))
+            requests.append(_create_request(resource, fields, [name, str(number)]))
         except Refused as refused:
             problems += refused.problems
     if problems:
@@ -148,13 +195,30 @@ def _create_requests(products: Sequence[Mapping[str, Any]]) -> list[WriteRequest
     return requests
 
 
-def _update_request(product_id: str, fields: Mapping[str, Any]) -> WriteRequest:
-    number = _product_id(product_id)
+def _update_request(
+    resource: CompiledResource, record_id: str, fields: Mapping[str, Any], if_version: int | None
+) -> WriteRequest:
+    number, version = _record_id(resource, record_id), _version(if_version)
     if not fields:
-        raise _refuse(
-            None, "No field to change is given: give at least one besides productId", RequestProblem.NOTHING_TO_CHANGE
-        )
-    return request_write(Operation.UPDATE, number, _checked(fields, [], creating=False), fields)
+        wanted = camel_case(resource.id_name)
+        message = f"No field to change is given: give at least one besides {wanted}"
+        raise _refuse(None, message, RequestProblem.NOTHING_TO_CHANGE)
+    checked = _checked(resource, resource.check_changes(fields), fields, [])
+    return request_write(resource, Operation.UPDATE, number, checked, fields, version)
+
+
+def _operation_request(
+    resource: CompiledResource,
+    operation: CompiledOperation,
+    record_id: str,
+    arguments: Mapping[str, Any],
+    if_version: int | None,
+) -> WriteRequest:
+    number, version = _record_id(resource, record_id), _version(if_version)
+    checked, refused = operation.check(arguments)
+    if refused:
+        raise _refused([_problem(error, []) for error in refused])
+    return request_write(resource, operation.code, number, checked, arguments, version)
 
 
 def _retry_request(queue: WriteQueue, write_id: str) -> WriteRequest:
@@ -168,29 +232,43 @@ def _retry_request(queue: WriteQueue, write_id: str) -> WriteRequest:
             f"Write {old.id} is {old.status}: only a FAILED one can be queued again",
             RequestProblem.WRITE_NOT_FAILED,
         )
-    return WriteRequest(Operation(old.operation), old.product_id, old.arguments, retry_of=old.id)
+    request = WriteRequest(old.resource, old.operation, old.record_id, old.arguments, retry_of=old.id)
+    return request._replace(if_version=old.if_version)
 
 
-def _checked(fields: Mapping[str, Any], path: list[str], *, creating: bool) -> dict[str, Any]:
-    checked, refused = rules.check_fields(fields, creating=creating)
+def _checked(
+    resource: CompiledResource,
+    checked: tuple[dict[str, Any], list[FieldError]],
+    given: Mapping[str, Any],
+    path: list[str],
+) -> dict[str, Any]:
+    stored, refused = checked
+    if unknown := given.keys() - resource.fields.keys():
+        detail = f"is no field of {resource.name}: remove it"
+        refused = [*refused, *(FieldError(name, FieldProblem.UNKNOWN_FIELD, detail) for name in sorted(unknown))]
     if refused:
-        raise _refused(
-            [
-                Problem([*path, name], f"{name} {error.detail}", error.problem.value)
-                for error in refused
-                for name in [camel_case(error.field)]
-            ]
-        )
-    return checked
+        raise _refused([_problem(error, path) for error in refused])
+    return stored
 
 
-def _product_id(text: str) -> int:
-    number = id_or_none(text)
+def _problem(error: FieldError, path: list[str]) -> Problem:
+    name = camel_case(error.field)
+    return Problem([*path, name], f"{name} {error.detail}", error.problem.value)
+
+
+def _record_id(resource: CompiledResource, text: str) -> int:
+    number, name = id_or_none(text), camel_case(resource.id_name)
     if number is None:
-        raise _refuse(
-            ["productId"], f"productId is {text[:60]!r}: give the whole number of a product", RequestProblem.INVALID_ID
-        )
+        message = f"{name} is {text[:60]!r}: give the whole number of {resource.article} {resource.noun}"
+        raise _refuse([name], message, RequestProblem.INVALID_ID)
     return number
+
+
+def _version(if_version: int | None) -> int | None:
+    if if_version is not None and if_version < 1:
+        message = f"ifVersion is {if_version}: give the version that you read, 1 or more"
+        raise _refuse(["ifVersion"], message, RequestProblem.INVALID_VERSION)
+    return if_version
 
 
 def _check_key(key: str | None) -> None:

@@ -57,7 +57,7 @@ def task_runtime(url: str, workers: Sequence[BaseWorker] = (NoopWorker(),)) -> I
     ``workers`` define the task types.
     """
     settings = Settings(database_url=url, webhook_allow_private="on")  # callbacks go to this machine
-    stores = open_stores(settings, WriteLimits.of(settings))
+    stores = open_stores(settings, WriteLimits.of(settings), None)
     try:
         yield TaskRuntime(stores.tasks, workers, BackgroundLoop(), TaskLimits.of(settings))
     finally:

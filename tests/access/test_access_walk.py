@@ -13,12 +13,17 @@ from werkzeug.test import TestResponse
 
 from afterwrite.access.roles import Role
 from afterwrite.access.table import NEEDED, Table
+from afterwrite.application.roles import split_roles
 from afterwrite.rest import ROLES
 from app import application
 
 SCHEMA = application.schema
 ROOTS = {"query": SCHEMA.query_type, "mutation": SCHEMA.mutation_type, "subscription": SCHEMA.subscription_type}
-SAID: dict[str, Role] = dict(ROLES) | {name: role for role, names in NEEDED.items() for name in names}
+SAID: dict[str, Role] = {
+    **dict(ROLES),
+    **{name: role for role, names in NEEDED.items() for name in names},
+    **dict(split_roles(application.resources, {}).of_resources),
+}
 FIELDS = [(kind, name) for kind, root in ROOTS.items() for name in (root.fields if root else ())]
 REFUSED = {401, 403}
 

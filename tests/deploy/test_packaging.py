@@ -23,7 +23,10 @@ from afterwrite.programs.command_line import PROGRAMS
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 APPLICATION = """\
 import graphene
-from afterwrite import Application
+from afterwrite import Application, Resource, Text
+
+class Note(Resource):
+    text = Text(max_length=500, search=True)
 
 class Query(graphene.ObjectType):
     greeting = graphene.String(required=True)
@@ -32,7 +35,7 @@ class Query(graphene.ObjectType):
     def resolve_greeting(_root, _info):
         return "hello"
 
-application = Application(query=Query)
+application = Application(resources=[Note], query=Query)
 wsgi = application.wsgi
 """
 
@@ -193,7 +196,9 @@ def test_an_application_of_a_few_lines_is_served_from_its_own_folder(installatio
     folder = installation.folder
     folder.joinpath("app.py").write_text(APPLICATION, encoding="utf-8")
     code, said, complained = installation.run("afterwrite", "init-db")
-    assert (code, "Loaded " in said) == (0, True), complained
+    assert (code, "The schema" in said) == (0, True), complained
+    code, _, complained = installation.run("afterwrite", "init-db", "app.py")
+    assert (code, "declares no Product, which is what can be loaded" in complained) == (1, True)
     code, secret, _ = installation.run("afterwrite", "key", "add", "ann", "--role", "read")
     assert code == 0
     assert {"products.db", "api-keys"} <= {path.name for path in folder.joinpath("data").iterdir()}
@@ -204,10 +209,10 @@ def test_an_application_of_a_few_lines_is_served_from_its_own_folder(installatio
         assert process.poll() is None, process.communicate()
         with contextlib.closing(Client(installation.port)) as client:
             headers = {"Authorization": f"Bearer {secret.strip()}", "Content-Type": "application/json"}
-            asked = b'{"query": "{ greeting tasks { totalCount } }"}'
+            asked = b'{"query": "{ greeting allNotes { text } tasks { totalCount } }"}'
             status, body = client.request("POST", "/graphql", asked, headers)
-            assert (status, body) == (200, b'{"data":{"greeting":"hello","tasks":{"totalCount":0}}}')
-            for path in ("/", "/products", "/static/graphiql/graphiql.svg", "/console/console.css", "/openapi.json"):
+            assert (status, body) == (200, b'{"data":{"greeting":"hello","allNotes":[],"tasks":{"totalCount":0}}}')
+            for path in ("/", "/writes", "/static/graphiql/graphiql.svg", "/console/console.css", "/openapi.json"):
                 assert client.request("GET", path, headers=headers)[0] == 200, path
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0

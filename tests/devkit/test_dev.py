@@ -47,6 +47,7 @@ def test_without_a_verb_every_verb_is_listed(here: Place) -> None:
         "consumer",
         "notification",
         "dead-letters",
+        "migrate",
         "migrate-to-postgres",
     }
 
@@ -170,6 +171,7 @@ def test_the_options_of_init_db_go_through_dev_py(here: Place, tmp_path: Path) -
         ("-m afterwrite consumer", "consumer"),
         ("-m afterwrite notification", "notification"),
         ("-m afterwrite dead-letters", "dead-letters"),
+        ("-m afterwrite migrate", "migrate"),
         ("-m afterwrite migrate-to-postgres", "migrate-to-postgres"),
     ],
 )

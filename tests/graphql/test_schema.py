@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from declared import PRODUCT, RESOURCES
 from server_process import ROOT
 from sqlalchemy import Table
 
 from afterwrite.base.store_errors import StoreError
 from afterwrite.storage.ledger import ledger, ledger_totals
-from afterwrite.storage.search import products
+from afterwrite.storage.sqlite.declared import follow_declarations
 from afterwrite.storage.sqlite.migrations import catalogue_name, migrate
+from afterwrite.storage.tables import table_of
 
 pytestmark = pytest.mark.one_database("the schema of the files")
 
@@ -25,10 +27,11 @@ def database(tmp_path: Path) -> Path:
     path = tmp_path / "products.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         migrate(connection, "products")
+        follow_declarations(connection, RESOURCES)
     return path
 
 
-@pytest.mark.parametrize("table", [products, ledger, ledger_totals], ids=lambda table: table.name)
+@pytest.mark.parametrize("table", [table_of(PRODUCT), ledger, ledger_totals], ids=lambda table: table.name)
 def test_the_tables_of_the_queries_are_those_of_the_schema(database: Path, table: Table) -> None:
     with closing(sqlite3.connect(database)) as connection:
         columns = connection.execute(f"PRAGMA table_info({table.name})").fetchall()

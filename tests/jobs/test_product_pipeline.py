@@ -5,13 +5,13 @@ from statistics import median
 from typing import Any
 
 import pytest
+from declared import PRODUCT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from product_lists import LAMP, PAYLOADS
 
 from afterwrite.jobs.pipeline import adds_up, decimal_of, parts, price_band, transform, validate, verdict, with_products
 from afterwrite.jobs.words import KEYWORDS_MAX, SLUG_MAX, category_name, keywords, slug, tidy, unique
-from afterwrite.resources.product import check_price
 
 
 @settings(deadline=None)
@@ -33,7 +33,10 @@ def test_the_figures_of_all_and_of_each_category_are_exact(rows: list[tuple[int,
     for _name, minors, figures in expected:
         assert figures["count"] == len(minors)
         assert Decimal(figures["total"]) * 100 == sum(minors)
-        assert (check_price("", figures["min"]), check_price("", figures["max"])) == (min(minors), max(minors))
+        assert (
+            PRODUCT.fields["price"].check("", figures["min"]),
+            PRODUCT.fields["price"].check("", figures["max"]),
+        ) == (min(minors), max(minors))
         mean = (Decimal(sum(minors)) / len(minors)).quantize(Decimal(1), ROUND_HALF_EVEN)
         assert Decimal(figures["mean"]) * 100 == mean
         middle = Decimal(median(map(Decimal, minors))).quantize(Decimal(1), ROUND_HALF_EVEN)

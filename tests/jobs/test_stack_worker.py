@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from declared import RESOURCES
 from postgres_database import PostgresDatabase
 from server_process import free_port, wait_until
 from stack_parts import REPORT, Parts, health, metric, published, request_of
@@ -170,7 +171,7 @@ def house(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> Iterator[TaskHouse]:
     worker = ProcessOnAirflowWorker(
         Broker(settings), Callbacks(settings), StackAirflow(settings), runs, settings.task_payload_max_bytes
     )
-    prepare_postgres(settings)
+    prepare_postgres(settings, RESOURCES)
     made = TaskHouse(PostgresDatabase(parts.folder / "house", settings.database_url), worker).start()
     yield made
     made.stop()

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from declared import PRODUCT, RESOURCES
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from afterwrite.loading import CatalogueFile
-from afterwrite.loading.checked_rows import check_row, checked_batches
+from afterwrite.loading.checked_rows import checked_batches
 from afterwrite.loading.load import LoadFailed, RefusedRows, load_products
-from afterwrite.resources import product
-from afterwrite.storage.catalogue_load import stored_values
+from afterwrite.resources import text_fields
 from afterwrite.storage.sqlite.bulk import bulk_load, open_for_loading
 from afterwrite.storage.sqlite.data_folder import open_data_folder
 
@@ -58,11 +58,10 @@ FIELDS = st.fixed_dictionaries(
 @given(FIELDS)
 @example({"title": "Lamp", "price": 5.5, "image": "https://x.org/a", "rating_rate": 4.5, "rating_count": 3})
 def test_the_short_way_to_check_a_usual_product_decides_like_the_long_one(values: dict[str, Any]) -> None:
-    short, refused_short = product.check_fields(values, creating=True)
+    short, refused_short = PRODUCT.check_new(values)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(product, "_stored_if_usual", lambda _: None)
-        patch.setattr(product, "_is_plain_url", lambda _: False)
-        long, refused_long = product.check_fields(values, creating=True)
+        patch.setattr(text_fields, "is_plain_url", lambda _: False)
+        long, refused_long = PRODUCT.check_one_by_one(values)
     assert short == long
     assert [type(value) for value in short.values()] == [type(long[name]) for name in short]
     assert [(error.field, error.problem, str(error)) for error in refused_short] == [
@@ -80,7 +79,7 @@ def write_lines(path: Path, rows: int) -> Path:
 
 def test_batches_keep_the_order_of_the_file(tmp_path: Path) -> None:
     with CatalogueFile(write_lines(tmp_path / "a.jsonl", 3_500)) as source:
-        batches = list(checked_batches(source, stored_values))
+        batches = list(checked_batches(source, PRODUCT.stored_values, PRODUCT.check_new))
     assert len(batches) == 7
     products = [row[0] for batch in batches for row in batch.products]
     assert products == [f"Lamp {number}" for number in range(3_500) if number % 1_000 != 7]
@@ -88,7 +87,7 @@ def test_batches_keep_the_order_of_the_file(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_stores_nothing_and_says_so(tmp_path: Path) -> None:
-    open_data_folder(tmp_path / "products.db", tmp_path / "journal.db").close()
+    open_data_folder(tmp_path / "products.db", tmp_path / "journal.db", RESOURCES).close()
     connection = open_for_loading(tmp_path / "products.db")
     indexes = index_names(connection)
     pages = connection.execute("PRAGMA page_count").fetchone()[0]
@@ -97,7 +96,11 @@ def test_a_full_disk_stores_nothing_and_says_so(tmp_path: Path) -> None:
         CatalogueFile(write_lines(tmp_path / "a.jsonl", 20_000)) as source,
         pytest.raises(LoadFailed, match=r"full: free space .* stopped after \d+,\d+ rows; nothing of it is stored"),
     ):
-        load_products(bulk_load(connection, 1), checked_batches(source, stored_values), RefusedRows())
+        load_products(
+            bulk_load(connection, PRODUCT, 1),
+            checked_batches(source, PRODUCT.stored_values, PRODUCT.check_new),
+            RefusedRows(),
+        )
     assert connection.execute("SELECT count(*) FROM products").fetchone() == (0,)
     assert index_names(connection) == indexes
     connection.close()
@@ -108,4 +111,4 @@ def index_names(connection: sqlite3.Connection) -> set[str]:
 
 
 def test_a_row_is_checked_as_the_api_checks_it() -> None:
-    assert [error.field for error in check_row({"title": "", "price": 1.234})[1]] == ["title", "price"]
+    assert [error.field for error in PRODUCT.check_new({"title": "", "price": 1.234})[1]] == ["title", "price"]

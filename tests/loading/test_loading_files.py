@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from declared import PRODUCT
 from hypothesis import given
 from hypothesis import strategies as st
 from product_feed import fields, read
 
 from afterwrite.loading import CatalogueFile, Format, TextFileError, UnreadableRow
-from afterwrite.loading.checked_rows import check_row
 from afterwrite.loading.json_elements import JsonSyntaxError, elements
 
 LAMP = {"title": "Lamp", "price": 5.5}
@@ -148,7 +148,7 @@ def test_a_number_too_small_for_a_float_is_refused_with_its_value(tmp_path: Path
     content = {"a.json": f"[{item}]", "a.jsonl": item, "a.csv": "title,price,rating\nLamp,1e-400,1e-400\n"}[name]
     [(_, row)] = read(tmp_path / name, content)[1]
     assert isinstance(row, dict)
-    _, refused = check_row(row)
+    _, refused = PRODUCT.check_new(row)
     assert [(error.field, "1E-400" in str(error).upper()) for error in refused] == [
         ("price", True),
         ("rating_rate", True),

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from declared import PRODUCT
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from afterwrite.console.exports import _csv
 from afterwrite.loading import CatalogueFile
-from afterwrite.loading.checked_rows import check_row
 from afterwrite.loading.spreadsheet_cells import EXPORTED, exported, harmless, trimmed
-from afterwrite.resources.product import Product, check_fields
 
 # Texts that a product may have, with what is of meaning in a CSV file more often than chance would have it.
 PIECES = st.sampled_from(["'", "=", "+", "-", "@", "\t", "\r", "\n", "\r\n", ";", ",", '"', " ", "{", "[", "\uff1d"])
@@ -36,17 +35,17 @@ def test_what_is_made_harmless_is_undone_exactly(text: str) -> None:
 @example('"', '{"name": "x"}', '["a"]')
 def test_an_export_is_loaded_as_it_was(title: str, description: str, category: str) -> None:
     given_fields = {"title": title, "price": 1.5, "description": description or None, "category": category or None}
-    stored, refused = check_fields(given_fields, creating=True)
+    stored, refused = PRODUCT.check_new(given_fields)
     if refused:
         return
-    product = Product(id=1, created_at_us=0, updated_at_us=0, version=1, **stored)
+    product = PRODUCT.record(id=1, created_at_us=0, updated_at_us=0, version=1, **stored)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "products.csv"
         path.write_bytes("".join(_csv(iter([[product]]))).encode())
         with CatalogueFile(path) as source:
             [(_, row)] = source.rows()
     assert isinstance(row, dict)
-    assert check_row(row) == (stored, [])
+    assert PRODUCT.check_new(row) == (stored, [])
 
 
 @pytest.mark.parametrize(

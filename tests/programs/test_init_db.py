@@ -10,18 +10,20 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from databases import Database
+from declared import PRODUCT
 from server_process import ROOT, ServerProcess
 
 from afterwrite.loading import SAMPLE_PRODUCTS, CatalogueFile
 from afterwrite.loading.checked_rows import check_sample_row, checked_batches
 from afterwrite.programs import init_db
 from afterwrite.resources.write import Operation, Write
-from afterwrite.storage.catalogue_load import stored_values
+from afterwrite.storage.records import Records
 from afterwrite.storage.sqlite.journal import Journal
 from afterwrite.storage.stores import open_for_reading
 
@@ -55,9 +57,9 @@ def count(database: Database) -> int:
 
 
 def search(database: Database, term: str) -> list[str]:
-    products, engine = open_for_reading(database.settings())
+    engine = open_for_reading(database.settings())
     try:
-        return [product.title for product in products.page(term, 100, 0)]
+        return [product.title for product in Records(engine, PRODUCT).page(term, 100, 0)]
     finally:
         engine.dispose()
 
@@ -133,7 +135,7 @@ def test_a_second_run_loads_nothing(run: Run, database: Database) -> None:
 
 def test_every_sample_obeys_the_rules_of_the_api() -> None:
     with CatalogueFile(SAMPLE_PRODUCTS) as source:
-        batches = list(checked_batches(source, stored_values, check_sample_row))
+        batches = list(checked_batches(source, PRODUCT.stored_values, partial(check_sample_row, PRODUCT.check_new)))
     assert [row for batch in batches for row in batch.refused] == []
     assert len({item["category"] for item in SAMPLES}) >= 5
 
@@ -171,10 +173,12 @@ def test_no_id_is_given_twice_even_when_its_product_is_deleted_or_waits(
 ) -> None:
     run()
     file = write_lines(tmp_path / "a.jsonl", *lamps(1))
-    database.rows("INSERT INTO ledger VALUES (1, 'DELETE', 50, '{}', 1, NULL, 'APPLIED', NULL, NULL, 1, NULL)")
+    database.rows(
+        "INSERT INTO ledger VALUES (1, 'DELETE', 50, '{}', 1, NULL, 'APPLIED', NULL, NULL, 1, NULL, 'Product', NULL)"
+    )
     run(file)
     with contextlib.closing(Journal.open(database.folder / "journal.db")) as journal:
-        journal.append([Write(2, Operation.CREATE, 70, "{}", 1)], [], 0)
+        journal.append([Write(2, "Product", Operation.CREATE, 70, "{}", 1)], [], 0)
     run(file)
     assert database.rows("SELECT id FROM products ORDER BY id DESC LIMIT 2") == [(71,), (51,)]
 
@@ -288,10 +292,10 @@ def test_a_large_load_keeps_the_indexes_and_can_be_searched_at_once(
     assert database.indexes() == indexes
     database.check_integrity()
     database.check_mode()
-    assert database.rows("SELECT indexed_through FROM search_state") == [(len(SAMPLES),)]
+    assert database.rows("SELECT indexed_through FROM products_search_state") == [(len(SAMPLES),)]
     assert search(database, "lamp 11999") == ["Lamp 11999"]
     assert run(write_lines(tmp_path / "b.jsonl", *lamps(1))).stdout.endswith("\n")
-    assert database.rows("SELECT indexed_through FROM search_state") == [(len(SAMPLES) + 12_001,)]
+    assert database.rows("SELECT indexed_through FROM products_search_state") == [(len(SAMPLES) + 12_001,)]
     assert search(database, "lamp 11999") == ["Lamp 11999"]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from databases import Database
+from declared import RESOURCES
 from graphql import GraphQLObjectType, get_named_type, graphql_sync
 
 from afterwrite.service.context import Context
@@ -29,7 +30,7 @@ def connections() -> dict[str, GraphQLObjectType]:
 @pytest.fixture(scope="module")
 def service(module_database: Database) -> Iterator[Service]:
     """A service with three products, three tasks that are entries, and three actions."""
-    made = Service(module_database.settings())
+    made = Service(module_database.settings(), RESOURCES)
     made.start()
     for change in ("pause", "resume", "pause"):
         ask(made, f'mutation {{ {change}TaskType(type: "entry") {{ type }} }}')
@@ -43,7 +44,7 @@ def service(module_database: Database) -> Iterator[Service]:
 def ask(service: Service, document: str) -> Any:
     """The data of an answer without errors."""
     limit = time.monotonic() + 30
-    context = Context(service.products, service.queue, service.tasks, limit, lambda: "http://shop.test")
+    context = Context(service.records, service.queue, service.tasks, limit, lambda: "http://shop.test")
     answer = graphql_sync(SCHEMA, document, context_value=context)
     assert answer.errors is None, answer.errors
     return answer.data

@@ -3,35 +3,46 @@
 import base64
 import json
 from collections.abc import Callable
+from typing import NamedTuple
 
 import pytest
+from declared import ORDERS, PRODUCT, product_filter
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from in_process import Catalogue, create, delete, update
 
 from afterwrite.graphql_http import RequestError
-from afterwrite.reads import pages
+from afterwrite.reads import filters, pages
 from afterwrite.reads.connections import Page
-from afterwrite.resources.product import Product
+from afterwrite.resources.compiled import Record
 from afterwrite.resources.write import WriteFilter, WriteStatus
 from afterwrite.service.context import Context
-from afterwrite.storage.products import ProductFilter, ProductOrder
+from afterwrite.storage.records import RecordOrder
 from afterwrite.writes import requests
 from afterwrite.writes.queue import QueueState
 
-EVERYTHING = ProductFilter()
+EVERYTHING = product_filter()
 
 
-def place(item: Product, order: ProductOrder) -> tuple[bytes | int, int]:
+def place(item: Record, order: RecordOrder) -> tuple[bytes | int, int]:
     """What an order compares, worked out beside SQLite: ASCII letters in any case, then the id."""
-    value = getattr(item, order.field)
+    value = getattr(item, order.column)
     if isinstance(value, str):
         return bytes(value.encode().lower()), item.id
     return value, item.id
 
 
+class Wanted(NamedTuple):
+    """A filter, as this file works it out beside the database."""
+
+    search: str = ""
+    category: str | None = None
+    min_price_minor: int | None = None
+    max_price_minor: int | None = None
+
+
 FILTERS = st.builds(
-    ProductFilter,
+    Wanted,
     search=st.sampled_from(["", "amp", "A", "zz"]),
     category=st.sampled_from([None, "Home", "Shop"]),
     min_price_minor=st.sampled_from([None, 1, 2]),
@@ -49,18 +60,18 @@ ROWS = st.tuples(
     rows=st.lists(ROWS, min_size=1, max_size=8),
     changed=st.lists(st.tuples(st.integers(0, 7), ROWS | st.none()), max_size=4),
     wanted=FILTERS,
-    order=st.sampled_from(ProductOrder),
+    order=st.sampled_from(list(ORDERS.values())),
     backwards=st.booleans(),
     size=st.integers(0, 4),
     at=st.integers(0, 7),
 )
-@example([("lamp", 0, None)], [(0, ("Lamp", 0, None))], ProductFilter(), ProductOrder.TITLE_ASC, False, 0, 0)
+@example([("lamp", 0, None)], [(0, ("Lamp", 0, None))], Wanted(), ORDERS["TITLE_ASC"], False, 0, 0)
 def test_a_page_after_any_change_is_what_a_sorted_list_gives(
     catalogue: Catalogue,
     rows: list[tuple[str, int, str | None]],
     changed: list[tuple[int, tuple[str, int, str | None] | None]],
-    wanted: ProductFilter,
-    order: ProductOrder,
+    wanted: Wanted,
+    order: RecordOrder,
     backwards: bool,
     size: int,
     at: int,
@@ -82,7 +93,7 @@ def test_a_page_after_any_change_is_what_a_sorted_list_gives(
     ahead = preceding[::-1] if backwards else following
     behind = len(kept) - len(ahead)  # the product at the cursor too, when it is still there
     sides = (size, cursor, None, None) if not backwards else (None, None, size, cursor)
-    page = pages.products_page(catalogue.products, wanted, order, *sides)
+    page = pages.records_page(catalogue.products, product_filter(*wanted), order, *sides)
     assert page.nodes == (ahead[:size][::-1] if backwards else ahead[:size])
     flags = (page.page_info.has_next_page, page.page_info.has_previous_page)
     assert flags == ((behind > 0, len(ahead) > size) if backwards else (len(ahead) > size, behind > 0))
@@ -91,7 +102,7 @@ def test_a_page_after_any_change_is_what_a_sorted_list_gives(
     catalogue.write(*(delete(item.id) for item in old))
 
 
-def passes(item: Product, wanted: ProductFilter) -> bool:
+def passes(item: Record, wanted: Wanted) -> bool:
     """Whether a filter lets a product through, worked out here."""
     return (
         any(wanted.search.casefold() in (text or "").casefold() for text in (item.title, item.category))
@@ -104,11 +115,17 @@ def passes(item: Product, wanted: ProductFilter) -> bool:
 @pytest.mark.parametrize(
     ("ask", "says"),
     [
-        (lambda context: pages.all_products(context.products, None, 501, 0), "first is 501: give 0 to 500"),
-        (lambda context: pages.all_products(context.products, None, -1, 0), "first is -1: give 0 to 500"),
-        (lambda context: pages.all_products(context.products, None, 1, -1), "skip is -1: give 0 or more"),
-        (lambda context: pages.all_products(context.products, "x" * 201, 1, 0), "search has 201 characters: 200 are"),
-        (lambda context: pages.all_products(context.products, "a\x1fb", 1, 0), r"search has the character U\+001F"),
+        (lambda context: pages.all_records(context.records["Product"], None, 501, 0), "first is 501: give 0 to 500"),
+        (lambda context: pages.all_records(context.records["Product"], None, -1, 0), "first is -1: give 0 to 500"),
+        (lambda context: pages.all_records(context.records["Product"], None, 1, -1), "skip is -1: give 0 or more"),
+        (
+            lambda context: pages.all_records(context.records["Product"], "x" * 201, 1, 0),
+            "search has 201 characters: 200 are",
+        ),
+        (
+            lambda context: pages.all_records(context.records["Product"], "a\x1fb", 1, 0),
+            r"search has the character U\+001F",
+        ),
         (lambda context: connection(context, 501, None, None, None), "first is 501: give 0 to 500"),
         (lambda context: connection(context, -1, None, None, None), "first is -1: give 0 to 500"),
         (lambda context: connection(context, None, None, 501, None), "last is 501: give 0 to 500"),
@@ -122,7 +139,10 @@ def passes(item: Product, wanted: ProductFilter) -> bool:
             lambda context: requests.receipts_page(context.queue, WriteFilter(), 1, "x"),
             "after is 'x': give a whole number",
         ),
-        (lambda context: pages.check_price_bound("minPrice", 1.001), "minPrice is 1.001: give at most two decimals"),
+        (
+            lambda context: filters.stored_bound(PRODUCT.fields["price"], "minPrice", 1.001),
+            "minPrice is 1.001: give at most two decimals",
+        ),
     ],
 )
 def test_what_is_asked_past_a_limit_is_refused_with_the_limit(
@@ -134,7 +154,7 @@ def test_what_is_asked_past_a_limit_is_refused_with_the_limit(
 
 def connection(context: Context, first: int | None, after: str | None, last: int | None, before: str | None) -> Page:
     """A page of everything by id."""
-    return pages.products_page(context.products, EVERYTHING, ProductOrder.ID_ASC, first, after, last, before)
+    return pages.records_page(context.records["Product"], EVERYTHING, ORDERS["ID_ASC"], first, after, last, before)
 
 
 @pytest.mark.parametrize(
@@ -167,7 +187,7 @@ def test_the_connection_and_all_products_have_a_default_page(catalogue: Catalogu
     assert page.count() == 60
     back = connection(catalogue.context, None, None, 500, None)
     assert (len(back.edges), back.page_info.has_previous_page) == (60, False)
-    assert [item.id for item in pages.all_products(catalogue.products, None, 50, 55)] == [56, 57, 58, 59, 60]
+    assert [item.id for item in pages.all_records(catalogue.products, None, 50, 55)] == [56, 57, 58, 59, 60]
 
 
 def test_receipts_are_met_once_each_however_many_settle_between_the_pages(catalogue: Catalogue) -> None:

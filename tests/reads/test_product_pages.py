@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from declared import ORDERS, product_filter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from in_process import Catalogue, create, delete, update
@@ -10,13 +11,13 @@ from sqlalchemy import event
 
 from afterwrite.graphql_http import RequestError
 from afterwrite.reads.connections import Page
-from afterwrite.reads.pages import products_page
-from afterwrite.resources.product import Product
+from afterwrite.reads.pages import records_page
+from afterwrite.resources.compiled import Record
 from afterwrite.resources.write import WriteFilter, WriteStatus
-from afterwrite.storage.products import ProductFilter, ProductOrder
+from afterwrite.storage.records import RecordOrder
 from afterwrite.writes.requests import receipts_page
 
-EVERYTHING = ProductFilter()
+EVERYTHING = product_filter()
 TITLES = st.sampled_from(["apple", "Apple", "banana", "Cherry", "cherry", "éclair", "_x"])
 CHANGES = st.lists(
     st.one_of(
@@ -28,15 +29,15 @@ CHANGES = st.lists(
 )
 
 
-def key(product: Product, order: ProductOrder) -> tuple[object, int]:
+def key(product: Record, order: RecordOrder) -> tuple[object, int]:
     """What an order compares: ASCII letters in any case, then the id."""
-    value = getattr(product, order.field)
+    value = getattr(product, order.column)
     if isinstance(value, str):
         value = "".join(char.lower() if char.isascii() else char for char in value)
     return value, product.id
 
 
-def in_order(catalogue: Catalogue, order: ProductOrder) -> list[Product]:
+def in_order(catalogue: Catalogue, order: RecordOrder) -> list[Record]:
     """All products in an order, worked out here."""
     everything = catalogue.products.page("", 500, 0)
     return sorted(everything, key=lambda product: key(product, order), reverse=order.descending)
@@ -50,7 +51,7 @@ def nodes(page: Page) -> list[int]:
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     titles=st.lists(st.tuples(TITLES, st.integers(0, 3)), min_size=1, max_size=9),
-    order=st.sampled_from(ProductOrder),
+    order=st.sampled_from(list(ORDERS.values())),
     size=st.integers(1, 4),
     backwards=st.booleans(),
     changes=st.lists(CHANGES, max_size=4),
@@ -58,7 +59,7 @@ def nodes(page: Page) -> list[int]:
 def test_paging_on_meets_every_product_that_stayed_exactly_once(
     catalogue: Catalogue,
     titles: list[tuple[str, int]],
-    order: ProductOrder,
+    order: RecordOrder,
     size: int,
     backwards: bool,
     changes: list[list[tuple[str, object, int]]],
@@ -70,9 +71,9 @@ def test_paging_on_meets_every_product_that_stayed_exactly_once(
     cursor, more, steps = None, True, iter(changes)
     while more:
         page = (
-            products_page(catalogue.products, EVERYTHING, order, None, None, size, cursor)
+            records_page(catalogue.products, EVERYTHING, order, None, None, size, cursor)
             if backwards
-            else products_page(catalogue.products, EVERYTHING, order, size, cursor, None, None)
+            else records_page(catalogue.products, EVERYTHING, order, size, cursor, None, None)
         )
         met += reversed(nodes(page)) if backwards else nodes(page)
         more = page.page_info.has_previous_page if backwards else page.page_info.has_next_page
@@ -89,24 +90,24 @@ def test_paging_on_meets_every_product_that_stayed_exactly_once(
 def apply(catalogue: Catalogue, change: str, what: object, price: int, base: int) -> int:
     """Change one product, and return its id."""
     if change == "create":
-        return catalogue.write(create(str(what), price))[0].product_id
+        return catalogue.write(create(str(what), price))[0].record_id
     assert isinstance(what, int)
     request = delete(base + what) if change == "delete" else update(base + what, price_minor=price)
-    return catalogue.write(request)[0].product_id
+    return catalogue.write(request)[0].record_id
 
 
-@pytest.mark.parametrize("order", ProductOrder)
-def test_a_page_tells_what_lies_on_both_sides(catalogue: Catalogue, order: ProductOrder) -> None:
+@pytest.mark.parametrize("order", ORDERS.values())
+def test_a_page_tells_what_lies_on_both_sides(catalogue: Catalogue, order: RecordOrder) -> None:
     catalogue.write(*(create(title, number // 2) for number, title in enumerate("abcde")))
     expected = [product.id for product in in_order(catalogue, order)]
     context = catalogue.context
-    first = products_page(context.products, EVERYTHING, order, 2, None, None, None)
-    second = products_page(context.products, EVERYTHING, order, 2, first.page_info.end_cursor, None, None)
-    third = products_page(context.products, EVERYTHING, order, 2, second.page_info.end_cursor, None, None)
+    first = records_page(context.records["Product"], EVERYTHING, order, 2, None, None, None)
+    second = records_page(context.records["Product"], EVERYTHING, order, 2, first.page_info.end_cursor, None, None)
+    third = records_page(context.records["Product"], EVERYTHING, order, 2, second.page_info.end_cursor, None, None)
     assert nodes(first) + nodes(second) + nodes(third) == expected
     sides = [(page.page_info.has_previous_page, page.page_info.has_next_page) for page in (first, second, third)]
     assert sides == [(False, True), (True, True), (True, False)]
-    back = products_page(context.products, EVERYTHING, order, None, None, 2, third.page_info.start_cursor)
+    back = records_page(context.records["Product"], EVERYTHING, order, None, None, 2, third.page_info.start_cursor)
     assert (nodes(back), back.page_info) == (nodes(second), second.page_info)
 
 
@@ -120,25 +121,25 @@ def test_no_page_of_the_connection_uses_an_offset(catalogue: Catalogue) -> None:
             offsets.append(values[-1])
 
     event.listen(catalogue.reader, "before_cursor_execute", note)
-    for order in ProductOrder:
-        page = products_page(catalogue.products, ProductFilter(search="a"), order, 1, None, None, None)
-        products_page(catalogue.products, EVERYTHING, order, 1, page.page_info.end_cursor, None, None)
+    for order in ORDERS.values():
+        page = records_page(catalogue.products, product_filter(search="a"), order, 1, None, None, None)
+        records_page(catalogue.products, EVERYTHING, order, 1, page.page_info.end_cursor, None, None)
     event.remove(catalogue.reader, "before_cursor_execute", note)
     assert set(offsets) <= {0}
 
 
 def test_a_cursor_of_another_order_is_refused(catalogue: Catalogue) -> None:
     catalogue.write(create("a"), create("b"))
-    page = products_page(catalogue.products, EVERYTHING, ProductOrder.ID_ASC, 1, None, None, None)
+    page = records_page(catalogue.products, EVERYTHING, ORDERS["ID_ASC"], 1, None, None, None)
     with pytest.raises(RequestError, match="belongs to the order 'ID_ASC', not PRICE_ASC"):
-        products_page(catalogue.products, EVERYTHING, ProductOrder.PRICE_ASC, 1, page.page_info.end_cursor, None, None)
+        records_page(catalogue.products, EVERYTHING, ORDERS["PRICE_ASC"], 1, page.page_info.end_cursor, None, None)
 
 
 @given(cursor=st.text(max_size=30) | st.binary(max_size=30).map(lambda raw: raw.hex()))
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_as_a_cursor_is_refused_and_breaks_nothing(catalogue: Catalogue, cursor: str) -> None:
     with pytest.raises(RequestError):
-        products_page(catalogue.products, EVERYTHING, ProductOrder.TITLE_ASC, 1, cursor, None, None)
+        records_page(catalogue.products, EVERYTHING, ORDERS["TITLE_ASC"], 1, cursor, None, None)
 
 
 def test_receipts_page_over_journal_and_ledger_newest_first(catalogue: Catalogue) -> None:

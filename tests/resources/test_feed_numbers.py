@@ -4,12 +4,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from declared import PRODUCT
 from hypothesis import given
 from hypothesis import strategies as st
 
 from afterwrite.resources.feed_fields import FeedReader
 from afterwrite.resources.feed_numbers import DecimalSign, feed_number
-from afterwrite.resources.product import FieldError, check_fields
+from afterwrite.resources.field import FieldError
 
 POINT, COMMA = DecimalSign.POINT, DecimalSign.COMMA
 
@@ -18,7 +19,7 @@ def price_of(text: str, decimal: DecimalSign | None = None, *, semicolons: bool 
     """The price in minor units, or why it is refused."""
     reader = FeedReader(decimal)
     reader.has_semicolons = semicolons
-    checked, refused = check_fields(reader.fields({"title": "Lamp", "price": text}), creating=True)
+    checked, refused = PRODUCT.check_new(reader.fields({"title": "Lamp", "price": text}))
     return str(refused[0]) if refused else int(checked["price_minor"])
 
 

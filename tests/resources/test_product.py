@@ -3,8 +3,10 @@
 from decimal import Decimal
 
 import pytest
+from declared import PRODUCT
 
-from afterwrite.resources.product import FieldError, FieldProblem, check_fields, check_price, search_text
+from afterwrite.resources.field import FieldError, FieldProblem
+from afterwrite.resources.first_version import search_text
 
 
 @pytest.mark.parametrize(
@@ -23,7 +25,7 @@ from afterwrite.resources.product import FieldError, FieldProblem, check_fields,
     ],
 )
 def test_a_price_is_held_in_minor_units_exactly(value: object, minor: int) -> None:
-    assert check_price("price", value) == minor
+    assert PRODUCT.fields["price"].check("price", value) == minor
 
 
 @pytest.mark.parametrize(
@@ -47,19 +49,16 @@ def test_a_price_is_held_in_minor_units_exactly(value: object, minor: int) -> No
 )
 def test_a_price_that_would_have_to_be_changed_is_refused(value: object, problem: FieldProblem) -> None:
     with pytest.raises(FieldError) as refused:
-        check_price("price", value)
+        PRODUCT.fields["price"].check("price", value)
     assert refused.value.problem is problem
     assert str(refused.value).startswith("price is ")
 
 
 def test_an_absent_field_is_left_alone_and_null_empties_an_optional_one() -> None:
-    assert check_fields({"description": None, "price": 2}, creating=False) == (
-        {"price_minor": 200, "description": None},
-        [],
-    )
-    _checked, refused = check_fields({"title": None}, creating=False)
+    assert PRODUCT.check_changes({"description": None, "price": 2}) == ({"price_minor": 200, "description": None}, [])
+    _checked, refused = PRODUCT.check_changes({"title": None})
     assert [(error.field, error.problem) for error in refused] == [("title", FieldProblem.REQUIRED)]
-    _checked, refused = check_fields({}, creating=True)
+    _checked, refused = PRODUCT.check_new({})
     assert [error.field for error in refused] == ["title", "price"]
 
 

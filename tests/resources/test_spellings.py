@@ -10,6 +10,7 @@ from unicodedata import normalize
 
 import psycopg
 from databases import Database, EmbeddedDatabase
+from declared import PRODUCT, product_filter
 from hypothesis import given
 from hypothesis import strategies as st
 from in_process import EmbeddedCatalogue, create
@@ -19,9 +20,8 @@ from server_process import ROOT, ServerProcess
 from task_calls import rest
 
 from afterwrite.base.text import composed, folded
-from afterwrite.resources.product import check_fields, search_text
-from afterwrite.resources.write import Operation, Write, apply_write
-from afterwrite.storage.products import ProductFilter
+from afterwrite.resources.first_version import search_text
+from afterwrite.resources.write import Operation, Write
 
 WORDS = ["Café crème", "한국어 사전", "ガラス", "Åland", "Việt Nam", "ΐota", "Straße"]
 ENTRY = "Crème brûlée 한국어"
@@ -177,9 +177,9 @@ def test_the_index_of_an_earlier_version_follows(tmp_path: Path) -> None:
         for _ in range(20):
             for word in WORDS:
                 assert len(catalogue.products.page(normalize("NFD", word), 10, 0)) == 2
-                assert catalogue.products.count(ProductFilter(search=word)) == 2
+                assert catalogue.products.count(product_filter(search=word)) == 2
             catalogue.follow_index(2)
-        assert database.rows("SELECT count(*) FROM search_behind") == [(0,)]
+        assert database.rows("SELECT count(*) FROM products_search_behind") == [(0,)]
     finally:
         catalogue.stop()
     with closing(sqlite3.connect(database.folder / "products.db")) as connection:
@@ -202,14 +202,14 @@ def test_spellings_of_one_text_are_folded_alike(text: str, around: str) -> None:
 
 def test_a_limit_holds_for_the_text_that_is_stored() -> None:
     grows = "\u0958" * 200  # each becomes two characters
-    [refused] = check_fields({"title": grows, "price": 1}, creating=True)[1]
+    [refused] = PRODUCT.check_new({"title": grows, "price": 1})[1]
     assert "has 400 characters" in str(refused)
-    assert not check_fields({"title": "e\u0301" * 300, "price": 1}, creating=True)[1]
+    assert not PRODUCT.check_new({"title": "e\u0301" * 300, "price": 1})[1]
 
 
 def test_a_picture_stays_as_it_was_sent() -> None:
     picture = "https://x.org/" + normalize("NFD", "é.jpg")
-    checked, refused = check_fields({"title": "x", "price": 1, "image": picture}, creating=True)
+    checked, refused = PRODUCT.check_new({"title": "x", "price": 1, "image": picture})
     assert (checked["image"], refused) == (picture, [])
 
 
@@ -217,12 +217,13 @@ def test_a_write_of_an_earlier_version_is_applied_composed() -> None:
     decomposed = normalize("NFD", "é")
     write = Write(
         1,
+        "Product",
         Operation.CREATE,
         1,
         f'{{"title":"{decomposed}","price_minor":1,"description":null,"category":null,'
         '"image":null,"rating_rate":null,"rating_count":null}',
         1,
     )
-    product = apply_write(write, None)
+    product = PRODUCT.apply(write, None)
     assert product is not None
     assert product.title == composed(decomposed) == "é"

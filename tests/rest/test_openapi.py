@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from access_site import site_over
+from declared import RESOURCES
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from referencing import Registry, Resource
@@ -85,7 +86,7 @@ def test_the_document_is_sound() -> None:
 
 def test_every_route_of_the_application_is_described_and_no_other(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path / "data")
-    service = Service(settings)
+    service = Service(settings, RESOURCES)
     service.start()
     try:
         rules = list(create_app(service, AccessControl(settings), application.schema).url_map.iter_rules())

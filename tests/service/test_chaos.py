@@ -17,8 +17,9 @@ from typing import Any
 import psycopg
 import pytest
 from postgres_cluster import PostgresCluster
-from server_process import ROOT, Client, ServerProcess, WorkerProcess, wait_until
-from write_load import Request, Shopkeeper
+from promises_kept import LEDGER, RECORDS, Key, Settled, Stored, is_settled_as_sent, replayed, settled
+from server_process import Client, ServerProcess, WorkerProcess, wait_until
+from write_load import PARCELS, PARCELS_APP, PARCELS_PATH, PRODUCTS, Request, Shopkeeper
 
 KILLS, RESTARTED_AT_KILLS = 60, (15, 30, 45)
 # Between two kills, at least. Clients that get on slowly on a loaded machine are not killed more often.
@@ -29,7 +30,7 @@ SEED = 20261125
 TASK = "mutation($type: String!, $key: String!) { createTask(type: $type, payload: {}, idempotencyKey: $key) { id } }"
 ENVIRONMENT = {
     "WORKER_MODULES": "kill_workers",
-    "PYTHONPATH": str(ROOT / "tests" / "support"),
+    "PYTHONPATH": PARCELS_PATH,
     "TASK_LOCK_SECONDS": "5",
     "DATABASE_CONNECTIONS": "4",
     "RUN_WORKERS": "off",
@@ -126,11 +127,15 @@ def test_no_promise_is_broken_while_processes_and_the_database_are_killed(
 ) -> None:
     chance = random.Random(SEED)
     environment = {**ENVIRONMENT, "DATABASE_URL": cluster.url}
-    servers = [make_server(tmp_path / f"api{number}", **environment).start() for number in range(SERVERS)]
+    servers = [make_server(tmp_path / f"api{number}", **environment) for number in range(SERVERS)]
+    for server in servers:
+        server.program = PARCELS_APP
+        server.start()
     workers = [make_worker(tmp_path / f"worker{number}", **environment).start() for number in range(WORKERS)]
     with psycopg.connect(_plain(cluster.url), autocommit=True) as connection:
         connection.execute(AUDIT)
-    shop = [Wanderer(f"shop {number}", random.Random(f"{SEED}.{number}")) for number in range(CLIENTS)]
+    kinds = (PRODUCTS, PARCELS)
+    shop = [Wanderer(f"shop {number}", random.Random(f"{SEED}.{number}"), kinds=kinds) for number in range(CLIENTS)]
     over = threading.Event()
     clients = [threading.Thread(target=keeper.wander, args=(servers, over)) for keeper in shop]
     for client in clients:
@@ -195,43 +200,33 @@ def _plain(url: str) -> str:
 
 def _check(cluster: PostgresCluster, shop: list[Wanderer]) -> None:
     with psycopg.connect(_plain(cluster.url)) as connection:
-        ledger = connection.execute(
-            "SELECT id, operation, product_id, arguments, status FROM afterwrite.ledger ORDER BY id"
-        ).fetchall()
-        products = connection.execute("SELECT id, title, version FROM afterwrite.products").fetchall()
+        connection.execute("SET search_path = afterwrite")
+        ledger = settled(connection.execute(LEDGER).fetchall())
+        found = {name: connection.execute(statement.encode()).fetchall() for name, statement in RECORDS.items()}
         tasks = connection.execute("SELECT id, status, claim, result_json FROM afterwrite.tasks").fetchall()
         recorded = connection.execute("SELECT task, claim, outcome FROM public.recorded").fetchall()
         left = connection.execute("SELECT count(*) FROM afterwrite.writes").fetchone()
     assert left == (0,)
-    _check_writes(ledger, {row[0]: row[1:] for row in products}, shop)
+    _check_writes(ledger, shop)
+    assert {(name, row[0]): Stored(*row[1:]) for name, rows in found.items() for row in rows} == replayed(ledger)
+    assert {row.resource for row in ledger} == {"Product", "Parcel"}
     _check_tasks(tasks, recorded, {task for keeper in shop for task in keeper.tasks})
 
 
-def _check_writes(ledger: list[Any], products: dict[int, Any], shop: list[Wanderer]) -> None:
-    """Every acknowledged write is in the ledger once, in the order of its client; the products are what it comes to."""
+def _check_writes(ledger: list[Settled], shop: list[Wanderer]) -> None:
+    """Every acknowledged write is in the ledger once, and those of a record are in the order of its client."""
     acknowledged = [write for keeper in shop for write in keeper.sent if write.write_id is not None]
     assert len(acknowledged) >= KILLS * WRITES_PER_KILL
-    by_id = {row[0]: row for row in ledger}
-    for write in acknowledged:
-        _id, operation, product_id, arguments, status = by_id[write.write_id]
-        found = (operation, product_id, json.loads(arguments).get("title", ""), status)
-        assert found == (write.operation, write.product_id, write.title, "APPLIED")
-    titles = Counter(json.loads(row[3])["title"] for row in ledger if row[1] != "DELETE")
+    by_id = {row.id: row for row in ledger}
+    assert [write for write in acknowledged if not is_settled_as_sent(by_id.get(write.write_id or 0), write)] == []
+    titles = Counter(row.title for row in ledger if row.operation != "DELETE")
     assert {title for title, count in titles.items() if count > 1} == set(), "a write was accepted twice"
     for keeper in shop:
-        ids_of: dict[int | None, list[int]] = defaultdict(list)
+        ids_of: dict[Key, list[int]] = defaultdict(list)
         for write in keeper.sent:
             if write.write_id is not None:
-                ids_of[write.product_id].append(write.write_id)
-        assert all(ids == sorted(ids) for ids in ids_of.values()), "the order of a product's writes"
-    expected: dict[int, Any] = {}
-    for _id, operation, product_id, arguments, status in ledger:
-        if status == "APPLIED" and operation == "DELETE":
-            del expected[product_id]
-        elif status == "APPLIED":
-            version = 1 if operation == "CREATE" else expected[product_id][1] + 1
-            expected[product_id] = (json.loads(arguments)["title"], version)
-    assert products == expected
+                ids_of[write.resource, write.record_id].append(write.write_id)
+        assert all(ids == sorted(ids) for ids in ids_of.values()), "the order of a record's writes"
 
 
 def _check_tasks(tasks: list[Any], recorded: list[Any], acknowledged: set[int]) -> None:

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+from declared import RESOURCES
 from in_process import create
 from server_process import wait_until
 
@@ -33,7 +34,7 @@ def clock() -> Clock:
 
 def settled(*delays_ms: float) -> list[Write]:
     """Writes that were settled so long after they were accepted."""
-    return [Write(1, "CREATE", 1, "{}", 10, settled_at_us=10 + int(ms * 1000)) for ms in delays_ms]
+    return [Write(1, "Product", "CREATE", 1, "{}", 10, settled_at_us=10 + int(ms * 1000)) for ms in delays_ms]
 
 
 def test_a_bucket_is_told_when_it_is_over(clock: Clock) -> None:
@@ -118,7 +119,7 @@ def test_few_writes_of_a_batch_are_looked_at(clock: Clock) -> None:
 
 
 def test_a_service_keeps_its_figures_from_start_to_stop(tmp_path: Path) -> None:
-    service = Service(Settings(data_dir=tmp_path / "data"))
+    service = Service(Settings(data_dir=tmp_path / "data"), RESOURCES)
     service.start()
     try:
         [write] = service.queue.accept([create("lamp")])
@@ -136,7 +137,7 @@ def test_a_service_keeps_its_figures_from_start_to_stop(tmp_path: Path) -> None:
 
 
 def test_the_depth_is_seen_while_writes_wait(tmp_path: Path) -> None:
-    service = Service(Settings(data_dir=tmp_path / "data"))
+    service = Service(Settings(data_dir=tmp_path / "data"), RESOURCES)
     service.start()
     try:
         monitored = RecentFigures(lambda: clock_now[0])

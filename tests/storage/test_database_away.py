@@ -139,7 +139,9 @@ def _error_code(server: ServerProcess, document: str) -> str:
 
 def _index_is_behind(products: Path) -> bool:
     with contextlib.closing(sqlite3.connect(products)) as database:
-        [(last, indexed)] = database.execute("SELECT max(products.id), indexed_through FROM products, search_state")
+        [(last, indexed)] = database.execute(
+            "SELECT max(products.id), indexed_through FROM products, products_search_state"
+        )
     return bool(last > indexed)
 
 

@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from declared import PRODUCT, RESOURCES
 from embedded_installation import Installation, settings_of
 from in_process import create, update
 from many_processes import Fleet
 from moving_house import FILES, SECONDS, Move
 from server_process import ROOT, ServerProcess, free_port
+from write_load import PARCELS_APP, PARCELS_PATH
 
 from afterwrite.base.store_errors import StoreError
 from afterwrite.storage.catalogue_load import open_loader
@@ -36,7 +38,7 @@ def _everything(folder: Path) -> Installation:
     made.settle(12_400)
     made.add_tasks(300)
     one, two = made.accept(create("Waits"), create("Waits too"), key="known", settle=1)
-    made.accept(update(one.product_id, title="Changed"), update(two.product_id + 100, title="Fails"))
+    made.accept(update(one.record_id, title="Changed"), update(two.record_id + 100, title="Fails"))
     return made
 
 
@@ -99,14 +101,14 @@ def _assert_empty(fleet: Fleet) -> None:
         assert fleet.rows(f"SELECT count(*) FROM afterwrite.{table} {which}") == [(0,)], table
     names = fleet.rows("SELECT name FROM afterwrite.meta ORDER BY name")
     assert names == [("catalogue",), ("store",)]
-    assert fleet.rows("SELECT last_value, is_called FROM afterwrite.product_ids") == [(1, False)]
+    assert fleet.rows("SELECT last_value, is_called FROM afterwrite.products_ids") == [(1, False)]
 
 
 def _assert_complete(installation: Installation, fleet: Fleet) -> None:
     """All rows are there, and ids go on after those that were given."""
     move = Move(installation.folder, fleet)
     move.assert_same()
-    for table, sequence in (("products", "product_ids"), ("tasks", "task_ids"), ("writes", "write_ids")):
+    for table, sequence in (("products", "products_ids"), ("tasks", "task_ids"), ("writes", "write_ids")):
         greatest = f"(SELECT coalesce(max(id), 0) FROM afterwrite.{table})"
         assert fleet.rows(f"SELECT {greatest} < nextval('afterwrite.{sequence}')") == [(True,)], table
     names = dict(fleet.rows("SELECT name, value FROM afterwrite.meta"))
@@ -146,7 +148,7 @@ def _assert_refused(fleet: Fleet, installation: Installation, reason: str) -> No
         assert reason in said
         process.process = None
     with pytest.raises(StoreError, match=reason):
-        open_loader(settings_of(installation.folder, fleet.url))
+        open_loader(settings_of(installation.folder, fleet.url), RESOURCES, PRODUCT)
 
 
 def test_files_that_have_changed_since_the_copy_are_not_copied_over_it(tmp_path: Path, fleet: Fleet) -> None:
@@ -243,7 +245,7 @@ def test_a_database_that_is_in_use_is_refused_and_left_as_it_is(tmp_path: Path, 
     assert "is in use already: there are rows in its table products. Nothing was changed" in move.fail()
     assert server.query("{ allProducts { title } }") == {"allProducts": [{"title": "Theirs"}]}
     names = {name for (name,) in fleet.rows("SELECT name FROM afterwrite.meta")}
-    assert names <= {"catalogue", "store", "retention_clock_of_keys", "retention_clock_of_tasks"}
+    assert names <= {"catalogue", "declarations", "store", "retention_clock_of_keys", "retention_clock_of_tasks"}
 
 
 def test_a_database_on_which_a_process_works_is_refused(tmp_path: Path, fleet: Fleet) -> None:
@@ -278,6 +280,29 @@ def test_a_folder_that_a_server_has_is_refused(make_server: Callable[..., Server
 def test_a_folder_without_a_catalogue_is_refused_and_not_made(tmp_path: Path, fleet: Fleet) -> None:
     assert "There is no catalogue to copy" in Move(tmp_path / "none", fleet).fail()
     assert not (tmp_path / "none").exists()
+
+
+def test_the_records_of_every_resource_are_moved_and_those_of_one_that_is_not_declared_stop_it(
+    tmp_path: Path, fleet: Fleet
+) -> None:
+    server = ServerProcess(tmp_path / "data", PYTHONPATH=PARCELS_PATH)
+    server.program = PARCELS_APP
+    server.start()
+    create = 'createParcelSync(title: "Small") { success } createProductSync(title: "Lamp", price: 1) { success }'
+    weigh = 'weighParcelSync(parcelId: 1, title: "Weighed", grams: 7) { success }'
+    assert all(answer["success"] for answer in server.query(f"mutation {{ {create} {weigh} }}").values())
+    server.stop()
+    move = Move(tmp_path / "data", fleet)
+    assert "has 1 record of Parcel, which the application does not declare" in move.fail()
+    move.succeed("--app", "parcels_app", PYTHONPATH=PARCELS_PATH)
+    assert fleet.rows("SELECT id, title, weight, version FROM afterwrite.parcels") == [(1, "Weighed", 7, 2)]
+    moved = fleet.server(PYTHONPATH=PARCELS_PATH)
+    moved.program = PARCELS_APP
+    moved.start()
+    made = moved.query('mutation { createParcelSync(title: "Next") { parcel { id } } }')
+    assert made["createParcelSync"]["parcel"]["id"] == "2"
+    found = moved.query('{ allProducts { title } allParcels(search: "weighed") { title } }')
+    assert found == {"allProducts": [{"title": "Lamp"}], "allParcels": [{"title": "Weighed"}]}
 
 
 def test_without_a_database_it_says_which_setting_is_missing(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from moving_house import FILES, Move
 
 from afterwrite.base.settings import from_environment
 from afterwrite.base.time_ordered import first_id_of
-from afterwrite.resources.write import Operation, Write, size_bytes
+from afterwrite.resources.write import JOURNALED, Operation, Write, size_bytes
 from afterwrite.storage.moving.progress import Progress
 from afterwrite.storage.moving.rows import chunks, summarize
 from afterwrite.storage.postgres.address import address_of
@@ -68,7 +68,7 @@ def test_a_copy_that_is_killed_after_every_line_leaves_what_an_undisturbed_one_d
     move.assert_same()
     assert move.indexes() == indexes
     names = move.fleet.rows("SELECT name FROM afterwrite.meta ORDER BY name")
-    assert names == [("catalogue",), ("copied",), ("store",)]
+    assert names == [("catalogue",), ("copied",), ("declarations",), ("store",)]
 
 
 def _killed_after_lines(move: Move, lines: int) -> bool:
@@ -84,19 +84,25 @@ def _killed_after_lines(move: Move, lines: int) -> bool:
 
 def test_what_waits_and_where_ids_go_on_is_as_it_was(move: Move) -> None:
     Installation(move.folder).load(10)
-    settled = Write(FIRST_ID, "CREATE", 70, "{}", NOW_US)
-    waiting = Write(FIRST_ID + 1, "CREATE", 80, '{"a": "ä"}', NOW_US)
-    later = Write(FIRST_ID + 5, Operation.UPDATE, 9_999, "{}", NOW_US, None, "ann")
+    settled = Write(FIRST_ID, "Product", "CREATE", 70, "{}", NOW_US)
+    waiting = Write(FIRST_ID + 1, "Product", "CREATE", 80, '{"a": "ä"}', NOW_US)
+    later = Write(FIRST_ID + 5, "Product", Operation.UPDATE, 9_999, "{}", NOW_US, None, "ann")
     with contextlib.closing(Journal.open(move.folder / "journal.db")) as journal:
         keys = [KeyUse("Z", "f", FIRST_ID, 1), KeyUse("ä", "g", FIRST_ID + 1, 5), KeyUse("a", "h", FIRST_ID, 1)]
         journal.append([settled, waiting, later], keys, 0)
-    applied = "INSERT INTO ledger VALUES (?, 'CREATE', 70, '{}', 1, NULL, 'APPLIED', NULL, NULL, 1, NULL)"
+    applied = (
+        "INSERT INTO ledger VALUES (?, 'CREATE', 70, '{}', 1, NULL, 'APPLIED', NULL, NULL, 1, NULL, 'Product', NULL)"
+    )
     move.in_files("products.db", applied, settled.id)  # and not dropped from the journal before a crash
-    failed = "INSERT INTO ledger VALUES (3, 'UPDATE', 100000, '{}', 1, NULL, 'FAILED', 'X', '', 1, NULL)"
+    failed = (
+        "INSERT INTO ledger VALUES (3, 'UPDATE', 100000, '{}', 1, NULL, 'FAILED', 'X', '', 1, NULL, 'Product', NULL)"
+    )
     move.in_files("products.db", failed)  # a client may name any number
     move.succeed()
     rows = move.fleet.rows
-    assert rows("SELECT * FROM afterwrite.writes ORDER BY id") == [waiting[:7], later[:7]]
+    journaled = ", ".join(JOURNALED)
+    waits = [write[: len(JOURNALED)] for write in (waiting, later)]
+    assert rows(f"SELECT {journaled} FROM afterwrite.writes ORDER BY id") == waits
     assert rows("SELECT * FROM afterwrite.idempotency_keys ORDER BY key") == [
         ("Z", "f", FIRST_ID, 1, NOW_US),
         ("a", "h", FIRST_ID, 1, NOW_US),
@@ -105,7 +111,7 @@ def test_what_waits_and_where_ids_go_on_is_as_it_was(move: Move) -> None:
     accepted = (2, size_bytes(waiting.arguments) + size_bytes(later.arguments), later.id)
     assert rows("SELECT writes, size_bytes, last_write_id FROM afterwrite.journal_accepted") == [accepted]
     assert rows("SELECT writes, size_bytes, through FROM afterwrite.journal_settled") == [(0, 0, settled.id)]
-    assert rows("SELECT nextval('afterwrite.product_ids')") == [(81,)]
+    assert rows("SELECT nextval('afterwrite.products_ids')") == [(81,)]
     [ids] = rows("SELECT nextval('afterwrite.write_ids'), nextval('afterwrite.task_ids')")
     assert min(ids) > later.id
 
@@ -113,7 +119,7 @@ def test_what_waits_and_where_ids_go_on_is_as_it_was(move: Move) -> None:
 def test_an_empty_installation_is_copied_too(move: Move) -> None:
     Installation(move.folder)
     move.succeed()
-    assert move.fleet.rows("SELECT nextval('afterwrite.product_ids')") == [(1,)]
+    assert move.fleet.rows("SELECT nextval('afterwrite.products_ids')") == [(1,)]
     assert move.fleet.rows("SELECT through FROM afterwrite.journal_settled") == [(0,)]
 
 

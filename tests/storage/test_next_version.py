@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from databases import Database, EmbeddedDatabase
@@ -16,8 +16,11 @@ from server_process import ServerProcess, wait_until
 
 from afterwrite.base.settings import Settings
 
+if TYPE_CHECKING:
+    from many_processes import Fleet
+
 _OLDER = Path(__file__).parent / "older_journals"
-_SCHEMA_VERSIONS = {"journal": 2, "products": 2, "tasks": 3}
+_SCHEMA_VERSIONS = {"journal": 2, "products": 2, "tasks": 3, "postgresql": 3}
 _WRITE = "success write { id productId status error { code } } errors { code message }"
 # What clients sent, by their idempotency keys; {failed} is the id of a write that had failed before.
 _SETTLED = {
@@ -79,7 +82,7 @@ def upgraded(
 ) -> Iterator[Upgraded]:
     """What 0.1.0 or this version left, and the next version on it."""
     kind, _, writer = request.param.partition("-")
-    with _new_database(kind, tmp_path_factory.mktemp(kind) / "data") as database:
+    with _new_database(kind, tmp_path_factory.mktemp(kind) / "data", is_older=writer == "older") as database:
         accepted = _restore_older(database) if writer == "older" else _leave_waiting(database)
         server = next_server(next_version, database, **_LONG).start()
         try:
@@ -93,6 +96,24 @@ def test_every_write_that_waited_is_applied_by_a_version_with_one_more_field(upg
     found = [edge["node"] for edge in upgraded.server.query(_PRODUCTS)["products"]["edges"]]
     assert [tuple(product.values()) for product in found] == _EXPECTED
     assert upgraded.database.rows(f"SELECT count(*) FROM products WHERE {NEW_FIELD} IS NULL") == [(6,)]
+
+
+def test_the_new_field_is_one_line_and_is_there_in_the_api_and_in_the_search(upgraded: Upgraded) -> None:
+    create = (
+        f'createProductSync(title: "Bulb", price: 2, {NEW_FIELD}: "Böck & Söhne") {{ product {{ id {NEW_FIELD} }} }}'
+    )
+    made = upgraded.server.query(f"mutation {{ {create} }}")["createProductSync"]["product"]
+    try:
+        assert made[NEW_FIELD] == "Böck & Söhne"
+        found = upgraded.server.query(f'{{ allProducts(search: "BÖCK &") {{ id {NEW_FIELD} }} }}')
+        assert found == {"allProducts": [made]}
+        assert upgraded.server.query("{ writes(status: FAILED) { nodes { error { code } } } }") == {
+            "writes": {"nodes": [{"error": {"code": "PRODUCT_NOT_FOUND"}}] * 2}  # of before, and its retry
+        }
+    finally:
+        upgraded.server.query(f"mutation {{ deleteProduct(productId: {made['id']}) {{ success }} }}")
+        gone = f"{{ product(productId: {made['id']}) {{ id }} }}"
+        wait_until(lambda: upgraded.server.query(gone) == {"product": None})
 
 
 @pytest.mark.parametrize("key", [*_SETTLED, *_WAITING])
@@ -114,6 +135,26 @@ def test_another_request_with_a_key_of_the_version_before_is_refused(upgraded: U
 def test_a_task_that_is_repeated_after_the_upgrade_is_the_same_task(upgraded: Upgraded) -> None:
     entry = upgraded.server.query(f"mutation {{ {_ENTRY} }}")["createEntry"]
     assert [entry["id"]] == upgraded.accepted["waiting-entry"]
+
+
+@pytest.mark.one_database("of PostgreSQL only")
+def test_a_server_of_the_version_before_does_not_apply_what_it_does_not_know(
+    fleet: "Fleet", next_version: Path
+) -> None:
+    before, after = fleet.server(), fleet.server()
+    after.program = (str(next_version / "app.py"),)
+    before.start()
+    before.query('mutation { createProductSync(title: "Lamp", price: 1) { success } }')
+    assert fleet.drainer() is before
+    after.start()
+    for number in range(20):
+        create = f'createProductSync(title: "Bulb {number}", price: 1, {NEW_FIELD}: "Böck") {{ write {{ status }} }}'
+        made = after.query(f"mutation {{ {create} }}")["createProductSync"]
+        assert made["write"]["status"] != "FAILED"
+        before.query(f'mutation {{ createProduct(title: "Lamp {number}", price: 1) {{ success }} }}')
+    wait_until(lambda: after.query("{ queue { depth } }")["queue"]["depth"] == 0)
+    assert fleet.rows("SELECT status, count(*) FROM afterwrite.ledger GROUP BY status") == [("APPLIED", 41)]
+    assert fleet.drainer() is after
 
 
 def _leave_waiting(database: Database) -> dict[str, list[str]]:
@@ -161,7 +202,7 @@ def _restore_files(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _new_database(kind: str, folder: Path) -> Iterator[Database]:
+def _new_database(kind: str, folder: Path, *, is_older: bool) -> Iterator[Database]:
     if kind == "sqlite":
         yield EmbeddedDatabase(folder)
         return
@@ -169,11 +210,16 @@ def _new_database(kind: str, folder: Path) -> Iterator[Database]:
     from postgres_database import PostgresDatabase
     from postgres_server import require_postgres
 
+    from afterwrite.storage.postgres import migrations
     from afterwrite.storage.postgres.stores import prepare_postgres
 
     require_postgres()
     with new_database() as url:
-        prepare_postgres(Settings(database_url=url))
+        if is_older:
+            steps = migrations._steps()[: _SCHEMA_VERSIONS["postgresql"]]
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(migrations, "_steps", lambda: steps)
+                prepare_postgres(Settings(database_url=url), None)
         yield PostgresDatabase(folder, url)
 
 

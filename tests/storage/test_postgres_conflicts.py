@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 from databases import LIMITS
+from declared import RESOURCES
 from many_processes import new_database
 from postgres_server import require_postgres
 from server_process import wait_until
@@ -146,7 +147,7 @@ def test_two_processes_that_add_one_key_at_a_time_add_one_task() -> None:
     require_postgres()
     with new_database() as url:
         settings = Settings(database_url=url)
-        prepare_stores(settings)
+        prepare_stores(settings, RESOURCES)
         sides = [Commits(lambda: open_writer(address_of(settings))) for _ in range(2)]
         stores = [TaskStore(commits, lambda _: None) for commits in sides]
         registry, met = Registry([CalledWorker(echo)], 1_000), threading.Barrier(2)
@@ -167,8 +168,8 @@ def test_a_process_that_has_signed_off_gives_no_more_signs_of_life() -> None:
     require_postgres()
     with new_database() as url:
         settings = Settings(database_url=url, database_connections=2)
-        prepare_stores(settings)
-        stores = PostgresStores(settings, LIMITS, "server")
+        prepare_stores(settings, RESOURCES)
+        stores = PostgresStores(settings, LIMITS, RESOURCES, "server")
         sharing = stores.sharing
         sharing.beat()
         assert [one.name for one in sharing.live()] == [sharing.name]

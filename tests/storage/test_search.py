@@ -5,26 +5,26 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from declared import ORDERS, product_filter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from in_process import Catalogue, EmbeddedCatalogue, create, delete, update
 from oracle import found_by
 from sqlalchemy import event
 
-from afterwrite.resources.product import Product
-from afterwrite.storage.products import ProductFilter, ProductOrder
+from afterwrite.resources.compiled import Record
 
 LETTERS = "aAbß ßsS\"'%_*?[]-İıÉé日本😀xe\u0301\u0327\u0345か\u3099\u1112\u1161\u11ab\u0390\u212a"
 TEXTS = st.text(alphabet=LETTERS, min_size=1, max_size=12).filter(lambda text: not text.isspace())
 TERMS = st.one_of(st.text(alphabet=LETTERS, min_size=1, max_size=5), TEXTS)
 
 
-def ids(products: list[Product]) -> list[int]:
+def ids(products: list[Record]) -> list[int]:
     """Their ids."""
     return [product.id for product in products]
 
 
-def everything(catalogue: Catalogue) -> list[Product]:
+def everything(catalogue: Catalogue) -> list[Record]:
     """All products, by id."""
     return catalogue.products.page("", 500, 0)
 
@@ -33,9 +33,9 @@ def assert_exact(catalogue: Catalogue, term: str) -> None:
     """Compare a search with a plain look at every product."""
     expected = [product.id for product in everything(catalogue) if found_by(term, product._asdict())]
     assert ids(catalogue.products.page(term, 500, 0)) == expected
-    assert catalogue.products.count(ProductFilter(search=term)) == len(expected)
-    for order in ProductOrder:
-        assert sorted(ids(catalogue.products.after(ProductFilter(search=term), order, None, 500))) == expected
+    assert catalogue.products.count(product_filter(search=term)) == len(expected)
+    for order in ORDERS.values():
+        assert sorted(ids(catalogue.products.after(product_filter(search=term), order, None, 500))) == expected
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -98,10 +98,10 @@ def test_the_filters_hold_beside_a_search(catalogue: Catalogue) -> None:
     catalogue.write(
         create("lamp one", 100, category="Home"), create("lamp two", 200, category="Home"), create("lamp", 150)
     )
-    wanted = ProductFilter(search="LAMP", category="Home", min_price_minor=150, max_price_minor=200)
-    assert ids(catalogue.products.after(wanted, ProductOrder.PRICE_ASC, None, 10)) == [2]
+    wanted = product_filter(search="LAMP", category="Home", min_price_minor=150, max_price_minor=200)
+    assert ids(catalogue.products.after(wanted, ORDERS["PRICE_ASC"], None, 10)) == [2]
     assert catalogue.products.count(wanted) == 1
-    assert catalogue.products.count(ProductFilter(category="Ho\0me")) == 0
+    assert catalogue.products.count(product_filter(category="Ho\0me")) == 0
 
 
 # Of SQLite only: it is SQLite's plan that is read.

@@ -6,43 +6,44 @@ from typing import Any
 
 import pytest
 from databases import LIMITS
+from declared import ORDERS, PRODUCT, product_filter
 from in_process import EmbeddedCatalogue, create, delete, update
 
-from afterwrite.storage.products import Position, ProductFilter, ProductOrder, Products
+from afterwrite.storage.records import Position, RecordFilter, RecordOrder, Records
 from afterwrite.storage.sqlite.engine import open_reader
 
 PRODUCTS = 8_000
 MANY, NONE = "lamp", "quartz"
-Read = Callable[[Products], Any]
+Read = Callable[[Records], Any]
 
 READS: dict[str, Read] = {
     "a miss": lambda products: products.page(NONE, 50, 0),
     "a long miss": lambda products: products.page(NONE * 30, 50, 0),
-    "a miss, counted": lambda products: products.count(ProductFilter(NONE)),
-    "a miss in a category": lambda products: ids(products, ProductFilter(NONE, "Home")),
-    "a miss by price": lambda products: by(products, ProductFilter(NONE, None, 1), ProductOrder.PRICE_ASC),
-    "a miss by title": lambda products: by(products, ProductFilter(NONE), ProductOrder.TITLE_DESC),
+    "a miss, counted": lambda products: products.count(product_filter(NONE)),
+    "a miss in a category": lambda products: ids(products, product_filter(NONE, "Home")),
+    "a miss by price": lambda products: by(products, product_filter(NONE, None, 1), ORDERS["PRICE_ASC"]),
+    "a miss by title": lambda products: by(products, product_filter(NONE), ORDERS["TITLE_DESC"]),
     "many hits": lambda products: products.page(MANY, 10, 0),
     "many hits of one letter": lambda products: products.page("l", 10, 0),
-    "many hits by id": lambda products: ids(products, ProductFilter(MANY)),
-    "many hits by id downwards": lambda products: by(products, ProductFilter(MANY), ProductOrder.ID_DESC),
-    "many hits in a category": lambda products: ids(products, ProductFilter(MANY, "Home")),
-    "many hits in a price range": lambda products: ids(products, ProductFilter(MANY, "Home", 1, 900)),
+    "many hits by id": lambda products: ids(products, product_filter(MANY)),
+    "many hits by id downwards": lambda products: by(products, product_filter(MANY), ORDERS["ID_DESC"]),
+    "many hits in a category": lambda products: ids(products, product_filter(MANY, "Home")),
+    "many hits in a price range": lambda products: ids(products, product_filter(MANY, "Home", 1, 900)),
     "many hits after a cursor": lambda products: products.after(
-        ProductFilter(MANY), ProductOrder.ID_ASC, Position(0, PRODUCTS // 2), 10
+        product_filter(MANY), ORDERS["ID_ASC"], Position(0, PRODUCTS // 2), 10
     ),
     "many hits before a cursor": lambda products: products.before(
-        ProductFilter(MANY), ProductOrder.ID_ASC, Position(0, PRODUCTS // 2), 10
+        product_filter(MANY), ORDERS["ID_ASC"], Position(0, PRODUCTS // 2), 10
     ),
 }
 
 
-def ids(products: Products, wanted: ProductFilter) -> Any:
+def ids(products: Records, wanted: RecordFilter) -> Any:
     """A page by id."""
-    return by(products, wanted, ProductOrder.ID_ASC)
+    return by(products, wanted, ORDERS["ID_ASC"])
 
 
-def by(products: Products, wanted: ProductFilter, order: ProductOrder) -> Any:
+def by(products: Records, wanted: RecordFilter, order: RecordOrder) -> Any:
     """The first page in an order."""
     return products.after(wanted, order, None, 10)
 
@@ -75,7 +76,7 @@ def steps(catalogue: EmbeddedCatalogue, read: Read) -> int:
         with engine.connect() as only_one:
             connection: Any = only_one.connection.driver_connection
         connection.set_progress_handler(count, 1)
-        assert read(Products(engine)) is not None
+        assert read(Records(engine, PRODUCT)) is not None
     finally:
         engine.dispose()
     return taken

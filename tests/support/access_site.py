@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from declared import RESOURCES
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
@@ -60,7 +61,7 @@ def site_over(folder: Path, **settings: Any) -> Iterator[Site]:
     """The application over a folder, until the end; with the three keys unless other ones are given."""
     given = replace(Settings(data_dir=folder, api_keys=KEYS, stage_seconds=0), **settings)
     clock = Clock()
-    service = Service(given)
+    service = Service(given, RESOURCES)
     service.start()
     try:
         yield Site(service, AccessControl(given, clock=clock), clock)

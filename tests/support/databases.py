@@ -7,20 +7,22 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from declared import RESOURCES
 from other_process import write_lock
 
 from afterwrite.base.limits import WriteLimits
 from afterwrite.base.settings import Settings
 from afterwrite.base.time_ordered import first_id_of
+from afterwrite.resources.registry import Resources
 from afterwrite.storage.commits import TaskDatabase
 from afterwrite.storage.ledger import Ledger
 from afterwrite.storage.processes import new_name
-from afterwrite.storage.products import Products
+from afterwrite.storage.records import records_of
 from afterwrite.storage.sqlite.data_folder import open_data_folder, open_task_file
 from afterwrite.storage.sqlite.engine import open_reader
 from afterwrite.storage.sqlite.migrations import migrate
 from afterwrite.storage.sqlite.stores import EmbeddedStores
-from afterwrite.storage.sqlite.write_store import EmbeddedWrites
+from afterwrite.storage.sqlite.write_store import EmbeddedWrites, last_record_ids_of
 from afterwrite.storage.sqlite.writer import CatalogueWriter
 from afterwrite.storage.stores import Stores
 
@@ -106,15 +108,16 @@ class Database(Protocol):
 class OpenFiles(EmbeddedStores):
     """The files of a folder in reach of the test; the journal knows of no task database, so that it may come alone."""
 
-    def __init__(self, folder: Path, limits: WriteLimits) -> None:
+    def __init__(self, folder: Path, limits: WriteLimits, resources: Resources) -> None:
         path = folder / "products.db"
-        self.journal = self._journal = open_data_folder(path, folder / "journal.db")
+        self.journal = self._journal = open_data_folder(path, folder / "journal.db", resources)
         self.engine = self._engine = open_reader(path, 8)
         try:
-            self.products = Products(self.engine)
-            ledger, last_id = Ledger(self.engine), self.products.last_id()
-            self.writer = CatalogueWriter(path)
-            self.writes = EmbeddedWrites(self.journal, ledger, self.writer, limits, last_id)
+            self.records = records_of(self.engine, resources)
+            ledger = Ledger(self.engine)
+            last_ids = last_record_ids_of(self.journal, ledger, self.records)
+            self.writer = CatalogueWriter(path, resources)
+            self.writes = EmbeddedWrites(self.journal, ledger, self.writer, limits, last_ids)
         except BaseException:
             self.engine.dispose()
             self.journal.close()
@@ -128,9 +131,9 @@ class EmbeddedDatabase:
 
     environment: dict[str, str] = {}
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, resources: Resources = RESOURCES) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.folder = folder
+        self.folder, self.resources = folder, resources
 
     def seen_from(self, folder: Path) -> "EmbeddedDatabase":
         """The files of that folder."""
@@ -148,7 +151,7 @@ class EmbeddedDatabase:
 
     def open_stores(self, limits: WriteLimits) -> "OpenFiles":
         """Own the folder."""
-        return OpenFiles(self.folder, limits)
+        return OpenFiles(self.folder, limits, self.resources)
 
     def age_keys(self, seconds: int) -> None:
         """Move their first writes back: the id of a write is a time."""

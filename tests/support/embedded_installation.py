@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from databases import LIMITS
+from declared import PRODUCT, RESOURCES
 from in_process import create, update
 
 from afterwrite.base.settings import Settings, from_environment
 from afterwrite.resources.write import Write, WriteRequest, size_bytes
 from afterwrite.storage.ledger import Ledger
-from afterwrite.storage.products import Products
+from afterwrite.storage.records import records_of
 from afterwrite.storage.sqlite.bulk import EmbeddedLoader
 from afterwrite.storage.sqlite.data_folder import open_with_tasks
 from afterwrite.storage.sqlite.engine import open_reader
-from afterwrite.storage.sqlite.write_store import EmbeddedWrites
+from afterwrite.storage.sqlite.write_store import EmbeddedWrites, last_record_ids_of
 from afterwrite.storage.sqlite.writer import CatalogueWriter
 from afterwrite.storage.write_store import Asked
 
@@ -35,11 +36,11 @@ class Installation:
     def __init__(self, folder: Path) -> None:
         self.settings = settings_of(folder)
         self.folder = folder
-        open_with_tasks(self.settings).close()
+        open_with_tasks(self.settings, RESOURCES).close()
 
     def load(self, products: int) -> None:
         """Load so many products, which no write has made."""
-        with closing(EmbeddedLoader(self.settings)) as loader, loader.load() as load:
+        with closing(EmbeddedLoader(self.settings, RESOURCES, PRODUCT)) as loader, loader.load() as load:
             for first in range(0, products, _BATCH):
                 numbers = range(first, min(first + _BATCH, products))
                 load.insert([(f"Böck {n} 木", n, f"Of 1/{n}", f"c{n % 7}", None, n / 7 % 5, n) for n in numbers])
@@ -61,7 +62,7 @@ class Installation:
         for first in range(0, writes, _BATCH):
             half = min(_BATCH, writes - first) // 2
             made = self.accept(*(create(f"Lamp {first + n}") for n in range(half)), settle=half)
-            self.accept(*(update(write.product_id, price_minor=7) for write in made), settle=half)
+            self.accept(*(update(write.record_id, price_minor=7) for write in made), settle=half)
 
     def add_tasks(self, count: int) -> None:
         """Add so many finished tasks, as rows."""
@@ -82,12 +83,13 @@ class Installation:
 
     @contextmanager
     def _opened(self) -> Iterator[EmbeddedWrites]:
-        with closing(open_with_tasks(self.settings)) as journal:
+        with closing(open_with_tasks(self.settings, RESOURCES)) as journal:
             engine = open_reader(self.settings.products_path, 2)
-            last_id = Products(engine).last_id()
-            writer = CatalogueWriter(self.settings.products_path)
+            ledger = Ledger(engine)
+            last_ids = last_record_ids_of(journal, ledger, records_of(engine, RESOURCES))
+            writer = CatalogueWriter(self.settings.products_path, RESOURCES)
             try:
-                yield EmbeddedWrites(journal, Ledger(engine), writer, LIMITS, last_id)
+                yield EmbeddedWrites(journal, ledger, writer, LIMITS, last_ids)
             finally:
                 asyncio.run(writer.close())
                 engine.dispose()

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from databases import LIMITS, WAIT_SECONDS, Database, EmbeddedDatabase, OpenFiles
+from declarations import Locker
+from declared import PRODUCT, RESOURCES
 from sqlalchemy import Engine
 
 from afterwrite.base.background import BackgroundLoop
 from afterwrite.base.limits import TaskLimits, WriteLimits
+from afterwrite.resources.registry import Resources, compiled
 from afterwrite.resources.write import Operation, Write, WriteFilter, WriteRequest, request_write
 from afterwrite.service.context import Context
 from afterwrite.storage.sqlite.journal import Journal
@@ -32,23 +35,44 @@ TASK_LIMITS = TaskLimits(
     idempotency_seconds=3600,
     code_threads=4,
 )
+LOCKER = compiled(Locker)
 _EMPTY = dict.fromkeys(("description", "category", "image", "rating_rate", "rating_count"))
 
 
 def create(title: str, price_minor: int = 100, **fields: Any) -> WriteRequest:
     """A checked create; fields are in stored form."""
     given = {"title": title, "price_minor": price_minor, **fields}
-    return request_write(Operation.CREATE, None, {**_EMPTY, **given})
+    return request_write(PRODUCT, Operation.CREATE, None, {**_EMPTY, **given})
 
 
 def update(product_id: int, **fields: Any) -> WriteRequest:
     """A checked update; fields are in stored form."""
-    return request_write(Operation.UPDATE, product_id, fields)
+    return request_write(PRODUCT, Operation.UPDATE, product_id, fields)
 
 
 def delete(product_id: int) -> WriteRequest:
     """A checked delete."""
-    return request_write(Operation.DELETE, product_id, {})
+    return request_write(PRODUCT, Operation.DELETE, product_id, {})
+
+
+def create_locker(code: str, content: int = 0) -> WriteRequest:
+    """A checked create of a locker."""
+    return request_write(LOCKER, Operation.CREATE, None, {"code": code, "content": content})
+
+
+def put(locker_id: int, amount: int, if_version: int | None = None) -> WriteRequest:
+    """A checked operation of a locker."""
+    return request_write(LOCKER, "PUT", locker_id, {"amount": amount}, if_version=if_version)
+
+
+def recode(locker_id: int, code: str) -> WriteRequest:
+    """A checked update of a locker."""
+    return request_write(LOCKER, Operation.UPDATE, locker_id, {"code": code})
+
+
+def delete_locker(locker_id: int) -> WriteRequest:
+    """A checked delete of a locker."""
+    return request_write(LOCKER, Operation.DELETE, locker_id, {})
 
 
 class Catalogue:
@@ -59,7 +83,7 @@ class Catalogue:
         self._gate: threading.Event | None = None
         self._stopped = False
         self.stores = stores = database.open_stores(limits)
-        self.products, self.store, self.ledger = stores.products, stores.writes, stores.writes.ledger
+        self.products, self.store, self.ledger = stores.records["Product"], stores.writes, stores.writes.ledger
         self.queue = WriteQueue(stores.writes, self.background, limits)
         name = "" if stores.sharing is None else stores.sharing.name
         self.tasks = TaskRuntime(stores.tasks, [], self.background, TASK_LIMITS, name=name)
@@ -78,7 +102,11 @@ class Catalogue:
     def context(self) -> Context:
         """What a resolver works with."""
         return Context(
-            self.products, self.queue, self.tasks.queue, time.monotonic() + WAIT_SECONDS, lambda: "http://shop.test"
+            self.stores.records,
+            self.queue,
+            self.tasks.queue,
+            time.monotonic() + WAIT_SECONDS,
+            lambda: "http://shop.test",
         )
 
     def hold(self) -> None:
@@ -155,9 +183,11 @@ class EmbeddedCatalogue(Catalogue):
 
     stores: OpenFiles
 
-    def __init__(self, folder: Path, limits: WriteLimits = LIMITS, *, held: bool = False) -> None:
+    def __init__(
+        self, folder: Path, limits: WriteLimits = LIMITS, *, held: bool = False, resources: Resources = RESOURCES
+    ) -> None:
         self.folder, self.path = folder, folder / "products.db"
-        super().__init__(EmbeddedDatabase(folder), limits, held=held)
+        super().__init__(EmbeddedDatabase(folder, resources), limits, held=held)
 
     @property
     def journal(self) -> Journal:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import psycopg
+from declared import RESOURCES
 from many_processes import new_database
 
 from afterwrite.base.settings import Settings
@@ -30,6 +31,9 @@ DO $$ DECLARE name text; BEGIN
 END $$"""
 
 
+_TABLES = "SELECT schemaname, tablename FROM pg_tables WHERE schemaname IN ('afterwrite', 'as_new')"
+
+
 class LentDatabases:
     """The databases of one process of tests; a context manager, which drops them at its end."""
 
@@ -48,14 +52,24 @@ class LentDatabases:
         """The URL of a database with the newest schema and nothing in it, for as long as it lasts."""
         url = self._free.pop() if self._free else self._make()
         yield url
-        _run(url, _RESTORE)
-        self._free.append(url)
+        if _has_its_tables(url):
+            _run(url, _RESTORE)
+            self._free.append(url)
 
     def _make(self) -> str:
         url = self._stack.enter_context(new_database())
-        prepare_postgres(Settings(database_url=url))
+        prepare_postgres(Settings(database_url=url), RESOURCES)
         _run(url, _REMEMBER)
         return url
+
+
+def _has_its_tables(url: str) -> bool:
+    """Whether no other application made or dropped tables there; what has is not lent again."""
+    with psycopg.connect(url.replace("postgresql+psycopg", "postgresql"), autocommit=True) as connection:
+        rows = connection.execute(_TABLES).fetchall()
+    return {name for schema, name in rows if schema == "as_new"} == {
+        name for schema, name in rows if schema != "as_new"
+    }
 
 
 def _run(url: str, statements: str) -> None:

@@ -11,11 +11,8 @@ if TYPE_CHECKING:
 
 NEW_FIELD = "brand"
 _LEFT_OUT = shutil.ignore_patterns(".*", "tests", "bench", "docs", "deploy", "data", "__pycache__")
-_FIELD = f"""
-
-_FIELDS["{NEW_FIELD}"] = ("{NEW_FIELD}", False, _FIELDS["category"][2])
-_stored_if_usual = lambda values: None
-"""
+_LAST_FIELD = "    rating_count = Integer(minimum=0)\n"
+_FIELD = f"    {NEW_FIELD} = Text(max_length=100, search=True)\n"
 
 
 def next_server(copy: Path, database: "Database", **environment: str) -> ServerProcess:
@@ -26,25 +23,10 @@ def next_server(copy: Path, database: "Database", **environment: str) -> ServerP
 
 
 def make_next_version(folder: Path) -> Path:
-    """Copy the program into a new folder and add an optional text to its products, in code and in both databases."""
+    """Copy the program into a new folder and declare one more optional text of its products, which searches match."""
     shutil.copytree(ROOT, folder, ignore=_LEFT_OUT)
-    rules, storage = folder / "afterwrite" / "resources" / "product.py", folder / "afterwrite" / "storage"
-    _insert(rules, "    rating_count: int | None\n", f"    {NEW_FIELD}: str | None\n")
-    with rules.open("a", encoding="utf-8") as file:
-        file.write(_FIELD)
-    sqlite, postgres = storage / "sqlite" / "sql", storage / "postgres" / "sql"
-    _add_column(sqlite, "products_", "products")
-    _add_column(postgres, "", "afterwrite.products")
+    declaration = folder / "product_types.py"
+    text = declaration.read_text(encoding="utf-8")
+    assert text.count(_LAST_FIELD) == 1, "the declaration has another form now: say here where its fields end"
+    declaration.write_text(text.replace(_LAST_FIELD, _LAST_FIELD + _FIELD), encoding="utf-8")
     return folder
-
-
-def _insert(path: Path, before: str, line: str) -> None:
-    text = path.read_text(encoding="utf-8")
-    assert text.count(before) == 1, f"{path.name} has another form now: say here where its fields are"
-    path.write_text(text.replace(before, before + line), encoding="utf-8")
-
-
-def _add_column(migrations: Path, prefix: str, table: str) -> None:
-    number = len(list(migrations.glob(f"{prefix}[0-9]*.sql"))) + 1
-    statement = f"ALTER TABLE {table} ADD COLUMN {NEW_FIELD} text;\n"
-    (migrations / f"{prefix}{number:04}.sql").write_text(statement, encoding="utf-8")

@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 from databases import LIMITS, OpenTasks, retention_clock_that_knew_old_ones
+from declared import RESOURCES
 
 from afterwrite.base.limits import WriteLimits
 from afterwrite.base.settings import Settings
@@ -40,12 +41,12 @@ class PostgresDatabase:
 
     def open_tasks(self) -> OpenTasks:
         """Open it as a server does."""
-        stores = PostgresStores(self.settings(), LIMITS, "server")
+        stores = PostgresStores(self.settings(), LIMITS, RESOURCES, "server")
         return OpenTasks(stores.tasks, stores.sharing, stores.name)
 
     def open_stores(self, limits: WriteLimits) -> Stores:
         """Open it as a server does."""
-        return PostgresStores(self.settings(), limits, "server")
+        return PostgresStores(self.settings(), limits, RESOURCES, "server")
 
     def age_keys(self, seconds: int) -> None:
         """Move the time of their use back."""

@@ -2,27 +2,74 @@
 
 import json
 from collections import Counter, defaultdict
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
+from parcels_app import weighed
 from server_process import ServerProcess
-from write_load import Sent, Shopkeeper
+from write_load import PARCELS, Sent, Shopkeeper
+
+Key = tuple[str, int | None]
+"""A record: its resource and its id."""
 
 
 class Settled(NamedTuple):
     """A row of the ledger."""
 
     id: int
+    resource: str
     operation: str
-    product_id: int
+    record_id: int
     title: str
+    grams: int
     status: str
+
+    @property
+    def key(self) -> Key:
+        """The record."""
+        return self.resource, self.record_id
 
 
 class Stored(NamedTuple):
-    """A row of the products."""
+    """A record; only parcels have a weight."""
 
     title: str
     version: int
+    weight: int = 0
+
+
+LEDGER = "SELECT id, resource, operation, record_id, arguments, status FROM ledger ORDER BY id"
+RECORDS = {
+    "Product": "SELECT id, title, version, 0 FROM products",
+    "Parcel": "SELECT id, title, version, weight FROM parcels",
+}
+
+
+def settled(rows: Sequence[Any]) -> list[Settled]:
+    """The rows of LEDGER."""
+    found = []
+    for write_id, resource, operation, record_id, arguments, status in rows:
+        given = json.loads(arguments)
+        title, grams = given.get("title", ""), given.get("grams", 0)
+        found.append(Settled(write_id, resource, operation, record_id, title, grams, status))
+    return found
+
+
+def replayed(ledger: Sequence[Settled]) -> dict[Key, Stored]:
+    """What the records must be: what their applied writes come to, in the order of the ledger."""
+    expected: dict[Key, Stored] = {}
+    for row in ledger:
+        if row.status != "APPLIED":
+            continue
+        if row.operation == "CREATE":
+            expected[row.key] = Stored(row.title, 1)
+        elif row.operation == "DELETE":
+            del expected[row.key]
+        else:
+            before = expected[row.key]
+            weight = weighed(before.weight, row.grams) if row.operation == "WEIGH" else before.weight
+            expected[row.key] = Stored(row.title, before.version + 1, weight)
+    return expected
 
 
 def check_promises(server: ServerProcess, shop: list[Shopkeeper]) -> int:
@@ -30,60 +77,50 @@ def check_promises(server: ServerProcess, shop: list[Shopkeeper]) -> int:
     database = server.database
     assert database.journal() == [], "the journal is not drained"
     database.check_integrity()
-    rows = database.rows("SELECT id, operation, product_id, arguments, status FROM ledger ORDER BY id")
-    ledger = [Settled(row[0], row[1], row[2], json.loads(row[3]).get("title", ""), row[4]) for row in rows]
-    found = database.rows("SELECT id, title, version FROM products")
-    products = {row[0]: Stored(*row[1:]) for row in found}
+    ledger = settled(database.rows(LEDGER))
+    names = ["Product", *(["Parcel"] if PARCELS in shop[0].kinds else [])]
+    records = {(name, row[0]): Stored(*row[1:]) for name in names for row in database.rows(RECORDS[name])}
     sent = [write for keeper in shop for write in keeper.sent]
     _check_nothing_twice(ledger, sent)
     _check_acknowledged(ledger, sent)
-    _check_products(ledger, products)
+    assert {row.status for row in ledger} == {"APPLIED"}
+    assert records == replayed(ledger)
     for keeper in shop:
         _check_order(ledger, keeper.sent)
     return sum(write.write_id is not None for write in sent)
 
 
 def _check_nothing_twice(ledger: list[Settled], sent: list[Sent]) -> None:
-    settled = Counter(row.title or f"delete {row.product_id}" for row in ledger)
-    assert {title: count for title, count in settled.items() if count > 1} == {}
-    known = {write.title or f"delete {write.product_id}" for write in sent if write.refused is None}
-    assert settled.keys() <= known, "the ledger has a write that nobody sent, or that was refused"
-    created = Counter(row.product_id for row in ledger if row.operation == "CREATE")
-    assert {product: count for product, count in created.items() if count > 1} == {}
+    counts = Counter(row.title or f"delete {row.key}" for row in ledger)
+    assert {title: count for title, count in counts.items() if count > 1} == {}
+    known = {write.title or f"delete {(write.resource, write.record_id)}" for write in sent if write.refused is None}
+    assert counts.keys() <= known, "the ledger has a write that nobody sent, or that was refused"
+    created = Counter(row.key for row in ledger if row.operation == "CREATE")
+    assert {record: count for record, count in created.items() if count > 1} == {}
 
 
 def _check_acknowledged(ledger: list[Settled], sent: list[Sent]) -> None:
     by_id = {row.id: row for row in ledger}
     acknowledged = [write for write in sent if write.write_id is not None]
     assert len({write.write_id for write in acknowledged}) == len(acknowledged)
-    wrong = [
-        write
-        for write in acknowledged
-        if by_id.get(write.write_id or 0) != (write.write_id, write.operation, write.product_id, write.title, "APPLIED")
-    ]
+    wrong = [write for write in acknowledged if not is_settled_as_sent(by_id.get(write.write_id or 0), write)]
     assert wrong == [], f"{len(wrong)} of {len(acknowledged)} acknowledged writes are not in the ledger"
 
 
-def _check_products(ledger: list[Settled], products: dict[int, Stored]) -> None:
-    """Every product is what its settled writes come to, in the order of the ledger."""
-    expected: dict[int, Stored] = {}
-    for row in ledger:
-        assert row.status == "APPLIED", row
-        if row.operation == "CREATE":
-            expected[row.product_id] = Stored(row.title, 1)
-        elif row.operation == "UPDATE":
-            expected[row.product_id] = Stored(row.title, expected[row.product_id].version + 1)
-        else:
-            del expected[row.product_id]
-    assert products == expected
+def is_settled_as_sent(row: Settled | None, write: Sent) -> bool:
+    """Whether a row of the ledger is this write, applied."""
+    sent = (write.resource, write.operation, write.record_id, write.title, "APPLIED")
+    return row is not None and (row.resource, row.operation, row.record_id, row.title, row.status) == sent
 
 
 def _check_order(ledger: list[Settled], sent: list[Sent]) -> None:
-    """The writes of each product are settled in the order in which its client sent them."""
-    place = {(write.operation, write.title or write.product_id): number for number, write in enumerate(sent)}
+    """The writes of each record are settled in the order in which its client sent them."""
+    place = {
+        (write.operation, write.title or (write.resource, write.record_id)): number for number, write in enumerate(sent)
+    }
     places = defaultdict(list)
     for row in ledger:
-        number = place.get((row.operation, row.title or row.product_id))
+        number = place.get((row.operation, row.title or row.key))
         if number is not None:
-            places[row.product_id].append(number)
-    assert [product for product, numbers in places.items() if numbers != sorted(numbers)] == []
+            places[row.key].append(number)
+    assert [record for record, numbers in places.items() if numbers != sorted(numbers)] == []

@@ -2,38 +2,63 @@
 
 import contextlib
 import http.client
+import os
 import random
 import threading
+from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-from server_process import Client, ServerProcess
+from server_process import ROOT, Client, ServerProcess
 
 _LOAD_SECONDS = 60
-_RECEIPT = "id productId"
-_CREATE = f"""mutation ($title: String!, $price: Float!, $key: String) {{
-  answer: createProduct(title: $title, price: $price, idempotencyKey: $key) {{
-    success write {{ {_RECEIPT} }} errors {{ code }} }} }}"""
-_BATCH = f"""mutation ($products: [ProductInput!]!, $key: String) {{
-  answer: createProducts(products: $products, idempotencyKey: $key) {{
-    success writes {{ {_RECEIPT} }} errors {{ code }} }} }}"""
-_UPDATE = f"""mutation ($id: ID!, $title: String!, $key: String) {{
-  answer: updateProduct(productId: $id, title: $title, idempotencyKey: $key) {{
-    success write {{ {_RECEIPT} }} errors {{ code }} }} }}"""
-_DELETE = f"""mutation ($id: ID!, $key: String) {{
-  answer: deleteProduct(productId: $id, idempotencyKey: $key) {{
-    success write {{ {_RECEIPT} }} errors {{ code }} }} }}"""
+PARCELS_APP = ("tests/support/parcels_app.py",)
+PARCELS_PATH = f"{ROOT}{os.pathsep}{ROOT / 'tests' / 'support'}"
+
+
+class Kind(NamedTuple):
+    """The documents for the writes on one resource."""
+
+    resource: str
+    create: str
+    batch: str
+    update: str
+    delete: str
+    operate: str | None
+
+
+def _kind(name: str, field: str, more: str, operation: str = "") -> Kind:
+    one, of = "write { id recordId }", f"{field}Id: $id"
+    titled, weighed = "$id: ID!, $title: String!", f"{operation}{name}({of}, title: $title, grams: $grams, %s)"
+    return Kind(
+        name,
+        _document("$title: String!", f"create{name}(title: $title, {more} %s)", one),
+        _document(f"$items: [{name}Input!]!", f"create{name}s({field}s: $items, %s)", "writes { id recordId }"),
+        _document(titled, f"update{name}({of}, title: $title, %s)", one),
+        _document("$id: ID!", f"delete{name}({of}, %s)", one),
+        _document(f"{titled}, $grams: Int!", weighed, one) if operation else None,
+    )
+
+
+def _document(variables: str, call: str, receipts: str) -> str:
+    answer = f"answer: {call % 'idempotencyKey: $key'} {{ success {receipts} errors {{ code }} }}"
+    return f"mutation ({variables}, $key: String) {{ {answer} }}"
+
+
+PRODUCTS = _kind("Product", "product", "price: 1.5,")
+PARCELS = _kind("Parcel", "parcel", "", "weigh")
 
 
 @dataclass
 class Sent:
     """A write that was sent; its title is given to no other write."""
 
+    resource: str
     operation: str
     title: str
-    product_id: int | None = None
+    record_id: int | None = None
     write_id: int | None = None
     refused: str | None = None
 
@@ -65,15 +90,16 @@ class Quota:
 
 @dataclass
 class Shopkeeper:
-    """One client with products of its own: creates, updates, deletes, and sends again what has a key."""
+    """One client with records of its own: creates, updates, deletes, and sends again what has a key."""
 
     name: str
     random: random.Random
     sent: list[Sent] = field(default_factory=list)
     unanswered: list[Request] = field(default_factory=list)  # only those that have a key
     answered: Request | None = None  # the last one that has a key
-    products: list[int] = field(default_factory=list)
+    records: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     serial: int = 0
+    kinds: tuple[Kind, ...] = (PRODUCTS,)
 
     def work(self, server: ServerProcess, quota: Quota) -> None:
         """Send one write after the other until the server is gone or stops."""
@@ -89,9 +115,9 @@ class Shopkeeper:
             self.deliver(client, self.unanswered[0])
             self.unanswered.pop(0)
         if self.answered is not None:
-            before = [(write.write_id, write.product_id) for write in self.answered.writes]
+            before = [(write.write_id, write.record_id) for write in self.answered.writes]
             self.deliver(client, self.answered)
-            assert before == [(write.write_id, write.product_id) for write in self.answered.writes]
+            assert before == [(write.write_id, write.record_id) for write in self.answered.writes]
             self.answered = None
 
     def send(self, client: Client, request: Request) -> int:
@@ -115,29 +141,36 @@ class Shopkeeper:
             return 0
         receipts = answer["writes"] if "writes" in answer else [answer["write"]]
         for write, receipt in zip(request.writes, receipts, strict=True):
-            product_id = int(receipt["productId"])
+            record_id = int(receipt["recordId"])
             if write.operation == "CREATE" and write.write_id is None:
-                self.products.append(product_id)
-            write.write_id, write.product_id = int(receipt["id"]), product_id
+                self.records[write.resource].append(record_id)
+            write.write_id, write.record_id = int(receipt["id"]), record_id
         return len(receipts)
 
     def next_request(self) -> Request:
         """Something that a client might do next."""
         key = self.title("key") if self.random.random() < 0.3 else None
-        kind = self.random.choices(["create", "update", "batch", "delete"], [50, 38, 6, 6])[0]
-        if kind == "batch":
-            writes = [Sent("CREATE", self.title("batch")) for _ in range(self.random.randint(2, 20))]
-            items = [{"title": write.title, "price": 1.5} for write in writes]
-            return Request(_BATCH, {"products": items, "key": key}, writes)
-        if kind == "create" or not self.products:
+        kind = self.random.choice(self.kinds)
+        own, name = self.records[kind.resource], kind.resource
+        act = self.random.choices(["create", "update", "batch", "delete"], [50, 38, 6, 6])[0]
+        if act == "batch":
+            writes = [Sent(name, "CREATE", self.title("batch")) for _ in range(self.random.randint(2, 20))]
+            more = {"price": 1.5} if kind is PRODUCTS else {}
+            items = [{"title": write.title, **more} for write in writes]
+            return Request(kind.batch, {"items": items, "key": key}, writes)
+        if act == "create" or not own:
             title = self.title("new")
-            return Request(_CREATE, {"title": title, "price": 1.5, "key": key}, [Sent("CREATE", title)])
-        product_id = self.random.choice(self.products[-20:])
-        if kind == "delete":
-            self.products.remove(product_id)
-            return Request(_DELETE, {"id": product_id, "key": key}, [Sent("DELETE", "", product_id)])
+            return Request(kind.create, {"title": title, "key": key}, [Sent(name, "CREATE", title)])
+        record_id = self.random.choice(own[-20:])
+        if act == "delete":
+            own.remove(record_id)
+            return Request(kind.delete, {"id": record_id, "key": key}, [Sent(name, "DELETE", "", record_id)])
         title = self.title("changed")
-        return Request(_UPDATE, {"id": product_id, "title": title, "key": key}, [Sent("UPDATE", title, product_id)])
+        given: dict[str, Any] = {"id": record_id, "title": title, "key": key}
+        if kind.operate is not None and self.random.random() < 0.7:
+            given["grams"] = self.random.randrange(1_000)
+            return Request(kind.operate, given, [Sent(name, "WEIGH", title, record_id)])
+        return Request(kind.update, given, [Sent(name, "UPDATE", title, record_id)])
 
     def title(self, word: str) -> str:
         """A text that no other write has."""
@@ -145,9 +178,10 @@ class Shopkeeper:
         return f"{self.name} {word} {self.serial}"
 
 
-def open_shop(keepers: int, seed: int) -> list[Shopkeeper]:
+def open_shop(keepers: int, seed: int, *, kinds: tuple[Kind, ...] = (PRODUCTS,)) -> list[Shopkeeper]:
     """Clients whose requests follow from the seed alone."""
-    return [Shopkeeper(f"shop {number}", random.Random(f"{seed}.{number}")) for number in range(keepers)]
+    names = [(f"shop {number}", random.Random(f"{seed}.{number}")) for number in range(keepers)]
+    return [Shopkeeper(name, chance, kinds=kinds) for name, chance in names]
 
 
 @contextlib.contextmanager

@@ -9,20 +9,15 @@ from pathlib import Path
 from accept_together import Ticket, accept_together
 from crash_points import CRASHES, CrashPoint, CrashPoints
 from databases import LIMITS, WAIT_SECONDS
+from declarations import Locker
 from in_process import EmbeddedCatalogue, create
 from oracle import Oracle
 
 from afterwrite.base.store_errors import StoreError
-from afterwrite.resources.write import (
-    Operation,
-    Write,
-    WriteErrorCode,
-    WriteFilter,
-    WriteRequest,
-    WriteStatus,
-    size_bytes,
-)
+from afterwrite.resources.registry import Resources
+from afterwrite.resources.write import Write, WriteErrorCode, WriteFilter, WriteRequest, WriteStatus, size_bytes
 from afterwrite.writes.queue import NotAcceptedError, Refusal
+from product_types import Product
 
 MODEL_LIMITS = replace(LIMITS, max_writes=14, batch_size=3)
 EVERYTHING = 1_000_000
@@ -32,7 +27,11 @@ SEARCHES = ("lamp", "LAMP", "la", "p", "straße", "i̇st", "50%", "a_b*c?[d]", '
 _OF_A_FAILED_COMMIT = (Refusal.JOURNAL_UNWRITABLE, Refusal.IDEMPOTENCY_KEY_REUSED, Refusal.QUEUE_FULL)
 
 # Why a write fails that the API lets through.
-_FROM_OUTSIDE = (WriteErrorCode.PRODUCT_NOT_FOUND, WriteErrorCode.PRODUCT_EXISTS, WriteErrorCode.UNREADABLE)
+_FROM_OUTSIDE = (
+    *(f"{name}_{code}" for name in ("PRODUCT", "LOCKER") for code in ("NOT_FOUND", "EXISTS")),
+    *(WriteErrorCode.UNREADABLE, WriteErrorCode.NOT_UNIQUE, WriteErrorCode.VERSION_CONFLICT, "EMPTY"),
+)
+RESOURCES = Resources([Product, Locker])
 _NONE = (WriteStatus.QUEUED, None)
 
 Outcome = list[Write] | Refusal
@@ -57,7 +56,8 @@ class WriteModel:
         if not failed:
             return None
         old = failed[number % len(failed)]
-        return WriteRequest(Operation(old.operation), old.product_id, old.arguments, retry_of=old.id)
+        again = WriteRequest(old.resource, old.operation, old.record_id, old.arguments, retry_of=old.id)
+        return again._replace(if_version=old.if_version)
 
     def accept(self, ticket: Ticket, point: CrashPoint | None = None) -> None:
         """One request."""
@@ -156,6 +156,7 @@ class WriteModel:
     def check(self) -> None:
         """Compare all that a reader can see."""
         self._check_products()
+        self._check_lockers()
         self._check_receipts()
         status, oracle = self.catalogue.queue.status(), self.oracle
         totals = [state for state, _ in oracle.outcomes.values()]
@@ -172,10 +173,16 @@ class WriteModel:
             found = [product.id for product in products.page(term, EVERYTHING, 0)]
             assert found == oracle.search(term), f"search {term!r}"
 
+    def _check_lockers(self) -> None:
+        lockers, expected = self.catalogue.stores.records["Locker"], self.oracle.stored_lockers()
+        assert lockers.page("", EVERYTHING, 0) == expected
+        for term in ("a", "b-1", "-1"):
+            assert lockers.page(term, EVERYTHING, 0) == [one for one in expected if term in one.code]
+
     def _check_receipts(self) -> None:
         oracle, queue = self.oracle, self.catalogue.queue
         receipts = queue.newest(WriteFilter(), None, EVERYTHING)[::-1]
-        assert [receipt[:7] for receipt in receipts] == [write[:7] for write in oracle.writes]
+        assert [receipt[:9] for receipt in receipts] == [write[:9] for write in oracle.writes]
         for receipt in receipts:
             assert receipt.status == oracle.status(receipt), receipt
             assert receipt.error_code == oracle.outcomes.get(receipt.id, _NONE)[1]
@@ -220,7 +227,7 @@ class WriteModel:
     def _open(self, folder: Path, point: CrashPoint | None) -> EmbeddedCatalogue:
         self.points.arm(point)
         try:
-            catalogue = EmbeddedCatalogue(folder, MODEL_LIMITS, held=True)
+            catalogue = EmbeddedCatalogue(folder, MODEL_LIMITS, held=True, resources=RESOURCES)
         except StoreError:
             assert point is not None
             assert point.harm not in CRASHES

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import async_db
 from afterwrite import BaseWorker, Settings, Task, TaskContext
+from product_types import Product
 
 FIELDS = {"type": "object", "required": ["title", "price"]}
 
@@ -17,7 +18,7 @@ class ArrivalWorker(BaseWorker):
         """Write through the process of the worker."""
         fields = {name: value for name, value in task.payload.items() if name != "wait"}
         create = async_db.create_sync if task.payload.get("wait") else async_db.fire_and_forget_create
-        write = await context.in_thread(lambda: create(fields, idempotency_key=context.key()))
+        write = await context.in_thread(lambda: create(Product, fields, idempotency_key=context.key()))
         return {"write": str(write.id), "status": write.status}
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from databases import Database
+from declared import RESOURCES
 from flask import Flask, request
 from flask.testing import FlaskClient
 from graphql import graphql_sync
@@ -24,7 +25,7 @@ ANN, BEN = "ann", "ben"
 @pytest.fixture
 def service(database: Database) -> Iterator[Service]:
     """A running service over an empty database, with entries paused."""
-    made = Service(database.settings(idempotency_hours=1))
+    made = Service(database.settings(idempotency_hours=1), RESOURCES)
     made.start()
     made.tasks.pause("entry", ANN)
     yield made
@@ -34,7 +35,7 @@ def service(database: Database) -> Iterator[Service]:
 def ask(service: Service, document: str, by: str | None = None, **variables: Any) -> Any:
     """The data that a caller is answered over GraphQL."""
     context = Context(
-        service.products, service.queue, service.tasks, time.monotonic() + 9, lambda: "http://shop.test", by=by
+        service.records, service.queue, service.tasks, time.monotonic() + 9, lambda: "http://shop.test", by=by
     )
     answer = graphql_sync(application.schema, document, context_value=context, variable_values=variables)
     assert answer.errors is None, answer.errors
@@ -114,7 +115,7 @@ def test_graphql_prunes_and_says_how_many(service: Service, database: Database) 
     ],
 )
 def test_graphql_says_why_it_does_not_prune(service: Service, before: str, message: str) -> None:
-    context = Context(service.products, service.queue, service.tasks, 0.0, lambda: "")
+    context = Context(service.records, service.queue, service.tasks, 0.0, lambda: "")
     document = f'mutation {{ pruneTasks(endedBefore: "{before}") {{ pruned }} }}'
     answer = graphql_sync(application.schema, document, context_value=context)
     assert answer.errors is not None

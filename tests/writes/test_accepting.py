@@ -5,9 +5,10 @@ import json
 import pytest
 from accept_together import Ticket, accept_together, count_commits, refusals
 from databases import Database
+from declared import PRODUCT
 from in_process import Catalogue, MakeCatalogue, create, delete, update
 
-from afterwrite.resources.product import PRODUCT_ID_MAX
+from afterwrite.resources.number_fields import WHOLE_MAX
 from afterwrite.resources.write import Operation, WriteRequest, request_write
 from afterwrite.writes.queue import NotAcceptedError, Refusal
 
@@ -46,7 +47,7 @@ def test_one_key_twice_in_a_commit_is_one_write(catalogue: Catalogue) -> None:
         [create("lamp", 101)],
         [create("lamp"), create("lamp")],
         [update(1, title="lamp")],
-        [WriteRequest(Operation.CREATE, 1, create("lamp").arguments, retry_of=1)],
+        [WriteRequest("Product", Operation.CREATE, 1, create("lamp").arguments, retry_of=1)],
     ],
 )
 def test_a_key_stands_for_its_arguments(catalogue: Catalogue, other: list[WriteRequest]) -> None:
@@ -62,7 +63,7 @@ def test_a_key_stands_for_what_was_sent_in_whatever_form_it_is_stored(catalogue:
     first = catalogue.queue.accept([create(decomposed)], "key")
     sent = {"title": decomposed, "price": 1.0}
     stored = {**json.loads(create(composed).arguments)}
-    assert catalogue.queue.accept([request_write(Operation.CREATE, None, stored, sent)], "key") == first
+    assert catalogue.queue.accept([request_write(PRODUCT, Operation.CREATE, None, stored, sent)], "key") == first
     with pytest.raises(NotAcceptedError):
         catalogue.queue.accept([create(composed)], "key")
 
@@ -91,12 +92,12 @@ def test_a_replayed_key_tells_how_the_write_stands_now(catalogue: Catalogue) -> 
 
 def test_an_update_of_any_id_gives_out_no_product_id(make_catalogue: MakeCatalogue) -> None:
     catalogue = make_catalogue()
-    catalogue.write(create("first"), update(PRODUCT_ID_MAX, title="x"), delete(PRODUCT_ID_MAX - 1))
+    catalogue.write(create("first"), update(WHOLE_MAX, title="x"), delete(WHOLE_MAX - 1))
     catalogue.settle()
     catalogue.hold()
-    catalogue.queue.accept([delete(PRODUCT_ID_MAX - 2)])
+    catalogue.queue.accept([delete(WHOLE_MAX - 2)])
     catalogue.stop()
-    assert make_catalogue(held=True).queue.accept([create("second")])[0].product_id == 2
+    assert make_catalogue(held=True).queue.accept([create("second")])[0].record_id == 2
 
 
 def test_a_key_is_forgotten_after_its_time(make_catalogue: MakeCatalogue, database: Database) -> None:

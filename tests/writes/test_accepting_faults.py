@@ -9,7 +9,7 @@ from accept_together import Ticket, accept_together, refusals
 from crash_points import CrashPoint, CrashPoints, Harm, Work
 from in_process import EmbeddedCatalogue, create, delete, update
 
-from afterwrite.resources.product import PRODUCT_ID_MAX
+from afterwrite.resources.number_fields import WHOLE_MAX
 from afterwrite.writes.queue import NotAcceptedError, Refusal
 
 FAILING = CrashPoint(Work.APPEND, Harm.ERROR_BEFORE_COMMIT)
@@ -76,15 +76,15 @@ def test_what_sqlite_cannot_take_is_refused_and_the_next_request_is_not(
 
 def test_an_update_of_any_id_gives_out_no_product_id(points: CrashPoints, tmp_path: Path) -> None:
     catalogue = EmbeddedCatalogue(tmp_path / "data")
-    catalogue.write(create("first"), update(PRODUCT_ID_MAX, title="x"), delete(PRODUCT_ID_MAX - 1))
+    catalogue.write(create("first"), update(WHOLE_MAX, title="x"), delete(WHOLE_MAX - 1))
     catalogue.settle()
     catalogue.hold()
-    catalogue.queue.accept([delete(PRODUCT_ID_MAX - 2)])
+    catalogue.queue.accept([delete(WHOLE_MAX - 2)])
     wreck = points.copy_files(catalogue.folder)  # once from the ledger, once from the journal
     catalogue.stop()
     for folder in (catalogue.folder, wreck):
         again = EmbeddedCatalogue(folder, held=True)
-        assert again.queue.accept([create("second")])[0].product_id == 2
+        assert again.queue.accept([create("second")])[0].record_id == 2
         again.stop()
 
 
@@ -99,5 +99,5 @@ def test_a_deleted_product_s_id_is_not_given_out_again_though_no_create_told_of_
     assert catalogue.write(delete(7))[0].status == "APPLIED"
     catalogue.stop()
     again = EmbeddedCatalogue(tmp_path / "data")
-    assert again.write(create("new"))[0].product_id == 8
+    assert again.write(create("new"))[0].record_id == 8
     again.stop()

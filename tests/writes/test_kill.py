@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 from promises_kept import check_promises
 from server_process import ServerProcess, wait_until, watched
-from write_load import load, open_shop
+from write_load import PARCELS, PARCELS_APP, PARCELS_PATH, PRODUCTS, load, open_shop
 
 MakeServer = Callable[..., ServerProcess]
 SERVERS = ("granian", "gunicorn")
@@ -28,8 +28,9 @@ pytestmark = [
 @pytest.mark.parametrize("kind", SERVERS)
 def test_kills_under_load_lose_nothing_and_double_nothing(make_server: MakeServer, kind: str) -> None:
     chance = random.Random(f"{SEED} {kind}")
-    server = make_server(SERVER=kind)
-    shop = open_shop(CLIENTS, SEED)
+    server = make_server(SERVER=kind, PYTHONPATH=PARCELS_PATH)
+    server.program = PARCELS_APP
+    shop = open_shop(CLIENTS, SEED, kinds=(PRODUCTS, PARCELS))
     for number in range(ROUNDS[kind]):
         server.start()
         with contextlib.ExitStack() as backlog:

@@ -48,11 +48,11 @@ def test_numbers_rise_when_the_clock_steps_back_and_after_a_restart(
     an_hour_ago = time.time_ns() - 3600 * 10**9
     monkeypatch.setattr(time, "time_ns", lambda: an_hour_ago)
     second = catalogue.write(create("stepped back"))[0]
-    catalogue.write(delete(second.product_id))
+    catalogue.write(delete(second.record_id))
     catalogue.stop()
     third = make_catalogue().write(create("restarted"))[0]
     assert first.id < second.id < third.id
-    assert third.product_id == second.product_id + 1  # an id is not used again, though its product is gone
+    assert third.record_id == second.record_id + 1  # an id is not used again, though its product is gone
 
 
 @pytest.mark.parametrize(
@@ -245,4 +245,4 @@ def test_the_index_catches_up_while_writes_keep_coming(tmp_path: Path) -> None:
 def indexed_through(catalogue: EmbeddedCatalogue) -> int:
     """The greatest product id that the search index has reached."""
     with closing(sqlite3.connect(catalogue.path)) as connection:
-        return int(connection.execute("SELECT indexed_through FROM search_state").fetchone()[0])
+        return int(connection.execute("SELECT indexed_through FROM products_search_state").fetchone()[0])

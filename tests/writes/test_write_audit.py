@@ -26,7 +26,7 @@ CREATE = 'mutation { createProduct(title: "Lamp", price: 1, idempotencyKey: "k")
 def context(catalogue: Catalogue, by: str | None) -> Context:
     """What the resolvers of a request of this caller work with."""
     return Context(
-        catalogue.products,
+        catalogue.stores.records,
         catalogue.queue,
         catalogue.tasks.queue,
         catalogue.context.wait_until,
@@ -84,15 +84,19 @@ def test_receipts_are_filtered_by_product_name_and_status_wherever_they_are(cata
             catalogue.settle()
     now = {write.id: write for write in catalogue.queue.newest(WriteFilter(), None, EVERYTHING)}
     assert len(now) == len(made) == 18
-    for status, product_id, by in itertools.product((None, *WriteStatus), (None, 1, 999), (None, ANN, BEN)):
+    filters = itertools.product((None, *WriteStatus), (None, "Product", "Other"), (None, 1, 999), (None, ANN, BEN))
+    for status, resource, product_id, by in filters:
+        if resource is None and product_id is not None:
+            continue  # an id is of a resource
         expected = [
             write.id
             for write in reversed(now.values())
             if status in (None, write.status)
-            and product_id in (None, write.product_id)
+            and resource in (None, write.resource)
+            and product_id in (None, write.record_id)
             and by in (None, write.accepted_by)
         ][::-1]
-        wanted = WriteFilter(status, product_id, by)
+        wanted = WriteFilter(status, resource, product_id, by)
         assert ids(catalogue.queue.newest(wanted, None, EVERYTHING)) == expected, wanted
         assert ids(catalogue.queue.newest(wanted, None, 2)) == expected[:2], wanted
         for before in expected[:1]:
@@ -131,21 +135,22 @@ def test_the_api_shows_and_filters_names(catalogue: Catalogue) -> None:
 
 # Of SQLite only: it is SQLite's plan that is read.
 @pytest.mark.parametrize("status", [None, WriteStatus.APPLIED, WriteStatus.FAILED])
-@pytest.mark.parametrize("of_product", [False, True])
+@pytest.mark.parametrize(("of_resource", "of_record"), [(False, False), (True, False), (True, True)])
 @pytest.mark.parametrize("by_name", [False, True])
 def test_a_page_of_the_ledger_is_read_in_order_through_the_narrowest_index(
-    tmp_path: Path, status: WriteStatus | None, of_product: bool, by_name: bool
+    tmp_path: Path, status: WriteStatus | None, of_resource: bool, of_record: bool, by_name: bool
 ) -> None:
     catalogue = EmbeddedCatalogue(tmp_path / "data")
-    statement = newest_statement(status, of_product, by_name).compile(dialect=sqlite.dialect(paramstyle="named"))
-    values = {"before": 2**62, "limit": 51, "product_id": 1, "by": ANN}
+    page = newest_statement(status, of_resource, of_record, by_name)
+    statement = page.compile(dialect=sqlite.dialect(paramstyle="named"))
+    values = {"before": 2**62, "limit": 51, "resource": "Product", "record_id": 1, "by": ANN}
     with closing(sqlite3.connect(catalogue.path)) as connection:
         rows = connection.execute(f"EXPLAIN QUERY PLAN {statement}", values | statement.params)
         plan = " ".join(row[3] for row in rows)
     failed = status is WriteStatus.FAILED
-    by_status = "ledger_failed " if failed else "PRIMARY KEY"
+    by_status = "ledger_failed " if failed else "ledger_by_resource " if of_resource else "PRIMARY KEY"
     expected = "ledger_failed_by_name " if failed else "ledger_by_name "
-    expected = "ledger_by_product " if of_product else expected if by_name else by_status
+    expected = "ledger_by_record " if of_record else expected if by_name else by_status
     assert expected in plan, plan
     assert "TEMP B-TREE" not in plan
     catalogue.stop()

@@ -13,7 +13,7 @@ from crash_points import CRASHES, CrashPoint, CrashPoints, Harm, Work
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
-from in_process import create, delete, update
+from in_process import create, create_locker, delete, delete_locker, put, recode, update
 from write_model import WriteModel
 
 from afterwrite.resources.write import WriteRequest
@@ -22,6 +22,7 @@ from afterwrite.writes import queue as async_db
 
 TEXTS = ("Red lamp", "LAMP", "ß-Straße", "İstanbul", "50% off", "a_b*c?[d]", 'the "x"', "红灯笼", "😀😀😀", "la")
 KEYS = ("one", "two", "three")
+CODES = ("a-1", "b-1", "b-2")
 
 _OF_THE_WRITER = [CrashPoint(work, harm) for work in (Work.SETTLE, Work.INDEX) for harm in Harm]
 # A COMMIT of the journal that failed is undone: SQLite gives no error after one that is done.
@@ -50,6 +51,10 @@ _changes: st.SearchStrategy[WriteRequest | int] = st.one_of(
     st.builds(lambda title, fields: create(**{"title": title, **fields}), st.sampled_from(TEXTS), _fields),
     st.builds(lambda key, fields: update(key, **fields), _ids, _fields),
     st.builds(delete, _ids),
+    st.builds(create_locker, st.sampled_from(CODES), st.sampled_from((0, 3))),
+    st.builds(recode, _ids, st.sampled_from(CODES)),
+    st.builds(put, _ids, st.sampled_from((2, -3)), st.none() | st.none() | st.integers(1, 3)),
+    st.builds(delete_locker, _ids),
     st.integers(0, 9),  # a FAILED write to try again
 )
 _tickets = st.tuples(st.lists(_changes, min_size=1, max_size=4), st.none() | st.sampled_from(KEYS))
@@ -182,7 +187,9 @@ def test_a_harm_at_a_commit_loses_and_doubles_nothing(point: CrashPoint, points:
     model.settle()
     model.accept(Ticket([create("Red lamp"), create("LAMP"), update(1, price_minor=5)], "key"))
     armed = point if point.work is Work.APPEND else None
-    model.accept(Ticket([update(2, title="la"), delete(1), update(1, title="gone"), create("红灯笼")]), armed)
+    changes = [update(2, title="la"), delete(1), update(1, title="gone"), create("红灯笼")]
+    of_lockers = [create_locker("a-1", 3), create_locker("a-1"), put(1, -2), put(1, -2), put(1, 5, 9)]
+    model.accept(Ticket([*changes, *of_lockers]), armed)
     model.settle(None if armed else point)
     assert points.reached == {point[:2]}
     model.check()

@@ -7,9 +7,12 @@ from typing import Any
 import psycopg
 
 from afterwrite.base.time_ordered import first_id_of
+from afterwrite.resources.compiled import CompiledResource
 from afterwrite.resources.write import ROW_OVERHEAD_BYTES
+from afterwrite.storage.driver import SCHEMA
 from afterwrite.storage.moving.rows import Row
 from afterwrite.storage.postgres.meta import KEEP
+from afterwrite.storage.tables import id_sequence
 
 _LAST_WRITE = """
 SELECT greatest(
@@ -26,11 +29,12 @@ UPDATE afterwrite.journal_settled SET writes = 0, size_bytes = 0, drainer = NULL
     through = coalesce((SELECT min(id) - 1 FROM afterwrite.writes), ({_LAST_WRITE}))
 """  # noqa: S608 - constants
 # As ``EmbeddedWrites`` reckons: a client may name any number in an update that fails, which gives out no id.
-_LAST_PRODUCT = """
+_LAST_RECORD = """
 SELECT greatest(
-    (SELECT max(id) FROM afterwrite.products),
-    (SELECT max(product_id) FROM afterwrite.ledger WHERE operation = 'CREATE' OR status = 'APPLIED'),
-    (SELECT max(product_id) FROM afterwrite.writes WHERE operation = 'CREATE'), 0)
+    (SELECT max(id) FROM {table}),
+    (SELECT max(record_id) FROM afterwrite.ledger
+        WHERE resource = '{resource}' AND (operation = 'CREATE' OR status = 'APPLIED')),
+    (SELECT max(record_id) FROM afterwrite.writes WHERE resource = '{resource}' AND operation = 'CREATE'), 0)
 """
 _LAST_TASK = "SELECT coalesce(max(id), 0) FROM afterwrite.tasks"
 _LAST_ACTION = "SELECT coalesce(max(id), 0) FROM afterwrite.task_actions"
@@ -48,7 +52,11 @@ Connection = psycopg.Connection[Any]
 
 
 def carry_over(
-    connection: Connection, names: Mapping[str, str], secrets: Mapping[str, str], totals: Sequence[Row]
+    connection: Connection,
+    resources: Mapping[str, CompiledResource],
+    names: Mapping[str, str],
+    secrets: Mapping[str, str],
+    totals: Sequence[Row],
 ) -> None:
     """Do so in the transaction that is open.
 
@@ -63,7 +71,9 @@ def carry_over(
         connection.execute(_TOTAL, (writes, status))
     connection.execute(_ACCEPTED.encode())
     connection.execute(_SETTLED.encode())
-    _go_on(connection, "afterwrite.product_ids", *_found(connection, _LAST_PRODUCT))
+    for name, resource in resources.items():
+        last = _LAST_RECORD.format(table=f"{SCHEMA}.{resource.table}", resource=name)
+        _go_on(connection, id_sequence(resource.table), *_found(connection, last))
     # Ids of an embedded installation grow with time: one above this moment was never given, nor to a row since deleted.
     now = first_id_of(time.time_ns() // 1000)
     _go_on(connection, "afterwrite.write_ids", now, *_found(connection, _LAST_WRITE))

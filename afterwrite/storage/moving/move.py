@@ -7,6 +7,7 @@ from contextlib import closing
 from afterwrite.base.counts import counted
 from afterwrite.base.settings import Settings
 from afterwrite.base.store_errors import StoreError
+from afterwrite.resources.compiled import CompiledResource
 from afterwrite.storage.moving import target
 from afterwrite.storage.moving.finishing import carry_over
 from afterwrite.storage.moving.progress import Progress
@@ -16,14 +17,14 @@ from afterwrite.storage.postgres.address import address_of, direct_address_of
 from afterwrite.storage.sqlite.moved import mark_moved
 
 
-def move(settings: Settings, progress: Progress) -> None:
+def move(settings: Settings, resources: Mapping[str, CompiledResource], progress: Progress) -> None:
     """Copy the installation in DATA_DIR into the database at DATABASE_URL, all of it and checked when this returns.
 
-    Copied are products, ledger, the writes that wait, idempotency keys, tasks with their actions, paused types,
-    received webhooks, and the secrets in the folder. Ids, the name of the task store and the order of writes stay what
-    they are. Nothing in the folder is changed, except that its files get the newest schema and, at the end, a mark
-    that lets nothing serve it any more; while this runs no server can have it. A NUL in a text, which PostgreSQL takes
-    in none, becomes U+FFFD.
+    Copied are the records of ``resources``, ledger, the writes that wait, idempotency keys, tasks with their actions,
+    paused types, received webhooks, and the secrets in the folder. Ids, the name of the task store and the order of
+    writes stay what they are. Nothing in the folder is changed, except that its files get the newest schema and, at the
+    end, a mark that lets nothing serve it any more; while this runs no server can have it. A NUL in a text, which
+    PostgreSQL takes in none, becomes U+FFFD.
 
     The lock of a task whose server was killed is copied as it stands: no process renews it, so it expires
     ``TASK_LOCK_SECONDS`` after its last renewal, like that of any worker that died, with ``WORKER_LOST``, and the
@@ -34,18 +35,18 @@ def move(settings: Settings, progress: Progress) -> None:
     Raises StoreError or SettingsError with one line that says what to do.
     """
     address = direct_address_of(settings)
-    with closing(EmbeddedSource(settings)) as source:
+    with closing(EmbeddedSource(settings, resources)) as source:
         progress.say(f"Reading {settings.data_dir} (catalogue {source.catalogue})")
         if source.moved_to is not None:
             progress.say(f"It was moved to {source.moved_to} before; what has come there since is not in the folder")
         wanted = {table.name: _sum_up(table, "read", table.rows(), 0, progress) for table in source.tables()}
-        names = {"catalogue": source.catalogue, "store": source.store}
+        names = {"catalogue": source.catalogue, "store": source.store, **source.unfinished()}
         names["copied"] = json.dumps(names | {"tables": wanted}, sort_keys=True)  # the same text for the same rows
         with target.open_target(address) as connection:
-            is_claimed = target.claim(connection, address, list(wanted), names)
+            is_claimed = target.claim(connection, address, resources, list(wanted), names)
             if is_claimed:
                 progress.say(f"Copying into {address}")
-                _copy(connection, source, wanted, names, progress)
+                _copy(connection, source, resources, wanted, names, progress)
                 _check(connection, source, wanted, progress)
                 target.require_alone(connection, address)
         # After the commit, or after one of an earlier run that ended before it could set the mark.
@@ -57,6 +58,7 @@ def move(settings: Settings, progress: Progress) -> None:
 def _copy(
     connection: target.Connection,
     source: EmbeddedSource,
+    resources: Mapping[str, CompiledResource],
     wanted: Mapping[str, Summary],
     names: Mapping[str, str],
     progress: Progress,
@@ -72,7 +74,7 @@ def _copy(
         with progress.step(f"index {name} built"):
             connection.execute(definition.encode())
     connection.execute(f"ANALYZE {target.named(list(wanted))}".encode())
-    carry_over(connection, names, secrets, totals)
+    carry_over(connection, resources, names, secrets, totals)
 
 
 def _check(

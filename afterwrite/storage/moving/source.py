@@ -1,23 +1,28 @@
 """Reads an embedded installation table by table while it owns the folder; marks the folder as moved, or reopens it."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from afterwrite.base.counts import counted
 from afterwrite.base.settings import Settings
 from afterwrite.base.store_errors import StoreError
 from afterwrite.base.time_ordered import microseconds_of
+from afterwrite.resources.compiled import CompiledResource
 from afterwrite.resources.write import JOURNALED
+from afterwrite.storage.declared_tables import undeclared_rows
 from afterwrite.storage.moving.rows import Row
 from afterwrite.storage.sqlite.data_folder import open_with_tasks
+from afterwrite.storage.sqlite.declared import SqliteTables
 from afterwrite.storage.sqlite.migrations import catalogue_name
 from afterwrite.storage.sqlite.moved import mark_moved, moved_to
 from afterwrite.storage.sqlite.stores import secret_in_folder
 from afterwrite.storage.write_store import KeyUse
 
-_OF_PRODUCTS = ("products", "ledger", "ledger_totals")
+_OF_LEDGER = ("ledger", "ledger_totals")
+_UNFINISHED = "SELECT name, value FROM meta WHERE name LIKE 'search_text_of_%'"
 _OF_TASKS = ("tasks", "paused_task_types", "task_actions", "received_webhooks")
 _SECRETS = ("webhook-secret", "session-secret")
 _FROM_JOURNAL_AT_ONCE = 500  # its rows come as a list
@@ -40,19 +45,23 @@ class SourceTable:
 class EmbeddedSource:
     """The embedded installation in DATA_DIR: opened by the constructor, read as it was then until ``close``."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Own the folder, whose files get the newest schema. Raises StoreError with one line that says what to do."""
+    def __init__(self, settings: Settings, resources: Mapping[str, CompiledResource] | None = None) -> None:
+        """Own the folder, whose files get the newest schema. Raises StoreError with one line that says what to do.
+
+        ``resources`` are those of the application, None if no record is to be read.
+        """
         if not settings.products_path.exists():
             raise StoreError(
                 f"There is no catalogue to copy: {settings.products_path} does not exist. Set DATA_DIR to the folder "
                 "of the embedded server"
             )
-        self._settings = settings
+        self._settings, self._record_tables = settings, [one.table for one in (resources or {}).values()]
         with ExitStack() as stack:
-            self._journal = stack.enter_context(closing(open_with_tasks(settings, moved=True)))
+            self._journal = stack.enter_context(closing(open_with_tasks(settings, resources, moved=True)))
             self._products = stack.enter_context(closing(_open_snapshot(settings.products_path)))
             self._tasks = stack.enter_context(closing(_open_snapshot(settings.tasks_path)))
             self.catalogue = catalogue_name(self._products)
+            _require_declared(settings, self._products, resources)
             self.moved_to = moved_to(self._products)  # where it was copied to the end before; None: nowhere
             [self.store] = self._tasks.execute("SELECT value FROM meta WHERE name = 'store'").fetchone()
             [settled] = self._products.execute("SELECT coalesce(max(id), 0) FROM ledger").fetchone()
@@ -67,11 +76,15 @@ class EmbeddedSource:
         """Everything that is copied; the writes that wait are those that the ledger does not have."""
         products, tasks = self._settings.products_path, self._settings.tasks_path
         return [
-            *(_table(self._products, products, name) for name in _OF_PRODUCTS),
+            *(_table(self._products, products, name) for name in (*self._record_tables, *_OF_LEDGER)),
             SourceTable("writes", JOURNALED, self._waiting),
             SourceTable("idempotency_keys", (*KeyUse._fields, "used_at_us"), self._keys),
             *(_table(self._tasks, tasks, name) for name in _OF_TASKS),
         ]
+
+    def unfinished(self) -> dict[str, str]:
+        """What the search still has to follow, by its name in ``meta``."""
+        return dict(self._products.execute(_UNFINISHED).fetchall())
 
     def secrets(self) -> dict[str, str]:
         """What signs webhooks and sessions, as far as it was made. Raises StoreError."""
@@ -91,6 +104,18 @@ class EmbeddedSource:
             for key in keys:
                 yield (*key, microseconds_of(key.first_write_id))
             last = keys[-1].key
+
+
+def _require_declared(
+    settings: Settings, products: sqlite3.Connection, resources: Mapping[str, CompiledResource] | None
+) -> None:
+    """Raise StoreError if there are records of a resource that the application does not declare: they would stay."""
+    if resources is not None and (left := undeclared_rows(SqliteTables(products), resources)):
+        name, rows = next(iter(left.items()))
+        raise StoreError(
+            f"{settings.data_dir} has {counted(rows, 'record')} of {name}, which the application does not declare: "
+            "name the application that does with --app MODULE, or declare it"
+        )
 
 
 def reopen(settings: Settings) -> str | None:

@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 
 from afterwrite.base.store_errors import StoreError
+from afterwrite.resources.compiled import CompiledResource
 from afterwrite.storage.driver import SCHEMA
 from afterwrite.storage.moving.rows import Report, Row, chunks
 from afterwrite.storage.moving.source import SourceTable
@@ -65,14 +66,20 @@ def open_target(address: Address) -> Iterator[Connection]:
         ) from error
 
 
-def claim(connection: Connection, address: Address, tables: Sequence[str], names: Mapping[str, str]) -> bool:
+def claim(
+    connection: Connection,
+    address: Address,
+    resources: Mapping[str, CompiledResource],
+    tables: Sequence[str],
+    names: Mapping[str, str],
+) -> bool:
     """Lock the database, whose tables are empty and have the newest schema then; False: the same copy is there already.
 
     ``names``: the name of the ``catalogue``, and what stands for all that is to be ``copied``. Raises StoreError, and
     then nothing was changed: something else is in the database, or processes work on it.
     """
     if connection.execute(IS_MADE).fetchone() != (True,):
-        bring_up_to_date(connection, address)
+        bring_up_to_date(connection, address, resources)
     require_not_half_copied(connection, address)
     known = dict(connection.execute(_META).fetchall())
     if known["catalogue"] == names["catalogue"]:
@@ -84,14 +91,17 @@ def claim(connection: Connection, address: Address, tables: Sequence[str], names
             "empty database to copy everything there"
         )
     _require_unused(connection, address, tables)  # first without locks: a server that is refused is not held up
-    connection.execute(f"LOCK TABLE {named([*_OTHERS, *tables])} IN ACCESS EXCLUSIVE MODE".encode())
+    known_tables = [table for table in tables if _is_there(connection, table)]
+    connection.execute(f"LOCK TABLE {named([*_OTHERS, *known_tables])} IN ACCESS EXCLUSIVE MODE".encode())
     _require_unused(connection, address, tables)  # again: nothing that was committed meanwhile may be lost
-    bring_up_to_date(connection, address)
+    bring_up_to_date(connection, address, resources)
     return True
 
 
 def _require_unused(connection: Connection, address: Address, tables: Sequence[str]) -> None:
     for table in tables:
+        if not _is_there(connection, table):  # its resource is new to the database
+            continue
         which = "WHERE writes > 0" if table == TOTALS else ""
         if connection.execute(f"SELECT FROM {named([table])} {which} LIMIT 1".encode()).fetchone() is not None:
             raise StoreError(
@@ -99,6 +109,10 @@ def _require_unused(connection: Connection, address: Address, tables: Sequence[s
                 "set DATABASE_URL to an empty database"
             )
     require_alone(connection, address)
+
+
+def _is_there(connection: Connection, table: str) -> bool:
+    return connection.execute("SELECT to_regclass(%s)", (named([table]),)).fetchone() != (None,)
 
 
 def require_alone(connection: Connection, address: Address) -> None:

@@ -1,7 +1,7 @@
-"""Bulk insert of products into PostgreSQL in one transaction."""
+"""Bulk insert of records into PostgreSQL in one transaction."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,31 +9,32 @@ import psycopg
 
 from afterwrite.base.settings import Settings
 from afterwrite.base.store_errors import StoreError
-from afterwrite.resources.product import search_text
-from afterwrite.storage.catalogue_load import STORED, StoredValues
+from afterwrite.resources.compiled import CompiledResource
+from afterwrite.storage.catalogue_load import StoredValues
 from afterwrite.storage.driver import SCHEMA
 from afterwrite.storage.postgres.address import address_of
 from afterwrite.storage.postgres.connect import connect, explained
 from afterwrite.storage.postgres.copying import require_no_copy
 from afterwrite.storage.postgres.migrations import bring_up_to_date
+from afterwrite.storage.tables import id_sequence
 
-_COLUMNS = f"id, {', '.join(STORED)}, created_at_us, updated_at_us, version, search_text"
-_COPY = f"COPY {SCHEMA}.products ({_COLUMNS}) FROM STDIN"
-_IDS = f"SELECT nextval('{SCHEMA}.product_ids') FROM generate_series(1, %s)"  # noqa: S608 - constants
-_ANY = f"SELECT EXISTS (SELECT 1 FROM {SCHEMA}.products)"  # noqa: S608 - constants
-_ALONE = f"LOCK TABLE {SCHEMA}.meta IN SHARE ROW EXCLUSIVE MODE"  # one load at a time; the next one sees its products
+_IDS = "SELECT nextval(%s::regclass) FROM generate_series(1, %s)"
+_ALONE = f"LOCK TABLE {SCHEMA}.meta IN SHARE ROW EXCLUSIVE MODE"  # one load at a time; the next one sees its records
 
 
 class PostgresLoader:
     """A catalogue in PostgreSQL; see ``CatalogueLoader``."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self, settings: Settings, resources: Mapping[str, CompiledResource], resource: CompiledResource
+    ) -> None:
         """Raises StoreError or SettingsError."""
+        self._resource, self._table = resource, f"{SCHEMA}.{resource.table}"
         self._address = address_of(settings)
         self._connection = connect(self._address, prepared=False)
         try:
             require_no_copy(self._connection, self._address)
-            bring_up_to_date(self._connection, self._address)
+            bring_up_to_date(self._connection, self._address, resources)
             self._connection.execute("BEGIN")
             require_no_copy(self._connection, self._address)  # before the lock, for which it would wait for a copy
             self._connection.execute(_ALONE)
@@ -44,21 +45,21 @@ class PostgresLoader:
             self._connection.close()
             raise self._unusable(error) from error
 
-    def holds_products(self) -> bool:
-        """Whether there is any product."""
+    def holds_records(self) -> bool:
+        """Whether there is any record."""
         try:
-            row = self._connection.execute(_ANY).fetchone()
+            row = self._connection.execute(f"SELECT EXISTS (SELECT 1 FROM {self._table})".encode()).fetchone()  # noqa: S608
         except psycopg.Error as error:
             raise self._unusable(error) from error
         return bool(row and row[0])
 
     @contextmanager
     def load(self) -> Iterator["PostgresLoad"]:
-        """COPY products in; ids come from the sequence, so concurrent creates get other ids."""
+        """COPY records in; ids come from the sequence, so concurrent creates get other ids."""
         try:
-            yield PostgresLoad(self._connection)
+            yield PostgresLoad(self._connection, self._resource)
             self._connection.commit()
-            self._connection.execute(f"ANALYZE {SCHEMA}.products")
+            self._connection.execute(f"ANALYZE {self._table}".encode())
         except psycopg.Error as error:
             raise self._unusable(error) from error
         finally:
@@ -78,18 +79,21 @@ class PostgresLoader:
 
 
 class PostgresLoad:
-    """A running load; ``inserted`` counts its products."""
+    """A running load; ``inserted`` counts its records."""
 
-    def __init__(self, connection: "psycopg.Connection[Any]") -> None:
+    def __init__(self, connection: "psycopg.Connection[Any]", resource: CompiledResource) -> None:
         self.inserted = 0
-        self._connection = connection
+        self._connection, self._resource = connection, resource
+        columns = ", ".join(f'"{name}"' for name in (*resource.columns, "search_text"))
+        self._copy = f"COPY {SCHEMA}.{resource.table} ({columns}) FROM STDIN".encode()
 
-    def insert(self, products: Sequence[StoredValues]) -> None:
-        """Copy products given as ``stored_values``, in order; best about a thousand at a time."""
-        now_us = time.time_ns() // 1_000
-        ids = [row[0] for row in self._connection.execute(_IDS, (len(products),))]
-        with self._connection.cursor() as cursor, cursor.copy(_COPY) as copy:
-            for product_id, values in zip(ids, products, strict=True):
-                text = search_text(values[0], values[2], values[3])
-                copy.write_row((product_id, *values, now_us, now_us, 1, text))
-        self.inserted += len(products)
+    def insert(self, records: Sequence[StoredValues]) -> None:
+        """Copy records given as ``stored_values``, in order; best about a thousand at a time."""
+        now_us, search_text = time.time_ns() // 1_000, self._resource.search_text
+        given = self._connection.execute(_IDS, (id_sequence(self._resource.table), len(records)))
+        ids = [row[0] for row in given]
+        with self._connection.cursor() as cursor, cursor.copy(self._copy) as copy:
+            for record_id, values in zip(ids, records, strict=True):
+                row = (record_id, *values, now_us, now_us, 1)
+                copy.write_row((*row, search_text(row)))
+        self.inserted += len(records)

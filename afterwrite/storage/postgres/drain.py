@@ -9,24 +9,27 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import psycopg
 
 from afterwrite.base.store_errors import StoreUnavailable, TransactionConflict
-from afterwrite.resources.product import Product
+from afterwrite.resources.compiled import CompiledResource
 from afterwrite.resources.write import JOURNALED, Write, WriteStatus, size_bytes
+from afterwrite.storage.declared_tables import FINGERPRINT, fingerprint
 from afterwrite.storage.driver import SCHEMA, encode_rows
 from afterwrite.storage.postgres.connect import explained, is_alive
 from afterwrite.storage.postgres.meta import KEEP, KEPT, NOW_US
 from afterwrite.storage.postgres.pipelined import SETTINGS
+from afterwrite.storage.postgres.record_table import record_table_of
 from afterwrite.storage.retention_clock import RetentionClock
-from afterwrite.storage.settling import StoreAway, refused, settle_all
+from afterwrite.storage.settling import Outcome, Owners, StoreAway, ids_of, refused, settle_all
 from afterwrite.storage.write_store import SettledBatch
 
 LOCK = 7_046_029_254_386_354  # arbitrary number of the advisory lock
 _LEASE_US = 3_000_000
+_OUTDATED_US = 30_000_000
 _RENEW_US = 2_000_000
 _POLL_SECONDS = 1.0
 _MOST_ATTEMPTS = 10
@@ -34,29 +37,28 @@ _MOST_ATTEMPTS = 10
 # round trips, which slow down accepting, so let a few milliseconds of writes share one.
 _PACE_SECONDS = 0.008
 _KEYS_PRUNED_AT_ONCE = 1_000
+_RECOMPUTED_AT_ONCE = 1_000
 _HOUSEKEEPING_US = 60_000_000
 # Errors of a single bad write; all others mean that the database is unavailable.
 _BAD_WRITE_ERRORS = (
     psycopg.IntegrityError,
     psycopg.DataError,
     psycopg.ProgrammingError,
+    psycopg.errors.ProgramLimitExceeded,  # such as a text that is too long for an index
     OverflowError,
     TypeError,
     ValueError,
 )
-_STATE = f"SELECT drainer, until_us, through, sleeps, {NOW_US} FROM {SCHEMA}.journal_settled"  # noqa: S608
+# The schema is that of another version of the application: no write is to blame.
+_OTHER_SCHEMA_ERRORS = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn)
+_STATE = (
+    f"SELECT drainer, until_us, through, sleeps, {NOW_US}, "  # noqa: S608 - constants
+    f"(SELECT value FROM {SCHEMA}.meta WHERE name = '{FINGERPRINT}') FROM {SCHEMA}.journal_settled"
+)
 _BATCH = (
     f"SELECT {', '.join(JOURNALED)} FROM {SCHEMA}.writes "  # noqa: S608 - constants
     f"WHERE id > (SELECT through FROM {SCHEMA}.journal_settled) ORDER BY id LIMIT %s"
 )
-_LOAD = f"SELECT {', '.join(Product._fields)} FROM {SCHEMA}.products WHERE id = ANY(%s)"  # noqa: S608
-_COLUMNS = (*Product._fields, "search_text")
-_UPSERT = (
-    f"INSERT INTO {SCHEMA}.products ({', '.join(_COLUMNS)}) SELECT {', '.join(_COLUMNS)} "  # noqa: S608
-    f"FROM json_populate_recordset(NULL::{SCHEMA}.products, %s::json) ON CONFLICT (id) DO UPDATE SET "
-    + ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS[1:])
-)
-_DELETE = f"DELETE FROM {SCHEMA}.products WHERE id = ANY(%s)"  # noqa: S608
 _LEDGER = (
     f"INSERT INTO {SCHEMA}.ledger ({', '.join(Write._fields)}) SELECT {', '.join(Write._fields)} "  # noqa: S608
     f"FROM json_populate_recordset(NULL::{SCHEMA}.ledger, %s::json)"
@@ -87,18 +89,30 @@ class _State(NamedTuple):
     through: int
     sleeps: bool
     now_us: int
+    declarations: str | None
 
-    def is_free_for(self, name: str) -> bool:
-        """Whether the process of this name may drain."""
+    def is_free_for(self, name: str, declarations: str) -> bool:
+        """Whether the process of this name may drain.
+
+        One with other declarations than those that came last would fail what it does not know: it waits until no other
+        process has drained for a while.
+        """
+        if self.declarations not in (None, declarations):
+            return self.until_us < self.now_us - _OUTDATED_US
         return self.drainer in (None, name) or self.until_us < self.now_us
 
 
 class Drain:
     """The only connection of a process that applies writes; for one coroutine at a time."""
 
-    def __init__(self, name: str, connect: Callable[[], Awaitable[Connection]]) -> None:
+    def __init__(
+        self, name: str, connect: Callable[[], Awaitable[Connection]], resources: Mapping[str, CompiledResource]
+    ) -> None:
         """``name`` is the name of this process."""
-        self._name, self._connect = name, connect
+        self._name, self._connect, self._resources = name, connect, resources
+        self._tables = {name: record_table_of(resource) for name, resource in resources.items()}
+        self._declarations = fingerprint(resources)
+        self._may_recompute = True  # whether searched texts may have to be
         self._connection: Connection | None = None
         self._sleeps = False
         self._now_us = self._housekeeping_due_us = 0
@@ -146,6 +160,18 @@ class Drain:
         if cursor.rowcount < _KEYS_PRUNED_AT_ONCE:
             self._housekeeping_due_us = self._now_us + _HOUSEKEEPING_US
 
+    async def recompute_some(self) -> bool:
+        """Recompute some searched texts after a change of a declaration; whether there may be more."""
+        if not (self.is_mine and self._may_recompute):
+            return False
+        async with self._connected() as connection, connection.transaction():
+            await connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
+            for table in self._tables.values():
+                if await table.recompute_next(connection, _RECOMPUTED_AT_ONCE):
+                    return True
+        self._may_recompute = False
+        return False
+
     async def rest(self) -> float:
         """How many seconds the drain may rest, unless a write wakes it; 0: a write has just arrived."""
         if self.is_mine and not self._sleeps:
@@ -169,26 +195,29 @@ class Drain:
     async def _settle_next(self, connection: Connection, limit: int) -> SettledBatch | None:
         if not self.is_mine:  # read without the lock, which would delay the draining process
             state = _State._make(await _one(await connection.execute(_STATE)))
-            if not state.is_free_for(self._name):
+            if not state.is_free_for(self._name, self._declarations):
                 return None
         try:
-            return await self._in_transaction(connection, limit, _apply)
-        except _BAD_WRITE_ERRORS:
+            return await self._in_transaction(connection, limit, self._apply)
+        except _BAD_WRITE_ERRORS as error:
+            if isinstance(error, _OTHER_SCHEMA_ERRORS):
+                raise
             await connection.rollback()
-            return await self._in_transaction(connection, limit, _apply_one_by_one)
+            return await self._in_transaction(connection, limit, self._apply_one_by_one)
 
     async def _in_transaction(
         self,
         connection: Connection,
         limit: int,
-        apply: "Callable[[Connection, Sequence[Write], int], Awaitable[list[Write]]]",
+        apply: Callable[[Connection, Sequence[Write], int], Awaitable[list[Write]]],
     ) -> SettledBatch | None:
         state, batch = await _begin(connection, limit)
         self._now_us, self._sleeps = state.now_us, state.sleeps
-        self.is_mine = state.is_free_for(self._name)
+        self.is_mine = state.is_free_for(self._name, self._declarations)
         if not self.is_mine:
             await connection.rollback()
             return None
+        self._declarations = state.declarations or self._declarations  # from now on it drains for these too
         if not batch:
             await self._renew(connection, state)
             return None
@@ -215,6 +244,48 @@ class Drain:
             await connection.execute("COMMIT")
             # After the commit: a NOTIFY inside the transaction would block all other commits until it is on disk.
             await connection.execute("SELECT pg_notify('afterwrite_settled', %s)", (str(last),))
+
+    async def _apply(self, connection: Connection, writes: Sequence[Write], now_us: int) -> list[Write]:
+        """Compute the batch in memory, then store it in a few multi-row statements."""
+        outcome = await self._outcome(connection, writes, now_us)
+        async with connection.pipeline():
+            for name, stored in outcome.stored.items():
+                if stored or outcome.deleted[name]:
+                    await self._tables[name].change(connection, stored, outcome.deleted[name])
+            await connection.execute(_LEDGER, (encode_rows([write._asdict() for write in outcome.settled]),))
+        return outcome.settled
+
+    async def _outcome(self, connection: Connection, writes: Sequence[Write], now_us: int) -> Outcome:
+        before = {
+            name: await self._tables[name].load(connection, ids)
+            for name, ids in ids_of(writes).items()
+            if name in self._tables
+        }
+        owners: Owners = {}
+        while True:
+            outcome = settle_all(writes, self._resources, before, owners, lambda: now_us)
+            if not outcome.unknown:
+                return outcome
+            for (name, column), values in outcome.unknown.items():
+                found = await self._tables[name].owners(connection, column, values)
+                owners.setdefault((name, column), {}).update(found)
+
+    async def _apply_one_by_one(self, connection: Connection, writes: Sequence[Write], now_us: int) -> list[Write]:
+        """The slow path: a savepoint per write, so that only the bad one fails."""
+        settled = []
+        for write in writes:
+            await connection.execute("SAVEPOINT one")
+            try:
+                settled += await self._apply(connection, [write], now_us)
+            except _BAD_WRITE_ERRORS as error:
+                if isinstance(error, _OTHER_SCHEMA_ERRORS):
+                    raise
+                await connection.execute("ROLLBACK TO one")
+                failed = refused(write, error, now_us)
+                await connection.execute(_LEDGER, (encode_rows([failed._asdict()]),))
+                settled.append(failed)
+            await connection.execute("RELEASE one")
+        return settled
 
     # -- the connection -------------------------------------------------------------------------------------
 
@@ -255,38 +326,6 @@ async def _begin(connection: Connection, limit: int) -> tuple[_State, list[Write
         state = await connection.execute(_STATE)
         batch = await connection.execute(_BATCH, (limit,))
         return _State._make(await _one(state)), [Write(*row) for row in await batch.fetchall()]
-
-
-async def _apply(connection: Connection, writes: Sequence[Write], now_us: int) -> list[Write]:
-    """Compute the batch in memory, then store it in a few multi-row statements."""
-    product_ids = sorted({write.product_id for write in writes})
-    rows = await (await connection.execute(_LOAD, (product_ids,))).fetchall()
-    before = {row[0]: Product(*row) for row in rows}
-    settled, stored, deleted = settle_all(writes, before, lambda: now_us)
-    async with connection.pipeline():
-        if stored:
-            values = [{**product._asdict(), "search_text": product.search_text} for product in stored]
-            await connection.execute(_UPSERT, (encode_rows(values),))
-        if deleted:
-            await connection.execute(_DELETE, (deleted,))
-        await connection.execute(_LEDGER, (encode_rows([write._asdict() for write in settled]),))
-    return settled
-
-
-async def _apply_one_by_one(connection: Connection, writes: Sequence[Write], now_us: int) -> list[Write]:
-    """The slow path: a savepoint per write, so that only the bad one fails."""
-    settled = []
-    for write in writes:
-        await connection.execute("SAVEPOINT one")
-        try:
-            settled += await _apply(connection, [write], now_us)
-        except _BAD_WRITE_ERRORS as error:
-            await connection.execute("ROLLBACK TO one")
-            failed = refused(write, error, now_us)
-            await connection.execute(_LEDGER, (encode_rows([failed._asdict()]),))
-            settled.append(failed)
-        await connection.execute("RELEASE one")
-    return settled
 
 
 async def _one(cursor: "psycopg.AsyncCursor[Any]") -> tuple[Any, ...]:

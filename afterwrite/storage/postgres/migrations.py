@@ -1,15 +1,18 @@
 """PostgreSQL schema migrations: numbered SQL files, each applied once, in one transaction."""
 
 import logging
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from afterwrite.base.store_errors import StoreError
+from afterwrite.resources.compiled import CompiledResource
 from afterwrite.storage.driver import SCHEMA
 from afterwrite.storage.postgres.address import Address
 from afterwrite.storage.postgres.connect import connect, explained
+from afterwrite.storage.postgres.declared import follow_declarations
 
 _log = logging.getLogger("afterwrite.database")
 _STEPS = Path(__file__).parent / "sql"
@@ -18,23 +21,34 @@ _LOCK = 7_046_029_254_386_353  # arbitrary number of the advisory lock for migra
 _VERSION = f"SELECT coalesce(max(version), 0) FROM {SCHEMA}.schema_versions"  # noqa: S608 - a constant
 
 
-def migrate(address: Address) -> None:
+def migrate(
+    address: Address, resources: Mapping[str, CompiledResource] | None = None, allowed: Collection[str] = ()
+) -> None:
     """Migrate the database; idempotent, and safe in several processes at once.
+
+    The tables of records follow ``resources``, with what is ``allowed``; None leaves them as they are.
 
     Raises StoreError, whose text says what to do: the database is unavailable, not writable or too old, or its schema
     is newer than this program.
     """
     with connect(address, prepared=False) as connection:
-        bring_up_to_date(connection, address)
+        bring_up_to_date(connection, address, resources, allowed)
 
 
-def bring_up_to_date(connection: "psycopg.Connection[Any]", address: Address) -> None:
+def bring_up_to_date(
+    connection: "psycopg.Connection[Any]",
+    address: Address,
+    resources: Mapping[str, CompiledResource] | None = None,
+    allowed: Collection[str] = (),
+) -> None:
     """The same on a connection: in a transaction of its own, or within the one that is open."""
     try:
         _check_server(connection, address)
         if not _is_newest(connection, address):
             with connection.transaction():
                 _apply(connection, address)
+        if resources is not None:
+            follow_declarations(connection, resources, lambda: _trigram_class(connection), allowed)
     except psycopg.errors.InsufficientPrivilege as error:
         raise StoreError(
             f"The database {address} cannot be set up: {error.diag.message_primary}. Let its owner start "

@@ -38,9 +38,9 @@ _standing = select(
     _settled.c.through,
 ).join_from(_accepted, _settled, _accepted.c.one == _settled.c.one)
 _ACCEPT = """
-SELECT outcome, first_id, writes, fingerprint, new_product_ids, at_us, size_bytes FROM afterwrite.accept_writes(
+SELECT outcome, first_id, writes, fingerprint, new_record_ids, at_us, size_bytes FROM afterwrite.accept_writes(
     %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::text[],
-    %s::text[], %s::bigint[], %s::text[], %s::bigint[], %s, %s)
+    %s::text[], %s::text[], %s::bigint[], %s::text[], %s::bigint[], %s::bigint[], %s, %s)
 """
 
 
@@ -60,6 +60,7 @@ class PostgresWrites:
         self.ledger = Ledger(reader)
         self._reader, self._drain, self._limits = reader, drain, limits
         self._connection = Reopened(connect)
+        self._recomputes = False
         self.last_write_id = self.depth = self._through = self.settled_total = 0
         if (trouble := self.standing().trouble) is not None:
             raise StoreError(trouble)
@@ -126,8 +127,10 @@ class PostgresWrites:
 
     def newest(self, wanted: WriteFilter, before: int, limit: int) -> list[Write]:
         page = _waiting.where(writes.c.id < before).order_by(writes.c.id.desc()).limit(limit)
-        if wanted.product_id is not None:
-            page = page.where(writes.c.product_id == wanted.product_id)
+        if wanted.resource is not None:
+            page = page.where(writes.c.resource == wanted.resource)
+        if wanted.record_id is not None:
+            page = page.where(writes.c.record_id == wanted.record_id)
         if wanted.by is not None:
             page = page.where(writes.c.accepted_by == wanted.by)
         return self._writes(page)
@@ -143,13 +146,14 @@ class PostgresWrites:
         return await self._drain.settle_next(limit)
 
     async def tidy(self, *, quiet: bool) -> None:
-        """Delete expired idempotency keys."""
+        """Delete expired idempotency keys; recompute searched texts after a change of a declaration."""
         if quiet:
             await self._drain.prune(self._limits.idempotency_seconds)
+        self._recomputes = await self._drain.recompute_some()
 
     async def rest(self) -> float | None:
         """Rest until a write is accepted, or poll after about a second."""
-        return await self._drain.rest()
+        return 0.0 if self._recomputes else await self._drain.rest()
 
     async def may_leave(self) -> bool:
         """Whether another server is alive and can drain."""
@@ -179,22 +183,23 @@ def _columns(asked: Sequence[Asked]) -> list[list[Any]]:
         [len(one.requests) for one in asked],
         [one.size_bytes for one in asked],
         [one.by for one in asked],
-        [request.operation.value for request in requests],
-        [request.product_id for request in requests],
+        [request.resource for request in requests],
+        [request.operation for request in requests],
+        [request.record_id for request in requests],
         [request.arguments for request in requests],
         [request.retry_of for request in requests],
+        [request.if_version for request in requests],
     ]
 
 
 def _taken(asked: Asked, row: Sequence[Any]) -> Taken:
-    outcome, first_id, count, fingerprint, product_ids, at_us, size_bytes = row
+    outcome, first_id, count, fingerprint, record_ids, at_us, size_bytes = row
     if outcome == "KNOWN":
         return KeyUse(asked.key or "", fingerprint, first_id, count)
     if outcome == "FULL":
         return Full(count, size_bytes)
     return [
-        Write(
-            first_id + place, request.operation.value, product_id, request.arguments, at_us, request.retry_of, asked.by
-        )
-        for place, (request, product_id) in enumerate(zip(asked.requests, product_ids or [], strict=True))
+        Write(first_id + place, resource, operation, record_id, arguments, at_us, retry_of, asked.by, if_version)
+        for place, (request, record_id) in enumerate(zip(asked.requests, record_ids or [], strict=True))
+        for resource, operation, _, arguments, retry_of, _, if_version in [request]
     ]

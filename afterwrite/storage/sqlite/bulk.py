@@ -1,26 +1,22 @@
-"""Bulk insert of products into SQLite in one transaction."""
+"""Bulk insert of records into SQLite in one transaction."""
 
 import itertools
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from afterwrite.base.settings import Settings
 from afterwrite.base.store_errors import StoreError
-from afterwrite.resources.product import search_text
-from afterwrite.storage.catalogue_load import STORED, StoredValues
+from afterwrite.resources.compiled import CompiledResource
+from afterwrite.storage.catalogue_load import StoredValues
 from afterwrite.storage.sqlite.data_folder import open_data_folder
 from afterwrite.storage.sqlite.journal import Journal
 
 _CACHE_KIB = 32 * 1024
 _BUSY_SECONDS = 5
 _INDEX_ROWS = 10_000
-_INSERT = (
-    f"INSERT INTO products (id, {', '.join(STORED)}, created_at_us, updated_at_us, version, search_text) "  # noqa: S608
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?)"
-)
 # Below this, maintaining the secondary indexes row by row is cheaper than rebuilding them.
 _LEAST_ROWS_TO_REBUILD = 5_000
 
@@ -28,33 +24,36 @@ _LEAST_ROWS_TO_REBUILD = 5_000
 class EmbeddedLoader:
     """The catalogue of a data folder; see ``CatalogueLoader``."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self, settings: Settings, resources: Mapping[str, CompiledResource], resource: CompiledResource
+    ) -> None:
         """Own the data folder. Raises StoreError."""
-        self._path = settings.products_path
-        self._journal = open_data_folder(self._path, settings.journal_path, settings.journal_sync)
+        self._path, self._resources, self._resource = settings.products_path, resources, resource
+        self._journal = open_data_folder(self._path, settings.journal_path, resources, settings.journal_sync)
         try:
             self._connection = open_for_loading(self._path)
         except BaseException:
             self._journal.close()
             raise
 
-    def holds_products(self) -> bool:
-        """Whether there is any product."""
-        return bool(self._connection.execute("SELECT EXISTS (SELECT 1 FROM products)").fetchone()[0])
+    def holds_records(self) -> bool:
+        """Whether there is any record."""
+        found = self._connection.execute(f"SELECT EXISTS (SELECT 1 FROM {self._resource.table})")  # noqa: S608
+        return bool(found.fetchone()[0])
 
     def load(self) -> AbstractContextManager["BulkLoad"]:
         """See ``bulk_load``."""
-        return bulk_load(self._connection, _next_product_id(self._connection, self._journal))
+        return bulk_load(self._connection, self._resource, _next_id(self._connection, self._journal, self._resource))
 
     def index(self) -> int:
-        """Bring the search index up to date; return the number of products indexed."""
+        """Bring the search index up to date; return the number of records indexed."""
         import asyncio  # imported here: a start that loads nothing needs neither
 
         from afterwrite.storage.sqlite.writer import CatalogueWriter
 
         async def follow() -> int:
-            self.holds_products()  # its connection keeps the WAL open from now on
-            writer, indexed = CatalogueWriter(self._path), 0
+            self.holds_records()  # its connection keeps the WAL open from now on
+            writer, indexed = CatalogueWriter(self._path, self._resources), 0
             try:
                 while more := await writer.index_some(_INDEX_ROWS):
                     indexed += more
@@ -81,44 +80,43 @@ def open_for_loading(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _next_product_id(connection: sqlite3.Connection, journal: Journal) -> int:
-    """The smallest id above those of all products and writes; it stays free while the caller owns ``journal``."""
+def _next_id(connection: sqlite3.Connection, journal: Journal, resource: CompiledResource) -> int:
+    """The smallest id above those of all records and writes; it stays free while the caller owns ``journal``."""
     stored, settled = connection.execute(
-        "SELECT (SELECT max(id) FROM products), "
-        "(SELECT max(product_id) FROM ledger WHERE operation = 'CREATE' OR status = 'APPLIED')"
+        f"SELECT (SELECT max(id) FROM {resource.table}), "  # noqa: S608 - a declared name
+        "(SELECT max(record_id) FROM ledger WHERE resource = ? AND (operation = 'CREATE' OR status = 'APPLIED'))",
+        (resource.name,),
     ).fetchone()
-    return max(stored or 0, settled or 0, journal.backlog().last_product_id) + 1
+    return max(stored or 0, settled or 0, journal.last_record_ids().get(resource.name, 0)) + 1
 
 
 class BulkLoad:
-    """A running ``bulk_load``; its products become visible when it ends."""
+    """A running ``bulk_load``; its records become visible when it ends."""
 
-    def __init__(self, connection: sqlite3.Connection, first_id: int) -> None:
+    def __init__(self, connection: sqlite3.Connection, resource: CompiledResource, first_id: int) -> None:
         self.inserted = 0
-        self._connection = connection
+        self._connection, self._resource = connection, resource
         self._first_id = first_id
-        self._present: int = connection.execute("SELECT count(*) FROM products").fetchone()[0]
+        columns = (*resource.columns, "search_text")
+        listed, marks = ", ".join(f'"{name}"' for name in columns), ", ".join("?" * len(columns))
+        self._insert = f"INSERT INTO {resource.table} ({listed}) VALUES ({marks})"  # noqa: S608 - declared names
+        self._present: int = connection.execute(f"SELECT count(*) FROM {resource.table}").fetchone()[0]  # noqa: S608
         self.dropped: list[str] = []  # the statements that rebuild the dropped indexes
 
-    def insert(self, products: Sequence[StoredValues]) -> None:
-        """Insert products given as ``stored_values``, in order; best about a thousand at a time."""
+    def insert(self, records: Sequence[StoredValues]) -> None:
+        """Insert records given as ``stored_values``, in order; best about a thousand at a time."""
         if not self.dropped and self.inserted > max(_LEAST_ROWS_TO_REBUILD, self._present // 2):
-            self.dropped = _drop_indexes(self._connection)
+            self.dropped = _drop_indexes(self._connection, self._resource.table)
         now_us = time.time_ns() // 1_000
-        ids = itertools.count(self._first_id + self.inserted)
-        self._connection.executemany(
-            _INSERT,
-            [
-                (product_id, *values, now_us, now_us, search_text(values[0], values[2], values[3]))
-                for product_id, values in zip(ids, products, strict=False)
-            ],
-        )
-        self.inserted += len(products)
+        ids, search_text = itertools.count(self._first_id + self.inserted), self._resource.search_text
+        rows = [(record_id, *values, now_us, now_us, 1) for record_id, values in zip(ids, records, strict=False)]
+        self._connection.executemany(self._insert, [(*row, search_text(row)) for row in rows])
+        self.inserted += len(records)
 
 
 @contextmanager
-def bulk_load(connection: sqlite3.Connection, first_id: int) -> Iterator[BulkLoad]:
-    """Insert products with ids from ``first_id``, without ledger rows; all are on disk when the block ends.
+def bulk_load(connection: sqlite3.Connection, resource: CompiledResource, first_id: int) -> Iterator[BulkLoad]:
+    """Insert records with ids from ``first_id``, without ledger rows; all are on disk when the block ends.
 
     An exception, an interruption or a killed process leaves the catalogue unchanged: the rows and the rebuilt secondary
     indexes are one transaction. Searches scan the new rows until they are indexed. Raises StoreError.
@@ -127,7 +125,7 @@ def bulk_load(connection: sqlite3.Connection, first_id: int) -> Iterator[BulkLoa
         # A WAL would write each new page twice and grow as large as the load.
         connection.execute("PRAGMA journal_mode = DELETE")
         connection.execute("BEGIN IMMEDIATE")
-        load = BulkLoad(connection, first_id)
+        load = BulkLoad(connection, resource, first_id)
         yield load
         for statement in load.dropped:
             connection.execute(statement)
@@ -140,17 +138,17 @@ def bulk_load(connection: sqlite3.Connection, first_id: int) -> Iterator[BulkLoa
         connection.execute("PRAGMA journal_mode = WAL")
 
 
-def _drop_indexes(connection: sqlite3.Connection) -> list[str]:
-    """Drop the secondary indexes of the products; return the statements that rebuild them."""
-    indexes = connection.execute(
-        "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'products' AND sql IS NOT NULL"
-    ).fetchall()
+def _drop_indexes(connection: sqlite3.Connection, table: str) -> list[str]:
+    """Drop the secondary indexes of a table; return the statements that rebuild them."""
+    find = "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL"
+    indexes = connection.execute(find, (table,)).fetchall()
     for name, _ in indexes:
         connection.execute(f'DROP INDEX "{name}"')
     return [statement for _, statement in indexes]
 
 
 _REMEDIES = {
+    sqlite3.SQLITE_CONSTRAINT: "two rows, or a row and a record, have one value of a unique field: change one",
     sqlite3.SQLITE_BUSY: "another program holds it: stop that one and try again",
     sqlite3.SQLITE_FULL: "free space on its disk and try again",
     sqlite3.SQLITE_READONLY: "check the rights of the file and its folder",

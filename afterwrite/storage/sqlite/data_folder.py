@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,9 @@ from afterwrite.base.counts import counted
 from afterwrite.base.durable_file import make_folder
 from afterwrite.base.settings import Settings
 from afterwrite.base.store_errors import StoreError
+from afterwrite.resources.compiled import CompiledResource
 from afterwrite.storage.commits import Commits, TaskDatabase
+from afterwrite.storage.sqlite.declared import follow_declarations
 from afterwrite.storage.sqlite.engine import open_reader, open_writer
 from afterwrite.storage.sqlite.journal import Journal
 from afterwrite.storage.sqlite.migrations import can_be_database, catalogue_name, is_missing, migrate
@@ -19,8 +21,18 @@ from afterwrite.storage.sqlite.moved import require_not_moved
 from afterwrite.storage.sqlite.opened_file import OpenedFile, wal_of
 
 
-def open_data_folder(products_path: Path, journal_path: Path, sync: str = "full", *, moved: bool = False) -> Journal:
+def open_data_folder(
+    products_path: Path,
+    journal_path: Path,
+    resources: Mapping[str, CompiledResource] | None,
+    sync: str = "full",
+    *,
+    moved: bool = False,
+    allowed: Collection[str] = (),
+) -> Journal:
     """Own the data folder until the returned journal is closed, and migrate both databases.
+
+    The tables of records follow ``resources``, with what is ``allowed``; None leaves them as they are.
 
     Raises StoreError, whose one line says what to do: another process owns the folder, a file is damaged or not
     writable, the product database is missing or does not belong to the journal, or the data was moved to PostgreSQL.
@@ -34,19 +46,28 @@ def open_data_folder(products_path: Path, journal_path: Path, sync: str = "full"
         ) from error
     journal = Journal.open(journal_path, sync)
     try:
-        _prepare_products(journal, products_path, moved=moved)
+        _prepare_products(journal, products_path, resources, moved=moved, allowed=allowed)
     except BaseException:
         journal.close()
         raise
     return journal
 
 
-def open_with_tasks(settings: Settings, *, moved: bool = False) -> Journal:
+def open_with_tasks(
+    settings: Settings,
+    resources: Mapping[str, CompiledResource] | None,
+    *,
+    moved: bool = False,
+    allowed: Collection[str] = (),
+) -> Journal:
     """Own the data folder until the returned journal is closed, and migrate all its databases.
 
-    ``moved`` opens the folder even if its data was moved to PostgreSQL. Raises StoreError; the text says what to do.
+    ``resources`` and ``allowed`` as for ``open_data_folder``. ``moved`` opens the folder even if its data was moved to
+    PostgreSQL. Raises StoreError; the text says what to do.
     """
-    journal = open_data_folder(settings.products_path, settings.journal_path, settings.journal_sync, moved=moved)
+    journal = open_data_folder(
+        settings.products_path, settings.journal_path, resources, settings.journal_sync, moved=moved, allowed=allowed
+    )
     try:
         _prepare_tasks(journal, settings.tasks_path)
     except BaseException:
@@ -63,7 +84,14 @@ def open_task_file(path: Path, sync: str, readers: int) -> TaskDatabase:
     return TaskDatabase(reader, Commits(partial(open_writer, OpenedFile(path, wal_of(path)), sync)))
 
 
-def _prepare_products(journal: Journal, path: Path, *, moved: bool) -> None:
+def _prepare_products(
+    journal: Journal,
+    path: Path,
+    resources: Mapping[str, CompiledResource] | None,
+    *,
+    moved: bool,
+    allowed: Collection[str],
+) -> None:
     known = journal.remembered("catalogue")
     if known is not None and is_missing(path):
         raise StoreError(
@@ -76,6 +104,8 @@ def _prepare_products(journal: Journal, path: Path, *, moved: bool) -> None:
         if not moved:
             require_not_moved(connection, path)
         _check_not_older(journal, path, connection)
+        if resources is not None:
+            follow_declarations(connection, resources, allowed)
         name = catalogue_name(connection)
     bound = journal.remember("catalogue", name)
     if bound != name:

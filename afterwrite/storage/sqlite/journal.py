@@ -19,8 +19,8 @@ _KEYS = f"SELECT {', '.join(KeyUse._fields)} FROM idempotency_keys"  # noqa: S60
 _SCANNED_AT_ONCE = 10_000
 _PART_START = "SELECT min(id) FROM (SELECT id FROM writes WHERE id < ? AND id > ? ORDER BY id DESC LIMIT ?)"
 _PART = (
-    "WHERE id < ?1 AND id >= ?2 AND (?3 IS NULL OR product_id = ?3) AND (?4 IS NULL OR accepted_by = ?4) "
-    "ORDER BY id DESC LIMIT ?5"
+    "WHERE id < ?1 AND id >= ?2 AND (?3 IS NULL OR resource = ?3) AND (?4 IS NULL OR record_id = ?4) "
+    "AND (?5 IS NULL OR accepted_by = ?5) ORDER BY id DESC LIMIT ?6"
 )
 
 
@@ -39,12 +39,11 @@ class JournalUnwritable(StoreError):
 
 
 class Backlog(NamedTuple):
-    """The content of the journal; ``last_product_id`` is the largest one assigned to a create, or 0."""
+    """The content of the journal."""
 
     writes: int
     size_bytes: int
     last_id: int
-    last_product_id: int
 
 
 class Journal:
@@ -154,7 +153,7 @@ class Journal:
         part = limit  # enough without a filter
         while len(found) < limit and (start := self._part_start(before, after, part)) is not None:
             left = limit - len(found)
-            found += self._writes(_PART, before, start, wanted.product_id, wanted.by, left)
+            found += self._writes(_PART, before, start, wanted.resource, wanted.record_id, wanted.by, left)
             before, part = start, _SCANNED_AT_ONCE
         return found
 
@@ -206,11 +205,17 @@ class Journal:
     def backlog(self) -> Backlog:
         """Measure the backlog; reads the whole journal."""
         rows = self._read(
-            "SELECT count(*), coalesce(sum(length(CAST(arguments AS BLOB))), 0) + count(*) * ?, coalesce(max(id), 0), "
-            "coalesce(max(product_id) FILTER (WHERE operation = 'CREATE'), 0) FROM writes",
+            "SELECT count(*), coalesce(sum(length(CAST(arguments AS BLOB))), 0) + count(*) * ?, coalesce(max(id), 0) "
+            "FROM writes",
             ROW_OVERHEAD_BYTES,
         )
         return Backlog._make(rows[0])
+
+    def last_record_ids(self) -> dict[str, int]:
+        """The largest record id that a waiting create has of each resource."""
+        return dict(
+            self._read("SELECT resource, max(record_id) FROM writes WHERE operation = 'CREATE' GROUP BY resource")
+        )
 
     def _writes(self, where: str, *values: int | str | None) -> list[Write]:
         return [Write(*row) for row in self._read(f"SELECT {_COLUMNS} FROM writes {where}", *values)]  # noqa: S608

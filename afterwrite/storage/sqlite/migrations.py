@@ -8,7 +8,7 @@ from unicodedata import is_normalized
 
 from afterwrite.base.store_errors import StoreError
 from afterwrite.base.text import composed
-from afterwrite.resources.product import search_text
+from afterwrite.resources.first_version import search_text
 
 _log = logging.getLogger("afterwrite.database")
 _SQL = Path(__file__).parent / "sql"

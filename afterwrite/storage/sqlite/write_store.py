@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 
 from afterwrite.base.limits import WriteLimits
@@ -11,6 +11,7 @@ from afterwrite.base.store_errors import StoreError
 from afterwrite.base.time_ordered import first_id_of, microseconds_of, next_id
 from afterwrite.resources.write import Write, WriteFilter, WriteRequest, WriteStatus, size_bytes
 from afterwrite.storage.ledger import Ledger
+from afterwrite.storage.records import Records
 from afterwrite.storage.retention_clock import RetentionClock
 from afterwrite.storage.sqlite.journal import Journal
 from afterwrite.storage.sqlite.writer import CatalogueWriter
@@ -30,12 +31,17 @@ class EmbeddedWrites:
     drains = True
 
     def __init__(
-        self, journal: Journal, ledger: Ledger, writer: CatalogueWriter, limits: WriteLimits, last_product_id: int
+        self,
+        journal: Journal,
+        ledger: Ledger,
+        writer: CatalogueWriter,
+        limits: WriteLimits,
+        last_record_ids: Mapping[str, int],
     ) -> None:
-        """``last_product_id`` is the largest id of an existing product."""
+        """``last_record_ids`` are those of ``last_record_ids_of``."""
         self.ledger = ledger
         self._journal, self._writer, self._limits = journal, writer, limits
-        last_write_id, last_settled_product_id = ledger.last_ids()
+        last_write_id = ledger.last_id()
         oldest = journal.after(0, 1)
         if oldest and oldest[0].id <= last_write_id:  # settled, but a crash came before the journal dropped it
             journal.append([], [], last_write_id)
@@ -45,7 +51,7 @@ class EmbeddedWrites:
         self._settled: deque[int] = deque()  # last id of each settled batch still in the journal
         self.depth, self._size = backlog.writes, backlog.size_bytes
         self.last_write_id = max(last_write_id, backlog.last_id)
-        self._last_product_id = max(last_product_id, last_settled_product_id, backlog.last_product_id)
+        self._last_record_ids = Counter(last_record_ids)
         self._through = oldest[0].id - 1 if oldest else self.last_write_id
         self._totals, self._must_recount = ledger.totals(), False
         self._index_lag = _INDEX_LAG_MAX  # unknown at the start: check at once
@@ -93,11 +99,12 @@ class EmbeddedWrites:
         writes = []
         for request in requests:
             self.last_write_id = next_id(self.last_write_id, now)
-            product_id = request.product_id
-            if product_id is None:
-                self._last_product_id = product_id = self._last_product_id + 1
-            operation, retry_of = request.operation.value, request.retry_of
-            writes.append(Write(self.last_write_id, operation, product_id, request.arguments, now, retry_of, by))
+            resource, operation, record_id, arguments, retry_of, _, if_version = request
+            if record_id is None:
+                record_id = self._last_record_ids[resource] + 1
+                self._last_record_ids[resource] = record_id
+            number = self.last_write_id
+            writes.append(Write(number, resource, operation, record_id, arguments, now, retry_of, by, if_version))
         return writes
 
     def _count(self, writes: int, size: int) -> None:
@@ -230,6 +237,14 @@ class EmbeddedWrites:
         """Close the writer."""
         await self._writer.close()
         await asyncio.to_thread(self._forget_settled)
+
+
+def last_record_ids_of(journal: Journal, ledger: Ledger, records: Mapping[str, Records]) -> Counter[str]:
+    """The largest id that was ever given to a record of each resource."""
+    waiting = journal.last_record_ids()
+    return Counter(
+        {name: max(one.last_id(), ledger.last_record_id(name), waiting.get(name, 0)) for name, one in records.items()}
+    )
 
 
 def _stands(taken: Taken, keys: Mapping[str, KeyUse]) -> bool:

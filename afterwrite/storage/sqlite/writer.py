@@ -4,28 +4,22 @@ import asyncio
 import contextlib
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import aiosqlite
 
 from afterwrite.base.store_errors import StoreError
-from afterwrite.resources.product import Product
+from afterwrite.resources.compiled import CompiledResource
 from afterwrite.resources.write import Write, WriteStatus
-from afterwrite.storage.settling import StoreAway, refused, settle_all
-from afterwrite.storage.sqlite import search_index
+from afterwrite.storage.settling import Outcome, Owners, StoreAway, ids_of, refused, settle_all
 from afterwrite.storage.sqlite.opened_file import OpenedFile, wal_of
+from afterwrite.storage.sqlite.record_table import record_table_of
+from afterwrite.storage.sqlite.search_recompute import recompute_next
 from afterwrite.storage.write_store import SettledBatch
 
-_PRODUCT_COLUMNS = (*Product._fields, "search_text")
-_UPSERT = (
-    f"INSERT INTO products ({', '.join(_PRODUCT_COLUMNS)}) "  # noqa: S608 - constants
-    f"VALUES ({', '.join('?' * len(_PRODUCT_COLUMNS))}) ON CONFLICT (id) DO UPDATE SET "
-    + ", ".join(f"{name} = excluded.{name}" for name in _PRODUCT_COLUMNS[1:])
-)
 _LEDGER = f"INSERT INTO ledger ({', '.join(Write._fields)}) VALUES ({', '.join('?' * len(Write._fields))})"  # noqa: S608
-_MOST_VALUES = 500  # in one IN list; SQLite allows some thousands
 # Errors of a single bad write; all others mean that the database is unavailable.
 _BAD_WRITE_ERRORS = (
     sqlite3.IntegrityError,
@@ -57,9 +51,10 @@ class CatalogueWriter:
     WAL means that somebody removed it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, resources: Mapping[str, CompiledResource]) -> None:
         """Raises StoreError if the file or its WAL is missing."""
-        self.path = path
+        self.path, self._resources = path, resources
+        self._tables = {name: record_table_of(resource) for name, resource in resources.items()}
         self._connection: aiosqlite.Connection | None = None
         self._file = OpenedFile(path, wal_of(path))
         self._settled_through = _UNKNOWN  # no write above it is in the ledger
@@ -75,8 +70,8 @@ class CatalogueWriter:
         return settled
 
     async def index_some(self, limit: int) -> int:
-        """Index at most ``limit`` products for search; return their number."""
-        return await self._in_transaction(lambda db: search_index.index_next(db, limit))
+        """Index at most ``limit`` records for search; return their number, ``limit`` if there may be more."""
+        return await self._in_transaction(lambda db: self._index_next(db, limit))
 
     def trouble(self) -> str | None:
         """Why the replaced or deleted file cannot be written, or None; thread-safe."""
@@ -132,14 +127,65 @@ class CatalogueWriter:
         known = {} if batch[0].id > self._settled_through else await _settled_before(db, batch)
         fresh = [write for write in batch if write.id not in known]
         try:
-            settled = await _apply(db, fresh)
+            settled = await self._apply(db, fresh)
         except _BAD_WRITE_ERRORS:
             await db.execute("ROLLBACK")
             await db.execute("BEGIN IMMEDIATE")
-            settled = await _apply_one_by_one(db, fresh)
+            settled = await self._apply_one_by_one(db, fresh)
         await _count(db, settled)
         known.update((write.id, write) for write in settled)
         return SettledBatch([known[write.id] for write in batch], settled)
+
+    async def _apply(self, db: aiosqlite.Connection, writes: Sequence[Write]) -> list[Write]:
+        """Compute the batch in memory, then store it in a few multi-row statements."""
+        outcome = await self._outcome(db, writes)
+        for name, stored in outcome.stored.items():
+            if stored or outcome.deleted[name]:
+                await self._tables[name].change(db, stored, outcome.deleted[name])
+        if outcome.settled:
+            await db.executemany(_LEDGER, outcome.settled)
+        return outcome.settled
+
+    async def _outcome(self, db: aiosqlite.Connection, writes: Sequence[Write]) -> Outcome:
+        before = {
+            name: await self._tables[name].load(db, ids) for name, ids in ids_of(writes).items() if name in self._tables
+        }
+        owners: Owners = {}
+        while True:
+            outcome = settle_all(writes, self._resources, before, owners, lambda: time.time_ns() // 1000)
+            if not outcome.unknown:
+                return outcome
+            for (name, column), values in outcome.unknown.items():
+                found = await self._tables[name].owners(db, column, values)
+                owners.setdefault((name, column), {}).update(found)
+
+    async def _apply_one_by_one(self, db: aiosqlite.Connection, writes: Sequence[Write]) -> list[Write]:
+        """The slow path: a savepoint per write, so that only the bad one fails."""
+        settled = []
+        for write in writes:
+            await db.execute("SAVEPOINT one")
+            try:
+                settled += await self._apply(db, [write])
+            except _BAD_WRITE_ERRORS as error:
+                await db.execute("ROLLBACK TO one")
+                failed = refused(write, error, time.time_ns() // 1000)
+                await db.execute(_LEDGER, failed)
+                settled.append(failed)
+            await db.execute("RELEASE one")
+        return settled
+
+    async def _index_next(self, db: aiosqlite.Connection, limit: int) -> int:
+        """Recompute texts that another declaration searched, or else index; returns ``limit`` if there may be more."""
+        for resource in self._resources.values():
+            if await recompute_next(db, resource, limit):
+                return limit
+        indexes = [table.index for table in self._tables.values() if table.index is not None]
+        done = 0
+        for index in indexes:
+            done += await index.index_next(db, limit - done)
+            if done == limit:
+                break
+        return done
 
 
 async def _connect(path: Path) -> aiosqlite.Connection:
@@ -160,50 +206,6 @@ async def _settled_before(db: aiosqlite.Connection, batch: Sequence[Write]) -> d
         (batch[0].id, batch[-1].id),
     )
     return {row[0]: Write(*row) for row in rows}
-
-
-async def _apply(db: aiosqlite.Connection, writes: Sequence[Write]) -> list[Write]:
-    """Compute the batch in memory, then store it in a few multi-row statements."""
-    before = await _load(db, {write.product_id for write in writes})
-    settled, stored, deleted = settle_all(writes, before, lambda: time.time_ns() // 1000)
-    await search_index.note_stale(db, [*(product.id for product in stored), *deleted])
-    if stored:
-        await db.executemany(_UPSERT, [(*product, product.search_text) for product in stored])
-    if deleted:
-        await db.executemany("DELETE FROM products WHERE id = ?", [(product_id,) for product_id in deleted])
-    if settled:
-        await db.executemany(_LEDGER, settled)
-    return settled
-
-
-async def _apply_one_by_one(db: aiosqlite.Connection, writes: Sequence[Write]) -> list[Write]:
-    """The slow path: a savepoint per write, so that only the bad one fails."""
-    settled = []
-    for write in writes:
-        await db.execute("SAVEPOINT one")
-        try:
-            settled += await _apply(db, [write])
-        except _BAD_WRITE_ERRORS as error:
-            await db.execute("ROLLBACK TO one")
-            failed = refused(write, error, time.time_ns() // 1000)
-            await db.execute(_LEDGER, failed)
-            settled.append(failed)
-        await db.execute("RELEASE one")
-    return settled
-
-
-async def _load(db: aiosqlite.Connection, product_ids: set[int]) -> dict[int, Product]:
-    found: dict[int, Product] = {}
-    ids = sorted(product_ids)
-    for start in range(0, len(ids), _MOST_VALUES):
-        some = ids[start : start + _MOST_VALUES]
-        rows = await db.execute_fetchall(
-            f"SELECT {', '.join(Product._fields)} FROM products "  # noqa: S608 - constants and marks
-            f"WHERE id IN ({', '.join('?' * len(some))})",
-            some,
-        )
-        found.update((row[0], Product(*row)) for row in rows)
-    return found
 
 
 async def _count(db: aiosqlite.Connection, settled: Sequence[Write]) -> None:

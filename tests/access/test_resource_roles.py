@@ -1,0 +1,86 @@
+"""Roles of resources: each act has its own, and nothing that shows or repeats writes of all goes around them."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from access_site import KEYS, SECRETS, bearer
+from declarations import Locker
+from declared import RESOURCES
+from flask import Flask
+
+from afterwrite import Application
+from afterwrite.access.control import AccessControl
+from afterwrite.access.roles import Role
+from afterwrite.application.roles import split_roles
+from afterwrite.application.routes import create_app
+from afterwrite.base.settings import Settings
+from afterwrite.service.service import Service
+from product_types import Product
+
+ROLES: dict[str, str | Mapping[str, str]] = {"Locker": {"read": "write", "put": "admin"}}
+LOCKERS = Application(resources=[Locker])
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[Flask]:
+    """An application whose lockers are read by writers, and filled by administrators."""
+    settings = Settings(data_dir=tmp_path, api_keys=KEYS)
+    service = Service(settings, LOCKERS.resources)
+    service.start()
+    try:
+        yield create_app(service, AccessControl(settings), LOCKERS.schema, roles=ROLES)
+    finally:
+        service.stop()
+
+
+@pytest.mark.parametrize(
+    ("document", "least"),
+    [
+        ("{ allLockers { id } }", Role.WRITE),
+        ("{ locker(lockerId: 1) { id } }", Role.WRITE),
+        ("{ lockers { totalCount } }", Role.WRITE),
+        ('{ node(id: "TG9ja2VyOjE=") { nodeId } }', Role.WRITE),
+        ("{ writes { nodes { record { id } } } }", Role.WRITE),
+        ("{ write(id: 1) { id } }", Role.WRITE),
+        ("{ queue { depth } }", Role.ADMIN),
+        ('mutation { createLocker(code: "a") { success } }', Role.WRITE),
+        ("mutation { deleteLocker(lockerId: 1) { success } }", Role.WRITE),
+        ("mutation { putLocker(lockerId: 1, amount: 1) { success } }", Role.ADMIN),
+        ("mutation { putLockerSync(lockerId: 1, amount: 1) { success } }", Role.ADMIN),
+        ("mutation { retryWrite(id: 1) { success } }", Role.ADMIN),
+    ],
+)
+def test_every_act_needs_its_role_and_what_shows_all_the_highest(app: Flask, document: str, least: Role) -> None:
+    for role in SECRETS:
+        answer = app.test_client().post("/graphql", json={"query": document}, headers=bearer(role))
+        refused = answer.get_json().get("errors", [{}])[0].get("extensions", {}).get("code") == "FORBIDDEN"
+        assert (answer.status_code == 403 or refused) is (role < least), (role, answer.get_json())
+
+
+def test_the_pages_of_products_and_writes_need_the_roles_of_products() -> None:
+    said = dict(split_roles(RESOURCES, {"Product": "admin"}).of_resources)
+    assert said["GET /products"] == said["POST /products"] == said["POST /products/upload"] == Role.ADMIN
+    assert said["GET /writes"] == said["POST /writes/<int:write_id>/retry"] == said["Query.node"] == Role.ADMIN
+    usual = dict(split_roles(RESOURCES, {}).of_resources)
+    assert (usual["GET /writes"], usual["Query.writes"], usual["Mutation.retryWrite"]) == (
+        Role.READ,
+        Role.READ,
+        Role.WRITE,
+    )
+
+
+@pytest.mark.parametrize(
+    ("roles", "says"),
+    [
+        (
+            {"Product": {"reserve": "admin"}},
+            "roles names 'reserve' of Product: give any of read, create, update, delete",
+        ),
+        ({"Product": "owner"}, "of Product the role 'owner': give one of read, write, admin"),
+        ({"Prodcut": {"read": "read"}}, "roles names the resource 'Prodcut': the application has Product"),
+    ],
+)
+def test_a_wrong_role_says_what_can_be_given(roles: dict[str, str | dict[str, str]], says: str) -> None:
+    with pytest.raises(ValueError, match=says.replace("(", "\\(")):
+        split_roles(Application(resources=[Product]).resources, roles)

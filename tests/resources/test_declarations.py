@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import pytest
 from declarations import Order, resource, resources
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from afterwrite import (
@@ -110,6 +110,7 @@ def test_a_value_that_is_refused_says_why_and_what_to_do(field: Field, value: An
 _ANY = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.dates() | st.datetimes()
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
 @given(
     st.fixed_dictionaries(
         {},

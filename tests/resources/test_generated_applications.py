@@ -1,0 +1,194 @@
+"""Applications that hypothesis declares: an oracle of a few lines agrees with their API and database after a kill."""
+
+import contextlib
+import itertools
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+from databases import EmbeddedDatabase
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from server_process import ROOT, ServerProcess, wait_until
+
+if TYPE_CHECKING:
+    from databases import Database
+
+APPLICATION = '''from afterwrite import *
+
+class Thing(Resource):
+    """A thing."""
+
+{fields}
+
+application = Application(resources=[Thing])
+wsgi = application.wsgi
+
+if __name__ == "__main__":
+    raise SystemExit(application.run())
+'''
+
+
+class Spec(NamedTuple):
+    """A field: how it is declared, and values that are valid or not, each as GraphQL writes it and as it is read."""
+
+    declared: str
+    valid: tuple[tuple[str, Any], ...]
+    invalid: tuple[str, ...]
+    required: bool
+    unique: bool
+    default: Any
+
+
+KINDS: dict[str, tuple[str, tuple[tuple[str, Any], ...], tuple[str, ...]]] = {
+    "text": ("Text(max_length=3", (('"a"', "a"), ('"abc"', "abc"), ('"Ä"', "Ä")), ('"abcd"', '"a\\u0007"')),
+    "integer": ("Integer(minimum=-2, maximum=5", (("-2", -2), ("0", 0), ("5", 5)), ("6", "-3")),
+    "number": ("Number(minimum=0.5", (("0.5", 0.5), ("7", 7.0)), ("0.4",)),
+    "money": ("Money(maximum=10", (("0.01", 0.01), ("10", 10.0), ("3.3", 3.3)), ("0.001", "10.01", "-1")),
+    "boolean": ("Boolean(", (("true", True), ("false", False)), ()),
+    "choice": ("Choice('A', 'B'", (("A", "A"), ("B", "B")), ()),
+    "date": ("Date(", (('"2026-02-28"', "2026-02-28"), ('"2027-01-01"', "2027-01-01")), ()),
+    "email": ("Email(", (('"a@b.example"', "a@b.example"), ('"c@d.example"', "c@d.example")), ('"a"',)),
+}
+PYTHON = {"text": "'a'", "integer": "5", "number": "0.5", "choice": "'B'"}
+READ = {"text": "a", "integer": 5, "number": 0.5, "choice": "B"}
+
+
+@st.composite
+def specs(draw: st.DrawFn) -> dict[str, Spec]:
+    """The fields of a declaration."""
+    found = {}
+    for number in range(draw(st.integers(1, 6))):
+        kind = draw(st.sampled_from(sorted(KINDS)))
+        start, valid, invalid = KINDS[kind]
+        required = draw(st.booleans())
+        unique = kind in ("text", "integer", "email") and draw(st.booleans())
+        has_default = kind in PYTHON and not unique and draw(st.booleans())
+        options = [f"required={required}", f"unique={unique}"]
+        if has_default:
+            options.append(f"default={PYTHON[kind]}")
+        declared = f"{start}{'' if start.endswith('(') else ', '}{', '.join(options)})"
+        name = f"{kind}_{'abcdef'[number]}"
+        found[name] = Spec(declared, valid, invalid, required, unique, READ[kind] if has_default else None)
+    return found
+
+
+@st.composite
+def courses(draw: st.DrawFn) -> tuple[dict[str, Spec], list[tuple[str, int, dict[str, tuple[str, Any, bool]]]]]:
+    """A declaration and requests: an act, the id of a record, and of each field what is sent, is read, and is valid."""
+    fields = draw(specs())
+    requests = []
+    for _ in range(draw(st.integers(10, 40))):
+        act = draw(st.sampled_from(["create", "create", "create", "update", "delete"]))
+        values: dict[str, tuple[str, Any, bool]] = {}
+        for name, spec in fields.items():
+            usual = draw(st.integers(0, 9))
+            if usual == 0 and spec.invalid:
+                values[name] = (draw(st.sampled_from(spec.invalid)), None, False)
+            elif usual == 1:
+                values[name] = ("null", None, not spec.required)
+            elif usual < 8 or (spec.required and act == "create"):
+                values[name] = (*draw(st.sampled_from(spec.valid)), True)
+        requests.append((act, draw(st.integers(1, 8)), values))
+    return fields, requests
+
+
+class Oracle:
+    """What the records must be."""
+
+    def __init__(self, fields: dict[str, Spec]) -> None:
+        self.fields, self.records, self.last_id = fields, dict[int, dict[str, Any]](), 0
+
+    def send(self, act: str, record_id: int, values: dict[str, tuple[str, Any, bool]]) -> bool:
+        """Whether a request is accepted, whose write has changed the records then."""
+        if act == "delete":
+            self.records.pop(record_id, None)
+            return True
+        given = {name: read for name, (_, read, _) in values.items()}
+        is_whole = act == "update" or all(
+            name in values or not spec.required or spec.default is not None for name, spec in self.fields.items()
+        )
+        if not is_whole or not all(valid for *_, valid in values.values()) or (act == "update" and not values):
+            return False
+        if act == "create":
+            self.last_id = record_id = self.last_id + 1
+            self._store(record_id, {name: spec.default for name, spec in self.fields.items()} | given | {"version": 1})
+        elif record_id in self.records:
+            before = self.records[record_id]
+            self._store(record_id, before | given | {"version": before["version"] + 1})
+        return True
+
+    def _store(self, record_id: int, record: dict[str, Any]) -> None:
+        others = [one for key, one in self.records.items() if key != record_id]
+        unique = [name for name, spec in self.fields.items() if spec.unique and record[name] is not None]
+        if not any(one[name] == record[name] for one in others for name in unique):
+            self.records[record_id] = record
+
+
+@contextlib.contextmanager
+def new_database(kind: str, folder: Path) -> Iterator["Database"]:
+    """An empty database."""
+    if kind == "sqlite":
+        yield EmbeddedDatabase(folder)
+        return
+    from many_processes import new_database as new_postgres
+    from postgres_database import PostgresDatabase
+    from postgres_server import require_postgres
+
+    require_postgres()
+    with new_postgres() as url:
+        yield PostgresDatabase(folder, url)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@settings(max_examples=5, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@given(course=courses())
+def test_an_oracle_agrees_with_an_application_of_any_declaration(
+    kind: str, course: tuple[dict[str, Spec], list[tuple[str, int, dict[str, tuple[str, Any, bool]]]]]
+) -> None:
+    fields, requests = course
+    oracle = Oracle(fields)
+    with tempfile.TemporaryDirectory() as folder, new_database(kind, Path(folder) / "data") as database:
+        declared = "\n".join(f"    {name} = {spec.declared}" for name, spec in fields.items())
+        (Path(folder) / "app.py").write_text(APPLICATION.format(fields=declared), encoding="utf-8")
+        server = ServerProcess.on(database, PYTHONPATH=str(ROOT))
+        server.program = (str(Path(folder) / "app.py"),)
+        try:
+            server.start()
+            for request in requests:
+                accepted, answer = oracle.send(*request), _send(server, *request)
+                assert answer["success"] is accepted, (request, answer)
+            server.kill()
+            server.start()
+            wait_until(lambda: server.query("{ queue { depth } }")["queue"]["depth"] == 0)
+            names = " ".join(_camel(name) for name in fields)
+            found = server.query(f"{{ allThings(first: 500) {{ id version {names} }} }}")["allThings"]
+            assert found == [
+                {"id": str(key), "version": record["version"], **{_camel(name): record[name] for name in fields}}
+                for key, record in sorted(oracle.records.items())
+            ]
+            rows = database.rows("SELECT id, version FROM things ORDER BY id")
+            assert rows == [(key, record["version"]) for key, record in sorted(oracle.records.items())]
+        finally:
+            server.kill()
+
+
+def _send(server: ServerProcess, act: str, record_id: int, values: dict[str, tuple[str, Any, bool]]) -> Any:
+    """The answer to a request; what GraphQL itself refuses is an answer without success."""
+    arguments = [f"{_camel(name)}: {literal}" for name, (literal, *_) in values.items() if act != "delete"]
+    if act != "create":
+        arguments.append(f"thingId: {record_id}")
+    call = f"{act}Thing({', '.join(arguments)})" if arguments else f"{act}Thing"
+    with contextlib.closing(server.client()) as client:
+        answer = client.execute(f"mutation {{ answer: {call} {{ success errors {{ message }} }} }}")
+    if "data" in answer:
+        return answer["data"]["answer"]
+    assert all("required" in json.dumps(error) or "null" in json.dumps(error) for error in answer["errors"]), answer
+    return {"success": False}
+
+
+def _camel(name: str) -> str:
+    return "".join(itertools.chain(name.split("_")[:1], (part.capitalize() for part in name.split("_")[1:])))

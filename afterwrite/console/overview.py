@@ -93,12 +93,12 @@ def _parts(service: Service, queue: QueueStatus, *, internals: bool) -> list[Par
     """Every part of the server; ``internals`` includes why a part is unhealthy."""
     tasks = service.tasks.status()
     troubles = {
-        "Product database": queue.trouble or service.stores.read_trouble(),
+        "Database": queue.trouble or service.stores.read_trouble(),
         "Journal": queue.journal_trouble,
         "Workers": tasks.trouble,
     }
     well = {
-        "Product database": "reads and applies",
+        "Database": "reads and applies",
         "Journal": f"synced: {service.stores.sync}",
         "Workers": f"{sum(tasks.running.values())} running",
     }

@@ -45,7 +45,7 @@ def openapi_document(process_payload: schemas.Schema, *, private_callbacks: bool
             "title": "Afterwrite",
             "version": VERSION,
             "summary": "Durable tasks over REST",
-            "description": "Products and all other tasks are in the GraphQL API at /graphql.",
+            "description": "Resources and all other tasks are in the GraphQL API at /graphql.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/"}],

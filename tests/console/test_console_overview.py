@@ -16,7 +16,7 @@ def test_the_overview_shows_what_happens_and_what_failed(server: ServerProcess, 
         page = visit.page
         page.goto("/")
         expect(page.get_by_text("Nothing has failed.")).to_be_visible()
-        for part in ("Product database", "Journal", "Workers"):
+        for part in ("Database", "Journal", "Workers"):
             expect(page.locator("dl.health")).to_contain_text(part)
         charts = page.locator("svg.chart path:not(.area)")
         expect(charts).to_have_count(3)

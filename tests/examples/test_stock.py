@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import random
+import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -12,9 +13,17 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import psycopg
 import pytest
-from many_processes import Fleet
+from databases import EmbeddedDatabase
+from many_processes import Fleet, new_database
+from postgres_server import require_postgres
 from server_process import Client, ServerProcess, wait_until
+
+from afterwrite.base.settings import Settings
+from afterwrite.resources.registry import Resources
+from afterwrite.storage.stores import prepare_stores
+from examples.stock.app import Stock
 
 PROGRAM = ("-m", "afterwrite", "serve", "examples.stock.app")
 CLIENTS, PIECES, ASKED, KILLS = 16, 1_000, 1_200, 6
@@ -45,8 +54,20 @@ def test_an_application_without_products_has_no_product_anywhere(stock: ServerPr
         assert (status, b"/products" in overview) == (200, False)
         assert client.request("GET", "/products")[0] == 404
     assert stock.stop() == 0
-    with pytest.raises(Exception, match="products"):
-        stock.database.rows("SELECT * FROM products")
+    if isinstance(stock.database, EmbeddedDatabase):  # one of PostgreSQL is lent, and had products before
+        with pytest.raises(sqlite3.OperationalError, match="no such table: products"):
+            stock.database.rows("SELECT * FROM products")
+
+
+@pytest.mark.one_database("of PostgreSQL only")
+def test_a_new_schema_without_products_has_no_table_of_them() -> None:
+    require_postgres()
+    with new_database() as url:
+        prepare_stores(Settings(database_url=url), Resources([Stock]))
+        with psycopg.connect(url.replace("postgresql+psycopg", "postgresql")) as connection:
+            tables = {name for (name,) in connection.execute("SELECT tablename FROM pg_tables").fetchall()}
+    assert "stocks" in tables
+    assert "products" not in tables
 
 
 def test_operations_change_records_and_say_why_they_do_not(stock: ServerProcess) -> None:

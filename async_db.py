@@ -82,9 +82,15 @@ def fire_and_forget(
     idempotency_key: str | None = None,
     context: Context | None = None,
 ) -> Write:
-    """Accept an operation of the resource, by its name as declared; return its receipt, which is on disk."""
+    """Accept an operation of the resource, by its name as declared; return its receipt, which is on disk.
+
+    Raises ValueError if the resource has no such operation.
+    """
     context, kind, number = context or current_context(), compiled(resource), str(record_id)
-    called = kind.operations[operation.upper()]
+    called = kind.operations.get(operation.upper())
+    if called is None:
+        known = ", ".join(name.lower() for name in kind.operations) or "none"
+        raise ValueError(f"{kind.name} has no operation {operation!r}: its operations are {known}")
     return requests.operate(context.queue, kind, called, number, arguments, idempotency_key, context.by, if_version)
 
 

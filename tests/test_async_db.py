@@ -18,7 +18,9 @@ from server_process import ROOT, ServerProcess, wait_until
 import async_db
 from afterwrite import Refused
 from afterwrite.base.settings import Settings
+from afterwrite.resources.registry import Resources
 from afterwrite.service.service import Service
+from examples.stock.app import Stock
 from product_types import Product
 
 PAGE = (ROOT / "docs" / "applications.md").read_text(encoding="utf-8")
@@ -49,6 +51,21 @@ def test_create_update_and_delete_answer_before_they_are_applied_and_can_be_wait
     again = async_db.delete_sync(Product, created.record_id)
     assert (again.status, again.error_code) == ("FAILED", "PRODUCT_NOT_FOUND")
     assert async_db.fire_and_forget_update(Product, created.record_id, {"price": 1}).id > again.id
+
+
+def test_an_operation_is_called_by_its_name_and_an_unknown_one_is_refused(tmp_path: Path) -> None:
+    service = Service(Settings(data_dir=tmp_path), Resources([Stock]))
+    service.start()
+    try:
+        stock = async_db.create_sync(Stock, {"sku": "lamp-1", "warehouse": "Ulm", "on_hand": 5}).record_id
+        reserved = async_db.settled(async_db.fire_and_forget(Stock, "reserve", stock, {"quantity": 2}))
+        assert (reserved.status, reserved.operation) == ("APPLIED", "RESERVE")
+        taken = async_db.settled(async_db.fire_and_forget(Stock, "reserve", stock, {"quantity": 4}, if_version=2))
+        assert (taken.status, taken.error_code) == ("FAILED", "OUT_OF_STOCK")
+        with pytest.raises(ValueError, match="Stock has no operation 'sell': its operations are reserve"):
+            async_db.fire_and_forget(Stock, "sell", stock, {})
+    finally:
+        service.stop()
 
 
 def test_many_are_accepted_together_in_their_order(service: Service) -> None:

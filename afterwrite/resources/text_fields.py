@@ -16,16 +16,27 @@ _EMAIL = re.compile(
 )
 
 
-class Text(Field):
+class _Characters(Field):
+    """What has at most ``max_length`` characters."""
+
+    max_length: int
+
+    @property
+    def limits(self) -> Mapping[str, Any]:
+        return {"max_length": self.max_length}
+
+    def wrong_limits(self) -> str | None:
+        if wrong := self._wrong_whole("max_length"):
+            return wrong
+        return None if self.max_length > 0 else f"max_length is {self.max_length}: give 1 or more"
+
+
+class Text(_Characters):
     """A text, stored in NFC, of at most ``max_length`` characters; a required one is not blank."""
 
     def __init__(self, *, max_length: int = 10_000, **given: Any) -> None:
         super().__init__(**given)
         self.max_length = max_length
-
-    @property
-    def limits(self) -> Mapping[str, Any]:
-        return {"max_length": self.max_length}
 
     def check(self, name: str, value: Any) -> str:
         text = check_text(name, composed(value) if isinstance(value, str) else value, self.max_length)
@@ -38,13 +49,8 @@ class Text(Field):
         length = f"{least}len({value} := composed({value})) <= {self.max_length}"
         return f"type({value}) is str and {length} and {value}.isprintable(){not_blank}", value
 
-    def wrong_limits(self) -> str | None:
-        if wrong := self._wrong_whole("max_length"):
-            return wrong
-        return None if self.max_length > 0 else f"max_length is {self.max_length}: give 1 or more"
 
-
-class Url(Field):
+class Url(_Characters):
     """An absolute http or https URL with a host, of at most ``max_length`` characters.
 
     It is stored as it is given: normalizing it would change its target.
@@ -57,10 +63,6 @@ class Url(Field):
         super().__init__(**given)
         self.max_length = max_length
 
-    @property
-    def limits(self) -> Mapping[str, Any]:
-        return {"max_length": self.max_length}
-
     def check(self, name: str, value: Any) -> str:
         text = check_text(name, value, self.max_length)
         if not is_plain_url(text) and not _is_url(text):
@@ -71,11 +73,6 @@ class Url(Field):
 
     def usual(self, value: str) -> tuple[str, str]:
         return f"type({value}) is str and len({value}) <= {self.max_length} and is_plain_url({value})", value
-
-    def wrong_limits(self) -> str | None:
-        if wrong := self._wrong_whole("max_length"):
-            return wrong
-        return None if self.max_length > 0 else f"max_length is {self.max_length}: give 1 or more"
 
 
 class Email(Field):

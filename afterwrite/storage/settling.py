@@ -10,7 +10,7 @@ from afterwrite.resources.compiled import CompiledResource, Record
 from afterwrite.resources.write import Write, WriteError, WriteErrorCode, WriteStatus
 
 Owners: TypeAlias = dict[tuple[str, str], dict[Any, int | None]]
-"""Of each unique column (resource, column): which record has a value; None: nobody."""
+"""By unique column (resource, column) and value: the id of the record that holds it, None if no record does."""
 
 
 class StoreAway(StoreError):

@@ -94,7 +94,7 @@ def _check_nothing_twice(ledger: list[Settled], sent: list[Sent]) -> None:
     counts = Counter(row.title or f"delete {row.key}" for row in ledger)
     assert {title: count for title, count in counts.items() if count > 1} == {}
     known = {write.title or f"delete {(write.resource, write.record_id)}" for write in sent if write.refused is None}
-    assert counts.keys() <= known, "the ledger has a write that nobody sent, or that was refused"
+    assert counts.keys() <= known, "a write in the ledger was never sent, or was refused"
     created = Counter(row.key for row in ledger if row.operation == "CREATE")
     assert {record: count for record, count in created.items() if count > 1} == {}
 

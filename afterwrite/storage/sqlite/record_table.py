@@ -33,7 +33,7 @@ class RecordTable:
         return {row[0]: self._resource.record(*row) for row in await _rows_in(db, self._load, sorted(ids))}
 
     async def owners(self, db: aiosqlite.Connection, column: str, values: Collection[Any]) -> dict[Any, int | None]:
-        """Which record has each of the values of a unique column; None: nobody."""
+        """The id of the record that holds each value of a unique column, None where no record does."""
         rows = await _rows_in(db, self._owners.format(column), list(values))
         return dict.fromkeys(values) | {value: record_id for record_id, value in rows}
 

@@ -31,6 +31,7 @@ PROCESS = """
 mutation ($products: JSON!, $url: String) {
   createProcess(payload: $products, callbackUrl: $url) { id correlationId }
 }"""
+UNFINISHED = "{ waiting: tasks(status: PENDING) { nodes { id } } running: tasks(status: PROCESSING) { nodes { id } } }"
 COUNT_SHIFTS = """
 window.shifts = 0;
 new PerformanceObserver((list) => {
@@ -265,8 +266,9 @@ def test_an_open_page_moves_nothing_while_it_looks_again(make_server: MakeServer
 
 @pytest.mark.parametrize("width", [375, 1280])
 def test_a_page_moves_nothing_when_its_scripts_come_after_its_first_paint(
-    server: ServerProcess, tmp_path: Path, width: int
+    make_server: MakeServer, tmp_path: Path, width: int
 ) -> None:
+    server = make_server(STAGE_SECONDS="0").start()
     products = [{"title": f"Lamp of the series {n}", "price": 1.0 + n} for n in range(10)]
     server.query(CREATE_MANY, {"products": products})
     for number in range(10):
@@ -274,6 +276,7 @@ def test_a_page_moves_nothing_when_its_scripts_come_after_its_first_paint(
         server.query(CUSTOMER, {"name": "Ann"})
         server.query(f'mutation {{ createEntry(title: "Entry {number}") {{ id }} }}')
     wait_until(lambda: server.query("{ writes(status: FAILED) { nodes { id } } }")["writes"]["nodes"][9:])
+    wait_until(lambda: not any(found["nodes"] for found in server.query(UNFINISHED).values()))  # rows of tasks move
     with console_of(server, tmp_path, viewport={"width": width, "height": 800}) as visit:
         page = visit.page
         page.add_init_script(COUNT_SHIFTS)

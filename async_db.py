@@ -42,7 +42,7 @@ def fire_and_forget_create_many(
 ) -> list[Write]:
     """Accept the creation of up to 1,000 records, all or none; return their receipts in the same order."""
     context = context or current_context()
-    return requests.create_many(context.queue, compiled(resource), records, idempotency_key, context.by)
+    return requests.create_many(context.queue, compiled(resource), records, idempotency_key, context.by).writes
 
 
 def fire_and_forget_update(

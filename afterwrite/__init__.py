@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from afterwrite.programs.init_db import main as init_db
     from afterwrite.resources.field import Field
     from afterwrite.resources.number_fields import Integer, Money, Number
-    from afterwrite.resources.resource import AcceptedAt, Rejected, Resource, derived, operation
+    from afterwrite.resources.reference_field import Reference
+    from afterwrite.resources.resource import AcceptedAt, FollowUp, Rejected, Resource, derived, operation
     from afterwrite.resources.text_fields import Choice, Email, Text, Url
     from afterwrite.resources.value_fields import Boolean, Date, DateTime, Json
     from afterwrite.service.current import WrongProcess
@@ -36,10 +37,12 @@ __all__ = [
     "DateTime",
     "Email",
     "Field",
+    "FollowUp",
     "Integer",
     "Json",
     "Money",
     "Number",
+    "Reference",
     "Refused",
     "Rejected",
     "Resource",
@@ -67,6 +70,7 @@ _HOMES = {
     "derived": "resources.resource",
     "Email": "resources.text_fields",
     "Field": "resources.field",
+    "FollowUp": "resources.resource",
     "init_db": "programs.init_db",
     "Integer": "resources.number_fields",
     "Json": "resources.value_fields",
@@ -74,6 +78,7 @@ _HOMES = {
     "next_stage": "tasks.worker",
     "Number": "resources.number_fields",
     "operation": "resources.resource",
+    "Reference": "resources.reference_field",
     "Refused": "base.refusals",
     "Rejected": "resources.resource",
     "Resource": "resources.resource",

@@ -42,24 +42,24 @@ def split_roles(resources: Mapping[str, CompiledResource], given: Mapping[str, s
         else:
             known = ", ".join(resources) or "none"
             raise ValueError(f"roles names the resource {name!r}: the application has {known}")
-    found: list[tuple[str, Role]] = []
+    found: dict[str, Role] = {}
     shows = writes = Role.READ
     for resource in resources.values():
         reads = by_act.get((resource.name, READ), Role.READ)
         for name, act in names_of(resource):
             # A receipt shows the record, so no act needs less than reading.
             role = max(reads, by_act.get((resource.name, act), reads if act == READ else Role.WRITE))
-            found.append((name, role))
+            found[name] = max(role, found.get(name, role))
             if act == READ:
                 shows = max(shows, role)
             else:
                 writes = max(writes, role)
     is_there = bool(resources)
-    found += [(name, shows) for name in _SHOWS_ALL if is_there or name in _PAGES]
-    found += [(name, max(shows, writes, Role.WRITE)) for name in _WRITES_ALL if is_there or name in _PAGES]
+    found |= {name: shows for name in _SHOWS_ALL if is_there or name in _PAGES}
+    found |= {name: max(shows, writes, Role.WRITE) for name in _WRITES_ALL if is_there or name in _PAGES}
     if is_there:
-        found.append(("Query.queue", Role.ADMIN))
-    return GivenRoles(found, others)
+        found["Query.queue"] = Role.ADMIN
+    return GivenRoles(list(found.items()), others)
 
 
 def names_of(resource: CompiledResource) -> Iterator[tuple[str, str]]:
@@ -68,10 +68,11 @@ def names_of(resource: CompiledResource) -> Iterator[tuple[str, str]]:
     facets = [facet_name(field) for field in resource.fields.values() if field.facet]
     for root in (f"all_{resource.plural}", resource.snake, resource.plural, *facets):
         yield f"Query.{camel_case(root)}", READ
-    for root in (f"create_{snake}", f"create_{snake}_sync", f"create_{resource.plural}"):
-        yield f"Mutation.{camel_case(root)}", "create"
-    yield f"Mutation.{camel_case(f'update_{snake}')}", "update"
-    yield f"Mutation.{camel_case(f'delete_{snake}')}", "delete"
+    yield f"Mutation.{camel_case(f'create_{snake}_sync')}", "create"
+    for act in ("create", "update", "delete"):
+        yield from ((f"Mutation.{camel_case(f'{act}_{one}')}", act) for one in (snake, resource.plural))
+    if resource.upsert_key is not None:  # which needs both roles
+        yield from ((f"Mutation.{camel_case(f'upsert_{snake}')}", act) for act in ("create", "update"))
     for operation in resource.operations.values():
         root = camel_case(f"{operation.name}_{resource.snake}")
         yield from ((f"Mutation.{one}", operation.name) for one in (root, f"{root}Sync"))

@@ -20,7 +20,7 @@ from afterwrite.application.roles import split_roles
 from afterwrite.base import tracing
 from afterwrite.base.settings import Settings
 from afterwrite.console import console, refused
-from afterwrite.graphql_http import GraphQLView, Limits, wants_page
+from afterwrite.graphql_http import GraphQLView, HttpRefusal, Limits, RequestError, wants_page
 from afterwrite.rest import ROLES, rest_api
 from afterwrite.service.context import Context
 from afterwrite.service.current import EXTENSION
@@ -55,7 +55,7 @@ def create_app(
     app.url_map.merge_slashes = False  # a path with // gets 404, not a redirect
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = _ASSET_SECONDS
     settings = service.settings
-    app.extensions[EXTENSION] = lambda: _context(service, request)
+    app.extensions[EXTENSION] = lambda: _context(service, access, request)
 
     # For forms; GraphQL and REST have limits of their own.
     app.config.update(MAX_CONTENT_LENGTH=64 << 10, MAX_FORM_MEMORY_SIZE=settings.max_body_bytes)
@@ -70,7 +70,7 @@ def create_app(
     add_gate(app, access, session_secret(service.stores.secret), lambda: service.queue.stop_announced)
     app.add_url_rule("/graphql", view_func=_graphql_view(service, access, schema, compiled=compiled))
     app.register_blueprint(rest_api(service))
-    app.register_blueprint(console(service, lambda: _context(service, this_request())))
+    app.register_blueprint(console(service, lambda: _context(service, access, this_request())))
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected_error)
 
@@ -101,7 +101,7 @@ def _graphql_view(
         introspection=settings.introspection == "on",
         limits=_graphql_limits(settings),
         max_streams=settings.max_streams,
-        context=lambda asked: _context(service, asked),
+        context=lambda asked: _context(service, access, asked),
         permit=access.permit,
         permit_still=access.permit_still,
         stream_holder=access.holder_of,
@@ -180,8 +180,14 @@ def _root_fields(schema: GraphQLSchema) -> Iterator[str]:
         yield from (f"{name}.{field}" for field in (root.fields if root else ()))
 
 
-def _context(service: Service, asked: Request) -> Context:
-    return service.context(sender_of(asked).caller.name, lambda: asked.host_url.rstrip("/"))
+def _context(service: Service, access: AccessControl, asked: Request) -> Context:
+    def permit(field: str) -> None:
+        try:
+            access.permit(asked, "query", [field])
+        except HttpRefusal as refused:
+            raise RequestError(refused.message, refused.code) from refused
+
+    return service.context(sender_of(asked).caller.name, lambda: asked.host_url.rstrip("/"), permit)
 
 
 def _http_error(error: HTTPException) -> Response | tuple[Response, int]:

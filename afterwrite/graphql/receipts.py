@@ -104,7 +104,7 @@ class Receipts:
         return {"write_settled": event, "subscribe_write_settled": resolver_of(_settled)}
 
     def _write_type(self, types: Mapping[str, Any]) -> Any:
-        operations = ["CREATE", "UPDATE", "DELETE"]
+        operations = ["CREATE", "UPDATE", "DELETE", "UPSERT"]
         operations += [code for resource in self._resources.values() for code in resource.operations]
         error = _error_type(self._codes)
         members: dict[str, Any] = {
@@ -170,6 +170,8 @@ def _error_codes(resources: Mapping[str, CompiledResource]) -> dict[str, str]:
         "CONSTRAINT_VIOLATED": "A limit of a field, or the database, refused it",
         "NOT_UNIQUE": "Another record has the value of a unique field",
         "OPERATION_FAILED": "The operation has an error; the log and the message say which",
+        "REFERENCED": "Other records refer to it",
+        "REFERENCE_NOT_FOUND": "It refers to a record that does not exist",
         "UNREADABLE": "This version cannot read it",
         "VERSION_CONFLICT": "The record had another version than ifVersion",
     }

@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Mapping
 from enum import StrEnum
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import graphene
@@ -17,6 +17,7 @@ from afterwrite.reads.filters import Filter, order_names
 from afterwrite.resources import number_fields, text_fields, value_fields
 from afterwrite.resources.compiled import CompiledResource, Record
 from afterwrite.resources.field import Field
+from afterwrite.resources.reference_field import Reference
 from afterwrite.resources.registry import pascal_case
 from afterwrite.service.context import Context
 
@@ -32,6 +33,7 @@ _SCALARS: Mapping[type[Field], Any] = {
     value_fields.DateTime: graphene.DateTime,
     value_fields.Json: JSON,
     value_fields.Exact: graphene.Decimal,
+    Reference: graphene.ID,
 }
 
 
@@ -75,15 +77,24 @@ class ResourceTypes:
     def __init__(self, resource: CompiledResource) -> None:
         self.resource = resource
         self._enums: dict[str, Any] = {}
-        self.object = self._object()
-        _TYPE_OF_RECORD[resource.record] = self.object
+        self.relations: dict[str, Any] = {}
         orders = StrEnum(f"{resource.name}Order", {name: name for name in order_names(resource)})  # type: ignore[misc]
         self.order = graphene.Enum.from_enum(orders, description=_described_as("The orders; ties are ordered by id."))
         self.first_order = orders["ID_ASC"]
-        total = f"{_plural(resource)} that match the filters"
-        self.connection = connection_of(
-            self.object, resource.name, f"A page of {_plural(resource, low=True)}.", total=total
-        )
+
+    @cached_property
+    def object(self) -> Any:
+        """The type of a record."""
+        made = self._object()
+        _TYPE_OF_RECORD[self.resource.record] = made
+        return made
+
+    @cached_property
+    def connection(self) -> Any:
+        """The type of a page."""
+        total = f"{_plural(self.resource)} that match the filters"
+        described = f"A page of {_plural(self.resource, low=True)}."
+        return connection_of(self.object, self.resource.name, described, total=total)
 
     @property
     def input(self) -> Any:
@@ -91,6 +102,12 @@ class ResourceTypes:
         doc = f"The fields of {self.resource.article} {self.resource.noun} to create."
         members = {"__doc__": doc, **self.new_arguments()}
         return type(f"{self.resource.name}Input", (graphene.InputObjectType,), members)
+
+    def change_input(self, more: Mapping[str, Any]) -> Any:
+        """The input of one update among several; ``more`` are its fields that are none of the record."""
+        doc = f"An update of {self.resource.article} {self.resource.noun}: the fields to change."
+        members = {"__doc__": doc, **self.change_arguments(), **more}
+        return type(f"{self.resource.name}Change", (graphene.InputObjectType,), members)
 
     def new_arguments(self) -> dict[str, Any]:
         """The arguments of a creation."""
@@ -139,6 +156,7 @@ class ResourceTypes:
             members[name] = self._field(field)
         for name, derived in resource.derived.items():
             members[name] = self.type_of(derived.kind)(description=(derived.__doc__ or "").strip() or None)
+        members |= self.relations
         return type(resource.name, (graphene.ObjectType,), members)
 
     def _field(self, field: Field) -> Any:

@@ -46,6 +46,11 @@ def record_filter(filters: Mapping[str, Filter], search: str | None, given: Mapp
     return RecordFilter(search or "", tuple(conditions))
 
 
+def referring_to(wanted: RecordFilter, column: str, record_id: int) -> RecordFilter:
+    """The filter, for records only that refer to a record in this column."""
+    return RecordFilter(wanted.search, (*wanted.conditions, Condition(column, "equal", record_id)))
+
+
 def order_names(resource: CompiledResource) -> Sequence[str]:
     """The names of a resource's orders."""
     return list(orders_of(resource))

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from afterwrite.resources.compiled import Record
+from afterwrite.resources.compiled import CompiledResource, Record
 from afterwrite.storage.records import Records
 
 
@@ -20,6 +20,12 @@ class RecordLoader:
         for resource, record_id in keys:
             self._expected[resource].add(record_id)
 
+    def expect_referred(self, resource: CompiledResource, records: Iterable[Record]) -> None:
+        """Add what these records refer to, so that one query reads it for all of them."""
+        for one in resource.references:
+            place = resource.columns.index(one.column)
+            self._expected[one.target].update(record[place] for record in records if record[place] is not None)
+
     def get(self, resource: str, record_id: int) -> Record | None:
         """The record, or None if it is not created yet, deleted, or of no declared resource. Raises StoreError."""
         if resource not in self._records:
@@ -31,4 +37,5 @@ class RecordLoader:
             found = self._records[resource].get_many(list(expected))
             self._found |= {(resource, number): found.get(number) for number in expected}
             expected.clear()
+            self.expect_referred(self._records[resource].resource, found.values())
         return self._found[resource, record_id]

@@ -13,7 +13,8 @@ from afterwrite.resources.field import Field, FieldError, FieldProblem, checked_
 from afterwrite.resources.names import plural_of, snake_case
 from afterwrite.resources.operations import CompiledOperation, rejections_of
 from afterwrite.resources.record_type import record_type
-from afterwrite.resources.resource import Derived, Rejected, Resource
+from afterwrite.resources.reference_field import Reference
+from afterwrite.resources.resource import Derived, FollowUp, Rejected, Resource
 from afterwrite.resources.text_fields import Text
 from afterwrite.resources.usual_check import UsualCheck, usual_check
 from afterwrite.resources.write import Operation, Write, WriteError, WriteErrorCode
@@ -25,6 +26,7 @@ KEPT = ("created_at_us", "updated_at_us", "version")
 """The columns of every record after its own fields; ``id`` comes first."""
 RULE_FAILED = "RULE_FAILED"
 """The code of a rule that raised something else than a Rejected that stands in it."""
+FOLLOW_UPS_MAX = 100
 Checked = tuple[dict[str, Any], list[FieldError]]
 
 
@@ -44,7 +46,11 @@ class CompiledResource:
         self.table = given.get("table") or self.plural
         self.description = description_of(declaration)
         members = _members_of(declaration)
-        self.fields = {name: _named(name, value) for name, value in members.items() if isinstance(value, Field)}
+        fields = [_named(name, value) for name, value in members.items() if isinstance(value, Field)]
+        self.fields = {field.name: field for field in fields}
+        self.references = [field for field in fields if isinstance(field, Reference)]
+        names = [field.name for field in fields]
+        problems += [f"{self.name}: two fields are named {one}: rename one" for one in names if names.count(one) > 1]
         self.derived = {name: value for name, value in members.items() if isinstance(value, Derived)}
         for name, one in self.derived.items():
             one.kind = _named(name, one.kind)
@@ -61,6 +67,9 @@ class CompiledResource:
         self.searched = tuple(field.column for field in self.fields.values() if field.search)
         self.unique = tuple(field.column for field in self.fields.values() if field.unique)
         self.of_column = {field.column: field for field in self.fields.values()}
+        keys = [field for field in fields if field.unique and field.required]
+        self.upsert_key = keys[0] if keys else None
+        """The field by whose value an upsert finds its record: the first that is unique and required."""
         self._texts = frozenset(name for name, field in self.fields.items() if isinstance(field, Text))
         self._required = {field.column: field.required for field in self.fields.values()}
         self.not_found, self.exists = f"{self.snake.upper()}_NOT_FOUND", f"{self.snake.upper()}_EXISTS"
@@ -190,18 +199,35 @@ class CompiledResource:
 
     # -- the effect of writes ---------------------------------------------------------------------------------
 
-    def apply(self, write: Write, record: Record | None) -> Record | None:
+    def apply(self, write: Write, record: Record | None, made: list[FollowUp] | None = None) -> Record | None:
         """The record after the write, None after a delete; pure, so that a batch is computed before any SQL runs.
 
-        ``record`` is the state before, None if it does not exist. Raises WriteError if the write can never be applied.
+        ``record`` is the state before, None if it does not exist. What an operation makes is added to ``made``. Raises
+        WriteError if the write can never be applied.
         """
         try:
-            after = self._next_state(write, record)
+            after = self._next_state(write, record, [] if made is None else made)
         except (TypeError, ValueError) as error:  # written by another version, or damaged
             raise _unreadable(write, error) from error
         if self.has_rule and after is not None:
             self._run(after.check, "check")
         return after
+
+    def without(self, record: Record, column: str, write: Write) -> Record:
+        """The record with an empty reference, after the write that deleted what it refers to. Raises WriteError."""
+        after = self._changed(record, {column: None}, write)
+        if self.has_rule:
+            self._run(after.check, "check")
+        return after
+
+    def upserted_by(self, write: Write) -> tuple[str, Any]:
+        """The column and the value by which an upsert finds its record. Raises WriteError."""
+        if self.upsert_key is None:
+            raise _unknown(write, f"is an upsert of {self.name}")
+        column = self.upsert_key.column
+        if (value := _arguments(write).get(column)) is None:
+            raise _unreadable(write, f"{column} is missing")
+        return column, value
 
     def _run(self, method: Callable[[], Any], name: str) -> Any:
         """The result of a method of the application; whatever it raises becomes a WriteError."""
@@ -218,11 +244,13 @@ class CompiledResource:
             message = f"{self.name}.{name} raised {type(error).__name__}: {error}"
             raise WriteError(WriteErrorCode.OPERATION_FAILED, message) from error
 
-    def _next_state(self, write: Write, record: Record | None) -> Record | None:
+    def _next_state(self, write: Write, record: Record | None, made: list[FollowUp]) -> Record | None:
         if write.operation == Operation.CREATE:
             if record is not None:
                 raise WriteError(self.exists, f"{self.name} {write.record_id} exists already")
             return self._new_record(write.record_id, write.accepted_at_us, self._fields_of(write))
+        if write.operation == Operation.UPSERT:
+            return self._upserted(write, record)
         if record is None:
             raise WriteError(self.not_found, f"{self.name} {write.record_id} does not exist; nothing was changed")
         if write.if_version is not None and write.if_version != record.version:
@@ -235,22 +263,40 @@ class CompiledResource:
             return None
         if write.operation == Operation.UPDATE:
             return self._changed(record, self._fields_of(write), write)
-        return self._changed(self._operated(write, record), {}, write)
+        return self._changed(self._operated(write, record, made), {}, write)
+
+    def _upserted(self, write: Write, record: Record | None) -> Record:
+        fields = self._fields_of(write)
+        if record is None:
+            return self._new_record(write.record_id, write.accepted_at_us, fields)
+        for column, value in fields.items():
+            field = self.of_column[column]
+            if field.immutable and value != getattr(record, column):
+                message = f"{field.name} of {self.name} {record.id} is set when it is created: leave it out"
+                raise WriteError(WriteErrorCode.CONSTRAINT_VIOLATED, f"{message}; nothing was changed")
+        return self._changed(record, fields, write)
 
     def _changed(self, record: Record, fields: Mapping[str, Any], write: Write) -> Record:
         return record._replace(**fields, updated_at_us=write.accepted_at_us, version=record.version + 1)
 
-    def _operated(self, write: Write, record: Record) -> Record:
+    def _operated(self, write: Write, record: Record, made: list[FollowUp]) -> Record:
         operation = self.operations.get(write.operation)
         if operation is None:
             raise _unknown(write, f"is the operation {write.operation} of {self.name}")
         arguments = _arguments(write)
         if unknown := arguments.keys() - operation.arguments.keys():
             raise _unknown(write, f"gives {operation.name} {', '.join(sorted(unknown))}")
-        after = self._run(partial(operation.run, record, arguments, write.accepted_at_us), operation.name)
-        if type(after) is not self.record or after.id != record.id:
-            message = f"{self.name}.{operation.name} returned {after!r:.60}: let it return self.replace(...)"
+        result = self._run(partial(operation.run, record, arguments, write.accepted_at_us), operation.name)
+        after, *follow_ups = result if type(result) is tuple else (result,)
+        is_next = type(after) is self.record and after.id == record.id
+        if not is_next or not all(isinstance(one, FollowUp) for one in follow_ups):
+            wanted = "self.replace(...), alone or in a tuple with FollowUps behind it"
+            message = f"{self.name}.{operation.name} returned {result!r:.60}: let it return {wanted}"
             raise WriteError(WriteErrorCode.OPERATION_FAILED, message)
+        if len(follow_ups) > FOLLOW_UPS_MAX:
+            message = f"{self.name}.{operation.name} made {len(follow_ups)} tasks: {FOLLOW_UPS_MAX} are the limit"
+            raise WriteError(WriteErrorCode.OPERATION_FAILED, message)
+        made += follow_ups
         return after
 
     def _new_record(self, record_id: int, at_us: int, fields: Mapping[str, Any]) -> Record:
@@ -277,7 +323,8 @@ class CompiledResource:
         fields = first_version.composed_texts(_arguments(write), self._texts)
         if unknown := fields.keys() - self._required.keys():
             raise _unknown(write, f"sets {', '.join(sorted(unknown))}")
-        if write.operation == Operation.CREATE and (missing := self._needed - fields.keys()):
+        is_new = write.operation in (Operation.CREATE, Operation.UPSERT)
+        if is_new and (missing := self._needed - fields.keys()):
             raise _unreadable(write, f"{', '.join(sorted(missing))} is missing")
         return fields
 
@@ -295,7 +342,10 @@ class CompiledResource:
             for field in self.fields.values()
         }
         operations = {code: list(operation.arguments) for code, operation in self.operations.items()}
-        return {"table": self.table, "fields": fields, "searched": list(self.searched), "operations": operations}
+        found = {"table": self.table, "fields": fields, "searched": list(self.searched), "operations": operations}
+        if self.references:
+            found["on_delete"] = {field.column: field.on_delete for field in self.references}
+        return found
 
 
 def description_of(declaration: type[Resource]) -> str:
@@ -316,10 +366,10 @@ def _members_of(declaration: type[Resource]) -> dict[str, Any]:
 
 def _named(name: str, field: Field) -> Field:
     """The field under its name: one object may be declared under several."""
-    if field.name == name:
+    if field.declared_name == name:
         return field
     found = copy.copy(field)
-    found.name = name
+    found.declare(name)
     return found
 
 

@@ -81,7 +81,16 @@ class Field:
         self.filters = (filter,) if isinstance(filter, str) else tuple(filter)
 
     def __set_name__(self, _owner: type, name: str) -> None:
+        self.declare(name)
+
+    def declare(self, name: str) -> None:
+        """Take the name under which the field is declared."""
         self.name = name
+
+    @property
+    def declared_name(self) -> str:
+        """The name under which the field is declared."""
+        return self.name
 
     def __get__(self, _record: Any, _owner: type | None = None) -> Any:
         """The field itself in a declaration; a record has its values in their place."""

@@ -10,6 +10,7 @@ from afterwrite.resources import first_version
 from afterwrite.resources.compiled import CompiledResource
 from afterwrite.resources.field import Field, FieldError
 from afterwrite.resources.names import plural_of
+from afterwrite.resources.reference_field import Reference
 from afterwrite.resources.resource import Resource
 from afterwrite.resources.text_fields import Choice, Text
 from afterwrite.resources.value_fields import Exact
@@ -25,6 +26,7 @@ _OTHERS = """
 Query Mutation Subscription Write WriteError WriteErrorCode WriteOperation WriteStatus Queue QueueState Record Node
 Task TaskAction TaskActionKind TaskCount TaskError TaskStatus TaskType PrunedTasks Entry EntryStatus UserError
 UserErrorCode PageInfo JSON BigInt DateTime Date Decimal String Int Float Boolean ID RetryWrite Resource ResourceName
+OnError
 """
 _TYPES = frozenset(_OTHERS.split())
 _TABLES = re.compile(
@@ -55,7 +57,7 @@ _ROOTS = {
 }
 _INDEXED_CHARACTERS = 650  # of four bytes each; an entry of an index in PostgreSQL has at most 2,704 bytes
 _IDENTIFIER_MAX = 63  # in PostgreSQL
-_OPERATIONS = frozenset({"create", "update", "delete"})
+_OPERATIONS = frozenset({"create", "update", "delete", "upsert"})
 
 
 class WrongDeclaration(Exception):
@@ -82,6 +84,7 @@ class Resources(Mapping[str, CompiledResource]):
             if resource.name in self._by_name:
                 problems.append(f"{resource.name} is declared twice: give one of the classes another name")
             self._by_name[resource.name] = resource
+        problems += _unknown_targets(self._by_name)
         problems += _clashes(list(self._by_name.values()))
         if problems:
             raise WrongDeclaration(problems)
@@ -145,17 +148,19 @@ def _problems_of_operations(resource: CompiledResource) -> Iterator[str]:
     for operation in resource.operations.values():
         place = f"{resource.name}.{operation.name}"
         if operation.name in _OPERATIONS or not _NAME.fullmatch(operation.name):
-            yield f"{place}: every resource has create, update and delete: give a name in snake case of its own"
+            yield f"{place}: every resource has create, update, upsert and delete: give a name in snake case of its own"
         for name, argument in operation.arguments.items():
             if name == resource.id_name or not _NAME.fullmatch(name):
                 yield f"{place}.{name}: every operation has this argument, or it is not in snake case: rename it"
+            if isinstance(argument.field, Reference):
+                yield f"{place}.{name}: an operation reads no other record: annotate it with int"
             yield from (f"{place}.{name}: {text}" for text in _wrong_values(argument.field, argument.field.default))
 
 
 def _problems_of_field(resource: CompiledResource, field: Field) -> Iterator[str]:
     if not _NAME.fullmatch(field.name) or keyword.iskeyword(field.name) or field.name.endswith("_float"):
         yield "a field is named in snake case, by no keyword, and does not end with _float: rename it"
-    if field.name in _OWN_NAMES or field.name == resource.id_name:
+    if field.name in _OWN_NAMES or field.declared_name in _OWN_NAMES or field.name == resource.id_name:
         yield "every record or query has something of this name already: rename it"
     if isinstance(field, Exact):
         yield "Exact is for arguments of operations: give Money or Number"
@@ -177,7 +182,18 @@ def _problems_of_field(resource: CompiledResource, field: Field) -> Iterator[str
         yield f"its name and that of the table {resource.table} are too long for an index: shorten one of them"
     if field.facet and field.stored is not str:
         yield f"facet is for texts, and it is {type(field).__name__}: leave it out"
+    if isinstance(field, Reference) and field.reverse and not _NAME.fullmatch(field.reverse):
+        yield f"reverse={field.reverse!r} is no name in snake case: rename it"
     yield from _wrong_values(field, field.default)
+
+
+def _unknown_targets(resources: Mapping[str, CompiledResource]) -> Iterator[str]:
+    """References to what is no resource of the application."""
+    for resource in resources.values():
+        for field in resource.references:
+            if field.target not in resources:
+                place = f"{resource.name}.{field.relation}"
+                yield f"{place} refers to {field.target}, which is not among the resources: name it in Application"
 
 
 def _wrong_values(field: Field, default: Any) -> Iterator[str]:
@@ -204,7 +220,7 @@ def _clashes(resources: Sequence[CompiledResource]) -> Iterator[str]:
                 yield f"{resource.name} has the {kind} {name} twice: {_OTHER_NAME}"
 
 
-_OTHER_NAME = "give plural=..., table=..., facet=... or another name"
+_OTHER_NAME = "give plural=..., table=..., facet=..., reverse=... or another name"
 
 
 def _given_names(resource: CompiledResource) -> Iterator[tuple[str, str]]:
@@ -212,7 +228,9 @@ def _given_names(resource: CompiledResource) -> Iterator[tuple[str, str]]:
     yield "table", resource.table
     for root in (snake, plural, f"all_{plural}"):
         yield "query", camel_case(root)
-    acts = [f"create_{snake}", f"create_{snake}_sync", f"create_{plural}", f"update_{snake}", f"delete_{snake}"]
+    acts = [f"create_{snake}", f"create_{snake}_sync", f"update_{snake}", f"delete_{snake}"]
+    acts += [f"{act}_{plural}" for act in ("create", "update", "delete")]
+    acts += [f"upsert_{snake}"] if resource.upsert_key else []
     for operation in resource.operations.values():
         acts += [f"{operation.name}_{snake}", f"{operation.name}_{snake}_sync"]
     for act in acts:
@@ -224,10 +242,13 @@ def _given_names(resource: CompiledResource) -> Iterator[tuple[str, str]]:
             yield "type", facet_type(resource, field)
         if isinstance(field, Choice):
             yield "type", f"{resource.name}{pascal_case(field.name)}"
-    for ending in ("", "Input", "Order", "Connection", "Edge"):
+    for ending in ("", "Input", "Change", "Order", "Connection", "Edge"):
         yield "type", f"{resource.name}{ending}"
     for name in (*resource.fields, *resource.derived):
         yield f"field of {resource.name}", camel_case(name)
+    for one in resource.references:
+        yield f"field of {resource.name}", camel_case(one.relation)
+        yield f"field of {one.target}", camel_case(one.reverse or plural)
     for name in argument_names(resource):
         yield f"filter of {resource.name}", camel_case(name)
 

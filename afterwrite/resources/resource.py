@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 from afterwrite.resources.field import Field
 
@@ -16,6 +16,20 @@ class Rejected(Exception):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code, self.message = code, message
+
+
+class FollowUp(NamedTuple):
+    """A task that an operation makes: stored with the record if the write is applied, run afterwards by its worker.
+
+    ``run_at`` None is at once; of several that wait, the one with the highest ``priority`` runs first. The outcome is
+    posted to ``callback_url``.
+    """
+
+    type: str
+    payload: Any
+    run_at: datetime | None = None
+    priority: int = 0
+    callback_url: str | None = None
 
 
 class AcceptedAt(datetime):
@@ -85,8 +99,8 @@ def operation(method: Function) -> Function:
 
     The one writer calls it in the order of acceptance, so no two run at once and nothing is lost. Arguments are
     annotated with ``int``, ``str``, ``float``, ``bool``, ``Decimal``, ``date``, ``datetime``, with a field that has
-    limits, such as ``Annotated[int, Integer(minimum=1)]``, or with AcceptedAt. It returns ``self.replace(...)``, or
-    raises Rejected with a code that stands there as a text.
+    limits, such as ``Annotated[int, Integer(minimum=1)]``, or with AcceptedAt. It returns ``self.replace(...)``, or a
+    tuple of that and FollowUps, or raises Rejected with a code that stands there as a text.
     """
     method.is_operation = True  # type: ignore[attr-defined]
     return method

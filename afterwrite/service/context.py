@@ -22,8 +22,9 @@ T = TypeVar("T")
 class Context:
     """The services and the caller of one request.
 
-    ``wait_until`` (monotonic seconds) is the deadline of all waits of the request together; ``base_url`` is the
-    server's address as seen by the client; ``by`` is the caller's name, None if anonymous.
+    ``permit`` raises RequestError unless the caller may use this field of Query. ``wait_until`` (monotonic seconds) is
+    the deadline of all waits of the request together; ``base_url`` is the server's address as seen by the client;
+    ``by`` is the caller's name, None if anonymous.
     """
 
     records: Mapping[str, Records]
@@ -32,6 +33,7 @@ class Context:
     wait_until: float
     base_url: Callable[[], str] = lambda: ""
     by: str | None = None
+    permit: Callable[[str], None] = lambda _field: None
     loader: RecordLoader = field(init=False)
 
     def __post_init__(self) -> None:

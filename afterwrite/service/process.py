@@ -17,6 +17,7 @@ from afterwrite.resources.write import Write
 from afterwrite.service import current
 from afterwrite.service.context import Context
 from afterwrite.service.metrics import Metrics
+from afterwrite.service.outbox import OutboxRelay
 from afterwrite.storage.stores import open_stores, prepare_stores, secret_of
 from afterwrite.tasks.feed import TaskFeed
 from afterwrite.tasks.runtime import TaskRuntime
@@ -93,22 +94,32 @@ class Process:
             concurrency=concurrency,
         )
         self.tasks = self._runtime.queue
+        self._outbox: OutboxRelay | None = None
+        if drains and any(resource.operations for resource in self.resources.values()):
+            self._outbox = OutboxRelay(stores.writes, self._runtime, alone=self.sharing is None)
         self.stack = overview_of(settings, self.background, stack_parts)
         if self.stack is not None:
             self.metrics.watch_more(self.stack)
         self._kept: list[Future[None]] = []
         self._runs = False
 
-    def context(self, by: str | None = None, base_url: Any = lambda: "") -> Context:
+    def context(
+        self,
+        by: str | None = None,
+        base_url: Callable[[], str] = lambda: "",
+        permit: Callable[[str], None] = lambda _field: None,
+    ) -> Context:
         """The context of a new request of the caller ``by``."""
         wait_until = time.monotonic() + self.settings.wait_seconds
-        return Context(self.records, self.queue, self.tasks, wait_until, base_url, by)
+        return Context(self.records, self.queue, self.tasks, wait_until, base_url, by, permit)
 
     def start(self) -> None:
         """Start the process; return when it runs."""
         self.background.start()
         if self.stack is not None:
             self.stack.start()
+        if self._outbox is not None:
+            self._kept.append(self.background.keep("The relay of the outbox", self._outbox.run()))
         if self.drains:
             self.queue.start()
         if self.runs_tasks:
@@ -158,3 +169,5 @@ class Process:
 
     def _count_settled(self, writes: Sequence[Write]) -> None:
         self.metrics.count_settled(writes)
+        if self._outbox is not None:
+            self._outbox.note_settled(writes)

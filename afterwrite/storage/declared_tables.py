@@ -88,7 +88,7 @@ def _declared(resources: Mapping[str, CompiledResource]) -> dict[str, Any]:
 
 def _of_table(declaration: Mapping[str, Any]) -> dict[str, Any]:
     """What a declaration says of its table."""
-    return {name: value for name, value in declaration.items() if name != "operations"}
+    return {name: value for name, value in declaration.items() if name not in ("operations", "on_delete")}
 
 
 def _moved(database: TableDatabase, resources: Mapping[str, CompiledResource], recorded: Declarations) -> Iterator[str]:

@@ -21,6 +21,7 @@ from sqlalchemy import (
 
 from afterwrite.resources.write import Operation, Write, WriteFilter, WriteStatus
 from afterwrite.storage.columns import columns_of
+from afterwrite.storage.outbox import MadeTasks, outbox_after
 
 # In the order of the schema, where later versions added the last ones.
 _NAMES = (
@@ -81,6 +82,12 @@ class Ledger:
         """The largest record id that a settled write gave to a resource; 0 if there is none."""
         with self._engine.connect() as connection:
             return connection.execute(_last_record, {"resource": resource}).scalar() or 0
+
+    def made_tasks(self, after: int, limit: int) -> list[MadeTasks]:
+        """What the oldest ``limit`` writes with an id above ``after`` made that may not be in the task queue yet."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(outbox_after, {"after": after, "limit": limit}).all()
+        return [MadeTasks.of_row(*row) for row in rows]
 
     def _writes(self, statement: Select[Any], values: Mapping[str, Any]) -> list[Write]:
         with self._engine.connect() as connection:

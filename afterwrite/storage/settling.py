@@ -1,16 +1,19 @@
-"""Computes the outcome of writes and their ledger rows in memory, before any SQL runs."""
+"""Computes the outcome of writes and their ledger rows in memory, before any SQL changes a record."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
+from afterwrite.base.counts import counted
+from afterwrite.base.refusals import Problem, Refused
 from afterwrite.base.store_errors import StoreError
 from afterwrite.resources.compiled import CompiledResource, Record
-from afterwrite.resources.write import Write, WriteError, WriteErrorCode, WriteStatus
-
-Owners: TypeAlias = dict[tuple[str, str], dict[Any, int | None]]
-"""By unique column (resource, column) and value: the id of the record that holds it, None if no record does."""
+from afterwrite.resources.reference_field import Reference
+from afterwrite.resources.resource import FollowUp
+from afterwrite.resources.write import Operation, Write, WriteError, WriteErrorCode, WriteStatus
+from afterwrite.storage.batch import FOLLOWING_MAX, Batch, Changes, Known, Unknown
+from afterwrite.storage.outbox import MadeTasks
 
 
 class StoreAway(StoreError):
@@ -19,61 +22,76 @@ class StoreAway(StoreError):
 
 @dataclass(slots=True)
 class Outcome:
-    """What a batch of writes comes to.
-
-    ``unknown`` are values of unique columns whose owners must be known first; then settle again, with these owners.
-    """
+    """What a batch of writes comes to."""
 
     settled: list[Write]
     stored: dict[str, list[Record]] = field(default_factory=dict)
     deleted: dict[str, list[int]] = field(default_factory=dict)
-    unknown: dict[tuple[str, str], set[Any]] = field(default_factory=dict)
+    made: list[MadeTasks] = field(default_factory=list)
 
 
-def ids_of(writes: Sequence[Write]) -> dict[str, set[int]]:
-    """The ids of the records that the writes concern, by resource."""
-    found: defaultdict[str, set[int]] = defaultdict(set)
-    for write in writes:
-        found[write.resource].add(write.record_id)
-    return found
+class RecordReads(Protocol):
+    """Reads of one resource in the transaction ``db``."""
+
+    async def load(self, db: Any, ids: Collection[int]) -> dict[int, Record]:
+        """The existing records among these ids."""
+
+    async def owners(self, db: Any, column: str, values: Collection[Any]) -> dict[Any, int | None]:
+        """The id of the record that holds each value of a unique column, None where no record does."""
+
+    async def referring(self, db: Any, column: str, record_id: int, limit: int) -> dict[int, Record]:
+        """At most ``limit`` records whose reference in ``column`` is ``record_id``, by id."""
 
 
-def settle_all(
-    writes: Sequence[Write],
-    resources: Mapping[str, CompiledResource],
-    before: Mapping[str, Mapping[int, Record]],
-    owners: Owners,
-    now_us: Callable[[], int],
-) -> Outcome:
-    """The outcome of the writes in their order; ``before`` has the existing records by resource and id."""
-    batch = _Batch(resources, before, owners)
-    outcome = Outcome([batch.settle(write, now_us()) for write in writes], unknown=batch.unknown)
-    for name, after in batch.after.items():
-        had = before.get(name, {})
-        changed = {key: record for key, record in after.items() if had.get(key) is not record}
-        outcome.stored[name] = [record for record in changed.values() if record is not None]
-        outcome.deleted[name] = [key for key, record in changed.items() if record is None]
-    return outcome
+Prepare: TypeAlias = Callable[[FollowUp, Write], Mapping[str, Any]]
+"""Gives a task that a write makes as the task queue stores it. Raises Refused if it cannot be."""
 
 
-def refused(write: Write, error: Exception, now_us: int) -> Write:
-    """The write as FAILED, because the database refused it."""
-    return _failed(write, WriteErrorCode.CONSTRAINT_VIOLATED, f"The database refused it: {error}", now_us)
+def _prepare_none(follow_up: FollowUp, _write: Write) -> Mapping[str, Any]:
+    raise Refused([Problem(None, f"this process makes no tasks, such as {follow_up.type!r}", "")])
 
 
-class _Batch:
-    """The records during a batch."""
+class Settling:
+    """Settles batches of writes of the resources of an application; ``prepare`` is for the tasks that they make."""
 
-    def __init__(
-        self, resources: Mapping[str, CompiledResource], before: Mapping[str, Mapping[int, Record]], owners: Owners
-    ) -> None:
-        self.after: dict[str, dict[int, Record | None]] = {name: dict(records) for name, records in before.items()}
-        self.unknown: dict[tuple[str, str], set[Any]] = {}
-        self._resources = resources
-        self._owners: Owners = {place: dict(known) for place, known in owners.items()}
+    def __init__(self, resources: Mapping[str, CompiledResource], tables: Mapping[str, RecordReads]) -> None:
+        self._resources, self._tables = resources, tables
+        self.prepare: Prepare = _prepare_none
+        referring: defaultdict[str, list[tuple[CompiledResource, Reference]]] = defaultdict(list)
+        for resource in resources.values():
+            for one in resource.references:
+                referring[one.target].append((resource, one))
+        self._referring = dict(referring)
 
-    def settle(self, write: Write, now_us: int) -> Write:
-        """The settled write; changes its record unless it FAILED."""
+    async def outcome(self, db: Any, writes: Sequence[Write], now_us: Callable[[], int]) -> Outcome:
+        """The outcome of the writes in their order, on the records in the transaction ``db``; changes nothing."""
+        known, unknown = Known(), Unknown()
+        for write in writes:
+            unknown.records[write.resource].add(write.record_id)
+        while True:
+            await self._read(db, unknown, known)
+            batch, made = Batch(known), list[MadeTasks]()
+            settled = [self._settle(batch, write, now_us(), made) for write in writes]
+            unknown = batch.unknown
+            if not unknown:
+                return _outcome_of(settled, made, batch, known)
+
+    async def _read(self, db: Any, unknown: Unknown, known: Known) -> None:
+        for name, ids in unknown.records.items():
+            if name in self._tables:
+                records = known.records.setdefault(name, {})
+                records |= dict.fromkeys(ids) | await self._tables[name].load(db, ids)
+        for (name, column), values in unknown.owners.items():
+            found = await self._tables[name].owners(db, column, values)
+            known.owners.setdefault((name, column), {}).update(found)
+        for (name, column), limits in unknown.referring.items():
+            for record_id, limit in limits.items():
+                rows = await self._tables[name].referring(db, column, record_id, limit)
+                known.records.setdefault(name, {}).update(rows)
+                known.limits[(name, column), record_id] = limit if len(rows) == limit else 0
+
+    def _settle(self, batch: Batch, write: Write, now_us: int, made: list[MadeTasks]) -> Write:
+        """The settled write; changes records and makes tasks unless it FAILED."""
         resource = self._resources.get(write.resource)
         if resource is None:
             message = (
@@ -81,41 +99,125 @@ class _Batch:
                 "declare it, and queue the write again with retryWrite"
             )
             return _failed(write, WriteErrorCode.UNREADABLE, message, now_us)
-        records = self.after.setdefault(write.resource, {})
-        before = records.get(write.record_id)
         try:
-            after = resource.apply(write, before)
-            if resource.unique:
-                self._keep_unique(resource, before, after)
+            if write.operation == Operation.UPSERT:
+                write = write._replace(record_id=self._upserted(batch, resource, write))
+            tasks = self._apply(batch, resource, write)
         except WriteError as error:
             return _failed(write, error.code, error.message, now_us)
-        records[write.record_id] = after
+        if tasks:
+            made.append(MadeTasks(write.id, tasks))
         return write._replace(status=WriteStatus.APPLIED.value, settled_at_us=now_us)
 
-    def _keep_unique(self, resource: CompiledResource, before: Record | None, after: Record | None) -> None:
-        """Let the record's unique values change owners. Raises WriteError if another record has one of the new ones."""
-        changes = []
-        for column in resource.unique:
-            known = self._owners.setdefault((resource.name, column), {})
-            had, has = (None if record is None else getattr(record, column) for record in (before, after))
-            if had == has:
-                continue
-            if has is not None:
-                if has not in known:
-                    self.unknown.setdefault((resource.name, column), set()).add(has)
-                owner = known.get(has)
-                if owner is not None and owner != after.id:  # type: ignore[union-attr]
-                    name = resource.of_column[column].name
-                    raise WriteError(
-                        WriteErrorCode.NOT_UNIQUE,
-                        f"{name} {has!r:.80} is taken by {resource.name} {owner}: give another {name}",
-                    )
-            changes.append((known, had, has))
-        for known, had, has in changes:
-            if had is not None:
-                known[had] = None
-            if has is not None:
-                known[has] = after.id  # type: ignore[union-attr]
+    def _upserted(self, batch: Batch, resource: CompiledResource, write: Write) -> int:
+        """The id of the record that has the unique value of an upsert, else the one that was reserved for it."""
+        column, value = resource.upserted_by(write)
+        owner = batch.owner((resource.name, column), value)
+        return write.record_id if owner is None else owner
+
+    def _apply(self, batch: Batch, resource: CompiledResource, write: Write) -> Sequence[Mapping[str, Any]]:
+        """Apply the write; return the tasks that it makes."""
+        before, made = batch.record(resource.name, write.record_id), list[FollowUp]()
+        after = resource.apply(write, before, made)
+        tasks = [self._prepared(one, write) for one in made]
+        is_referred_to = resource.name in self._referring
+        if not (resource.unique or resource.references or (after is None and is_referred_to)):
+            batch.after[resource.name][write.record_id] = after
+            return tasks
+        changes: Changes = {(resource.name, write.record_id): after}
+        if after is None and is_referred_to:
+            self._follow(batch, resource.name, write.record_id, write, changes)
+        elif resource.references:
+            _require_targets(batch, resource, before, after, changes)
+        owned = [
+            one
+            for (name, record_id), changed in changes.items()
+            if self._resources[name].unique
+            for one in _unique_changes(batch, self._resources[name], record_id, changed)
+        ]
+        for place, value, owner in owned:
+            batch.own(place, value, owner)
+        batch.store(changes)
+        return tasks
+
+    def _prepared(self, follow_up: FollowUp, write: Write) -> Mapping[str, Any]:
+        try:
+            return self.prepare(follow_up, write)
+        except Refused as refused:
+            message = f"{write.operation} of {write.resource} made a task that is refused: {refused.message}"
+            raise WriteError(WriteErrorCode.OPERATION_FAILED, message) from refused
+        except Exception as error:  # of an argument of another type
+            message = f"{write.operation} of {write.resource} made {follow_up!r:.80}, which is no task: {error}"
+            raise WriteError(WriteErrorCode.OPERATION_FAILED, message) from error
+
+    def _follow(self, batch: Batch, name: str, record_id: int, write: Write, changes: Changes) -> None:
+        """Add what the deletion of a record does to those that refer to it. Raises WriteError if one forbids it."""
+        for resource, reference in self._referring.get(name, ()):
+            found = batch.referring((resource.name, reference.column), record_id, changes)
+            if found and reference.on_delete == "restrict":
+                message = f"{resource.name} {found[0].id} refers to {name} {record_id}: change or delete it first"
+                raise WriteError(WriteErrorCode.REFERENCED, f"{message}; nothing was changed")
+            if len(found) + len(changes) > FOLLOWING_MAX:
+                message = f"More than {counted(FOLLOWING_MAX, 'record')} refer to {name} {record_id}: delete some first"
+                raise WriteError(WriteErrorCode.REFERENCED, f"{message}; nothing was changed")
+            for record in found:
+                if reference.on_delete == "set_null":
+                    changes[resource.name, record.id] = resource.without(record, reference.column, write)
+                else:
+                    changes[resource.name, record.id] = None
+            for record in found if reference.on_delete == "cascade" else ():
+                self._follow(batch, resource.name, record.id, write, changes)
+
+
+def refused(write: Write, error: Exception, now_us: int) -> Write:
+    """The write as FAILED, because the database refused it."""
+    return _failed(write, WriteErrorCode.CONSTRAINT_VIOLATED, f"The database refused it: {error}", now_us)
+
+
+def _require_targets(
+    batch: Batch, resource: CompiledResource, before: Record | None, after: Record | None, changes: Changes
+) -> None:
+    """Raise WriteError if a reference was set to a record that does not exist."""
+    for one in resource.references:
+        target = None if after is None else getattr(after, one.column)
+        if target is None or (before is not None and getattr(before, one.column) == target):
+            continue
+        if (one.target, target) not in changes and batch.record(one.target, target) is None:
+            message = f"{one.name} is {target}, and there is no {one.target} {target}: give one that exists"
+            raise WriteError(WriteErrorCode.REFERENCE_NOT_FOUND, f"{message}; nothing was changed")
+
+
+def _unique_changes(
+    batch: Batch, resource: CompiledResource, record_id: int, after: Record | None
+) -> list[tuple[tuple[str, str], Any, int | None]]:
+    """The unique values that change their owner. Raises WriteError if another record has one of them."""
+    before = batch.record(resource.name, record_id)
+    changes: list[tuple[tuple[str, str], Any, int | None]] = []
+    for column in resource.unique:
+        place = resource.name, column
+        had, has = (None if record is None else getattr(record, column) for record in (before, after))
+        if had == has:
+            continue
+        if had is not None:
+            changes.append((place, had, None))
+        if has is not None:
+            owner = batch.owner(place, has)
+            if owner not in (None, record_id):
+                name = resource.of_column[column].name
+                message = f"{name} {has!r:.80} is taken by {resource.name} {owner}: give another {name}"
+                raise WriteError(WriteErrorCode.NOT_UNIQUE, message)
+            changes.append((place, has, record_id))
+    return changes
+
+
+def _outcome_of(settled: list[Write], made: list[MadeTasks], batch: Batch, known: Known) -> Outcome:
+    outcome = Outcome(settled, made=made)
+    for name, after in batch.after.items():
+        had = known.records.get(name, {})
+        changed = {key: record for key, record in after.items() if had.get(key) is not record}
+        outcome.stored[name] = [record for record in changed.values() if record is not None]
+        outcome.deleted[name] = [key for key, record in changed.items() if record is None]
+    return outcome
 
 
 def _failed(write: Write, code: str, message: str, now_us: int) -> Write:

@@ -22,6 +22,7 @@ from sqlalchemy import (
 
 from afterwrite.resources.compiled import CompiledResource
 from afterwrite.resources.field import Field
+from afterwrite.resources.reference_field import Reference
 from afterwrite.storage.driver import SCHEMA
 
 # Texts are compared byte by byte (COLLATE "C"), as SQLite does, so the order is the same on every machine.
@@ -69,7 +70,7 @@ def indexes_of(resource: CompiledResource, dialect: str) -> Iterator[RecordIndex
         place = f"{resource.table}_{{}}_{field.name}"
         if field.order:
             yield RecordIndex(place.format("by"), field, ordered=True)
-        is_compared = bool(field.filters or field.facet) and not field.unique
+        is_compared = bool(field.filters or field.facet or isinstance(field, Reference)) and not field.unique
         if is_compared and not (field.order and field.required and not is_folded(field)):
             yield RecordIndex(place.format("of" if field.order else "by"), field)
         if field.unique:

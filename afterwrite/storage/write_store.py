@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 
 from afterwrite.resources.write import Write, WriteFilter, WriteRequest
 from afterwrite.storage.ledger import Ledger
+from afterwrite.storage.settling import Settling
 
 
 class Asked(NamedTuple):
@@ -67,6 +68,7 @@ class WriteStore(Protocol):
     """
 
     ledger: Ledger
+    settling: Settling
     last_write_id: int
     """The id of the last accepted write known in this process; 0 if there is none."""
     depth: int
@@ -113,6 +115,9 @@ class WriteStore(Protocol):
 
     async def tidy(self, *, quiet: bool) -> None:
         """Do a little housekeeping; ``quiet``: no write is queued."""
+
+    def relayed(self, write_id: int) -> None:
+        """Let the tasks be dropped that writes up to this id made: the task queue has them."""
 
     async def rest(self) -> float | None:
         """How many seconds the drain may rest at most; None: until it is woken, 0: not at all."""

@@ -225,6 +225,7 @@ PAUSE = DriverStatement(
 RESUME = DriverStatement(delete(paused_types).where(paused_types.c.type == bindparam("type")))
 STORE_NAME = DriverStatement(select(meta.c.value).where(meta.c.name == "store"))
 KEPT = DriverStatement(select(meta.c.value).where(meta.c.name == bindparam("name")))
+KEPT_LOCKED = DriverStatement(select(meta.c.value).where(meta.c.name == bindparam("name")).with_for_update())
 _KEPT_ROW = {"name": bindparam("name", type_=String), "value": bindparam("value", type_=String)}
 _KEPT_VALUE = {"value": bindparam("value", type_=String)}
 KEEP = DriverStatement(

@@ -10,6 +10,7 @@ from afterwrite.base.counts import counted
 from afterwrite.storage.commits import Commits
 from afterwrite.storage.driver import DriverConnection, encode_rows
 from afterwrite.storage.ids import Ids
+from afterwrite.storage.outbox import MadeTasks
 from afterwrite.storage.retention_clock import Reading, RetentionClock
 from afterwrite.tasks import statements as sql
 from afterwrite.tasks.actions import ActionKind, ActionLog
@@ -19,6 +20,7 @@ from afterwrite.tasks.task import ENDED, MoveNotAllowed, Outcome, Stopped, Task,
 _log = logging.getLogger("afterwrite.tasks")
 
 _DUE_AT_ONCE, _GIVEN_BACK_AT_ONCE = 1_000, 500
+_RELAYED = "outbox_through"  # the name in ``meta``
 _FOREVER_US = 2**62
 
 
@@ -93,6 +95,32 @@ class TaskStore:
         tasks, new = self._commits.run(work)
         self._notify(tasks)
         return tasks, new
+
+    def relayed_through(self) -> int:
+        """The id of the last write whose tasks are here."""
+        rows = self._commits.run(lambda connection: sql.KEPT.rows(connection, {"name": _RELAYED}))
+        return int(rows[0][0])
+
+    def relay(self, made: Sequence[MadeTasks]) -> int:
+        """Add the tasks that writes made, each once, whoever relays them too.
+
+        ``made`` are in the order of their writes, without a gap. Returns the last write whose tasks are here.
+        """
+
+        def work(connection: DriverConnection) -> tuple[list[Task], int]:
+            through = int(sql.KEPT_LOCKED.rows(connection, {"name": _RELAYED})[0][0])
+            new = [task for one in made if one.write_id > through for task in one.tasks]
+            if not new:
+                return [], through
+            ids = self._ids.take(connection, len(new))
+            rows = [new_row(task_id, dict(one), connection.now_us) for task_id, one in zip(ids, new, strict=True)]
+            sql.INSERT.send(connection, rows)
+            sql.KEEP.send(connection, {"name": _RELAYED, "value": str(made[-1].write_id)})
+            return [task_of(row) for row in rows], made[-1].write_id
+
+        tasks, through = self._commits.run(work)
+        self._notify(tasks)
+        return through
 
     def claim_and_record(
         self,

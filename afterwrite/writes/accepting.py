@@ -101,7 +101,7 @@ class Acceptor:
 
 def _asked(requests: Sequence[WriteRequest], key: str | None, by: str | None) -> Asked:
     for request in requests:
-        if request.record_id is None and request.operation != Operation.CREATE:
+        if request.record_id is None and request.operation not in (Operation.CREATE, Operation.UPSERT):
             raise ValueError(f"{request.operation} needs a record id")
     size = sum(size_bytes(request.arguments) for request in requests)
     return Asked(requests, by, key, _fingerprint(requests) if key else "", size)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from afterwrite.base.refusals import Problem, Refused
 from afterwrite.base.text import camel_case, unprintable_character
@@ -36,6 +36,20 @@ class RequestProblem(StrEnum):
     WRITE_FAILED = "WRITE_FAILED"
 
 
+class OnError(StrEnum):
+    """What becomes of a request for several writes if some of them are invalid."""
+
+    REFUSE_ALL = "REFUSE_ALL"
+    ACCEPT_VALID = "ACCEPT_VALID"
+
+
+class Several(NamedTuple):
+    """The accepted writes of a request for several, and why the others were refused."""
+
+    writes: list[Write]
+    problems: list[Problem]
+
+
 PROBLEM_CODES: dict[str, str] = {
     code.name: code.value for codes in (FieldProblem, RequestProblem, Refusal) for code in codes
 }
@@ -57,13 +71,15 @@ class Answer:
         return self.writes[0] if self.writes else None
 
 
-def answer_of(accept: Callable[[], Write | list[Write]], message: str) -> Answer:
+def answer_of(accept: Callable[[], Write | Several], message: str) -> Answer:
     """The answer with the writes that ``accept`` returns, or with the reasons why it refused."""
     try:
         accepted = accept()
     except Refused as refused:
         return Answer(success=False, message=refused.message, errors=refused.problems)
-    return Answer(success=True, message=message, writes=accepted if isinstance(accepted, list) else [accepted])
+    if isinstance(accepted, Write):
+        return Answer(success=True, message=message, writes=[accepted])
+    return Answer(success=True, message=message, errors=accepted.problems, writes=accepted.writes)
 
 
 def create(
@@ -74,10 +90,64 @@ def create(
 
 
 def create_many(
-    queue: WriteQueue, resource: CompiledResource, records: Sequence[Mapping[str, Any]], key: str | None, by: str | None
-) -> list[Write]:
-    """Accept the creation of up to 1,000 records, all in one commit of the journal or none; raises Refused."""
-    return _accept(queue, key, by, lambda: _create_requests(resource, records))
+    queue: WriteQueue,
+    resource: CompiledResource,
+    records: Sequence[Mapping[str, Any]],
+    key: str | None,
+    by: str | None,
+    on_error: OnError = OnError.REFUSE_ALL,
+) -> Several:
+    """Accept the creation of up to 1,000 records in one commit of the journal; raises Refused."""
+    return _accept_many(
+        queue, camel_case(resource.plural), records, partial(_create_request, resource), key, by, on_error
+    )
+
+
+def upsert(
+    queue: WriteQueue, resource: CompiledResource, fields: Mapping[str, Any], key: str | None, by: str | None
+) -> Write:
+    """Accept the update of the record that has the value of ``upsert_key``, or its creation; raises Refused.
+
+    The writer decides which, so the receipt names the record once it is settled.
+    """
+    return _accept(queue, key, by, lambda: [_upsert_request(resource, fields)])[0]
+
+
+def update_many(
+    queue: WriteQueue,
+    resource: CompiledResource,
+    changes: Sequence[Mapping[str, Any]],
+    key: str | None,
+    by: str | None,
+    on_error: OnError = OnError.REFUSE_ALL,
+) -> Several:
+    """Accept up to 1,000 updates in one commit of the journal; raises Refused.
+
+    Each has the id of its record, the fields to change, and ``if_version`` if it is for that version only.
+    """
+
+    def request(change: Mapping[str, Any], path: list[str]) -> WriteRequest:
+        fields = dict(change)
+        record_id, if_version = fields.pop(resource.id_name, ""), fields.pop("if_version", None)
+        return _update_request(resource, str(record_id), fields, if_version, path)
+
+    return _accept_many(queue, camel_case(resource.plural), changes, request, key, by, on_error)
+
+
+def delete_many(
+    queue: WriteQueue,
+    resource: CompiledResource,
+    record_ids: Sequence[str],
+    key: str | None,
+    by: str | None,
+    on_error: OnError = OnError.REFUSE_ALL,
+) -> Several:
+    """Accept the deletion of up to 1,000 records in one commit of the journal; raises Refused."""
+
+    def request(record_id: str, path: list[str]) -> WriteRequest:
+        return request_write(resource, Operation.DELETE, _record_id(resource, record_id, path), {})
+
+    return _accept_many(queue, f"{camel_case(resource.id_name)}s", record_ids, request, key, by, on_error)
 
 
 def update(
@@ -171,6 +241,30 @@ def _accept(
     return queue.accept(requests(), key, by)
 
 
+def _accept_many(
+    queue: WriteQueue,
+    name: str,
+    items: Sequence[Any],
+    request: Callable[[Any, list[str]], WriteRequest],
+    key: str | None,
+    by: str | None,
+    on_error: OnError,
+) -> Several:
+    """Accept a write for each item of the argument ``name``, all or, with ACCEPT_VALID, those that are valid."""
+    if not 1 <= len(items) <= RECORDS_AT_ONCE_MAX:
+        message = f"{name} has {len(items):,} items: give 1 to {RECORDS_AT_ONCE_MAX:,}"
+        raise _refuse([name], message, RequestProblem.WRONG_NUMBER)
+    valid, problems = [], []
+    for number, item in enumerate(items):
+        try:
+            valid.append(request(item, [name, str(number)]))
+        except Refused as refused:
+            problems += refused.problems
+    if problems and (on_error is OnError.REFUSE_ALL or not valid):
+        raise _refused(problems)
+    return Several(_accept(queue, key, by, lambda: valid), problems)
+
+
 def _create_request(resource: CompiledResource, fields: Mapping[str, Any], path: list[str]) -> WriteRequest:
     checked = _checked(resource, resource.check_new(fields), fields, path)
     if broken := resource.broken_rule(checked):
@@ -178,32 +272,26 @@ def _create_request(resource: CompiledResource, fields: Mapping[str, Any], path:
     return request_write(resource, Operation.CREATE, None, checked, fields)
 
 
-def _create_requests(resource: CompiledResource, records: Sequence[Mapping[str, Any]]) -> list[WriteRequest]:
-    name = camel_case(resource.plural)
-    if not 1 <= len(records) <= RECORDS_AT_ONCE_MAX:
-        raise _refuse(
-            [name], f"{name} has {len(records):,} items: give 1 to {RECORDS_AT_ONCE_MAX:,}", RequestProblem.WRONG_NUMBER
-        )
-    requests, problems = [], []
-    for number, fields in enumerate(records):
-        try:
-            requests.append(_create_request(resource, fields, [name, str(number)]))
-        except Refused as refused:
-            problems += refused.problems
-    if problems:
-        raise _refused(problems)
-    return requests
+def _upsert_request(resource: CompiledResource, fields: Mapping[str, Any]) -> WriteRequest:
+    checked = _checked(resource, resource.check_new(fields), fields, [])
+    given = {resource.fields[name].column: checked[resource.fields[name].column] for name in fields}
+    return request_write(resource, Operation.UPSERT, None, given, fields)
 
 
 def _update_request(
-    resource: CompiledResource, record_id: str, fields: Mapping[str, Any], if_version: int | None
+    resource: CompiledResource,
+    record_id: str,
+    fields: Mapping[str, Any],
+    if_version: int | None,
+    path: Sequence[str] = (),
 ) -> WriteRequest:
-    number, version = _record_id(resource, record_id), _version(if_version)
+    number = _record_id(resource, record_id, [*path, camel_case(resource.id_name)])
+    version = _version(if_version, path)
     if not fields:
         wanted = camel_case(resource.id_name)
         message = f"No field to change is given: give at least one besides {wanted}"
-        raise _refuse(None, message, RequestProblem.NOTHING_TO_CHANGE)
-    checked = _checked(resource, resource.check_changes(fields), fields, [])
+        raise _refuse(list(path) or None, message, RequestProblem.NOTHING_TO_CHANGE)
+    checked = _checked(resource, resource.check_changes(fields), fields, path)
     return request_write(resource, Operation.UPDATE, number, checked, fields, version)
 
 
@@ -240,7 +328,7 @@ def _checked(
     resource: CompiledResource,
     checked: tuple[dict[str, Any], list[FieldError]],
     given: Mapping[str, Any],
-    path: list[str],
+    path: Sequence[str],
 ) -> dict[str, Any]:
     stored, refused = checked
     if unknown := given.keys() - resource.fields.keys():
@@ -251,23 +339,23 @@ def _checked(
     return stored
 
 
-def _problem(error: FieldError, path: list[str]) -> Problem:
+def _problem(error: FieldError, path: Sequence[str]) -> Problem:
     name = camel_case(error.field)
     return Problem([*path, name], f"{name} {error.detail}", error.problem.value)
 
 
-def _record_id(resource: CompiledResource, text: str) -> int:
+def _record_id(resource: CompiledResource, text: str, path: Sequence[str] | None = None) -> int:
     number, name = id_or_none(text), camel_case(resource.id_name)
     if number is None:
         message = f"{name} is {text[:60]!r}: give the whole number of {resource.article} {resource.noun}"
-        raise _refuse([name], message, RequestProblem.INVALID_ID)
+        raise _refuse([name] if path is None else [*path], message, RequestProblem.INVALID_ID)
     return number
 
 
-def _version(if_version: int | None) -> int | None:
+def _version(if_version: int | None, path: Sequence[str] = ()) -> int | None:
     if if_version is not None and if_version < 1:
         message = f"ifVersion is {if_version}: give the version that you read, 1 or more"
-        raise _refuse(["ifVersion"], message, RequestProblem.INVALID_VERSION)
+        raise _refuse([*path, "ifVersion"], message, RequestProblem.INVALID_VERSION)
     return if_version
 
 

@@ -165,7 +165,7 @@ def test_every_mistake_of_an_application_is_said_at_once_and_no_traceback() -> N
 
 def test_names_that_are_given_twice_are_said_with_both() -> None:
     one, other = resource("Thing", kind=SHORT), resource("Other", kind=SHORT)
-    remedy = "give plural=..., table=..., facet=... or another name"
+    remedy = "give plural=..., table=..., facet=..., reverse=... or another name"
     assert _problems(one, other) == [f"Other and Thing both have the query kinds: {remedy}"]
     assert _problems(one, resource("Other", kind=Text(facet="other_kinds", max_length=9))) == []
     twice = _problems(one, resource("Thing", a=Text()))

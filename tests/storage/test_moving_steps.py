@@ -68,7 +68,7 @@ def test_a_copy_that_is_killed_after_every_line_leaves_what_an_undisturbed_one_d
     move.assert_same()
     assert move.indexes() == indexes
     names = move.fleet.rows("SELECT name FROM afterwrite.meta ORDER BY name")
-    assert names == [("catalogue",), ("copied",), ("declarations",), ("store",)]
+    assert names == [("catalogue",), ("copied",), ("declarations",), ("outbox_through",), ("store",)]
 
 
 def _killed_after_lines(move: Move, lines: int) -> bool:

@@ -19,7 +19,7 @@ from afterwrite.storage.postgres.migrations import migrate
 SECONDS = 120
 # The tables that are the same on both sides, in the columns that the files have.
 FILES = {
-    "products.db": ("products", "ledger", "ledger_totals"),
+    "products.db": ("products", "ledger", "ledger_totals", "outbox"),
     "journal.db": ("writes", "idempotency_keys"),
     "tasks.db": ("tasks", "paused_task_types", "task_actions", "received_webhooks"),
 }

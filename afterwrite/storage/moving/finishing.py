@@ -34,7 +34,8 @@ SELECT greatest(
     (SELECT max(id) FROM {table}),
     (SELECT max(record_id) FROM afterwrite.ledger
         WHERE resource = '{resource}' AND (operation = 'CREATE' OR status = 'APPLIED')),
-    (SELECT max(record_id) FROM afterwrite.writes WHERE resource = '{resource}' AND operation = 'CREATE'), 0)
+    (SELECT max(record_id) FROM afterwrite.writes WHERE resource = '{resource}'
+        AND operation IN ('CREATE', 'UPSERT')), 0)
 """
 _LAST_TASK = "SELECT coalesce(max(id), 0) FROM afterwrite.tasks"
 _LAST_ACTION = "SELECT coalesce(max(id), 0) FROM afterwrite.task_actions"

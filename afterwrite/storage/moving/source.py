@@ -78,6 +78,7 @@ class EmbeddedSource:
         return [
             *(_table(self._products, products, name) for name in (*self._record_tables, *_OF_LEDGER)),
             SourceTable("writes", JOURNALED, self._waiting),
+            SourceTable("outbox", ("write_id", "tasks"), self._made_tasks),
             SourceTable("idempotency_keys", (*KeyUse._fields, "used_at_us"), self._keys),
             *(_table(self._tasks, tasks, name) for name in _OF_TASKS),
         ]
@@ -97,6 +98,11 @@ class EmbeddedSource:
             for write in writes:
                 yield tuple(write[: len(JOURNALED)])
             last = writes[-1].id
+
+    def _made_tasks(self) -> Iterator[Row]:
+        [through] = self._tasks.execute("SELECT value FROM meta WHERE name = 'outbox_through'").fetchone()
+        rows = "SELECT write_id, tasks FROM outbox WHERE write_id > ? ORDER BY write_id"
+        yield from self._products.execute(rows, (int(through),))
 
     def _keys(self) -> Iterator[Row]:
         last = ""  # no key is empty

@@ -24,7 +24,7 @@ from afterwrite.storage.postgres.meta import KEEP, KEPT, NOW_US
 from afterwrite.storage.postgres.pipelined import SETTINGS
 from afterwrite.storage.postgres.record_table import record_table_of
 from afterwrite.storage.retention_clock import RetentionClock
-from afterwrite.storage.settling import Outcome, Owners, StoreAway, ids_of, refused, settle_all
+from afterwrite.storage.settling import Settling, StoreAway, refused
 from afterwrite.storage.write_store import SettledBatch
 
 LOCK = 7_046_029_254_386_354  # arbitrary number of the advisory lock
@@ -63,6 +63,8 @@ _LEDGER = (
     f"INSERT INTO {SCHEMA}.ledger ({', '.join(Write._fields)}) SELECT {', '.join(Write._fields)} "  # noqa: S608
     f"FROM json_populate_recordset(NULL::{SCHEMA}.ledger, %s::json)"
 )
+_OUTBOX = f"INSERT INTO {SCHEMA}.outbox (write_id, tasks) VALUES (%s, %s)"  # noqa: S608 - constants
+_DROP_RELAYED = f"DELETE FROM {SCHEMA}.outbox WHERE write_id <= %s"  # noqa: S608
 _LEAVE_JOURNAL = f"DELETE FROM {SCHEMA}.writes WHERE id BETWEEN %s AND %s"  # noqa: S608
 _TOTALS = f"UPDATE {SCHEMA}.ledger_totals SET writes = writes + CASE status WHEN 'APPLIED' THEN %s ELSE %s END"  # noqa: S608
 _SETTLE = (
@@ -111,6 +113,7 @@ class Drain:
         """``name`` is the name of this process."""
         self._name, self._connect, self._resources = name, connect, resources
         self._tables = {name: record_table_of(resource) for name, resource in resources.items()}
+        self.settling = Settling(resources, self._tables)
         self._declarations = fingerprint(resources)
         self._may_recompute = True  # whether searched texts may have to be
         self._connection: Connection | None = None
@@ -120,6 +123,7 @@ class Drain:
         self._retention = RetentionClock("keys")
         self.is_mine = False  # whether this process has the lease
         self.conflicts = 0
+        self.relayed_through = 0  # the task queue has what writes up to it made
 
     async def settle_next(self, limit: int) -> SettledBatch | None:
         """Settle the oldest ``limit`` writes; None if none is queued or another process drains.
@@ -239,6 +243,8 @@ class Drain:
         first, last = batch[0].id, batch[-1].id
         async with connection.pipeline():
             await connection.execute(_LEAVE_JOURNAL, (first, last))
+            if self.relayed_through:
+                await connection.execute(_DROP_RELAYED, (self.relayed_through,))
             await connection.execute(_TOTALS, (applied, len(settled) - applied))
             await connection.execute(_SETTLE, (len(batch), size, last, self._name))
             await connection.execute("COMMIT")
@@ -247,28 +253,15 @@ class Drain:
 
     async def _apply(self, connection: Connection, writes: Sequence[Write], now_us: int) -> list[Write]:
         """Compute the batch in memory, then store it in a few multi-row statements."""
-        outcome = await self._outcome(connection, writes, now_us)
+        outcome = await self.settling.outcome(connection, writes, lambda: now_us)
         async with connection.pipeline():
             for name, stored in outcome.stored.items():
                 if stored or outcome.deleted[name]:
                     await self._tables[name].change(connection, stored, outcome.deleted[name])
             await connection.execute(_LEDGER, (encode_rows([write._asdict() for write in outcome.settled]),))
+            for one in outcome.made:
+                await connection.execute(_OUTBOX, one.row)
         return outcome.settled
-
-    async def _outcome(self, connection: Connection, writes: Sequence[Write], now_us: int) -> Outcome:
-        before = {
-            name: await self._tables[name].load(connection, ids)
-            for name, ids in ids_of(writes).items()
-            if name in self._tables
-        }
-        owners: Owners = {}
-        while True:
-            outcome = settle_all(writes, self._resources, before, owners, lambda: now_us)
-            if not outcome.unknown:
-                return outcome
-            for (name, column), values in outcome.unknown.items():
-                found = await self._tables[name].owners(connection, column, values)
-                owners.setdefault((name, column), {}).update(found)
 
     async def _apply_one_by_one(self, connection: Connection, writes: Sequence[Write], now_us: int) -> list[Write]:
         """The slow path: a savepoint per write, so that only the bad one fails."""

@@ -30,6 +30,7 @@ class RecordTable:
             f"FROM json_populate_recordset(NULL::{table}, %s::json) ON CONFLICT (id) DO UPDATE SET {changes}"
         )
         self._delete = f"DELETE FROM {table} WHERE id = ANY(%s)"  # noqa: S608
+        self._referring = f'SELECT {own} FROM {table} WHERE "{{}}" = %s ORDER BY id LIMIT %s'  # noqa: S608
         self._owners = f'SELECT id, "{{0}}" FROM {table} WHERE "{{0}}" = ANY(%s)'  # noqa: S608
 
     async def load(self, connection: Connection, ids: Collection[int]) -> dict[int, Record]:
@@ -40,6 +41,11 @@ class RecordTable:
         """The id of the record that holds each value of a unique column, None where no record does."""
         rows = await _rows(connection, self._owners.format(column), list(values))
         return dict.fromkeys(values) | {value: record_id for record_id, value in rows}
+
+    async def referring(self, connection: Connection, column: str, record_id: int, limit: int) -> dict[int, Record]:
+        """At most ``limit`` records whose reference in ``column`` is ``record_id``, by id."""
+        cursor = await connection.execute(self._referring.format(column).encode(), (record_id, limit))
+        return {row[0]: self._resource.record(*row) for row in await cursor.fetchall()}
 
     async def change(self, connection: Connection, stored: Sequence[Record], deleted: Sequence[int]) -> None:
         """Delete and store records; in a pipeline, so that no call waits."""

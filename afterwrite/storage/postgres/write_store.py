@@ -57,7 +57,7 @@ class PostgresWrites:
     ) -> None:
         """``connect`` opens the accepting connection; ``others_live`` tells whether another server could drain."""
         self._others_live = others_live
-        self.ledger = Ledger(reader)
+        self.ledger, self.settling = Ledger(reader), drain.settling
         self._reader, self._drain, self._limits = reader, drain, limits
         self._connection = Reopened(connect)
         self._recomputes = False
@@ -150,6 +150,9 @@ class PostgresWrites:
         if quiet:
             await self._drain.prune(self._limits.idempotency_seconds)
         self._recomputes = await self._drain.recompute_some()
+
+    def relayed(self, write_id: int) -> None:
+        self._drain.relayed_through = write_id
 
     async def rest(self) -> float | None:
         """Rest until a write is accepted, or poll after about a second."""

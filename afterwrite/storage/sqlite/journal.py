@@ -212,10 +212,9 @@ class Journal:
         return Backlog._make(rows[0])
 
     def last_record_ids(self) -> dict[str, int]:
-        """The largest record id that a waiting create has of each resource."""
-        return dict(
-            self._read("SELECT resource, max(record_id) FROM writes WHERE operation = 'CREATE' GROUP BY resource")
-        )
+        """The largest record id of each resource that was given to a waiting write."""
+        made = "SELECT resource, max(record_id) FROM writes WHERE operation IN ('CREATE', 'UPSERT') GROUP BY resource"
+        return dict(self._read(made))
 
     def _writes(self, where: str, *values: int | str | None) -> list[Write]:
         return [Write(*row) for row in self._read(f"SELECT {_COLUMNS} FROM writes {where}", *values)]  # noqa: S608

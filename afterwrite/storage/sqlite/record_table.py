@@ -26,6 +26,7 @@ class RecordTable:
             f"ON CONFLICT (id) DO UPDATE SET {changes}"
         )
         self._delete = f"DELETE FROM {table} WHERE id = ?"  # noqa: S608
+        self._referring = f'SELECT {_listed(resource.columns)} FROM {table} WHERE "{{}}" = ? ORDER BY id LIMIT ?'  # noqa: S608
         self._owners = f'SELECT id, "{{0}}" FROM {table} WHERE "{{0}}" IN '  # noqa: S608
 
     async def load(self, db: aiosqlite.Connection, ids: Collection[int]) -> dict[int, Record]:
@@ -36,6 +37,11 @@ class RecordTable:
         """The id of the record that holds each value of a unique column, None where no record does."""
         rows = await _rows_in(db, self._owners.format(column), list(values))
         return dict.fromkeys(values) | {value: record_id for record_id, value in rows}
+
+    async def referring(self, db: aiosqlite.Connection, column: str, record_id: int, limit: int) -> dict[int, Record]:
+        """At most ``limit`` records whose reference in ``column`` is ``record_id``, by id."""
+        rows = await db.execute_fetchall(self._referring.format(column), (record_id, limit))
+        return {row[0]: self._resource.record(*row) for row in rows}
 
     async def change(self, db: aiosqlite.Connection, stored: Sequence[Record], deleted: Sequence[int]) -> None:
         """Delete and store records."""

@@ -39,7 +39,7 @@ class EmbeddedWrites:
         last_record_ids: Mapping[str, int],
     ) -> None:
         """``last_record_ids`` are those of ``last_record_ids_of``."""
-        self.ledger = ledger
+        self.ledger, self.settling = ledger, writer.settling
         self._journal, self._writer, self._limits = journal, writer, limits
         last_write_id = ledger.last_id()
         oldest = journal.after(0, 1)
@@ -220,6 +220,9 @@ class EmbeddedWrites:
         pruned = self._journal.prune_keys(before, _KEYS_PRUNED_AT_ONCE, (clock.key, reading.kept))
         clock.learn(reading)
         return pruned
+
+    def relayed(self, write_id: int) -> None:
+        self._writer.relayed_through = write_id
 
     async def rest(self) -> float | None:
         """Check the journal once more; from now on, accepting a write wakes the drain."""

@@ -13,13 +13,15 @@ import aiosqlite
 from afterwrite.base.store_errors import StoreError
 from afterwrite.resources.compiled import CompiledResource
 from afterwrite.resources.write import Write, WriteStatus
-from afterwrite.storage.settling import Outcome, Owners, StoreAway, ids_of, refused, settle_all
+from afterwrite.storage.settling import Settling, StoreAway, refused
 from afterwrite.storage.sqlite.opened_file import OpenedFile, wal_of
 from afterwrite.storage.sqlite.record_table import record_table_of
 from afterwrite.storage.sqlite.search_recompute import recompute_next
 from afterwrite.storage.write_store import SettledBatch
 
 _LEDGER = f"INSERT INTO ledger ({', '.join(Write._fields)}) VALUES ({', '.join('?' * len(Write._fields))})"  # noqa: S608
+_OUTBOX = "INSERT INTO outbox (write_id, tasks) VALUES (?, ?)"
+_DROP_RELAYED = "DELETE FROM outbox WHERE write_id <= ?"
 # Errors of a single bad write; all others mean that the database is unavailable.
 _BAD_WRITE_ERRORS = (
     sqlite3.IntegrityError,
@@ -55,8 +57,10 @@ class CatalogueWriter:
         """Raises StoreError if the file or its WAL is missing."""
         self.path, self._resources = path, resources
         self._tables = {name: record_table_of(resource) for name, resource in resources.items()}
+        self.settling = Settling(resources, self._tables)
         self._connection: aiosqlite.Connection | None = None
         self._file = OpenedFile(path, wal_of(path))
+        self.relayed_through = 0  # the task queue has what writes up to it made
         self._settled_through = _UNKNOWN  # no write above it is in the ledger
 
     async def settle(self, batch: Sequence[Write]) -> SettledBatch:
@@ -133,31 +137,22 @@ class CatalogueWriter:
             await db.execute("BEGIN IMMEDIATE")
             settled = await self._apply_one_by_one(db, fresh)
         await _count(db, settled)
+        if self.relayed_through:
+            await db.execute(_DROP_RELAYED, (self.relayed_through,))
         known.update((write.id, write) for write in settled)
         return SettledBatch([known[write.id] for write in batch], settled)
 
     async def _apply(self, db: aiosqlite.Connection, writes: Sequence[Write]) -> list[Write]:
         """Compute the batch in memory, then store it in a few multi-row statements."""
-        outcome = await self._outcome(db, writes)
+        outcome = await self.settling.outcome(db, writes, lambda: time.time_ns() // 1000)
         for name, stored in outcome.stored.items():
             if stored or outcome.deleted[name]:
                 await self._tables[name].change(db, stored, outcome.deleted[name])
         if outcome.settled:
             await db.executemany(_LEDGER, outcome.settled)
+        if outcome.made:
+            await db.executemany(_OUTBOX, [one.row for one in outcome.made])
         return outcome.settled
-
-    async def _outcome(self, db: aiosqlite.Connection, writes: Sequence[Write]) -> Outcome:
-        before = {
-            name: await self._tables[name].load(db, ids) for name, ids in ids_of(writes).items() if name in self._tables
-        }
-        owners: Owners = {}
-        while True:
-            outcome = settle_all(writes, self._resources, before, owners, lambda: time.time_ns() // 1000)
-            if not outcome.unknown:
-                return outcome
-            for (name, column), values in outcome.unknown.items():
-                found = await self._tables[name].owners(db, column, values)
-                owners.setdefault((name, column), {}).update(found)
 
     async def _apply_one_by_one(self, db: aiosqlite.Connection, writes: Sequence[Write]) -> list[Write]:
         """The slow path: a savepoint per write, so that only the bad one fails."""

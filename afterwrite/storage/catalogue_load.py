@@ -3,8 +3,11 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from afterwrite.base.counts import counted
 from afterwrite.base.settings import Settings
+from afterwrite.base.store_errors import StoreError
 from afterwrite.resources.compiled import CompiledResource
+from afterwrite.resources.reference_field import Reference
 
 if TYPE_CHECKING:
     from afterwrite.storage.postgres.bulk import PostgresLoad, PostgresLoader
@@ -20,6 +23,12 @@ catalogue unchanged. ``index`` updates the search index and returns the number o
 itself.
 """
 Load: TypeAlias = "BulkLoad | PostgresLoad"
+
+
+def dangling_problem(resource: CompiledResource, reference: Reference, rows: int, such_as: int) -> StoreError:
+    """The error for a load with rows whose reference is to no record."""
+    what = f"{counted(rows, 'row')} with {reference.name} such as {such_as}, and there is no such {reference.target}"
+    return StoreError(f"Nothing was loaded: {what}. Load what they refer to first, or correct them")
 
 
 def open_loader(

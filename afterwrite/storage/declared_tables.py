@@ -46,7 +46,7 @@ def bring_up_to_date(
             continue
         before = by_table.get(resource.table)
         if before is None or _of_table(before) != _of_table(declared[name]):
-            change = TableChange(database, resource, before, allowed)
+            change = TableChange(database, resource, before, allowed, resources)
             changes.append(change)
             refused += change.refusals()
             known |= change.columns

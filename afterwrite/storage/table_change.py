@@ -16,7 +16,8 @@ from afterwrite.base.own_command import own_command
 from afterwrite.resources.compiled import CompiledResource
 from afterwrite.resources.field import Field
 from afterwrite.resources.number_fields import Money
-from afterwrite.storage.tables import declaration_of, index_statement, indexes_of, table_of
+from afterwrite.resources.reference_field import Reference
+from afterwrite.storage.tables import dangling, declaration_of, index_statement, indexes_of, table_of
 
 
 class TableDatabase(Protocol):
@@ -63,12 +64,14 @@ class TableChange:
         resource: CompiledResource,
         recorded: Mapping[str, Any] | None,
         allowed: Collection[str],
+        resources: Mapping[str, CompiledResource],
     ) -> None:
         """``recorded`` is the declaration that the table follows, None: it is not known.
 
-        ``allowed`` are columns, as ``table.column``, whose values may be lost.
+        ``resources`` are those that it may refer to, ``allowed`` columns, as ``table.column``, whose values may go.
         """
         self._database, self._resource, self._allowed = database, resource, allowed
+        self._resources = resources
         self._recorded = recorded or {"fields": {}, "searched": [], "indexes": {}}
         self._table = database.named(resource.table)
         self._added: list[str] = []
@@ -182,6 +185,11 @@ class TableChange:
                 what = f"{self._place(field)} has {field.decimals} decimals now, which changes every amount"
                 yield self._lossy(name, what)
                 continue
+            if isinstance(field, Reference):
+                if dict(field.limits) != before["limits"] and (rows := self._count_dangling(field)):
+                    what = f"{self._place(field)} refers to {field.target} now, and {self._counted(rows)} to none"
+                    yield f"{what}: correct these first, or declare a field of another name"
+                continue
             is_stricter = before["type"] != type(field).__name__ or (field.required and not before["required"])
             if (is_stricter or not field.allows_all_of(before["limits"])) and (rows := self._count_broken(field)):
                 yield self._lossy(
@@ -203,6 +211,12 @@ class TableChange:
                     f"{self._place(index.field)} is unique now, and {counted(len(twice), 'value')} such as "
                     f"{twice[0]!r:.80} are in more than one record: change these first"
                 )
+
+    def _count_dangling(self, field: Reference) -> int:
+        target = next((one.table for one in self._resources.values() if one.name == field.target), "")
+        if not self._database.has_table(target):
+            return self._count(f'"{field.column}" IS NOT NULL')
+        return self._count(dangling(self._table, field.column, self._database.named(target)))
 
     def _count_broken(self, field: Field) -> int:
         """How many values of a column the field does not allow; checked one by one, only when limits changed."""

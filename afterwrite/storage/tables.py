@@ -106,6 +106,12 @@ def order_key(field: Field, source: FromClause, dialect: str) -> ColumnElement[A
     return key
 
 
+def dangling(source: str, column: str, target: str) -> str:
+    """The condition for rows of ``source`` whose reference in a column is to no row of ``target``."""
+    is_there = f'SELECT 1 FROM {target} AS there WHERE there.id = {source}."{column}"'  # noqa: S608 - declared names
+    return f'{source}."{column}" IS NOT NULL AND NOT EXISTS ({is_there})'
+
+
 def id_sequence(table: str) -> str:
     """The sequence of PostgreSQL that gives the ids of a table; it stays when an empty table is dropped."""
     return f"{SCHEMA}.{table}_ids"

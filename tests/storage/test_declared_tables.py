@@ -12,7 +12,7 @@ from declarations import Order, resource, resources
 from declared import RESOURCES
 from many_processes import Fleet
 
-from afterwrite import Boolean, Choice, Date, Integer, Json, Money, Number, Resource, Text, Url
+from afterwrite import Boolean, Choice, Date, Integer, Json, Money, Number, Reference, Resource, Text, Url
 from afterwrite.base.settings import Settings
 from afterwrite.base.store_errors import StoreError
 from afterwrite.resources.registry import Resources, compiled
@@ -20,6 +20,19 @@ from afterwrite.resources.resource import ResourceType
 from afterwrite.service.service import Service
 from afterwrite.storage.catalogue_load import open_loader
 from afterwrite.storage.stores import prepare_stores
+
+
+class Owner(Resource):
+    """Somebody with pets."""
+
+    name = Text(required=True, max_length=50)
+
+
+class Pet(Resource):
+    """A pet."""
+
+    owner = Reference(Owner, required=True)
+
 
 NAMES = ("red lamp", "blue lamp", "chair")
 
@@ -253,6 +266,36 @@ def test_every_change_that_may_not_be_done_is_said_at_once_and_nothing_is_change
 
 
 @pytest.mark.one_database("of PostgreSQL only")
+def test_a_load_may_refer_to_records_that_exist_only(database: Database) -> None:
+    declared = Resources([Owner, Pet])
+    prepare(database, declared)
+    pets = [declared["Pet"].stored_values(declared["Pet"].check_new({"owner_id": 1})[0])]
+    with closing(open_loader(database.settings(), declared, declared["Pet"])) as loader:
+        none = "1 row with owner_id such as 1, and there is no such Owner"
+        with pytest.raises(StoreError, match=none), loader.load() as loading:
+            loading.insert(pets)
+    assert database.rows("SELECT count(*) FROM pets") == [(0,)]
+    for name, rows in (("Owner", [("Ann",)]), ("Pet", pets)):
+        with closing(open_loader(database.settings(), declared, declared[name])) as loader, loader.load() as loading:
+            loading.insert(rows)
+    assert database.rows("SELECT owner_id FROM pets") == [(1,)]
+
+
+def test_numbers_become_a_reference_only_where_each_is_the_id_of_a_record(database: Database) -> None:
+    owner, before = resource("Owner", name=Text(max_length=9)), resource("Pet", owner_id=Integer())
+    declared = Resources([owner, before])
+    prepare(database, declared)
+    with closing(open_loader(database.settings(), declared, declared["Pet"])) as loader, loader.load() as loading:
+        loading.insert([(1,), (2,), (None,)])
+    referring = Resources([owner, resource("Pet", owner=Reference(owner))])
+    with pytest.raises(StoreError, match=r"Pet.owner_id refers to Owner now, and 2 records to none: correct these"):
+        prepare(database, referring)
+    with closing(open_loader(database.settings(), declared, declared["Owner"])) as loader, loader.load() as loading:
+        loading.insert([("Ann",), ("Ben",)])
+    prepare(database, referring)
+    assert any(name == "pets_by_owner_id" for name, _definition in database.indexes())
+
+
 def test_one_of_several_processes_changes_the_tables(fleet: Fleet) -> None:
     settings, declared = (
         Settings(database_url=fleet.url),

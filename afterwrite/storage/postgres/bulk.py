@@ -10,13 +10,13 @@ import psycopg
 from afterwrite.base.settings import Settings
 from afterwrite.base.store_errors import StoreError
 from afterwrite.resources.compiled import CompiledResource
-from afterwrite.storage.catalogue_load import StoredValues
+from afterwrite.storage.catalogue_load import StoredValues, dangling_problem
 from afterwrite.storage.driver import SCHEMA
 from afterwrite.storage.postgres.address import address_of
 from afterwrite.storage.postgres.connect import connect, explained
 from afterwrite.storage.postgres.copying import require_no_copy
 from afterwrite.storage.postgres.migrations import bring_up_to_date
-from afterwrite.storage.tables import id_sequence
+from afterwrite.storage.tables import dangling, id_sequence
 
 _IDS = "SELECT nextval(%s::regclass) FROM generate_series(1, %s)"
 _ALONE = f"LOCK TABLE {SCHEMA}.meta IN SHARE ROW EXCLUSIVE MODE"  # one load at a time; the next one sees its records
@@ -29,7 +29,7 @@ class PostgresLoader:
         self, settings: Settings, resources: Mapping[str, CompiledResource], resource: CompiledResource
     ) -> None:
         """Raises StoreError or SettingsError."""
-        self._resource, self._table = resource, f"{SCHEMA}.{resource.table}"
+        self._resource, self._resources, self._table = resource, resources, f"{SCHEMA}.{resource.table}"
         self._address = address_of(settings)
         self._connection = connect(self._address, prepared=False)
         try:
@@ -58,6 +58,7 @@ class PostgresLoader:
         """COPY records in; ids come from the sequence, so concurrent creates get other ids."""
         try:
             yield PostgresLoad(self._connection, self._resource)
+            self._require_targets()
             self._connection.commit()
             self._connection.execute(f"ANALYZE {self._table}".encode())
         except psycopg.Error as error:
@@ -65,6 +66,14 @@ class PostgresLoader:
         finally:
             if not self._connection.closed:
                 self._connection.rollback()
+
+    def _require_targets(self) -> None:
+        for one in self._resource.references:
+            condition = dangling(self._table, one.column, f"{SCHEMA}.{self._resources[one.target].table}")
+            counting = f"SELECT count(*), max({one.column}) FROM {self._table} WHERE {condition}"  # noqa: S608
+            rows, such_as = self._connection.execute(counting.encode()).fetchone() or (0, 0)
+            if rows:
+                raise dangling_problem(self._resource, one, rows, such_as)
 
     def index(self) -> None:
         """Nothing to do: PostgreSQL indexes every row."""

@@ -6,13 +6,15 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from afterwrite.base.settings import Settings
 from afterwrite.base.store_errors import StoreError
 from afterwrite.resources.compiled import CompiledResource
-from afterwrite.storage.catalogue_load import StoredValues
+from afterwrite.storage.catalogue_load import StoredValues, dangling_problem
 from afterwrite.storage.sqlite.data_folder import open_data_folder
 from afterwrite.storage.sqlite.journal import Journal
+from afterwrite.storage.tables import dangling
 
 _CACHE_KIB = 32 * 1024
 _BUSY_SECONDS = 5
@@ -43,7 +45,8 @@ class EmbeddedLoader:
 
     def load(self) -> AbstractContextManager["BulkLoad"]:
         """See ``bulk_load``."""
-        return bulk_load(self._connection, self._resource, _next_id(self._connection, self._journal, self._resource))
+        first_id = _next_id(self._connection, self._journal, self._resource)
+        return bulk_load(self._connection, self._resource, first_id, self._resources)
 
     def index(self) -> int:
         """Bring the search index up to date; return the number of records indexed."""
@@ -115,11 +118,17 @@ class BulkLoad:
 
 
 @contextmanager
-def bulk_load(connection: sqlite3.Connection, resource: CompiledResource, first_id: int) -> Iterator[BulkLoad]:
+def bulk_load(
+    connection: sqlite3.Connection,
+    resource: CompiledResource,
+    first_id: int,
+    resources: Mapping[str, CompiledResource] = MappingProxyType({}),
+) -> Iterator[BulkLoad]:
     """Insert records with ids from ``first_id``, without ledger rows; all are on disk when the block ends.
 
     An exception, an interruption or a killed process leaves the catalogue unchanged: the rows and the rebuilt secondary
-    indexes are one transaction. Searches scan the new rows until they are indexed. Raises StoreError.
+    indexes are one transaction. Searches scan the new rows until they are indexed. ``resources`` are those that it may
+    refer to. Raises StoreError.
     """
     try:
         # A WAL would write each new page twice and grow as large as the load.
@@ -129,6 +138,12 @@ def bulk_load(connection: sqlite3.Connection, resource: CompiledResource, first_
         yield load
         for statement in load.dropped:
             connection.execute(statement)
+        for one in resource.references:
+            condition = dangling(resource.table, one.column, resources[one.target].table)
+            counting = f"SELECT count(*), max({one.column}) FROM {resource.table} WHERE {condition}"  # noqa: S608
+            rows, such_as = connection.execute(counting).fetchone()
+            if rows:
+                raise dangling_problem(resource, one, rows, such_as)
         connection.execute("COMMIT")
     except sqlite3.Error as error:
         raise _unusable(error) from error

@@ -182,8 +182,11 @@ def _problems_of_field(resource: CompiledResource, field: Field) -> Iterator[str
         yield f"its name and that of the table {resource.table} are too long for an index: shorten one of them"
     if field.facet and field.stored is not str:
         yield f"facet is for texts, and it is {type(field).__name__}: leave it out"
-    if isinstance(field, Reference) and field.reverse and not _NAME.fullmatch(field.reverse):
-        yield f"reverse={field.reverse!r} is no name in snake case: rename it"
+    if isinstance(field, Reference) and field.reverse:
+        if not _NAME.fullmatch(field.reverse):
+            yield f"reverse={field.reverse!r} is no name in snake case: rename it"
+        if field.reverse in _OWN_NAMES:
+            yield f"reverse={field.reverse!r} is a field of every record: rename it"
     yield from _wrong_values(field, field.default)
 
 

@@ -8,6 +8,7 @@ from access_site import KEYS, SECRETS, bearer
 from declarations import Locker
 from declared import RESOURCES
 from flask import Flask
+from library_app import application as library
 
 from afterwrite import Application
 from afterwrite.access.control import AccessControl
@@ -16,9 +17,11 @@ from afterwrite.application.roles import split_roles
 from afterwrite.application.routes import create_app
 from afterwrite.base.settings import Settings
 from afterwrite.service.service import Service
+from afterwrite.writes import requests
 from product_types import Product
 
 ROLES: dict[str, str | Mapping[str, str]] = {"Locker": {"read": "write", "put": "admin"}}
+LIBRARY_ROLES = {"Author": {"read": "write", "update": "admin"}, "Loan": {"read": "admin"}}
 LOCKERS = Application(resources=[Locker])
 
 
@@ -30,6 +33,37 @@ def app(tmp_path: Path) -> Iterator[Flask]:
     service.start()
     try:
         yield create_app(service, AccessControl(settings), LOCKERS.schema, roles=ROLES)
+    finally:
+        service.stop()
+
+
+@pytest.mark.parametrize(
+    ("document", "least"),
+    [
+        ("{ book(bookId: 1) { title } }", Role.READ),
+        ("{ book(bookId: 1) { author { name } } }", Role.WRITE),
+        ("{ book(bookId: 1) { loans { totalCount } } }", Role.ADMIN),
+        ("{ loan(loanId: 1) { book { title } } }", Role.ADMIN),
+        ('mutation { upsertAuthor(name: "x") { success } }', Role.ADMIN),
+        ('mutation { createAuthor(name: "y") { success } }', Role.WRITE),
+        ("mutation { deleteBooks(bookIds: [9]) { success } }", Role.WRITE),
+        ('mutation { updateAuthors(authors: [{authorId: 9, name: "z"}]) { success } }', Role.ADMIN),
+    ],
+)
+def test_what_a_record_refers_to_needs_the_role_of_its_own(tmp_path: Path, document: str, least: Role) -> None:
+    settings = Settings(data_dir=tmp_path, api_keys=KEYS)
+    service = Service(settings, library.resources)
+    service.start()
+    context = service.context()
+    for name, fields in (("Author", {"name": "A"}), ("Book", {"title": "B", "author_id": 1})):
+        made = requests.create(context.queue, service.resources[name], fields, None, None)
+        assert requests.settled(context.queue, made, 30) is not None
+    try:
+        app = create_app(service, AccessControl(settings), library.schema, roles=LIBRARY_ROLES)
+        for role in SECRETS:
+            answer = app.test_client().post("/graphql", json={"query": document}, headers=bearer(role))
+            codes = [one["extensions"]["code"] for one in answer.get_json().get("errors", [])]
+            assert ("FORBIDDEN" in codes) is (role < least), (role, answer.get_json())
     finally:
         service.stop()
 

@@ -10,7 +10,20 @@ from typing import Any
 import pytest
 from declarations import resource
 
-from afterwrite import Application, Choice, Integer, Json, Money, Number, Rejected, Resource, Text, Url, operation
+from afterwrite import (
+    Application,
+    Choice,
+    Integer,
+    Json,
+    Money,
+    Number,
+    Reference,
+    Rejected,
+    Resource,
+    Text,
+    Url,
+    operation,
+)
 from afterwrite.resources.registry import Resources, WrongDeclaration
 from afterwrite.resources.resource import ResourceType
 
@@ -141,6 +154,34 @@ class Query(Resource):
         (resource("Thing", a=Choice("a b")), "Thing.a: 'a b' cannot be a value of a GraphQL enum"),
         (resource("Thing", a=Money(currency="euro")), "Thing.a: currency is 'euro': give a code of ISO 4217"),
         (resource("Thing", a=Money(decimals=9)), "Thing.a: decimals is 9: give 0 to 4"),
+        (
+            resource("Thing", a=Reference("Other")),
+            "Thing.a refers to Other, which is not among the resources: name it in Application",
+        ),
+        (
+            resource("Thing", a=Reference("Thing", on_delete="forget")),
+            "Thing.a_id: on_delete='forget' is unknown",
+        ),
+        (
+            resource("Thing", a=Reference("Thing", required=True, on_delete="set_null")),
+            'Thing.a_id: on_delete="set_null" would empty a required field: give "restrict" or "cascade"',
+        ),
+        (
+            resource("Thing", a=Reference("Thing", order=True)),
+            "Thing.a_id: Reference has no order: leave",
+        ),
+        (resource("Thing", a=Reference("Thing"), a_id=Integer()), "Thing: two fields are named a_id: rename one"),
+        (resource("Thing", a=Reference("Thing", reverse="A b")), "Thing.a_id: reverse='A b' is no name in snake case"),
+        (
+            resource("Thing", a=Reference("Thing"), b=Reference("Thing")),
+            "Thing has the field of Thing things twice: give plural=..., table=..., facet=..., reverse=...",
+        ),
+        (
+            resource("Thing", a=Reference("Thing", reverse="version")),
+            "Thing.a_id: reverse='version' is a field",
+        ),
+        (resource("Thing", a=Text(), upsert=operation(lambda self: self)), "Thing.upsert: every resource has create"),
+        (resource("Thing", a=Reference("Thing", reverse="parts")), None),
         (resource("Ledger", a=Text()), None),
         (resource("Value", a=Text()), "Value: the table values is a word of SQL: give table=... after the base class"),
         (resource("Task", a=Text()), "Task is a type of the API already"),

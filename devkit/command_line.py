@@ -35,7 +35,7 @@ def _flag(name: str, text: str) -> Callable[[ArgumentParser], object]:
 _yes = _flag("--yes", "skip the confirmation")
 VERBS: dict[str, Verb | Passing] = {
     "up": Verb(verbs.up, "[--no-workers]", _flag("--no-workers", "leave tasks to `worker` (with DATABASE_URL)")),
-    "worker": Passing(verbs.worker, "[--types T,T] [--concurrency N]"),
+    "worker": Passing(verbs.worker, "[--types T,T] [--concurrency N] [--app MODULE]"),
     "consumer": Verb(verbs.consumer),
     "notification": Verb(verbs.notification),
     "dead-letters": Passing(verbs.dead_letters, "list | retry ID... | remove ID..."),

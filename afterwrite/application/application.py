@@ -21,17 +21,20 @@ if TYPE_CHECKING:
     from flask import Blueprint, Flask
     from graphql import GraphQLSchema
 
+    from afterwrite.service.process import OwnWorker
+
 _log = logging.getLogger("afterwrite.app")
 
 
 class Application:
-    """The resources, GraphQL fields and routes of an application, and the server for them.
+    """The resources, workers, GraphQL fields and routes of an application, and the server for them.
 
-    ``resources`` are classes derived from Resource. ``query``, ``mutation`` and ``subscription`` are Graphene classes
-    with further fields; the fields of tasks are added. ``blueprints`` are the application's Flask blueprints. ``roles``
-    gives the roles of a resource, a field or a route, such as ``{"Stock": {"read": "read", "reserve": "admin"}}`` or
-    ``{"Mutation.closeShop": "admin"}``; by default reads require ``read`` and others ``write``. A module to be served
-    has an ``Application`` and its ``wsgi``::
+    ``resources`` are classes derived from Resource. ``workers`` are classes derived from BaseWorker that take no
+    arguments, or functions that make one of the Settings. ``query``, ``mutation`` and ``subscription`` are Graphene
+    classes with further fields; the fields of tasks are added. ``blueprints`` are the application's Flask blueprints.
+    ``roles`` gives the roles of a resource, a field or a route, such as ``{"Stock": {"read": "read", "reserve":
+    "admin"}}`` or ``{"Mutation.closeShop": "admin"}``; by default reads require ``read`` and others ``write``. A module
+    to be served has an ``Application`` and its ``wsgi``::
 
         application = Application(resources=[Product])
         wsgi = application.wsgi
@@ -44,6 +47,7 @@ class Application:
         self,
         resources: Sequence[type[Resource]] = (),
         *,
+        workers: "Sequence[OwnWorker]" = (),
         query: Any = object,
         mutation: Any = object,
         subscription: Any = object,
@@ -54,6 +58,7 @@ class Application:
             self.resources = Resources(resources)
         except WrongDeclaration as wrong:
             raise SystemExit("\n".join(f"afterwrite: {problem}" for problem in wrong.problems)) from None
+        self.workers = tuple(workers)
         self._parts = (query, mutation, subscription)
         self._blueprints, self._roles = blueprints, roles
 
@@ -82,7 +87,7 @@ class Application:
         access = AccessControl(settings)
         if warning := warning_of(settings):
             _log.warning(warning)
-        service = Service(settings, self.resources)
+        service = Service(settings, self.resources, self.workers)
         service.share_ended_sessions(access.ended)
         service.start()
         add_served(service.announce_stop, service.stop)
@@ -106,7 +111,7 @@ class Application:
         try:
             settings = from_environment()
             check_access(settings)  # first, so that a refused start leaves no data behind
-            prepare(settings, self.resources)
+            prepare(settings, self.resources, self.workers)
             check_log_file(settings)
             serving.check_address(settings)
         except (SettingsError, StoreError, serving.CannotListen) as error:

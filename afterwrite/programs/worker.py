@@ -6,9 +6,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from afterwrite.base.settings import Settings, SettingsError
+from afterwrite.programs.here import add_app_option, application_here
 from afterwrite.programs.running import run_until_signal
+from afterwrite.resources.compiled import CompiledResource
 from afterwrite.service.health_server import HealthServer
-from afterwrite.service.process import Process
+from afterwrite.service.process import OwnWorker, Process
 from afterwrite.tasks.store import TaskStore
 
 _log = logging.getLogger("afterwrite.app")
@@ -23,12 +25,21 @@ class WorkerProcess(Process):
         types: Collection[str] | None,
         concurrency: int | None,
         *,
+        resources: Mapping[str, CompiledResource] | None = None,
+        workers: Sequence[OwnWorker] = (),
         role: str = "worker",
         stack_parts: Collection[str] | None = None,
     ) -> None:
         """Arguments as for Process. Raises StoreError or SettingsError, with one line that says what to do."""
         super().__init__(
-            settings, None, role, runs_tasks=True, types=types, concurrency=concurrency, stack_parts=stack_parts
+            settings,
+            resources,
+            role,
+            runs_tasks=True,
+            workers=workers,
+            types=types,
+            concurrency=concurrency,
+            stack_parts=stack_parts,
         )
         self.metrics.watch(None, self.tasks.status, self.stores.conflicts)
         _check_types(types, self._runtime.registry.types)
@@ -82,7 +93,10 @@ def main(arguments: Sequence[str]) -> int:
                 "DATABASE_URL is not set: tasks in DATA_DIR are run by the server that owns it. Set DATABASE_URL to a "
                 "PostgreSQL for workers in processes of their own"
             )
-        return WorkerProcess(settings, options.types, options.concurrency)
+        application = application_here(options.app)
+        return WorkerProcess(
+            settings, options.types, options.concurrency, resources=application.resources, workers=application.workers
+        )
 
     return run_until_signal(make)
 
@@ -98,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--concurrency", metavar="N", type=_positive, help="run up to N tasks of each type concurrently"
     )
+    add_app_option(parser)
     return parser
 
 

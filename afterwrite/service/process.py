@@ -21,6 +21,7 @@ from afterwrite.service.outbox import OutboxRelay
 from afterwrite.storage.stores import open_stores, prepare_stores, secret_of
 from afterwrite.tasks.feed import TaskFeed
 from afterwrite.tasks.runtime import TaskRuntime
+from afterwrite.tasks.workers import OwnWorker as OwnWorker  # part of the signatures here
 from afterwrite.tasks.workers import build_workers
 from afterwrite.webhooks.secret import webhook_secret
 from afterwrite.writes.queue import WriteQueue
@@ -28,13 +29,13 @@ from afterwrite.writes.queue import WriteQueue
 _log = logging.getLogger("afterwrite.app")
 
 
-def prepare(settings: Settings, resources: Mapping[str, CompiledResource]) -> None:
+def prepare(settings: Settings, resources: Mapping[str, CompiledResource], workers: Sequence[OwnWorker] = ()) -> None:
     """Migrate the stores and check what a server opens, before any server process starts.
 
     Raises StoreError or SettingsError, with one line that says what to do.
     """
     prepare_stores(settings, resources)
-    build_workers(settings, webhook_secret(settings, partial(secret_of, settings)))
+    build_workers(settings, webhook_secret(settings, partial(secret_of, settings)), workers)
     session_secret(partial(secret_of, settings))
 
 
@@ -61,6 +62,7 @@ class Process:
         *,
         drains: bool = False,
         runs_tasks: bool = False,
+        workers: Sequence[OwnWorker] = (),
         types: Collection[str] | None = None,
         concurrency: int | None = None,
         stack_parts: Collection[str] | None = None,
@@ -69,8 +71,9 @@ class Process:
 
         ``role`` is the purpose of the process in the list of processes.
 
-        ``types`` are the task types to run (None: all), ``concurrency`` is the limit per type (None: the worker's own),
-        ``stack_parts`` are the services besides the database that the process uses (None: all if Airflow runs jobs).
+        ``workers`` are those of the application, ``types`` the task types to run (None: all), ``concurrency`` is the
+        limit per type (None: the worker's own), ``stack_parts`` are the services besides the database that the process
+        uses (None: all if Airflow runs jobs).
         Raises StoreError or SettingsError, with one line that says what to do.
         """
         self.settings, self.drains, self.runs_tasks = settings, drains, runs_tasks
@@ -85,7 +88,7 @@ class Process:
         self.secret = webhook_secret(settings, stores.secret)
         self._runtime = TaskRuntime(
             stores.tasks,
-            build_workers(settings, self.secret),
+            build_workers(settings, self.secret, workers),
             self.background,
             TaskLimits.of(settings),
             self.metrics.count_tasks,

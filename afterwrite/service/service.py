@@ -13,7 +13,7 @@ from afterwrite.base.settings import VERSION, Settings
 from afterwrite.base.store_errors import StoreError
 from afterwrite.resources.compiled import CompiledResource
 from afterwrite.resources.write import Write
-from afterwrite.service.process import Process
+from afterwrite.service.process import OwnWorker, Process
 from afterwrite.service.recent import KEPT_SECONDS, Point, RecentFigures, merged
 from afterwrite.storage.processes import ProcessAlive
 from afterwrite.storage.received import ReceivedWebhooks
@@ -23,12 +23,15 @@ from afterwrite.webhooks.receiver import Receiver
 class Service(Process):
     """The server process: opened by the constructor, running between ``start`` and ``stop``."""
 
-    def __init__(self, settings: Settings, resources: Mapping[str, CompiledResource]) -> None:
-        """Open the stores and all parts.
+    def __init__(
+        self, settings: Settings, resources: Mapping[str, CompiledResource], workers: Sequence[OwnWorker] = ()
+    ) -> None:
+        """Open the stores and all parts; ``workers`` are those of the application.
 
         Raises StoreError or SettingsError, with one line that says what to do.
         """
-        super().__init__(settings, resources, "server", drains=True, runs_tasks=settings.run_workers == "on")
+        runs_tasks = settings.run_workers == "on"
+        super().__init__(settings, resources, "server", drains=True, runs_tasks=runs_tasks, workers=workers)
         self._started_at_us = 0
         self.recent = RecentFigures() if self.sharing is None else RecentFigures(self.sharing.clock.seconds)
         self.receiver = Receiver(self.secret, ReceivedWebhooks(self.stores.tasks.commits, self.stores.tasks.reader))

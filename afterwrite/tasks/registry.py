@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, cast
 
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError, best_match
+from jsonschema.exceptions import SchemaError, ValidationError, best_match
 from jsonschema.validators import validator_for
 
 from afterwrite.base.refusals import Problem, Refused
@@ -27,6 +27,7 @@ _SEARCH_TEXT_MAX = 2_000
 _MESSAGE_MAX = 300
 _RUN_AT_MAX_US = 253_402_300_799_000_000  # the end of the year 9999, the last that datetime has
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode
+_TYPE = re.compile("[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}")  # stands in URLs, metrics and the list of --types
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # As JSON escapes it; an escaped backslash before it is something else.
 _ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
@@ -62,7 +63,7 @@ class Registry:
     ) -> None:
         """``private_callbacks`` allows callback URLs in private networks.
 
-        Raises ValueError when two workers name one type, or a schema is invalid.
+        Raises ValueError when two workers name one type, or a type's name or schema is invalid.
         """
         self.workers, self.payload_max_bytes = tuple(workers), payload_max_bytes
         self._private_callbacks = private_callbacks
@@ -70,13 +71,23 @@ class Registry:
         self._validators: dict[str, Any] = {}
         for worker in workers:
             for task_type, schema in worker.types.items():
-                if task_type in self._of_type:
-                    raise ValueError(
-                        f"The type {task_type!r} has two workers: {self._of_type[task_type]!r}, {worker!r}"
-                    )
-                validator_for(schema, default=Draft202012Validator).check_schema(dict(schema))
+                self._check_type(task_type, schema, worker)
                 self._of_type[task_type] = worker
                 self._validators[task_type] = Draft202012Validator(schema)
+
+    def _check_type(self, task_type: str, schema: Schema, worker: BaseWorker) -> None:
+        named = type(worker).__name__
+        if not (isinstance(task_type, str) and _TYPE.fullmatch(task_type)):
+            raise ValueError(f"{named} has the task type {task_type!r}: give up to 100 letters, digits and _ . : -")
+        if other := self._of_type.get(task_type):
+            raise ValueError(
+                f"The task type {task_type!r} has two workers, {type(other).__name__} and {named}: "
+                "give one of them another type"
+            )
+        try:
+            validator_for(schema, default=Draft202012Validator).check_schema(dict(schema))
+        except SchemaError as error:
+            raise ValueError(f"{named} has an invalid JSON Schema for {task_type!r}: {error.message}") from error
 
     @property
     def types(self) -> list[str]:

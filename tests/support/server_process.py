@@ -86,7 +86,7 @@ class ServerProcess:
         self.process = subprocess.Popen(
             [*before, sys.executable, *self.program],
             env=environment,
-            cwd=ROOT,
+            cwd=options.pop("cwd", ROOT),
             stdout=subprocess.DEVNULL,
             stderr=stderr,
             start_new_session=True,

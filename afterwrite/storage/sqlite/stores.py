@@ -36,7 +36,7 @@ class EmbeddedStores:
         self.tasks = open_task_file(settings.tasks_path, settings.journal_sync, settings.threads + 4)
         try:
             ledger = Ledger(self._engine)
-            # Its connection keeps the WAL open from now on.
+            self.read_trouble()  # its connection keeps the WAL open from now on
             last_ids = last_record_ids_of(self._journal, ledger, self.records)
             writer = CatalogueWriter(settings.products_path, resources or {})
             self.writes = EmbeddedWrites(self._journal, ledger, writer, limits, last_ids)

@@ -1,25 +1,53 @@
-"""The built-in workers, one line each, and the loader of WORKER_MODULES."""
+"""The built-in workers, one line each, with those of the application and of WORKER_MODULES."""
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from afterwrite.base.settings import VERSION, Settings, SettingsError
+from afterwrite.tasks.registry import Registry
 from afterwrite.tasks.worker import BaseWorker
 from afterwrite.tasks.workers.entry import EntryWorker
 from afterwrite.tasks.workers.process_products import ProcessProductsWorker
 from afterwrite.tasks.workers.stripe_payments import StripeWorker
 from afterwrite.tasks.workers.webhook_delivery import WebhookDeliveryWorker
 
+OwnWorker: TypeAlias = "type[BaseWorker] | Callable[[Settings], BaseWorker]"
+"""What an application registers: a class that takes no arguments, or a function that makes a worker of the settings."""
 
-def build_workers(settings: Settings, webhook_secret: str) -> Sequence[BaseWorker]:
-    """The built-in workers and those of WORKER_MODULES. Raises SettingsError."""
-    return [
+
+def build_workers(settings: Settings, webhook_secret: str, own: Sequence[OwnWorker] = ()) -> Sequence[BaseWorker]:
+    """The built-in workers, those of the application and those of WORKER_MODULES.
+
+    Raises SettingsError, also for a type that has two workers or a schema that is none.
+    """
+    workers = [
         _stripe_worker(settings),
         EntryWorker(settings.stage_seconds),
         _process_worker(settings),
         WebhookDeliveryWorker(webhook_secret, settings.webhook_allow_private == "on", VERSION),
+        *(_own_worker(one, settings) for one in own),
         *_workers_of_modules(settings),
     ]
+    try:
+        Registry(workers, settings.task_payload_max_bytes)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+    return workers
+
+
+def _own_worker(one: OwnWorker, settings: Settings) -> BaseWorker:
+    if not callable(one):
+        raise SettingsError(
+            f"workers has {one!r}: give a class derived from BaseWorker, or a function that makes one of the settings"
+        )
+    try:
+        made = one() if isinstance(one, type) else one(settings)
+    except TypeError as error:
+        raise SettingsError(f"workers has {one!r}, which makes no worker: {error}") from error
+    if not (isinstance(made, BaseWorker) and made.types):
+        raise SettingsError(f"workers has {one!r}: give a class derived from BaseWorker that has types")
+    return made
 
 
 def _stripe_worker(settings: Settings) -> StripeWorker:

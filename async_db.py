@@ -1,10 +1,10 @@
-"""Fire-and-forget writes from Python, of any resource: change here how your own code writes.
+"""Fire-and-forget writes from Python, of any resource, and reads: change here how your own code writes.
 
 The functions work in the process that owns the data (resolvers, routes and workers of the application) and, with
 DATABASE_URL, in any process; elsewhere they raise WrongProcess. ``resource`` is the declared class. ``context`` is
 ``info.context`` in a resolver; the default is the context of the Flask request or of the process. With ``if_version``
-a write is applied only to that version of the record. All raise Refused if nothing was accepted, and StoreError if the
-database is unavailable.
+a write is applied only to that version of the record. All that write raise Refused if nothing was accepted; all raise
+StoreError if the database is unavailable.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,7 @@ from typing import Any
 from afterwrite import Resource
 from afterwrite.resources.registry import compiled
 from afterwrite.resources.write import Write
+from afterwrite.service import reading
 from afterwrite.service.context import Context
 from afterwrite.service.current import current_context
 from afterwrite.writes import requests
@@ -147,3 +148,28 @@ def settled(write: Write, *, context: Context | None = None) -> Write:
     """
     context = context or current_context()
     return requests.settled(context.queue, write, context.wait_seconds) or write
+
+
+def get(resource: type[Resource], record_id: int | str, *, context: Context | None = None) -> Any:
+    """The record as it is now, None if it does not exist; writes that wait are not in it.
+
+    Works in servers and in processes of workers, which know the application; raises WrongProcess elsewhere.
+    """
+    return reading.get(context or current_context(), compiled(resource), record_id)
+
+
+def find(
+    resource: type[Resource],
+    *,
+    search: str = "",
+    order_by: str = "ID_ASC",
+    first: int = 50,
+    context: Context | None = None,
+    **filters: Any,
+) -> Sequence[Any]:
+    """The first records that match, max 500: ``find(Stock, max_on_hand=5, order_by="ON_HAND_ASC")``; see get.
+
+    ``search``, ``order_by`` and the filters are those of the resource's connection in GraphQL, in snake case. Raises
+    ValueError for an order or a filter that the resource does not have.
+    """
+    return reading.find(context or current_context(), compiled(resource), search, order_by, first, filters)

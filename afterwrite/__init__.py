@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from afterwrite.application.application import Application
     from afterwrite.base.refusals import Refused
     from afterwrite.base.settings import Settings
+    from afterwrite.graphql.resource_types import graphql_type
     from afterwrite.loading import SAMPLE_PRODUCTS
     from afterwrite.programs.init_db import main as init_db
     from afterwrite.resources.field import Field
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from afterwrite.resources.resource import AcceptedAt, FollowUp, Rejected, Resource, derived, operation
     from afterwrite.resources.text_fields import Choice, Email, Text, Url
     from afterwrite.resources.value_fields import Boolean, Date, DateTime, Json
+    from afterwrite.resources.write import Write
     from afterwrite.service.current import WrongProcess
     from afterwrite.tasks.retry import RetryPolicy
     from afterwrite.tasks.task import Task
@@ -53,8 +55,10 @@ __all__ = [
     "TaskFailed",
     "Text",
     "Url",
+    "Write",
     "WrongProcess",
     "derived",
+    "graphql_type",
     "init_db",
     "next_stage",
     "operation",
@@ -71,6 +75,7 @@ _HOMES = {
     "Email": "resources.text_fields",
     "Field": "resources.field",
     "FollowUp": "resources.resource",
+    "graphql_type": "graphql.resource_types",
     "init_db": "programs.init_db",
     "Integer": "resources.number_fields",
     "Json": "resources.value_fields",
@@ -90,6 +95,7 @@ _HOMES = {
     "TaskFailed": "tasks.worker",
     "Text": "resources.text_fields",
     "Url": "resources.text_fields",
+    "Write": "resources.write",
     "WrongProcess": "service.current",
 }
 

@@ -23,8 +23,7 @@ from afterwrite.graphql_http.errors import HttpRefusal, RequestError
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _EXTENSION = "afterwrite_access"
 _UNAUTHENTICATED = "UNAUTHENTICATED"
-CONSOLE = "console."
-"""The prefix of the web console's endpoints; all their forms carry a CSRF token."""
+_CONSOLE = "console."  # the prefix of the web console's endpoints
 
 
 class AccessControl:
@@ -46,6 +45,7 @@ class AccessControl:
             False: Sender(Caller(None, role_at_start)),
         }
         self.origins = origins_of(settings, role_at_start)
+        self._pages: tuple[str, ...] = (_CONSOLE,)
 
     @property
     def is_open(self) -> bool:
@@ -73,8 +73,16 @@ class AccessControl:
         needed = self.table.of_route(method, rule)
         if sender.caller.role < needed:
             raise _not_enough(sender.caller, needed, f"{method} {asked.path[:200]}")
-        if method not in _SAFE_METHODS and _needs_token(asked, sender) and not session.carries_token(asked):
+        if method not in _SAFE_METHODS and self._needs_token(asked, sender) and not session.carries_token(asked):
             raise _wrong_token()
+
+    def add_pages(self, blueprints: Collection[str]) -> None:
+        """Treat the routes of these blueprints as pages of the console, whose forms carry a CSRF token."""
+        self._pages += tuple(f"{name}." for name in blueprints)
+
+    def is_page(self, asked: Request) -> bool:
+        """Whether a request is for a page of the console or for one of the application's own."""
+        return (asked.endpoint or "").startswith(self._pages)
 
     def asks_only(self, asked: Request) -> bool:
         """Whether this is a CORS preflight: it carries no key, counts against no limit, and runs nothing."""
@@ -133,6 +141,10 @@ class AccessControl:
     def _key_of(self, held: session.Held) -> Key | None:
         key = self.keys.named(held.name) if self.ended.lasts(held) else None
         return key if key is not None and key.fingerprint == held.mark else None
+
+    def _needs_token(self, asked: Request, sender: Sender) -> bool:
+        """A browser sends the cookie whichever page caused the request, and an open server needs no cookie."""
+        return self.is_page(asked) if sender.way is Way.NONE else sender.way is Way.SESSION
 
     def _count(self, asked: Request, caller: Caller) -> None:
         assert self._rate is not None
@@ -196,13 +208,6 @@ def _check_host(header: str) -> None:
 def _is_own_name(header: str) -> bool:
     host, _, port = header.rpartition(":")
     return is_loopback(host) if host and port.isdigit() else is_loopback(header)
-
-
-def _needs_token(asked: Request, sender: Sender) -> bool:
-    """A browser sends the cookie whichever page caused the request, and an open server needs no cookie."""
-    if sender.way is Way.NONE:
-        return (asked.endpoint or "").startswith(CONSOLE)
-    return sender.way is Way.SESSION
 
 
 def _named(asked: Request, caller: Caller) -> str:

@@ -31,7 +31,8 @@ class Application:
 
     ``resources`` are classes derived from Resource. ``workers`` are classes derived from BaseWorker that take no
     arguments, or functions that make one of the Settings. ``query``, ``mutation`` and ``subscription`` are Graphene
-    classes with further fields; the fields of tasks are added. ``blueprints`` are the application's Flask blueprints.
+    classes with further fields; the fields of tasks are added. ``blueprints`` are the application's Flask blueprints,
+    ``pages`` those of their pages that the console's navigation shows: ``{"Reports": "reports.index"}``, by endpoint.
     ``roles`` gives the roles of a resource, a field or a route, such as ``{"Stock": {"read": "read", "reserve":
     "admin"}}`` or ``{"Mutation.closeShop": "admin"}``; by default reads require ``read`` and others ``write``. A module
     to be served has an ``Application`` and its ``wsgi``::
@@ -52,6 +53,7 @@ class Application:
         mutation: Any = object,
         subscription: Any = object,
         blueprints: "Sequence[Blueprint]" = (),
+        pages: Mapping[str, str] = MappingProxyType({}),
         roles: Mapping[str, str | Mapping[str, str]] = MappingProxyType({}),
     ) -> None:
         try:
@@ -60,7 +62,7 @@ class Application:
             raise SystemExit("\n".join(f"afterwrite: {problem}" for problem in wrong.problems)) from None
         self.workers = tuple(workers)
         self._parts = (query, mutation, subscription)
-        self._blueprints, self._roles = blueprints, roles
+        self._blueprints, self._pages, self._roles = blueprints, pages, roles
 
     @cached_property
     def schema(self) -> "GraphQLSchema":
@@ -93,7 +95,7 @@ class Application:
         add_served(service.announce_stop, service.stop)
         serving.wake_worker_on_signals()
         _log.info("serving on http://%s:%d, data in %s", settings.host, settings.port, settings.data_place)
-        return create_app(service, access, self.schema, self._blueprints, self._roles, compiled=compiled)
+        return create_app(service, access, self.schema, self._blueprints, self._pages, self._roles, compiled=compiled)
 
     def run(self, module: str | None = None) -> int:
         """Serve until SIGTERM or SIGINT; returns the exit code.
@@ -103,6 +105,7 @@ class Application:
         end_in_one_line()  # before imports that need installed packages
         from afterwrite.access.opening import warning_of
         from afterwrite.access.start import check_access
+        from afterwrite.application.own_pages import own_pages
         from afterwrite.server import serving
         from afterwrite.service.process import prepare
 
@@ -110,7 +113,9 @@ class Application:
         script = Path(getattr(importlib.import_module(module or "__main__"), "__file__", "") or "app.py")
         try:
             settings = from_environment()
-            check_access(settings)  # first, so that a refused start leaves no data behind
+            # First, so that a refused start leaves no data behind.
+            check_access(settings)
+            own_pages(self._blueprints, self._pages)
             prepare(settings, self.resources, self.workers)
             check_log_file(settings)
             serving.check_address(settings)

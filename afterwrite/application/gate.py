@@ -12,11 +12,12 @@ from flask import Flask, Request, Response, redirect, request
 from werkzeug.exceptions import BadHost
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from afterwrite.access.control import CONSOLE, AccessControl, install
+from afterwrite.access.control import AccessControl, install
 from afterwrite.access.cors import allow_origins
 from afterwrite.access.headers import with_headers
 from afterwrite.access.local_paths import local_path
 from afterwrite.access.session import use_sessions
+from afterwrite.console import answer_error
 from afterwrite.graphql_http import HttpRefusal, answer_refusal, wants_page
 from afterwrite.rest import is_rest, problem_of
 from afterwrite.server.bodies import with_bodies
@@ -55,13 +56,11 @@ def add_gate(
                 host = asked.environ.get("HTTP_HOST", "")
                 raise HttpRefusal(400, f"Invalid Host header {host[:100]!r}: send the host of the URL")
         except HttpRefusal as refused:
-            if refused.status != 401 and (asked.endpoint or "").startswith(CONSOLE):
-                raise  # the console renders it
-            return _answer(asked, refused)
+            return _answer(access, asked, refused)
         return Response(status=204) if access.asks_only(asked) else None
 
     # Raised by reads of the body; blueprints handle it in their own form.
-    app.register_error_handler(HttpRefusal, lambda refused: _answer(this_request(), refused))
+    app.register_error_handler(HttpRefusal, lambda refused: _answer(access, this_request(), refused))
     bodies = SlowBodies(settings, _answers_of(app), is_stopping)
     inner = with_bodies(with_headers(app.wsgi_app), bodies.read)
     app.wsgi_app = SlowAnswers(settings, is_stopping).around(inner)  # type: ignore[method-assign, assignment]
@@ -86,9 +85,11 @@ def _answers_of(app: Flask) -> Answer:
     return answer
 
 
-def _answer(asked: Request, refused: HttpRefusal) -> Response:
-    endpoint = asked.endpoint or ""
-    if endpoint.startswith(CONSOLE) or (endpoint in _PAGES and _opens_a_page(asked)):
+def _answer(access: AccessControl, asked: Request, refused: HttpRefusal) -> Response:
+    is_page = access.is_page(asked)
+    if is_page and refused.status != 401:
+        return answer_error(refused)
+    if is_page or (asked.endpoint in _PAGES and _opens_a_page(asked)):
         return _page_answer(asked, refused)
     if is_rest(asked.path):
         answer = problem_of(refused).answer()

@@ -16,12 +16,15 @@ from afterwrite.access.caller import Way, sender_of
 from afterwrite.access.control import AccessControl
 from afterwrite.access.session import csrf_token
 from afterwrite.application.gate import add_gate, this_request
+from afterwrite.application.own_pages import blueprints_of, own_pages
 from afterwrite.application.roles import split_roles
 from afterwrite.base import tracing
+from afterwrite.base.refusals import Refused
 from afterwrite.base.settings import Settings
-from afterwrite.console import console, refused
+from afterwrite.base.store_errors import StoreError
+from afterwrite.console import answer_error, console, refused
 from afterwrite.graphql_http import GraphQLView, HttpRefusal, Limits, RequestError, wants_page
-from afterwrite.rest import ROLES, rest_api
+from afterwrite.rest import ROLES, problem_of, rest_api
 from afterwrite.service.context import Context
 from afterwrite.service.current import EXTENSION
 from afterwrite.service.process import session_secret
@@ -41,15 +44,16 @@ def create_app(
     access: AccessControl,
     schema: GraphQLSchema,
     blueprints: Sequence[Blueprint] = (),
+    pages: Mapping[str, str] = MappingProxyType({}),
     roles: Mapping[str, str | Mapping[str, str]] = MappingProxyType({}),
     *,
     compiled: bool = True,
 ) -> Flask:
     """The Flask application of a service.
 
-    ``blueprints`` are the application's own, ``roles`` those of its resources, routes and root fields; see Application.
-    ``compiled`` is the argument of GraphQLView. Raises RuntimeError if the table of roles does not match the routes and
-    fields, and StoreError if the session secret cannot be stored.
+    ``blueprints`` and ``pages`` are the application's own, ``roles`` those of its resources, routes and root fields;
+    see Application. ``compiled`` is the argument of GraphQLView. Raises SettingsError for wrong pages, RuntimeError if
+    the table of roles does not match the routes and fields, and StoreError if the session secret cannot be stored.
     """
     app = _Application(__name__, static_folder=_STATIC)
     app.url_map.merge_slashes = False  # a path with // gets 404, not a redirect
@@ -70,9 +74,10 @@ def create_app(
     add_gate(app, access, session_secret(service.stores.secret), lambda: service.queue.stop_announced)
     app.add_url_rule("/graphql", view_func=_graphql_view(service, access, schema, compiled=compiled))
     app.register_blueprint(rest_api(service))
-    app.register_blueprint(console(service, lambda: _context(service, access, this_request())))
-    app.register_error_handler(HTTPException, _http_error)
-    app.register_error_handler(Exception, _unexpected_error)
+    shown = own_pages(blueprints, pages)
+    access.add_pages(blueprints_of(shown))
+    app.register_blueprint(console(service, lambda: _context(service, access, this_request()), shown))
+    _answer_errors(app, access)
 
     @app.after_request
     def _count(response: Response) -> Response:
@@ -87,6 +92,18 @@ def create_app(
     access.table.check(app.url_map, _root_fields(schema))
     app.wsgi_app = _in_trace(app.wsgi_app)  # type: ignore[method-assign, assignment]
     return app
+
+
+def _answer_errors(app: Flask, access: AccessControl) -> None:
+    """Answer the errors that no blueprint handles: of an application's own page as those of the console."""
+
+    def handler_of(answer: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        return lambda error: answer_error(error) if access.is_page(this_request()) else answer(error)
+
+    app.register_error_handler(HTTPException, handler_of(_http_error))
+    app.register_error_handler(Refused, handler_of(lambda error: problem_of(error).answer()))
+    app.register_error_handler(StoreError, handler_of(lambda error: problem_of(error).answer()))
+    app.register_error_handler(Exception, handler_of(_unexpected_error))
 
 
 def _graphql_view(

@@ -17,8 +17,8 @@ _RUN = secrets.token_hex(8)  # in every ETag: another process may render other p
 
 def page(template: str, status: int = 200, **values: Any) -> Response:
     """The page, or only its content for the dialog; 304 if the browser has the same page."""
-    frame = "dialog.html" if in_dialog() else "page.html"
-    body = render_template(template, frame=frame, **values).encode()
+    frame = "console/dialog.html" if in_dialog() else "console/page.html"
+    body = render_template(f"console/{template}", frame=frame, **values).encode()
     # 200 for a form with errors in the dialog: a browser's console would log 422 as a failed request.
     sent_status = 200 if in_dialog() and status == 422 else status
     answer = Response(body, sent_status, content_type="text/html; charset=utf-8")

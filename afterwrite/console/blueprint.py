@@ -2,12 +2,13 @@
 
 import hashlib
 import logging
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import Blueprint, Response, request, url_for
+from jinja2 import BaseLoader, FileSystemLoader, PrefixLoader
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from afterwrite.access.caller import current_caller
@@ -36,11 +37,25 @@ _log = logging.getLogger("afterwrite.console")
 _STATIC = Path(__file__).parent / "static"
 
 
-def console(service: Service, context: Callable[[], Context]) -> Blueprint:
+class OwnPage(NamedTuple):
+    """A page of the application in the navigation: its label, its endpoint, and its name in the table of roles."""
+
+    label: str
+    endpoint: str
+    route: str
+
+
+class _Console(Blueprint):
+    """Its templates are ``console/…``, so that those of an application may have any other name."""
+
+    @cached_property
+    def jinja_loader(self) -> BaseLoader:
+        return PrefixLoader({"console": FileSystemLoader(Path(__file__).parent / "templates")})
+
+
+def console(service: Service, context: Callable[[], Context], own_pages: Sequence[OwnPage] = ()) -> Blueprint:
     """The blueprint of all pages; ``context`` makes the context of the current request."""
-    blueprint = Blueprint(
-        "console", __name__, template_folder="templates", static_folder="static", static_url_path="/console"
-    )
+    blueprint = _Console("console", __name__, static_folder="static", static_url_path="/console")
     add_overview(blueprint, service)
     if has_products(service):
         add_product_pages(blueprint, service, context)
@@ -50,16 +65,16 @@ def console(service: Service, context: Callable[[], Context]) -> Blueprint:
     add_entry_pages(blueprint, service, context)
     add_process_pages(blueprint, service, context)
     add_sign_in(blueprint)
-    blueprint.app_context_processor(lambda: _known_to_templates(service))
+    blueprint.app_context_processor(lambda: _known_to_templates(service, own_pages))
     for show in template_filters.FILTERS:
         blueprint.add_app_template_filter(show)
-    blueprint.register_error_handler(Exception, _answer_error)
+    blueprint.register_error_handler(Exception, answer_error)
     # A product's picture may be on any host.
     blueprint.before_request(lambda: allow_more("img-src", "http: https:"))
     return blueprint
 
 
-def _known_to_templates(service: Service) -> dict[str, Any]:
+def _known_to_templates(service: Service, own_pages: Sequence[OwnPage]) -> dict[str, Any]:
     return {
         "asset": lambda name: url_for("console.static", filename=name, v=_version(name)),
         "caller": current_caller(),
@@ -68,6 +83,7 @@ def _known_to_templates(service: Service) -> dict[str, Any]:
         "has_products": has_products(service),
         "in_dialog": in_dialog(),
         "may": may,
+        "own_pages": own_pages,
         "own_command": own_command,
         "poll_seconds": service.settings.console_poll_seconds,
         "graphiql": service.settings.introspection == "on",
@@ -83,7 +99,8 @@ def _version(name: str) -> str:
     return hashlib.sha256((_STATIC / name).read_bytes()).hexdigest()[:12]
 
 
-def _answer_error(error: Exception) -> Response:
+def answer_error(error: Exception) -> Response:
+    """The answer of a page that failed: a page with the reason, or a toast."""
     match error:
         case HttpRefusal():
             answer = refused(error.message, error.status)

@@ -9,7 +9,7 @@ import graphene
 from graphene.types.resolver import dict_or_attr_resolver
 
 from afterwrite.graphql.fields import connection_of, event_field, field, page_field, resolver_of
-from afterwrite.graphql.resource_types import RecordInterface
+from afterwrite.graphql.resource_types import RecordInterface, add_type
 from afterwrite.graphql_http import KEEP_ALIVE, RequestError
 from afterwrite.reads.connections import Page, parse_id
 from afterwrite.resources import first_version
@@ -60,6 +60,7 @@ class Receipts:
         self._codes = _error_codes(resources)
         user_error = _user_error_type(resources)
         self.type = self._write_type(types)
+        add_type(StoredWrite, self.type)
         self.answered = {
             "success": graphene.Boolean(required=True, description="True only if the write is on disk"),
             "message": graphene.String(required=True),

@@ -1,7 +1,7 @@
 """The GraphQL types of a resource: its object type with connection, its inputs, and the types of single values."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from functools import cached_property, partial
 from typing import Any
@@ -18,7 +18,9 @@ from afterwrite.resources import number_fields, text_fields, value_fields
 from afterwrite.resources.compiled import CompiledResource, Record
 from afterwrite.resources.field import Field
 from afterwrite.resources.reference_field import Reference
-from afterwrite.resources.registry import pascal_case
+from afterwrite.resources.registry import compiled, pascal_case
+from afterwrite.resources.resource import Resource
+from afterwrite.resources.write import Write
 from afterwrite.service.context import Context
 
 _SCALARS: Mapping[type[Field], Any] = {
@@ -37,8 +39,8 @@ _SCALARS: Mapping[type[Field], Any] = {
 }
 
 
-# The object types by the types of records, from which an interface finds the type of a value.
-_TYPE_OF_RECORD: dict[Any, Any] = {}
+# The object types of the newest schema by the types of their values, from which an interface finds the type of a value.
+_TYPE_OF: dict[Any, Any] = {}
 
 
 class Node(graphene.Interface):
@@ -49,7 +51,7 @@ class Node(graphene.Interface):
     @classmethod
     def resolve_type(cls, record: Record, _info: object) -> Any:
         """The type of the record's resource."""
-        return _TYPE_OF_RECORD[type(record)]
+        return _TYPE_OF[type(record)]
 
 
 class RecordInterface(graphene.Interface):
@@ -68,7 +70,29 @@ class RecordInterface(graphene.Interface):
     @classmethod
     def resolve_type(cls, record: Record, _info: object) -> Any:
         """The type of the record's resource."""
-        return _TYPE_OF_RECORD[type(record)]
+        return _TYPE_OF[type(record)]
+
+
+def graphql_type(declared: type[Resource] | type[Write]) -> Callable[[], Any]:
+    """The GraphQL type of a resource or of receipts, for the fields of an application's own.
+
+    ``graphene.Field(graphql_type(Stock))`` has a record as its value, ``graphene.Field(graphql_type(Write))`` a receipt
+    of ``async_db``. Graphene looks it up when the schema is built; TypeError is raised then for a resource that the
+    application does not declare.
+    """
+
+    def of_the_schema() -> Any:
+        found = _TYPE_OF.get(compiled(declared).record if issubclass(declared, Resource) else declared)
+        if found is None:
+            raise TypeError(f"graphql_type({declared.__name__}): add it to the resources of the application")
+        return found
+
+    return of_the_schema
+
+
+def add_type(value: type, made: Any) -> None:
+    """Make the type of such values known to ``graphql_type`` and to interfaces."""
+    _TYPE_OF[value] = made
 
 
 class ResourceTypes:
@@ -86,7 +110,7 @@ class ResourceTypes:
     def object(self) -> Any:
         """The type of a record."""
         made = self._object()
-        _TYPE_OF_RECORD[self.resource.record] = made
+        add_type(self.resource.record, made)
         return made
 
     @cached_property

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import graphene
-from graphql import GraphQLSchema
+from graphql import GraphQLObjectType, GraphQLSchema
 
+from afterwrite.base.text import camel_case
 from afterwrite.graphql import task_events, task_mutations, task_types
 from afterwrite.graphql.resource_roots import roots_of
 from afterwrite.resources.compiled import CompiledResource
+from afterwrite.service.context import answering
 
 
 def build_schema(
@@ -28,7 +30,18 @@ def build_schema(
             "Subscription", "Events as they happen.", task_events.Subscription, subscription, made_subscription
         ),
     ).graphql_schema
+    _answer_refusals(schema.query_type, query)
+    _answer_refusals(schema.mutation_type, mutation)
     return schema
+
+
+def _answer_refusals(root: GraphQLObjectType | None, own: Any) -> None:
+    """Let the application's own fields answer a refused write as the others do."""
+    if root is None or own is object:
+        return
+    for key, one in own._meta.fields.items():
+        field = root.fields[one.name or camel_case(key)]
+        field.resolve = answering(field.resolve) if field.resolve else None
 
 
 def _root(name: str, description: str, *parts: Any) -> Any:

@@ -101,7 +101,11 @@ def test_the_wheel_has_every_file_of_the_package_and_nothing_else(wheel: Path) -
     listed = subprocess.run(["git", "ls-files", "-z", "afterwrite"], cwd=ROOT, check=True, capture_output=True)
     packed = set(zipfile.ZipFile(wheel).namelist())
     assert set(listed.stdout.decode().rstrip("\0").split("\0")) <= packed
-    assert {name.partition("/")[0] for name in packed} == {"afterwrite", f"afterwrite-{VERSION}.dist-info"}
+    assert {name.partition("/")[0] for name in packed} == {
+        "afterwrite",
+        "async_db.py",
+        f"afterwrite-{VERSION}.dist-info",
+    }
 
 
 @posix_only

@@ -1,7 +1,5 @@
 """async_db writes from Python: in routes, workers and resolvers of a server, and with PostgreSQL in any process."""
 
-import contextlib
-import json
 import os
 import re
 import subprocess
@@ -23,7 +21,6 @@ from afterwrite.service.service import Service
 from examples.stock.app import Stock
 from product_types import Product
 
-PAGE = (ROOT / "docs" / "applications.md").read_text(encoding="utf-8")
 WORKERS = {"WORKER_MODULES": "writing_workers", "PYTHONPATH": str(ROOT / "tests" / "support")}
 TITLES = "{ allProducts { title } }"
 
@@ -135,25 +132,6 @@ def test_a_script_that_writes_and_ends_loses_nothing_though_no_server_runs(fleet
     wait_until(lambda: server.query(TITLES)["allProducts"] == [{"title": "Lamp"}])
 
 
-def test_the_application_of_the_page_runs_as_it_stands_there(
-    make_server: Callable[..., ServerProcess], tmp_path: Path
-) -> None:
-    (tmp_path / "shop").mkdir()
-    [source] = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    (tmp_path / "shop" / "app.py").write_text(source, encoding="utf-8")
-    server = make_server(PYTHONPATH=str(ROOT))
-    server.program = (str(tmp_path / "shop" / "app.py"),)
-    server.start()
-    assert server.query("{ motto }") == {"motto": "Answered means on disk"}
-    status, answer = _arrival(server, {"title": "Lamp", "price": 12.5})
-    assert status == 202
-    assert _arrival(server, {"title": "Lamp", "price": 12.5}) == (status, answer)
-    found = server.query(f"{{ book(bookId: {answer['book']}, afterWrite: {answer['write']}) {{ title }} }}")
-    assert found == {"book": {"title": "Lamp"}}
-    status, answer = _arrival(server, {"title": "Lamp"})
-    assert (status, answer["problems"][0]["code"]) == (422, "REQUIRED")
-
-
 def _python(folder: Path, statement: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     given = {**os.environ, "DATA_DIR": str(folder / "data"), "PYTHONPATH": str(ROOT), **environment}
     command = [sys.executable, "-c", f"import async_db; from product_types import Product; {statement}"]
@@ -169,10 +147,3 @@ def _task(server: ServerProcess, payload: dict[str, Any]) -> str:
 def _ended(server: ServerProcess, task_id: str) -> dict[str, Any]:
     found: dict[str, Any] = server.query(f"{{ task(id: {task_id}) {{ status result }} }}")["task"]
     return found
-
-
-def _arrival(server: ServerProcess, fields: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-    headers = {"Content-Type": "application/json", "Delivery-Id": "7"}
-    with contextlib.closing(server.client()) as client:
-        status, body = client.request("POST", "/shop/arrivals", json.dumps(fields).encode(), headers)
-    return status, json.loads(body)

@@ -66,6 +66,7 @@ def test_every_task_type_that_the_docs_name_exists(tmp_path: Path) -> None:
     workers = build_workers(Settings(data_dir=tmp_path), "a secret")
     types = {name for worker in workers for name in worker.types} | {"stripe_payments"}  # the module of a worker
     pages = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")]
+    pages = [page for page in pages if page.name not in ("extending.md", "workers.md")]  # tests run their own types
     named: set[str] = set()
     for page in pages:
         text = page.read_text(encoding="utf-8")

@@ -1,5 +1,6 @@
 """The page on workers is true: its example runs as it stands there, and its table names the workers that ship."""
 
+import importlib
 import json
 import re
 import sys
@@ -19,9 +20,16 @@ from afterwrite.tasks.retry import RetryPolicy
 from afterwrite.tasks.worker import BaseWorker
 from afterwrite.tasks.workers import build_workers
 
-FOLDER = ROOT / "afterwrite" / "tasks" / "workers"
-PAGE = (FOLDER / "README.md").read_text(encoding="utf-8")
-MODULE = "worker_of_the_readme"
+FOLDER = ROOT / "docs"
+PAGE = (FOLDER / "workers.md").read_text(encoding="utf-8")
+MODULE = "worker_of_the_page"
+APPLICATION = f"""
+from {MODULE} import CountWordsWorker
+from afterwrite import Application
+
+application = Application(workers=[CountWordsWorker])
+wsgi = application.wsgi
+"""
 TYPE = "count_words"
 PAYLOAD = {"text": "to be or not to be"}
 COUNTED = {"words": 6, "different": 4}
@@ -34,17 +42,18 @@ def blocks(language: str) -> list[str]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with the example as a module."""
+    """A folder with the example as a module, and an application."""
     (tmp_path / f"{MODULE}.py").write_text(blocks("python")[0], encoding="utf-8")
+    (tmp_path / "app.py").write_text(APPLICATION, encoding="utf-8")
     return tmp_path
 
 
 @pytest.fixture
 def worker(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BaseWorker]:
-    """The example's worker, found by the setting WORKER_MODULES."""
+    """The example's worker."""
     monkeypatch.syspath_prepend(folder)
-    built = build_workers(Settings(worker_modules=MODULE), "secret of the tests")
-    yield next(one for one in built if TYPE in one.types)
+    made: BaseWorker = importlib.import_module(MODULE).CountWordsWorker()
+    yield made
     sys.modules.pop(MODULE)
 
 
@@ -70,7 +79,9 @@ def test_the_example_runs_in_the_real_queue(worker: BaseWorker, tmp_path: Path) 
 def test_the_example_runs_in_a_server_as_the_page_asks_for_it(
     folder: Path, make_server: Callable[..., ServerProcess]
 ) -> None:
-    server = make_server(folder / "data", WORKER_MODULES=MODULE, PYTHONPATH=str(folder)).start()
+    server = make_server(PYTHONPATH=str(ROOT))
+    server.program = ("-m", "afterwrite", "serve")
+    server.start(cwd=folder)
     (created,) = server.query(blocks("graphql")[0]).values()
     assert created["status"] == "PENDING"
 
@@ -83,7 +94,7 @@ def test_the_example_runs_in_a_server_as_the_page_asks_for_it(
 
 def test_the_test_of_the_example_passes(worker: BaseWorker) -> None:
     names = {"CountWordsWorker": type(worker), "WorkerRuns": WorkerRuns}
-    exec(compile(blocks("python")[1], "README.md", "exec"), names)
+    exec(compile(blocks("python")[1], "workers.md", "exec"), names)
 
 
 def test_the_table_names_each_worker_that_ships_with_its_file_and_its_payload() -> None:
@@ -93,8 +104,9 @@ def test_the_table_names_each_worker_that_ships_with_its_file_and_its_payload() 
     expected = {}
     for shipped in build_workers(Settings(), "secret of the tests"):
         file = f"{type(shipped).__module__.rpartition('.')[2]}.py"
+        link = f"[`{file}`](../afterwrite/tasks/workers/{file})"
         for task_type, schema in shipped.types.items():
-            expected[task_type] = (f"[`{file}`]({file})", sorted(schema["properties"]))
+            expected[task_type] = (link, sorted(schema["properties"]))
     assert {name: (file, sorted(payload)) for name, (file, payload) in named.items()} == expected
 
 
@@ -109,7 +121,7 @@ def test_the_page_gives_the_defaults_of_a_worker() -> None:
 def test_every_file_that_the_page_links_to_is_there() -> None:
     links = re.findall(r"\]\(([^)]+)\)", PAGE)
     assert links
-    for link in links:
+    for link in {link.partition("#")[0] for link in links}:
         assert (FOLDER / link).exists(), link
 
 

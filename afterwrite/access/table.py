@@ -125,6 +125,9 @@ class Table:
             return Role.READ
         return self._roles[f"{operation.capitalize()}.{name}"]
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._roles
+
     def of_name(self, name: str) -> Role:
         """The role of an entry. Raises KeyError."""
         return self._roles[name]

@@ -62,7 +62,7 @@ class Application:
             raise SystemExit("\n".join(f"afterwrite: {problem}" for problem in wrong.problems)) from None
         self.workers = tuple(workers)
         self._parts = (query, mutation, subscription)
-        self._blueprints, self._pages, self._roles = blueprints, pages, roles
+        self.blueprints, self.pages, self.roles = blueprints, pages, roles
 
     @cached_property
     def schema(self) -> "GraphQLSchema":
@@ -95,7 +95,7 @@ class Application:
         add_served(service.announce_stop, service.stop)
         serving.wake_worker_on_signals()
         _log.info("serving on http://%s:%d, data in %s", settings.host, settings.port, settings.data_place)
-        return create_app(service, access, self.schema, self._blueprints, self._pages, self._roles, compiled=compiled)
+        return create_app(service, access, self.schema, self.blueprints, self.pages, self.roles, compiled=compiled)
 
     def run(self, module: str | None = None) -> int:
         """Serve until SIGTERM or SIGINT; returns the exit code.
@@ -105,7 +105,7 @@ class Application:
         end_in_one_line()  # before imports that need installed packages
         from afterwrite.access.opening import warning_of
         from afterwrite.access.start import check_access
-        from afterwrite.application.own_pages import own_pages
+        from afterwrite.application.own_parts import check_parts
         from afterwrite.server import serving
         from afterwrite.service.process import prepare
 
@@ -115,7 +115,7 @@ class Application:
             settings = from_environment()
             # First, so that a refused start leaves no data behind.
             check_access(settings)
-            own_pages(self._blueprints, self._pages)
+            check_parts(self)
             prepare(settings, self.resources, self.workers)
             check_log_file(settings)
             serving.check_address(settings)

@@ -1,7 +1,7 @@
 """Builds the Flask application of a service: the gate, GraphQL, REST, the console and error handlers."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from types import MappingProxyType
@@ -16,15 +16,14 @@ from afterwrite.access.caller import Way, sender_of
 from afterwrite.access.control import AccessControl
 from afterwrite.access.session import csrf_token
 from afterwrite.application.gate import add_gate, this_request
-from afterwrite.application.own_pages import blueprints_of, own_pages
-from afterwrite.application.roles import split_roles
+from afterwrite.application.own_parts import Roles, blueprints_of, fill_table, own_pages, root_fields, routes_of
 from afterwrite.base import tracing
 from afterwrite.base.refusals import Refused
 from afterwrite.base.settings import Settings
 from afterwrite.base.store_errors import StoreError
 from afterwrite.console import answer_error, console, refused
 from afterwrite.graphql_http import GraphQLView, HttpRefusal, Limits, RequestError, wants_page
-from afterwrite.rest import ROLES, problem_of, rest_api
+from afterwrite.rest import problem_of, rest_api
 from afterwrite.service.context import Context
 from afterwrite.service.current import EXTENSION
 from afterwrite.service.process import session_secret
@@ -45,15 +44,15 @@ def create_app(
     schema: GraphQLSchema,
     blueprints: Sequence[Blueprint] = (),
     pages: Mapping[str, str] = MappingProxyType({}),
-    roles: Mapping[str, str | Mapping[str, str]] = MappingProxyType({}),
+    roles: Roles = MappingProxyType({}),
     *,
     compiled: bool = True,
 ) -> Flask:
     """The Flask application of a service.
 
     ``blueprints`` and ``pages`` are the application's own, ``roles`` those of its resources, routes and root fields;
-    see Application. ``compiled`` is the argument of GraphQLView. Raises SettingsError for wrong pages, RuntimeError if
-    the table of roles does not match the routes and fields, and StoreError if the session secret cannot be stored.
+    see Application. ``compiled`` is the argument of GraphQLView. Raises what check_parts checks, RuntimeError if the
+    table of roles does not match the routes and fields, and StoreError if the session secret cannot be stored.
     """
     app = _Application(__name__, static_folder=_STATIC)
     app.url_map.merge_slashes = False  # a path with // gets 404, not a redirect
@@ -85,11 +84,11 @@ def create_app(
         service.metrics.count_request(rule.rule if rule else "none", response.status_code)
         return response
 
-    given = split_roles(service.resources, roles)
-    access.table.add(ROLES)
-    access.table.add(given.of_resources)
-    access.table.add_own([*_root_fields(schema), *_add_blueprints(app, blueprints)], given.others)
-    access.table.check(app.url_map, _root_fields(schema))
+    known = frozenset(app.view_functions)
+    for blueprint in blueprints:
+        app.register_blueprint(blueprint)
+    fill_table(access.table, service.resources, schema, list(routes_of(app, known)), roles)
+    access.table.check(app.url_map, root_fields(schema))
     app.wsgi_app = _in_trace(app.wsgi_app)  # type: ignore[method-assign, assignment]
     return app
 
@@ -127,16 +126,6 @@ def _graphql_view(
         compiled=compiled,
         examples=[path.read_text(encoding="utf-8") for path in sorted(_EXAMPLES.glob("*.graphql"))],
     )
-
-
-def _add_blueprints(app: Flask, blueprints: Sequence[Blueprint]) -> Iterator[str]:
-    """Register the application's blueprints and yield the names of their routes in the table of roles."""
-    known = set(app.view_functions)
-    for blueprint in blueprints:
-        app.register_blueprint(blueprint)
-    for rule in app.url_map.iter_rules():
-        if rule.endpoint not in known:
-            yield from (f"{method} {rule.rule}" for method in (rule.methods or set()) - {"HEAD", "OPTIONS"})
 
 
 def _in_trace(application: "WSGIApplication") -> "WSGIApplication":
@@ -189,12 +178,6 @@ def _longer_forms(settings: Settings) -> dict[str | None, int]:
         "console.change_product": 256 << 10,
         "rest_api.receive_webhook": settings.max_body_bytes,
     }
-
-
-def _root_fields(schema: GraphQLSchema) -> Iterator[str]:
-    roots = (("Query", schema.query_type), ("Mutation", schema.mutation_type))
-    for name, root in (*roots, ("Subscription", schema.subscription_type)):
-        yield from (f"{name}.{field}" for field in (root.fields if root else ()))
 
 
 def _context(service: Service, access: AccessControl, asked: Request) -> Context:

@@ -20,6 +20,9 @@ def build_schema(
 
     Raises TypeError or AssertionError if they conflict.
     """
+    for one in (query, mutation, subscription):
+        if not (one is object or (isinstance(one, type) and issubclass(one, graphene.ObjectType))):
+            raise TypeError(f"{one!r} has no fields of GraphQL: give a class derived from graphene.ObjectType")
     made_query, made_mutation, made_subscription = roots_of(resources)
     reads = "Reads from the database."
     writes = "Writes, which return when they are journaled, and tasks, which return when they are stored."

@@ -194,7 +194,12 @@ def test_each_role_may_what_the_page_says(
         ('pages={"Reports": "reports.index"}', 'pages={"Reports": "reports.list"}', "answers no GET without arguments"),
         ('pages={"Reports": "reports.index"}', 'pages={"Reports": "reports.restock"}', "give reports.index"),
         ("blueprints=[deliveries, reports]", "blueprints=[deliveries, deliveries, reports]", "cannot be registered"),
+        ("blueprints=[deliveries, reports]", "blueprints=[deliveries, reports, 7]", "blueprints has 7: give Flask"),
         ("workers=[CountingWorker]", "workers=[CountingWorker, CountingWorker]", "has two workers"),
+        ('"Mutation.addArticles": "admin"', '"Mutation.addArticle": "admin"', "the application does not add"),
+        ('"Mutation.addArticles": "admin"', '"Mutation.addArticles": "boss"', "the role 'boss': give one of"),
+        ("query=Query", "query=Stock", "has no fields of GraphQL: give a class derived from graphene.ObjectType"),
+        ("resources=[Stock]", "resources=[]", "graphql_type(Stock): add it to the resources of the application"),
     ],
 )
 def test_a_wrong_line_of_the_application_stops_the_start_with_one_line(
@@ -203,8 +208,23 @@ def test_a_wrong_line_of_the_application_stops_the_start_with_one_line(
     source = FILES["app.py"]
     assert line in source
     (folder / "app.py").write_text(source.replace(line, wrong), encoding="utf-8")
+    code, errors = refused_start(folder, tmp_path)
+    assert (code, errors.count("\n"), said in errors) == (1, 1, True), errors
+
+
+@pytest.mark.one_database("does not reach a database")
+def test_a_route_that_the_server_has_already_stops_the_start(folder: Path, tmp_path: Path) -> None:
+    (folder / "reports.py").write_text(
+        FILES["reports.py"].replace('get("/reports")', 'get("/tasks")'), encoding="utf-8"
+    )
+    said = "afterwrite: blueprints has GET /tasks, which the server has already: give the route another path"
+    assert refused_start(folder, tmp_path) == (1, f"{said}\n")
+
+
+def refused_start(folder: Path, tmp_path: Path) -> tuple[int, str]:
+    """The exit code of a server that does not start, and what it says."""
     server = ServerProcess(tmp_path / "data", PYTHONPATH=str(ROOT))
     server.program = SERVE
     process = server.launch(cwd=folder, keep_errors=True)
     _, errors = process.communicate(timeout=60)
-    assert (process.returncode, errors.count("\n"), said in errors) == (1, 1, True), errors
+    return process.returncode, errors

@@ -14,8 +14,9 @@ from many_processes import Fleet
 from server_process import ROOT, ServerProcess, wait_until
 
 import async_db
-from afterwrite import Refused
+from afterwrite import Refused, WrongProcess
 from afterwrite.base.settings import Settings
+from afterwrite.graphql_http import RequestError
 from afterwrite.resources.registry import Resources
 from afterwrite.service.service import Service
 from examples.stock.app import Stock
@@ -72,6 +73,41 @@ def test_many_are_accepted_together_in_their_order(service: Service) -> None:
     assert [product.title for product in service.records["Product"].page("", 10, 0)] == ["a", "b", "c"]
 
 
+def test_records_are_found_by_the_filters_and_orders_of_their_connection(service: Service) -> None:
+    prices = {"Lamp": 30, "Desk": 200, "Chair": 70}
+    writes = async_db.fire_and_forget_create_many(
+        Product, [{"title": one, "price": cost} for one, cost in prices.items()]
+    )
+    async_db.settled(writes[-1])
+    cheap = async_db.find(Product, max_price=100, order_by="PRICE_DESC")
+    assert [product.title for product in cheap] == ["Chair", "Lamp"]
+    assert [product.title for product in async_db.find(Product, search="des")] == ["Desk"]
+    assert [product.title for product in async_db.find(Product, first=1)] == ["Lamp"]
+    assert async_db.get(Product, writes[1].record_id).title == "Desk"
+    assert async_db.get(Product, 77) is None
+
+
+@pytest.mark.parametrize(
+    ("ask", "kind", "said"),
+    [
+        (lambda: async_db.find(Product, colour="red"), ValueError, "Product has no filter 'colour': its filters are"),
+        (
+            lambda: async_db.find(Product, order_by="COLOUR"),
+            ValueError,
+            "Product has no order 'COLOUR': give one of ID_",
+        ),
+        (lambda: async_db.find(Product, first=501), RequestError, "first is 501: give 0 to 500"),
+        (lambda: async_db.get(Product, "seven"), RequestError, "id is 'seven'"),
+        (lambda: async_db.get(Stock, 1), WrongProcess, "This process reads no records of Stock: it is not among the"),
+    ],
+)
+def test_an_impossible_read_says_what_to_give(
+    service: Service, ask: Callable[[], Any], kind: type[Exception], said: str
+) -> None:
+    with pytest.raises(kind, match=said):
+        ask()
+
+
 def test_what_is_refused_names_its_fields_and_accepts_nothing(service: Service) -> None:
     with pytest.raises(Refused) as refused:
         async_db.fire_and_forget_create(Product, {"title": "", "price": -1})
@@ -109,7 +145,8 @@ def test_a_worker_of_the_server_writes(make_server: Callable[..., ServerProcess]
     wait_until(lambda: server.query(TITLES)["allProducts"] == [{"title": "Lamp"}])
     wait_until(lambda: _ended(server, task)["status"] == "COMPLETED")
     if wait:
-        assert _ended(server, task)["result"]["status"] == "APPLIED"
+        result = _ended(server, task)["result"]
+        assert (result["status"], result["found"]) == ("APPLIED", "Lamp")
 
 
 def test_a_process_of_workers_and_a_script_write_into_postgresql(fleet: Fleet, tmp_path: Path) -> None:
@@ -117,7 +154,8 @@ def test_a_process_of_workers_and_a_script_write_into_postgresql(fleet: Fleet, t
     fleet.worker("--types", "arrival", **WORKERS).start()
     task = _task(server, {"title": "Lamp", "price": 1, "wait": True})
     wait_until(lambda: _ended(server, task)["status"] == "COMPLETED")
-    assert _ended(server, task)["result"]["status"] == "APPLIED"
+    result = _ended(server, task)["result"]
+    assert (result["status"], result["found"]) == ("APPLIED", "Lamp")
     script = "print(async_db.create_sync(Product, {'title': 'Chair', 'price': 2}).status)"
     done = _python(tmp_path, script, DATABASE_URL=fleet.url)
     assert (done.stdout, done.returncode) == ("APPLIED\n", 0), done.stderr

@@ -100,8 +100,8 @@ def _answer_errors(app: Flask, access: AccessControl) -> None:
         return lambda error: answer_error(error) if access.is_page(this_request()) else answer(error)
 
     app.register_error_handler(HTTPException, handler_of(_http_error))
-    app.register_error_handler(Refused, handler_of(lambda error: problem_of(error).answer()))
-    app.register_error_handler(StoreError, handler_of(lambda error: problem_of(error).answer()))
+    for told in (Refused, RequestError, StoreError):
+        app.register_error_handler(told, handler_of(lambda error: problem_of(error).answer()))
     app.register_error_handler(Exception, handler_of(_unexpected_error))
 
 

@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException
 
 from afterwrite.base.refusals import Refused
 from afterwrite.base.store_errors import StoreError, log_and_redact
-from afterwrite.graphql_http import HttpRefusal
+from afterwrite.graphql_http import HttpRefusal, RequestError
 
 PROBLEM_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
@@ -86,6 +86,8 @@ def problem_of(error: Exception, pointers: Mapping[str, str] = MappingProxyType(
             return error
         case HttpRefusal():
             return ProblemDetails(error.status, error.code, error.message, headers=error.headers)
+        case RequestError():
+            return ProblemDetails(400, _CODE_OF[400], error.message)
         case Refused():
             return _refused(error, pointers)
         case StoreError():

@@ -19,7 +19,8 @@ class ArrivalWorker(BaseWorker):
         fields = {name: value for name, value in task.payload.items() if name != "wait"}
         create = async_db.create_sync if task.payload.get("wait") else async_db.fire_and_forget_create
         write = await context.in_thread(lambda: create(Product, fields, idempotency_key=context.key()))
-        return {"write": str(write.id), "status": write.status}
+        found = await context.in_thread(async_db.get, Product, write.record_id)
+        return {"write": str(write.id), "status": write.status, "found": found.title if found else ""}
 
 
 def build_workers(settings: Settings) -> Sequence[BaseWorker]:

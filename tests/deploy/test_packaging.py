@@ -178,8 +178,9 @@ def installation(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Insta
 
 @posix_only
 def test_the_command_names_its_programs_and_refuses_others_in_one_line(installation: Installation) -> None:
-    code, said, _ = installation.run("python", "-c", "import afterwrite; print(afterwrite.__file__)")
-    assert (code, Path(said).is_relative_to(installation.programs.parent)) == (0, True)
+    for module in ("afterwrite", "async_db"):
+        code, said, _ = installation.run("python", "-c", f"import {module}; print({module}.__file__)")
+        assert (code, Path(said).is_relative_to(installation.programs.parent)) == (0, True)
     code, said, _ = installation.run("afterwrite", "--help")
     assert code == 0
     assert set(PROGRAMS) <= set(said.split())

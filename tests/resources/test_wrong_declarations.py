@@ -158,28 +158,19 @@ class Query(Resource):
             resource("Thing", a=Reference("Other")),
             "Thing.a refers to Other, which is not among the resources: name it in Application",
         ),
-        (
-            resource("Thing", a=Reference("Thing", on_delete="forget")),
-            "Thing.a_id: on_delete='forget' is unknown",
-        ),
+        (resource("Thing", a=Reference("Thing", on_delete="forget")), "Thing.a_id: on_delete='forget' is unknown"),
         (
             resource("Thing", a=Reference("Thing", required=True, on_delete="set_null")),
             'Thing.a_id: on_delete="set_null" would empty a required field: give "restrict" or "cascade"',
         ),
-        (
-            resource("Thing", a=Reference("Thing", order=True)),
-            "Thing.a_id: Reference has no order: leave",
-        ),
+        (resource("Thing", a=Reference("Thing", order=True)), "Thing.a_id: Reference has no order: leave"),
         (resource("Thing", a=Reference("Thing"), a_id=Integer()), "Thing: two fields are named a_id: rename one"),
         (resource("Thing", a=Reference("Thing", reverse="A b")), "Thing.a_id: reverse='A b' is no name in snake case"),
         (
             resource("Thing", a=Reference("Thing"), b=Reference("Thing")),
             "Thing has the field of Thing things twice: give plural=..., table=..., facet=..., reverse=...",
         ),
-        (
-            resource("Thing", a=Reference("Thing", reverse="version")),
-            "Thing.a_id: reverse='version' is a field",
-        ),
+        (resource("Thing", a=Reference("Thing", reverse="version")), "Thing.a_id: reverse='version' is a field"),
         (resource("Thing", a=Text(), upsert=operation(lambda self: self)), "Thing.upsert: every resource has create"),
         (resource("Thing", a=Reference("Thing", reverse="parts")), None),
         (resource("Ledger", a=Text()), None),

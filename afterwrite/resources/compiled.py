@@ -58,9 +58,9 @@ class CompiledResource:
             made.code: made
             for name, value in members.items()
             if getattr(value, "is_operation", False)
-            for made in [CompiledOperation(self.name, name, value, problems)]
+            for made in [CompiledOperation(self.name, name, declaration, problems)]
         }
-        self.rule_rejections = rejections_of(f"{self.name}.check", declaration.check, problems)
+        self.rule_rejections = rejections_of(f"{self.name}.check", declaration, declaration.check, problems)
         self.has_rule = declaration.check is not Resource.check
         self.columns = ("id", *(field.column for field in self.fields.values()), *KEPT)
         """The stored values of a record, in the order of its tuple."""

@@ -1,7 +1,8 @@
 """Operations of a resource, compiled: arguments, the codes with which they reject, and a check that they are pure.
 
 An operation may run again after a crash and must then do the same, so one that reads a clock, draws a number or reaches
-outside is refused at the start. The check reads the bytecode of the function itself, not of what it calls.
+outside is refused at the start. The check reads the bytecode of the operation and of the methods of its class that it
+calls, not of other functions.
 """
 
 import builtins
@@ -11,13 +12,13 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
-from types import CodeType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple, Union, get_args, get_origin
 
 from afterwrite.base.times import from_microseconds
 from afterwrite.resources.field import Field, FieldError, FieldProblem, checked_value
 from afterwrite.resources.number_fields import Integer, Number
-from afterwrite.resources.resource import AcceptedAt
+from afterwrite.resources.resource import AcceptedAt, Resource
 from afterwrite.resources.text_fields import Text
 from afterwrite.resources.value_fields import Boolean, Date, DateTime, Exact
 
@@ -55,16 +56,18 @@ class Argument(NamedTuple):
 class CompiledOperation:
     """An operation: ``name`` as declared, ``code`` as in the ledger."""
 
-    def __init__(self, owner: str, name: str, method: Callable[..., Any], problems: list[str]) -> None:
+    def __init__(self, owner: str, name: str, declaration: type, problems: list[str]) -> None:
         """``owner`` is the name of the resource; what is wrong is added to ``problems``, one line each."""
+        method: Callable[..., Any] = getattr(declaration, name)
         self.name, self.code, self.method = name, name.upper(), method
         self.description = inspect.cleandoc(method.__doc__ or f"Queue {name.replace('_', ' ')} of a record.")
         self.arguments: dict[str, Argument] = {}
         self._times: list[str] = []
         place = f"{owner}.{name}"
         self._read_signature(place, problems)
-        self.rejections = rejections_of(place, method, problems)
-        problems += [f"{place} {impurity}: {_REMEDY}" for impurity in _impurities(method)]
+        self.rejections = rejections_of(place, declaration, method, problems)
+        for one in _called(declaration, method):
+            problems += [f"{place} {impurity}: {_REMEDY}" for impurity in _impurities(one)]
 
     def check(self, values: Mapping[str, Any]) -> tuple[dict[str, Any], list[FieldError]]:
         """The stored form of the arguments, and all errors in their order."""
@@ -131,8 +134,30 @@ class CompiledOperation:
         self.arguments[name] = Argument(name, field, may_be_left_out)
 
 
-def rejections_of(place: str, method: Callable[..., Any], problems: list[str]) -> list[str]:
-    """The codes of ``Rejected`` in a function; one that is not a text there is added to ``problems``."""
+def rejections_of(place: str, declaration: type, method: Callable[..., Any], problems: list[str]) -> list[str]:
+    """The codes of ``Rejected`` in a method and the methods of its class that it calls.
+
+    One that is not a text there is added to ``problems``.
+    """
+    found: list[str] = []
+    for one in _called(declaration, method):
+        found += [code for code in _rejections_in(place, one, problems) if code not in found]
+    return found
+
+
+def _called(declaration: type, method: Callable[..., Any]) -> list[Callable[..., Any]]:
+    """The method, and the methods of its class that it calls, directly or not."""
+    found = [method]
+    for one in found:
+        names = {after.argval for _, after, *_ in _loads(_code_of(one)) if after.opname in ("LOAD_ATTR", "LOAD_METHOD")}
+        for name in sorted(names - vars(Resource).keys()):
+            called = inspect.getattr_static(declaration, name, None)
+            if isinstance(called, FunctionType) and called not in found:
+                found.append(called)
+    return found
+
+
+def _rejections_in(place: str, method: Callable[..., Any], problems: list[str]) -> list[str]:
     found: list[str] = []
     for _, instruction, first, second in _loads(_code_of(method)):
         if instruction.argval != "Rejected" or not instruction.opname.startswith("LOAD_"):

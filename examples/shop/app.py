@@ -1,8 +1,23 @@
-"""A shop: products, their stock and orders. ``python -m afterwrite serve examples.shop.app`` in a clone."""
+"""A shop: products, their stock, and orders whose payment is followed by an invoice. README.md starts it."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from afterwrite import Application, Choice, Email, Integer, Money, Reference, Rejected, Resource, Text, operation
+from afterwrite import (
+    Application,
+    BaseWorker,
+    Choice,
+    Email,
+    FollowUp,
+    Integer,
+    Money,
+    Reference,
+    Rejected,
+    Resource,
+    Task,
+    TaskContext,
+    Text,
+    operation,
+)
 
 Pieces = Annotated[int, Integer(minimum=1)]
 
@@ -38,14 +53,14 @@ class Order(Resource):
     """An order of one product."""
 
     product = Reference(Product, required=True)
-    customer = Email(required=True, search=False, filter="equal")
+    customer = Email(required=True, filter="equal")
     pieces = Integer(required=True, minimum=1)
     state = Choice("NEW", "PAID", "SHIPPED", "CANCELLED", required=True, default="NEW", filter="in")
 
     @operation
-    def pay(self) -> "Order":
-        """Record the payment of a new order."""
-        return self._move("PAID", "NEW")
+    def pay(self) -> "tuple[Order, FollowUp]":
+        """Record the payment of a new order, and have its invoice written."""
+        return self._move("PAID", "NEW"), FollowUp("write_invoice", {"order": self.id, "customer": self.customer})
 
     @operation
     def ship(self) -> "Order":
@@ -63,7 +78,18 @@ class Order(Resource):
         return self.replace(state=state)
 
 
-application = Application(resources=[Product, Stock, Order])
+class InvoiceWorker(BaseWorker):
+    """Writes the invoice of a paid order."""
+
+    fields = {"order": {"type": "integer"}, "customer": {"type": "string"}}
+    types = {"write_invoice": {"type": "object", "required": list(fields), "properties": fields}}
+
+    async def execute_task(self, task: Task, context: TaskContext) -> dict[str, Any]:
+        """Return its text; a real one would be rendered, stored and sent."""
+        return {"invoice": f"Invoice {task.payload['order']} for {task.payload['customer']}: paid with thanks"}
+
+
+application = Application(resources=[Product, Stock, Order], workers=[InvoiceWorker])
 wsgi = application.wsgi
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from afterwrite import (
     Url,
     operation,
 )
-from afterwrite.resources.registry import Resources, WrongDeclaration
+from afterwrite.resources.registry import Resources, WrongDeclaration, compiled
 from afterwrite.resources.resource import ResourceType
 
 MODULE_STATE: dict[str, int] = {}
@@ -96,6 +96,26 @@ def test_an_operation_that_is_not_pure_or_not_clear_stops_the_start(name: str, f
     method, says = found
     problems = _problems(resource("Thing", size=Integer(), **{name: operation(method)}))
     assert any(line.startswith(f"Thing.{name}") and says in line for line in problems), problems
+
+
+def test_methods_that_an_operation_calls_are_read_with_it() -> None:
+    def _now(self: Any) -> int:
+        return int(time.time())
+
+    def _refuse(self: Any) -> Any:
+        raise Rejected("TOO_LATE", "it is too late")
+
+    def wait(self: Any) -> Any:
+        return self.replace(size=self._now())
+
+    def close(self: Any) -> Any:
+        return self._refuse()
+
+    members: dict[str, Any] = {"size": Integer(), "_now": _now, "_refuse": _refuse}
+    problems = _problems(resource("Thing", **members, wait=operation(wait)))
+    assert [line for line in problems if line.startswith("Thing.wait uses time, which is not the same each time")]
+    assert _problems(closing := resource("Thing", **members, close=operation(close))) == []
+    assert compiled(closing).rejections == ["TOO_LATE"]
 
 
 SHORT = Text(max_length=9, facet=True)

@@ -1,4 +1,4 @@
-"""Creates the schema and loads products: name here the initial products of a new catalogue."""
+"""Creates the schema and loads files of records: name here the initial products of a new catalogue."""
 
 import gc
 import sys

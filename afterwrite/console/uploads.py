@@ -1,4 +1,4 @@
-"""Imports a product file: its valid rows become writes, its invalid rows are reported."""
+"""Imports a file of records: its valid rows become writes, its invalid rows are reported."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from afterwrite.base.refusals import Refused
-from afterwrite.loading import CatalogueFile, DecimalSign, TextFileError
+from afterwrite.loading import DecimalSign, RecordFile, TextFileError
 from afterwrite.loading.checked_rows import RefusedRow, checked_batches, row_check
 from afterwrite.resources.compiled import CompiledResource
 from afterwrite.resources.write import Operation, Write, request_write
@@ -58,11 +58,11 @@ def take_in(
     accepted twice. Raises TextFileError before accepting anything if the file cannot be read to its end; later problems
     of rows or queue are in ``trouble``.
     """
-    with CatalogueFile(path, decimal, _ASK) as checked:
+    with RecordFile(resource, path, decimal, _ASK) as checked:
         checked.read_through()
     upload = Upload()
     try:
-        with CatalogueFile(path, checked.decimal, _ASK) as source:
+        with RecordFile(resource, path, checked.decimal, _ASK) as source:
             try:
                 _accept_rows(upload, source, queue, resource, key, by)
             finally:
@@ -77,13 +77,13 @@ def take_in(
 
 
 def _accept_rows(
-    upload: Upload, source: CatalogueFile, queue: WriteQueue, resource: CompiledResource, key: str, by: str | None
+    upload: Upload, source: RecordFile, queue: WriteQueue, resource: CompiledResource, key: str, by: str | None
 ) -> None:
     create = partial(request_write, resource, Operation.CREATE, None)
     for number, batch in enumerate(checked_batches(source, create, row_check(resource))):
         upload.refuse(batch.refused)
-        if batch.products:
-            upload.accept(queue.accept(batch.products, f"upload-{key}-{number}", by))
+        if batch.records:
+            upload.accept(queue.accept(batch.records, f"upload-{key}-{number}", by))
         if upload.refused > REFUSED_MAX:
             raise TextFileError(
                 f"More than {REFUSED_MAX:,} rows are refused, so the rest of the file was not read: see the first ones "

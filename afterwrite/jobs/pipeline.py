@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple, TypeVar
 
-from afterwrite.jobs.feed_product import check_product
+from afterwrite.jobs.feed_product import PRODUCT
 from afterwrite.jobs.words import category_name, keywords, slug, tidy, unique
-from afterwrite.resources.feed_fields import FeedReader, only_sign
+from afterwrite.resources.feed_fields import FeedReader
 from afterwrite.resources.feed_numbers import DecimalSign
+from afterwrite.resources.feed_values import only_sign
 
-Stored = Mapping[str, Any]  # a product as check_product returns it
+Stored = Mapping[str, Any]  # a product in its stored form
 Json = dict[str, Any]
 T = TypeVar("T")
 
@@ -52,25 +53,25 @@ def validate(items: Sequence[Mapping[str, Any]], first_index: int = 0, decimal: 
     """
     products: dict[int, Stored] = {}
     refusals = []
-    reader = FeedReader(None if decimal is None else DecimalSign(decimal))
+    reader = FeedReader(PRODUCT, None if decimal is None else DecimalSign(decimal))
     for index, item in enumerate(items, first_index):
-        checked, refused = check_product(reader.fields(item))
+        checked, refused = PRODUCT.check_new(reader.fields(item))
         if refused:
             refusals.append({"index": index, "errors": [problem.as_json() for problem in refused]})
         else:
             products[index] = checked
-    return Checked(products, refusals, decimal, list(reader.ignored), list(reader.currencies))
+    return Checked(products, refusals, decimal, list(reader.ignored), list(reader.values.currencies.get("price", ())))
 
 
 def decimal_of(items: Sequence[Mapping[str, Any]], given: str | None) -> str | None:
     """The decimal sign of a list, for ``validate``: the ``given`` one, or else the one that its prices imply."""
     if given is not None:
         return given
-    reader = FeedReader()
+    reader = FeedReader(PRODUCT)
     for item in items:
         if type(item.get("price")) is str:
             reader.fields(item)
-    return only_sign(reader.seen_signs)
+    return only_sign(reader.values.seen_signs)
 
 
 def transform(products: Mapping[int, Stored]) -> Enriched:

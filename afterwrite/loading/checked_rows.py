@@ -1,10 +1,10 @@
-"""Batch validation of the rows of a product file."""
+"""Batch validation of the rows of a file of records."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from afterwrite.loading import CatalogueFile, Format, Row
+from afterwrite.loading import Format, RecordFile, Row
 from afterwrite.resources.compiled import CompiledResource
 from afterwrite.resources.field import FieldError, FieldProblem
 
@@ -18,7 +18,7 @@ Check = Callable[[Mapping[str, Any]], tuple[dict[str, Any], list[FieldError]]]
 class RefusedRow(NamedTuple):
     """A refused row: its line, its index in a JSON array, and the reasons.
 
-    These are ``{"field", "code", "message"}``; ``field`` is None if the row is not a product.
+    These are ``{"field", "code", "message"}``; ``field`` is None if the row is not a record.
     """
 
     line: int
@@ -29,7 +29,7 @@ class RefusedRow(NamedTuple):
 class CheckedRows(NamedTuple, Generic[T]):
     """The valid and the refused rows of a batch, each in file order."""
 
-    products: list[T]
+    records: list[T]
     refused: list[RefusedRow]
 
 
@@ -47,17 +47,15 @@ def row_check(resource: CompiledResource) -> Check:
 
 def check_sample_row(check: Check, fields: Mapping[str, Any]) -> tuple[dict[str, Any], list[FieldError]]:
     """Validate a sample product, whose picture may be one of the server's own; users may not reference those."""
-    image = fields["image"]
+    image = fields.get("image")
     if not isinstance(image, str) or not image.startswith(_LOCAL_PICTURES):
         return check(fields)
     checked, refused = check({**fields, "image": None})
     return {**checked, "image": image}, refused
 
 
-def checked_batches(
-    source: CatalogueFile, keep: Callable[[dict[str, Any]], T], check: Check
-) -> Iterator[CheckedRows[T]]:
-    """Every row of the file, validated by ``check`` of a new product, in batches of fixed size.
+def checked_batches(source: RecordFile, keep: Callable[[dict[str, Any]], T], check: Check) -> Iterator[CheckedRows[T]]:
+    """Every row of the file, validated by ``check`` of a new record, in batches of fixed size.
 
     ``keep`` converts the stored fields of a valid row to the batch's item. Raises TextFileError.
     """
@@ -72,16 +70,16 @@ def checked_batches(
 def _check_rows(
     rows: Iterable[Row], keep: Callable[[dict[str, Any]], T], check: Check, first_element: int | None
 ) -> CheckedRows[T]:
-    products: list[T] = []
+    records: list[T] = []
     refused: list[RefusedRow] = []
     for number, (line, fields) in enumerate(rows):
         if isinstance(fields, dict):
             checked, problems = check(fields)
             if not problems:
-                products.append(keep(checked))
+                records.append(keep(checked))
                 continue
             errors = [problem.as_json() for problem in problems]
         else:
             errors = [{"field": None, "code": "UNREADABLE", "message": fields.reason}]
         refused.append(RefusedRow(line, None if first_element is None else first_element + number, errors))
-    return CheckedRows(products, refused)
+    return CheckedRows(records, refused)

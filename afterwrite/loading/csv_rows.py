@@ -3,7 +3,7 @@
 import csv
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,10 @@ from typing import Any
 from afterwrite.base.counts import counted
 from afterwrite.loading.json_elements import LONGEST_VALUE
 from afterwrite.loading.jsonl_lines import line_blocks
-from afterwrite.loading.rows import CatalogueFileError, Row, UnreadableRow
-from afterwrite.loading.spreadsheet_cells import EXPORTED, exported, trimmed
-from afterwrite.resources.feed_fields import FeedReader, column_name
+from afterwrite.loading.rows import RecordFileError, Row, UnreadableRow
+from afterwrite.loading.spreadsheet_cells import export_format, json_value, trimmed
+from afterwrite.resources.feed_fields import FeedReader
+from afterwrite.resources.feed_names import FeedNames
 
 _QUOTED = re.compile(r'"[^"]*"?')
 _FIRST_LINE = re.compile(r'((?:[^"\r\n]|"[^"]*")*)(\r\r\n|\r\n|\r|\n|$)')
@@ -27,7 +28,7 @@ _STRAY = {"\r": "\udc0d", "\n": "\udc0a"}
 def csv_rows(path: Path, blocks: Iterator[str], reader: FeedReader) -> Iterator[Row]:
     """Every row after the header; blank rows are skipped.
 
-    Raises CatalogueFileError for a header without title and price, a duplicate column, or an unclosed quote, after
+    Raises RecordFileError for a header without the needed fields, a duplicate column, or an unclosed quote, after
     which rows cannot be separated.
     """
     start = next(blocks, "")
@@ -35,7 +36,7 @@ def csv_rows(path: Path, blocks: Iterator[str], reader: FeedReader) -> Iterator[
     if named is not None:
         start = start[named.end() :]
     strays = set[str]()
-    texts = _lines(path, chain((start,), blocks), _line_end(start, named), strays)
+    texts = _lines(path, chain((start,), blocks), _line_end(start, named, reader.names), strays)
     skipped, header = _header_line(texts)
     skipped += named is not None
     # Validation refuses long cells, not the reader.
@@ -43,7 +44,7 @@ def csv_rows(path: Path, blocks: Iterator[str], reader: FeedReader) -> Iterator[
     delimiter = named[1] if named else _delimiter(header)
     # Strict: an unclosed quote is an error and does not swallow the rest of the file.
     rows = csv.reader(chain((header,), texts), delimiter=delimiter, strict=True)
-    reader.has_semicolons = delimiter == ";"
+    reader.values.has_semicolons = delimiter == ";"
     line = skipped + 1
     try:
         columns = _Columns(path, header, next(rows, []), reader)
@@ -53,46 +54,82 @@ def csv_rows(path: Path, blocks: Iterator[str], reader: FeedReader) -> Iterator[
                 yield line, columns.row([_restored(cell) for cell in cells] if strays else cells)
             line = skipped + rows.line_num + 1
     except csv.Error as error:
-        raise CatalogueFileError(
+        raise RecordFileError(
             f"{path} cannot be read from line {line} on: {error}: look for an open quote or a cell of over "
             f"{LONGEST_VALUE:,} characters"
         ) from error
 
 
 class _Columns:
-    """The columns of a file, mapped to product fields."""
+    """The columns of a file, mapped to the names of fields."""
 
     def __init__(self, path: Path, header: str, heads: list[str], reader: FeedReader) -> None:
-        self._names = [column_name(head) for head in heads]
-        self._reader = reader
-        self._value = _exported_value if tuple(heads) == EXPORTED else _value
+        names = reader.names
+        self._reader, self._heads = reader, heads
+        self._names = [names.column(head) for head in heads]
+        self._require_usable(path, header)
+        self._reads = [_cell_reader(name, names) for name in self._names]
+        self._defaults = names.with_default.intersection(self._names)
+        export = export_format(reader.resource)
+        self._export = export if export.is_of(heads) else None
+        for head, found in zip(heads, self._names, strict=True):
+            if head.strip() and (found is None or (self._export and head not in names.own)):
+                reader.ignore(head.strip())
+
+    def _require_usable(self, path: Path, header: str) -> None:
+        names = self._reader.names
         if not header:
-            raise CatalogueFileError(f"{path} is empty: give a header row and a row for each product")
-        if not _has_title_and_price(self._names):
-            raise CatalogueFileError(
-                f"{path} has no column title (or name) and price in its first line {header.strip()[:200]!r}: "
+            raise RecordFileError(f"{path} is empty: give a header row and a row for each {names.noun}")
+        missing = names.missing(self._names) or ([] if any(self._names) else sorted(names.own))
+        if missing:
+            raise RecordFileError(
+                f"{path} has no column {' and '.join(missing)} in its first line {header.strip()[:200]!r}: "
                 "give a header row"
             )
         for name in filter(None, self._names):
             if self._names.count(name) > 1:
-                same = [head.strip() for head, found in zip(heads, self._names, strict=True) if found == name]
-                raise CatalogueFileError(
+                given = zip(self._heads, self._names, strict=True)
+                same = [head.strip() for head, found in given if found == name]
+                raise RecordFileError(
                     f"{path} gives {name} in {len(same)} columns ({', '.join(same)[:200]}): keep one of them"
                 )
-        for head, found in zip(heads, self._names, strict=True):
-            if found is None and head.strip():
-                reader.ignore(head.strip())
 
     def row(self, cells: list[str]) -> dict[str, Any] | UnreadableRow:
         """The fields of a row."""
-        names, value = self._names, self._value
-        if len(cells) != len(names):
-            return UnreadableRow(f"{counted(len(cells), 'field')}, but the header has {len(names)}")
-        given = zip(names, cells, strict=True)
-        return self._reader.fields({name: value(name, cell) for name, cell in given if name})
+        if len(cells) != len(self._names):
+            return UnreadableRow(f"{counted(len(cells), 'field')}, but the header has {len(self._names)}")
+        if self._export:
+            return self._reader.exported_fields(self._export.from_cells(self._heads, cells))
+        given = zip(self._names, self._reads, cells, strict=True)
+        values = {name: read(cell) for name, read, cell in given if name}
+        for name in self._defaults:
+            if values[name] is None:
+                del values[name]
+        return self._reader.fields(values)
 
 
-def _line_end(start: str, named: re.Match[str] | None) -> str:
+def _cell_reader(name: str | None, names: FeedNames) -> Callable[[str], Any]:
+    """The function that reads a cell of a column: null if empty; of Json it is JSON, of objects and URLs it may be."""
+    if name in names.json_columns:
+        return lambda cell: json_value(name, text) if (text := trimmed(cell)) else None
+    return _text_or_object if name in names.object_columns else _text
+
+
+def _text(cell: str) -> str | None:
+    return trimmed(cell) or None
+
+
+def _text_or_object(cell: str) -> Any:
+    text = trimmed(cell)
+    if text[:1] in ("{", "["):
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            return text  # validation refuses it with its value
+    return text or None
+
+
+def _line_end(start: str, named: re.Match[str] | None, names: FeedNames) -> str:
     """The line ending of the file: LF (alone or after CR), unless the header ends otherwise.
 
     ``named`` is the preceding line that names the delimiter; it has the same ending.
@@ -100,7 +137,7 @@ def _line_end(start: str, named: re.Match[str] | None) -> str:
     if named is not None:
         return named[2] if named[2] in ("\r", "\r\r\n") else "\n"
     first = _FIRST_LINE.match(start.lstrip())
-    if first is not None and first[2] in ("\r", "\r\r\n") and _is_header(first[1]):
+    if first is not None and first[2] in ("\r", "\r\r\n") and _is_header(first[1], names):
         return first[2]
     return "\n"
 
@@ -126,13 +163,10 @@ def _header_line(texts: Iterator[str]) -> tuple[int, str]:
     return 0, ""
 
 
-def _is_header(line: str) -> bool:
+def _is_header(line: str, names: FeedNames) -> bool:
     heads = next(csv.reader([line], delimiter=_delimiter(line)), [])
-    return _has_title_and_price([column_name(head) for head in heads])
-
-
-def _has_title_and_price(names: list[str | None]) -> bool:
-    return "price" in names and bool({"title", "name"} & set(names))
+    columns = [names.column(head) for head in heads]
+    return any(columns) and not names.missing(columns)
 
 
 def _delimiter(header: str) -> str:
@@ -144,21 +178,3 @@ def _restored(cell: str) -> str:
         if mark in cell:
             cell = cell.replace(mark, char)
     return cell
-
-
-def _exported_value(_: str, cell: str) -> Any:
-    """The exact value of a cell of our own export; an empty cell is null."""
-    return exported(cell) or None
-
-
-def _value(name: str, cell: str) -> Any:
-    """The value of a cell: null if empty; ``rating``, ``category`` and pictures may be JSON."""
-    text = trimmed(cell)
-    if not text:
-        return None
-    if text[0] in "{[" and name in ("rating", "category", "image", "images"):
-        try:
-            return json.loads(text)
-        except (ValueError, RecursionError):
-            return text  # validation refuses it with its value
-    return text

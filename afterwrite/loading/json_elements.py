@@ -2,15 +2,13 @@
 
 import json
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 from typing import Any
 
 from afterwrite.loading.json_values import JsonValues
 from afterwrite.loading.rows import UnreadableRow
 
 LONGEST_VALUE = 16 << 20  # characters; each element is held in memory
-# Names under which API responses wrap their list.
-LISTS = ("products", "items", "data", "results", "nodes")
 MOST_WRAPPERS = 5  # nested objects around the list
 
 _STARTS = "[{"
@@ -30,21 +28,21 @@ class JsonSyntaxError(Exception):
 
 
 class NoListError(Exception):
-    """The JSON is an object without a list of products under a name of LISTS."""
+    """The JSON is an object without a list under one of the names where it may stand."""
 
 
-def elements(blocks: Iterator[str]) -> Iterator[tuple[int, Any]]:
+def elements(blocks: Iterator[str], lists: Collection[str]) -> Iterator[tuple[int, Any]]:
     """Yield each element of the top-level array with its line; an UnreadableRow for one with a duplicate name.
 
-    A top-level object must contain one array under a name of LISTS, directly or nested under such names; that array is
-    read. ``blocks`` is the text in pieces of any length. Raises NoListError if there is no such array, and
+    A top-level object must contain one array under a name in ``lists``, directly or nested under such names; that array
+    is read. ``blocks`` is the text in pieces of any length. Raises NoListError if there is no such array, and
     JsonSyntaxError at the first error, after yielding the elements before it.
     """
     text = _JsonText(blocks)
     if text.peek() == "{":
-        found = yield from _listed_elements(text)
+        found = yield from _listed_elements(text, lists)
         if not found:
-            raise NoListError(f"no list of products was found: it may stand under {', '.join(LISTS)}")
+            raise NoListError
     else:
         yield from _array_elements(text)
     if text.peek():
@@ -64,7 +62,9 @@ def _array_elements(text: "_JsonText") -> Iterator[tuple[int, Any]]:
             return
 
 
-def _listed_elements(text: "_JsonText", depth: int = 1) -> Generator[tuple[int, Any], None, str]:
+def _listed_elements(
+    text: "_JsonText", lists: Collection[str], depth: int = 1
+) -> Generator[tuple[int, Any], None, str]:
     """Yield the elements of the one array in an object; return its name, empty if there is none."""
     found = ""
     text.take("{")
@@ -72,7 +72,7 @@ def _listed_elements(text: "_JsonText", depth: int = 1) -> Generator[tuple[int, 
         name = text.value()
         text.take(":")
         start, inner = text.peek(), ""
-        if name not in LISTS or start not in _STARTS or depth > MOST_WRAPPERS:
+        if name not in lists or start not in _STARTS or depth > MOST_WRAPPERS:
             text.value()
         elif start == "[":
             inner = name
@@ -80,7 +80,7 @@ def _listed_elements(text: "_JsonText", depth: int = 1) -> Generator[tuple[int, 
                 raise text.error(f'The object has two lists, "{found}" and "{name}"')
             yield from _array_elements(text)
         else:
-            inner = yield from _listed_elements(text, depth + 1)
+            inner = yield from _listed_elements(text, lists, depth + 1)
         found = found or inner
         if text.take(",}") == "}":
             return found

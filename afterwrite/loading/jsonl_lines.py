@@ -1,4 +1,4 @@
-"""JSONL reader: one product per line, each line parsed on its own."""
+"""JSONL reader: one record per line, each line parsed on its own."""
 
 import json
 from collections.abc import Iterator
@@ -8,7 +8,8 @@ from typing import Any
 
 from afterwrite.loading.json_elements import LONGEST_VALUE
 from afterwrite.loading.json_values import JsonValues
-from afterwrite.loading.rows import CatalogueFileError, Row, UnreadableRow, not_an_object
+from afterwrite.loading.rows import RecordFileError, Row, UnreadableRow, not_an_object
+from afterwrite.loading.spreadsheet_cells import KEPT, ExportFormat, export_format
 from afterwrite.resources.feed_fields import FeedReader
 
 
@@ -17,18 +18,18 @@ def jsonl_rows(path: Path, blocks: Iterator[str], reader: FeedReader) -> Iterato
     start = next(blocks, "")
     # JSON strings contain no raw line breaks, so without an LF a CR ends the line.
     end = "\r" if "\r" in start and "\n" not in start else "\n"
-    values = JsonValues()
+    values, export = JsonValues(), export_format(reader.resource)
     for first, lines in line_blocks(path, chain((start,), blocks), end):
         for number, line in enumerate(lines, first):
             text = line.strip()
             if text:
-                yield number, _row_of_line(text, values, reader)
+                yield number, _row_of_line(text, values, export, reader)
 
 
 def line_blocks(path: Path, blocks: Iterator[str], end: str) -> Iterator[tuple[int, list[str]]]:
     """The lines of a text in blocks, each block with its first line number.
 
-    Raises CatalogueFileError for a line longer than LONGEST_VALUE.
+    Raises RecordFileError for a line longer than LONGEST_VALUE.
     """
     number = 1
     rest = ""
@@ -38,14 +39,16 @@ def line_blocks(path: Path, blocks: Iterator[str], end: str) -> Iterator[tuple[i
         yield number, lines
         number += len(lines)
         if len(rest) > LONGEST_VALUE:
-            raise CatalogueFileError(
-                f"{path}, line {number} is longer than {LONGEST_VALUE:,} characters: write one product a line"
+            raise RecordFileError(
+                f"{path}, line {number} is longer than {LONGEST_VALUE:,} characters: write one record a line"
             )
     if rest:
         yield number, [rest]
 
 
-def _row_of_line(text: str, values: JsonValues, reader: FeedReader) -> dict[str, Any] | UnreadableRow:
+def _row_of_line(
+    text: str, values: JsonValues, export: ExportFormat, reader: FeedReader
+) -> dict[str, Any] | UnreadableRow:
     try:
         item, end = values.decode(text)
     except json.JSONDecodeError as error:
@@ -56,4 +59,10 @@ def _row_of_line(text: str, values: JsonValues, reader: FeedReader) -> dict[str,
         return UnreadableRow(f"not valid JSON: more text after the value at column {end + 1}")
     if values.trouble is not None:
         return UnreadableRow(values.trouble)
-    return reader.fields(item) if isinstance(item, dict) else not_an_object(item)
+    if not isinstance(item, dict):
+        return not_an_object(item, reader.names)
+    if not export.is_of(item):
+        return reader.fields(item)
+    for name in ("id", *KEPT):
+        reader.ignore(name)
+    return reader.exported_fields({name: value for name, value in item.items() if name in export.own})

@@ -1,4 +1,4 @@
-"""Loads the valid rows of a product file in one transaction."""
+"""Loads the valid rows of a file of records in one transaction."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -19,32 +19,35 @@ class LoadFailed(Exception):
 
 
 class RefusedRows:
-    """The refused rows of a load: ``count``, the first ones as text, all of them as JSONL in ``report``."""
+    """The refused rows of a load: ``count``, the first ones as text, all of them as JSONL in ``report``.
 
-    def __init__(self, report: TextIO | None = None) -> None:
+    ``noun`` names an element of a JSON array.
+    """
+
+    def __init__(self, noun: str, report: TextIO | None = None) -> None:
         self.count = 0
         self.samples: list[str] = []
-        self._report = report
+        self._noun, self._report = noun, report
 
     def add(self, row: RefusedRow) -> None:
         """Record a refused row."""
         self.count += 1
         if len(self.samples) < REFUSAL_SAMPLES:
             line = f"line {row.line}"
-            place = line if row.element is None else f"product {row.element + 1:,} ({line})"
+            place = line if row.element is None else f"{self._noun} {row.element + 1:,} ({line})"
             self.samples.append(f"{place}: {'; '.join(str(error['message']) for error in row.errors)}")
         if self._report is not None:
             place_fields = {"line": row.line} if row.element is None else {"line": row.line, "element": row.element}
             self._report.write(json.dumps({**place_fields, "errors": row.errors}, ensure_ascii=False) + "\n")
 
 
-def load_products(
+def load_records(
     loading: AbstractContextManager[Load],
     batches: Iterator[CheckedRows[StoredValues]],
     refused: RefusedRows,
     progress: Callable[[int], None] = lambda rows: None,
 ) -> int:
-    """Store the products of all batches in one transaction; return their number.
+    """Store the records of all batches in one transaction; return their number.
 
     ``refused`` collects the refused rows; ``progress`` gets the number of rows inserted so far. Raises LoadFailed.
     """
@@ -52,7 +55,7 @@ def load_products(
     try:
         with loading as load:
             for batch in batches:
-                load.insert(batch.products)
+                load.insert(batch.records)
                 for row in batch.refused:
                     refused.add(row)
                 progress(load.inserted)

@@ -17,7 +17,7 @@ PROGRAMS = {
     "dead-letters": ("afterwrite.programs.dead_letters", "list, retry or remove dead letters"),
     "key": ("afterwrite.programs.key", "make, list or remove API keys"),
     "migrate": ("afterwrite.programs.migrate", "bring the database to the declarations in app.py"),
-    "init-db": ("afterwrite.programs.init_db", "create the schema, load products"),
+    "init-db": ("afterwrite.programs.init_db", "create the schema, load a file of records"),
     "migrate-to-postgres": ("afterwrite.programs.migrate_to_postgres", "copy DATA_DIR into DATABASE_URL"),
 }
 

@@ -1,4 +1,4 @@
-"""Creates the schema and loads products: a file, or the sample catalogue into an empty one."""
+"""Creates the schema and loads records: a file of any resource, or the sample catalogue into an empty one."""
 
 import argparse
 import contextlib
@@ -9,16 +9,16 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
-from afterwrite import loading
 from afterwrite.base.counts import counted
 from afterwrite.base.settings import Settings, SettingsError, from_environment
 from afterwrite.base.store_errors import StoreError
-from afterwrite.loading import SAMPLE_PRODUCTS, CatalogueFile, DecimalSign, TextFileError
+from afterwrite.loading import SAMPLE_PRODUCTS, DecimalSign, RecordFile, TextFileError
 from afterwrite.loading.checked_rows import check_sample_row, checked_batches, row_check
-from afterwrite.loading.load import LoadFailed, RefusedRows, load_products
-from afterwrite.programs.here import add_app_option, resources_here
+from afterwrite.loading.load import LoadFailed, RefusedRows, load_records
+from afterwrite.programs.here import NoApplication, add_app_option, resources_here
 from afterwrite.resources import first_version
 from afterwrite.resources.compiled import CompiledResource
+from afterwrite.resources.feed_names import feed_names
 from afterwrite.storage.catalogue_load import CatalogueLoader, open_loader
 from afterwrite.storage.stores import prepare_stores
 
@@ -26,22 +26,25 @@ _BAR_WIDTH = 30
 _BAR_SECONDS = 0.1
 _ASK = "say which it is: --decimal point or --decimal comma"
 
-_DESCRIPTION = f"""\
-Creates the product database if it is missing, in DATA_DIR or at DATABASE_URL, then loads products. Safe to run twice.
+_DESCRIPTION = """\
+Creates the database if it is missing, in DATA_DIR or at DATABASE_URL, then loads records. Safe to run twice.
 
-Without FILE it loads the sample catalogue into an empty catalogue; with --schema-only nothing. With FILE it adds the
-products of that file, at every run: a JSON array, an object with an array "products", JSONL (one object a line), or
-CSV with a header row (comma, semicolon or tab), in UTF-8. The array may also be under items, data, results or nodes,
-also nested. The fields and their accepted names:
+Without FILE it loads the sample catalogue where there are no products yet; with --schema-only nothing. With FILE it
+adds the records of that file, at every run: a JSON array, an object with such an array under the plural of the
+resource, JSONL (one object a line), or CSV with a header row (comma, semicolon or tab), in UTF-8. The array may also
+be under items, data, results or nodes, also nested. The fields and their accepted names, of which the first one with a
+value wins, in any case in CSV:
 
-{loading.NAMES}
-In CSV an empty cell is null, surrounding space is removed, a row of empty cells is skipped, and rating, image,
-images and category may hold JSON. A number such as 1,234 may mean 1234 or 1.234, and so may 1.234 in a file
-with semicolons: the other numbers of the file or --decimal decide. Otherwise nothing is loaded.
+{fields}
+Every other name is ignored and reported, even the id: each record gets a new one. N/A and the like count as empty
+where a field may be, unless it is a text. In CSV an empty cell is null, or the default of the field; surrounding space
+is removed, a row of empty cells is skipped, and objects, lists and JSON fields are JSON. A number such as 1,234 may
+mean 1234 or 1.234, and so may 1.234 in a file with semicolons: the other numbers of the file or --decimal decide.
+Otherwise nothing is loaded. An export of the console is read back exactly.
 
-A row that breaks a rule of the API is refused and reported; the others are loaded together, in one
-transaction: a load that fails or is interrupted leaves the catalogue as it was. Stop a server on DATA_DIR
-first; one on PostgreSQL may keep running."""
+A row that breaks a rule of the API is refused and reported; the others are loaded together, in one transaction: a load
+that fails or is interrupted leaves the database as it was. Stop a server on DATA_DIR first; one on PostgreSQL may keep
+running."""
 
 
 def main(
@@ -50,29 +53,36 @@ def main(
     sample: Path = SAMPLE_PRODUCTS,
     program: str = "afterwrite init-db",
 ) -> int:
-    """Run the command, which loads ``sample`` into an empty catalogue where no file is named.
+    """Run the command, which loads ``sample`` where there are no products yet and no file is named.
 
     ``resources`` are those of the application, None: of the one that ``--app`` names in the current folder. Returns 0
-    if products were loaded or there was nothing to do, else 1.
+    if records were loaded or there was nothing to do, else 1.
     """
-    options = _parser(program).parse_args(arguments)
+    parser = _parser(program)
+    options = parser.parse_args(arguments)
     try:
+        if options.help:
+            return _print_help(parser, options.app, resources)
         declared = resources_here(options.app) if resources is None else resources
         return _initialise(from_environment(), declared, options, sample)
     except (SettingsError, StoreError, TextFileError, LoadFailed) as error:
         return _fail(str(error))
     except KeyboardInterrupt:
-        print("init_db: interrupted; an unfinished load left the catalogue unchanged", file=sys.stderr)
+        print("init_db: interrupted; an unfinished load left the database unchanged", file=sys.stderr)
         return 130
 
 
 def _parser(program: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=program, description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(prog=program, add_help=False, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-h", "--help", action="store_true", help="show this text, with the fields of the application")
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("file", metavar="FILE", nargs="?", type=Path, help="products to add")
+    what.add_argument("file", metavar="FILE", nargs="?", type=Path, help="records to add")
     what.add_argument("--schema-only", action="store_true", help="bring the schema up to date, load nothing")
+    parser.add_argument(
+        "--resource",
+        metavar="NAME",
+        help="the resource of the file, such as order; may be left out if there is one only, or for products",
+    )
     parser.add_argument(
         "--decimal",
         choices=[sign.value for sign in DecimalSign],
@@ -89,35 +99,76 @@ def _parser(program: str) -> argparse.ArgumentParser:
     return parser
 
 
+def _print_help(parser: argparse.ArgumentParser, app: str, resources: Mapping[str, CompiledResource] | None) -> int:
+    """Print the help with the fields of the resources, as far as there is an application."""
+    try:
+        declared = resources_here(app) if resources is None else resources
+        fields = [f"{resource.name}\n{feed_names(resource).accepted()}\n" for resource in declared.values()]
+    except NoApplication as error:
+        fields = [f"  ({error}: they are shown there)\n"]
+    parser.description = _DESCRIPTION.format(fields="\n".join(fields))
+    parser.print_help()
+    return 0
+
+
 def _initialise(
     settings: Settings, resources: Mapping[str, CompiledResource], options: argparse.Namespace, sample: Path
 ) -> int:
-    products = resources.get(first_version.RESOURCE)
-    if options.schema_only or (products is None and options.file is None):
+    resource = None if options.schema_only else _resource_of_file(resources, options.resource, options.file)
+    if resource is None:
         prepare_stores(settings, resources)
         print(f"The schema {_place(settings)} is up to date")
         return 0
-    if products is None:
-        raise SettingsError("This application declares no Product, which is what can be loaded: leave the file out")
     with contextlib.ExitStack() as stack:
         decimal = DecimalSign(options.decimal) if options.decimal else None
-        source = stack.enter_context(CatalogueFile(options.file or sample, decimal, _ASK))
+        source = stack.enter_context(RecordFile(resource, options.file or sample, decimal, _ASK))
         if options.check:
             source.read_through()
             return 0
         report = stack.enter_context(_open_report(options.report, options.file)) if options.report else None
-        loader = stack.enter_context(contextlib.closing(open_loader(settings, resources, products)))
+        loader = stack.enter_context(contextlib.closing(open_loader(settings, resources, resource)))
         if options.file is None and loader.holds_records():
             print(f"The catalogue {_place(settings)} has products already: nothing to load")
             return 0
-        refused = RefusedRows(report)
-        loaded = _load(loader, products, source, refused, sample)
+        refused = RefusedRows(resource.noun, report)
+        loaded = _load(loader, resource, source, refused, sample)
         for note in source.notes():
             print(f"note: {note}", file=sys.stderr)
         _print_refused(refused, options.report, loaded)
         if loaded and not options.index_later:
-            _build_search_index(loader)
+            _build_search_index(loader, resource)
         return 1 if refused.count and not loaded else 0
+
+
+def _resource_of_file(
+    resources: Mapping[str, CompiledResource], given: str | None, file: Path | None
+) -> CompiledResource | None:
+    """The resource to load; None if there is no file and no sample. Raises SettingsError."""
+    usual = next((one for one in resources.values() if one.name == first_version.RESOURCE or len(resources) == 1), None)
+    found = usual if given is None else _resource_named(resources, given)
+    if file is None and (found is None or found.name != first_version.RESOURCE):
+        if given is not None:
+            raise SettingsError(f"--resource {given} says what a file holds: give the file too")
+        return None
+    if found is None:
+        raise SettingsError(f"--resource is missing: say what {file} holds: {_names_of(resources)}")
+    return found
+
+
+def _resource_named(resources: Mapping[str, CompiledResource], given: str) -> CompiledResource:
+    """The resource of a name or plural, in any case and with or without ``_`` and ``-``. Raises SettingsError."""
+    for resource in resources.values():
+        if _plain(given) in (_plain(resource.name), _plain(resource.plural)):
+            return resource
+    raise SettingsError(f"--resource {given!r} is not declared: give one of {_names_of(resources)}")
+
+
+def _plain(name: str) -> str:
+    return name.casefold().replace("_", "").replace("-", "")
+
+
+def _names_of(resources: Mapping[str, CompiledResource]) -> str:
+    return ", ".join(resource.snake for resource in resources.values())
 
 
 def _place(settings: Settings) -> str:
@@ -136,21 +187,20 @@ def _open_report(report: Path, file: Path | None) -> TextIO:
 
 
 def _load(
-    loader: CatalogueLoader, products: CompiledResource, source: CatalogueFile, refused: RefusedRows, sample: Path
+    loader: CatalogueLoader, resource: CompiledResource, source: RecordFile, refused: RefusedRows, sample: Path
 ) -> int:
     begin = time.perf_counter()
-    bar = ProgressBar(source, sys.stderr)
-    check = row_check(products)
+    bar = ProgressBar(source, resource, sys.stderr)
+    check = row_check(resource)
     if source.path.resolve() == sample.resolve():
         check = partial(check_sample_row, check)
     try:
-        loaded = load_products(loader.load(), checked_batches(source, products.stored_values, check), refused, bar.show)
+        loaded = load_records(loader.load(), checked_batches(source, resource.stored_values, check), refused, bar.show)
     finally:
         bar.clear()
     seconds = time.perf_counter() - begin
-    print(
-        f"Loaded {counted(loaded, 'product')} from {source.path} in {seconds:.2f} s ({loaded / seconds:,.0f} a second)"
-    )
+    what = _counted(loaded, resource)
+    print(f"Loaded {what} from {source.path} in {seconds:.2f} s ({loaded / seconds:,.0f} a second)")
     return loaded
 
 
@@ -166,13 +216,13 @@ def _print_refused(refused: RefusedRows, report: Path | None, loaded: int) -> No
     print(f"{counted(refused.count, 'row')} {were} refused{more}: {where}", file=sys.stderr)
     if loaded:
         print(
-            "The accepted rows are in the catalogue. Load only the corrected rows: the whole file would add the others "
+            "The accepted rows are in the database. Load only the corrected rows: the whole file would add the others "
             "again",
             file=sys.stderr,
         )
 
 
-def _build_search_index(loader: CatalogueLoader) -> None:
+def _build_search_index(loader: CatalogueLoader, resource: CompiledResource) -> None:
     """Build the search index now, so that searches are fast at once; they are exact without it too."""
     begin = time.perf_counter()
     try:
@@ -181,7 +231,11 @@ def _build_search_index(loader: CatalogueLoader) -> None:
         print(f"init_db: the search index was left to the server: {error}", file=sys.stderr)
         return
     if indexed is not None:
-        print(f"Indexed {counted(indexed, 'product')} for search in {time.perf_counter() - begin:.2f} s")
+        print(f"Indexed {_counted(indexed, resource)} for search in {time.perf_counter() - begin:.2f} s")
+
+
+def _counted(number: int, resource: CompiledResource) -> str:
+    return counted(number, resource.noun, resource.plural.replace("_", " "))
 
 
 def _fail(message: str) -> int:
@@ -192,8 +246,8 @@ def _fail(message: str) -> int:
 class ProgressBar:
     """A one-line progress bar on a terminal; silent elsewhere."""
 
-    def __init__(self, source: CatalogueFile, stream: TextIO) -> None:
-        self._source = source
+    def __init__(self, source: RecordFile, resource: CompiledResource, stream: TextIO) -> None:
+        self._source, self._resource = source, resource
         self._stream = stream
         self._on = stream.isatty()
         self._begin = self._shown = time.monotonic()
@@ -208,7 +262,7 @@ class ProgressBar:
         filled = round(share * _BAR_WIDTH)
         bar = "#" * filled + "." * (_BAR_WIDTH - filled)
         speed = rows / max(now - self._begin, _BAR_SECONDS)
-        self._stream.write(f"\r[{bar}] {share:4.0%} {counted(rows, 'product')}, {speed:,.0f} a second\x1b[K")
+        self._stream.write(f"\r[{bar}] {share:4.0%} {_counted(rows, self._resource)}, {speed:,.0f} a second\x1b[K")
         self._stream.flush()
 
     def clear(self) -> None:

@@ -1,93 +1,124 @@
-"""Product feeds: maps the field names and value formats of other systems to ours and records what was ignored."""
+"""Reads the records of files and feeds: maps their names and value formats to fields, records what was ignored."""
 
-import re
-from collections.abc import Callable, Collection, Iterable, Mapping
-from decimal import Decimal, InvalidOperation
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NamedTuple
 
 from afterwrite.base.text import shorten
-from afterwrite.resources.feed_numbers import DecimalSign, FeedNumber, feed_number
-from afterwrite.resources.field import FieldError, FieldProblem
-
-NAMES = """\
-  title         title, name
-  price         price: a number, or a text such as "19.99", "1.234,50" or "15.00 USD"
-  description   description
-  category      category, product_type: a text, or {"name": ...}
-  image         image, image_url, imageUrl, image_link, thumbnail, images (images[0] in CSV): the first that is not
-                empty, and of several pictures the first; a picture is a URL or {"src": ...}
-  rating_rate   rating: a number or {"rate": ..., "count": ...}, rating_rate, ratingRate
-  rating_count  rating: {"rate": ..., "count": ...}, rating_count, ratingCount
-Every other name is ignored and reported, even the id: each product gets a new id. N/A and the like count as empty in a
-picture and a rating."""
+from afterwrite.resources.compiled import CompiledResource
+from afterwrite.resources.feed_names import Path, feed_names
+from afterwrite.resources.feed_numbers import DecimalSign
+from afterwrite.resources.feed_values import PLAIN, FeedValues, Read
+from afterwrite.resources.names import plural_of
+from afterwrite.resources.value_fields import Json
 
 NAMES_NOTED = 50
-_CURRENCIES_NOTED = 20
-_IMAGE_NAMES = ("image", "image_url", "imageUrl", "image_link", "thumbnail", "images")
-_RATE_NAMES, _COUNT_NAMES = ("rating_rate", "ratingRate"), ("rating_count", "ratingCount")
-# In each group, the first name with a value wins.
-_ALIASES = (("title", "name"), ("category", "product_type"), _IMAGE_NAMES, _RATE_NAMES, _COUNT_NAMES)
-_PLAIN_NAMES = frozenset(("title", "price", "description", "category", "image", "rating_rate", "rating_count"))
-KNOWN_NAMES = _PLAIN_NAMES.union(("rating",), *_ALIASES)
-_PARTS = {"category": frozenset({"name"}), "rating": frozenset({"rate", "count"})}
-_PICTURE_PARTS = ("src", "url", "href")
-_MISSING = frozenset({"", "-", "--", "\u2013", "\u2014", "n/a", "na", "n.a.", "#n/a", "nan", "nil", "none", "null"})
-# A comma may be part of a URL; before another URL it is a separator.
-_NEXT_PICTURE = re.compile(r"[\s,;|]+(?=https?://)", re.IGNORECASE)
-_PLAIN_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]{1,2})?")
-_MOST_DIGITS = 18
-_ASK = 'give "decimal": "point" or "comma" next to the products'
-_PLAIN_COUNT = re.compile(rf"[0-9]{{1,{_MOST_DIGITS}}}")
+_SHAPES_KEPT = 1_000
+_NOTHING: tuple[Any, ...] = (None, "", [])
+
+
+class _Shape(NamedTuple):
+    """How to read objects that have the same known names.
+
+    ``steps`` are the fields that stand under one name: the field, that name, the type of a value that needs no reader,
+    and the reader. ``several`` are those that stand under more; ``objects`` are the names whose members are read.
+    """
+
+    steps: list[tuple[str, str, type | None, Read]]
+    several: list[str]
+    objects: list[str]
 
 
 class FeedReader:
-    """Reads the products of one feed and records what it ignored; for one thread.
+    """Reads the records of one resource in one feed and records what it ignored; for one thread.
 
-    ``decimal`` is the decimal separator for ambiguous numbers such as 1,234. Without it, ``whole`` is called once for
-    the separators that the unambiguous numbers of the whole feed use; ``ask`` tells the user how to give one.
-    ``seen_signs`` are the separators seen so far, ``doubt`` is the first number that stayed ambiguous. ``ignored`` has
-    each ignored name once; ``currencies`` counts the prices with each currency.
+    ``decimal``, ``whole`` and ``ask`` are those of ``values``. ``ignored`` has each ignored name once.
     """
 
     def __init__(
         self,
+        resource: CompiledResource,
         decimal: DecimalSign | None = None,
         whole: Callable[[], Collection[DecimalSign]] | None = None,
-        ask: str = _ASK,
+        ask: str | None = None,
     ) -> None:
-        self.has_semicolons = False  # as cell separators; then the point in 1.234 may group thousands
+        self.resource, self.names = resource, feed_names(resource)
+        default_ask = f'give "decimal": "point" or "comma" next to the {self.names.nouns}'
+        self.values = FeedValues(decimal, whole, ask or default_ask)
         self.ignored: dict[str, None] = {}
-        self.currencies: dict[str, int] = {}
-        self.decimal = decimal
-        self.seen_signs = set[DecimalSign]()
-        self.doubt: str | None = None
-        self._whole, self._ask = whole, ask
-        self._signs_of_whole: Collection[DecimalSign] = ()
+        self._readers = {name: self.values.reader_of(field) or _same for name, field in resource.fields.items()}
+        self._shapes: dict[tuple[str, ...], _Shape] = {}
+        self._numbers = [
+            (name, self._readers[name])
+            for name, field in resource.fields.items()
+            if field.stored is not str and field.suffix != "_us"
+        ]
 
     def fields(self, item: Mapping[str, Any]) -> dict[str, Any]:
-        """The fields of one product for the check of a new product; every field is present.
+        """The fields of one record for the check of a new one; every field without a default is present.
 
         A value that cannot be parsed stays as it is, to be refused later, or becomes a FieldError.
         """
-        if not item.keys() <= _PLAIN_NAMES:
-            self._note_names(item)
-        get = item.get
-        title, category, price = get("title"), get("category"), get("price")
-        if category is None or category == "":
-            category = get("product_type", category)
-        if type(category) is dict:
-            self._note_parts("category", category)
-            category = category.get("name")
-        rate, count = self._rating(item)
-        return {
-            "title": get("name") if title is None else title,
-            "price": self._price(price) if type(price) is str else price,
-            "description": get("description"),
-            "category": category,
-            "image": _picture(get("image")) or _other_picture(item),
-            "rating_rate": rate,
-            "rating_count": count,
-        }
+        nulls = self.names.nulls
+        given = tuple(item) if item.keys() <= self.names.known else self._known_names(item)
+        shape = self._shapes.get(given) or self._new_shape(given)
+        found: dict[str, Any] = nulls.copy()
+        for name, key, plain, read in shape.steps:
+            value = item[key]
+            if type(value) is not plain and value is not None:
+                value = read(value)
+                if value is None and name not in nulls:  # N/A, and it has a default
+                    continue
+            found[name] = value
+        for name in shape.several:
+            self._add_first_value(found, name, item)
+        for key in shape.objects:
+            value = item[key]
+            if type(value) is dict and not value.keys() <= self.names.parts[key]:
+                self._note_parts(key, value)
+        return found
+
+    def _known_names(self, item: Mapping[str, Any]) -> tuple[str, ...]:
+        for name in item:
+            if name not in self.names.known:
+                self.ignore(name)
+        return tuple(name for name in item if name in self.names.known)
+
+    def _new_shape(self, given: tuple[str, ...]) -> _Shape:
+        shape = _Shape([], [], [name for name in given if name in self.names.parts])
+        for name, paths in self.names.paths.items():
+            there = [path for path in paths if path[0] in given]
+            if len({path[0] for path in there}) > 1 or any(len(path) > 2 for path in there):
+                shape.several.append(name)
+            elif there:
+                plain = PLAIN.get(type(self.resource.fields[name])) if len(there[0]) == 1 else None
+                shape.steps.append((name, there[0][0], plain, self._reader_at(name, there)))
+        if len(self._shapes) >= _SHAPES_KEPT:
+            self._shapes.clear()
+        self._shapes[given] = shape
+        return shape
+
+    def _reader_at(self, name: str, paths: list[Path]) -> Read:
+        """The reader of a field that stands under one name, or in the object there."""
+        read, parts = self._readers[name], [path[1] for path in paths if len(path) > 1]
+        if not parts and paths[0][0] not in self.names.parts:
+            return read
+        is_direct = any(len(path) == 1 for path in paths)
+
+        def read_inside(value: Any) -> Any:
+            if type(value) is dict:
+                value = next((value[part] for part in parts if value.get(part) is not None), None)
+            elif not is_direct:
+                return None
+            return value if value is None else read(value)
+
+        return read_inside
+
+    def exported_fields(self, item: dict[str, Any]) -> dict[str, Any]:
+        """The fields of a record of our own export: texts as they are, numbers as people may have changed them."""
+        for name, read in self._numbers:
+            if type(item.get(name)) is str:
+                item[name] = read(item[name])
+        return item
 
     def ignore(self, name: str) -> None:
         """Record an ignored name, up to NAMES_NOTED of them."""
@@ -98,163 +129,49 @@ class FeedReader:
 
     def notes(self) -> list[str]:
         """What was ignored, one sentence for each kind."""
-        found = []
-        if self.ignored:
-            found.append(f"Columns ignored: {', '.join(self.ignored)}")
-        if len(self.currencies) == 1:
-            found.append(f"Prices are in {next(iter(self.currencies))}. Only the amounts were kept")
-        elif self.currencies:
-            counts = ", ".join(f"{name} {count:,}" for name, count in self.currencies.items())
-            found.append(
-                f"Prices are in several currencies ({counts}). Only the amounts were kept, nothing was converted: load "
-                "one file per currency"
-            )
+        found = [f"Columns ignored: {', '.join(self.ignored)}"] if self.ignored else []
+        for field, counts in self.values.currencies.items():
+            amounts = plural_of(field.replace("_", " ")).capitalize()
+            if len(counts) == 1:
+                found.append(f"{amounts} are in {next(iter(counts))}. Only the amounts were kept")
+            else:
+                listed = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+                found.append(
+                    f"{amounts} are in several currencies ({listed}). Only the amounts were kept, nothing was "
+                    "converted: load one file per currency"
+                )
         return found
 
-    def _note_names(self, item: Mapping[str, Any]) -> None:
-        for name in item:
-            if name not in KNOWN_NAMES:
-                self.ignore(name)
-        for names in _ALIASES:
-            given = [name for name in names if item.get(name) not in (None, "", [])]
-            for name in given[1:]:
-                if item[name] != item[given[0]]:
-                    self.ignore(name)
-
-    def _note_parts(self, name: str, parts: Mapping[str, Any]) -> None:
-        for part in parts:
-            if part not in _PARTS[name]:
+    def _note_parts(self, name: str, value: Mapping[str, Any]) -> None:
+        for part in value:
+            if part not in self.names.parts[name]:
                 self.ignore(f"{name}.{part}")
 
-    def _rating(self, item: Mapping[str, Any]) -> tuple[Any, Any]:
-        rating = item.get("rating")
-        rate, count = rating, None
-        if isinstance(rating, dict):
-            self._note_parts("rating", rating)
-            rate, count = rating.get("rate"), rating.get("count")
-        if rate is None:
-            rate = _first(item, _RATE_NAMES)
-        if count is None:
-            count = _first(item, _COUNT_NAMES)
-        if type(rate) is str:
-            rate = _rate_of(rate)
-        if type(count) is str:
-            count = self._count_of(count)
-        elif type(count) is float and count.is_integer():  # feeds with a single number type write 342.0
-            count = int(count)
-        return rate, count
+    def _add_first_value(self, found: dict[str, Any], name: str, item: Mapping[str, Any]) -> None:
+        """Add the first value of a field that stands under several names; others that differ are ignored."""
+        read, chosen = self._readers[name], None
+        for path in self.names.paths[name]:
+            raw = self._value_at(item, path, name)
+            if chosen is None and raw not in _NOTHING and (value := read(raw)) is not None:
+                found[name], chosen = value, raw
+            elif chosen is not None and raw not in _NOTHING and raw != chosen:
+                self.ignore(".".join(path))
+        if chosen is None and name in item:  # null, which is told from N/A, or an empty text
+            own = self._value_at(item, (name,), name)
+            value = None if own is None else read(own)
+            if value is not None or item[name] is None:
+                found[name] = value
 
-    def _price(self, text: str) -> Any:
-        if _PLAIN_NUMBER.fullmatch(text):
-            if "." in text:
-                self.seen_signs.add(DecimalSign.POINT)
-            return text
-        found = feed_number(text)
-        if found is None:
-            return text
-        if found.currency is not None and (
-            found.currency in self.currencies or len(self.currencies) < _CURRENCIES_NOTED
-        ):
-            self.currencies[found.currency] = self.currencies.get(found.currency, 0) + 1
-        return self._decided("price", text, found)
-
-    def _count_of(self, text: str) -> Any:
-        if _PLAIN_COUNT.fullmatch(text):
-            return int(text)
-        if text.strip().casefold() in _MISSING:
-            return None
-        found = feed_number(text)
-        if found is None:
-            return _whole(text, text)
-        if found.is_ambiguous and found.as_decimal and found.as_decimal.partition(".")[2].strip("0"):
-            return _whole(found.as_grouped or "", text)  # a count has no fraction
-        decided = self._decided("rating_count", text, found)
-        return decided if isinstance(decided, FieldError) else _whole(decided, text)
-
-    def _decided(self, field: str, text: str, found: FeedNumber) -> str | FieldError:
-        """The parsed number, or an error if it is ambiguous."""
-        if found.as_decimal is None or found.as_grouped is None:
-            if found.evident_sign is not None:
-                self.seen_signs.add(found.evident_sign)
-            return found.as_decimal or found.as_grouped or text
-        if self.decimal is None and self._whole is not None:
-            self._signs_of_whole, self._whole = self._whole(), None
-            self.decimal = only_sign(self._signs_of_whole)
-        if self.decimal is not None:
-            return found.as_decimal if found.sign == self.decimal.mark else found.as_grouped
-        if found.sign == "." and not self.has_semicolons and not self._signs_of_whole:
-            return found.as_decimal
-        error = FieldError(
-            field,
-            FieldProblem.WRONG_TYPE,
-            f"is {text[:40]!r}, which is {found.as_grouped} or {found.as_decimal}, and the other numbers do not show "
-            f"the decimal sign: {self._ask}",
-        )
-        self.doubt = self.doubt or str(error)
-        return error
+    def _value_at(self, item: Mapping[str, Any], path: Path, name: str) -> Any:
+        """The value at a path; an object whose members dotted aliases read is a value for Json only."""
+        value: Any = item
+        for part in path:
+            if type(value) is not dict:
+                return None
+            value = value.get(part)
+        is_container = type(value) is dict and len(path) == 1 and path[0] in self.names.parts
+        return None if is_container and not isinstance(self.resource.fields[name], Json) else value
 
 
-def only_sign(signs: Collection[DecimalSign]) -> DecimalSign | None:
-    """The decimal separator, if exactly one was seen."""
-    return next(iter(signs)) if len(signs) == 1 else None
-
-
-def column_name(header: str) -> str | None:
-    """The field name for a CSV header, case-insensitive; None if the column is ignored."""
-    return _COLUMNS.get(header.strip().lower())
-
-
-_COLUMNS = {name.lower(): name for name in KNOWN_NAMES} | {
-    "images[0]": "images",
-    "images.0": "images",
-    "rating.rate": "rating_rate",
-    "rating.count": "rating_count",
-}
-
-
-def _first(item: Mapping[str, Any], names: Iterable[str]) -> Any:
-    return next((item[name] for name in names if item.get(name) is not None), None)
-
-
-def _other_picture(item: Mapping[str, Any]) -> Any:
-    return next((found for name in _IMAGE_NAMES[1:] if (found := _picture(item.get(name)))), None)
-
-
-def _picture(value: Any) -> Any:
-    """The first picture URL in a text with one or more, an object or a list; None if there is none."""
-    if isinstance(value, list):
-        value = next((one for one in value if one), None)
-    if type(value) is dict:
-        value = next((value[name] for name in _PICTURE_PARTS if name in value), value)
-    if type(value) is not str:
-        return value or None
-    text = value.strip()
-    if text[:4] == "http" and text.find("://", 8) < 0:
-        return text
-    return None if text.casefold() in _MISSING else _NEXT_PICTURE.split(text, maxsplit=1)[0]
-
-
-def _rate_of(text: str) -> Any:
-    """Parse a rating: at most 5, so a point or comma in it is always the decimal separator."""
-    if _PLAIN_NUMBER.fullmatch(text):
-        return float(text)
-    if text.strip().casefold() in _MISSING:
-        return None
-    found = feed_number(text)
-    number = _number(text if found is None else found.as_decimal or text)
-    return text if number is None or (number and not float(number)) else float(number)
-
-
-def _whole(digits: str, text: str) -> Any:
-    number = _number(digits)
-    if number is None or number.adjusted() > _MOST_DIGITS or number != number.to_integral_value():
-        return text
-    return int(number)
-
-
-def _number(text: str) -> Decimal | None:
-    try:
-        number = Decimal(text.strip())
-    except InvalidOperation:
-        return None
-    return number if number.is_finite() and "_" not in text else None
+def _same(value: Any) -> Any:
+    return value

@@ -50,7 +50,8 @@ class Field:
     ``required``: never null, and given at a creation unless there is a ``default``. ``unique``: no two records have the
     same value. ``search``: searches match the text. ``order``: lists can be ordered by it. ``filter``: any of
     ``"equal"``, ``"in"`` and ``"range"``. ``facet``: a query counts the records of each value; a text names it.
-    ``immutable``: set at the creation only. ``help`` reaches the API's descriptions and the console's forms.
+    ``immutable``: set at the creation only. ``aliases``: other names under which files give it, dotted for a member of
+    an object, such as ``"rating.rate"``. ``help`` reaches the API's descriptions and the console's forms.
     """
 
     stored: type = str
@@ -73,12 +74,14 @@ class Field:
         filter: str | Sequence[str] = (),  # noqa: A002 - the word of a declaration
         facet: bool | str = False,
         immutable: bool = False,
+        aliases: str | Sequence[str] = (),
         help: str = "",  # noqa: A002
     ) -> None:
         self.name = ""
         self.required, self.default, self.unique, self.search = required, default, unique, search
         self.order, self.facet, self.immutable, self.help = order, facet, immutable, help
         self.filters = (filter,) if isinstance(filter, str) else tuple(filter)
+        self.aliases = (aliases,) if isinstance(aliases, str) else tuple(aliases)
 
     def __set_name__(self, _owner: type, name: str) -> None:
         self.declare(name)

@@ -141,7 +141,19 @@ def _problems_of(resource: CompiledResource) -> Iterator[str]:
         yield f"{name}: two fields are stored as {column}: rename one of them"
     for field_name, field in resource.fields.items():
         yield from (f"{name}.{field_name}: {problem}" for problem in _problems_of_field(resource, field))
+    yield from _problems_of_aliases(resource)
     yield from _problems_of_operations(resource)
+
+
+def _problems_of_aliases(resource: CompiledResource) -> Iterator[str]:
+    owners = {name.lower(): name for name in resource.fields}
+    for name, field in resource.fields.items():
+        for alias in field.aliases:
+            place = f"{resource.name}.{name}: its alias {alias!r}"
+            if not isinstance(alias, str) or not all(part.strip() == part != "" for part in alias.split(".")):
+                yield f"{place} is no name: give a text without space around it, such as 'rating.rate'"
+            elif (owner := owners.setdefault(alias.lower(), name)) != name:
+                yield f"{place} is a name of {owner} already: leave one of them out"
 
 
 def _problems_of_operations(resource: CompiledResource) -> Iterator[str]:

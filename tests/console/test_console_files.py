@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from declared import PRODUCT
 from werkzeug.datastructures import FileStorage
 
 from afterwrite.console.product_files import kept_while_read
-from afterwrite.loading import CatalogueFile, TextFileError
+from afterwrite.loading import RecordFile, TextFileError
 
 resource = pytest.importorskip("resource", reason="limits of descriptors are a matter of POSIX")
 
@@ -59,6 +60,6 @@ def test_an_upload_is_removed_though_descriptors_ran_out_while_it_was_read(tempo
             assert path.read_bytes() == b"title,price\nLamp,1\n"
             stack.enter_context(no_descriptor_left())
             with pytest.raises(TextFileError, match="Too many open files"):
-                CatalogueFile(path)
+                RecordFile(PRODUCT, path)
         assert not path.exists()
     assert list(temporary.iterdir()) == []

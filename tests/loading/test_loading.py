@@ -10,9 +10,9 @@ from declared import PRODUCT, RESOURCES
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from afterwrite.loading import CatalogueFile
+from afterwrite.loading import RecordFile
 from afterwrite.loading.checked_rows import checked_batches
-from afterwrite.loading.load import LoadFailed, RefusedRows, load_products
+from afterwrite.loading.load import LoadFailed, RefusedRows, load_records
 from afterwrite.resources import text_fields
 from afterwrite.storage.sqlite.bulk import bulk_load, open_for_loading
 from afterwrite.storage.sqlite.data_folder import open_data_folder
@@ -78,10 +78,10 @@ def write_lines(path: Path, rows: int) -> Path:
 
 
 def test_batches_keep_the_order_of_the_file(tmp_path: Path) -> None:
-    with CatalogueFile(write_lines(tmp_path / "a.jsonl", 3_500)) as source:
+    with RecordFile(PRODUCT, write_lines(tmp_path / "a.jsonl", 3_500)) as source:
         batches = list(checked_batches(source, PRODUCT.stored_values, PRODUCT.check_new))
     assert len(batches) == 7
-    products = [row[0] for batch in batches for row in batch.products]
+    products = [row[0] for batch in batches for row in batch.records]
     assert products == [f"Lamp {number}" for number in range(3_500) if number % 1_000 != 7]
     assert [row.line for batch in batches for row in batch.refused] == [8, 1_008, 2_008, 3_008]
 
@@ -93,13 +93,13 @@ def test_a_full_disk_stores_nothing_and_says_so(tmp_path: Path) -> None:
     pages = connection.execute("PRAGMA page_count").fetchone()[0]
     connection.execute(f"PRAGMA max_page_count = {pages + 500}")
     with (
-        CatalogueFile(write_lines(tmp_path / "a.jsonl", 20_000)) as source,
+        RecordFile(PRODUCT, write_lines(tmp_path / "a.jsonl", 20_000)) as source,
         pytest.raises(LoadFailed, match=r"full: free space .* stopped after \d+,\d+ rows; nothing of it is stored"),
     ):
-        load_products(
+        load_records(
             bulk_load(connection, PRODUCT, 1),
             checked_batches(source, PRODUCT.stored_values, PRODUCT.check_new),
-            RefusedRows(),
+            RefusedRows("product"),
         )
     assert connection.execute("SELECT count(*) FROM products").fetchone() == (0,)
     assert index_names(connection) == indexes

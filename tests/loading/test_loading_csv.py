@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+from declared import PRODUCT
 from product_feed import fields, read
 
-from afterwrite.loading import CatalogueFile, DecimalSign, Format, TextFileError, UnreadableRow
+from afterwrite.loading import DecimalSign, Format, RecordFile, TextFileError, UnreadableRow
 
 LAMP = {"title": "Lamp", "price": 5.5}
 
@@ -179,11 +180,11 @@ def test_the_other_numbers_of_a_file_show_its_decimal_sign(tmp_path: Path, name:
 def test_a_file_that_does_not_show_its_decimal_sign_is_refused_whole(tmp_path: Path, rows: str) -> None:
     path = tmp_path / "a.csv"
     path.write_text(rows)
-    with CatalogueFile(path) as source, pytest.raises(TextFileError) as caught:
+    with RecordFile(PRODUCT, path) as source, pytest.raises(TextFileError) as caught:
         list(source.rows())
     assert f"{path}, line 3: price is '1" in str(caught.value)
     assert "which is 1500 or 1.500, and the other numbers do not show the decimal sign" in str(caught.value)
-    with CatalogueFile(path, DecimalSign.COMMA) as source:
+    with RecordFile(PRODUCT, path, DecimalSign.COMMA) as source:
         prices = [row["price"] for _, row in source.rows() if isinstance(row, dict)]
     assert prices[1] == ("1.500" if '"1,500"' in rows else "1500")
 

@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from product_feed import fields, read
 
-from afterwrite.loading import CatalogueFile, Format, TextFileError, UnreadableRow
+from afterwrite.loading import Format, RecordFile, TextFileError, UnreadableRow
 from afterwrite.loading.json_elements import JsonSyntaxError, elements
+from afterwrite.resources.feed_names import feed_names
 
+PRODUCTS = feed_names(PRODUCT).lists
 LAMP = {"title": "Lamp", "price": 5.5}
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -173,7 +175,7 @@ def test_elements_are_the_same_however_the_text_is_cut(
 ) -> None:
     text = json.dumps({"a": {}, "products": values, "b": -1.5e3} if wrapped else values, indent=indent)
     blocks = (text[start : start + size] for start in range(0, len(text), size))
-    assert [value for _, value in elements(blocks)] == values
+    assert [value for _, value in elements(blocks, PRODUCTS)] == values
 
 
 @pytest.mark.parametrize(
@@ -228,7 +230,7 @@ def test_a_value_without_an_end_is_given_up_before_memory_is(monkeypatch: pytest
             yield "x" * 1_000
 
     with pytest.raises(JsonSyntaxError, match="longer than 10,000"):
-        list(elements(endless()))
+        list(elements(endless(), PRODUCTS))
     assert given_blocks < 30
 
 
@@ -252,14 +254,14 @@ def test_every_name_that_is_not_read_is_told_once(tmp_path: Path) -> None:
     ]
     path = tmp_path / "a.jsonl"
     path.write_text("\n".join(map(json.dumps, items)))
-    with CatalogueFile(path) as source:
+    with RecordFile(PRODUCT, path) as source:
         list(source.rows())
         assert source.notes() == [
             "Columns ignored: sku, name, category.id",
             "Prices are in USD. Only the amounts were kept",
         ]
     path.write_text("title;colour;price\nLamp;red;5 EUR\nDesk;;7,50 €\nChair;;€7\n")
-    with CatalogueFile(path.rename(tmp_path / "a.csv")) as source:
+    with RecordFile(PRODUCT, path.rename(tmp_path / "a.csv")) as source:
         list(source.rows())
         names, currencies = source.notes()
     assert names == "Columns ignored: colour"
@@ -271,7 +273,7 @@ def test_every_name_that_is_not_read_is_told_once(tmp_path: Path) -> None:
 def test_of_very_many_names_only_some_are_told(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text(json.dumps({f"name {n} {'x' * 100}": n for n in range(500)} | {"\ud800": 1}))
-    with CatalogueFile(path) as source:
+    with RecordFile(PRODUCT, path) as source:
         list(source.rows())
         [told] = source.notes()
     assert len(told) < 4_000
@@ -304,4 +306,4 @@ def test_a_workbook_is_recognised_by_its_first_bytes(tmp_path: Path, start: str,
 @pytest.mark.parametrize("name", ["missing.json", "."])
 def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path, name: str) -> None:
     with pytest.raises(TextFileError, match=r"cannot be opened: .*: check the name and the rights"):
-        CatalogueFile(tmp_path / name)
+        RecordFile(PRODUCT, tmp_path / name)

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 from declared import PRODUCT
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from afterwrite.console.exports import _csv
-from afterwrite.loading import CatalogueFile
-from afterwrite.loading.spreadsheet_cells import EXPORTED, exported, harmless, trimmed
+from afterwrite.loading import RecordFile
+from afterwrite.loading.spreadsheet_cells import export_format, exported, harmless, trimmed
 
 # Texts that a product may have, with what is of meaning in a CSV file more often than chance would have it.
 PIECES = st.sampled_from(["'", "=", "+", "-", "@", "\t", "\r", "\n", "\r\n", ";", ",", '"', " ", "{", "[", "\uff1d"])
@@ -29,6 +29,7 @@ def test_what_is_made_harmless_is_undone_exactly(text: str) -> None:
     assert exported(harmless(text)) == text
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(TEXTS, TEXTS, TEXTS)
 @example("'=SUM(A1)", "=1", " @home ")
 @example("\r\r\r\r\r\r\r\r\r", "\r", "\n")
@@ -41,8 +42,8 @@ def test_an_export_is_loaded_as_it_was(title: str, description: str, category: s
     product = PRODUCT.record(id=1, created_at_us=0, updated_at_us=0, version=1, **stored)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "products.csv"
-        path.write_bytes("".join(_csv(iter([[product]]))).encode())
-        with CatalogueFile(path) as source:
+        path.write_bytes("".join(_csv(iter([[product]]), export_format(PRODUCT))).encode())
+        with RecordFile(PRODUCT, path) as source:
             [(_, row)] = source.rows()
     assert isinstance(row, dict)
     assert PRODUCT.check_new(row) == (stored, [])
@@ -64,12 +65,13 @@ def test_only_the_mark_before_a_formula_is_taken_from_files_of_others(cell: str,
 
 
 def test_the_head_of_an_export_says_that_it_is_one(tmp_path: Path) -> None:
-    lines: list[list[Any]] = [list(EXPORTED), [1, " Lamp ", 5, None, "''x", None, None, None, "", "", 1]]
-    for heads, wanted in ((EXPORTED, (" Lamp ", "'x")), ((*EXPORTED[:-1], "other"), ("Lamp", "''x"))):
+    names = export_format(PRODUCT).names
+    lines: list[list[Any]] = [list(names), [1, " Lamp ", 5, None, "''x", None, None, None, "", "", 1]]
+    for heads, wanted in ((names, (" Lamp ", "'x")), ((*names[:-1], "other"), ("Lamp", "''x"))):
         text = io.StringIO()
         csv.writer(text).writerows([heads, lines[1]])
         (tmp_path / "a.csv").write_text(text.getvalue(), newline="")
-        with CatalogueFile(tmp_path / "a.csv") as source:
+        with RecordFile(PRODUCT, tmp_path / "a.csv") as source:
             [(_, row)] = source.rows()
         assert isinstance(row, dict)
         assert (row["title"], row["category"]) == wanted

@@ -19,7 +19,7 @@ from databases import Database
 from declared import PRODUCT
 from server_process import ROOT, ServerProcess
 
-from afterwrite.loading import SAMPLE_PRODUCTS, CatalogueFile
+from afterwrite.loading import SAMPLE_PRODUCTS, RecordFile
 from afterwrite.loading.checked_rows import check_sample_row, checked_batches
 from afterwrite.programs import init_db
 from afterwrite.resources.write import Operation, Write
@@ -134,7 +134,7 @@ def test_a_second_run_loads_nothing(run: Run, database: Database) -> None:
 
 
 def test_every_sample_obeys_the_rules_of_the_api() -> None:
-    with CatalogueFile(SAMPLE_PRODUCTS) as source:
+    with RecordFile(PRODUCT, SAMPLE_PRODUCTS) as source:
         batches = list(checked_batches(source, PRODUCT.stored_values, partial(check_sample_row, PRODUCT.check_new)))
     assert [row for batch in batches for row in batch.refused] == []
     assert len({item["category"] for item in SAMPLES}) >= 5
@@ -371,9 +371,9 @@ class Terminal(io.StringIO):
 def test_a_terminal_gets_a_progress_bar_and_a_file_gets_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(init_db, "_BAR_SECONDS", 1e-9)
     terminal, file = Terminal(), io.StringIO()
-    with CatalogueFile(write_lines(tmp_path / "a.jsonl", *lamps(10))) as source:
+    with RecordFile(PRODUCT, write_lines(tmp_path / "a.jsonl", *lamps(10))) as source:
         for stream in (terminal, file):
-            bar = init_db.ProgressBar(source, stream)
+            bar = init_db.ProgressBar(source, PRODUCT, stream)
             bar.show(1_234)
             bar.clear()
     assert "[##############################] 100% 1,234 products" in terminal.getvalue()

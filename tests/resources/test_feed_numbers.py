@@ -17,8 +17,8 @@ POINT, COMMA = DecimalSign.POINT, DecimalSign.COMMA
 
 def price_of(text: str, decimal: DecimalSign | None = None, *, semicolons: bool = False) -> int | str:
     """The price in minor units, or why it is refused."""
-    reader = FeedReader(decimal)
-    reader.has_semicolons = semicolons
+    reader = FeedReader(PRODUCT, decimal)
+    reader.values.has_semicolons = semicolons
     checked, refused = PRODUCT.check_new(reader.fields({"title": "Lamp", "price": text}))
     return str(refused[0]) if refused else int(checked["price_minor"])
 
@@ -99,9 +99,9 @@ def test_a_price_that_may_be_two_is_refused_until_the_sign_is_told(
     ],
 )
 def test_a_number_shows_the_decimal_sign_where_it_is_certain(text: str, shows: DecimalSign | None) -> None:
-    reader = FeedReader()
+    reader = FeedReader(PRODUCT)
     reader.fields({"price": text})
-    assert reader.seen_signs == ({shows} if shows else set())
+    assert reader.values.seen_signs == ({shows} if shows else set())
 
 
 @given(st.decimals(0, 10**9, places=2), st.sampled_from([".,", ",.", " ,", "'."]))
@@ -125,7 +125,7 @@ def test_what_is_no_number_is_refused_with_its_value(text: str) -> None:
 
 
 def test_a_number_of_many_digits_stays_exact() -> None:
-    reader = FeedReader()
+    reader = FeedReader(PRODUCT)
     digits = "12345678901234567890,123456789012345678901"
     assert reader.fields({"price": digits})["price"] == digits.replace(",", ".")
 
@@ -150,10 +150,10 @@ def test_every_price_is_read_as_it_is_written_with_signs_between_thousands(value
     ],
 )
 def test_ratings_are_read_alike(item: dict[str, Any], rate: float | None, count: int | None) -> None:
-    found = FeedReader().fields(item)
+    found = FeedReader(PRODUCT).fields(item)
     assert (found["rating_rate"], found["rating_count"]) == (rate, count)
 
 
 def test_a_count_that_may_be_two_numbers_is_refused() -> None:
-    assert isinstance(FeedReader().fields({"rating_count": "1,000"})["rating_count"], FieldError)
-    assert FeedReader(POINT).fields({"rating_count": "1,000"})["rating_count"] == 1_000
+    assert isinstance(FeedReader(PRODUCT).fields({"rating_count": "1,000"})["rating_count"], FieldError)
+    assert FeedReader(PRODUCT, POINT).fields({"rating_count": "1,000"})["rating_count"] == 1_000

@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-from afterwrite.loading import CatalogueFile, Format, Row, UnreadableRow
+from declared import PRODUCT
+
+from afterwrite.loading import Format, RecordFile, Row, UnreadableRow
 
 
 def read(path: Path, content: str | bytes) -> tuple[Format, list[Row]]:
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    with CatalogueFile(path) as source:
+    with RecordFile(PRODUCT, path) as source:
         return source.format, list(source.rows())
 
 

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from afterwrite.jobs.feed_product import PRODUCT
 from afterwrite.jobs.pipeline import (
     Checked,
     Json,
@@ -14,7 +15,7 @@ from afterwrite.jobs.pipeline import (
     verdict,
     with_products,
 )
-from afterwrite.resources.feed_fields import NAMES
+from afterwrite.resources.feed_names import feed_names
 from afterwrite.resources.feed_numbers import DecimalSign
 from afterwrite.tasks.task import StageDone, Task
 from afterwrite.tasks.worker import BaseWorker, Schema, TaskContext, TaskFailed, next_stage
@@ -31,7 +32,10 @@ _LATER = ("TRANSFORMING", "STORING", COMPLETED)
 
 def payload_of(products_max: int) -> Schema:
     """The payload schema for 1 to ``products_max`` products."""
-    item = {"type": "object", "description": f"A product as one of a product file:\n\n{NAMES}"}
+    item = {
+        "type": "object",
+        "description": f"A product as one of a file of products:\n\n{feed_names(PRODUCT).accepted()}",
+    }
     products = {"type": "array", "minItems": 1, "maxItems": products_max, "items": item}
     decimal = {
         "enum": [sign.value for sign in DecimalSign],

@@ -164,6 +164,7 @@ class Left:
 
 def test_sixteen_clients_reserve_the_last_pieces_of_one_server(stock: ServerProcess) -> None:
     _sell_out([stock])
+    wait_until(lambda: stock.query("{ queue { depth } }")["queue"]["depth"] == 0, SECONDS)
     assert stock.stop() == 0
     rows = stock.database.rows
     _check(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 ANY = "*"
 PATHS = re.compile(r"/graphql\Z|/api/|/openapi\.json\Z")
-METHODS = ("GET", "HEAD", "POST", "PATCH")
+METHODS = ("GET", "HEAD", "POST", "PATCH", "DELETE")
 # The headers that the API reads, and those that GraphQL clients and tracing libraries add by themselves.
 REQUEST_HEADERS = (
     "Accept",
@@ -26,15 +26,17 @@ REQUEST_HEADERS = (
     "GraphQL-Preflight",
     "GraphQL-Require-Preflight",
     "Idempotency-Key",
+    "If-Match",
     "If-None-Match",
     "Last-Event-ID",
+    "Prefer",
     "Traceparent",
     "Tracestate",
     "X-Apollo-Operation-Id",
     "X-Apollo-Operation-Name",
     "X-Requested-With",
 )
-ANSWER_HEADERS = ("Allow", "ETag", "Location", "Retry-After", "WWW-Authenticate")
+ANSWER_HEADERS = ("Allow", "ETag", "Link", "Location", "Preference-Applied", "Retry-After", "WWW-Authenticate")
 _PREFLIGHT_SECONDS = 3600
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?", re.IGNORECASE)
 _USUAL_PORTS = {("http", "80"), ("https", "443")}

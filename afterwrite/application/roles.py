@@ -1,4 +1,4 @@
-"""The roles that the root fields and pages of resources require, by resource and act."""
+"""The roles that the root fields, REST routes and pages of resources require, by resource and act."""
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -8,6 +8,7 @@ from afterwrite.base.text import camel_case
 from afterwrite.console import PRODUCT_ROUTES, has_pages
 from afterwrite.resources.compiled import CompiledResource
 from afterwrite.resources.registry import facet_name
+from afterwrite.rest import routes_of
 
 READ = "read"
 # What shows records or writes of every resource requires the highest role of them.
@@ -16,11 +17,12 @@ _SHOWS_ALL = (
     "Query.write",
     "Query.writes",
     "Subscription.writeSettled",
+    "GET /api/writes/<write_id>",
     "GET /writes",
     "GET /writes/<int:write_id>",
 )
 _WRITES_ALL = ("Mutation.retryWrite", "POST /writes/<int:write_id>/retry")
-_PAGES = frozenset(name for name in (*_SHOWS_ALL, *_WRITES_ALL) if " " in name)
+_PAGES = frozenset(name for name in (*_SHOWS_ALL, *_WRITES_ALL) if " /writes" in name)
 
 
 class GivenRoles(NamedTuple):
@@ -63,7 +65,7 @@ def split_roles(resources: Mapping[str, CompiledResource], given: Mapping[str, s
 
 
 def names_of(resource: CompiledResource) -> Iterator[tuple[str, str]]:
-    """The root fields and pages of a resource, each with its act: ``read``, ``create``, ``reserve``."""
+    """The root fields, REST routes and pages of a resource, each with its act: ``read``, ``create``, ``reserve``."""
     snake = resource.snake
     facets = [facet_name(field) for field in resource.fields.values() if field.facet]
     for root in (f"all_{resource.plural}", resource.snake, resource.plural, *facets):
@@ -76,6 +78,7 @@ def names_of(resource: CompiledResource) -> Iterator[tuple[str, str]]:
     for operation in resource.operations.values():
         root = camel_case(f"{operation.name}_{resource.snake}")
         yield from ((f"Mutation.{one}", operation.name) for one in (root, f"{root}Sync"))
+    yield from ((route.rule, str(route.role)) for route in routes_of(resource))
     if has_pages(resource):
         yield from PRODUCT_ROUTES.items()
 

@@ -49,11 +49,16 @@ virtual when where window with
 """
 _SQL_WORDS = frozenset(_RESERVED.split())
 _NAME = re.compile("[a-z](?:_?[a-z0-9]){0,50}")
-# The root fields of the schema that are not made of resources.
-_ROOTS = {
+# The names of the API that are not made of resources: root fields of the schema, and those of REST.
+_TAKEN = {
     "query": "task tasks taskTypes taskActions entry entries process write writes queue node",
     "mutation": "createTask createStripeCustomerTask createStripePaymentTask createStripeRefundTask createEntry "
     "createProcess cancelTask retryTask retryWrite pauseTaskType resumeTaskType pruneTasks",
+    "REST path": "/api/entries /api/process /api/writes",
+    "REST operation": "listEntries getEntry createEntry changeEntry startProcess getProcess getWrite receiveWebhook "
+    "listWebhooks health ready metrics openapi",
+    "OpenAPI schema": "Entry EntryPage NewEntry EntryChange NewProcess ProcessAccepted Process Received ReceivedPage "
+    "Problem Health Ready StorableJson Write",
 }
 _INDEXED_CHARACTERS = 650  # of four bytes each; an entry of an index in PostgreSQL has at most 2,704 bytes
 _IDENTIFIER_MAX = 63  # in PostgreSQL
@@ -224,7 +229,7 @@ def _wrong_values(field: Field, default: Any) -> Iterator[str]:
 
 def _clashes(resources: Sequence[CompiledResource]) -> Iterator[str]:
     """Names that two resources, or two parts of one, give to different things."""
-    owners = {(kind, name): "the engine" for kind, names in _ROOTS.items() for name in names.split()}
+    owners = {(kind, name): "the engine" for kind, names in _TAKEN.items() for name in names.split()}
     for resource in resources:
         names = list(_given_names(resource))
         for kind, name in dict.fromkeys(names):
@@ -259,6 +264,7 @@ def _given_names(resource: CompiledResource) -> Iterator[tuple[str, str]]:
             yield "type", f"{resource.name}{pascal_case(field.name)}"
     for ending in ("", "Input", "Change", "Order", "Connection", "Edge"):
         yield "type", f"{resource.name}{ending}"
+    yield from _given_rest_names(resource)
     for name in (*resource.fields, *resource.derived):
         yield f"field of {resource.name}", camel_case(name)
     for one in resource.references:
@@ -268,12 +274,36 @@ def _given_names(resource: CompiledResource) -> Iterator[tuple[str, str]]:
         yield f"filter of {resource.name}", camel_case(name)
 
 
+def _given_rest_names(resource: CompiledResource) -> Iterator[tuple[str, str]]:
+    snake, acts = resource.snake, [f"{operation.name}_{resource.snake}" for operation in resource.operations.values()]
+    yield "REST path", rest_path(resource)
+    for act in (
+        f"list_{resource.plural}",
+        f"get_{snake}",
+        f"create_{snake}",
+        f"update_{snake}",
+        f"delete_{snake}",
+        *acts,
+    ):
+        yield "REST operation", camel_case(act)
+    for name in (resource.name, f"New{resource.name}", f"{resource.name}Change", f"{resource.name}Page"):
+        yield "OpenAPI schema", name
+    for act in acts:
+        yield "OpenAPI schema", pascal_case(act)
+    yield f"filter of {resource.name}", "limit"
+
+
 def argument_names(resource: CompiledResource) -> Iterator[str]:
     """The names of the arguments that filter a resource's pages: ``x`` and ``x_in``, ``min_x`` and ``max_x``."""
     for name, field in resource.fields.items():
         forms = {"equal": (name,), "in": (f"{name}_in",), "range": (f"min_{name}", f"max_{name}")}
         for wanted in field.filters:
             yield from forms.get(wanted, ())
+
+
+def rest_path(resource: CompiledResource) -> str:
+    """The path of its records over REST: ``/api/order-lines``."""
+    return f"/api/{resource.plural.replace('_', '-')}"
 
 
 def facet_type(resource: CompiledResource, field: Field) -> str:

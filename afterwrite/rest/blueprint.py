@@ -3,27 +3,28 @@
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
-from afterwrite.rest.openapi import ROUTES, openapi_document
+from afterwrite.access.roles import Role
+from afterwrite.rest.openapi import ROUTES, openapi_document, routes_with
 from afterwrite.rest.problems import ProblemDetails, json_answer, problem_of
 from afterwrite.rest.reading import Given
-from afterwrite.rest.schemas import named
+from afterwrite.rest.schemas import OBJECT, named
 from afterwrite.service.service import Service
 from afterwrite.tasks.workers.process_products import PROCESS_PRODUCTS
 
-ROLES = [(f"{route.method} {route.path}", route.role) for route in ROUTES]
-"""The name of each route in the table of roles, and its role."""
+ROLES = [(route.rule, route.role) for route in ROUTES if isinstance(route.role, Role)]
+"""The names in the table of roles of the routes that every application has, and their roles."""
 _PLACES = frozenset(route.path.split("/")[1] for route in ROUTES)
 
 
 def rest_api(service: Service) -> Blueprint:
-    """The blueprint of ``/api/entries``, ``/api/process``, ``/webhook``, the operations and ``/openapi.json``."""
+    """The blueprint of every route: resources, ``/api/entries``, ``/api/process``, ``/webhook`` and the operations."""
     payload, private = (service.tasks.schema_of(PROCESS_PRODUCTS), service.settings.webhook_allow_private == "on")
-    document = json_answer(openapi_document(payload, private_callbacks=private)).get_data()
+    document = json_answer(openapi_document(payload, service.resources, private_callbacks=private)).get_data()
     schemas = named(payload)
     blueprint = Blueprint("rest_api", __name__)
-    for route in ROUTES:
-        body = schemas.get(route.takes.body or "", {})
-        given = Given(service, document, body, route.takes.query)
+    for route in routes_with(service.resources):
+        body = schemas.get(route.takes.body or "", OBJECT)  # a resource checks the members itself
+        given = Given(service, document, body, route.takes.query, route.takes.media)
         blueprint.add_url_rule(route.path, route.name, route.view(given), methods=[route.method])
     blueprint.register_error_handler(Exception, lambda error: problem_of(error).answer())
     blueprint.before_app_request(_answer_wrong_route)
@@ -55,6 +56,8 @@ def _answer_wrong_route() -> Response | None:
 
 
 def _add_headers(answer: Response) -> Response:
+    if answer.status_code in (204, 304):  # without a body
+        answer.headers.pop("Content-Type", None)
     answer.headers["Cache-Control"] = "no-store"
     answer.headers["X-Content-Type-Options"] = "nosniff"
     return answer

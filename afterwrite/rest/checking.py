@@ -1,11 +1,13 @@
 """Validates values against JSON Schemas (Draft 2020-12), with plain error messages."""
 
 from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from itertools import islice
 from typing import Any, cast
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
 
 from afterwrite.base.text import shorten
 from afterwrite.rest.problems import ProblemDetails, pointer_to
@@ -13,7 +15,24 @@ from afterwrite.rest.problems import ProblemDetails, pointer_to
 Schema = Mapping[str, Any]
 _ERRORS_SHOWN = 20
 _SHOWN = 60
-_NOUNS = {"object": "an object", "array": "a list", "string": "a text", "integer": "a whole number", "null": "null"}
+_NOUNS = {
+    "object": "an object",
+    "array": "a list",
+    "string": "a text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "null": "null",
+}
+
+
+def _check_multiple(_validator: Any, unit: float, value: Any, _schema: Schema) -> Iterator[ValidationError]:
+    """``multipleOf`` of the decimals as they are written: in binary 0.07 is no multiple of 0.01."""
+    if isinstance(value, int | float) and Fraction(str(value)) % Fraction(str(unit)):
+        yield ValidationError("not a multiple")
+
+
+_Validator: Any = extend(Draft202012Validator, {"multipleOf": _check_multiple})  # type: ignore[no-untyped-call]
 
 
 class Check:
@@ -23,7 +42,7 @@ class Check:
     """
 
     def __init__(self, schema: Schema, place: str = "pointer") -> None:
-        self._validator, self._place = Draft202012Validator(schema), place
+        self._validator, self._place = _Validator(schema), place
 
     def check(self, value: Any) -> None:
         """Raises ProblemDetails (422) with every error, up to a limit."""
@@ -74,6 +93,8 @@ def _detail(keyword: Any, wanted: Any, value: Any, schema: Schema) -> str:
             return f"has {len(value):,} items: give {_bound(keyword)} {wanted:,}"
         case "minimum" | "maximum":
             return f"is {_quoted(value)}: give {_bound(keyword)} {wanted:,}"
+        case "multipleOf":
+            return f"is {_quoted(value)}: give a multiple of {wanted}"
         case "enum":
             return f"is {_quoted(value)}: give one of {', '.join(map(str, wanted))}"
         case "const":

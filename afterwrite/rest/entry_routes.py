@@ -6,7 +6,7 @@ from afterwrite.access.roles import Role
 from afterwrite.reads.connections import id_or_none
 from afterwrite.rest.problems import ProblemDetails
 from afterwrite.rest.reading import Given
-from afterwrite.rest.route import KEYED, Routes, Takes
+from afterwrite.rest.route import KEYED, Gives, Routes, Takes
 from afterwrite.rest.schemas import ENTRY_PARAMETERS
 from afterwrite.tasks.entries import Entry, EntryChange, EntryStatus, entry_filter, entry_of, moved
 from afterwrite.tasks.requests import accept
@@ -21,7 +21,7 @@ entries = Routes("entries", 500, 503)
     "POST",
     "/api/entries",
     Role.WRITE,
-    {201: ("Entry", "The accepted entry")},
+    {201: Gives("Entry", "The accepted entry")},
     Takes("NewEntry", {"title": "Hello"}, headers=KEYED, pointers=_POINTERS),
 )
 def create_entry(given: Given) -> tuple[dict[str, Any], str]:
@@ -32,7 +32,7 @@ def create_entry(given: Given) -> tuple[dict[str, Any], str]:
     return _json_of(entry_of(task)), f"/api/entries/{task.id}"
 
 
-@entries.route("GET", "/api/entries", Role.READ, {200: ("EntryPage", "A page")}, Takes(query=ENTRY_PARAMETERS))
+@entries.route("GET", "/api/entries", Role.READ, {200: Gives("EntryPage", "A page")}, Takes(query=ENTRY_PARAMETERS))
 def list_entries(given: Given) -> dict[str, Any]:
     """List entries, newest first."""
     asked, queue = given.parameters(), given.service.tasks
@@ -44,7 +44,7 @@ def list_entries(given: Given) -> dict[str, Any]:
     return {"entries": items, "total": queue.count(wanted), **sizes}
 
 
-@entries.route("GET", "/api/entries/<entry_id>", Role.READ, {200: ("Entry", "The entry")})
+@entries.route("GET", "/api/entries/<entry_id>", Role.READ, {200: Gives("Entry", "The entry")})
 def get_entry(given: Given, entry_id: str) -> dict[str, Any]:
     """Get an entry."""
     task = given.service.tasks.find(_number(entry_id))
@@ -57,7 +57,7 @@ def get_entry(given: Given, entry_id: str) -> dict[str, Any]:
     "PATCH",
     "/api/entries/<entry_id>",
     Role.ADMIN,
-    {200: ("Entry", "The changed entry")},
+    {200: Gives("Entry", "The changed entry")},
     Takes("EntryChange", {"status": "STAGE_1", "progress": 33}, pointers=_POINTERS),
     409,
 )

@@ -7,7 +7,7 @@ from flask import request
 from afterwrite.access.roles import Role
 from afterwrite.rest.problems import ProblemDetails
 from afterwrite.rest.reading import Given
-from afterwrite.rest.route import KEYED, Routes, Takes
+from afterwrite.rest.route import KEYED, Gives, Routes, Takes
 from afterwrite.tasks.requests import create_job, find_job
 from afterwrite.tasks.task import Task
 
@@ -21,7 +21,7 @@ processes = Routes("processes", 500, 503)
     "POST",
     "/api/process",
     Role.WRITE,
-    {202: ("ProcessAccepted", "Accepted")},
+    {202: Gives("ProcessAccepted", "Accepted")},
     Takes("NewProcess", _EXAMPLE, headers=KEYED, pointers=_POINTERS),
 )
 def start_process(given: Given) -> tuple[dict[str, Any], str]:
@@ -33,7 +33,7 @@ def start_process(given: Given) -> tuple[dict[str, Any], str]:
     return {"correlation_id": task.correlation_id, "status_url": url, "status": task.status}, path
 
 
-@processes.route("GET", "/api/process/<correlation_id>", Role.READ, {200: ("Process", "The job")})
+@processes.route("GET", "/api/process/<correlation_id>", Role.READ, {200: Gives("Process", "The job")})
 def get_process(given: Given, correlation_id: str) -> dict[str, Any]:
     """Get the status of a job."""
     task = find_job(given.service.tasks, correlation_id)

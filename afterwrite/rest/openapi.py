@@ -1,30 +1,37 @@
 """The OpenAPI document of all REST routes: https://spec.openapis.org/oas/v3.1.1.html."""
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graphene.utils.str_converters import to_camel_case
 
 from afterwrite.base.own_command import own_command
 from afterwrite.base.settings import VERSION
+from afterwrite.resources.compiled import CompiledResource
 from afterwrite.rest import schemas
 from afterwrite.rest.entry_routes import entries
 from afterwrite.rest.job_routes import processes
 from afterwrite.rest.operation_routes import operations
 from afterwrite.rest.problems import PROBLEM_TYPE
-from afterwrite.rest.route import Route, Takes
+from afterwrite.rest.resource_routes import routes_of
+from afterwrite.rest.resource_schemas import WRITE, schemas_of
+from afterwrite.rest.route import Gives, Route, Takes
 from afterwrite.rest.webhook_routes import webhooks
+from afterwrite.rest.write_answers import writes
 
 Part = dict[str, Any]
 _VARIABLE = re.compile(r"<(?:\w+:)?(\w+)>")
 
 ROUTES = (*entries, *processes, *webhooks, *operations)
+"""The routes of every application."""
 _PROBLEMS = {
-    "400": "The body is not JSON",
+    "400": "The body is not JSON, or If-Match is no ETag of a record",
     "401": "The key is missing or unknown; at `/webhook`, the signature is missing or wrong",
     "403": "The key's role does not allow this",
     "404": "Not found",
-    "409": "Not possible now: another worker holds the lock, or the move is not allowed",
+    "409": "Not possible now: another worker holds the lock, the move is not allowed, or the write FAILED",
+    "412": "The record has another version than If-Match",
     "413": "The body is too long",
     "415": "The Content-Type is not JSON",
     "421": "A server without keys was reached under a host name other than its own machine's",
@@ -34,27 +41,43 @@ _PROBLEMS = {
     "503": "Nothing was changed; retry later",
 }
 _ACCESS = (401, 403, 421, 429)
+_HEADERS = {
+    "ETag": "The version of the record, for If-Match",
+    "Link": "The pages with rel next and prev, where there are any",
+    "Location": "Its URL",
+    "Preference-Applied": "The preference that was followed",
+}
 
 
-def openapi_document(process_payload: schemas.Schema, *, private_callbacks: bool = False) -> Part:
+def routes_with(resources: Mapping[str, CompiledResource]) -> Sequence[Route]:
+    """The routes of an application with these resources."""
+    if not resources:
+        return ROUTES
+    return [*(route for one in resources.values() for route in routes_of(one)), *writes, *ROUTES]
+
+
+def openapi_document(
+    process_payload: schemas.Schema, resources: Mapping[str, CompiledResource], *, private_callbacks: bool = False
+) -> Part:
     """The document, ready for JSON. ``process_payload`` is the schema of a job's payload."""
     callback_url = schemas.callback_url(private_callbacks=private_callbacks)
+    routes = routes_with(resources)
     return {
         "openapi": "3.1.1",
         "info": {
             "title": "Afterwrite",
             "version": VERSION,
-            "summary": "Durable tasks over REST",
-            "description": "Resources and all other tasks are in the GraphQL API at /graphql.",
+            "summary": "Resources and durable tasks over REST",
+            "description": "The GraphQL API at /graphql has all of it too, live events, and other tasks.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/"}],
-        "tags": [{"name": tag} for tag in dict.fromkeys(route.tag for route in ROUTES)],
+        "tags": [{"name": tag} for tag in dict.fromkeys(route.tag for route in routes)],
         # A key, or none where the server allows anonymous callers.
         "security": [{"key": []}, {}],
-        "paths": _paths(),
+        "paths": _paths(routes),
         "components": {
-            "schemas": schemas.named(process_payload, callback_url),
+            "schemas": {**_resource_schemas(resources), **schemas.named(process_payload, callback_url)},
             "responses": _problem_answers(),
             "securitySchemes": {
                 "key": {
@@ -67,9 +90,14 @@ def openapi_document(process_payload: schemas.Schema, *, private_callbacks: bool
     }
 
 
-def _paths() -> Part:
+def _resource_schemas(resources: Mapping[str, CompiledResource]) -> Part:
+    made = {name: schema for one in resources.values() for name, schema in schemas_of(one).items()}
+    return {**made, "Write": WRITE} if resources else made
+
+
+def _paths(routes: Sequence[Route]) -> Part:
     paths: Part = {}
-    for route in ROUTES:
+    for route in routes:
         item = paths.setdefault(_VARIABLE.sub(r"{\1}", route.path), {})
         item[route.method.lower()] = _operation(route)
         if names := _VARIABLE.findall(route.path):
@@ -83,12 +111,12 @@ def _operation(route: Route) -> Part:
     takes = route.takes
     listed: list[Part] = [{"name": name, "in": "query", "schema": schema} for name, schema in takes.query.items()]
     listed += [{"name": name, "in": "header", **described} for name, described in takes.headers.items()]
-    answers = {str(status): _answer(status, *gives) for status, gives in route.gives.items()}
+    answers = {str(status): _answer(status, gives) for status, gives in route.gives.items()}
     refused = {str(status): {"$ref": f"#/components/responses/Problem{status}"} for status in _refuses(route)}
     described: Part = {
         "operationId": to_camel_case(route.name),
         "tags": [route.tag],
-        "summary": (route.answer.__doc__ or "").partition("\n")[0].removesuffix("."),
+        "summary": route.summary,
         "responses": dict(sorted({**answers, **refused}.items())),
     }
     if listed:
@@ -108,20 +136,25 @@ def _refuses(route: Route) -> set[int]:
     return found | {404} if _VARIABLE.search(route.path) else found
 
 
-def _answer(status: int, schema: str | schemas.Schema, description: str) -> Part:
-    content_type = "text/plain" if schema is schemas.TEXT else "application/json"
-    described = _ref(schema) if isinstance(schema, str) else schema
-    answer = {"description": description, "content": {content_type: {"schema": described}}}
-    location = {"Location": {"description": "Its URL", "schema": schemas.TEXT}}
-    return {**answer, "headers": location} if status in (201, 202) else answer
+def _answer(status: int, gives: Gives) -> Part:
+    answer: Part = {"description": gives.description}
+    if gives.schema is not None:
+        content_type = "text/plain" if gives.schema is schemas.TEXT else "application/json"
+        described = _ref(gives.schema) if isinstance(gives.schema, str) else gives.schema
+        answer["content"] = {content_type: {"schema": described}}
+    names = (*gives.headers, *(("Location",) if status in (201, 202) else ()))
+    if names:
+        answer["headers"] = {name: {"description": _HEADERS[name], "schema": schemas.TEXT} for name in names}
+    return answer
 
 
 def _body(takes: Takes) -> Part:
     content: Part = {"schema": {}}
     if takes.body:
-        parts = [_ref(takes.body), _ref("StorableJson")]
-        content = {"schema": {"allOf": parts}, "example": takes.example}
-    return {"required": True, "content": {"application/json": content}}
+        content = {"schema": {"allOf": [_ref(takes.body), _ref("StorableJson")]}}
+    if takes.example is not None:
+        content["example"] = takes.example
+    return {"required": True, "content": dict.fromkeys(takes.media, content)}
 
 
 def _ref(schema: str) -> Part:

@@ -9,7 +9,7 @@ from afterwrite.access.roles import Role
 from afterwrite.base.settings import VERSION
 from afterwrite.base.times import from_microseconds
 from afterwrite.rest.reading import Given
-from afterwrite.rest.route import Routes
+from afterwrite.rest.route import Gives, Routes
 from afterwrite.rest.schemas import TEXT
 from afterwrite.service.service import Service
 from afterwrite.storage.processes import ProcessAlive
@@ -18,7 +18,7 @@ operations = Routes("operations")
 
 
 @operations.route(
-    "GET", "/health", Role.NOBODY, {200: ("Health", "Alive"), 503: ("Health", "Stuck: restart the server")}
+    "GET", "/health", Role.NOBODY, {200: Gives("Health", "Alive"), 503: Gives("Health", "Stuck: restart the server")}
 )
 def health(given: Given) -> tuple[Response, int]:
     """Health of the server; the role decides the level of detail."""
@@ -38,7 +38,9 @@ def health(given: Given) -> tuple[Response, int]:
     return jsonify(part), status
 
 
-@operations.route("GET", "/ready", Role.NOBODY, {200: ("Ready", "Ready"), 503: ("Ready", "Stopping or stuck")})
+@operations.route(
+    "GET", "/ready", Role.NOBODY, {200: Gives("Ready", "Ready"), 503: Gives("Ready", "Stopping or stuck")}
+)
 def ready(given: Given) -> tuple[Response, int]:
     """Whether the server is ready for requests."""
     if not given.service.accepting:
@@ -48,14 +50,14 @@ def ready(given: Given) -> tuple[Response, int]:
     return jsonify(ready=True), 200
 
 
-@operations.route("GET", "/metrics", Role.ADMIN, {200: (TEXT, "Prometheus text format")})
+@operations.route("GET", "/metrics", Role.ADMIN, {200: Gives(TEXT, "Prometheus text format")})
 def metrics(given: Given) -> Response:
     """Prometheus metrics."""
     exposition = given.service.metrics.exposition()
     return Response(exposition, content_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-@operations.route("GET", "/openapi.json", Role.READ, {200: ({"type": "object"}, "The document")})
+@operations.route("GET", "/openapi.json", Role.READ, {200: Gives({"type": "object"}, "The document")})
 def openapi(given: Given) -> Response:
     """This OpenAPI document."""
     return Response(given.document, content_type="application/json")

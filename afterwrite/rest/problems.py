@@ -79,7 +79,7 @@ def json_answer(value: Any, status: int = 200, content_type: str = "application/
 def problem_of(error: Exception, pointers: Mapping[str, str] = MappingProxyType({})) -> ProblemDetails:
     """The problem for an exception; an unexpected one is logged with an incident id.
 
-    ``pointers`` maps the arguments of a refused task to their places in the body.
+    ``pointers`` maps the arguments of a refused task or write to their places in the body.
     """
     match error:
         case ProblemDetails():
@@ -90,6 +90,8 @@ def problem_of(error: Exception, pointers: Mapping[str, str] = MappingProxyType(
             return ProblemDetails(400, _CODE_OF[400], error.message)
         case Refused():
             return _refused(error, pointers)
+        case RequestError():
+            return _wrong_request(error)
         case StoreError():
             return ProblemDetails(503, "DATABASE_UNAVAILABLE", log_and_redact(error), headers=_try_again())
         case HTTPException(code=int(status)) if status < 500:
@@ -111,6 +113,15 @@ def _refused(error: Refused, pointers: Mapping[str, str]) -> ProblemDetails:
         elif head in pointers:
             places.append({"pointer": pointer_to(pointers[head], rest), "detail": detail})
     return ProblemDetails(status, code, error.message, places, _try_again() if status == 503 else ())
+
+
+def _wrong_request(error: RequestError) -> ProblemDetails:
+    """The problem for parameters that a read refuses."""
+    if error.code == "WRITE_PENDING":
+        return ProblemDetails(503, error.code, error.message, headers=_try_again())
+    field = error.extensions.get("field")
+    places = [] if field is None else [{"parameter": field, "detail": error.message}]
+    return ProblemDetails(422, "INVALID_REQUEST", error.message, places)
 
 
 def pointer_to(start: str, path: Sequence[str | int]) -> str:

@@ -1,7 +1,8 @@
 """Reads and validates a request: its JSON body, query parameters and idempotency key."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 from flask import Request, request
@@ -13,18 +14,28 @@ from afterwrite.graphql_http.body import BodyBroken, BodyTooLong, read_body
 from afterwrite.rest.checking import Check
 from afterwrite.rest.problems import ProblemDetails
 from afterwrite.rest.schemas import IDEMPOTENCY_KEY, Schema
+from afterwrite.service.context import Context
 from afterwrite.service.service import Service
 
 _IDEMPOTENCY_KEY = Draft202012Validator(IDEMPOTENCY_KEY)
-_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,19}", re.ASCII)
+_NUMBER = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
+JSON = "application/json"
 
 
 class Given:
     """The input of one route; reads and validates each part on request. Raises ProblemDetails."""
 
-    def __init__(self, service: Service, document: bytes, body: Schema, query: Mapping[str, Schema]) -> None:
-        """``document`` is the OpenAPI document; ``body`` and ``query`` are the schemas of the route."""
-        self.service, self.document = service, document
+    def __init__(
+        self,
+        service: Service,
+        document: bytes,
+        body: Schema,
+        query: Mapping[str, Schema],
+        media: Sequence[str] = (JSON,),
+    ) -> None:
+        """``document`` is the OpenAPI document; ``body``, ``query`` and ``media`` are what the route takes."""
+        self.service, self.document, self._media = service, document, media
         self._max_bytes = service.settings.max_body_bytes
         self._body, self._query = Check(body), query
         self._parameters = Check({"properties": query}, "parameter")
@@ -34,9 +45,13 @@ class Given:
         """The name of the caller, None if it is anonymous."""
         return current_caller().name
 
+    def context(self) -> Context:
+        """The context of the request, whose waits together take WAIT_SECONDS at most."""
+        return self.service.context(self.by, lambda: request.host_url.rstrip("/"))
+
     def raw_body(self) -> bytes:
         """The whole body, if its Content-Type is JSON (400, 413, 415)."""
-        _check_content_type(request)
+        _check_content_type(request, self._media)
         try:
             return read_body(request.environ, self._max_bytes)
         except BodyTooLong as error:
@@ -60,16 +75,17 @@ class Given:
         return body
 
     def parameters(self) -> dict[str, Any]:
-        """The known query parameters, converted to integers where the schema says so; unknown ones are ignored."""
+        """The known query parameters, converted to the types of their schemas; unknown ones are ignored."""
         found: dict[str, Any] = {}
         for name, schema in self._query.items():
             given = request.args.getlist(name)
-            if len(given) > 1:
+            if given and schema["type"] == "array":
+                found[name] = [_parsed(text, schema["items"]["type"]) for text in given]
+            elif len(given) > 1:
                 detail = f"{name} is given {len(given)} times: give it once"
                 raise ProblemDetails(422, "INVALID_REQUEST", detail, [{"parameter": name, "detail": detail}])
-            if given:
-                is_number = schema["type"] == "integer" and _WHOLE_NUMBER.fullmatch(given[0])
-                found[name] = int(given[0]) if is_number else given[0]
+            elif given:
+                found[name] = _parsed(given[0], schema["type"])
             elif "default" in schema:
                 found[name] = schema["default"]
         self._parameters.check(found)
@@ -86,14 +102,26 @@ class Given:
         raise ProblemDetails(422, "INVALID_ARGUMENT", detail, [{"header": "Idempotency-Key", "detail": detail}])
 
 
-def _check_content_type(request: Request) -> None:
+def _parsed(text: str, kind: str) -> Any:
+    """The value of a parameter's text, or the text itself, which the schema then refuses."""
+    match kind:
+        case "integer" if _WHOLE_NUMBER.fullmatch(text):
+            return int(text)
+        case "number" if _NUMBER.fullmatch(text) and isfinite(float(text)):
+            return float(text)
+        case "boolean" if text in ("true", "false"):
+            return text == "true"
+    return text
+
+
+def _check_content_type(request: Request, media: Sequence[str]) -> None:
     """Require JSON, which pages of other sites cannot post without a CORS preflight."""
     given = request.headers.get("Content-Type", "")
     charset = request.mimetype_params.get("charset", "utf-8").lower()
-    if request.mimetype != "application/json" or charset not in ("utf-8", "utf8"):
+    if request.mimetype not in media or charset not in ("utf-8", "utf8"):
         found = f"{given[:100]!r}" if given else "missing"
-        detail = f"The Content-Type is {found}: send application/json in UTF-8"
-        raise ProblemDetails(415, "UNSUPPORTED_MEDIA_TYPE", detail, headers=[("Accept", "application/json")])
+        detail = f"The Content-Type is {found}: send {' or '.join(media)} in UTF-8"
+        raise ProblemDetails(415, "UNSUPPORTED_MEDIA_TYPE", detail, headers=[("Accept", ", ".join(media))])
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding != "identity":
         detail = f"The Content-Encoding {encoding[:100]!r} is not supported: send the body unencoded"

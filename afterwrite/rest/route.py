@@ -4,10 +4,12 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
+from flask import Response
+
 from afterwrite.access.roles import Role
 from afterwrite.base.refusals import Refused
 from afterwrite.rest.problems import json_answer, problem_of
-from afterwrite.rest.reading import Given
+from afterwrite.rest.reading import JSON, Given
 from afterwrite.rest.schemas import IDEMPOTENCY_KEY, Schema
 
 Answering = TypeVar("Answering", bound=Callable[..., Any])
@@ -24,7 +26,7 @@ KEYED: Mapping[str, Any] = {
 class Takes(NamedTuple):
     """The input of a route: the name of the body's schema, an example body, query parameters, and headers.
 
-    ``pointers`` map the arguments of a task to their places in the body.
+    ``pointers`` map the arguments of a task or a write to their places in the body, whose types are ``media``.
     """
 
     body: str | None = None
@@ -32,32 +34,44 @@ class Takes(NamedTuple):
     query: Mapping[str, Schema] = _NONE
     headers: Mapping[str, Any] = _NONE
     pointers: Mapping[str, str] = _NONE
+    media: tuple[str, ...] = (JSON,)
+
+
+class Gives(NamedTuple):
+    """A response: its schema or the name of it (None: no body), what it says, and its headers beside Location."""
+
+    schema: str | Schema | None
+    description: str
+    headers: tuple[str, ...] = ()
 
 
 _NOTHING = Takes()
-Answers = Mapping[int, tuple[str | Schema, str]]  # by status: a schema or its name, and a description
+Answers = Mapping[int, Gives]  # by status
 
 
 class Route(NamedTuple):
     """One method of one path.
 
-    The first status in ``gives`` is that of success; 201 and 202 have a Location. ``refuses`` are the statuses of
-    problems that do not follow from ``path`` and ``takes``.
+    ``role`` is the one that it needs, or the act of a resource, to which the application gives a role. The first status
+    in ``gives`` is that of success; 201 and 202 have a Location. ``refuses`` are the statuses of problems that do not
+    follow from ``path`` and ``takes``. ``name`` is that of the endpoint and, in camel case, of the OpenAPI operation.
     """
 
     method: str
     path: str
-    role: Role
+    role: Role | str
     gives: Answers
     takes: Takes
     refuses: tuple[int, ...]
     tag: str
     answer: Callable[..., Any]
+    name: str
+    summary: str
 
     @property
-    def name(self) -> str:
-        """The name of the endpoint and, in camel case, of the OpenAPI operation."""
-        return self.answer.__name__
+    def rule(self) -> str:
+        """Its name in the table of roles."""
+        return f"{self.method} {self.path}"
 
     def view(self, given: Given) -> Callable[..., Any]:
         """The Flask view function."""
@@ -70,7 +84,7 @@ class Route(NamedTuple):
                 raise problem_of(error, self.takes.pointers) from error
             if isinstance(answer, dict):
                 return json_answer(answer, status)
-            if status == 200:
+            if status == 200 or isinstance(answer, Response):
                 return answer
             made = json_answer(answer[0], status)
             made.headers["Location"] = answer[1]
@@ -97,7 +111,8 @@ class Routes(list[Route]):
 
         def declared(answer: Answering) -> Answering:
             statuses = (*self._refuses, *refuses)
-            self.append(Route(method, path, role, gives, takes, statuses, self._tag, answer))
+            name, summary = answer.__name__, (answer.__doc__ or "").partition("\n")[0].removesuffix(".")
+            self.append(Route(method, path, role, gives, takes, statuses, self._tag, answer, name, summary))
             return answer
 
         return declared

@@ -24,7 +24,7 @@ TEXT: Schema = {"type": "string"}
 # -- requests --------------------------------------------------------------------------------------------------
 # The ``title`` of a string with a pattern describes the pattern in words.
 
-_SEARCHED: Schema = {
+SEARCHED: Schema = {
     "type": "string",
     # The characters that ``text.find_unusable`` finds; tabs and line ends are allowed.
     "pattern": r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]*$",
@@ -76,6 +76,7 @@ ENTRY_CHANGE: Schema = {
 
 
 ANY_CALLBACK_URL: Schema = {"type": ["string", "null"]}
+OBJECT: Schema = {"type": "object"}
 
 
 def callback_url(*, private_callbacks: bool) -> Schema:
@@ -96,55 +97,61 @@ ENTRY_PARAMETERS: Mapping[str, Schema] = {
     "limit": {"type": "integer", "minimum": 1, "maximum": PAGE_MAX, "default": PAGE_DEFAULT},
     "offset": {"type": "integer", "minimum": 0, "maximum": OFFSET_MAX, "default": 0},
     "status": {"type": "string", "enum": [status.value for status in EntryStatus]},
-    "search": {**_SEARCHED, "maxLength": SEARCH_MAX, "description": "Substring of the title, case-insensitive"},
-    "by": {**_SEARCHED, "minLength": 1, "maxLength": NAME_MAX, "description": "The name of the creator's key"},
+    "search": {**SEARCHED, "maxLength": SEARCH_MAX, "description": "Substring of the title, case-insensitive"},
+    "by": {**SEARCHED, "minLength": 1, "maxLength": NAME_MAX, "description": "The name of the creator's key"},
 }
 
 # -- responses -------------------------------------------------------------------------------------------------
 
 
-def _whole(properties: Mapping[str, Any]) -> Schema:
+def whole(properties: Mapping[str, Any]) -> dict[str, Any]:
     """An object whose members are all required."""
     return {"type": "object", "required": list(properties), "properties": properties}
 
 
-def _or_null(schema: Schema) -> Schema:
-    return {**schema, "type": [schema["type"], "null"]}
+def or_null(schema: Schema) -> dict[str, Any]:
+    """A schema that null fits too."""
+    made = dict(schema)
+    if "type" in made:
+        made["type"] = [*([made["type"]] if isinstance(made["type"], str) else made["type"]), "null"]
+    if "enum" in made:
+        made["enum"] = [*made["enum"], None]
+    return made
 
 
 _COUNT: Schema = {"type": "integer", "minimum": 0}
-_ID: Schema = {"type": "string", "pattern": "^[0-9]+$", "description": "An integer of up to 63 bits, as a string"}
-_TIME: Schema = {"type": "string", "format": "date-time"}
+ID: Schema = {"type": "string", "pattern": "^[0-9]+$", "description": "An integer of up to 63 bits, as a string"}
+TIME: Schema = {"type": "string", "format": "date-time"}
 _STATUS: Schema = {"enum": [status.value for status in TaskStatus]}
 _TROUBLE: Schema = {
     "type": "object",
     "required": ["status"],
-    "properties": {"status": {"enum": ["ok", "degraded"]}, "trouble": _or_null(TEXT)},
+    "properties": {"status": {"enum": ["ok", "degraded"]}, "trouble": or_null(TEXT)},
 }
 
 _ANSWERS: Mapping[str, Schema] = {
-    "Entry": _whole(
+    "Entry": whole(
         {
-            "id": _ID,
+            "id": ID,
             "title": TEXT,
             "status": {"enum": [status.value for status in EntryStatus]},
             "progress": _PROGRESS,
             "result": {
                 "type": ["object", "null"],
                 "properties": {
-                    "completedAt": _or_null(_TIME),
+                    "completedAt": or_null(TIME),
                     "stages": {"type": "array", "items": {"type": "object"}},
-                    "error": _whole({"code": TEXT, "message": TEXT}),
+                    "error": whole({"code": TEXT, "message": TEXT}),
                 },
             },
-            "lockedBy": _or_null(TEXT),
-            "lockedAt": _or_null(_TIME),
-            "createdAt": _TIME,
-            "updatedAt": _TIME,
-            "createdBy": {**_or_null(TEXT), "description": "The name of the creator's key"},
+            "lockedBy": or_null(TEXT),
+            "lockedAt": or_null(TIME),
+            "createdAt": TIME,
+            "updatedAt": TIME,
+            "createdBy": {**or_null(TEXT), "description": "The name of the creator's key"},
         }
     ),
-    "EntryPage": _whole(
+    "EntryPage": whole(
         {
             "entries": {"type": "array", "items": {"$ref": "#/components/schemas/Entry"}},
             "total": {**_COUNT, "description": "Entries that match the filters"},
@@ -152,33 +159,33 @@ _ANSWERS: Mapping[str, Schema] = {
             "offset": _COUNT,
         }
     ),
-    "ProcessAccepted": _whole(
+    "ProcessAccepted": whole(
         {"correlation_id": {"type": "string", "format": "uuid"}, "status_url": TEXT, "status": _STATUS}
     ),
-    "Process": _whole(
+    "Process": whole(
         {
             "correlation_id": TEXT,
             "status": _STATUS,
-            "stage": _or_null(TEXT),
+            "stage": or_null(TEXT),
             "progress": _PROGRESS,
             "result": {"description": "The result so far; any JSON"},
-            "error": _or_null(_whole({"code": TEXT, "message": TEXT})),
-            "created_at": _TIME,
-            "finished_at": _or_null(_TIME),
+            "error": or_null(whole({"code": TEXT, "message": TEXT})),
+            "created_at": TIME,
+            "finished_at": or_null(TIME),
         }
     ),
-    "Received": _whole(
+    "Received": whole(
         {
-            "id": _ID,
-            "received_at": _TIME,
-            "event_id": _or_null(TEXT),
-            "correlation_id": _or_null(TEXT),
+            "id": ID,
+            "received_at": TIME,
+            "event_id": or_null(TEXT),
+            "correlation_id": or_null(TEXT),
             "timestamp": {"type": ["integer", "null"], "description": "The sender's timestamp, in Unix seconds"},
             "verdict": {"enum": [verdict.value for verdict in Verdict]},
             "body": {"type": "string", "description": "The first 64 KiB"},
         }
     ),
-    "ReceivedPage": _whole(
+    "ReceivedPage": whole(
         {"received": {"type": "array", "maxItems": KEPT, "items": {"$ref": "#/components/schemas/Received"}}}
     ),
     "Problem": {
@@ -204,6 +211,7 @@ _ANSWERS: Mapping[str, Schema] = {
                 },
             },
             "incident": {"type": "string", "description": "Identifies the error in the log"},
+            "writeId": {"type": "string", "description": "The receipt of the write that FAILED"},
         },
     },
     "Health": {
@@ -224,7 +232,7 @@ _ANSWERS: Mapping[str, Schema] = {
                 "additionalProperties": {
                     "type": "object",
                     "required": ["status"],
-                    "properties": {"status": {"enum": ["ok", "away"]}, "trouble": _or_null(TEXT)},
+                    "properties": {"status": {"enum": ["ok", "away"]}, "trouble": or_null(TEXT)},
                 },
             },
         },

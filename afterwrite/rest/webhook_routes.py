@@ -8,7 +8,7 @@ from afterwrite.access.roles import Role
 from afterwrite.base.times import from_microseconds
 from afterwrite.rest.problems import ProblemDetails
 from afterwrite.rest.reading import Given
-from afterwrite.rest.route import ANY_JSON, Routes, Takes
+from afterwrite.rest.route import ANY_JSON, Gives, Routes, Takes
 from afterwrite.rest.schemas import TEXT
 from afterwrite.storage.received import Received
 from afterwrite.webhooks import signing
@@ -28,7 +28,7 @@ webhooks = Routes("webhooks", 500, 503)
     "POST",
     "/webhook",
     Role.NOBODY,  # signed by its sender
-    {200: ("Received", "The signature is valid")},
+    {200: Gives("Received", "The signature is valid")},
     Takes(ANY_JSON, headers=_SIGNED),
 )
 def receive_webhook(given: Given) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def receive_webhook(given: Given) -> dict[str, Any]:
     raise ProblemDetails(401, code, detail, headers=[("WWW-Authenticate", signing.SIGNATURE_HEADER)])
 
 
-@webhooks.route("GET", "/webhook", Role.READ, {200: ("ReceivedPage", "The deliveries")})
+@webhooks.route("GET", "/webhook", Role.READ, {200: Gives("ReceivedPage", "The deliveries")})
 def list_webhooks(given: Given) -> dict[str, Any]:
     """List the last hundred deliveries received, newest first."""
     return {"received": [_json_of(received) for received in given.service.receiver.newest()]}

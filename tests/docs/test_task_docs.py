@@ -77,7 +77,7 @@ def test_every_task_type_that_the_docs_name_exists(tmp_path: Path) -> None:
 
 
 def test_the_page_names_every_route_and_every_code_of_a_refusal_and_every_field() -> None:
-    for path in openapi_document({})["paths"]:
+    for path in openapi_document({}, {})["paths"]:
         shown = path.replace("{entry_id}", "<id>").replace("{correlation_id}", "<correlation_id>")
         assert f"`{shown}`" in TEXT, path
     for refusal in Refusal:

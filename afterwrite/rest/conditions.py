@@ -14,7 +14,7 @@ _ETAG = re.compile('"([1-9][0-9]{0,9})"', re.ASCII)
 IF_MATCH: Mapping[str, Any] = {
     "If-Match": {
         "description": "Apply it only to this version of the record: the ETag that was answered",
-        "schema": {"type": "string", "pattern": r'^(\*|"[1-9][0-9]{0,8}")(?![\s\S])'},
+        "schema": {"type": "string", "pattern": r'^(\*|"[1-9][0-9]{0,8}")$'},
     }
 }
 IF_NONE_MATCH: Mapping[str, Any] = {
@@ -24,6 +24,7 @@ PREFER: Mapping[str, Any] = {
     "Prefer": {
         "description": "`wait=10` waits up to 10 seconds, WAIT_SECONDS at most, until the write is applied",
         "schema": {"type": "string"},
+        "example": "wait=10",
     }
 }
 

@@ -159,6 +159,8 @@ def _taken(names: Mapping[str, Field], body: Mapping[str, Any], what: str) -> di
         detail = f"is no {what}: give only {', '.join(names) or 'nothing'}"
         places = [{"pointer": pointer_to("#", [name]), "detail": detail} for name in unknown]
         raise ProblemDetails(422, "UNKNOWN_FIELD", f"{unknown[0]} {detail}", places)
-    return {
-        names[name].name: value if value is None else form_of(names[name]).take(value) for name, value in body.items()
-    }
+    taken: dict[str, Any] = {}
+    for name, value in body.items():
+        field = names[name]
+        taken[field.name] = None if value is None else form_of(field).take(field.name, value)
+    return taken

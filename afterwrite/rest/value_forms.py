@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from afterwrite.resources import number_fields, text_fields, value_fields
-from afterwrite.resources.field import Field
+from afterwrite.resources.field import Field, wrong_type
 from afterwrite.rest.schemas import TEXT, Schema, or_null
 
 Absolute = Callable[[str | None], str | None]
@@ -25,14 +25,14 @@ class Form(NamedTuple):
     """How the values of a field type are written in JSON.
 
     ``shape`` is the schema of every value and ``limits`` makes that of the values which a field accepts; ``show`` makes
-    the JSON of a value, with a function that makes a path of this server absolute, and ``take`` what ``Field.check``
-    gets of JSON. Neither is called with null.
+    the JSON of a value, with a function that makes a path of this server absolute, and ``take`` what the checks get
+    of JSON: a value or, under the name of the field, a FieldError. Neither is called with null.
     """
 
     shape: Schema
     limits: Callable[[Any], Schema] = lambda _field: {}
     show: Callable[[Any, Absolute], Any] = lambda value, _absolute: value
-    take: Callable[[Any], Any] = lambda value: value
+    take: Callable[[str, Any], Any] = lambda _name, value: value
 
 
 def _text_limits(field: text_fields.Text) -> Schema:
@@ -45,9 +45,14 @@ def _range_of(field: number_fields.Number | number_fields.Integer | number_field
     return {name: limit for name, limit in given.items() if limit is not None}
 
 
-def _whole(value: Any) -> Any:
+def _whole(_name: str, value: Any) -> Any:
     """33.0 is a whole number in JSON Schema."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _no_text(name: str, value: Any) -> Any:
+    """Python code may give an amount as a text; JSON has numbers."""
+    return wrong_type(name, value, "a number") if isinstance(value, str) else value
 
 
 def _iso(value: Any, _absolute: Absolute) -> str:
@@ -69,6 +74,7 @@ FORMS: Mapping[type[Field], Form] = {
         _NUMBER,
         lambda field: {**_range_of(field), "multipleOf": 1 if field.scale == 1 else 1 / field.scale},
         show=lambda value, _: float(value),
+        take=_no_text,
     ),
     value_fields.Boolean: Form({"type": "boolean"}),
     value_fields.Date: Form({**TEXT, "format": "date"}, show=_iso),

@@ -92,6 +92,28 @@ def test_every_act_needs_its_role_and_what_shows_all_the_highest(app: Flask, doc
         assert (answer.status_code == 403 or refused) is (role < least), (role, answer.get_json())
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body", "least"),
+    [
+        ("GET", "/api/lockers", None, Role.WRITE),
+        ("GET", "/api/lockers/1", None, Role.WRITE),
+        ("GET", "/api/writes/1", None, Role.WRITE),
+        ("POST", "/api/lockers", {"code": "a"}, Role.WRITE),
+        ("PATCH", "/api/lockers/1", {"content": 1}, Role.WRITE),
+        ("DELETE", "/api/lockers/1", None, Role.WRITE),
+        ("POST", "/api/lockers/1/put", {"amount": 1}, Role.ADMIN),
+    ],
+)
+def test_every_route_of_a_resource_needs_the_role_of_its_act(
+    app: Flask, method: str, path: str, body: object, least: Role
+) -> None:
+    assert app.test_client().open(path, method=method, json=body).status_code == 401
+    for role in SECRETS:
+        answer = app.test_client().open(path, method=method, json=body, headers=bearer(role))
+        assert (answer.status_code == 403) is (role < least), (role, answer.get_json())
+        assert answer.status_code in (200, 202, 404) or answer.get_json()["code"] == "FORBIDDEN"
+
+
 def test_the_pages_of_products_and_writes_need_the_roles_of_products() -> None:
     said = dict(split_roles(RESOURCES, {"Product": "admin"}).of_resources)
     assert said["GET /products"] == said["POST /products"] == said["POST /products/upload"] == Role.ADMIN

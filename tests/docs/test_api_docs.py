@@ -1,6 +1,8 @@
 """The examples of docs/api.md and GraphiQL's tabs work with the key that the README makes."""
 
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -43,6 +45,16 @@ def test_every_example_of_the_page_works_with_a_write_key_unless_it_says_otherwi
     answer = ask(api, document, role)
     assert answer.status == 200, answer.body
     assert "errors" not in answer.body
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the examples use curl")
+def test_the_examples_of_rest_create_change_list_and_delete_a_product(api: ServerProcess) -> None:
+    [block] = [text for text in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) if "/api/products" in text]
+    key = f"curl -H 'Authorization: Bearer {SECRETS[Role.WRITE]}'"
+    script = block.replace("http://127.0.0.1:5000", api.url).replace("curl", key)
+    run = subprocess.run(["sh", "-euc", script], capture_output=True, text=True, timeout=60, check=True)
+    assert re.findall(r"HTTP/1\.1 (\d+)", run.stdout) == ["201", "200", "200", "202"]
+    assert '"title":"Lamp","price":11.0' in run.stdout
 
 
 @pytest.mark.parametrize("tab", TABS)

@@ -232,6 +232,19 @@ def test_names_that_are_given_twice_are_said_with_both() -> None:
     assert _problems(resource("Thing", order=Choice("A"))) == [f"Thing has the type ThingOrder twice: {remedy}"]
 
 
+def test_names_that_rest_has_given_already_are_said() -> None:
+    remedy = "give plural=..., table=..., facet=... or another name"
+    made: Any = ResourceType("Thing", (Resource,), {"kind": SHORT}, plural="entries", table="things")
+    assert f"Thing and the engine both have the REST path /api/entries: {remedy}" in _problems(made)
+    made = ResourceType("Thing", (Resource,), {"kind": SHORT}, plural="writes", table="things")
+    assert f"Thing and the engine both have the REST path /api/writes: {remedy}" in _problems(made)
+    said = f"Problem and the engine both have the OpenAPI schema Problem: {remedy}"
+    assert _problems(resource("Problem", kind=SHORT)) == [said]
+    limited = resource("Thing", limit=Integer(filter="equal"))
+    assert _problems(limited) == [f"Thing has the filter of Thing limit twice: {remedy}"]
+    assert _problems(resource("Thing", limit=Integer(filter="range"))) == []
+
+
 def _problems(*declarations: Any) -> list[str]:
     try:
         Resources(declarations)

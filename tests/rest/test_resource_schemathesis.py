@@ -81,7 +81,7 @@ def _try_out(server: ServerProcess, session: requests.Session, operation: Any, m
             _name_a_record(server, case)
         if waits and _is_sound(case, ParameterLocation.HEADER):
             case.headers["Prefer"] = "wait=5"
-        answer = case.call(session=session)
+        answer = case.call(session=session, timeout=60)
         case.validate_response(answer, checks=list(STATELESS))
         if mode is GenerationMode.POSITIVE and answer.status_code in (400, 412, 422):
             assert answer.json()["code"] in STATE or _names_what_is_not_there(case), answer.text

@@ -1,6 +1,6 @@
 """Answers requests for the records of one resource over REST."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -27,6 +27,8 @@ from afterwrite.writes.requests import await_write
 
 _UNKNOWN_SHOWN = 20
 _OF_ONE_PAGE = frozenset({"after", "before", "afterWrite"})
+_Takers = Mapping[str, tuple[str, Callable[[str, Any], Any]]]
+"""By the name in JSON: the declared name, and what makes a value for the checks."""
 
 
 class ResourceAnswers:
@@ -148,12 +150,11 @@ class ResourceAnswers:
         return ProblemDetails(404, self.resource.not_found, detail)
 
 
-def _by_name(fields: Mapping[str, Field]) -> Mapping[str, Field]:
-    """The fields by their names in JSON."""
-    return {camel_case(name): field for name, field in fields.items()}
+def _by_name(fields: Mapping[str, Field]) -> _Takers:
+    return {camel_case(name): (name, form_of(field).take) for name, field in fields.items()}
 
 
-def _taken(names: Mapping[str, Field], body: Mapping[str, Any], what: str) -> dict[str, Any]:
+def _taken(names: _Takers, body: Mapping[str, Any], what: str) -> dict[str, Any]:
     """The values of a JSON object as checks take them. Raises ProblemDetails for a name that is not in ``names``."""
     if unknown := list(islice((shorten(name) for name in body if name not in names), _UNKNOWN_SHOWN)):
         detail = f"is no {what}: give only {', '.join(names) or 'nothing'}"
@@ -161,6 +162,6 @@ def _taken(names: Mapping[str, Field], body: Mapping[str, Any], what: str) -> di
         raise ProblemDetails(422, "UNKNOWN_FIELD", f"{unknown[0]} {detail}", places)
     taken: dict[str, Any] = {}
     for name, value in body.items():
-        field = names[name]
-        taken[field.name] = None if value is None else form_of(field).take(field.name, value)
+        own_name, take = names[name]
+        taken[own_name] = None if value is None else take(own_name, value)
     return taken

@@ -82,11 +82,8 @@ class _Declared:
             pointers = _pointers(operation.arguments)
             given = Takes(arguments_name(resource, operation), headers=_CHANGING, pointers=pointers)
             done = {202: _RECEIPT, 200: self._record()}
-            answer = partial(answers.operate, operation)
-            name, said = (
-                f"{operation.name}_{resource.snake}",
-                operation.description.partition("\n")[0].removesuffix("."),
-            )
+            answer, name = partial(answers.operate, operation), f"{operation.name}_{resource.snake}"
+            said = operation.description.splitlines()[0].removesuffix(".")
             yield self._route("POST", path, operation.name, done, given, answer, name, said, 409, 412)
 
     def _record(self) -> Gives:

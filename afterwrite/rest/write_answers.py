@@ -21,6 +21,7 @@ from afterwrite.writes import requests
 WRITES = "/api/writes"
 
 writes = Routes("writes", 500, 503)
+"""The routes of receipts; they need the highest role that reads of a resource need."""
 
 
 @writes.route("GET", f"{WRITES}/<write_id>", Role.READ, {200: Gives("Write", "The receipt")})
@@ -62,9 +63,7 @@ def answer_to(
     seconds = wanted_wait(request.headers)
     waited = None if seconds is None else _outcome(context, resource, write, seconds, show)
     if waited is None:
-        waited = json_answer(receipt_of(write, resource), 202)
-        waited.headers["Location"] = f"{WRITES}/{write.id}"
-        return waited
+        return _receipt(write, resource)
     waited.headers["Preference-Applied"] = f"wait={seconds}"
     return waited
 
@@ -86,11 +85,17 @@ def _outcome(
         log_and_redact(error)
         return None
     if record is None:  # deleted meanwhile
-        return None
+        return _receipt(settled, resource)
     answer = show(record)
     if settled.operation == Operation.CREATE:
         answer.status_code = 201
         answer.headers["Location"] = f"{rest_path(resource)}/{record.id}"
+    return answer
+
+
+def _receipt(write: Write, resource: CompiledResource) -> Response:
+    answer = json_answer(receipt_of(write, resource), 202)
+    answer.headers["Location"] = f"{WRITES}/{write.id}"
     return answer
 
 

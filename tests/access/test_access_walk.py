@@ -41,10 +41,15 @@ EXPECTED = {
     "GET /openapi.json": Role.READ,
     "GET /webhook": Role.READ,
     "GET /api/entries": Role.READ,
+    "GET /api/products": Role.READ,
+    "GET /api/writes/<write_id>": Role.READ,
     "Query.allProducts": Role.READ,
     "Query.task": Role.READ,
     "Subscription.taskUpdated": Role.READ,
     "POST /api/entries": Role.WRITE,
+    "POST /api/products": Role.WRITE,
+    "PATCH /api/products/<product_id>": Role.WRITE,
+    "DELETE /api/products/<product_id>": Role.WRITE,
     "POST /api/process": Role.WRITE,
     "POST /products": Role.WRITE,
     "POST /products/upload": Role.WRITE,
@@ -72,7 +77,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def test_the_table_says_what_the_rules_say() -> None:
     assert {name: SAID.get(name) for name in EXPECTED} == EXPECTED
     for name, role in SAID.items():
-        if name.startswith(("Mutation.", "POST /api", "PATCH ")):
+        if name.startswith(("Mutation.", "POST /api", "PATCH ", "DELETE ")):
             assert role >= Role.WRITE, name
         if name.startswith(("Query.", "Subscription.", "GET /api")):
             assert role >= Role.READ, name
@@ -145,7 +150,7 @@ def _refuse_everything(site: Site) -> None:
             if kind == "mutation":
                 assert site.graphql(document_for(kind, name), role).status_code in REFUSED
         for rule in site.app.url_map.iter_rules():
-            for method in {"POST", "PATCH"} & (rule.methods or set()):
+            for method in {"POST", "PATCH", "DELETE"} & (rule.methods or set()):
                 if needed_by(rule, method) > role:
                     site.send(method, path_of(rule), role, **body_for(method)).close()
     assert site.graphql(counts, Role.READ).get_json() == before

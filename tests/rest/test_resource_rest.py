@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
 from server_process import ServerProcess, wait_until
 from task_calls import Answer, problem, rest
 from write_load import PARCELS_PATH
@@ -160,6 +162,12 @@ def test_a_list_is_searched_filtered_and_ordered(server: ServerProcess, query: s
     create(server, "orders", number="3", total=3, state="SENT", weight=1, gift=True, paidAt="2026-11-30T11:00:00Z")
     answer = rest(server, "GET", f"/api/orders?{query}")
     assert [order["number"] for order in answer.body["orders"]] == found
+
+
+@pytest.mark.parametrize("text", ["%00", "x" * 5_000, "%F0%9F%A6%93", "%ff", "'", "a%0Ab"])
+def test_any_text_may_be_looked_for(server: ServerProcess, text: str) -> None:
+    create(server, "products", title="Lamp", price=1, category="Home")
+    assert rest(server, "GET", f"/api/products?category={text}").body == {"products": []}
 
 
 @pytest.mark.parametrize(
@@ -402,6 +410,20 @@ def test_a_method_that_is_not_answered_names_those_that_are(
     answer = rest(shared, method, path)
     problem(answer, 405, "METHOD_NOT_ALLOWED")
     assert answer.headers["Allow"] == allowed
+
+
+def test_the_openapi_document_of_three_resources_is_sound(shared: ServerProcess) -> None:
+    document = rest(shared, "GET", "/openapi.json").body
+    assert [str(error) for error in OpenAPIV31SpecValidator(document).iter_errors()] == []
+    for schema in document["components"]["schemas"].values():
+        Draft202012Validator.check_schema(schema)
+    order = document["components"]["schemas"]["NewOrder"]
+    assert order["required"] == ["number", "total"]
+    assert order["properties"]["pieces"] == {"type": "integer", "minimum": 0, "maximum": 2**40, "default": 1}
+    state = {"type": "string", "enum": ["OPEN", "PAID", "SENT"], "default": "OPEN"}
+    assert order["properties"]["state"] == state
+    assert "number" not in document["components"]["schemas"]["OrderChange"]["properties"]
+    assert document["paths"]["/api/orders/{order_id}/pay"]["post"]["operationId"] == "payOrder"
 
 
 def test_head_has_the_headers_of_get(server: ServerProcess) -> None:

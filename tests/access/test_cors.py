@@ -127,6 +127,21 @@ def test_a_page_of_a_named_origin_posts_to_rest_and_reads_where_it_is(world: _Wo
     assert json.loads(world.fetch(world.named, "/openapi.json")["text"])["openapi"]
 
 
+def test_a_page_of_a_named_origin_changes_a_record_over_rest_and_reads_its_headers(world: _World) -> None:
+    headers = {"Content-Type": "application/json", "Prefer": "wait=30", **bearer(Role.WRITE)}
+    lamps = [json.dumps({"title": f"from a page {number}", "price": 1}) for number in range(2)]
+    made = [world.fetch(world.named, "/api/products", method="POST", headers=headers, body=lamp) for lamp in lamps]
+    path, etag = made[1]["headers"]["location"], made[1]["headers"]["etag"]
+    assert made[1]["headers"]["preference-applied"] == "wait=30"
+    assert 'rel="next"' in world.fetch(world.named, "/api/products?limit=1")["headers"]["link"]
+    headers["If-Match"] = etag
+    changed = world.fetch(world.named, path, method="PATCH", headers=headers, body='{"price": 2}')
+    assert (changed["status"], changed["headers"]["etag"]) == (200, '"2"')
+    assert world.fetch(world.named, path, method="DELETE", headers=headers)["status"] == 412
+    headers["If-Match"] = '"2"'
+    assert world.fetch(world.named, path, method="DELETE", headers=headers)["status"] == 204
+
+
 def test_a_page_of_a_named_origin_reads_an_event_stream(world: _World) -> None:
     created = world.graphql(world.named, CREATE, {}, t="watched")
     write = json.loads(created["text"])["data"]["createProductSync"]["write"]["id"]

@@ -28,7 +28,7 @@ _NOUNS = {
 
 def _check_multiple(_validator: Any, unit: float, value: Any, _schema: Schema) -> Iterator[ValidationError]:
     """``multipleOf`` of the decimals as they are written: in binary 0.07 is no multiple of 0.01."""
-    if isinstance(value, int | float) and Fraction(str(value)) % Fraction(str(unit)):
+    if isinstance(value, int | float) and not isinstance(value, bool) and Fraction(str(value)) % Fraction(str(unit)):
         yield ValidationError("not a multiple")
 
 

@@ -17,6 +17,7 @@ _URL = rf"^[hH][tT][tT][pP][sS]?://[A-Za-z0-9._-]+(:[0-9]{{1,5}})?([/?#][^\u0000
 _LABEL = "[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
 _EMAIL = rf"^[a-zA-Z0-9.!#$%&'*+/=?^_`{{|}}~-]+@{_LABEL}(\.{_LABEL})*(?![\s\S])"
 _DECIMAL = r"^[+-]?[0-9]{1,40}(\.[0-9]{1,40})?(?![\s\S])"
+_IN_CALENDAR = "^(?!0000|0001-01-0[12]|9999-12-3[01])"  # in every time zone
 _NUMBER: Schema = {"type": "number"}
 _NOT_NULL = ["object", "array", "string", "number", "boolean"]
 
@@ -78,7 +79,11 @@ FORMS: Mapping[type[Field], Form] = {
     ),
     value_fields.Boolean: Form({"type": "boolean"}),
     value_fields.Date: Form({**TEXT, "format": "date"}, show=_iso),
-    value_fields.DateTime: Form({**TEXT, "format": "date-time"}, show=_iso),
+    value_fields.DateTime: Form(
+        {**TEXT, "format": "date-time"},
+        lambda _: {"pattern": _IN_CALENDAR, "title": "a time of the years 1 to 9999"},
+        show=_iso,
+    ),
     value_fields.Json: Form({}),
     value_fields.Exact: Form(
         {"type": ["string", "integer"]},

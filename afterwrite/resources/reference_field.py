@@ -1,5 +1,6 @@
 """The field type Reference: a record of another resource."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,7 +8,11 @@ from afterwrite.resources.field import Field, wrong_type
 from afterwrite.resources.number_fields import WHOLE_MAX
 
 ON_DELETE = ("restrict", "cascade", "set_null")
-_DIGITS_MAX = 19
+ID_TEXT = r"^[1-9][0-9]{0,17}(?![\s\S])"
+"""The pattern of an id as a text."""
+
+
+is_id = re.compile(ID_TEXT).search
 
 
 class Reference(Field):
@@ -54,16 +59,15 @@ class Reference(Field):
         return {"target": self.target}
 
     def check(self, name: str, value: Any) -> int:
-        is_text = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _DIGITS_MAX
-        number = int(value) if is_text else value
+        number = int(value) if isinstance(value, str) and is_id(value) else value
         if isinstance(number, bool) or not isinstance(number, int) or not 0 < number <= WHOLE_MAX:
-            raise wrong_type(name, value, f"the id of a {self.target}")
+            article = "an" if self.target[0] in "AEIOU" else "a"
+            raise wrong_type(name, value, f"the id of {article} {self.target}")
         return number
 
     def usual(self, value: str) -> tuple[str, str]:
         is_number = f"type({value}) is int and 0 < {value} <= {WHOLE_MAX}"
-        is_text = f"type({value}) is str and {value}.isascii() and {value}.isdigit() and len({value}) < {_DIGITS_MAX}"
-        return f"{is_number} or {is_text} and int({value})", f"int({value})"
+        return f"{is_number} or type({value}) is str and is_id({value})", f"int({value})"
 
     def allows_all_of(self, limits: Mapping[str, Any]) -> bool:
         return limits.get("target") == self.target

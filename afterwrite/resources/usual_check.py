@@ -8,6 +8,7 @@ from typing import Any
 from afterwrite.base.text import composed
 from afterwrite.base.times import to_microseconds
 from afterwrite.resources.field import Field
+from afterwrite.resources.reference_field import is_id
 from afterwrite.resources.text_fields import is_email, is_plain_url
 from afterwrite.resources.value_fields import TIMES
 
@@ -19,6 +20,7 @@ _NAMES: Mapping[str, Any] = {
     "datetime": datetime,
     "inf": inf,
     "is_email": is_email,
+    "is_id": is_id,
     "is_plain_url": is_plain_url,
     "to_microseconds": to_microseconds,
 }

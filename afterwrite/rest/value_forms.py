@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from afterwrite.resources import number_fields, text_fields, value_fields
 from afterwrite.resources.field import Field, wrong_type
+from afterwrite.resources.reference_field import ID_TEXT, Reference
 from afterwrite.rest.schemas import TEXT, Schema, or_null
 
 Absolute = Callable[[str | None], str | None]
@@ -56,6 +57,11 @@ def _no_text(name: str, value: Any) -> Any:
     return wrong_type(name, value, "a number") if isinstance(value, str) else value
 
 
+def _text_only(name: str, value: Any) -> Any:
+    """Ids are texts in JSON, as in GraphQL; Python code may give numbers."""
+    return value if isinstance(value, str) else wrong_type(name, value, "an id, as a text")
+
+
 def _iso(value: Any, _absolute: Absolute) -> str:
     return str(value.isoformat())
 
@@ -85,6 +91,12 @@ FORMS: Mapping[type[Field], Form] = {
         show=_iso,
     ),
     value_fields.Json: Form({}),
+    Reference: Form(
+        TEXT,
+        lambda _: {"pattern": ID_TEXT, "title": "the id of a record"},
+        show=lambda value, _: str(value),
+        take=_text_only,
+    ),
     value_fields.Exact: Form(
         {"type": ["string", "integer"]},
         lambda _: {"pattern": _DECIMAL, "title": "a decimal number"},

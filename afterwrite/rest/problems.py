@@ -86,8 +86,6 @@ def problem_of(error: Exception, pointers: Mapping[str, str] = MappingProxyType(
             return error
         case HttpRefusal():
             return ProblemDetails(error.status, error.code, error.message, headers=error.headers)
-        case RequestError():
-            return ProblemDetails(400, _CODE_OF[400], error.message)
         case Refused():
             return _refused(error, pointers)
         case RequestError():

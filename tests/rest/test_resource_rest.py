@@ -37,7 +37,7 @@ MERGE_PATCH = "application/merge-patch+json"
 def shared(module_database: "Database") -> Iterator[ServerProcess]:
     """A running server of the application with three resources."""
     made = ServerProcess.on(module_database, PYTHONPATH=PARCELS_PATH)
-    made.program = ("tests/support/three_resources_app.py",)
+    made.program = ("tests/support/four_resources_app.py",)
     yield made.start()
     made.kill()
 

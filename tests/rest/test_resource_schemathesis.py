@@ -1,4 +1,4 @@
-"""Requests that schemathesis makes of the OpenAPI document, to three resources: none gets an answer that it lacks.
+"""Requests that schemathesis makes of the OpenAPI document, to four resources: none gets an answer that it lacks.
 
 ``REST_CASES=10000`` makes more of them than the usual few hundred for each database.
 """
@@ -25,13 +25,14 @@ from write_load import PARCELS_PATH
 if TYPE_CHECKING:
     from databases import Database
 
-CASES = int(os.environ.get("REST_CASES", "240"))
-OPERATIONS = 20
+CASES = int(os.environ.get("REST_CASES", "300"))
+OPERATIONS = 25
 EACH = max(1, CASES // (2 * OPERATIONS))
 NEW: dict[str, dict[str, Any]] = {
     "products": {"title": "Lamp", "price": 1},
     "orders": {"number": "A-1", "total": 1},
     "lockers": {"code": "A-1"},
+    "keys": {"label": "A"},
 }
 # What depends on what came before, and what no schema can say of a text.
 STATE = {"IDEMPOTENCY_KEY_REUSED", "VERSION_CONFLICT", "GIFT_WITH_TIP"}
@@ -47,9 +48,9 @@ STATELESS = (
 
 @pytest.fixture(scope="module")
 def server(module_database: "Database") -> Iterator[ServerProcess]:
-    """A server of the application with three resources."""
+    """A server of the application with four resources."""
     made = ServerProcess.on(module_database, PYTHONPATH=PARCELS_PATH)
-    made.program = ("tests/support/three_resources_app.py",)
+    made.program = ("tests/support/four_resources_app.py",)
     yield made.start()
     made.kill()
 

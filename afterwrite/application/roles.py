@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from afterwrite.access.roles import GIVEN_ROLES, Role
 from afterwrite.base.text import camel_case
-from afterwrite.console import PRODUCT_ROUTES, has_pages
+from afterwrite.console import page_roles
 from afterwrite.resources.compiled import CompiledResource
 from afterwrite.resources.registry import facet_name
 from afterwrite.rest import routes_of
@@ -79,8 +79,7 @@ def names_of(resource: CompiledResource) -> Iterator[tuple[str, str]]:
         root = camel_case(f"{operation.name}_{resource.snake}")
         yield from ((f"Mutation.{one}", operation.name) for one in (root, f"{root}Sync"))
     yield from ((route.rule, str(route.role)) for route in routes_of(resource))
-    if has_pages(resource):
-        yield from PRODUCT_ROUTES.items()
+    yield from page_roles(resource)
 
 
 def _roles_by_act(resource: CompiledResource, given: str | Mapping[str, str]) -> dict[tuple[str, str], Role]:

@@ -21,7 +21,7 @@ from afterwrite.base import tracing
 from afterwrite.base.refusals import Refused
 from afterwrite.base.settings import Settings
 from afterwrite.base.store_errors import StoreError
-from afterwrite.console import answer_error, console, refused
+from afterwrite.console import answer_error, console, longer_forms, refused
 from afterwrite.graphql_http import GraphQLView, HttpRefusal, Limits, RequestError, wants_page
 from afterwrite.rest import problem_of, rest_api
 from afterwrite.service.context import Context
@@ -62,7 +62,7 @@ def create_app(
 
     # For forms; GraphQL and REST have limits of their own.
     app.config.update(MAX_CONTENT_LENGTH=64 << 10, MAX_FORM_MEMORY_SIZE=settings.max_body_bytes)
-    longer = _longer_forms(settings)
+    longer = {"rest_api.receive_webhook": settings.max_body_bytes, **longer_forms(settings, service.resources.values())}
 
     @app.before_request
     def _let_forms_be_longer() -> None:
@@ -167,17 +167,6 @@ class _Application(Flask):
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         return func
-
-
-def _longer_forms(settings: Settings) -> dict[str | None, int]:
-    """The maximum size of a body in bytes, by endpoint."""
-    return {
-        "console.upload_products": settings.upload_max_bytes + (64 << 10),  # plus the other fields
-        "console.submit_process": settings.max_body_bytes,
-        "console.create_product": 256 << 10,
-        "console.change_product": 256 << 10,
-        "rest_api.receive_webhook": settings.max_body_bytes,
-    }
 
 
 def _context(service: Service, access: AccessControl, asked: Request) -> Context:

@@ -1,7 +1,7 @@
 """The web console: server-rendered pages that htmx keeps up to date, in one Flask blueprint."""
 
 from afterwrite.console.answers import refused
-from afterwrite.console.blueprint import OwnPage, answer_error, console
-from afterwrite.console.products import PRODUCT_ROUTES, has_pages
+from afterwrite.console.blueprint import OwnPage, answer_error, console, longer_forms
+from afterwrite.console.record_pages import page_roles
 
-__all__ = ["PRODUCT_ROUTES", "OwnPage", "answer_error", "console", "has_pages", "refused"]
+__all__ = ["OwnPage", "answer_error", "console", "longer_forms", "page_roles", "refused"]

@@ -15,10 +15,13 @@ _DIALOG = "div#dialog-content"  # the HX-Target header of the dialog, see base.h
 _RUN = secrets.token_hex(8)  # in every ETag: another process may render other pages of the same data
 
 
-def page(template: str, status: int = 200, **values: Any) -> Response:
-    """The page, or only its content for the dialog; 304 if the browser has the same page."""
+def page(template: str, status: int = 200, *, replaced_by: str | None = None, **values: Any) -> Response:
+    """The page, or only its content for the dialog; 304 if the browser has the same page.
+
+    ``replaced_by`` is the template that an application may have in place of ours.
+    """
     frame = "console/dialog.html" if in_dialog() else "console/page.html"
-    body = render_template(f"console/{template}", frame=frame, **values).encode()
+    body = render_template([*filter(None, [replaced_by]), f"console/{template}"], frame=frame, **values).encode()
     # 200 for a form with errors in the dialog: a browser's console would log 422 as a failed request.
     sent_status = 200 if in_dialog() and status == 422 else status
     answer = Response(body, sent_status, content_type="text/html; charset=utf-8")

@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,19 +17,23 @@ from afterwrite.access.headers import allow_more
 from afterwrite.access.session import csrf_token
 from afterwrite.base.own_command import own_command
 from afterwrite.base.refusals import Refused
+from afterwrite.base.settings import Settings
 from afterwrite.base.store_errors import StoreError, log_and_redact
 from afterwrite.console import template_filters
 from afterwrite.console.answers import in_dialog, refused
 from afterwrite.console.entries import add_entry_pages
 from afterwrite.console.jobs import add_process_pages
 from afterwrite.console.overview import add_overview
-from afterwrite.console.product_files import add_product_files
-from afterwrite.console.products import add_product_pages, has_products
+from afterwrite.console.record_files import FileSlots, add_record_files
+from afterwrite.console.record_forms import add_record_forms
+from afterwrite.console.record_list import add_record_list
+from afterwrite.console.record_pages import RecordPages
 from afterwrite.console.sign_in import add_sign_in
 from afterwrite.console.tasks import add_task_pages
 from afterwrite.console.writes import add_write_pages
 from afterwrite.graphql_http import HttpRefusal, RequestError
 from afterwrite.graphql_http.body import read_on
+from afterwrite.resources.compiled import CompiledResource
 from afterwrite.service.context import Context
 from afterwrite.service.service import Service
 
@@ -57,30 +61,45 @@ def console(service: Service, context: Callable[[], Context], own_pages: Sequenc
     """The blueprint of all pages; ``context`` makes the context of the current request."""
     blueprint = _Console("console", __name__, static_folder="static", static_url_path="/console")
     add_overview(blueprint, service)
-    if has_products(service):
-        add_product_pages(blueprint, service, context)
-        add_product_files(blueprint, service, context)
+    all_pages = [RecordPages(resource) for resource in service.resources.values()]
+    slots = FileSlots(service.settings.threads)
+    for pages in all_pages:
+        shown_list = add_record_list(blueprint, service, context, pages)
+        add_record_forms(blueprint, service, context, pages)
+        add_record_files(blueprint, service, context, shown_list, slots)
     add_write_pages(blueprint, service, context)
     add_task_pages(blueprint, service, context)
     add_entry_pages(blueprint, service, context)
     add_process_pages(blueprint, service, context)
     add_sign_in(blueprint)
-    blueprint.app_context_processor(lambda: _known_to_templates(service, own_pages))
+    blueprint.app_context_processor(lambda: _known_to_templates(service, all_pages, own_pages))
     for show in template_filters.FILTERS:
         blueprint.add_app_template_filter(show)
     blueprint.register_error_handler(Exception, answer_error)
-    # A product's picture may be on any host.
+    # A record's picture may be on any host.
     blueprint.before_request(lambda: allow_more("img-src", "http: https:"))
     return blueprint
 
 
-def _known_to_templates(service: Service, own_pages: Sequence[OwnPage]) -> dict[str, Any]:
+def longer_forms(settings: Settings, resources: Iterable[CompiledResource]) -> dict[str | None, int]:
+    """The max bytes of the forms that may be longer than others, by endpoint."""
+    limits = {"submit_process": settings.max_body_bytes}
+    for pages in map(RecordPages, resources):
+        limits |= {pages.endpoint(name): settings.max_body_bytes for name in ("create", "update")}
+        limits |= {pages.endpoint("upload"): settings.upload_max_bytes + (64 << 10)}  # plus the other fields
+        for operation in pages.resource.operations.values():
+            limits |= {pages.endpoint(f"operation-{operation.name}"): settings.max_body_bytes}
+    return {f"console.{name}": limit for name, limit in limits.items()}
+
+
+def _known_to_templates(
+    service: Service, all_pages: Sequence[RecordPages], own_pages: Sequence[OwnPage]
+) -> dict[str, Any]:
     return {
         "asset": lambda name: url_for("console.static", filename=name, v=_version(name)),
         "caller": current_caller(),
         "can_sign_in": can_sign_in(),
         "csrf_token": csrf_token,
-        "has_products": has_products(service),
         "in_dialog": in_dialog(),
         "may": may,
         "own_pages": own_pages,
@@ -88,6 +107,7 @@ def _known_to_templates(service: Service, own_pages: Sequence[OwnPage]) -> dict[
         "poll_seconds": service.settings.console_poll_seconds,
         "graphiql": service.settings.introspection == "on",
         "pairs": template_filters.pairs,
+        "record_pages": all_pages,
         "retry_key": lambda write_id: f"retry-{write_id}-{service.queue.last_write_id}",
         "wrong": None,
     }

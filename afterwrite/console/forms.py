@@ -4,9 +4,8 @@ import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from graphene.utils.str_converters import to_snake_case
-
 from afterwrite.base.refusals import Refused
+from afterwrite.base.text import camel_case
 
 _KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
 _SENT_BEFORE = (
@@ -33,14 +32,13 @@ def again(form: Form, refused: Refused, fields: Iterable[str]) -> Form:
     ``fields`` are the form's own; all other errors are those of the whole form. A form whose key was used for other
     values gets a new key.
     """
-    known, errors = set(fields), dict[str, str]()
+    own, errors = {camel_case(name): name for name in fields}, dict[str, str]()
     key = form.key
     for path, message, code in refused.problems:
-        own = to_snake_case(path[0]) if path else ""
+        place = own.get(camel_case(path[0]), "") if path else ""
         text = message
         if code == _KEY_REUSED:
-            key, text, own = secrets.token_urlsafe(16), _SENT_BEFORE, ""
-        place = own if own in known else ""
+            key, text, place = secrets.token_urlsafe(16), _SENT_BEFORE, ""
         errors[place] = f"{errors[place]}; {text}" if place in errors else text
     return Form({**form.values, "idempotency_key": key}, errors)
 

@@ -1,7 +1,8 @@
 """List pages with their filters and links."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 from flask import Response, abort, request, url_for
@@ -12,6 +13,7 @@ from afterwrite.graphql_http import RequestError
 from afterwrite.reads.connections import ID_MAX, Page
 
 Filters = dict[str, Any]
+_SAME_NAMES: Mapping[Any, str] = MappingProxyType({})
 
 
 def list_page(
@@ -33,7 +35,7 @@ def list_page(
     try:
         found = find(filters, statuses(chosen) if chosen in list(statuses) else None, after)
     except RequestError as error:
-        return refused_list(template, error, **{name: []}, **values)
+        return refused_list(template, error, _SAME_NAMES, **{name: []}, **values)
     older = url_for(f"console.{name}", **filters, after=found.page_info.end_cursor)
     values |= {
         name: found.nodes,
@@ -48,10 +50,16 @@ def filters_of(names: Sequence[str]) -> Filters:
     return {name: request.args[name] for name in names if request.args.get(name)}
 
 
-def refused_list(template: str, error: RequestError, **values: Any) -> Response:
-    """The list page for invalid filters: the filters with their error."""
+def refused_list(template: str, error: RequestError, names: Mapping[Any, str] = _SAME_NAMES, **values: Any) -> Response:
+    """The list page for invalid filters: the filters with their error.
+
+    ``names`` are the names in the form of those filters that have others in the API.
+    """
     field = error.extensions.get("field")
-    wrong = {"field": field, "message": without_name(error.message, field) if field else error.message}
+    wrong = {
+        "field": names.get(field, field),
+        "message": without_name(error.message, field) if field else error.message,
+    }
     # 200 for htmx: a browser's console would log 400 as a failed request.
     status = 200 if is_htmx() else 400
     return page(template, status, wrong=wrong, **values)

@@ -1,4 +1,4 @@
-"""Template filters that format times, prices, numbers and JSON as text that is safe in HTML."""
+"""Template filters that format times, numbers and JSON as text that is safe in HTML."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,7 +13,8 @@ from afterwrite.base.times import from_microseconds
 from afterwrite.resources.names import snake_case
 from afterwrite.resources.write import Write
 
-_NOTHING = "\N{EN DASH}"
+NOTHING = "\N{EN DASH}"
+"""What stands for no value."""
 _CUT = "\n… cut off here: the API has all of it"
 _SHOWN_CHARACTERS = 20_000
 _SHORT_CHARACTERS = 2_000
@@ -47,7 +48,7 @@ _TONES = {
 def moment(value: datetime | int | None) -> Markup | str:
     """A time (or Unix microseconds): exact in the HTML; a script makes it relative, exact on hover."""
     if value is None:
-        return _NOTHING
+        return NOTHING
     at = from_microseconds(value) if isinstance(value, int) else value
     exact = at.strftime("%Y-%m-%d %H:%M:%S") + f".{at.microsecond // 1000:03d} UTC"
     # The script changes its content, which a morph of the page must keep.
@@ -62,22 +63,17 @@ def write_title(write: Write) -> str:
     return f"{act} {noun} {write.record_id}"
 
 
-def price(minor: int) -> str:
-    """An amount in minor units: 239999 is 2,399.99."""
-    return f"{minor / 100:,.2f}"
-
-
 def count(value: float | None) -> str:
     """A number with separators; a fraction below 1,000 has one decimal."""
     if value is None:
-        return _NOTHING
+        return NOTHING
     return f"{value:,.1f}" if value != int(value) and value < 1_000 else f"{value:,.0f}"
 
 
 def milliseconds(value: float | None) -> str:
     """A duration in a readable unit."""
     if value is None:
-        return _NOTHING
+        return NOTHING
     if value < 1_000:
         return f"{value:.1f} ms" if value < 100 else f"{value:.0f} ms"
     return f"{value / 1_000:.1f} s" if value < 120_000 else f"{value / 60_000:.0f} min"
@@ -143,13 +139,12 @@ def doing(said: Mapping[str, Any]) -> str:
         parts.append(f"waits for {', '.join(types)}" if few else f"waits for tasks of {len(types)} types")
     elif (requests := said.get("requests")) is not None:
         parts.append(f"begins {counted(requests, 'run')}" if requests else "waits for requests")
-    return ", ".join(parts) or _NOTHING
+    return ", ".join(parts) or NOTHING
 
 
 FILTERS: Sequence[Callable[..., Any]] = (
     moment,
     write_title,
-    price,
     count,
     milliseconds,
     pretty_json,

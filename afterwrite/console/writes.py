@@ -12,13 +12,12 @@ from afterwrite.console.answers import done, is_htmx, page, page_of, refused
 from afterwrite.console.lists import Filters, known_id, list_page
 from afterwrite.graphql_http import RequestError
 from afterwrite.reads.connections import PAGE_DEFAULT, Page, check_name, id_or_none
-from afterwrite.resources import first_version
 from afterwrite.resources.write import Write, WriteFilter, WriteStatus
 from afterwrite.service.context import Context
 from afterwrite.service.service import Service
 from afterwrite.writes import requests
 
-_FILTERS = ("status", "resource", "record", "product", "by")
+_FILTERS = ("status", "resource", "record", "by")
 
 
 def add_write_pages(blueprint: Blueprint, service: Service, context: Callable[[], Context]) -> None:
@@ -64,19 +63,16 @@ def _list(service: Service, context: Context) -> Response:
 
 
 def _record_of(service: Service, filters: Filters) -> tuple[str | None, int | None]:
-    """The resource and the id in the filters; ``product`` is the id of a product."""
+    """The resource and the id of a record in the filters; an application's only resource need not be chosen."""
     resource = filters.get("resource")
     if resource is not None and resource not in service.records:
         raise RequestError(f"{shorten(resource)!r} is no resource: choose one", field="resource")
-    field = "product" if filters.get("product") else "record"
-    text = filters.get(field)
+    text = filters.get("record")
     if text is None:
         return resource, None
     number = id_or_none(text.strip())
     if number is None:
-        raise RequestError(f"{shorten(text)!r} is not a {field} id: give a number", field=field)
-    if field == "product":
-        return first_version.RESOURCE, number
+        raise RequestError(f"{shorten(text)!r} is not a record id: give a number", field="record")
     if resource is None:
         if len(service.records) != 1:
             raise RequestError("record is given without its resource: choose one", field="resource")

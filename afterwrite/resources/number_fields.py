@@ -75,7 +75,7 @@ class Number(Field):
     def hint(self) -> str:  # type: ignore[override]
         """The range."""
         wanted = self._wanted
-        return wanted.removeprefix("a number ").capitalize() if self.minimum is not None else ""
+        return wanted.removeprefix("a number ").removeprefix("of ").capitalize() if self.minimum is not None else ""
 
     def check(self, name: str, value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):

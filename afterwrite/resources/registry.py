@@ -48,13 +48,17 @@ temporary then to trailing transaction trigger true union unique update user usi
 virtual when where window with
 """
 _SQL_WORDS = frozenset(_RESERVED.split())
+# The first steps of the server's own paths, below which no resource can have its pages.
+_OWN_PATHS = """
+api console entries graphql health metrics process ready sign_in sign_out static task_types tasks webhook writes
+"""
+_PATHS = frozenset(_OWN_PATHS.split())
 _NAME = re.compile("[a-z](?:_?[a-z0-9]){0,50}")
 # The names of the API that are not made of resources: root fields of the schema, and those of REST.
 _TAKEN = {
     "query": "task tasks taskTypes taskActions entry entries process write writes queue node",
     "mutation": "createTask createStripeCustomerTask createStripePaymentTask createStripeRefundTask createEntry "
     "createProcess cancelTask retryTask retryWrite pauseTaskType resumeTaskType pruneTasks",
-    "REST path": "/api/entries /api/process /api/writes",
     "REST operation": "listEntries getEntry createEntry changeEntry startProcess getProcess getWrite receiveWebhook "
     "listWebhooks health ready metrics openapi",
     "OpenAPI schema": "Entry EntryPage NewEntry EntryChange NewProcess ProcessAccepted Process Received ReceivedPage "
@@ -137,6 +141,9 @@ def _problems_of(resource: CompiledResource) -> Iterator[str]:
         yield f"{name}: the table {resource.table} is {what}: give table=... after the base class"
     if resource.plural == resource.snake:
         yield f"{name}: its plural is its singular, {resource.plural}: give plural=... after the base class"
+    if resource.plural in _PATHS:
+        path = resource.plural.replace("_", "-")
+        yield f"{name}: its pages would be at /{path}, a path of the server: give plural=... after the base class"
     for unknown in resource.declaration.given_names.keys() - {"name", "plural", "table"}:
         yield f"{name} gives {unknown}=...: name, plural and table can be given"
     if not resource.fields:
@@ -276,7 +283,6 @@ def _given_names(resource: CompiledResource) -> Iterator[tuple[str, str]]:
 
 def _given_rest_names(resource: CompiledResource) -> Iterator[tuple[str, str]]:
     snake, acts = resource.snake, [f"{operation.name}_{resource.snake}" for operation in resource.operations.values()]
-    yield "REST path", rest_path(resource)
     for act in (
         f"list_{resource.plural}",
         f"get_{snake}",

@@ -3,7 +3,7 @@
 import contextlib
 import string
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
@@ -180,7 +180,8 @@ class Records:
         source, values = self._search.matching(wanted.search, self._dialect)
         descending = order.descending is not backwards
         keys = _keys(source, order, self._dialect)
-        statement = select(*_of(source, self.resource)).where(*_clauses(source, wanted)).limit(limit)
+        clauses = [*_clauses(source, wanted), *_bounds(wanted, order, keys[0])]
+        statement = select(*_of(source, self.resource)).where(*clauses).limit(limit)
         statement = statement.order_by(*(key.desc() if descending else key for key in keys))
         if position is not None:
             place = tuple_(*keys)
@@ -237,3 +238,13 @@ def _place(position: Position, order: RecordOrder, dialect: str) -> tuple[Any, .
 
 def _clauses(source: Table | Subquery, wanted: RecordFilter) -> list[ColumnElement[bool]]:
     return [condition.clause(source) for condition in wanted.conditions]
+
+
+def _bounds(wanted: RecordFilter, order: RecordOrder, key: ColumnElement[Any]) -> Iterator[ColumnElement[bool]]:
+    """The range of the ordering field once more, on the key in whose index nulls have a place: a scan begins there."""
+    for condition in wanted.conditions:
+        if order.field is not None and not order.field.required and condition.column == order.column:
+            if condition.comparison == "minimum":
+                yield key >= condition.value
+            elif condition.comparison == "maximum":
+                yield key <= condition.value

@@ -114,6 +114,31 @@ def test_every_route_of_a_resource_needs_the_role_of_its_act(
         assert answer.status_code in (200, 202, 404) or answer.get_json()["code"] == "FORBIDDEN"
 
 
+@pytest.mark.parametrize(
+    ("path", "least"),
+    [
+        ("/lockers", Role.WRITE),
+        ("/lockers/1", Role.WRITE),
+        ("/lockers/export.csv", Role.WRITE),
+        ("/lockers/new", Role.WRITE),
+        ("/lockers/1/delete", Role.WRITE),
+        ("/lockers/1/put", Role.ADMIN),
+    ],
+)
+def test_the_pages_of_an_act_need_its_role_and_lead_only_where_the_caller_may_go(
+    app: Flask, path: str, least: Role
+) -> None:
+    made = {"query": 'mutation { createLockerSync(code: "a") { success } }'}
+    app.test_client().post("/graphql", json=made, headers=bearer(Role.WRITE))
+    for role in SECRETS:
+        page = app.test_client().get(path, headers=bearer(role))
+        assert page.status_code == (403 if role < least else 200), role
+        if path == "/lockers/1" and role >= least:
+            assert ("/lockers/1/put" in page.text) is (role is Role.ADMIN)
+    home = app.test_client().get("/", headers=bearer(Role.READ))
+    assert (home.status_code, "/lockers" in home.text) == (200, False)
+
+
 def test_the_pages_of_products_and_writes_need_the_roles_of_products() -> None:
     said = dict(split_roles(RESOURCES, {"Product": "admin"}).of_resources)
     assert said["GET /products"] == said["POST /products"] == said["POST /products/upload"] == Role.ADMIN

@@ -71,7 +71,7 @@ def test_a_payload_that_is_no_plain_json_is_refused(visitor: ConsoleClient, payl
         ("/products?min_price=cheap", "&#39;cheap&#39;: give a number"),
         ("/products?after=nonsense", "give a cursor that the API answered"),
         ("/products?search=" + "x" * 201, "Has 201 characters: 200 are the limit"),
-        ("/writes?product=lamp", "is not a product id"),
+        ("/writes?record=lamp", "is not a record id"),
         ("/writes?after=x", "give a whole number"),
         ("/tasks?after=x", "give a whole number"),
         ("/entries?search=%00", "remove it"),

@@ -196,7 +196,7 @@ def test_the_dialogs_are_used_by_keyboard_alone(server: ServerProcess, tmp_path:
         page.keyboard.press("Enter")
         dialog(page).locator("[data-receipt=APPLIED]").wait_for()
         page.keyboard.press("Escape")
-        expect(page.get_by_text("The catalogue is empty")).to_be_visible()
+        expect(page.get_by_text("No products yet")).to_be_visible()
 
         page.goto("/entries")
         tab_to(page, "Create entry")

@@ -10,7 +10,7 @@ import pytest
 from declared import PRODUCT
 from werkzeug.datastructures import FileStorage
 
-from afterwrite.console.product_files import kept_while_read
+from afterwrite.console.record_files import kept_while_read
 from afterwrite.loading import RecordFile, TextFileError
 
 resource = pytest.importorskip("resource", reason="limits of descriptors are a matter of POSIX")

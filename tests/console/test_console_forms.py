@@ -94,13 +94,13 @@ def test_the_first_field_that_was_refused_has_the_focus(quick: ServerProcess, tm
         form = dialog(page) if is_dialog else page.locator("main")
         form.get_by_label("Title").fill("Desk")
         form.get_by_label("Price").fill("dear")
-        form.get_by_label("Rating", exact=True).fill("6")
+        form.get_by_label("Rating rate").fill("6")
         page.keyboard.press("Enter")
         expect(form.get_by_label("Price")).to_have_attribute("aria-invalid", "true")
         expect(form.get_by_label("Price")).to_be_focused()
         form.get_by_label("Price").fill("200")
         page.keyboard.press("Enter")
-        expect(form.get_by_label("Rating", exact=True)).to_be_focused()
+        expect(form.get_by_label("Rating rate")).to_be_focused()
         visit.complaints = [text for text in visit.complaints if "422" not in text]
 
 
@@ -208,7 +208,7 @@ def test_a_filter_that_cannot_be_meant_is_told_beside_it(quick: ServerProcess, t
         page.goto("/writes")
         page.get_by_label("Product id").fill("lamp")
         page.get_by_label("Product id").press("Enter")
-        expect(page.get_by_role("alert")).to_contain_text("'lamp' is not a product id")
+        expect(page.get_by_role("alert")).to_contain_text("'lamp' is not a record id")
         page.reload()
         visit.complaints.clear()  # the browser's own line about the status 400 of the page
         expect(page.get_by_label("Product id")).to_have_attribute("aria-invalid", "true")

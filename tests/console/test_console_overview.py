@@ -82,7 +82,7 @@ def test_writes_are_found_by_status_and_product_and_tried_again(server: ServerPr
         page.get_by_role("button", name="Retry").dblclick()  # it is one retry all the same
         page.wait_for_url(lambda url: url != first and "/writes/" in url)
         expect(page.locator("dl.facts")).to_contain_text("Retry of")
-        page.goto("/writes?product=77")
+        page.goto("/writes?record=77")
         expect(page.locator(ROWS)).to_have_count(2)
 
         page.goto("/writes?status=APPLIED")

@@ -18,7 +18,7 @@ def test_a_product_goes_from_an_empty_catalogue_through_all_its_life(server: Ser
     with console_of(server, tmp_path) as visit:
         page = visit.page
         page.goto("/products")
-        expect(page.get_by_text("The catalogue is empty")).to_be_visible()
+        expect(page.get_by_text("No products yet")).to_be_visible()
 
         page.get_by_role("link", name="Create product").click()
         fill(page, Price="1.999")
@@ -27,7 +27,9 @@ def test_a_product_goes_from_an_empty_catalogue_through_all_its_life(server: Ser
         expect(title).to_have_attribute("aria-invalid", "true")
         expect(title).to_have_accessible_description("Give a value")
         price = dialog(page).get_by_label("Price")
-        expect(price).to_have_accessible_description("1.999: give at most two decimals Up to two decimals")
+        expect(price).to_have_accessible_description(
+            "1.999: give at most two decimals Held exactly; at most two decimals"
+        )
         expect(price).to_have_value("1.999")
         expect(title).to_be_focused()
         assert server.query("{ products { totalCount } writes { nodes { id } } }") == {
@@ -55,7 +57,7 @@ def test_a_product_goes_from_an_empty_catalogue_through_all_its_life(server: Ser
         dialog(page).get_by_role("button", name="Delete").click()
         dialog(page).locator("[data-receipt=APPLIED]").wait_for()
         page.keyboard.press("Escape")
-        expect(page.get_by_text("The catalogue is empty")).to_be_visible()
+        expect(page.get_by_text("No products yet")).to_be_visible()
     assert server.query("{ products { totalCount } }") == {"products": {"totalCount": 0}}
 
 

@@ -11,7 +11,7 @@ from declared import PRODUCT
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from afterwrite.console.exports import _csv
+from afterwrite.console.exports import csv_of
 from afterwrite.loading import RecordFile
 from afterwrite.loading.spreadsheet_cells import export_format, exported, harmless, trimmed
 
@@ -42,7 +42,7 @@ def test_an_export_is_loaded_as_it_was(title: str, description: str, category: s
     product = PRODUCT.record(id=1, created_at_us=0, updated_at_us=0, version=1, **stored)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "products.csv"
-        path.write_bytes("".join(_csv(iter([[product]]), export_format(PRODUCT))).encode())
+        path.write_bytes("".join(csv_of(iter([[product]]), export_format(PRODUCT))).encode())
         with RecordFile(PRODUCT, path) as source:
             [(_, row)] = source.rows()
     assert isinstance(row, dict)

@@ -140,6 +140,11 @@ class Query(Resource):
         ),
         (ResourceType("Thing", (Resource,), {"a": Text()}, table="ledger"), "Thing: the table ledger is one of the"),
         (ResourceType("Thing", (Resource,), {"a": Text()}, plural="No good"), "Thing: the plural 'No good' is no name"),
+        (
+            ResourceType("Login", (Resource,), {"a": Text()}, plural="sign_in"),
+            "Login: its pages would be at /sign-in, a path of the server: give plural=... after the base class",
+        ),
+        (resource("Metric", a=Text()), "Metric: its pages would be at /metrics"),
         (resource("Thing", search=Text()), "Thing.search: every record or query has something of this name"),
         (resource("Thing", version=Integer()), "Thing.version: every record or query has something of this name"),
         (resource("Thing", thing_id=Text()), "Thing.thing_id: every record or query"),
@@ -233,11 +238,7 @@ def test_names_that_are_given_twice_are_said_with_both() -> None:
 
 
 def test_names_that_rest_has_given_already_are_said() -> None:
-    remedy = "give plural=..., table=..., facet=... or another name"
-    made: Any = ResourceType("Thing", (Resource,), {"kind": SHORT}, plural="entries", table="things")
-    assert f"Thing and the engine both have the REST path /api/entries: {remedy}" in _problems(made)
-    made = ResourceType("Thing", (Resource,), {"kind": SHORT}, plural="writes", table="things")
-    assert f"Thing and the engine both have the REST path /api/writes: {remedy}" in _problems(made)
+    remedy = "give plural=..., table=..., facet=..., reverse=... or another name"
     said = f"Problem and the engine both have the OpenAPI schema Problem: {remedy}"
     assert _problems(resource("Problem", kind=SHORT)) == [said]
     limited = resource("Thing", limit=Integer(filter="equal"))

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 NEW_FIELD = "brand"
 _LEFT_OUT = shutil.ignore_patterns(".*", "tests", "bench", "docs", "deploy", "data", "__pycache__")
-_LAST_FIELD = "    rating_count = Integer(minimum=0)\n"
+_LAST_FIELD = '    rating_count = Integer(minimum=0, aliases="rating.count")\n'
 _FIELD = f"    {NEW_FIELD} = Text(max_length=100, search=True)\n"
 
 

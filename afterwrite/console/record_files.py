@@ -1,4 +1,4 @@
-"""Upload and export of product files."""
+"""Upload and export of the records of a resource."""
 
 import os
 import tempfile
@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from flask import Blueprint, Response, abort, request
 from werkzeug.datastructures import FileStorage
@@ -14,10 +15,9 @@ from afterwrite.base.text import unprintable_character
 from afterwrite.console import exports
 from afterwrite.console.answers import page, refused
 from afterwrite.console.forms import Form, given
-from afterwrite.console.products import selection
+from afterwrite.console.record_list import RecordList
 from afterwrite.console.uploads import Upload, take_in
 from afterwrite.loading import DecimalSign, TextFileError
-from afterwrite.resources import first_version
 from afterwrite.resources.compiled import CompiledResource
 from afterwrite.service.context import Context
 from afterwrite.service.service import Service
@@ -26,46 +26,66 @@ _KEY_MAX = 100
 _SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".txt")
 
 
-def add_product_files(blueprint: Blueprint, service: Service, context: Callable[[], Context]) -> None:
-    """Add the upload of a product file and the export of the selected products."""
-    resource = service.records[first_version.RESOURCE].resource
-    max_bytes = service.settings.upload_max_bytes
-    # Each holds a thread for seconds; the limit leaves threads for short requests.
-    slots = threading.BoundedSemaphore(max(1, service.settings.threads // 8))
+class FileSlots(threading.BoundedSemaphore):
+    """Bounds the uploads and exports that run at once: each holds a thread for seconds, and others need threads too."""
 
-    @blueprint.get("/products/upload")
+    def __init__(self, threads: int) -> None:
+        super().__init__(max(1, threads // 8))
+
+
+def add_record_files(
+    blueprint: Blueprint, service: Service, context: Callable[[], Context], shown_list: RecordList, slots: FileSlots
+) -> None:
+    """Add the upload of a file of a resource's records, and the export of the selected ones."""
+    pages, resource = shown_list.pages, shown_list.resource
+    values: dict[str, Any] = {
+        "place": pages.place,
+        "pages": pages,
+        "max_bytes": service.settings.upload_max_bytes,
+        "columns": _columns(resource),
+    }
+
     def upload_form() -> Response:
-        return page("upload_form.html", place="products", form=Form({}), max_bytes=max_bytes, upload=None)
+        return page("upload_form.html", form=Form({}), upload=None, **values)
 
-    @blueprint.post("/products/upload")
-    def upload_products() -> Response:
+    def upload() -> Response:
         form = Form(request.form)
         file = request.files.get("file")
         if not slots.acquire(blocking=False):
             return _busy()
         try:
-            upload = _taken_in(service, resource, context(), file, form)
+            found = _taken_in(service, resource, context(), file, form)
         except TextFileError as error:
-            return _form_again(form, str(error), None)
+            return form_again(form, str(error), None)
         finally:
             slots.release()
-        if upload.trouble is not None:
-            return _form_again(form, upload.trouble, upload)
-        return page("upload_done.html", place="products", upload=upload, name=file.filename if file else "")
+        if found.trouble is not None:
+            return form_again(form, found.trouble, found)
+        return page("upload_done.html", upload=found, name=file.filename if file else "", **values)
 
-    @blueprint.get("/products/export.<kind>")
-    def export_products(kind: str) -> Response:
+    def export(kind: str) -> Response:
         if kind not in exports.KINDS:
             abort(404, f"There is no export as {kind[:20]}: use {' or '.join(exports.KINDS)}")
-        selected = selection(resource)
+        selected = shown_list.selection()
         if not slots.acquire(blocking=False):
             return _busy()
-        return exports.answer(context(), selected, kind, slots.release)
+        return exports.answer(context(), resource, selected, kind, slots.release)
 
-    def _form_again(form: Form, trouble: str, upload: Upload | None) -> Response:
-        values = {"idempotency_key": form.key, "decimal": form.values.get("decimal", "")}
-        shown = Form(values, {"": trouble})
-        return page("upload_form.html", 422, place="products", form=shown, max_bytes=max_bytes, upload=upload)
+    def form_again(form: Form, trouble: str, found: Upload | None) -> Response:
+        kept = {"idempotency_key": form.key, "decimal": form.values.get("decimal", "")}
+        return page("upload_form.html", 422, form=Form(kept, {"": trouble}), upload=found, **values)
+
+    blueprint.add_url_rule(f"{pages.path}/upload", pages.endpoint("upload-form"), upload_form)
+    blueprint.add_url_rule(f"{pages.path}/upload", pages.endpoint("upload"), upload, methods=["POST"])
+    blueprint.add_url_rule(f"{pages.path}/export.<kind>", pages.endpoint("export"), export)
+
+
+def _columns(resource: CompiledResource) -> str:
+    """The columns of a file, for people: those that it must have, then the others."""
+    needed = [name for name, field in resource.fields.items() if field.required and field.default is None]
+    others = [name for name in resource.fields if name not in needed]
+    told = [" and ".join(filter(None, [", ".join(needed[:-1]), needed[-1]]))] if needed else []
+    return "; ".join([*told, *(["optional " + ", ".join(others)] if others else [])])
 
 
 def _busy() -> Response:
@@ -83,7 +103,8 @@ def _taken_in(
     if decimal is not None and decimal not in list(DecimalSign):
         raise TextFileError(f"decimal is {decimal[:20]!r}: choose {' or '.join(DecimalSign)}")
     if file is None or not file.filename:
-        raise TextFileError("No file was chosen: choose a JSON, JSONL or CSV file of products")
+        nouns = resource.plural.replace("_", " ")
+        raise TextFileError(f"No file was chosen: choose a JSON, JSONL or CSV file of {nouns}")
     with kept_while_read(file) as path:
         if (size := path.stat().st_size) > service.settings.upload_max_bytes:
             limit = service.settings.upload_max_bytes

@@ -292,6 +292,42 @@ class Checks(Run):
         write = self.mutate("deleteProduct", productId=product_id)["write"]
         equal(self.query("product", PRODUCT, productId=product_id, afterWrite=write["id"]), None)
 
+    def many_are_changed_and_deleted_at_once(self) -> None:
+        ids = [self.make(f"Many {number}")["productId"] for number in range(2)]
+        changes = [{"productId": number, "category": self.tag} for number in ids] + [{"productId": ids[0], "price": -1}]
+        answer = "success errors { field code } writes { id productId }"
+        refused = self.mutate("updateProducts", answer, products=changes)
+        equal((refused["success"], refused["writes"]), (False, []))
+        equal(refused["errors"], [{"field": ["products", "2", "price"], "code": "OUT_OF_RANGE"}])
+        equal(self.mutate("updateProducts", answer, products=changes[:2])["success"], True)
+        gone = self.mutate("deleteProducts", answer, productIds=ids)["writes"]
+        equal([write["productId"] for write in gone], ids)
+        equal(self.found("Many ", afterWrite=gone[-1]["id"]), [])
+
+    def a_record_over_rest(self) -> None:
+        new, waiting = {"title": f"Rest {self.tag}", "price": 10.5}, {"Prefer": f"wait={TIMEOUT_SECONDS}"}
+        queued = self.rest("POST", "/api/products", new)
+        equal((queued.status, queued.headers["Location"]), (202, f"/api/writes/{queued.body['id']}"))
+        made = self.rest("POST", "/api/products", new, **waiting)
+        path = f"/api/products/{made.body['id']}"
+        equal((made.status, made.headers["Location"], made.headers["ETag"]), (201, path, '"1"'))
+        changed = self.rest("PATCH", path, {"price": 12}, **waiting, **{"If-Match": '"1"'})
+        equal((changed.status, changed.body["price"], changed.headers["ETag"]), (200, 12, '"2"'))
+        late = self.rest("PATCH", path, {"price": 13}, **waiting, **{"If-Match": '"1"'})
+        equal((late.status, late.body["code"]), (412, "VERSION_CONFLICT"))
+        equal(self.rest("GET", path, **{"If-None-Match": '"2"'}).status, 304)
+        page = self.rest("GET", f"/api/products?search=rest%20{self.tag}&limit=1")
+        expect('rel="next"' in page.headers["Link"], page.headers)
+        equal(self.rest("DELETE", path, **waiting).status, 204)
+        self.problem(404, "PRODUCT_NOT_FOUND", "", "GET", path)
+        self.problem(422, "OUT_OF_RANGE", "#/price", "POST", "/api/products", {**new, "price": -1})
+
+    def every_list_is_served_over_rest(self) -> None:
+        paths = self.rest("GET", "/openapi.json").body["paths"]
+        for path in (path for path, methods in paths.items() if path.startswith("/api/") and "get" in methods):
+            if "{" not in path:
+                equal(self.rest("GET", f"{path}?limit=1").status, 200, path)
+
     def a_failed_write_says_why_and_can_be_retried(self) -> None:
         write = self.mutate("updateProduct", productId=2**53 - 1, title="Nobody")["write"]
         equal(self.settled(write)["error"], {"code": "PRODUCT_NOT_FOUND"})

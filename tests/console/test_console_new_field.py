@@ -1,4 +1,4 @@
-"""A line added to a declaration is in the form, the list, the upload and the export, without another line."""
+"""A line added to a declaration is in form, list, upload, export, REST and OpenAPI, without another line."""
 
 import csv
 import io
@@ -9,11 +9,12 @@ import pytest
 from console_client import ConsoleClient
 from databases import EmbeddedDatabase
 from next_version import make_next_version, next_server
+from task_calls import rest
 
 pytestmark = pytest.mark.one_database("what a page shows")
 
 
-def test_a_field_added_to_the_declaration_is_everywhere_in_the_console(tmp_path: Path) -> None:
+def test_a_field_added_to_the_declaration_is_everywhere(tmp_path: Path) -> None:
     server = next_server(make_next_version(tmp_path / "next"), EmbeddedDatabase(tmp_path / "data")).start()
     visitor = ConsoleClient(server)
     try:
@@ -38,8 +39,15 @@ def test_a_field_added_to_the_declaration_is_everywhere_in_the_console(tmp_path:
         assert '<td class="wide">Böck</td>' in page
         assert "Nöck" not in page
         assert 'placeholder="Title, description, category, brand"' in page
+        document = rest(server, "GET", "/openapi.json").body["components"]["schemas"]
+        assert all("brand" in document[name]["properties"] for name in ("Product", "NewProduct", "ProductChange"))
+        new = {"title": "Chair", "price": 80, "brand": "Zöck"}
+        assert rest(server, "POST", "/api/products", new, Prefer="wait=30").body["brand"] == "Zöck"
+        assert [one["title"] for one in rest(server, "GET", "/api/products?search=z%C3%B6ck").body["products"]] == [
+            "Chair"
+        ]
         rows = csv.DictReader(io.StringIO(visitor.get("/products/export.csv?order=TITLE_ASC").text))
-        assert [row["brand"] for row in rows] == ["Böck", "Nöck"]
+        assert [row["brand"] for row in rows] == ["Zöck", "Böck", "Nöck"]
     finally:
         visitor.http.close()
         server.kill()

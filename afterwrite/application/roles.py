@@ -6,8 +6,8 @@ from typing import NamedTuple
 from afterwrite.access.roles import GIVEN_ROLES, Role
 from afterwrite.base.text import camel_case
 from afterwrite.console import page_roles
+from afterwrite.resources.api_names import facet_name
 from afterwrite.resources.compiled import CompiledResource
-from afterwrite.resources.registry import facet_name
 from afterwrite.rest import routes_of
 
 READ = "read"

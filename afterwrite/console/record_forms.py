@@ -20,6 +20,7 @@ from afterwrite.resources.write import Write
 from afterwrite.service.context import Context
 from afterwrite.service.service import Service
 from afterwrite.writes import requests
+from afterwrite.writes.request_checks import RequestProblem
 
 OPENED_WITH = "was__"
 """Begins the names of the values that a form was opened with; no field has two underscores."""
@@ -210,7 +211,7 @@ def _form_message(error: Problem) -> str:
     """The message of a problem next to its field in the form."""
     if error.code == FieldProblem.REQUIRED:
         return "Give a value"
-    if error.code == requests.RequestProblem.NOTHING_TO_CHANGE:
+    if error.code == RequestProblem.NOTHING_TO_CHANGE:
         return "Nothing has changed: change a field, or close the form"
     return without_name(error.message, error.field[-1] if error.field else "")
 

@@ -19,6 +19,7 @@ from afterwrite.resources.write import WriteFilter, WriteStatus
 from afterwrite.service.context import Context, answering
 from afterwrite.writes import requests
 from afterwrite.writes.queue import QueueState
+from afterwrite.writes.request_checks import PROBLEM_CODES
 
 _KEEP_ALIVE_SECONDS = 5.0
 ONE_RECEIPT = "The receipt; null if nothing was accepted"
@@ -193,7 +194,7 @@ def _error_type(codes: Mapping[str, str]) -> Any:
 
 
 def _user_error_type(resources: Mapping[str, CompiledResource]) -> Any:
-    codes = list(requests.PROBLEM_CODES)
+    codes = list(PROBLEM_CODES)
     codes += [code for resource in resources.values() for code in resource.rule_rejections]
     members = {
         "__doc__": "A problem that the client can correct.",

@@ -15,13 +15,14 @@ from afterwrite.base.text import camel_case
 from afterwrite.graphql.fields import resolver_of
 from afterwrite.graphql.receipts import Key, Receipts
 from afterwrite.graphql.resource_types import ResourceTypes
+from afterwrite.resources.api_names import pascal_case
 from afterwrite.resources.compiled import CompiledResource
 from afterwrite.resources.operations import CompiledOperation
-from afterwrite.resources.registry import pascal_case
 from afterwrite.resources.write import Write, WriteStatus
 from afterwrite.service.context import Context
 from afterwrite.writes import requests
-from afterwrite.writes.requests import Answer, OnError, RequestProblem, answer_of
+from afterwrite.writes.request_checks import RequestProblem
+from afterwrite.writes.requests import Answer, OnError, answer_of
 
 _IF_VERSION = "Apply it only to this version of the record: another one ends it FAILED with VERSION_CONFLICT"
 _IN_ONE_COMMIT = ", in one commit."

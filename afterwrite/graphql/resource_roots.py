@@ -15,8 +15,8 @@ from afterwrite.graphql.resource_pages import ResourcePages, search_argument
 from afterwrite.graphql.resource_types import Node, ResourceTypes, node_place
 from afterwrite.reads import pages
 from afterwrite.reads.connections import PAGE_DEFAULT, PAGE_MAX, Page, parse_id
+from afterwrite.resources.api_names import facet_name, facet_type
 from afterwrite.resources.compiled import CompiledResource, Record
-from afterwrite.resources.registry import facet_name, facet_type
 from afterwrite.service.context import Context
 from afterwrite.writes.requests import await_write
 

@@ -15,10 +15,11 @@ from afterwrite.graphql.scalars import JSON, BigInt
 from afterwrite.reads.connections import id_or_none
 from afterwrite.reads.filters import Filter, order_names
 from afterwrite.resources import number_fields, text_fields, value_fields
+from afterwrite.resources.api_names import pascal_case
 from afterwrite.resources.compiled import CompiledResource, Record
 from afterwrite.resources.field import Field
 from afterwrite.resources.reference_field import Reference
-from afterwrite.resources.registry import compiled, pascal_case
+from afterwrite.resources.registry import compiled
 from afterwrite.resources.resource import Resource
 from afterwrite.resources.write import Write
 from afterwrite.service.context import Context

@@ -12,10 +12,10 @@ from afterwrite.base.text import camel_case, shorten
 from afterwrite.reads.connections import Page, id_or_none
 from afterwrite.reads.filters import filters_of, order_of, record_filter
 from afterwrite.reads.pages import records_page
+from afterwrite.resources.api_names import rest_path
 from afterwrite.resources.compiled import CompiledResource, Record
 from afterwrite.resources.field import Field
 from afterwrite.resources.operations import CompiledOperation
-from afterwrite.resources.registry import rest_path
 from afterwrite.rest.conditions import etag_of, wanted_version
 from afterwrite.rest.problems import ProblemDetails, json_answer, pointer_to
 from afterwrite.rest.reading import Given

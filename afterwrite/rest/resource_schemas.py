@@ -6,10 +6,10 @@ from typing import Any
 from afterwrite.base.text import camel_case
 from afterwrite.reads.connections import PAGE_DEFAULT, PAGE_MAX
 from afterwrite.reads.filters import Filter, filters_of, order_names
+from afterwrite.resources.api_names import pascal_case
 from afterwrite.resources.compiled import CompiledResource
 from afterwrite.resources.field import Field
 from afterwrite.resources.operations import CompiledOperation
-from afterwrite.resources.registry import pascal_case
 from afterwrite.resources.write import WriteStatus
 from afterwrite.rest.schemas import ID, SEARCHED, TEXT, TIME, Schema, or_null, whole
 from afterwrite.rest.value_forms import described, filter_schema, given_schema, shown_schema

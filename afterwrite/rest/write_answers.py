@@ -8,8 +8,8 @@ from flask import Response, request
 from afterwrite.access.roles import Role
 from afterwrite.base.store_errors import StoreError, log_and_redact
 from afterwrite.reads.connections import id_or_none
+from afterwrite.resources.api_names import rest_path
 from afterwrite.resources.compiled import CompiledResource, Record
-from afterwrite.resources.registry import rest_path
 from afterwrite.resources.write import Operation, Write, WriteErrorCode, WriteStatus
 from afterwrite.rest.conditions import wanted_wait
 from afterwrite.rest.problems import ProblemDetails, json_answer

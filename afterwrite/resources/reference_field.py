@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from afterwrite.resources.field import Field, wrong_type
+from afterwrite.resources.names import snake_case
 from afterwrite.resources.number_fields import WHOLE_MAX
 
 ON_DELETE = ("restrict", "cascade", "set_null")
@@ -26,7 +27,6 @@ class Reference(Field):
 
     stored = int
     is_ordered = False
-    hint = "The id of a record"
 
     def __init__(self, target: Any, *, on_delete: str = "restrict", reverse: str = "", **given: Any) -> None:
         super().__init__(**given)
@@ -55,14 +55,23 @@ class Reference(Field):
         return names.get("name") or str(getattr(declared, "__name__", declared))
 
     @property
+    def hint(self) -> str:  # type: ignore[override]
+        """What it is the id of."""
+        return f"The id of {self._one_target}"
+
+    @property
+    def _one_target(self) -> str:
+        noun = snake_case(self.target).replace("_", " ")
+        return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+    @property
     def limits(self) -> Mapping[str, Any]:
         return {"target": self.target}
 
     def check(self, name: str, value: Any) -> int:
         number = int(value) if isinstance(value, str) and is_id(value) else value
         if isinstance(number, bool) or not isinstance(number, int) or not 0 < number <= WHOLE_MAX:
-            article = "an" if self.target[0] in "AEIOU" else "a"
-            raise wrong_type(name, value, f"the id of {article} {self.target}")
+            raise wrong_type(name, value, f"the id of {self._one_target}")
         return number
 
     def usual(self, value: str) -> tuple[str, str]:

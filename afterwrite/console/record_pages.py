@@ -49,8 +49,8 @@ class RecordPages:
         return may(f"POST {rules.get(act) or self.rule(act)}")
 
     def own_template(self, name: str) -> str:
-        """The template with which an application replaces a page: ``parcels/list.html``."""
-        return f"{self.resource.plural}/{name}.html"
+        """The template with which an application replaces a page: ``console/parcels/list.html``."""
+        return f"console/{self.resource.plural}/{name}.html"
 
     def name_of(self, record: Record) -> str:
         """What pages call a record."""

@@ -116,7 +116,9 @@ class Receipts:
             "operation": _enum_of("WriteOperation", [*operations, _OTHER])(required=True),
             "resolve_operation": staticmethod(partial(_known_operation, frozenset(operations))),
             "status": StatusEnum(required=True),
-            "record_id": graphene.ID(required=True, description="Known at once, even for a create"),
+            "record_id": graphene.ID(
+                required=True, description="Known at once, even for a create; that of an upsert once it is applied"
+            ),
             "record": graphene.Field(
                 RecordInterface, description="The current record; null if it does not exist", resolver=_record_of
             ),

@@ -40,7 +40,8 @@ Every other name is ignored and reported, even the id: each record gets a new on
 where a field may be, unless it is a text. In CSV an empty cell is null, or the default of the field; surrounding space
 is removed, a row of empty cells is skipped, and objects, lists and JSON fields are JSON. A number such as 1,234 may
 mean 1234 or 1.234, and so may 1.234 in a file with semicolons: the other numbers of the file or --decimal decide.
-Otherwise nothing is loaded. An export of the console is read back exactly.
+Otherwise nothing is loaded. An export of the console is read back exactly,
+with new ids.
 
 A row that breaks a rule of the API is refused and reported; the others are loaded together, in one transaction: a load
 that fails or is interrupted leaves the database as it was. Stop a server on DATA_DIR first; one on PostgreSQL may keep

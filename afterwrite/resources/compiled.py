@@ -17,7 +17,7 @@ from afterwrite.resources.reference_field import Reference
 from afterwrite.resources.resource import Derived, FollowUp, Rejected, Resource
 from afterwrite.resources.text_fields import Text
 from afterwrite.resources.usual_check import UsualCheck, usual_check
-from afterwrite.resources.write import Operation, Write, WriteError, WriteErrorCode
+from afterwrite.resources.write import Operation, OperationError, Write, WriteError, WriteErrorCode
 
 Record: TypeAlias = Any
 """A record, whose type is known when its resource is compiled."""
@@ -53,7 +53,15 @@ class CompiledResource:
         problems += [f"{self.name}: two fields are named {one}: rename one" for one in names if names.count(one) > 1]
         self.derived = {name: value for name, value in members.items() if isinstance(value, Derived)}
         for name, one in self.derived.items():
-            one.kind = _named(name, one.kind)
+            if isinstance(one.kind, Field):
+                one.kind = _named(name, one.kind)
+            else:
+                problems.append(f"{self.name}.{name}: derived needs the type of the value, such as @derived(Number)")
+        problems += [
+            f"{self.name}.{name} is the type {value.__name__}: write {name} = {value.__name__}()"
+            for name, value in members.items()
+            if isinstance(value, type) and issubclass(value, Field)
+        ]
         self.operations = {
             made.code: made
             for name, value in members.items()
@@ -209,16 +217,21 @@ class CompiledResource:
             after = self._next_state(write, record, [] if made is None else made)
         except (TypeError, ValueError) as error:  # written by another version, or damaged
             raise _unreadable(write, error) from error
-        if self.has_rule and after is not None:
-            self._run(after.check, "check")
+        if after is not None:
+            self.check_rule(after)
         return after
 
-    def without(self, record: Record, column: str, write: Write) -> Record:
-        """The record with an empty reference, after the write that deleted what it refers to. Raises WriteError."""
-        after = self._changed(record, {column: None}, write)
+    def without(self, record: Record, column: str, write: Write, *, is_changed: bool) -> Record:
+        """The record with an empty reference, after the write that deletes what it refers to.
+
+        ``is_changed``: this write has changed it before, and its version has risen.
+        """
+        return record._replace(**{column: None}) if is_changed else self._changed(record, {column: None}, write)
+
+    def check_rule(self, record: Record) -> None:
+        """Raises WriteError if the record breaks the rule of the resource."""
         if self.has_rule:
-            self._run(after.check, "check")
-        return after
+            self._run(record.check, "check")
 
     def upserted_by(self, write: Write) -> tuple[str, Any]:
         """The column and the value by which an upsert finds its record. Raises WriteError."""
@@ -241,8 +254,7 @@ class CompiledResource:
         except FieldError as error:
             raise WriteError(WriteErrorCode.CONSTRAINT_VIOLATED, f"{name} is refused: {error}") from error
         except Exception as error:
-            message = f"{self.name}.{name} raised {type(error).__name__}: {error}"
-            raise WriteError(WriteErrorCode.OPERATION_FAILED, message) from error
+            raise OperationError(f"{self.name}.{name} raised {type(error).__name__}: {error}") from error
 
     def _next_state(self, write: Write, record: Record | None, made: list[FollowUp]) -> Record | None:
         if write.operation == Operation.CREATE:

@@ -2,7 +2,7 @@
 
 import keyword
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from afterwrite.resources.api_names import name_clashes
@@ -54,7 +54,7 @@ _PATHS = frozenset(_OWN_PATHS.split())
 _NAME = re.compile("[a-z](?:_?[a-z0-9]){0,50}")
 _INDEXED_CHARACTERS = 650  # of four bytes each; an entry of an index in PostgreSQL has at most 2,704 bytes
 _IDENTIFIER_MAX = 63  # in PostgreSQL
-_OPERATIONS = frozenset({"create", "update", "delete", "upsert"})
+_OPERATIONS = ("create", "read", "update", "upsert", "delete")
 
 
 class WrongDeclaration(Exception):
@@ -81,7 +81,8 @@ class Resources(Mapping[str, CompiledResource]):
             if resource.name in self._by_name:
                 problems.append(f"{resource.name} is declared twice: give one of the classes another name")
             self._by_name[resource.name] = resource
-        problems += _unknown_targets(self._by_name)
+        named = {getattr(declaration, "__name__", "") for declaration in declarations}
+        problems += _unknown_targets(self._by_name, named)
         problems += name_clashes(list(self._by_name.values()))
         if problems:
             raise WrongDeclaration(problems)
@@ -160,7 +161,7 @@ def _problems_of_operations(resource: CompiledResource) -> Iterator[str]:
     for operation in resource.operations.values():
         place = f"{resource.name}.{operation.name}"
         if operation.name in _OPERATIONS or not _NAME.fullmatch(operation.name):
-            yield f"{place}: every resource has create, update, upsert and delete: give a name in snake case of its own"
+            yield f"{place}: every resource has {', '.join(_OPERATIONS)}: give a name in snake case of its own"
         for name, argument in operation.arguments.items():
             if name == resource.id_name or not _NAME.fullmatch(name):
                 yield f"{place}.{name}: every operation has this argument, or it is not in snake case: rename it"
@@ -202,11 +203,11 @@ def _problems_of_field(resource: CompiledResource, field: Field) -> Iterator[str
     yield from _wrong_values(field, field.default)
 
 
-def _unknown_targets(resources: Mapping[str, CompiledResource]) -> Iterator[str]:
-    """References to what is no resource of the application."""
+def _unknown_targets(resources: Mapping[str, CompiledResource], named: Collection[str]) -> Iterator[str]:
+    """References to what is not a resource of the application; ``named`` are classes with problems of their own."""
     for resource in resources.values():
         for field in resource.references:
-            if field.target not in resources:
+            if field.target not in resources and field.target not in named:
                 place = f"{resource.name}.{field.relation}"
                 yield f"{place} refers to {field.target}, which is not among the resources: name it in Application"
 

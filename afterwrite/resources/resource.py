@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 from afterwrite.resources.field import Field
@@ -80,8 +81,11 @@ def derived(kind: type[Field] | Field) -> Callable[[Callable[[Any], T]], T]:
     """Make a method a computed field of the API, of the type of ``kind``, such as ``Number``."""
 
     def mark(method: Callable[[Any], T]) -> T:
-        return Derived(method, kind if isinstance(kind, Field) else kind())  # type: ignore[return-value]
+        is_type = isinstance(kind, type) and issubclass(kind, Field)
+        return Derived(method, kind() if is_type else kind)  # type: ignore[return-value, operator, arg-type]
 
+    if isinstance(kind, FunctionType):  # without the type, which stops the start with a line
+        return Derived(kind, None)
     return mark
 
 

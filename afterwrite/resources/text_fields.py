@@ -118,7 +118,7 @@ class Choice(Field):
         return f"type({value}) is str and {value} in {self.choices!r}", value
 
     def wrong_limits(self) -> str | None:
-        if not self.choices or len(set(self.choices)) < len(self.choices) or not all(map(_is_text, self.choices)):
+        if not all(map(_is_text, self.choices)) or not self.choices or len(set(self.choices)) < len(self.choices):
             return "it needs different texts to choose from: give some, such as Choice('OPEN', 'CLOSED')"
         wrong = [choice for choice in self.choices if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", choice)]
         wrong += [choice for choice in self.choices if choice in ("true", "false", "null") or choice.startswith("__")]

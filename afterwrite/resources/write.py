@@ -26,6 +26,10 @@ class Operation(StrEnum):
     UPSERT = "UPSERT"
 
 
+MAKES_RECORDS = (Operation.CREATE.value, Operation.UPSERT.value)
+"""The operations whose writes get the id of a new record, even if they fail."""
+
+
 class WriteStatus(StrEnum):
     """QUEUED in the journal, then APPLIED or FAILED in the ledger, which is final."""
 
@@ -52,6 +56,13 @@ class WriteError(Exception):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code, self.message = str(code), message
+
+
+class OperationError(WriteError):
+    """An operation or a rule raised an error that is none of its own: the log has its traceback."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(WriteErrorCode.OPERATION_FAILED, message)
 
 
 class WriteFailure(NamedTuple):

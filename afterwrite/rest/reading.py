@@ -74,6 +74,14 @@ class Given:
         self._body.check(body)
         return body
 
+    def require_known(self) -> None:
+        """Refuse parameters that the route does not have (422), such as a filter that is not declared."""
+        unknown = [name for name in request.args if name not in self._query]
+        if unknown:
+            errors = [{"parameter": name, "detail": "is not a parameter"} for name in unknown]
+            detail = f"{unknown[0][:60]} is not a parameter: give only {', '.join(self._query)}"
+            raise ProblemDetails(422, "UNKNOWN_PARAMETER", detail, errors)
+
     def parameters(self) -> dict[str, Any]:
         """The known query parameters, converted to the types of their schemas; unknown ones are ignored."""
         found: dict[str, Any] = {}

@@ -49,6 +49,7 @@ class ResourceAnswers:
 
     def list(self, given: Given) -> Response:
         """A page of records, with links to those beside it."""
+        given.require_known()
         asked, context = given.parameters(), given.context()
         after, before, limit = asked.get("after"), asked.get("before"), asked["limit"]
         if after is not None and before is not None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from afterwrite.base.text import camel_case
 from afterwrite.resources.compiled import CompiledResource
+from afterwrite.resources.value_fields import Json
 from afterwrite.rest.conditions import IF_MATCH, IF_NONE_MATCH, PREFER
 from afterwrite.rest.reading import JSON
 from afterwrite.rest.resource_answers import ResourceAnswers
@@ -66,7 +67,10 @@ class _Declared:
         name, said = f"create_{resource.snake}", f"Create {self._named}"
         yield self._route("POST", self._all, "create", created, new, answers.create, name, said, 409)
         changed = {202: _RECEIPT, 200: self._record()}
-        change = Takes(change_name(resource), headers=_CHANGING, pointers=pointers, media=(JSON, _MERGE_PATCH))
+        # A merge patch changes members of an object that a Json field holds, where this replaces the object.
+        has_json = any(isinstance(field, Json) for field in resource.fields.values())
+        media = (JSON,) if has_json else (JSON, _MERGE_PATCH)
+        change = Takes(change_name(resource), headers=_CHANGING, pointers=pointers, media=media)
         name, said = f"update_{resource.snake}", f"Change fields of {self._named}; null empties an optional one"
         yield self._route("PATCH", self._one, "update", changed, change, answers.update, name, said, 409, 412)
         gone = {202: _RECEIPT, 204: Gives(None, _WAITED, ("Preference-Applied",))}

@@ -29,7 +29,7 @@ WRITE: Schema = {
             "resource": {**TEXT, "description": "The type of its record"},
             "operation": {**TEXT, "description": "CREATE, UPDATE, DELETE, or an operation of the resource"},
             "status": {"enum": [status.value for status in WriteStatus]},
-            "recordId": {**ID, "description": "Known at once, even for a create"},
+            "recordId": {**ID, "description": "Known at once, even for a create; that of an upsert once it is applied"},
             "record": {**or_null(TEXT), "description": "The path of the record"},
             "ifVersion": {"type": ["integer", "null"], "description": "The version that the record had to have"},
             "error": or_null(whole({"code": TEXT, "message": TEXT})),

@@ -37,13 +37,14 @@ def get_write(given: Given, write_id: str) -> dict[str, Any]:
 def receipt_of(write: Write, resource: CompiledResource | None) -> dict[str, Any]:
     """The JSON of a receipt; a write of no declared resource has no path of its record."""
     settled_at = write.settled_at
+    is_known = write.operation != Operation.UPSERT or write.status == WriteStatus.APPLIED
     return {
         "id": str(write.id),
         "resource": write.resource,
         "operation": write.operation,
         "status": write.status,
         "recordId": str(write.record_id),
-        "record": None if resource is None else f"{rest_path(resource)}/{write.record_id}",
+        "record": None if resource is None or not is_known else f"{rest_path(resource)}/{write.record_id}",
         "ifVersion": write.if_version,
         "error": None if write.error is None else write.error._asdict(),
         "acceptedAt": write.accepted_at.isoformat(),

@@ -20,9 +20,9 @@ from afterwrite.tasks.statements import Prepared
 from afterwrite.tasks.task import NewTask
 
 _log = logging.getLogger("afterwrite.outbox")
-_WRITES_AT_ONCE = 200
+_WRITES_AT_ONCE = 50
 _POLL_SECONDS = 1.0
-_MAKE_NONE = frozenset(Operation)
+_WITHOUT_TASKS = frozenset(Operation)
 
 
 class OutboxRelay:
@@ -38,7 +38,7 @@ class OutboxRelay:
 
     def note_settled(self, writes: Sequence[Write]) -> None:
         """Look into the outbox if one of the writes may have made tasks; called on the background loop."""
-        if any(write.operation not in _MAKE_NONE for write in writes):
+        if any(write.operation not in _WITHOUT_TASKS for write in writes):
             self._wake.set()
 
     async def run(self) -> None:
@@ -49,9 +49,10 @@ class OutboxRelay:
                 while await asyncio.to_thread(self._relay_some):
                     pass
                 self._trouble = ""
-            except StoreError as error:  # health reports it; the outbox keeps what it has
-                if str(error) != self._trouble:
-                    _log.error("the tasks of applied writes wait in the outbox: %s", error)
+            except Exception as error:  # noqa: BLE001 - the one place that handles failures of the loop
+                if str(error) != self._trouble:  # the outbox keeps what it has
+                    unexpected = None if isinstance(error, StoreError) else error
+                    _log.error("the tasks of applied writes wait in the outbox: %s", error, exc_info=unexpected)
                 self._trouble, self._through = str(error), None
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(None if self._alone and not self._trouble else _POLL_SECONDS):

@@ -97,9 +97,8 @@ class Process:
             concurrency=concurrency,
         )
         self.tasks = self._runtime.queue
-        self._outbox: OutboxRelay | None = None
-        if drains and any(resource.operations for resource in self.resources.values()):
-            self._outbox = OutboxRelay(stores.writes, self._runtime, alone=self.sharing is None)
+        self._outbox = OutboxRelay(stores.writes, self._runtime, alone=self.sharing is None)
+        self.queue.on_settling = self._outbox.note_settled
         self.stack = overview_of(settings, self.background, stack_parts)
         if self.stack is not None:
             self.metrics.watch_more(self.stack)
@@ -121,9 +120,8 @@ class Process:
         self.background.start()
         if self.stack is not None:
             self.stack.start()
-        if self._outbox is not None:
-            self._kept.append(self.background.keep("The relay of the outbox", self._outbox.run()))
         if self.drains:
+            self._kept.append(self.background.keep("The relay of the outbox", self._outbox.run()))
             self.queue.start()
         if self.runs_tasks:
             self._runtime.start(alone=self.sharing is None)
@@ -172,5 +170,3 @@ class Process:
 
     def _count_settled(self, writes: Sequence[Write]) -> None:
         self.metrics.count_settled(writes)
-        if self._outbox is not None:
-            self._outbox.note_settled(writes)

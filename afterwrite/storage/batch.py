@@ -1,21 +1,30 @@
 """The records, unique values and references that a batch of writes meets, as they are after each of its writes.
 
-What is not known yet is noted as unknown, and read before the batch is settled once more.
+It collects what must be read; the writes that need it are settled again until nothing is missing.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from afterwrite.resources.compiled import Record
+from afterwrite.storage.outbox import MadeTasks
 
 FOLLOWING_MAX = 1_000
-"""How many records a deletion may take along or change."""
+"""How many records a deletion may delete or change beside its own."""
 Place: TypeAlias = tuple[str, str]
 """A column: the resource and the column's name."""
 Changes: TypeAlias = dict[tuple[str, int], Record | None]
 """What one write changes: records by resource and id, None for a deleted one."""
+
+
+class Effect(NamedTuple):
+    """What a write does: the records that it changes, the unique values that change owner, and the tasks it makes."""
+
+    changes: Changes
+    owned: Sequence[tuple[Place, Any, int | None]] = ()
+    tasks: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(slots=True)
@@ -49,9 +58,23 @@ class Batch:
     def __init__(self, known: Known) -> None:
         self.after: dict[str, dict[int, Record | None]] = {name: dict(found) for name, found in known.records.items()}
         self.unknown = Unknown()
+        self.made: list[MadeTasks] = []
+        self.changed = 0  # how often a record was changed
         self._owners = {place: dict(owners) for place, owners in known.owners.items()}
-        self._limits = known.limits
+        self._limits = dict(known.limits)
         self._referring: dict[Place, defaultdict[int, set[int]]] = {}
+
+    def learn(self, known: Known) -> None:
+        """Take what was read since; what the batch has changed already stays."""
+        self.unknown = Unknown()
+        self._limits |= known.limits
+        for place, owners in known.owners.items():
+            self._owners[place] = owners | self._owners.get(place, {})
+        for name, found in known.records.items():
+            records = self.after.setdefault(name, {})
+            new = {record_id: record for record_id, record in found.items() if record_id not in records}
+            self._note_references({(name, record_id): record for record_id, record in new.items()})
+            records |= new
 
     def record(self, name: str, record_id: int) -> Record | None:
         """A record, None if there is none or it is not known yet."""
@@ -67,14 +90,10 @@ class Batch:
             self.unknown.owners[place].add(value)
         return owners.get(value)
 
-    def own(self, place: Place, value: Any, record_id: int | None) -> None:
-        """Let a record have a value of a unique column, or none."""
-        self._owners.setdefault(place, {})[value] = record_id
-
     def referring(self, place: Place, record_id: int, changes: Changes) -> list[Record]:
         """The records that refer to a record; at least FOLLOWING_MAX + 1 if there are more.
 
-        Not those that do so no longer by ``changes``, which are not stored yet.
+        Not those that do so no longer by ``changes``, which have not taken effect yet.
         """
         name, column = place
         ids = sorted(self._index(place)[record_id])
@@ -87,14 +106,22 @@ class Batch:
             self.unknown.referring[place][record_id] = 2 * limit
         return found
 
-    def store(self, changes: Changes) -> None:
-        """Let the changes of a write take effect."""
-        for (name, record_id), record in changes.items():
-            records = self.after.setdefault(name, {})
-            for place, index in self._referring.items():
-                if place[0] == name:
-                    _move(index, place[1], record_id, records.get(record_id), record)
-            records[record_id] = record
+    def apply(self, write_id: int, effect: Effect) -> None:
+        """Let a write take effect."""
+        self._note_references(effect.changes)
+        for (name, record_id), record in effect.changes.items():
+            self.after.setdefault(name, {})[record_id] = record
+        for place, value, owner in effect.owned:
+            self._owners.setdefault(place, {})[value] = owner
+        self.changed += len(effect.changes)
+        if effect.tasks:
+            self.made.append(MadeTasks(write_id, effect.tasks))
+
+    def _note_references(self, changes: Changes) -> None:
+        for place, index in self._referring.items():
+            for (name, record_id), record in changes.items():
+                if name == place[0]:
+                    _move(index, place[1], record_id, self.after[name].get(record_id), record)
 
     def _index(self, place: Place) -> defaultdict[int, set[int]]:
         """The ids of the records that refer to an id, by that id."""

@@ -19,6 +19,7 @@ from afterwrite.storage.tables import declaration_of, index_statement, indexes_o
 
 Declarations = Mapping[str, Mapping[str, Any]]
 FINGERPRINT = "declarations"  # the name in ``meta``
+_SETTLES = 2  # raised when writes get a form that versions before would fail: 2 brought upserts and the outbox
 
 
 def is_up_to_date(database: TableDatabase, resources: Mapping[str, CompiledResource]) -> bool:
@@ -62,8 +63,9 @@ def bring_up_to_date(
 
 
 def fingerprint(resources: Mapping[str, CompiledResource]) -> str:
-    """A short text that differs where declarations do, operations included."""
-    return hashlib.sha256(json.dumps(_declared(resources), sort_keys=True).encode()).hexdigest()[:32]
+    """A short text that differs where declarations do, operations included, or what a version can settle."""
+    settled = {"settles": _SETTLES, "resources": _declared(resources)}
+    return hashlib.sha256(json.dumps(settled, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def undeclared_rows(database: TableDatabase, resources: Mapping[str, CompiledResource]) -> dict[str, int]:

@@ -19,7 +19,7 @@ from sqlalchemy import (
     select,
 )
 
-from afterwrite.resources.write import Operation, Write, WriteFilter, WriteStatus
+from afterwrite.resources.write import MAKES_RECORDS, Write, WriteFilter, WriteStatus
 from afterwrite.storage.columns import columns_of
 from afterwrite.storage.outbox import MadeTasks, outbox_after
 
@@ -37,7 +37,7 @@ _by_range = _columns.where(ledger.c.id >= bindparam("first"), ledger.c.id < bind
 # A failed update may name any id; that does not make it used.
 _last_record = select(func.max(ledger.c.record_id)).where(
     ledger.c.resource == bindparam("resource"),
-    or_(ledger.c.operation == Operation.CREATE.value, ledger.c.status == WriteStatus.APPLIED.value),
+    or_(ledger.c.operation.in_(MAKES_RECORDS), ledger.c.status == WriteStatus.APPLIED.value),
 )
 
 

@@ -1,6 +1,7 @@
 """Computes the outcome of writes and their ledger rows in memory, before any SQL changes a record."""
 
-from collections import defaultdict
+import logging
+from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
@@ -11,9 +12,12 @@ from afterwrite.base.store_errors import StoreError
 from afterwrite.resources.compiled import CompiledResource, Record
 from afterwrite.resources.reference_field import Reference
 from afterwrite.resources.resource import FollowUp
-from afterwrite.resources.write import Operation, Write, WriteError, WriteErrorCode, WriteStatus
-from afterwrite.storage.batch import FOLLOWING_MAX, Batch, Changes, Known, Unknown
+from afterwrite.resources.write import Operation, OperationError, Write, WriteError, WriteErrorCode, WriteStatus
+from afterwrite.storage.batch import FOLLOWING_MAX, Batch, Changes, Effect, Known, Unknown
 from afterwrite.storage.outbox import MadeTasks
+
+_log = logging.getLogger("afterwrite.queue")
+_CHANGES_IN_BATCH = 5_000  # ends the batch: deletions change other records too, and a transaction stays small
 
 
 class StoreAway(StoreError):
@@ -22,7 +26,7 @@ class StoreAway(StoreError):
 
 @dataclass(slots=True)
 class Outcome:
-    """What a batch of writes comes to."""
+    """What a batch of writes comes to, or the first of them."""
 
     settled: list[Write]
     stored: dict[str, list[Record]] = field(default_factory=dict)
@@ -64,17 +68,35 @@ class Settling:
         self._referring = dict(referring)
 
     async def outcome(self, db: Any, writes: Sequence[Write], now_us: Callable[[], int]) -> Outcome:
-        """The outcome of the writes in their order, on the records in the transaction ``db``; changes nothing."""
+        """The outcome of the writes in their order, on the records in the transaction ``db``; changes nothing.
+
+        It may be that of the first of them only, which bounds what one transaction changes.
+        """
         known, unknown = Known(), Unknown()
         for write in writes:
             unknown.records[write.resource].add(write.record_id)
+        await self._read(db, unknown, known)
+        batch = Batch(known)
+        settled = [_take(batch, *self._settle(batch, write, now_us())) for write in writes]
+        if batch.unknown:  # most batches need nothing else
+            await self._read(db, batch.unknown, known)
+            batch, settled = Batch(known), []
+            for write in writes:
+                settled.append(_take(batch, *await self._settle_knowing(db, batch, known, write, now_us)))
+                if batch.changed > _CHANGES_IN_BATCH:
+                    break
+        return _outcome_of(settled, batch, known)
+
+    async def _settle_knowing(
+        self, db: Any, batch: Batch, known: Known, write: Write, now_us: Callable[[], int]
+    ) -> tuple[Write, Effect]:
+        """The same as ``_settle``, repeated for this write until all that it has to know was read."""
         while True:
-            await self._read(db, unknown, known)
-            batch, made = Batch(known), list[MadeTasks]()
-            settled = [self._settle(batch, write, now_us(), made) for write in writes]
-            unknown = batch.unknown
-            if not unknown:
-                return _outcome_of(settled, made, batch, known)
+            settled, effect = self._settle(batch, write, now_us())
+            if not batch.unknown:
+                return settled, effect
+            await self._read(db, batch.unknown, known)
+            batch.learn(known)
 
     async def _read(self, db: Any, unknown: Unknown, known: Known) -> None:
         for name, ids in unknown.records.items():
@@ -90,55 +112,51 @@ class Settling:
                 known.records.setdefault(name, {}).update(rows)
                 known.limits[(name, column), record_id] = limit if len(rows) == limit else 0
 
-    def _settle(self, batch: Batch, write: Write, now_us: int, made: list[MadeTasks]) -> Write:
-        """The settled write; changes records and makes tasks unless it FAILED."""
+    def _settle(self, batch: Batch, write: Write, now_us: int) -> tuple[Write, Effect]:
+        """The settled write and its effect, which is none if it FAILED."""
         resource = self._resources.get(write.resource)
         if resource is None:
             message = (
                 f"Write {write.id} is of the resource {write.resource}, which this application does not declare: "
                 "declare it, and queue the write again with retryWrite"
             )
-            return _failed(write, WriteErrorCode.UNREADABLE, message, now_us)
+            return _failed(write, WriteErrorCode.UNREADABLE, message, now_us), _NONE
         try:
             if write.operation == Operation.UPSERT:
-                write = write._replace(record_id=self._upserted(batch, resource, write))
-            tasks = self._apply(batch, resource, write)
+                write = write._replace(record_id=_upserted(batch, resource, write))
+            effect = self._effect(batch, resource, write)
         except WriteError as error:
-            return _failed(write, error.code, error.message, now_us)
-        if tasks:
-            made.append(MadeTasks(write.id, tasks))
-        return write._replace(status=WriteStatus.APPLIED.value, settled_at_us=now_us)
+            if isinstance(error, OperationError) and not batch.unknown:
+                _log.error("write %d: %s", write.id, error.message, exc_info=error.__cause__)
+            return _failed(write, error.code, error.message, now_us), _NONE
+        except Exception as error:  # noqa: BLE001 - a bug must not hold up the writes behind it
+            if not batch.unknown:
+                _log.error("write %d of %s cannot be settled", write.id, write.resource, exc_info=error)
+            message = f"It cannot be settled: {type(error).__name__}: {error}"
+            return _failed(write, WriteErrorCode.OPERATION_FAILED, message, now_us), _NONE
+        return write._replace(status=WriteStatus.APPLIED.value, settled_at_us=now_us), effect
 
-    def _upserted(self, batch: Batch, resource: CompiledResource, write: Write) -> int:
-        """The id of the record that has the unique value of an upsert, else the one that was reserved for it."""
-        column, value = resource.upserted_by(write)
-        owner = batch.owner((resource.name, column), value)
-        return write.record_id if owner is None else owner
-
-    def _apply(self, batch: Batch, resource: CompiledResource, write: Write) -> Sequence[Mapping[str, Any]]:
-        """Apply the write; return the tasks that it makes."""
+    def _effect(self, batch: Batch, resource: CompiledResource, write: Write) -> Effect:
+        """What the write does. Raises WriteError."""
         before, made = batch.record(resource.name, write.record_id), list[FollowUp]()
         after = resource.apply(write, before, made)
-        tasks = [self._prepared(one, write) for one in made]
-        is_referred_to = resource.name in self._referring
-        if not (resource.unique or resource.references or (after is None and is_referred_to)):
-            batch.after[resource.name][write.record_id] = after
-            return tasks
         changes: Changes = {(resource.name, write.record_id): after}
-        if after is None and is_referred_to:
-            self._follow(batch, resource.name, write.record_id, write, changes)
+        tasks = [self._prepared(one, write) for one in made]
+        if after is None:
+            if resource.name not in self._referring and not resource.unique:
+                return Effect(changes)
+            self._follow(batch, write, changes)
         elif resource.references:
             _require_targets(batch, resource, before, after, changes)
+        elif not resource.unique:
+            return Effect(changes, (), tasks)
         owned = [
             one
             for (name, record_id), changed in changes.items()
             if self._resources[name].unique
             for one in _unique_changes(batch, self._resources[name], record_id, changed)
         ]
-        for place, value, owner in owned:
-            batch.own(place, value, owner)
-        batch.store(changes)
-        return tasks
+        return Effect(changes, owned, tasks)
 
     def _prepared(self, follow_up: FollowUp, write: Write) -> Mapping[str, Any]:
         try:
@@ -147,31 +165,69 @@ class Settling:
             message = f"{write.operation} of {write.resource} made a task that is refused: {refused.message}"
             raise WriteError(WriteErrorCode.OPERATION_FAILED, message) from refused
         except Exception as error:  # of an argument of another type
-            message = f"{write.operation} of {write.resource} made {follow_up!r:.80}, which is no task: {error}"
+            message = f"{write.operation} of {write.resource} made {follow_up!r:.80}, which is not a task: {error}"
             raise WriteError(WriteErrorCode.OPERATION_FAILED, message) from error
 
-    def _follow(self, batch: Batch, name: str, record_id: int, write: Write, changes: Changes) -> None:
-        """Add what the deletion of a record does to those that refer to it. Raises WriteError if one forbids it."""
-        for resource, reference in self._referring.get(name, ()):
-            found = batch.referring((resource.name, reference.column), record_id, changes)
-            if found and reference.on_delete == "restrict":
-                message = f"{resource.name} {found[0].id} refers to {name} {record_id}: change or delete it first"
+    def _follow(self, batch: Batch, write: Write, changes: Changes) -> None:
+        """Add what a deletion does to the records that refer to it. Raises WriteError if one of them forbids it.
+
+        Records that restrict it are looked at last: they may be deleted themselves, whatever the order of the classes.
+        """
+        gone, restricting = deque(changes), []
+        while gone:
+            name, record_id = gone.popleft()
+            for resource, reference in self._referring.get(name, ()):
+                found = batch.referring((resource.name, reference.column), record_id, changes)
+                if len(found) + len(changes) > FOLLOWING_MAX + 1:
+                    raise _too_many(name, record_id)
+                for record in found:
+                    place = resource.name, record.id
+                    if reference.on_delete == "restrict":
+                        restricting.append((place, reference.column, (name, record_id)))
+                    elif reference.on_delete == "cascade":
+                        changes[place] = None
+                        gone.append(place)
+                    else:
+                        is_changed = place in changes  # by another reference of the same deletion
+                        changes[place] = resource.without(record, reference.column, write, is_changed=is_changed)
+        for place, column, (name, record_id) in restricting:
+            record = changes.get(place, batch.record(*place))
+            if record is not None and getattr(record, column) == record_id:
+                message = f"{place[0]} {place[1]} refers to {name} {record_id}: change or delete it first"
                 raise WriteError(WriteErrorCode.REFERENCED, f"{message}; nothing was changed")
-            if len(found) + len(changes) > FOLLOWING_MAX:
-                message = f"More than {counted(FOLLOWING_MAX, 'record')} refer to {name} {record_id}: delete some first"
-                raise WriteError(WriteErrorCode.REFERENCED, f"{message}; nothing was changed")
-            for record in found:
-                if reference.on_delete == "set_null":
-                    changes[resource.name, record.id] = resource.without(record, reference.column, write)
-                else:
-                    changes[resource.name, record.id] = None
-            for record in found if reference.on_delete == "cascade" else ():
-                self._follow(batch, resource.name, record.id, write, changes)
+        for (name, _id), record in changes.items():
+            if record is not None:
+                self._resources[name].check_rule(record)
+
+
+_NONE = Effect({})
 
 
 def refused(write: Write, error: Exception, now_us: int) -> Write:
     """The write as FAILED, because the database refused it."""
     return _failed(write, WriteErrorCode.CONSTRAINT_VIOLATED, f"The database refused it: {error}", now_us)
+
+
+def _take(batch: Batch, settled: Write, effect: Effect) -> Write:
+    """Let a settled write take effect."""
+    batch.apply(settled.id, effect)
+    return settled
+
+
+def _upserted(batch: Batch, resource: CompiledResource, write: Write) -> int:
+    """The id of the record with the unique value of an upsert, else the one that was given to the upsert."""
+    column, value = resource.upserted_by(write)
+    owner = batch.owner((resource.name, column), value)
+    if owner is None and batch.record(resource.name, write.record_id) is not None:
+        raise WriteError(resource.exists, f"{resource.name} {write.record_id} exists already")
+    return write.record_id if owner is None else owner
+
+
+def _too_many(name: str, record_id: int) -> WriteError:
+    message = (
+        f"More than {counted(FOLLOWING_MAX, 'record')} refer to {name} {record_id}, directly or not: delete some first"
+    )
+    return WriteError(WriteErrorCode.REFERENCED, f"{message}; nothing was changed")
 
 
 def _require_targets(
@@ -210,8 +266,8 @@ def _unique_changes(
     return changes
 
 
-def _outcome_of(settled: list[Write], made: list[MadeTasks], batch: Batch, known: Known) -> Outcome:
-    outcome = Outcome(settled, made=made)
+def _outcome_of(settled: list[Write], batch: Batch, known: Known) -> Outcome:
+    outcome = Outcome(settled, made=batch.made)
     for name, after in batch.after.items():
         had = known.records.get(name, {})
         changed = {key: record for key, record in after.items() if had.get(key) is not record}

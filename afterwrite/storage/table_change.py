@@ -4,10 +4,12 @@ The columns are compared by Alembic, which is imported only where a declaration 
 """
 
 import logging
+import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, MetaData, create_engine
+from sqlalchemy.exc import SAWarning
 from sqlalchemy.pool import StaticPool
 from sqlalchemy.schema import CreateColumn
 
@@ -139,7 +141,9 @@ class TableChange:
                 "include_name": lambda item, kind, _parents: kind != "table" or item == name,
                 "compare_type": True,
             }
-            found = compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
+            with warnings.catch_warnings():  # of indexes over expressions, which are compared by name
+                warnings.simplefilter("ignore", SAWarning)
+                found = compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
         for one in found:
             for difference in one if isinstance(one, list) else [one]:
                 match difference:
@@ -179,16 +183,18 @@ class TableChange:
     def _broken_limits(self) -> Iterator[str]:
         for name, field in self._resource.of_column.items():
             before = self._recorded["fields"].get(name)
-            if before is None or name in (*self._added, *self._retyped) or self._is_allowed(name):
+            if before is None or name in (*self._added, *self._retyped):
+                continue
+            if isinstance(field, Reference):  # never to no record, whatever may be lost
+                if dict(field.limits) != before["limits"] and (rows := self._count_dangling(field)):
+                    what = f"{self._place(field)} refers to {field.target} now, and {self._counted(rows)} to none"
+                    yield f"{what}: correct these first, or declare a field of another name"
+                continue
+            if self._is_allowed(name):
                 continue
             if isinstance(field, Money) and before["limits"].get("decimals") != field.decimals:
                 what = f"{self._place(field)} has {field.decimals} decimals now, which changes every amount"
                 yield self._lossy(name, what)
-                continue
-            if isinstance(field, Reference):
-                if dict(field.limits) != before["limits"] and (rows := self._count_dangling(field)):
-                    what = f"{self._place(field)} refers to {field.target} now, and {self._counted(rows)} to none"
-                    yield f"{what}: correct these first, or declare a field of another name"
                 continue
             is_stricter = before["type"] != type(field).__name__ or (field.required and not before["required"])
             if (is_stricter or not field.allows_all_of(before["limits"])) and (rows := self._count_broken(field)):
@@ -264,7 +270,8 @@ class TableChange:
         return self._key(column) in self._allowed
 
     def _lossy(self, column: str, what: str) -> str:
-        return f"{what}: declare it as it was, or run `{own_command(f'migrate --allow {self._key(column)}')}`"
+        command = own_command(f"migrate --allow {self._key(column)}")
+        return f"{what}: declare it as it was, or delete what does not fit with `{command}`"
 
 
 def engine_connection(database: TableDatabase) -> Connection:

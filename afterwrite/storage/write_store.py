@@ -39,7 +39,7 @@ Taken = list[Write] | KeyUse | Full | Exception
 
 
 class SettledBatch(NamedTuple):
-    """A settled batch: all its writes, and those that were not settled before."""
+    """A settled batch, or the first of its writes: all of these, and those that were not settled before."""
 
     writes: list[Write]
     fresh: list[Write]

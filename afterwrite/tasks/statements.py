@@ -245,7 +245,7 @@ _changed_of, _values_of_task = attrgetter(*CHANGED), itemgetter(*Task._fields)
 
 def new_row(task_id: int, prepared: Prepared, now: int) -> dict[str, Any]:
     """The row of a new task; ``now`` is in microseconds since 1970."""
-    run_at = now if prepared["run_at_us"] is None else prepared["run_at_us"]
+    run_at = now if prepared.get("run_at_us") is None else prepared["run_at_us"]
     times = {"run_at_us": run_at, "ready": int(run_at <= now), "created_at_us": now, "updated_at_us": now}
     return _NEW | prepared | times | {"id": task_id}
 

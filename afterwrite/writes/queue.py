@@ -83,6 +83,8 @@ class WriteQueue:
         self._wake, self._stop_asked = asyncio.Event(), asyncio.Event()
         self._idle = False
         self.stop_announced = False
+        self.on_settling: Callable[[Sequence[Write]], None] = lambda _: None
+        """Called with every batch, which may have been settled before by a commit that reported an error."""
         self._stopping = self._leaves = False  # leaves: another process drains the rest
 
     # -- accept ---------------------------------------------------------------------------------------------
@@ -288,6 +290,7 @@ class WriteQueue:
         """Announce settled writes, which are on disk in the ledger."""
         self._rate_count(len(batch.fresh))
         self._waiters.release(batch.writes)
+        self.on_settling(batch.writes)
         self._on_settled(batch.fresh)
 
     def _rate_count(self, count: int) -> None:

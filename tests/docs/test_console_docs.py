@@ -23,7 +23,7 @@ def test_a_template_of_the_application_replaces_the_page_and_keeps_the_rest(
     make_server: Callable[..., ServerProcess], tmp_path: Path
 ) -> None:
     (tmp_path / "app.py").write_text(block("python"), encoding="utf-8")
-    template = tmp_path / "templates" / "parcels" / "list.html"
+    template = tmp_path / "templates" / "console" / "parcels" / "list.html"
     template.parent.mkdir(parents=True)
     template.write_text(block("html"), encoding="utf-8")
     server = make_server(PYTHONPATH=str(ROOT))

@@ -159,7 +159,7 @@ def test_a_deletion_takes_at_most_a_thousand_records_along(library: Library) -> 
     assert library.settled(last["createBooks"]["writes"][-1]["id"])["status"] == "APPLIED"
     refused = library.write(f"deleteAuthor(authorId: {author})")
     assert refused["error"]["message"] == (
-        f"More than 1,000 records refer to Author {author}: delete some first; nothing was changed"
+        f"More than 1,000 records refer to Author {author}, directly or not: delete some first; nothing was changed"
     )
     one, two = (
         book["id"]
@@ -173,6 +173,41 @@ def test_a_deletion_takes_at_most_a_thousand_records_along(library: Library) -> 
     )
     assert library.settled(answers["c"]["write"]["id"])["status"] == "APPLIED"
     assert library.server.query(f"{{ books(authorId: {author}) {{ totalCount }} }}")["books"]["totalCount"] == 0
+
+
+def test_a_long_chain_goes_with_its_first_record_and_a_longer_one_stops_nothing(library: Library) -> None:
+    for length, status in ((900, "APPLIED"), (1_100, "FAILED")):
+        first = int(library.made('createKnot(name: "first")'))
+        for start in range(first, first + length, 550):
+            size = min(550, first + length - start)
+            knots = ", ".join(f'{{name: "k", parentId: {start + number}}}' for number in range(size))
+            made = library.query(f"mutation {{ createKnots(knots: [{knots}]) {{ writes {{ id recordId }} }} }}")
+        assert made["writes"][-1]["recordId"] == str(first + length)
+        assert library.settled(made["writes"][-1]["id"])["status"] == "APPLIED"
+        assert library.write(f"deleteKnot(knotId: {first})")["status"] == status
+    library.made('createKnot(name: "and the next")')
+
+
+def test_a_record_that_loses_two_references_at_once_has_one_version_more(library: Library) -> None:
+    gone = library.made('createKnot(name: "gone")')
+    knot = library.made(f"createKnot(leftId: {gone}, rightId: {gone})")
+    assert library.write(f"deleteKnot(knotId: {gone})")["status"] == "APPLIED"
+    found = library.query(f"{{ knot(knotId: {knot}) {{ leftId rightId version }} }}")
+    assert found == {"leftId": None, "rightId": None, "version": 2}
+
+
+def test_an_upsert_that_failed_is_decided_anew_when_it_is_queued_again(library: Library) -> None:
+    author = library.made('createAuthor(name: "Homer", country: "GR")')
+    document = 'mutation { upsertAuthor(name: "Homer", country: "US") { write { id } } }'
+    failed = library.query(document)["write"]["id"]
+    assert library.settled(failed)["error"]["code"] == "CONSTRAINT_VIOLATED"
+    assert library.write(f'updateAuthor(authorId: {author}, name: "Virgil")')["status"] == "APPLIED"
+    again = library.write(f"retryWrite(id: {failed})")
+    assert (again["status"], again["recordId"] != author) == ("APPLIED", True)
+    one, other = (
+        library.query(f"{{ author(authorId: {key}) {{ name country }} }}") for key in (author, again["recordId"])
+    )
+    assert (one, other) == ({"name": "Virgil", "country": "GR"}, {"name": "Homer", "country": "US"})
 
 
 def test_an_upsert_updates_the_record_with_the_value_or_creates_it(library: Library) -> None:

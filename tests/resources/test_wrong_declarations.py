@@ -22,6 +22,7 @@ from afterwrite import (
     Resource,
     Text,
     Url,
+    derived,
     operation,
 )
 from afterwrite.resources.registry import Resources, WrongDeclaration, compiled
@@ -200,6 +201,11 @@ class Query(Resource):
         ),
         (resource("Thing", a=Reference("Thing", reverse="version")), "Thing.a_id: reverse='version' is a field"),
         (resource("Thing", a=Text(), upsert=operation(lambda self: self)), "Thing.upsert: every resource has create"),
+        (resource("Thing", a=Text(), read=operation(lambda self: self)), "Thing.read: every resource has create, read"),
+        (resource("Thing", a=Text(), b=Url), "Thing.b is the type Url: write b = Url()"),
+        (resource("Thing", a=Text(), b=derived(lambda self: 1)), "Thing.b: derived needs the type of the value"),  # type: ignore[arg-type]
+        (resource("Thing", a=Text(), b=derived(int)(lambda self: 1)), "Thing.b: derived needs the type"),  # type: ignore[arg-type]
+        (resource("Thing", a=Choice(["A", "B"])), "Thing.a: it needs different texts to choose from"),  # type: ignore[arg-type]
         (resource("Thing", a=Reference("Thing", reverse="parts")), None),
         (resource("Ledger", a=Text()), None),
         (resource("Value", a=Text()), "Value: the table values is a word of SQL: give table=... after the base class"),

@@ -35,7 +35,7 @@ NEW: dict[str, dict[str, Any]] = {
     "keys": {"label": "A"},
 }
 # What depends on what came before, and what no schema can say of a text.
-STATE = {"IDEMPOTENCY_KEY_REUSED", "VERSION_CONFLICT", "GIFT_WITH_TIP"}
+STATE = {"UNKNOWN_PARAMETER", "IDEMPOTENCY_KEY_REUSED", "VERSION_CONFLICT", "GIFT_WITH_TIP"}
 STATELESS = (
     not_a_server_error,
     checks.status_code_conformance,

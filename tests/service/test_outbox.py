@@ -43,8 +43,7 @@ def test_tasks_of_a_write_are_made_after_a_kill_before_the_task_database_had_the
     server = _library(make_server)
     with server.database.held():  # nothing can be added to the tasks meanwhile
         name = _remind(server)
-        server.kill()
-    assert _entries(server) == []
+        server.kill()  # PostgreSQL may still do what it was asked for, and the relay of the next start must know
     server.start()
     assert wait_until(lambda: _entries(server)) == [(name, None)] * 2
     again = _remind(server)

@@ -20,6 +20,15 @@ class Book(Resource):
     signature = Text(max_length=20, unique=True)
 
 
+class Knot(Resource):
+    """A knot of a net."""
+
+    name = Text(max_length=20)
+    parent = Reference("Knot", on_delete="cascade", reverse="children")
+    left = Reference("Knot", on_delete="set_null", reverse="rights")
+    right = Reference("Knot", on_delete="set_null", reverse="lefts")
+
+
 class Loan(Resource):
     """A book that somebody has."""
 
@@ -41,7 +50,7 @@ class Loan(Resource):
         return self.replace(reminders=self.reminders + 1), FollowUp(kind, {"titel": "?"})
 
 
-application = Application(resources=[Author, Book, Loan])
+application = Application(resources=[Author, Book, Loan, Knot])
 wsgi = application.wsgi
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ _LAST_RECORD = """
 SELECT greatest(
     (SELECT max(id) FROM {table}),
     (SELECT max(record_id) FROM afterwrite.ledger
-        WHERE resource = '{resource}' AND (operation = 'CREATE' OR status = 'APPLIED')),
+        WHERE resource = '{resource}' AND (operation IN ('CREATE', 'UPSERT') OR status = 'APPLIED')),
     (SELECT max(record_id) FROM afterwrite.writes WHERE resource = '{resource}'
         AND operation IN ('CREATE', 'UPSERT')), 0)
 """

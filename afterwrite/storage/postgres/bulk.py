@@ -15,6 +15,7 @@ from afterwrite.storage.driver import SCHEMA
 from afterwrite.storage.postgres.address import address_of
 from afterwrite.storage.postgres.connect import connect, explained
 from afterwrite.storage.postgres.copying import require_no_copy
+from afterwrite.storage.postgres.drain import LOCK as DRAIN_LOCK
 from afterwrite.storage.postgres.migrations import bring_up_to_date
 from afterwrite.storage.tables import dangling, id_sequence
 
@@ -58,7 +59,10 @@ class PostgresLoader:
         """COPY records in; ids come from the sequence, so concurrent creates get other ids."""
         try:
             yield PostgresLoad(self._connection, self._resource)
-            self._require_targets()
+            if self._resource.references:
+                # From here on no process deletes a record; those before this are seen.
+                self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (DRAIN_LOCK,))
+                self._require_targets()
             self._connection.commit()
             self._connection.execute(f"ANALYZE {self._table}".encode())
         except psycopg.Error as error:

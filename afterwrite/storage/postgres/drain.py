@@ -226,7 +226,7 @@ class Drain:
             await self._renew(connection, state)
             return None
         settled = await apply(connection, batch, state.now_us)
-        await self._commit(connection, batch, settled)
+        await self._commit(connection, batch[: len(settled)], settled)  # it may be settled in part
         self._sleeps = False
         return SettledBatch(settled, settled)
 

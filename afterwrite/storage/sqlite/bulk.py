@@ -87,7 +87,8 @@ def _next_id(connection: sqlite3.Connection, journal: Journal, resource: Compile
     """The smallest id above those of all records and writes; it stays free while the caller owns ``journal``."""
     stored, settled = connection.execute(
         f"SELECT (SELECT max(id) FROM {resource.table}), "  # noqa: S608 - a declared name
-        "(SELECT max(record_id) FROM ledger WHERE resource = ? AND (operation = 'CREATE' OR status = 'APPLIED'))",
+        "(SELECT max(record_id) FROM ledger "
+        "WHERE resource = ? AND (operation IN ('CREATE', 'UPSERT') OR status = 'APPLIED'))",
         (resource.name,),
     ).fetchone()
     return max(stored or 0, settled or 0, journal.last_record_ids().get(resource.name, 0)) + 1

@@ -5,6 +5,7 @@ import contextlib
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import TypeVar
 
@@ -70,7 +71,7 @@ class CatalogueWriter:
         applied becomes FAILED and does not affect the others. Raises StoreAway; then none was applied.
         """
         settled = await self._in_transaction(lambda db: self._settle(db, batch))
-        self._settled_through = batch[-1].id
+        self._settled_through = settled.writes[-1].id
         return settled
 
     async def index_some(self, limit: int) -> int:
@@ -140,7 +141,8 @@ class CatalogueWriter:
         if self.relayed_through:
             await db.execute(_DROP_RELAYED, (self.relayed_through,))
         known.update((write.id, write) for write in settled)
-        return SettledBatch([known[write.id] for write in batch], settled)
+        through = takewhile(lambda write: write.id in known, batch)  # a batch may be settled in part
+        return SettledBatch([known[write.id] for write in through], settled)
 
     async def _apply(self, db: aiosqlite.Connection, writes: Sequence[Write]) -> list[Write]:
         """Compute the batch in memory, then store it in a few multi-row statements."""

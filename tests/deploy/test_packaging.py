@@ -153,8 +153,9 @@ def test_an_application_of_a_few_lines_is_served_from_its_own_folder(installatio
     folder.joinpath("app.py").write_text(APPLICATION, encoding="utf-8")
     code, said, complained = installation.run("afterwrite", "init-db")
     assert (code, "The schema" in said) == (0, True), complained
-    code, _, complained = installation.run("afterwrite", "init-db", "app.py")
-    assert (code, "declares no Product, which is what can be loaded" in complained) == (1, True)
+    folder.joinpath("notes.csv").write_text("text\nremember\n", encoding="utf-8")
+    code, said, complained = installation.run("afterwrite", "init-db", "notes.csv")
+    assert (code, "1 note" in said) == (0, True), said + complained
     code, secret, _ = installation.run("afterwrite", "key", "add", "ann", "--role", "read")
     assert code == 0
     assert {"products.db", "api-keys"} <= {path.name for path in folder.joinpath("data").iterdir()}
@@ -167,7 +168,10 @@ def test_an_application_of_a_few_lines_is_served_from_its_own_folder(installatio
             headers = {"Authorization": f"Bearer {secret.strip()}", "Content-Type": "application/json"}
             asked = b'{"query": "{ greeting allNotes { text } tasks { totalCount } }"}'
             status, body = client.request("POST", "/graphql", asked, headers)
-            assert (status, body) == (200, b'{"data":{"greeting":"hello","allNotes":[],"tasks":{"totalCount":0}}}')
+            assert (status, body) == (
+                200,
+                b'{"data":{"greeting":"hello","allNotes":[{"text":"remember"}],"tasks":{"totalCount":0}}}',
+            )
             for path in ("/", "/writes", "/static/graphiql/graphiql.svg", "/console/console.css", "/openapi.json"):
                 assert client.request("GET", path, headers=headers)[0] == 200, path
         process.send_signal(signal.SIGTERM)

@@ -182,7 +182,16 @@ def id_inputs() -> Iterator[str]:
 def test_every_id_of_our_schema_is_an_argument_of_a_root_field() -> None:
     """Those are walked below; one in another place needs a document of its own there."""
     assert {kind for kind, _field, _argument in id_arguments()} == set(ROOTS)
-    assert list(id_inputs()) == []
+    assert list(id_inputs()) == ["ProductChange.productId"]
+
+
+@pytest.mark.parametrize("declared", ["Int", "String", "ID"])
+def test_an_id_in_an_input_of_our_schema_takes_an_int_and_a_string(declared: str) -> None:
+    document = OUR_STORE.get(
+        f"mutation ($id: {declared}!) {{ updateProducts(products: [{{productId: $id, price: 1}}]) {{ success }} }}"
+    )
+    [read] = document.operation(None).definition.variable_definitions
+    assert print_ast(read.type) == "ID!"  # a resolver gets text
 
 
 @pytest.mark.parametrize("declared", ["Int", "String"])

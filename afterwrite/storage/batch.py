@@ -78,10 +78,12 @@ class Batch:
 
     def record(self, name: str, record_id: int) -> Record | None:
         """A record, None if there is none or it is not known yet."""
-        records = self.after.setdefault(name, {})
-        if record_id not in records:
+        try:
+            return self.after[name][record_id]
+        except KeyError:
+            self.after.setdefault(name, {})
             self.unknown.records[name].add(record_id)
-        return records.get(record_id)
+            return None
 
     def owner(self, place: Place, value: Any) -> int | None:
         """The id of the record that has this value in a unique column, None if none has it or it is not known yet."""
@@ -108,14 +110,16 @@ class Batch:
 
     def apply(self, write_id: int, effect: Effect) -> None:
         """Let a write take effect."""
-        self._note_references(effect.changes)
-        for (name, record_id), record in effect.changes.items():
-            self.after.setdefault(name, {})[record_id] = record
-        for place, value, owner in effect.owned:
+        changes, owned, tasks = effect
+        if self._referring:
+            self._note_references(changes)
+        for (name, record_id), record in changes.items():
+            self.after[name][record_id] = record
+        for place, value, owner in owned:
             self._owners.setdefault(place, {})[value] = owner
-        self.changed += len(effect.changes)
-        if effect.tasks:
-            self.made.append(MadeTasks(write_id, effect.tasks))
+        self.changed += len(changes)
+        if tasks:
+            self.made.append(MadeTasks(write_id, tasks))
 
     def _note_references(self, changes: Changes) -> None:
         for place, index in self._referring.items():

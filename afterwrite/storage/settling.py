@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
-from afterwrite.base.counts import counted
 from afterwrite.base.refusals import Problem, Refused
 from afterwrite.base.store_errors import StoreError
 from afterwrite.resources.compiled import CompiledResource, Record
@@ -14,6 +13,7 @@ from afterwrite.resources.reference_field import Reference
 from afterwrite.resources.resource import FollowUp
 from afterwrite.resources.write import Operation, OperationError, Write, WriteError, WriteErrorCode, WriteStatus
 from afterwrite.storage.batch import FOLLOWING_MAX, Batch, Changes, Effect, Known, Unknown
+from afterwrite.storage.links import require_targets, too_many, unique_changes, upserted
 from afterwrite.storage.outbox import MadeTasks
 
 _log = logging.getLogger("afterwrite.queue")
@@ -66,6 +66,9 @@ class Settling:
             for one in resource.references:
                 referring[one.target].append((resource, one))
         self._referring = dict(referring)
+        self._plain = {
+            name: one for name, one in resources.items() if not (one.unique or one.references or name in referring)
+        }
 
     async def outcome(self, db: Any, writes: Sequence[Write], now_us: Callable[[], int]) -> Outcome:
         """The outcome of the writes in their order, on the records in the transaction ``db``; changes nothing.
@@ -77,7 +80,13 @@ class Settling:
             unknown.records[write.resource].add(write.record_id)
         await self._read(db, unknown, known)
         batch = Batch(known)
-        settled = [_take(batch, *self._settle(batch, write, now_us())) for write in writes]
+        plain = self._plain
+        settled = [
+            _take(batch, *self._settle(batch, write, now_us()))
+            if (resource := plain.get(write.resource)) is None
+            else self._settle_plain(batch, resource, write, now_us())
+            for write in writes
+        ]
         if batch.unknown:  # most batches need nothing else
             await self._read(db, batch.unknown, known)
             batch, settled = Batch(known), []
@@ -123,38 +132,44 @@ class Settling:
             return _failed(write, WriteErrorCode.UNREADABLE, message, now_us), _NONE
         try:
             if write.operation == Operation.UPSERT:
-                write = write._replace(record_id=_upserted(batch, resource, write))
+                write = write._replace(record_id=upserted(batch, resource, write))
             effect = self._effect(batch, resource, write)
-        except WriteError as error:
-            if isinstance(error, OperationError) and not batch.unknown:
-                _log.error("write %d: %s", write.id, error.message, exc_info=error.__cause__)
-            return _failed(write, error.code, error.message, now_us), _NONE
         except Exception as error:  # noqa: BLE001 - a bug must not hold up the writes behind it
-            if not batch.unknown:
-                _log.error("write %d of %s cannot be settled", write.id, write.resource, exc_info=error)
-            message = f"It cannot be settled: {type(error).__name__}: {error}"
-            return _failed(write, WriteErrorCode.OPERATION_FAILED, message, now_us), _NONE
-        return write._replace(status=WriteStatus.APPLIED.value, settled_at_us=now_us), effect
+            return _failure(batch, write, error, now_us), _NONE
+        return _applied(write, now_us), effect
+
+    def _settle_plain(self, batch: Batch, resource: CompiledResource, write: Write, now_us: int) -> Write:
+        """The same in half the time, for a resource with neither unique values nor references; it takes effect."""
+        records, made = batch.after[resource.name], list[FollowUp]()
+        try:
+            after = resource.apply(write, records[write.record_id], made)
+            tasks = [self._prepared(one, write) for one in made] if made else None
+        except Exception as error:  # noqa: BLE001 - as above
+            return _failure(batch, write, error, now_us)
+        records[write.record_id] = after
+        if tasks:
+            batch.made.append(MadeTasks(write.id, tasks))
+        return _applied(write, now_us)
 
     def _effect(self, batch: Batch, resource: CompiledResource, write: Write) -> Effect:
         """What the write does. Raises WriteError."""
         before, made = batch.record(resource.name, write.record_id), list[FollowUp]()
         after = resource.apply(write, before, made)
         changes: Changes = {(resource.name, write.record_id): after}
-        tasks = [self._prepared(one, write) for one in made]
+        tasks = [self._prepared(one, write) for one in made] if made else ()
         if after is None:
             if resource.name not in self._referring and not resource.unique:
                 return Effect(changes)
             self._follow(batch, write, changes)
         elif resource.references:
-            _require_targets(batch, resource, before, after, changes)
+            require_targets(batch, resource, before, after, changes)
         elif not resource.unique:
             return Effect(changes, (), tasks)
         owned = [
             one
             for (name, record_id), changed in changes.items()
             if self._resources[name].unique
-            for one in _unique_changes(batch, self._resources[name], record_id, changed)
+            for one in unique_changes(batch, self._resources[name], record_id, changed)
         ]
         return Effect(changes, owned, tasks)
 
@@ -179,7 +194,7 @@ class Settling:
             for resource, reference in self._referring.get(name, ()):
                 found = batch.referring((resource.name, reference.column), record_id, changes)
                 if len(found) + len(changes) > FOLLOWING_MAX + 1:
-                    raise _too_many(name, record_id)
+                    raise too_many(name, record_id)
                 for record in found:
                     place = resource.name, record.id
                     if reference.on_delete == "restrict":
@@ -214,58 +229,6 @@ def _take(batch: Batch, settled: Write, effect: Effect) -> Write:
     return settled
 
 
-def _upserted(batch: Batch, resource: CompiledResource, write: Write) -> int:
-    """The id of the record with the unique value of an upsert, else the one that was given to the upsert."""
-    column, value = resource.upserted_by(write)
-    owner = batch.owner((resource.name, column), value)
-    if owner is None and batch.record(resource.name, write.record_id) is not None:
-        raise WriteError(resource.exists, f"{resource.name} {write.record_id} exists already")
-    return write.record_id if owner is None else owner
-
-
-def _too_many(name: str, record_id: int) -> WriteError:
-    message = (
-        f"More than {counted(FOLLOWING_MAX, 'record')} refer to {name} {record_id}, directly or not: delete some first"
-    )
-    return WriteError(WriteErrorCode.REFERENCED, f"{message}; nothing was changed")
-
-
-def _require_targets(
-    batch: Batch, resource: CompiledResource, before: Record | None, after: Record | None, changes: Changes
-) -> None:
-    """Raise WriteError if a reference was set to a record that does not exist."""
-    for one in resource.references:
-        target = None if after is None else getattr(after, one.column)
-        if target is None or (before is not None and getattr(before, one.column) == target):
-            continue
-        if (one.target, target) not in changes and batch.record(one.target, target) is None:
-            message = f"{one.name} is {target}, and there is no {one.target} {target}: give one that exists"
-            raise WriteError(WriteErrorCode.REFERENCE_NOT_FOUND, f"{message}; nothing was changed")
-
-
-def _unique_changes(
-    batch: Batch, resource: CompiledResource, record_id: int, after: Record | None
-) -> list[tuple[tuple[str, str], Any, int | None]]:
-    """The unique values that change their owner. Raises WriteError if another record has one of them."""
-    before = batch.record(resource.name, record_id)
-    changes: list[tuple[tuple[str, str], Any, int | None]] = []
-    for column in resource.unique:
-        place = resource.name, column
-        had, has = (None if record is None else getattr(record, column) for record in (before, after))
-        if had == has:
-            continue
-        if had is not None:
-            changes.append((place, had, None))
-        if has is not None:
-            owner = batch.owner(place, has)
-            if owner not in (None, record_id):
-                name = resource.of_column[column].name
-                message = f"{name} {has!r:.80} is taken by {resource.name} {owner}: give another {name}"
-                raise WriteError(WriteErrorCode.NOT_UNIQUE, message)
-            changes.append((place, has, record_id))
-    return changes
-
-
 def _outcome_of(settled: list[Write], batch: Batch, known: Known) -> Outcome:
     outcome = Outcome(settled, made=batch.made)
     for name, after in batch.after.items():
@@ -274,6 +237,22 @@ def _outcome_of(settled: list[Write], batch: Batch, known: Known) -> Outcome:
         outcome.stored[name] = [record for record in changed.values() if record is not None]
         outcome.deleted[name] = [key for key, record in changed.items() if record is None]
     return outcome
+
+
+def _applied(write: Write, now_us: int) -> Write:
+    return write._replace(status=WriteStatus.APPLIED.value, settled_at_us=now_us)
+
+
+def _failure(batch: Batch, write: Write, error: Exception, now_us: int) -> Write:
+    """The write as FAILED with this error; one that nobody foresaw is logged."""
+    if isinstance(error, WriteError):
+        if isinstance(error, OperationError) and not batch.unknown:
+            _log.error("write %d: %s", write.id, error.message, exc_info=error.__cause__)
+        return _failed(write, error.code, error.message, now_us)
+    if not batch.unknown:
+        _log.error("write %d of %s cannot be settled", write.id, write.resource, exc_info=error)
+    message = f"It cannot be settled: {type(error).__name__}: {error}"
+    return _failed(write, WriteErrorCode.OPERATION_FAILED, message, now_us)
 
 
 def _failed(write: Write, code: str, message: str, now_us: int) -> Write:

@@ -46,6 +46,23 @@ def fire_and_forget_create_many(
     return requests.create_many(context.queue, compiled(resource), records, idempotency_key, context.by).writes
 
 
+def fire_and_forget_upsert(
+    resource: type[Resource],
+    fields: Mapping[str, Any],
+    *,
+    idempotency_key: str | None = None,
+    context: Context | None = None,
+) -> Write:
+    """Accept the update of the record with this value of the unique field, or its creation; return its receipt.
+
+    The receipt names the record once it is settled. Raises ValueError if the resource has no required unique field.
+    """
+    context, kind = context or current_context(), compiled(resource)
+    if kind.upsert_key is None:
+        raise ValueError(f"{kind.name} has no field that is unique and required: an upsert needs one")
+    return requests.upsert(context.queue, kind, fields, idempotency_key, context.by)
+
+
 def fire_and_forget_update(
     resource: type[Resource],
     record_id: int | str,
@@ -58,6 +75,30 @@ def fire_and_forget_update(
     """Accept an update of the given fields; return its receipt, which is on disk."""
     context, kind, number = context or current_context(), compiled(resource), str(record_id)
     return requests.update(context.queue, kind, number, fields, idempotency_key, context.by, if_version)
+
+
+def fire_and_forget_update_many(
+    resource: type[Resource],
+    changes: Sequence[Mapping[str, Any]],
+    *,
+    idempotency_key: str | None = None,
+    context: Context | None = None,
+) -> list[Write]:
+    """Accept up to 1,000 updates, all or none; each has the record's id, such as ``stock_id``, and what changes."""
+    context = context or current_context()
+    return requests.update_many(context.queue, compiled(resource), changes, idempotency_key, context.by).writes
+
+
+def fire_and_forget_delete_many(
+    resource: type[Resource],
+    record_ids: Sequence[int | str],
+    *,
+    idempotency_key: str | None = None,
+    context: Context | None = None,
+) -> list[Write]:
+    """Accept up to 1,000 deletions, all or none; return their receipts in the same order."""
+    context, ids = context or current_context(), list(map(str, record_ids))
+    return requests.delete_many(context.queue, compiled(resource), ids, idempotency_key, context.by).writes
 
 
 def fire_and_forget_delete(

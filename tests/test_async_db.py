@@ -62,8 +62,22 @@ def test_an_operation_is_called_by_its_name_and_an_unknown_one_is_refused(tmp_pa
         assert (taken.status, taken.error_code) == ("FAILED", "OUT_OF_STOCK")
         with pytest.raises(ValueError, match="Stock has no operation 'sell': its operations are reserve"):
             async_db.fire_and_forget(Stock, "sell", stock, {})
+        upserted = async_db.fire_and_forget_upsert(Stock, {"sku": "lamp-1", "warehouse": "Bonn"})
+        assert async_db.settled(upserted).record_id == stock
+        other = async_db.create_sync(Stock, {"sku": "lamp-2", "warehouse": "Ulm"}).record_id
+        changes = [{"stock_id": stock, "on_hand": 9}, {"stock_id": other, "on_hand": 8, "if_version": 1}]
+        async_db.settled(async_db.fire_and_forget_update_many(Stock, changes)[-1])
+        found = async_db.find(Stock, order_by="SKU_ASC")
+        assert [(one.warehouse, one.on_hand) for one in found] == [("Bonn", 9), ("Ulm", 8)]
+        gone = async_db.fire_and_forget_delete_many(Stock, [stock, other])
+        assert [async_db.settled(one).status for one in gone] == ["APPLIED", "APPLIED"]
     finally:
         service.stop()
+
+
+def test_an_upsert_needs_a_field_that_is_unique_and_required(service: Service) -> None:
+    with pytest.raises(ValueError, match="Product has no field that is unique and required: an upsert needs one"):
+        async_db.fire_and_forget_upsert(Product, {"title": "Lamp", "price": 1})
 
 
 def test_many_are_accepted_together_in_their_order(service: Service) -> None:

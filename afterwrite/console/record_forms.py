@@ -1,6 +1,6 @@
 """One record of a resource: the page that shows and edits it, and the forms that create, delete and operate on it."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ from afterwrite.console.controls import Control, control_of, default_text, label
 from afterwrite.console.forms import Form, again, given, without_name
 from afterwrite.console.lists import known_id
 from afterwrite.console.record_pages import RecordPages
-from afterwrite.resources.compiled import Record
+from afterwrite.resources.compiled import CompiledResource, Record
 from afterwrite.resources.field import Field, FieldProblem
 from afterwrite.resources.operations import CompiledOperation
 from afterwrite.resources.resource import Derived
@@ -54,12 +54,27 @@ def add_record_forms(
         blueprint.add_url_rule(rule, pages.endpoint(name), operate, methods=["POST"])
 
 
+def _consequences(resource: CompiledResource, others: Iterable[CompiledResource]) -> Iterator[str]:
+    """What deleting a record of the resource does to those that refer to it, a sentence for each reference."""
+    for other in others:
+        words = other.plural.replace("_", " ")
+        for reference in (one for one in other.references if one.target == resource.name):
+            match reference.on_delete:
+                case "cascade":
+                    yield f"{words.capitalize()} that refer to it are deleted too."
+                case "set_null":
+                    yield f"{words.capitalize()} that refer to it stay, and refer to nothing."
+                case _:
+                    yield f"It cannot be deleted while {words} refer to it."
+
+
 class RecordForms:
     """The views of one resource's records."""
 
     def __init__(self, service: Service, context: Callable[[], Context], pages: RecordPages) -> None:
         self._pages, self._resource, self._context = pages, pages.resource, context
         self._records = service.records[self._resource.name]
+        self._consequences = list(_consequences(self._resource, service.resources.values()))
         self._fields = self._resource.fields
         self._mutable = {name: field for name, field in self._fields.items() if not field.immutable}
 
@@ -156,7 +171,8 @@ class RecordForms:
         )
 
     def _delete_page(self, record_id: int, form: Form, status: int = 200) -> Response:
-        return self._page("record_delete.html", status, record=self._found(record_id), form=form)
+        found, consequences = self._found(record_id), self._consequences
+        return self._page("record_delete.html", status, record=found, form=form, consequences=consequences)
 
     def _operation_page(self, operation: CompiledOperation, record_id: int, form: Form, status: int = 200) -> Response:
         arguments = operation.arguments.values()

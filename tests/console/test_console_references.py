@@ -39,7 +39,13 @@ def test_a_reference_leads_to_its_record_and_must_exist(visitor: ConsoleClient) 
     file = {"file": ("stocks.csv", b"sku,product_id,on_hand\nlamp-3,1,7\n")}
     assert "1 accepted, 0 refused" in visitor.post("/stocks/upload", files=file).text
     refused = visitor.post("/stocks", {"sku": "lamp-2", "product_id": "lamp", "on_hand": "5"})
-    assert (refused.status_code, "give the id of a Product" in refused.text) == (422, True)
+    assert (refused.status_code, "give the id of a product" in refused.text) == (422, True)
+
+
+def test_the_form_that_deletes_says_what_becomes_of_what_refers_to_it(visitor: ConsoleClient) -> None:
+    settled(visitor, "/products", {"title": "Lamp", "price": "12.5"})
+    asked = visitor.get("/products/1/delete").text
+    assert "Stocks that refer to it are deleted too. It cannot be deleted while orders refer to it." in asked
 
 
 def test_an_operation_without_arguments_is_confirmed(visitor: ConsoleClient) -> None:

@@ -101,7 +101,7 @@ def _run(servers: Sequence[ServerProcess]) -> None:
             load.stopped = True
         for one in working:
             one.result(60)
-    wait_until(lambda: servers[0].query("{ queue { depth } }")["queue"]["depth"] == 0)
+    wait_until(lambda: servers[0].query("{ queue { depth } }")["queue"]["depth"] == 0, 120)
 
 
 def _check(rows: Callable[[str], list[Any]]) -> None:

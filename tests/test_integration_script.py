@@ -16,7 +16,7 @@ from afterwrite.access.roles import Role
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "integration_test.py"
-TESTS = 17
+TESTS = 20
 TITLES = "{ allProducts(first: 500) { id title version } }"
 UNENDED = "{ waiting: tasks(status: PENDING) { totalCount } running: tasks(status: PROCESSING) { totalCount } }"
 CREATE_SYNC = "mutation ($title: String!) { createProductSync(title: $title, price: 379.99) { success } }"

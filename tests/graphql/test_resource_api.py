@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from declarations import WHOLE_ORDER
 from server_process import ServerProcess, wait_until
 from write_load import PARCELS_PATH
 
@@ -11,21 +12,6 @@ if TYPE_CHECKING:
     from databases import Database
 
 ORDER = "id number note state total tip weight pieces gift due paidAt link mail extra perPiece version"
-WHOLE: dict[str, Any] = {
-    "number": "A-1",
-    "note": "e\u0301tude",
-    "state": "PAID",
-    "total": 12.5,
-    "tip": 500,
-    "weight": 2,
-    "pieces": 2**40,
-    "gift": False,
-    "due": "2026-12-24",
-    "paidAt": "2026-11-30T12:00:00+01:00",
-    "link": "https://x.org/a",
-    "mail": "mia@example.org",
-    "extra": {"a": [1, None, "ü"]},
-}
 TYPES = {
     "number": "String!",
     "note": "String",
@@ -73,16 +59,16 @@ def create(server: ServerProcess) -> Iterator[Callable[..., Any]]:
 
 
 def test_a_record_of_every_kind_of_field_is_stored_and_read_as_it_was_sent(create: Callable[..., Any]) -> None:
-    order = create(**WHOLE)["order"]
-    expected = {**WHOLE, "note": "étude", "weight": 2.0, "paidAt": "2026-11-30T11:00:00+00:00"}
-    assert {name: order[name] for name in WHOLE} == expected
+    order = create(**WHOLE_ORDER)["order"]
+    expected = {**WHOLE_ORDER, "note": "étude", "weight": 2.0, "paidAt": "2026-11-30T11:00:00+00:00"}
+    assert {name: order[name] for name in WHOLE_ORDER} == expected
     assert (order["perPiece"], order["version"]) == (0, 1)
 
 
 def test_what_is_left_out_is_its_default_or_null(create: Callable[..., Any]) -> None:
     order = create(number="A-2", total=3)["order"]
     given = {"number": "A-2", "total": 3.0, "state": "OPEN", "pieces": 1, "gift": False}
-    assert {name: order[name] for name in WHOLE} == dict.fromkeys(WHOLE) | given
+    assert {name: order[name] for name in WHOLE_ORDER} == dict.fromkeys(WHOLE_ORDER) | given
 
 
 def test_every_wrong_value_is_said_with_its_field_and_nothing_is_stored(
@@ -109,10 +95,10 @@ def test_every_wrong_value_is_said_with_its_field_and_nothing_is_stored(
 def test_an_update_changes_what_it_names_and_never_what_is_immutable(
     server: ServerProcess, create: Callable[..., Any]
 ) -> None:
-    order_id = create(**WHOLE)["order"]["id"]
+    order_id = create(**WHOLE_ORDER)["order"]["id"]
     names = server.query('{ __type(name: "Mutation") { fields { name args { name } } } }')["__type"]["fields"]
     [update] = [field for field in names if field["name"] == "updateOrder"]
-    assert {argument["name"] for argument in update["args"]} == (WHOLE.keys() - {"number"}) | {
+    assert {argument["name"] for argument in update["args"]} == (WHOLE_ORDER.keys() - {"number"}) | {
         "orderId",
         "ifVersion",
         "idempotencyKey",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from declarations import WHOLE_ORDER
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from server_process import ServerProcess, wait_until
@@ -15,21 +16,6 @@ from write_load import PARCELS_PATH
 if TYPE_CHECKING:
     from databases import Database
 
-WHOLE: dict[str, Any] = {
-    "number": "A-1",
-    "note": "e\u0301tude",
-    "state": "PAID",
-    "total": 12.5,
-    "tip": 500,
-    "weight": 2,
-    "pieces": 2**40,
-    "gift": False,
-    "due": "2026-12-24",
-    "paidAt": "2026-11-30T12:00:00+01:00",
-    "link": "https://x.org/a",
-    "mail": "mia@example.org",
-    "extra": {"a": [1, None, "ü"]},
-}
 MERGE_PATCH = "application/merge-patch+json"
 
 
@@ -68,10 +54,10 @@ def links(answer: Answer) -> dict[str, str]:
 
 
 def test_a_record_is_answered_as_it_was_sent_and_as_graphql_shows_it(server: ServerProcess) -> None:
-    answer = create(server, "orders", **WHOLE)
+    answer = create(server, "orders", **WHOLE_ORDER)
     order = answer.body
-    expected = {**WHOLE, "note": "étude", "weight": 2.0, "paidAt": "2026-11-30T11:00:00+00:00"}
-    assert {name: order[name] for name in WHOLE} == expected
+    expected = {**WHOLE_ORDER, "note": "étude", "weight": 2.0, "paidAt": "2026-11-30T11:00:00+00:00"}
+    assert {name: order[name] for name in WHOLE_ORDER} == expected
     assert (order["perPiece"], order["version"]) == (0, 1)
     path = f"/api/orders/{order['id']}"
     assert answer.headers["Location"] == path
@@ -384,12 +370,12 @@ def test_a_change_is_a_merge_patch_only_where_no_field_holds_an_object(server: S
     path = create(server, "lockers", code="M-1").headers["Location"]
     changed = rest(server, "PATCH", path, {"content": 7}, Content_Type=MERGE_PATCH, Prefer="wait=30").body
     assert (changed["content"], changed["version"]) == (7, 2)
-    path = create(server, "orders", **WHOLE).headers["Location"]
+    path = create(server, "orders", **WHOLE_ORDER).headers["Location"]
     problem(rest(server, "PATCH", path, {"weight": 7}, Content_Type=MERGE_PATCH), 415, "UNSUPPORTED_MEDIA_TYPE")
 
 
 def test_a_change_replaces_the_given_fields_and_null_empties(server: ServerProcess) -> None:
-    path = create(server, "orders", **WHOLE).headers["Location"]
+    path = create(server, "orders", **WHOLE_ORDER).headers["Location"]
     patch = {"note": None, "extra": {"b": 1}, "weight": 7}
     changed = rest(server, "PATCH", path, patch, Prefer="wait=30").body
     assert (changed["note"], changed["extra"], changed["weight"]) == (None, {"b": 1}, 7.0)

@@ -96,3 +96,21 @@ def resource(name: str, /, **members: Any) -> type[Resource]:
 def resources(name: str, /, **members: Any) -> Resources:
     """An application's resources, of which there is one."""
     return Resources([resource(name, **members)])
+
+
+WHOLE_ORDER: dict[str, Any] = {
+    "number": "A-1",
+    "note": "e\u0301tude",
+    "state": "PAID",
+    "total": 12.5,
+    "tip": 500,
+    "weight": 2,
+    "pieces": 2**40,
+    "gift": False,
+    "due": "2026-12-24",
+    "paidAt": "2026-11-30T12:00:00+01:00",
+    "link": "https://x.org/a",
+    "mail": "mia@example.org",
+    "extra": {"a": [1, None, "ü"]},
+}
+"""The fields of an order as a client gives them, one of every kind."""

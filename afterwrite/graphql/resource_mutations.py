@@ -36,13 +36,17 @@ OnErrorEnum = graphene.Enum.from_enum(
 
 
 def mutations_of(types: ResourceTypes, receipts: Receipts) -> dict[str, Any]:
-    resource = types.resource
-    noun, article = resource.noun, resource.article
-    record = {camel_case(resource.snake): _made_record(types.object)}
-    plural = resource.plural.replace("_", " ")
-    of_one = {resource.id_name: graphene.ID(required=True)}
-    versioned = {"if_version": graphene.Int(description=_IF_VERSION)}
+    """The root fields that write records of a resource."""
     made = _Mutations(receipts)
+    _add_creations(made, types, receipts)
+    _add_changes(made, types, receipts)
+    _add_operations(made, types)
+    return made
+
+
+def _add_creations(made: "_Mutations", types: ResourceTypes, receipts: Receipts) -> None:
+    resource, noun, article = types.resource, types.resource.noun, types.resource.article
+    plural = resource.plural.replace("_", " ")
     made.add(
         f"create_{resource.snake}",
         f"Queue the creation of {article} {noun}.",
@@ -54,7 +58,7 @@ def mutations_of(types: ResourceTypes, receipts: Receipts) -> dict[str, Any]:
         f"Create {article} {noun}, and answer when it is applied.",
         partial(_create_sync, resource),
         types.new_arguments(),
-        record,
+        _made_record(types),
     )
     made.add(
         f"create_{resource.plural}",
@@ -71,24 +75,29 @@ def mutations_of(types: ResourceTypes, receipts: Receipts) -> dict[str, Any]:
             partial(_upsert, resource),
             types.new_arguments(),
         )
+
+
+def _add_changes(made: "_Mutations", types: ResourceTypes, receipts: Receipts) -> None:
+    resource, of_version = types.resource, _of_version(types)
+    plural = resource.plural.replace("_", " ")
     made.add(
         f"update_{resource.snake}",
         "Queue an update of the fields that are given; null empties an optional one.",
         partial(_update, resource),
-        types.change_arguments() | of_one | versioned,
+        types.change_arguments() | of_version,
     )
     made.add(
         f"update_{resource.plural}",
         f"Queue up to 1,000 updates of {plural}{_IN_ONE_COMMIT}",
         partial(_update_many, resource),
-        _several(resource.plural, types.change_input(of_one | versioned)),
+        _several(resource.plural, types.change_input(of_version)),
         receipts.many,
     )
     made.add(
         f"delete_{resource.snake}",
-        f"Queue the deletion of {article} {noun}.",
+        f"Queue the deletion of {resource.article} {resource.noun}.",
         partial(_delete, resource),
-        of_one | versioned,
+        of_version,
     )
     made.add(
         f"delete_{resource.plural}",
@@ -97,21 +106,30 @@ def mutations_of(types: ResourceTypes, receipts: Receipts) -> dict[str, Any]:
         _several(f"{resource.id_name}s", graphene.ID),
         receipts.many,
     )
+
+
+def _add_operations(made: "_Mutations", types: ResourceTypes) -> None:
+    resource, of_version = types.resource, _of_version(types)
     for operation in resource.operations.values():
         given = {
             name: types.argument(argument.field, required=argument.is_needed, owner=operation.name)
             for name, argument in operation.arguments.items()
         }
         name = f"{operation.name}_{resource.snake}"
-        made.add(name, operation.description, partial(_operate, resource, operation), given | of_one | versioned)
+        made.add(name, operation.description, partial(_operate, resource, operation), given | of_version)
         made.add(
             f"{name}_sync",
             f"{operation.description} It answers when that is applied.",
             partial(_operate_sync, resource, operation),
-            given | of_one | versioned,
-            record,
+            given | of_version,
+            _made_record(types),
         )
-    return made
+
+
+def _of_version(types: ResourceTypes) -> dict[str, Any]:
+    """The arguments that name a record and perhaps its version."""
+    if_version = graphene.Int(description=_IF_VERSION)
+    return {types.resource.id_name: graphene.ID(required=True), "if_version": if_version}
 
 
 class _Mutations(dict[str, Any]):
@@ -148,8 +166,10 @@ def _several(name: str, kind: Any) -> dict[str, Any]:
     return {name: graphene.List(graphene.NonNull(kind), required=True), "on_error": on_error}
 
 
-def _made_record(object_type: Any) -> Any:
-    return graphene.Field(object_type, resolver=partial(dict_or_attr_resolver, "record", None))
+def _made_record(types: ResourceTypes) -> dict[str, Any]:
+    """The field of the payload with the record."""
+    resolver = partial(dict_or_attr_resolver, "record", None)
+    return {camel_case(types.resource.snake): graphene.Field(types.object, resolver=resolver)}
 
 
 def _create(

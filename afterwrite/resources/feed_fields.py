@@ -156,7 +156,7 @@ class FeedReader:
                 found[name], chosen = value, raw
             elif chosen is not None and raw not in _NOTHING and raw != chosen:
                 self.ignore(".".join(path))
-        if chosen is None and name in item:  # null, which is told from N/A, or an empty text
+        if chosen is None and name in item:  # an explicit null or an empty text, unlike N/A
             own = self._value_at(item, (name,), name)
             value = None if own is None else read(own)
             if value is not None or item[name] is None:

@@ -244,7 +244,7 @@ def _applied(write: Write, now_us: int) -> Write:
 
 
 def _failure(batch: Batch, write: Write, error: Exception, now_us: int) -> Write:
-    """The write as FAILED with this error; one that nobody foresaw is logged."""
+    """The write as FAILED with this error; an unexpected error is logged."""
     if isinstance(error, WriteError):
         if isinstance(error, OperationError) and not batch.unknown:
             _log.error("write %d: %s", write.id, error.message, exc_info=error.__cause__)

@@ -102,7 +102,7 @@ class TaskStore:
         return int(rows[0][0])
 
     def relay(self, made: Sequence[MadeTasks]) -> int:
-        """Add the tasks that writes made, each once, whoever relays them too.
+        """Add the tasks that writes made, exactly once even if several processes relay them.
 
         ``made`` are in the order of their writes, without a gap. Returns the last write whose tasks are here.
         """

@@ -103,7 +103,7 @@ def retry_request(queue: WriteQueue, write_id: str) -> WriteRequest:
             f"Write {old.id} is {old.status}: only a FAILED one can be queued again",
             RequestProblem.WRITE_NOT_FAILED,
         )
-    # What an upsert changes is decided anew, and a new record needs a new id.
+    # The writer looks up the record of an upsert again; a new record gets a new id.
     number = None if old.operation == Operation.UPSERT else old.record_id
     request = WriteRequest(old.resource, old.operation, number, old.arguments, retry_of=old.id)
     return request._replace(if_version=old.if_version)

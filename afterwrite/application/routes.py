@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Flask, Request, Response, jsonify, request
 from graphql import GraphQLSchema
-from werkzeug.exceptions import BadRequest, HTTPException, NotFound
-from werkzeug.formparser import FormDataParser
+from werkzeug.exceptions import HTTPException, NotFound
 
 from afterwrite.access.caller import Way, sender_of
 from afterwrite.access.control import AccessControl
 from afterwrite.access.session import csrf_token
+from afterwrite.application.flask_app import FlaskApp
 from afterwrite.application.gate import add_gate, this_request
 from afterwrite.application.own_parts import Roles, blueprints_of, fill_table, own_pages, root_fields, routes_of
 from afterwrite.base import tracing
@@ -54,7 +54,7 @@ def create_app(
     see Application. ``compiled`` is the argument of GraphQLView. Raises what check_parts checks, RuntimeError if the
     table of roles does not match the routes and fields, and StoreError if the session secret cannot be stored.
     """
-    app = _Application(__name__, static_folder=_STATIC)
+    app = FlaskApp(__name__, static_folder=_STATIC)
     app.url_map.merge_slashes = False  # a path with // gets 404, not a redirect
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = _ASSET_SECONDS
     settings = service.settings
@@ -67,8 +67,9 @@ def create_app(
     @app.before_request
     def _let_forms_be_longer() -> None:
         """Runs before the gate, which may read the form for its CSRF token."""
-        if limit := longer.get(request.endpoint):
-            request.max_content_length = limit
+        asked = this_request()
+        if limit := longer.get(asked.endpoint):
+            asked.max_content_length = limit
 
     add_gate(app, access, session_secret(service.stores.secret), lambda: service.queue.stop_announced)
     app.add_url_rule("/graphql", view_func=_graphql_view(service, access, schema, compiled=compiled))
@@ -80,7 +81,7 @@ def create_app(
 
     @app.after_request
     def _count(response: Response) -> Response:
-        rule = request.url_rule
+        rule = this_request().url_rule
         service.metrics.count_request(rule.rule if rule else "none", response.status_code)
         return response
 
@@ -139,34 +140,6 @@ def _in_trace(application: "WSGIApplication") -> "WSGIApplication":
             return application(environ, start_response)
 
     return answer
-
-
-class _FormParser(FormDataParser):
-    """Parses forms and reports malformed ones, which werkzeug by itself treats as empty."""
-
-    def parse(self, *given: Any, **named: Any) -> Any:
-        """The form as werkzeug parses it. Raises BadRequest."""
-        self.silent = False
-        try:
-            return super().parse(*given, **named)
-        except UnicodeDecodeError as error:
-            message = "The form has a field or a file name that is not UTF-8: send it as UTF-8, or rename the file"
-            raise BadRequest(message) from error
-        except ValueError as error:
-            raise BadRequest(f"The form cannot be read: {error}") from error
-
-
-class _Request(Request):
-    form_data_parser_class = _FormParser
-
-
-class _Application(Flask):
-    """Flask without its check, at every request, for coroutine functions: there are none."""
-
-    request_class = _Request
-
-    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        return func
 
 
 def _context(service: Service, access: AccessControl, asked: Request) -> Context:

@@ -21,6 +21,7 @@ from sqlalchemy import (
 
 from afterwrite.resources.write import MAKES_RECORDS, Write, WriteFilter, WriteStatus
 from afterwrite.storage.columns import columns_of
+from afterwrite.storage.driver import DriverStatement, Reader
 from afterwrite.storage.outbox import MadeTasks, outbox_after
 
 # In the order of the schema, where later versions added the last ones.
@@ -32,7 +33,7 @@ ledger = Table("ledger", MetaData(), *columns_of(Write, _NAMES.split()))
 ledger_totals = Table("ledger_totals", MetaData(), Column("status", String), Column("writes", BigInteger))
 
 _columns = select(*(ledger.c[name] for name in Write._fields))
-_by_id = _columns.where(ledger.c.id == bindparam("id"))
+_by_id = DriverStatement(_columns.where(ledger.c.id == bindparam("id")))
 _by_range = _columns.where(ledger.c.id >= bindparam("first"), ledger.c.id < bindparam("end")).order_by(ledger.c.id)
 # A failed update may name any id; that does not make it used.
 _last_record = select(func.max(ledger.c.record_id)).where(
@@ -45,11 +46,12 @@ class Ledger:
     """Reads over one engine; every method may be called from any thread."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        self._engine, self._reader = engine, Reader(engine)
 
     def find(self, write_id: int) -> Write | None:
         """A settled write, or None."""
-        return next(iter(self._writes(_by_id, {"id": write_id})), None)
+        found = self._reader.rows(_by_id, {"id": write_id})
+        return Write._make(found[0]) if found else None
 
     def find_range(self, first: int, count: int) -> list[Write]:
         """The settled writes among ``count`` consecutive ids from ``first``."""

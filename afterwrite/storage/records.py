@@ -15,6 +15,7 @@ from afterwrite.base.text import folded
 from afterwrite.resources.compiled import CompiledResource, Record
 from afterwrite.resources.field import Field
 from afterwrite.storage.columns import is_text
+from afterwrite.storage.driver import DriverStatement, Reader
 from afterwrite.storage.ledger import ledger_totals
 from afterwrite.storage.search import search_of
 from afterwrite.storage.tables import NULL_VALUES, is_folded, order_key, table_of
@@ -114,25 +115,30 @@ class Records:
     """Reads of one resource over one engine; every method may be called from any thread."""
 
     def __init__(
-        self, engine: Engine, resource: CompiledResource, turn: contextlib.AbstractContextManager[object] | None = None
+        self,
+        engine: Engine,
+        resource: CompiledResource,
+        reader: Reader | None = None,
+        turn: contextlib.AbstractContextManager[object] | None = None,
     ) -> None:
-        """``turn`` is the one of ``records_of``."""
+        """``reader`` and ``turn`` are those of ``records_of``."""
         self.resource = resource
         self._engine, self._dialect = engine, engine.dialect.name
-        self._turn = _turn(engine) if turn is None else turn
+        self._reader, self._turn = reader or Reader(engine), turn or _turn(engine)
         self._search = search_of(resource)
         self._table = table = table_of(resource)
         self._make = resource.record._make
         self._columns = _of(table, resource)
-        self._by_id = select(*self._columns).where(table.c.id == bindparam("id"))
+        self._by_id = DriverStatement(select(*self._columns).where(table.c.id == bindparam("id")))
         self._by_ids = select(*self._columns).where(table.c.id.in_(bindparam("ids", expanding=True)))
         in_order = select(*self._columns).order_by(table.c.id)
-        self._page = in_order.limit(bindparam("first")).offset(bindparam("skip"))
+        self._page = DriverStatement(in_order.limit(bindparam("first")).offset(bindparam("skip")))
 
     def get(self, record_id: int) -> Record | None:
         """One record, or None."""
         with self._turn:
-            return next(iter(self._records(self._by_id, {"id": record_id})), None)
+            found = self._reader.rows(self._by_id, {"id": record_id})
+        return self._make(found[0]) if found else None
 
     def get_many(self, record_ids: Sequence[int]) -> dict[int, Record]:
         """The existing records among these ids, by id."""
@@ -142,7 +148,8 @@ class Records:
         """``first`` records by id that match the search, after skipping ``skip``."""
         if not search:
             with self._turn if skip <= _SHORT_SKIP else contextlib.nullcontext():
-                return self._records(self._page, {"first": first, "skip": skip})
+                found = self._reader.rows(self._page, {"first": first, "skip": skip})
+            return list(map(self._make, found))
         source, values = self._search.matching(search, self._dialect)
         statement = select(*_of(source, self.resource)).order_by(source.c.id).limit(first).offset(skip)
         return self._records(statement, values)
@@ -199,8 +206,8 @@ class Records:
 
 def records_of(engine: Engine, resources: Mapping[str, CompiledResource]) -> Mapping[str, Records]:
     """The reads of every resource by its name."""
-    turn = _turn(engine)
-    return {name: Records(engine, resource, turn) for name, resource in resources.items()}
+    reader, turn = Reader(engine), _turn(engine)
+    return {name: Records(engine, resource, reader, turn) for name, resource in resources.items()}
 
 
 def database_trouble(engine: Engine) -> str | None:

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from functools import lru_cache
 
 # Control characters are useless to a search, PostgreSQL rejects NUL, and lone surrogates cannot be encoded.
 _UNUSABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
@@ -50,6 +51,7 @@ def shorten(text: str, most: int = 60) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
+@lru_cache(maxsize=1024)
 def camel_case(name: str) -> str:
     """The API name of a field, as Graphene forms it: rating_rate becomes ratingRate."""
     head, *rest = name.split("_")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import orjson
 from flask import Request, Response, request
 from flask.typing import ResponseReturnValue
 from flask.views import View
 from graphene import Schema
 from graphql import ExecutionResult, GraphQLError, GraphQLSchema
+from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
 
 from afterwrite.graphql_http import graphiql as graphiql_page
@@ -24,11 +26,15 @@ from afterwrite.graphql_http.persisted import PersistedQueries
 from afterwrite.graphql_http.request import Parameters, read_get, read_post
 from afterwrite.graphql_http.streams import COMPLETE, EventStream, StreamSlots, next_event, subscribe
 
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
 logger = logging.getLogger(__name__)
 
 _CONTENT_TYPES = {name: f"{name}; charset=utf-8" for name in (JSON, GRAPHQL_RESPONSE, EVENT_STREAM, HTML)}
 _ALLOWED = (("Allow", "GET, HEAD, POST, OPTIONS"),)
-_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False).encode
+_encode_slowly = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False).encode
+_ONLY_JSON = orjson.OPT_PASSTHROUGH_SUBCLASS | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 
 
 def _nothing(*_: object) -> None:
@@ -223,11 +229,14 @@ def answer_refusal(http: Request, refusal: HttpRefusal) -> Response:
 
 def _encoded(answer: Mapping[str, Any]) -> bytes:
     try:
-        return _encode(answer).encode("ascii")
-    except (TypeError, ValueError, RecursionError):
-        incident = new_incident()
-        logger.exception("incident %s: the response cannot be encoded as JSON", incident)
-        return _encode({"errors": [masked(incident)], "data": None}).encode("ascii")
+        return orjson.dumps(answer, option=_ONLY_JSON)
+    except TypeError:  # what only the standard library encodes: big integers, subclasses of str, half surrogate pairs
+        try:
+            return _encode_slowly(answer).encode("ascii")
+        except (TypeError, ValueError, RecursionError):
+            incident = new_incident()
+            logger.exception("incident %s: the response cannot be encoded as JSON", incident)
+            return orjson.dumps({"errors": [masked(incident)], "data": None})
 
 
 def _not_acceptable(environ: Mapping[str, Any]) -> HttpRefusal:
@@ -265,5 +274,21 @@ def _response(status: int, body: bytes, media_type: str, headers: tuple[tuple[st
         ("X-Content-Type-Options", "nosniff"),
         *headers,
     ]
-    # direct_passthrough hands the body to the server in one piece.
-    return Response([body], status, fields, direct_passthrough=True)
+    return _WholeResponse([body], status, _Fields(fields), direct_passthrough=True)
+
+
+class _Fields(Headers):
+    """Headers of our own making: no name and no value needs a check."""
+
+    def __init__(self, fields: list[tuple[str, str]]) -> None:
+        self._list = fields
+
+
+class _WholeResponse(Response):
+    """A response whose body is one piece and whose headers are complete: the server gets both as they are."""
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if not isinstance(self.response, list) or environ["REQUEST_METHOD"] == "HEAD":
+            return super().__call__(environ, start_response)
+        start_response(self.status, self.headers.to_wsgi_list())
+        return self.response

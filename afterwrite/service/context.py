@@ -18,7 +18,7 @@ from afterwrite.writes.queue import WriteQueue
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen, each request would spend more on its fields
 class Context:
     """The services and the caller of one request.
 
@@ -38,7 +38,7 @@ class Context:
 
     def __post_init__(self) -> None:
         """Create the loader, whose cache belongs to this request alone."""
-        object.__setattr__(self, "loader", RecordLoader(self.records))
+        self.loader = RecordLoader(self.records)
 
     @property
     def wait_seconds(self) -> float:

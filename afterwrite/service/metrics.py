@@ -26,6 +26,7 @@ class Metrics:
             ["route", "status"],
             registry=self._registry,
         )
+        self._request_counters: dict[tuple[str, int], Counter] = {}
         self._delay = Histogram(
             "afterwrite_accept_to_settled_seconds",
             "Time from the acceptance of a write to its settlement",
@@ -65,7 +66,10 @@ class Metrics:
         self._registry.register(figures)
 
     def count_request(self, route: str, status: int) -> None:
-        self._requests.labels(route, status).inc()
+        counter = self._request_counters.get((route, status))
+        if counter is None:
+            counter = self._request_counters[route, status] = self._requests.labels(route, status)
+        counter.inc()
 
     def count_settled(self, writes: Sequence[Write]) -> None:
         """Count settled writes, and observe how long they had waited."""

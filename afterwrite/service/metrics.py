@@ -1,10 +1,14 @@
 """Prometheus metrics of a process."""
 
+import threading
+import time
+from bisect import bisect_left
 from collections import Counter as Counts
 from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from afterwrite.resources.write import Write
@@ -27,12 +31,8 @@ class Metrics:
             registry=self._registry,
         )
         self._request_counters: dict[tuple[str, int], Counter] = {}
-        self._delay = Histogram(
-            "afterwrite_accept_to_settled_seconds",
-            "Time from the acceptance of a write to its settlement",
-            buckets=_DELAY_BUCKETS,
-            registry=self._registry,
-        )
+        self._delays = _Delays()
+        self._registry.register(self._delays)
         self._settled = Counter(
             "afterwrite_settled_writes",
             "Writes settled by this process",
@@ -76,9 +76,9 @@ class Metrics:
         kinds = Counts((write.resource, write.operation, write.status) for write in writes)
         for kind, count in kinds.items():
             self._settled.labels(*kind).inc(count)
-        for write in writes:
-            if write.settled_at_us is not None:
-                self._delay.observe((write.settled_at_us - write.accepted_at_us) / 1e6)
+        self._delays.observe(
+            [write.settled_at_us - write.accepted_at_us for write in writes if write.settled_at_us is not None]
+        )
 
     def count_tasks(self, tasks: Sequence[Task]) -> None:
         """Observe how long ended tasks took."""
@@ -119,6 +119,37 @@ def _figures_of_tasks(status: ManagerStatus, conflicts: int) -> Iterable[Metric]
     yield CounterMetricFamily("afterwrite_task_retries", "Failed attempts that are retried", status.retried)
     yield CounterMetricFamily("afterwrite_task_locks_lost", "Outcomes dropped because their lock was lost", status.lost)
     yield CounterMetricFamily("afterwrite_transaction_retries", "Transactions retried after a conflict", conflicts)
+
+
+class _Delays(Collector):
+    """The histogram of the delays of writes; prometheus_client's own takes five times as long for each."""
+
+    _name = "afterwrite_accept_to_settled_seconds"
+
+    def __init__(self) -> None:
+        self._created = time.time()
+        self._bounds_us = [bound * 1e6 for bound in _DELAY_BUCKETS]
+        self._counts, self._sum_us = [0] * (len(_DELAY_BUCKETS) + 1), 0
+        self._turn = threading.Lock()
+
+    def observe(self, delays_us: Sequence[int]) -> None:
+        with self._turn:
+            self._sum_us += sum(delays_us)
+            for place, count in Counts([bisect_left(self._bounds_us, delay) for delay in delays_us]).items():
+                self._counts[place] += count
+
+    def describe(self) -> Iterable[Metric]:
+        return self.collect()
+
+    def collect(self) -> Iterable[Metric]:
+        with self._turn:
+            counts, sum_us = list(accumulate(self._counts)), self._sum_us
+        bounds = [*(str(float(bound)) for bound in _DELAY_BUCKETS), "+Inf"]
+        described = "Time from the acceptance of a write to its settlement"
+        buckets = list(zip(bounds, map(float, counts), strict=True))
+        family = HistogramMetricFamily(self._name, described, buckets=buckets, sum_value=sum_us / 1e6)
+        family.add_sample(f"{self._name}_created", {}, self._created)
+        yield family
 
 
 class _Figures(Collector):

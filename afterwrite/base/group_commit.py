@@ -11,20 +11,21 @@ Result = TypeVar("Result")
 class _Batch(Generic[Item, Result]):
     """The items of one commit in arrival order, and the outcome of each."""
 
-    __slots__ = ("finished", "items", "outcomes")
+    __slots__ = ("followers", "items", "outcomes")
 
     def __init__(self) -> None:
         self.items: list[Item] = []
         self.outcomes: Sequence[Result | BaseException] = ()
-        self.finished = threading.Event()
+        self.followers: list[threading.Lock] = []
+        """One for each follower, which waits for its release: an event would wake all of them for the same lock."""
 
 
 class GroupCommit(Generic[Item, Result]):
     """Commits items from any thread in batches, in arrival order.
 
     The first caller of a batch is its leader: it waits for the previous commit, closes the batch and commits it for the
-    followers that joined meanwhile. Only leaders wait for ``turn``; followers wait for an event, so that collecting
-    outcomes never delays the next commit.
+    followers that joined meanwhile. Only leaders wait for ``turn``, so that collecting outcomes never delays the next
+    commit.
     """
 
     def __init__(self, commit: Callable[[Sequence[Item]], Sequence[Result | BaseException]]) -> None:
@@ -41,14 +42,18 @@ class GroupCommit(Generic[Item, Result]):
 
     def run(self, item: Item) -> Result:
         """Return the result of ``item`` once its batch is committed, or raise its error."""
+        finished = threading.Lock()
         with self._arrival:
             batch = self._open
             place = len(batch.items)
             batch.items.append(item)
+            if place:
+                finished.acquire()
+                batch.followers.append(finished)
         if place == 0:
             self._lead(batch)
         else:
-            batch.finished.wait()
+            finished.acquire()
         outcome = batch.outcomes[place]
         if isinstance(outcome, BaseException):
             raise outcome
@@ -65,7 +70,8 @@ class GroupCommit(Generic[Item, Result]):
         except BaseException as error:  # noqa: BLE001 - raised in every thread of the batch
             self._close(batch)  # still open if the wait for the turn was interrupted
             batch.outcomes = [error] * len(batch.items)
-        batch.finished.set()
+        for finished in batch.followers:
+            finished.release()
 
     def _close(self, batch: _Batch[Item, Result]) -> None:
         with self._arrival:

@@ -10,11 +10,14 @@ from typing import Any, NamedTuple
 
 from afterwrite.base.store_errors import StoreError
 from afterwrite.resources.write import JOURNALED, ROW_OVERHEAD_BYTES, Write, WriteFilter
+from afterwrite.storage.sqlite.many_rows import insert_statements
 from afterwrite.storage.sqlite.migrations import can_be_database, migrate
 from afterwrite.storage.sqlite.opened_file import OpenedFile, save_committed, wal_of
 from afterwrite.storage.write_store import KeyUse
 
-_COLUMNS, _MARKS = ", ".join(JOURNALED), ", ".join("?" * len(JOURNALED))
+_COLUMNS = ", ".join(JOURNALED)
+_WRITES = f"writes ({_COLUMNS})"
+_NEW_KEYS = "idempotency_keys (key, fingerprint, first_write_id, writes)"
 _KEYS = f"SELECT {', '.join(KeyUse._fields)} FROM idempotency_keys"  # noqa: S608 - constants
 _SCANNED_AT_ONCE = 10_000
 _PART_START = "SELECT min(id) FROM (SELECT id FROM writes WHERE id < ? AND id > ? ORDER BY id DESC LIMIT ?)"
@@ -113,13 +116,10 @@ class Journal:
         Raises JournalUnwritable; then nothing was changed.
         """
         with self._transaction() as connection:
-            connection.executemany(
-                f"INSERT INTO writes ({_COLUMNS}) VALUES ({_MARKS})",  # noqa: S608 - constants
-                [write[: len(JOURNALED)] for write in writes],
-            )
-            connection.executemany(
-                "INSERT INTO idempotency_keys (key, fingerprint, first_write_id, writes) VALUES (?, ?, ?, ?)", keys
-            )
+            for statement, values in insert_statements(_WRITES, [write[: len(JOURNALED)] for write in writes]):
+                connection.execute(statement, values)
+            for statement, values in insert_statements(_NEW_KEYS, list(keys)):
+                connection.execute(statement, values)
             if forget_through:
                 connection.execute("DELETE FROM writes WHERE id <= ?", (forget_through,))
                 _put(connection, "forgotten_through", str(forget_through))

@@ -7,6 +7,7 @@ from typing import Any
 import aiosqlite
 
 from afterwrite.resources.compiled import CompiledResource, Record
+from afterwrite.storage.sqlite.many_rows import insert_statements
 from afterwrite.storage.sqlite.search_index import SearchIndex
 
 _MOST_VALUES = 500  # in one IN list; SQLite allows some thousands
@@ -21,10 +22,7 @@ class RecordTable:
         stored = (*resource.columns, "search_text")
         changes = ", ".join(f'"{name}" = excluded."{name}"' for name in stored[1:])
         self._load = f"SELECT {_listed(resource.columns)} FROM {table} WHERE id IN "  # noqa: S608 - declared names
-        self._upsert = (
-            f"INSERT INTO {table} ({_listed(stored)}) VALUES ({_marks(stored)}) "  # noqa: S608
-            f"ON CONFLICT (id) DO UPDATE SET {changes}"
-        )
+        self._into, self._or_change = f"{table} ({_listed(stored)})", f"ON CONFLICT (id) DO UPDATE SET {changes}"
         self._delete = f"DELETE FROM {table} WHERE id = ?"  # noqa: S608
         self._referring = f'SELECT {_listed(resource.columns)} FROM {table} WHERE "{{}}" = ? ORDER BY id LIMIT ?'  # noqa: S608
         self._owners = f'SELECT id, "{{0}}" FROM {table} WHERE "{{0}}" IN '  # noqa: S608
@@ -49,8 +47,9 @@ class RecordTable:
             await self.index.note_stale(db, [*(record.id for record in stored), *deleted])
         if deleted:  # first, so that their unique values are free
             await db.executemany(self._delete, [(record_id,) for record_id in deleted])
-        if stored:
-            await db.executemany(self._upsert, [(*record, record.search_text) for record in stored])
+        rows = [(*record, record.search_text) for record in stored]
+        for statement, values in insert_statements(self._into, rows, self._or_change):
+            await db.execute(statement, values)
 
 
 record_table_of = cache(RecordTable)

@@ -5,6 +5,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 from afterwrite.base.limits import WriteLimits
 from afterwrite.base.store_errors import StoreError
@@ -21,6 +22,8 @@ _BATCHES_FORGOTTEN_AT_ONCE = 4
 _INDEX_BATCH = 1_000
 _INDEX_LAG_MAX = 2_000  # a scan of this tail takes about a millisecond
 _QUIET_SECONDS = 1.0
+_PACE_SECONDS = 0.005  # between the starts of two batches
+_FEW = 2
 _HOUSEKEEPING_SECONDS = 60
 _KEYS_PRUNED_AT_ONCE = 1_000
 
@@ -55,7 +58,7 @@ class EmbeddedWrites:
         self._through = oldest[0].id - 1 if oldest else self.last_write_id
         self._totals, self._must_recount = ledger.totals(), False
         self._index_lag = _INDEX_LAG_MAX  # unknown at the start: check at once
-        self._settled_at = self._housekeeping_due = 0.0
+        self._settled_at = self._housekeeping_due = self._next_at = 0.0
         self._retention = RetentionClock("keys")
 
     # -- accept ---------------------------------------------------------------------------------------------
@@ -162,14 +165,17 @@ class EmbeddedWrites:
 
     async def settle_next(self, limit: int) -> SettledBatch | None:
         """Settle the oldest writes of the journal, which drops them in one of its next commits."""
-        batch = await asyncio.to_thread(self._journal.after, self._through, limit)
-        if not batch:
-            return None
+        await asyncio.sleep(self._next_at - time.monotonic())
+        begun = time.monotonic()
         try:
-            settled = await self._writer.settle(batch)
+            settled = await self._writer.settle(partial(self._journal.after, self._through, limit))
         except StoreError:
             self._must_recount = True  # it may be committed although it reported an error
             raise
+        if settled is None:
+            return None
+        # Many callers at once: let their next writes gather. A full batch has more behind it, one caller waits for it.
+        self._next_at = begun + _PACE_SECONDS if _FEW < len(settled.writes) < limit else begun
         self._note_settled(settled)
         if self._must_recount:
             self._totals, self._must_recount = await asyncio.to_thread(self.ledger.totals), False

@@ -15,13 +15,14 @@ from afterwrite.base.store_errors import StoreError
 from afterwrite.resources.compiled import CompiledResource
 from afterwrite.resources.write import Write, WriteStatus
 from afterwrite.storage.settling import Settling, StoreAway, refused
+from afterwrite.storage.sqlite.driver_thread import in_driver_thread
+from afterwrite.storage.sqlite.many_rows import insert_statements
 from afterwrite.storage.sqlite.opened_file import OpenedFile, wal_of
 from afterwrite.storage.sqlite.record_table import record_table_of
 from afterwrite.storage.sqlite.search_recompute import recompute_next
 from afterwrite.storage.write_store import SettledBatch
 
-_LEDGER = f"INSERT INTO ledger ({', '.join(Write._fields)}) VALUES ({', '.join('?' * len(Write._fields))})"  # noqa: S608
-_OUTBOX = "INSERT INTO outbox (write_id, tasks) VALUES (?, ?)"
+_LEDGER, _OUTBOX = f"ledger ({', '.join(Write._fields)})", "outbox (write_id, tasks)"
 _DROP_RELAYED = "DELETE FROM outbox WHERE write_id <= ?"
 # Errors of a single bad write; all others mean that the database is unavailable.
 _BAD_WRITE_ERRORS = (
@@ -37,6 +38,7 @@ _UNKNOWN = 2**63  # above every id
 _BUSY_MILLISECONDS = 250  # short: a longer wait shows as a retry in /health
 
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -64,19 +66,22 @@ class CatalogueWriter:
         self.relayed_through = 0  # the task queue has what writes up to it made
         self._settled_through = _UNKNOWN  # no write above it is in the ledger
 
-    async def settle(self, batch: Sequence[Write]) -> SettledBatch:
-        """Apply the writes in order and record them in the ledger; all are on disk when this returns.
+    async def settle(self, next_batch: Callable[[], Sequence[Write]]) -> SettledBatch | None:
+        """Apply the next writes in order and record them in the ledger; all are on disk when this returns.
 
-        A write that is already in the ledger is returned as settled then, without effect. A write that can never be
-        applied becomes FAILED and does not affect the others. Raises StoreAway; then none was applied.
+        ``next_batch`` is called in the driver's thread; without a write there is nothing to settle. A write that is
+        already in the ledger is returned as settled then, without effect. A write that can never be applied becomes
+        FAILED and does not affect the others. Raises StoreAway; then none was applied.
         """
-        settled = await self._in_transaction(lambda db: self._settle(db, batch))
-        self._settled_through = settled.writes[-1].id
+
+        settled = await self._in_transaction(self._settle, next_batch)
+        if settled is not None:
+            self._settled_through = settled.writes[-1].id
         return settled
 
     async def index_some(self, limit: int) -> int:
         """Index at most ``limit`` records for search; return their number, ``limit`` if there may be more."""
-        return await self._in_transaction(lambda db: self._index_next(db, limit))
+        return await self._in_transaction(self._index_next, lambda: limit) or 0
 
     def trouble(self) -> str | None:
         """Why the replaced or deleted file cannot be written, or None; thread-safe."""
@@ -92,20 +97,29 @@ class CatalogueWriter:
         if connection is not None:
             await connection.close()
 
-    async def _in_transaction(self, work: Callable[[aiosqlite.Connection], Awaitable[T]]) -> T:
-        try:
-            connection = await self._open()
-            await connection.execute("BEGIN IMMEDIATE")
-            result = await work(connection)
+    async def _in_transaction(
+        self, work: Callable[[aiosqlite.Connection, S], Awaitable[T]], next_of: Callable[[], S]
+    ) -> T | None:
+        """Do the next work, both in the driver's thread; nothing if there is none."""
+
+        async def transaction(db: aiosqlite.Connection) -> T | None:
+            given = next_of()
+            if not given:
+                return None
+            await db.execute("BEGIN IMMEDIATE")
+            result = await work(db, given)
             self._file.check()
-            await connection.execute("COMMIT")
+            await db.execute("COMMIT")
+            return result
+
+        try:
+            return await in_driver_thread(await self._open(), transaction)
         except (sqlite3.Error, OSError, StoreError) as error:
             await self._give_up()
             raise StoreAway(_unwritable(self.path, str(error))) from error
         except BaseException:
             await self._give_up()
             raise
-        return result
 
     async def _give_up(self) -> None:
         """Close the connection, which rolls back: its state is undefined after an error."""
@@ -128,7 +142,6 @@ class CatalogueWriter:
         return self._connection
 
     async def _settle(self, db: aiosqlite.Connection, batch: Sequence[Write]) -> SettledBatch:
-        # Each statement is a round trip to the driver's thread, so run no more than necessary.
         known = {} if batch[0].id > self._settled_through else await _settled_before(db, batch)
         fresh = [write for write in batch if write.id not in known]
         try:
@@ -150,10 +163,10 @@ class CatalogueWriter:
         for name, stored in outcome.stored.items():
             if stored or outcome.deleted[name]:
                 await self._tables[name].change(db, stored, outcome.deleted[name])
-        if outcome.settled:
-            await db.executemany(_LEDGER, outcome.settled)
-        if outcome.made:
-            await db.executemany(_OUTBOX, [one.row for one in outcome.made])
+        for statement, values in insert_statements(_LEDGER, outcome.settled):
+            await db.execute(statement, values)
+        for statement, values in insert_statements(_OUTBOX, [one.row for one in outcome.made]):
+            await db.execute(statement, values)
         return outcome.settled
 
     async def _apply_one_by_one(self, db: aiosqlite.Connection, writes: Sequence[Write]) -> list[Write]:
@@ -166,7 +179,8 @@ class CatalogueWriter:
             except _BAD_WRITE_ERRORS as error:
                 await db.execute("ROLLBACK TO one")
                 failed = refused(write, error, time.time_ns() // 1000)
-                await db.execute(_LEDGER, failed)
+                for statement, values in insert_statements(_LEDGER, [failed]):
+                    await db.execute(statement, values)
                 settled.append(failed)
             await db.execute("RELEASE one")
         return settled

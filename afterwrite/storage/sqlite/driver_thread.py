@@ -17,7 +17,7 @@ async def in_driver_thread(
     caller is cancelled, it still runs to its end, before anything that comes after it on the connection.
     """
     inside = cast(aiosqlite.Connection, _Inside(connection))
-    run: Any = connection._execute  # noqa: SLF001 - there is no public way
+    run: Any = connection._execute
     return cast(T, await run(lambda: _finished(work(inside))))
 
 

@@ -9,11 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from afterwrite.base.logs import check_log_file, set_up_logs
-from afterwrite.base.missing_packages import end_in_one_line
-from afterwrite.base.settings import SettingsError, from_environment
-from afterwrite.base.store_errors import StoreError
-from afterwrite.base.utf8 import use_utf8
+from afterwrite.base.missing_packages import end_in_one_line, require
 from afterwrite.resources.registry import Resources, WrongDeclaration
 from afterwrite.resources.resource import Resource
 
@@ -79,7 +75,10 @@ class Application:
         """
         from afterwrite.access.control import AccessControl
         from afterwrite.access.opening import warning_of
+        from afterwrite.application.own_parts import check_parts
         from afterwrite.application.routes import create_app
+        from afterwrite.base.logs import check_log_file, set_up_logs
+        from afterwrite.base.settings import from_environment
         from afterwrite.server import serving
         from afterwrite.server.lifetime import add_served
         from afterwrite.service.service import Service
@@ -87,9 +86,11 @@ class Application:
         settings = from_environment()
         set_up_logs(settings)
         access = AccessControl(settings)
+        check_parts(self)
+        service = Service(settings, self.resources, self.workers)
+        check_log_file(settings)  # now that there is a data folder
         if warning := warning_of(settings):
             _log.warning(warning)
-        service = Service(settings, self.resources, self.workers)
         service.share_ended_sessions(access.ended)
         service.start()
         add_served(service.announce_stop, service.stop)
@@ -101,13 +102,16 @@ class Application:
         """Serve until SIGTERM or SIGINT; returns the exit code.
 
         ``module`` is the module whose ``wsgi`` the server loads, from its own folder; default: the running script.
+
+        This process only watches the serving one, which alone imports what serves: two copies would double memory.
         """
-        end_in_one_line()  # before imports that need installed packages
+        end_in_one_line()
+        require("granian")  # the first of the packages, before anything is said of an address or a folder
         from afterwrite.access.opening import warning_of
         from afterwrite.access.start import check_access
-        from afterwrite.application.own_parts import check_parts
+        from afterwrite.base.settings import SettingsError, from_environment
+        from afterwrite.base.utf8 import use_utf8
         from afterwrite.server import serving
-        from afterwrite.service.process import prepare
 
         use_utf8()
         script = Path(getattr(importlib.import_module(module or "__main__"), "__file__", "") or "app.py")
@@ -115,11 +119,8 @@ class Application:
             settings = from_environment()
             # First, so that a refused start leaves no data behind.
             check_access(settings)
-            check_parts(self)
-            prepare(settings, self.resources, self.workers)
-            check_log_file(settings)
             serving.check_address(settings)
-        except (SettingsError, StoreError, serving.CannotListen) as error:
+        except (SettingsError, serving.CannotListen) as error:
             sys.stderr.write(f"afterwrite: {error}\n")
             return 1
         if warning := warning_of(settings):

@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
-
+from afterwrite.base.json_schema import Validator
 from afterwrite.base.refusals import Problem, Refused
 from afterwrite.console.forms import given
 from afterwrite.tasks.workers.stripe_payments import CREATE_CUSTOMER, CREATE_PAYMENT, REFUND_PAYMENT, StripeWorker
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +85,14 @@ def check(kind: TaskKind, form: Mapping[str, str]) -> None:
     fields = {one.name: one for one in kind.fields}
     empty = [one.name for one in kind.fields if one.required and given(form, one.name) is None]
     found = {name: Problem([name], "Give a value", "REQUIRED") for name in empty}
-    for error in Draft202012Validator(StripeWorker.types[kind.type]).iter_errors(payload_of(kind, form)):
+    for error in Validator(StripeWorker.types[kind.type]).errors(payload_of(kind, form)):
         if error.path and (name := str(error.path[0])) in fields:
             found.setdefault(name, Problem([name], _form_message(fields[name], error), "INVALID_PAYLOAD"))
     if found:
         raise Refused(list(found.values()))
 
 
-def _form_message(one: Field, error: ValidationError) -> str:
+def _form_message(one: Field, error: "ValidationError") -> str:
     """The message for an invalid value; an example instead of a pattern."""
     if error.validator == "type":
         return "Give a whole number"

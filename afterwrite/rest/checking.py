@@ -1,18 +1,17 @@
 """Validates values against JSON Schemas (Draft 2020-12), with plain error messages."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from fractions import Fraction
 from itertools import islice
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
-from jsonschema.validators import extend
-
+from afterwrite.base.json_schema import Schema, Validator
 from afterwrite.base.text import shorten
 from afterwrite.rest.problems import ProblemDetails, pointer_to
 
-Schema = Mapping[str, Any]
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
+
 _ERRORS_SHOWN = 20
 _SHOWN = 60
 _NOUNS = {
@@ -26,13 +25,12 @@ _NOUNS = {
 }
 
 
-def _check_multiple(_validator: Any, unit: float, value: Any, _schema: Schema) -> Iterator[ValidationError]:
+def _check_multiple(_validator: Any, unit: float, value: Any, _schema: Schema) -> "Iterator[ValidationError]":
     """``multipleOf`` of the decimals as they are written: in binary 0.07 is no multiple of 0.01."""
+    from jsonschema.exceptions import ValidationError
+
     if isinstance(value, int | float) and not isinstance(value, bool) and Fraction(str(value)) % Fraction(str(unit)):
         yield ValidationError("not a multiple")
-
-
-_Validator: Any = extend(Draft202012Validator, {"multipleOf": _check_multiple})  # type: ignore[no-untyped-call]
 
 
 class Check:
@@ -42,12 +40,12 @@ class Check:
     """
 
     def __init__(self, schema: Schema, place: str = "pointer") -> None:
-        self._validator, self._place = _Validator(schema), place
+        self._validator, self._place = Validator(schema, {"multipleOf": _check_multiple}), place
 
     def check(self, value: Any) -> None:
         """Raises ProblemDetails (422) with every error, up to a limit."""
         found: dict[str, str] = {}
-        for error in islice(self._validator.iter_errors(value), _ERRORS_SHOWN):
+        for error in islice(self._validator.errors(value), _ERRORS_SHOWN):
             for path, detail in _explained(error):
                 place = str(path[0]) if self._place == "parameter" else pointer_to("#", path)
                 found.setdefault(place, detail)
@@ -62,7 +60,7 @@ def _invalid(errors: list[dict[str, str]]) -> ProblemDetails:
     return ProblemDetails(422, "INVALID_REQUEST", f"{place} {first['detail']}{more}", errors)
 
 
-def _explained(error: ValidationError) -> Iterator[tuple[list[str | int], str]]:
+def _explained(error: "ValidationError") -> Iterator[tuple[list[str | int], str]]:
     """The paths and messages for one error of the library."""
     path, value = list(error.absolute_path), cast(Any, error.instance)
     wanted, schema = cast(Any, error.validator_value), cast(Any, error.schema)

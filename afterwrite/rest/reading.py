@@ -6,9 +6,9 @@ from math import isfinite
 from typing import Any
 
 from flask import Request, request
-from jsonschema import Draft202012Validator
 
 from afterwrite.access.caller import current_caller
+from afterwrite.base.json_schema import Validator
 from afterwrite.graphql_http import strict_json
 from afterwrite.graphql_http.body import BodyBroken, BodyTooLong, read_body
 from afterwrite.rest.checking import Check
@@ -17,7 +17,7 @@ from afterwrite.rest.schemas import IDEMPOTENCY_KEY, Schema
 from afterwrite.service.context import Context
 from afterwrite.service.service import Service
 
-_IDEMPOTENCY_KEY = Draft202012Validator(IDEMPOTENCY_KEY)
+_IDEMPOTENCY_KEY = Validator(IDEMPOTENCY_KEY)
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,19}", re.ASCII)
 _NUMBER = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
 JSON = "application/json"
@@ -102,7 +102,7 @@ class Given:
     def idempotency_key(self) -> str | None:
         """The Idempotency-Key header; a key that headers cannot carry unchanged is refused."""
         key = request.headers.get("Idempotency-Key")
-        if key is None or _IDEMPOTENCY_KEY.is_valid(key):
+        if key is None or _IDEMPOTENCY_KEY.main_error(key) is None:
             return key
         # Some servers pass a value that is not ASCII as an empty one.
         found = f"has {len(key)} characters" if key else "is empty or not ASCII"

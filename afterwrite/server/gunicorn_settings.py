@@ -180,6 +180,12 @@ def _write_error(client: socket.socket, status: int, reason: str, message: str) 
     client.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode("latin-1", "replace"))
 
 
+def child_exit(_server: object, worker: HeadReader) -> None:
+    """End the server if its application cannot be served; the worker has said why."""
+    if worker.has_refused:
+        raise SystemExit(1)
+
+
 def worker_exit(_server: object, _worker: object) -> None:
     """Drain after the last request."""
     lifetime.stop()

@@ -1,5 +1,6 @@
 """A gunicorn worker that reads request heads in the accepting thread, so that slow clients hold no thread."""
 
+import mmap
 import re
 import selectors
 import socket
@@ -15,6 +16,7 @@ import gunicorn.workers.gthread
 from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine
 
 from afterwrite.server.connections import HEAD_MAX_BYTES, HEAD_SECONDS
+from afterwrite.server.loading import load
 
 _HEAD_END = re.compile(rb"\n\r?\n")  # accepts bare line feeds too, which the parser then refuses
 _HEAD_SECONDS_AT_STOP = 2.0
@@ -26,6 +28,23 @@ class HeadReader(gunicorn.workers.gthread.ThreadWorker):  # type: ignore[misc]  
     gunicorn's own worker gives a thread to every connection that has sent a byte. Here the accepting thread collects
     the heads of all connections. A connection without a complete head within HEAD_SECONDS is closed.
     """
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._refused = mmap.mmap(-1, 1)  # shared with the main process, which ends silently then
+
+    @property
+    def has_refused(self) -> bool:
+        """Whether the worker has said why it cannot serve."""
+        return self._refused[0] != 0
+
+    def load_wsgi(self) -> None:
+        """Load the application, or say in one line why it cannot be served and end this process."""
+        try:
+            load(super().load_wsgi, "app")
+        except SystemExit:
+            self._refused[0] = 1
+            raise SystemExit from None  # without a code, which the main process would log
 
     def enqueue_req(self, conn: Any) -> None:
         """Start reading the head of a connection's next request."""

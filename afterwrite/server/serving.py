@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from afterwrite.server.connections import (
     connections_max,
     raise_descriptor_limit,
 )
+from afterwrite.server.loading import REFUSED, load
 
 _log = logging.getLogger("afterwrite.server")
 _GUNICORN_SETTINGS = Path(__file__).with_name("gunicorn_settings.py")
@@ -77,7 +79,10 @@ def _serve_with_granian(settings: Settings, script: Path) -> None:
     while True:
         started = time.monotonic()
         try:
-            _granian(settings, script).serve(spawn_target=_granian_worker)
+            server = _granian(settings, script, is_first=not failures)
+            server.serve(_granian_worker, partial(_load, script), wrap_loader=False)
+        except _Refused:
+            raise SystemExit(1) from None
         except SystemExit:
             failures = failures + 1 if time.monotonic() - started < _STEADY_SECONDS else 1
             if failures == _FAILURES_MAX:
@@ -110,21 +115,29 @@ def _reset_signals_in_workers() -> None:
     )
 
 
-def _granian(settings: Settings, script: Path) -> Any:
+class _Refused(Exception):
+    """The first serving process has said why it cannot serve."""
+
+
+def _granian(settings: Settings, script: Path, *, is_first: bool) -> Any:
     from granian.constants import HTTPModes, Interfaces
     from granian.http import HTTP1Settings
     from granian.server.mp import MPServer
 
     class ReportingServer(MPServer):  # Granian restarts workers without writing to our log
         def _respawn_workers(self, workers: list[int], *arguments: Any, **options: Any) -> Any:
+            nonlocal is_first
             for index in workers:
                 ended = self.wrks[index].inner
+                # A later one may find a database that is away for a moment only.
+                if is_first and ended.exitcode == REFUSED:
+                    raise _Refused
+                is_first = False
                 _report("the serving process %s: starting it again", _end_of(ended.pid, ended.exitcode))
             return super()._respawn_workers(workers, *arguments, **options)
 
     return ReportingServer(
-        f"{script}:wsgi",  # by its path: a module of this name may lie in the current folder too
-        factory=True,
+        str(script),  # which _load loads
         address=settings.host,
         port=settings.port,
         interface=Interfaces.WSGI,
@@ -136,7 +149,6 @@ def _granian(settings: Settings, script: Path) -> Any:
         http1_settings=HTTP1Settings(header_read_timeout=HEAD_SECONDS * 1000, max_buffer_size=HEAD_MAX_BYTES),
         backlog=CONNECTIONS_MAX,
         backpressure=connections_max(),
-        working_dir=script.parent,
         respawn_failed_workers=True,
         workers_kill_timeout=settings.longest_stop_seconds + 10,
         log_enabled=False,
@@ -167,6 +179,13 @@ def _granian_worker(*arguments: Any, **options: Any) -> None:
         MPServer._spawn_wsgi_worker(*arguments, **options)
     finally:
         lifetime.stop()
+
+
+def _load(script: Path) -> Any:
+    from granian._internal import load_target
+
+    # By its path: a module of this name may lie in the current folder too.
+    return load(partial(load_target, f"{script}:wsgi", wd=script.parent, factory=True))
 
 
 def _put_protocol_into_environ() -> None:

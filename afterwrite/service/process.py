@@ -5,7 +5,6 @@ import secrets
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
-from functools import partial
 from typing import Any
 
 from afterwrite.base.background import BackgroundLoop
@@ -18,7 +17,7 @@ from afterwrite.service import current
 from afterwrite.service.context import Context
 from afterwrite.service.metrics import Metrics
 from afterwrite.service.outbox import OutboxRelay
-from afterwrite.storage.stores import open_stores, prepare_stores, secret_of
+from afterwrite.storage.stores import open_stores
 from afterwrite.tasks.feed import TaskFeed
 from afterwrite.tasks.runtime import TaskRuntime
 from afterwrite.tasks.workers import OwnWorker as OwnWorker  # part of the signatures here
@@ -27,16 +26,6 @@ from afterwrite.webhooks.secret import webhook_secret
 from afterwrite.writes.queue import WriteQueue
 
 _log = logging.getLogger("afterwrite.app")
-
-
-def prepare(settings: Settings, resources: Mapping[str, CompiledResource], workers: Sequence[OwnWorker] = ()) -> None:
-    """Migrate the stores and check what a server opens, before any server process starts.
-
-    Raises StoreError or SettingsError, with one line that says what to do.
-    """
-    prepare_stores(settings, resources)
-    build_workers(settings, webhook_secret(settings, partial(secret_of, settings)), workers)
-    session_secret(partial(secret_of, settings))
 
 
 def session_secret(keep: Callable[[str, str], str]) -> str:
@@ -97,6 +86,8 @@ class Process:
             concurrency=concurrency,
         )
         self.tasks = self._runtime.queue
+        if any(resource.operations for resource in self.resources.values()):
+            self._runtime.registry.load()  # the background loop checks the tasks that operations make
         self._outbox = OutboxRelay(stores.writes, self._runtime, alone=self.sharing is None)
         self.queue.on_settling = self._outbox.note_settled
         self.stack = overview_of(settings, self.background, stack_parts)

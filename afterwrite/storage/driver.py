@@ -171,11 +171,11 @@ class Reader:
 class DriverStatement:
     """A statement with named values; values and columns are only integers, texts and NULL.
 
-    ``others`` are variants by dialect name. Raises StoreUnavailable if the database cannot be used, and the driver's
-    own error for a bad statement or value.
+    ``others`` build variants by dialect name when one is first used: a dialect is imported only where it serves. Raises
+    StoreUnavailable if the database cannot be used, and the driver's own error for a bad statement or value.
     """
 
-    def __init__(self, statement: ClauseElement, **others: ClauseElement) -> None:
+    def __init__(self, statement: ClauseElement, **others: Callable[[], ClauseElement]) -> None:
         self._statement, self._others = statement, others
         self._compiled: dict[str, tuple[str, Values]] = {}
 
@@ -209,7 +209,8 @@ class DriverStatement:
 
     def of(self, dialect: Dialect) -> ClauseElement:
         """The statement itself."""
-        return self._others.get(dialect.name, self._statement)
+        build = self._others.get(dialect.name)
+        return self._statement if build is None else build()
 
     def text(self, dialect: Dialect) -> tuple[str, Values]:
         """Its SQL text and constant values, compiled once."""

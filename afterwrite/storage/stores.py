@@ -64,14 +64,3 @@ def open_for_reading(settings: Settings) -> Engine:
     from afterwrite.storage.sqlite.stores import open_embedded_for_reading
 
     return open_embedded_for_reading(settings)
-
-
-def secret_of(settings: Settings, name: str, made: str, otherwise: str = "") -> str:
-    """The secret as in ``Stores.secret``, without opening the stores. Raises StoreError."""
-    if settings.database_url:
-        from afterwrite.storage.postgres.stores import secret_in_postgres
-
-        return secret_in_postgres(settings, name, made)
-    from afterwrite.storage.sqlite.stores import secret_in_folder
-
-    return secret_in_folder(settings, name, made, otherwise)

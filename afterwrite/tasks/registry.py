@@ -5,19 +5,18 @@ import json
 import re
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, ValidationError, best_match
-from jsonschema.validators import validator_for
-
+from afterwrite.base.json_schema import Validator
 from afterwrite.base.refusals import Problem, Refused
 from afterwrite.base.text import find_unusable_in_url, folded, shorten, unprintable_character
 from afterwrite.tasks.retry import RetryPolicy
 from afterwrite.tasks.statements import Prepared
 from afterwrite.tasks.task import NewTask, Task
 from afterwrite.tasks.worker import BaseWorker, Schema
-from afterwrite.webhooks.guarded_http import check_callback_url
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
 
 PRIORITY_MAX = 1_000
 ATTEMPTS_MAX = 100
@@ -63,19 +62,19 @@ class Registry:
     ) -> None:
         """``private_callbacks`` allows callback URLs in private networks.
 
-        Raises ValueError when two workers name one type, or a type's name or schema is invalid.
+        Raises ValueError when two workers name one type, or a type's name is invalid.
         """
         self.workers, self.payload_max_bytes = tuple(workers), payload_max_bytes
         self._private_callbacks = private_callbacks
         self._of_type: dict[str, BaseWorker] = {}
-        self._validators: dict[str, Any] = {}
+        self._validators: dict[str, Validator] = {}
         for worker in workers:
             for task_type, schema in worker.types.items():
-                self._check_type(task_type, schema, worker)
+                self._check_type(task_type, worker)
                 self._of_type[task_type] = worker
-                self._validators[task_type] = Draft202012Validator(schema)
+                self._validators[task_type] = Validator(schema)
 
-    def _check_type(self, task_type: str, schema: Schema, worker: BaseWorker) -> None:
+    def _check_type(self, task_type: str, worker: BaseWorker) -> None:
         named = type(worker).__name__
         if not (isinstance(task_type, str) and _TYPE.fullmatch(task_type)):
             raise ValueError(f"{named} has the task type {task_type!r}: give up to 100 letters, digits and _ . : -")
@@ -84,10 +83,6 @@ class Registry:
                 f"The task type {task_type!r} has two workers, {type(other).__name__} and {named}: "
                 "give one of them another type"
             )
-        try:
-            validator_for(schema, default=Draft202012Validator).check_schema(dict(schema))
-        except SchemaError as error:
-            raise ValueError(f"{named} has an invalid JSON Schema for {task_type!r}: {error.message}") from error
 
     @property
     def types(self) -> list[str]:
@@ -112,6 +107,12 @@ class Registry:
         worker = self._of_type.get(task_type)
         return RetryPolicy() if worker is None else worker.retry
 
+    def load(self) -> None:
+        """Import now what ``prepare`` imports when first used, where it must not wait for that."""
+        import jsonschema  # noqa: F401
+
+        import afterwrite.webhooks.guarded_http  # noqa: F401
+
     def prepare(self, new: NewTask) -> Prepared:
         """Validate a new task against its type. Raises TaskRefused."""
         self._check_callback(new.callback_url)
@@ -134,6 +135,8 @@ class Registry:
         """Raise TaskRefused for a callback URL that no delivery would ever be sent to."""
         if url is None:
             return
+        from afterwrite.webhooks.guarded_http import check_callback_url  # with the HTTP client
+
         try:
             check_callback_url(url, allow_private=self._private_callbacks)
         except ValueError as error:
@@ -162,7 +165,7 @@ class Registry:
         size = len(text.encode())
         if size > self.payload_max_bytes:
             raise _bad_payload("payload", f"has {size:,} bytes: the limit is {self.payload_max_bytes:,}")
-        problem = best_match(self._validators[new.type].iter_errors(new.payload))
+        problem = self._validators[new.type].main_error(new.payload)
         if problem is not None:
             raise _bad_payload(_path(problem), shorten(problem.message, _MESSAGE_MAX))
         return text
@@ -199,7 +202,7 @@ def _bad_payload(path: str, detail: str) -> TaskRefused:
     return TaskRefused(Refusal.INVALID_PAYLOAD, f"{path}: {detail}", path)
 
 
-def _path(problem: ValidationError) -> str:
+def _path(problem: "ValidationError") -> str:
     path = ["payload", *map(str, problem.absolute_path)]
     if problem.validator == "required":
         needed, given = cast(list[str], problem.validator_value), cast(dict[str, Any], problem.instance)

@@ -23,7 +23,7 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -176,7 +176,7 @@ _CLAIMED = {
 _next = _NEXT.cte("next_tasks").prefix_with("MATERIALIZED", dialect="postgresql")
 CLAIM = DriverStatement(
     update(tasks).where(tasks.c.id.in_(_NEXT.scalar_subquery()), READY).values(_CLAIMED).returning(*COLUMNS),
-    postgresql=update(tasks).where(tasks.c.id == _next.c.id).values(_CLAIMED).returning(*COLUMNS),
+    postgresql=lambda: update(tasks).where(tasks.c.id == _next.c.id).values(_CLAIMED).returning(*COLUMNS),
 )
 RENEW = DriverStatement(
     update(tasks)
@@ -218,9 +218,18 @@ OLDEST_END = DriverStatement(select(func.min(tasks.c.finished_at_us)).where(task
 PRUNE = DriverStatement(delete(tasks).where(tasks.c.id.in_(_OLD.scalar_subquery())).returning(tasks.c.id))
 DROP_ACTIONS = DriverStatement(delete(actions).where(actions.c.task_id.op("IN")(_GIVEN_IDS)))
 ADD_ACTION = DriverStatement(insert(actions))
+
+
+def _insert_in_postgresql(table: Table) -> Any:
+    from sqlalchemy.dialects import postgresql  # 30 modules, which SQLite does not need
+
+    return postgresql.insert(table)
+
+
 # Two processes may pause a type at once: the row count says which one did.
 PAUSE = DriverStatement(
-    insert(paused_types).prefix_with("OR IGNORE"), postgresql=postgresql.insert(paused_types).on_conflict_do_nothing()
+    insert(paused_types).prefix_with("OR IGNORE"),
+    postgresql=lambda: _insert_in_postgresql(paused_types).on_conflict_do_nothing(),
 )
 RESUME = DriverStatement(delete(paused_types).where(paused_types.c.type == bindparam("type")))
 STORE_NAME = DriverStatement(select(meta.c.value).where(meta.c.name == "store"))
@@ -230,9 +239,9 @@ _KEPT_ROW = {"name": bindparam("name", type_=String), "value": bindparam("value"
 _KEPT_VALUE = {"value": bindparam("value", type_=String)}
 KEEP = DriverStatement(
     sqlite.insert(meta).values(_KEPT_ROW).on_conflict_do_update(index_elements=["name"], set_=_KEPT_VALUE),
-    postgresql=postgresql.insert(meta)
-    .values(_KEPT_ROW)
-    .on_conflict_do_update(index_elements=["name"], set_=_KEPT_VALUE),
+    postgresql=lambda: (
+        _insert_in_postgresql(meta).values(_KEPT_ROW).on_conflict_do_update(index_elements=["name"], set_=_KEPT_VALUE)
+    ),
 )
 
 Prepared = dict[str, Any]

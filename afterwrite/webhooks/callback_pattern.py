@@ -4,6 +4,8 @@
 matches, and some that no expression can classify: international names, addresses in unusual notations.
 """
 
+URL_MAX_CHARACTERS = 2_000
+
 _END = r"(?![^:/?#])"  # after a host: a port, a path, or nothing
 _NOTHING_MORE = r"(?![\s\S])"  # Python's `$` would accept a trailing newline
 _IN_HOST = "[A-Za-z0-9._-]"

@@ -23,11 +23,12 @@ from typing import NamedTuple
 import httpcore
 import httpx
 
+from afterwrite.webhooks.callback_pattern import URL_MAX_CHARACTERS
+
 Address = IPv4Address | IPv6Address
 AddressRule = Callable[[Address], bool]
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
-URL_MAX_CHARACTERS = 2_000
 _PORT_MAX = 65_535
 _HOST = re.compile(r"[a-z0-9_-][a-z0-9._-]*|[0-9a-f:]+:[0-9a-f:.]*", re.ASCII)
 # Accepted by ``ipaddress.is_global``, at least in some versions of Python: 6to4 relays, protocol assignments (with a

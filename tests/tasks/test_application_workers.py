@@ -14,6 +14,7 @@ from counting_app import CountWords
 from many_processes import Fleet
 from server_process import ROOT, ServerProcess, WorkerProcess, wait_until
 
+from afterwrite.base.json_schema import check_schema
 from afterwrite.base.settings import Settings, SettingsError
 from afterwrite.tasks.worker import BaseWorker
 from afterwrite.tasks.workers import build_workers
@@ -137,3 +138,11 @@ def test_a_process_of_workers_without_an_application_says_where_it_looked(tmp_pa
     run = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert (run.returncode, run.stderr.count("\n")) == (1, 1)
     assert run.stderr.startswith(f"afterwrite: there is no shop.py in {tmp_path}: write one with an `application`")
+
+
+@pytest.mark.one_database("does not reach a database")
+def test_the_schemas_of_the_built_in_workers_are_schemas() -> None:
+    """The start checks only those of others: that takes time."""
+    for worker in build_workers(Settings(), "secret of the tests"):
+        for schema in worker.types.values():
+            check_schema(schema)

@@ -4,6 +4,7 @@ import importlib
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
+from afterwrite.base.json_schema import check_schema
 from afterwrite.base.settings import VERSION, Settings, SettingsError
 from afterwrite.tasks.registry import Registry
 from afterwrite.tasks.worker import BaseWorker
@@ -21,19 +22,30 @@ def build_workers(settings: Settings, webhook_secret: str, own: Sequence[OwnWork
 
     Raises SettingsError, also for a type that has two workers or a schema that is none.
     """
-    workers = [
+    built_in = [
         _stripe_worker(settings),
         EntryWorker(settings.stage_seconds),
         _process_worker(settings),
         WebhookDeliveryWorker(webhook_secret, settings.webhook_allow_private == "on", VERSION),
-        *(_own_worker(one, settings) for one in own),
-        *_workers_of_modules(settings),
     ]
+    others = [*(_own_worker(one, settings) for one in own), *_workers_of_modules(settings)]
     try:
-        Registry(workers, settings.task_payload_max_bytes)
+        Registry([*built_in, *others], settings.task_payload_max_bytes)
     except ValueError as error:
         raise SettingsError(str(error)) from error
-    return workers
+    _check_schemas(others)  # tests check those of the built-in ones
+    return [*built_in, *others]
+
+
+def _check_schemas(workers: Sequence[BaseWorker]) -> None:
+    for worker in workers:
+        for task_type, schema in worker.types.items():
+            try:
+                check_schema(schema)
+            except ValueError as error:
+                raise SettingsError(
+                    f"{type(worker).__name__} has an invalid JSON Schema for {task_type!r}: {error}"
+                ) from error
 
 
 def _own_worker(one: OwnWorker, settings: Settings) -> BaseWorker:

@@ -10,28 +10,29 @@ honoured up to 4 h. 2xx is success; 410 and a URL that must not be called fail a
 receiver may get an event twice, with the same id, when its answer is lost.
 """
 
+import asyncio
 import json
+import threading
 import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from afterwrite.base import tracing
+from afterwrite.base.missing_packages import require
 from afterwrite.tasks.retry import RetryPolicy
 from afterwrite.tasks.task import NewTask, Task
 from afterwrite.tasks.worker import BaseWorker, TaskContext, TaskFailed
-from afterwrite.webhooks.guarded_http import (
-    URL_MAX_CHARACTERS,
-    AddressRefused,
-    Answer,
-    GuardedHttp,
-    PostFailed,
-    any_address,
-    is_public,
-)
+from afterwrite.webhooks.callback_pattern import URL_MAX_CHARACTERS
 from afterwrite.webhooks.signing import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, check_secret, sign
+
+if TYPE_CHECKING:
+    from afterwrite.webhooks.guarded_http import Answer, GuardedHttp
+
+# The HTTP client and the certificates that it trusts take 5 MB and 50 ms: they come with the first delivery.
+require("httpx")
 
 TYPE = "webhook_delivery"
 PAYLOAD_MAX_BYTES = 256 * 1024
@@ -86,22 +87,27 @@ class WebhookDeliveryWorker(BaseWorker):
         allow_private: bool,
         version: str = "",
         *,
-        http: GuardedHttp | None = None,
+        http: "GuardedHttp | None" = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Raises ValueError for an empty secret."""
         check_secret(secret)
         self._secret, self._clock = secret, clock
-        self._http = http or GuardedHttp(is_allowed=any_address if allow_private else is_public)
+        self._http, self._allow_private, self._opening = http, allow_private, threading.Lock()
         self._user_agent = f"Afterwrite/{version}" if version else "Afterwrite"
 
     async def execute_task(self, task: Task, context: TaskContext) -> dict[str, Any]:
+        http = self._http
+        if http is None:
+            http = await asyncio.to_thread(self._opened)  # the import would block the loop
+        from afterwrite.webhooks.guarded_http import AddressRefused, PostFailed
+
         payload = task.payload
         body = json.dumps(payload["event"], separators=(",", ":")).encode()
         headers = self._headers(payload["event_id"], body, task.traceparent)
         context.check()
         try:
-            answer = await self._http.post(payload["url"], body, headers)
+            answer = await http.post(payload["url"], body, headers)
         except AddressRefused as error:
             raise TaskFailed("WEBHOOK_REFUSED", str(error), final=True) from error
         except PostFailed as error:
@@ -120,7 +126,16 @@ class WebhookDeliveryWorker(BaseWorker):
 
     async def close(self) -> None:
         """Release the threads that resolve names."""
-        self._http.close()
+        if self._http is not None:
+            self._http.close()
+
+    def _opened(self) -> "GuardedHttp":
+        from afterwrite.webhooks.guarded_http import GuardedHttp, any_address, is_public
+
+        with self._opening:
+            if self._http is None:
+                self._http = GuardedHttp(is_allowed=any_address if self._allow_private else is_public)
+            return self._http
 
     def _headers(self, event_id: str, body: bytes, traceparent: str | None) -> dict[str, str]:
         timestamp = int(self._clock())
@@ -134,7 +149,7 @@ class WebhookDeliveryWorker(BaseWorker):
             **trace,
         }
 
-    def _failure(self, answer: Answer, attempt: int, now: float) -> TaskFailed:
+    def _failure(self, answer: "Answer", attempt: int, now: float) -> TaskFailed:
         said = f": {answer.excerpt}" if answer.excerpt else ""
         if answer.status == _GONE:
             message = f"The URL answered 410 Gone: the receiver wants no more events{said}"

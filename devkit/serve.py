@@ -7,6 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from afterwrite.base.settings import from_environment
+from afterwrite.resources import first_version
+from afterwrite.storage.sqlite.closed_file import holds_records
 from devkit.errors import CommandError, run
 from devkit.place import ROOT, Place, place_from_environment
 
@@ -18,6 +21,9 @@ def load(place: Place, python: Path, arguments: Sequence[str] = ()) -> None:
 
     Paths are relative to the working directory. Raises CommandError.
     """
+    products = place.data_dir / "products.db"
+    if not arguments and not from_environment().database_url and holds_records(products, first_version.TABLE):
+        return  # as init_db.py would find, after half a second of imports
     code = subprocess.call([python, ROOT / "init_db.py", *arguments], env=place.environment())
     if code != 0:
         raise CommandError(f"init_db.py failed with exit code {code}: see its output above")

@@ -22,6 +22,7 @@ from bench.many.creates import durable_creates
 from bench.many.databases import server_version
 from bench.many.drain_rates import backlog_rates
 from bench.many.starts import start_delays
+from bench.memory import memory
 from bench.plan import Plan
 from bench.servers import THREADS
 from bench.stack.consumer_rate import consumer_rate
@@ -49,6 +50,7 @@ MEASUREMENTS: dict[str, Callable[[Plan], list[Row]]] = {
     "load": load_file,
     "search": search_misses,
     "start": start_to_ready,
+    "memory": memory,
     "pages": console_pages,
     "tasks": tasks,
 }

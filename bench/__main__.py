@@ -16,6 +16,7 @@ from bench.bulk_load import load_file
 from bench.catalogue_size import search_misses, start_to_ready
 from bench.compare import compare
 from bench.console_pages import console_pages
+from bench.documents import cold_documents
 from bench.load import CLIENTS
 from bench.many.claims import claim_cost
 from bench.many.creates import durable_creates
@@ -52,6 +53,7 @@ MEASUREMENTS: dict[str, Callable[[Plan], list[Row]]] = {
     "start": start_to_ready,
     "memory": memory,
     "pages": console_pages,
+    "documents": cold_documents,
     "tasks": tasks,
 }
 ON_POSTGRES: dict[str, Callable[[Plan], list[Row]]] = {

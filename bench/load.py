@@ -24,7 +24,8 @@ class Load:
     """A load: the workload by name, the port on 127.0.0.1, the duration and the number of clients.
 
     A warm-up of `warm_seconds` comes first; its acknowledged numbers count, its rate and latencies do not. Every
-    `keep_every`-th body is kept. With `other_ports`, the clients are spread over all ports.
+    `keep_every`-th body is kept. With `other_ports`, the clients are spread over all ports. Requests are numbered from
+    `first_number`.
     """
 
     port: int
@@ -35,6 +36,7 @@ class Load:
     catalogue_size: int = 1
     keep_every: int = 0
     other_ports: Sequence[int] = ()
+    first_number: int = 0
 
 
 @dataclass
@@ -158,7 +160,7 @@ class Generator:
         work = workload(load.name, load.catalogue_size)
         self._load = load
         self._is_good = work.is_good()
-        self._next = 0
+        self._next = load.first_number
         self._result = Result()
         self._selector = selectors.DefaultSelector()
         ports = [load.port, *load.other_ports]

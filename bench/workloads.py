@@ -22,7 +22,7 @@ class Workload:
     """One kind of request.
 
     `body` is JSON with MARK as a placeholder (empty: GET /); `value` maps the request number to its replacement. An
-    answer is good if it matches `proof` `proofs` times and has no `"errors"`.
+    answer is good if it matches `proof` `proofs` times and has no `"errors"`, or has them if the request is `wrong`.
     """
 
     name: str
@@ -30,6 +30,7 @@ class Workload:
     proof: str
     proofs: int = 1
     value: Callable[[int], str] = "{:09d}".format
+    wrong: bool = False
 
     def pieces(self) -> list[bytes]:
         """Return the body cut at every MARK."""
@@ -38,8 +39,8 @@ class Workload:
     def is_good(self) -> Callable[[bytes], bool]:
         """Return the check for the body of an answer."""
         pattern = re.compile(self.proof.encode())
-        proofs = self.proofs
-        return lambda answer: len(pattern.findall(answer)) == proofs and b'"errors":[{' not in answer
+        proofs, wrong = self.proofs, self.wrong
+        return lambda answer: len(pattern.findall(answer)) == proofs and (b'"errors":[{' in answer) == wrong
 
 
 def _body(document: str, **variables: Any) -> str:
@@ -126,6 +127,31 @@ def _create_many(_: int) -> Workload:
     return Workload("createProducts", _body(document, products=rows), r'"success":\s*true')
 
 
+def _new_valid(_: int) -> Workload:
+    return Workload("newValid", _body(f"{{ new{MARK}: product(productId: 1) {{ {FIELDS} }} }}"), r'"title":')
+
+
+def _new_long(_: int) -> Workload:
+    """Send a new document of 1,000 fields: those of ten products, again and again."""
+    products = " ".join(f"new{MARK}p{at}: product(productId: 1) {{ {' '.join([FIELDS] * 14)} }}" for at in range(10))
+    return Workload("newLong", _body(f"{{ {products} }}"), r'"title":', 10)
+
+
+def _new_syntax(_: int) -> Workload:
+    body = _body(f"{{ new{MARK}: product(productId: 1) {{ {FIELDS} }}")
+    return Workload("newSyntax", body, "GRAPHQL_PARSE_FAILED", wrong=True)
+
+
+def _new_rules(_: int) -> Workload:
+    body = _body(f"{{ new{MARK}: product(productId: 1) {{ {FIELDS} nothing }} }}")
+    return Workload("newRules", body, "GRAPHQL_VALIDATION_FAILED", wrong=True)
+
+
+def _wrong_again(_: int) -> Workload:
+    body = _body(f"query Product($id: ID!) {{ product(productId: $id) {{ {FIELDS} nothing }} }}", id=MARK)
+    return Workload("wrongAgain", body, "GRAPHQL_VALIDATION_FAILED", wrong=True)
+
+
 _WORKLOADS: dict[str, Callable[[int], Workload]] = {
     "hello": _hello,
     "product": _product,
@@ -135,4 +161,9 @@ _WORKLOADS: dict[str, Callable[[int], Workload]] = {
     "createProduct": _create,
     "createReceipt": _create_receipt,
     "createProducts": _create_many,
+    "newValid": _new_valid,
+    "newLong": _new_long,
+    "newSyntax": _new_syntax,
+    "newRules": _new_rules,
+    "wrongAgain": _wrong_again,
 }

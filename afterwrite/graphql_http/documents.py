@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any
 
 from graphql import (
@@ -18,9 +19,7 @@ from graphql import (
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
     ValidationRule,
-    parse,
     specified_rules,
-    validate,
 )
 from graphql.validation import NoFragmentCyclesRule
 
@@ -35,8 +34,11 @@ from afterwrite.graphql_http.errors import (
     coded,
     presentable,
 )
+from afterwrite.graphql_http.half_time import HalfTime
 from afterwrite.graphql_http.limits import Limits, check_length, check_shape, has_fragment_cycle
+from afterwrite.graphql_http.parsing import parse_document
 from afterwrite.graphql_http.strict_json import vanishes
+from afterwrite.graphql_http.validation import Validator
 from afterwrite.graphql_http.wider_scalars import read_as_wider_scalars
 
 # A syntax tree takes 130 to 350 times the memory of its text, so all of them together take 35 to 90 MB.
@@ -59,7 +61,7 @@ class Operation:
 
 
 class Document:
-    """A valid document. Its operations are compiled on first use."""
+    """A valid document. Its operations are compiled on second use: many documents are used once."""
 
     def __init__(
         self,
@@ -81,23 +83,28 @@ class Document:
                 self.fragments[node.name.value] = node
             elif isinstance(node, OperationDefinitionNode):
                 self._definitions[node.name.value if node.name else None] = node
+        self._used: set[str | None] = set()
         self._operations: dict[str | None, Operation] = {}
         self._costs = CostCounter(schema, self.fragments, limits.assumed_page_size)
 
     def operation(self, name: str | None) -> Operation:
         """Returns the operation called `name`; without a name, the only one there is."""
         operation = self._operations.get(name)
-        if operation is None:
-            operation = self._operations.setdefault(name, self._prepare(name))
+        if operation is not None:
+            return operation
+        if name in self._used:
+            return self._operations.setdefault(name, self._prepare(name, self._prepared))
+        operation = self._prepare(name, InterpretedOperation)
+        self._used.add(name)
         return operation
 
-    def _prepare(self, name: str | None) -> Operation:
+    def _prepare(self, name: str | None, prepared: type[InterpretedOperation]) -> Operation:
         definition = self._definitions.get(name)
         if name is None and len(self._definitions) == 1:
             definition = next(iter(self._definitions.values()))
         if definition is None:
             raise GraphQLRefusal([coded(GraphQLError(self._unknown(name)), BAD_USER_INPUT)])
-        executable = self._prepared(self.schema, self._syntax, definition, hide_suggestions=self._hide_suggestions)
+        executable = prepared(self.schema, self._syntax, definition, hide_suggestions=self._hide_suggestions)
         return Operation(executable, self._costs.count(definition), definition, self)
 
     def _unknown(self, name: str | None) -> str:
@@ -138,7 +145,7 @@ class _NoUnderflow(ValidationRule):
 
 
 class DocumentStore:
-    """Returns the document for a source text or raises its errors, with a bounded cache of both."""
+    """Returns the document for a source text or raises its errors, with a bounded cache of both; thread-safe."""
 
     def __init__(
         self, schema: GraphQLSchema, limits: Limits, *, introspection: bool = True, compiled: bool = True
@@ -147,13 +154,19 @@ class DocumentStore:
         self._compiled = compiled
         self._limits = limits
         self._hide_suggestions = not introspection
-        self._rules = [*specified_rules, _NoUnderflow]
+        rules = [*specified_rules, _NoUnderflow]
         if not introspection:
-            self._rules.append(NoSchemaIntrospectionCustomRule)
+            rules.append(NoSchemaIntrospectionCustomRule)
+        self._validator = Validator(
+            schema, rules, max_errors=limits.max_errors, hide_suggestions=self._hide_suggestions
+        )
+        self._cycles = Validator(schema, [NoFragmentCyclesRule], max_errors=limits.max_errors)
         size = limits.document_cache_size
         bounds = {"max_chars": MAX_CACHED_CHARS_TOTAL, "max_chars_each": MAX_CACHED_CHARS}
         self._documents = BoundedStore[Document](size, **bounds)
+        # By the SHA-256 of the text. A cache of its own, so that wrong documents evict no valid one.
         self._wrong = BoundedStore[list[dict[str, Any]]](size, **bounds)
+        self._reading = HalfTime()
 
     def get(self, source: str) -> Document:
         """Returns the valid document for `source`.
@@ -166,14 +179,23 @@ class DocumentStore:
         document = self._documents.get(source)
         if document is not None:
             return document
-        # A cache of its own, so that invalid documents do not evict valid ones.
-        errors = self._wrong.get(source)
+        check_length(source, self._limits)
+        digest = sha256(source.encode("utf-8", "surrogatepass")).hexdigest()
+        self._refuse_if_wrong(digest)
+        with self._reading:
+            return self._documents.get(source) or self._read_unknown(source, digest)
+
+    def _refuse_if_wrong(self, digest: str) -> None:
+        errors = self._wrong.get(digest)
         if errors is not None:
             raise GraphQLRefusal(errors)
+
+    def _read_unknown(self, source: str, digest: str) -> Document:
+        self._refuse_if_wrong(digest)  # another thread has just read it
         try:
             syntax = self._read(source)
         except GraphQLRefusal as refusal:
-            self._wrong.keep(source, refusal.errors, len(source) + len(json.dumps(refusal.errors)))
+            self._wrong.keep(digest, refusal.errors, len(digest) + len(json.dumps(refusal.errors)))
             raise
         document = Document(
             self._schema, syntax, self._limits, hide_suggestions=self._hide_suggestions, compiled=self._compiled
@@ -192,26 +214,24 @@ class DocumentStore:
         self._limits.check("max_cost", found, what, "Ask for smaller pages (first, last) or for fewer fields.")
 
     def _read(self, source: str) -> DocumentNode:
-        check_length(source, self._limits)
+        most = self._limits.max_tokens
         try:
-            syntax = parse(source, max_lexical_tokens=self._limits.max_tokens, max_comments=self._limits.max_tokens)
+            syntax = parse_document(source, max_lexical_tokens=most, max_comments=most)
         except GraphQLError as error:
             raise GraphQLRefusal([coded(error, PARSE_FAILED)]) from None
         if has_fragment_cycle(syntax):
             # The rules on values and on overlapping fields would follow the cycle for ever.
-            self._validate(syntax, [NoFragmentCyclesRule])
+            self._refuse(self._cycles.errors(syntax))
         check_shape(syntax, self._limits)
         read_as_wider_scalars(self._schema, syntax)
-        self._validate(syntax, self._rules)
-        return syntax
-
-    def _validate(self, syntax: DocumentNode, rules: list[Any]) -> None:
         try:
-            errors = validate(
-                self._schema, syntax, rules, max_errors=self._limits.max_errors, hide_suggestions=self._hide_suggestions
-            )
+            errors = self._validator.errors(syntax)
         except GraphQLError as error:  # @skip with a variable, on the only field of a subscription
             errors = [error]
+        self._refuse(errors)
+        return syntax
+
+    def _refuse(self, errors: list[GraphQLError]) -> None:
         if errors:
             raise GraphQLRefusal([self._explained(error) for error in errors])
 

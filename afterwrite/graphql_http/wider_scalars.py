@@ -17,13 +17,14 @@ from graphql import (
     NameNode,
     NonNullTypeNode,
     OperationDefinitionNode,
-    TypeInfo,
     ValidationContext,
     VariableDefinitionNode,
     get_named_type,
 )
 from graphql.validation.rules.variables_in_allowed_position import allowed_variable_usage
 from graphql.validation.validation_context import VariableUsage
+
+from afterwrite.graphql_http.validation import FastContext
 
 # By expected scalar: the declared types whose values it all accepts.
 _DECLARED_FOR = {"ID": frozenset({"Int", "String"}), "BigInt": frozenset({"Int"})}
@@ -38,7 +39,7 @@ def read_as_wider_scalars(schema: GraphQLSchema, document: DocumentNode) -> None
     validation names the declared one. `document` must have no fragment cycle.
     """
     # Validation runs later and reports errors.
-    context = ValidationContext(schema, document, TypeInfo(schema), lambda _error: None)
+    context = FastContext(schema, document, lambda _error: None)
     for operation in document.definitions:
         if isinstance(operation, OperationDefinitionNode):
             candidates = [node for node in operation.variable_definitions if _name_node(node).name.value in _CANDIDATES]

@@ -27,7 +27,7 @@ def test_a_query_is_answered_from_its_variables(client: Client) -> None:
 def test_the_same_document_is_parsed_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     query = "{ hello item { name } } # parsed once"
     first = client.data(query)
-    monkeypatch.setattr("afterwrite.graphql_http.documents.parse", None)
+    monkeypatch.setattr("afterwrite.graphql_http.documents.parse_document", None)
     assert client.data(query) == first
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier, Event
 from typing import Any
 
 import pytest
@@ -12,9 +14,11 @@ from graphql_http_site import SCHEMA
 
 from afterwrite.base.settings import Settings
 from afterwrite.graphql_http import Limits
+from afterwrite.graphql_http.compiled import CompiledOperation, InterpretedOperation
 from afterwrite.graphql_http.cost import CostCounter
 from afterwrite.graphql_http.documents import MAX_CACHED_CHARS, MAX_CACHED_CHARS_TOTAL, DocumentStore
 from afterwrite.graphql_http.errors import GraphQLRefusal
+from afterwrite.graphql_http.parsing import parse_document
 
 GRAPHIQL_QUERY = get_introspection_query(
     schema_description=True, specified_by_url=True, directive_is_repeatable=True, input_value_deprecation=True
@@ -172,7 +176,7 @@ def test_a_wrong_document_is_refused_the_second_time_without_being_read(
     client = Client()
     first = answered(client.post(query), 200)
     assert first["errors"]
-    monkeypatch.setattr("afterwrite.graphql_http.documents.parse", None)
+    monkeypatch.setattr("afterwrite.graphql_http.documents.parse_document", None)
     assert answered(client.post(query), 200) == first
     assert answered(client.post(query, accept=GRAPHQL_RESPONSE), 400) == first
     assert answered(client.post(query, {"name": "x"}, operationName="Other"), 200) == first
@@ -188,18 +192,93 @@ def test_wrong_documents_drop_no_valid_one_and_only_so_many_are_remembered() -> 
     assert len(store._wrong) == 3
 
 
-def test_what_a_wrong_document_and_its_errors_take_is_bounded() -> None:
+def test_what_the_errors_of_wrong_documents_take_is_bounded() -> None:
     store = DocumentStore(SCHEMA.graphql_schema, Limits(max_errors=50))
-    long_errors = "{ " + " ".join(f"item{'s' * 1_000} : nothing{'x' * 300}{n}" for n in range(12)) + " }"
-    for query in (long_errors, "{ nothing } #" + "x" * MAX_CACHED_CHARS):
+
+    def refuse(query: str) -> None:
         with pytest.raises(GraphQLRefusal):
             store.get(query)
+
+    refuse("{ " + " ".join(f"item{'s' * 1_000} : nothing{'x' * 300}{n}" for n in range(12)) + " }")
     assert len(store._wrong) == 0
     size = MAX_CACHED_CHARS // 2
     for number in range(2 * MAX_CACHED_CHARS_TOTAL // size):
-        with pytest.raises(GraphQLRefusal):
-            store.get(f"{{ nothing }} # {number}" + "x" * size)
-    assert 0 < len(store._wrong) < MAX_CACHED_CHARS_TOTAL // size
+        refuse("{ " + " ".join(f"x{n}: nothing{number}{'x' * (size // 5)}" for n in range(4)) + " }")
+    assert 0 < len(store._wrong) < MAX_CACHED_CHARS_TOTAL // (size // 2)
+
+
+def test_a_wrong_document_is_remembered_however_long_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = DocumentStore(SCHEMA.graphql_schema, Limits())
+    query = "{ nothing } #" + "x" * 200_000
+    for _ in range(2):
+        with pytest.raises(GraphQLRefusal, match="Cannot query field 'nothing'"):
+            store.get(query)
+        monkeypatch.setattr("afterwrite.graphql_http.documents.parse_document", None)
+
+
+def test_a_flood_of_documents_drops_none_that_is_used_again() -> None:
+    store = DocumentStore(SCHEMA.graphql_schema, Limits(document_cache_size=20))
+    honest = [f"{{ hello }} # honest {number}" for number in range(10)]
+    kept = [store.get(query) for query in honest]
+    assert [store.get(query) for query in honest] == kept
+    for number in range(100):
+        store.get(f"{{ hello }} # {number}")
+    assert [store.get(query) for query in honest] == kept
+
+
+def test_known_documents_are_answered_while_an_unknown_one_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = DocumentStore(SCHEMA.graphql_schema, Limits())
+    known = store.get("{ hello }")
+    with pytest.raises(GraphQLRefusal):
+        store.get("{ nothing }")
+    begun, go_on = Event(), Event()
+
+    def read_slowly(source: str, **limits: int) -> Any:
+        begun.set()
+        assert go_on.wait(30)
+        return parse_document(source, **limits)
+
+    monkeypatch.setattr("afterwrite.graphql_http.documents.parse_document", read_slowly)
+    with ThreadPoolExecutor(1) as pool:
+        unknown = pool.submit(store.get, "{ item { id } }")
+        try:
+            assert begun.wait(30)
+            assert store.get("{ hello }") is known
+            with pytest.raises(GraphQLRefusal):
+                store.get("{ nothing }")
+        finally:
+            go_on.set()
+        assert unknown.result(30).operation(None)
+
+
+@pytest.mark.parametrize("query", ["{ hello }", "{ nothing }", "{ hello"])
+def test_threads_that_send_one_unknown_document_read_it_once(query: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = DocumentStore(SCHEMA.graphql_schema, Limits())
+    all_here, read = Barrier(8), []
+
+    def count(source: str, **limits: int) -> Any:
+        read.append(source)
+        return parse_document(source, **limits)
+
+    def send() -> Any:
+        all_here.wait(30)
+        try:
+            return store.get(query)
+        except GraphQLRefusal as refusal:
+            return refusal.errors[0]["message"]
+
+    monkeypatch.setattr("afterwrite.graphql_http.documents.parse_document", count)
+    with ThreadPoolExecutor(8) as pool:
+        results = [future.result(30) for future in [pool.submit(send) for _ in range(8)]]
+    assert len(read) == 1
+    assert all(result == results[0] for result in results)
+
+
+def test_an_operation_is_compiled_when_it_is_used_again() -> None:
+    document = DocumentStore(SCHEMA.graphql_schema, Limits()).get("query A { hello } query B { hello }")
+    kinds = [type(document.operation(name).executable) for name in ("A", "B", "A", "A")]
+    assert kinds == [InterpretedOperation, InterpretedOperation, CompiledOperation, CompiledOperation]
+    assert document.operation("A") is document.operation("A")
 
 
 def test_a_variable_or_an_operation_that_is_wrong_leaves_the_document_right() -> None:

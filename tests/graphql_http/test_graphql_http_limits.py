@@ -254,10 +254,13 @@ def test_known_documents_are_answered_while_an_unknown_one_is_read(monkeypatch: 
 @pytest.mark.parametrize("query", ["{ hello }", "{ nothing }", "{ hello"])
 def test_threads_that_send_one_unknown_document_read_it_once(query: str, monkeypatch: pytest.MonkeyPatch) -> None:
     store = DocumentStore(SCHEMA.graphql_schema, Limits())
-    all_here, read = Barrier(8), []
+    all_here, second, read = Barrier(8), Event(), []
 
     def count(source: str, **limits: int) -> Any:
         read.append(source)
+        if len(read) > 1:
+            second.set()
+        second.wait(0.2)  # time for another thread to begin as well
         return parse_document(source, **limits)
 
     def send() -> Any:

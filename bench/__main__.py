@@ -15,8 +15,10 @@ from afterwrite.base.utf8 import use_utf8
 from bench.bulk_load import load_file
 from bench.catalogue_size import search_misses, start_to_ready
 from bench.compare import compare
+from bench.compiled_execution import compiled_execution
 from bench.console_pages import console_pages
 from bench.documents import cold_documents
+from bench.earlier import commit
 from bench.load import CLIENTS
 from bench.many.claims import claim_cost
 from bench.many.creates import durable_creates
@@ -34,7 +36,7 @@ from bench.stack.webhook_delays import webhook_delays
 from bench.table import Row, table
 from bench.task_rates import no_op_tasks
 from bench.task_starts import creation_to_start
-from bench.writes_alone import accept_to_applied, create_products
+from bench.writes_alone import create_products
 from bench.writes_beside_tasks import product_writes_beside_tasks
 from devkit.airflow import VERSION as AIRFLOW_VERSION
 
@@ -46,8 +48,8 @@ def tasks(plan: Plan) -> list[Row]:
 
 MEASUREMENTS: dict[str, Callable[[Plan], list[Row]]] = {
     "compare": compare,
+    "compiled": compiled_execution,
     "bulk": create_products,
-    "delay": accept_to_applied,
     "load": load_file,
     "search": search_misses,
     "start": start_to_ready,
@@ -75,12 +77,13 @@ def main(arguments: Sequence[str]) -> int:
     options = _options(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that started servers are stopped
     measurements = _measurements(options)
-    rounds, many = (1, 100_000) if options.quick else (3, 1_000_000)
-    seconds = options.seconds or (1.0 if options.quick else 3.0)
+    rounds, many = (1, 100_000) if options.quick else (5, 1_000_000)
+    rounds = options.rounds or rounds
+    seconds = options.seconds or (1.0 if options.quick else 2.0)
     begin = time.perf_counter()
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="afterwrite-bench-") as folder:
-        plan = Plan(seconds, rounds, many, many, Path(folder))
+        plan = Plan(seconds, rounds, many, many, Path(folder), options.before)
         for name in options.only or measurements:
             rows += measurements[name](plan)
     print(f"{_circumstances(options)}, {rounds} rounds of {seconds:g} s, ", end="")
@@ -116,7 +119,15 @@ def _measurements(options: argparse.Namespace) -> dict[str, Callable[[Plan], lis
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Compare Afterwrite with a plain version.")
-    parser.add_argument("--seconds", type=float, help="seconds of load for each figure and round (default 3)")
+    parser.add_argument("--seconds", type=float, help="seconds of load for each figure and round (default 2)")
+    parser.add_argument("--rounds", type=int, help="rounds of each figure (default 5)")
+    parser.add_argument(
+        "--before",
+        metavar="COMMIT",
+        type=commit,
+        default="",
+        help="compare measures this commit too, in the same rounds",
+    )
     parser.add_argument("--quick", action="store_true", help="one short round with smaller tables")
     where = parser.add_mutually_exclusive_group()
     where.add_argument(

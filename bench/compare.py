@@ -1,4 +1,4 @@
-"""Compares Afterwrite, the plain version and `hello`: reads, durable creates, lost writes."""
+"""Compares Afterwrite with `hello`, the plain version and an earlier commit, in rounds of turns."""
 
 import contextlib
 import shutil
@@ -7,74 +7,72 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from bench import catalogue, servers
-from bench.compiled_execution import compiled_execution
+from bench.compare_rows import Compared
+from bench.earlier import checked_out
+from bench.figures import CREATE, FEW, MANY, Figures, Lost, Measured, Step
 from bench.load import Load, Result, apply_load
 from bench.plan import Plan
-from bench.table import Row, median, ms, times, whole
+from bench.table import Row
 from bench.workloads import create_title
 
 CATALOGUE_SIZE = 5_000
-WORKLOADS = ("product", "allProducts", "createProduct")
-CREATE_FASTER, READ_FASTER, ACCEPT_P99_MS = 4, 5, 25
+AT_FEW = (Step("product", FEW), Step("allProducts", FEW), Step(CREATE, FEW))
+STEPS = (*AT_FEW[:2], Step("product", MANY), Step("allProducts", MANY), AT_FEW[2])
 # The plain version's connections wait up to 5 s for a lock: a row count unchanged for longer is final.
 STABLE_SECONDS, SETTLE_SECONDS = 6.0, 30.0
+IDLE_SHARE, IDLE_SECONDS = 0.1, 0.2  # a server is idle if it uses less than this share of a core for this long
+RECEIPTS = """query Receipts($after: String) { writes(first: 100, after: $after) {
+  nodes { acceptedAt settledAt } pageInfo { hasNextPage endCursor } } }"""
 
 Start = Callable[[Path], contextlib.AbstractContextManager[servers.Server]]
 
 
 @dataclass
-class Figures:
-    """The results of one app by workload, and the number of acknowledged creates that were lost."""
+class Contender:
+    """One of the compared servers: how it starts, on a copy of which data folder, and what it is asked."""
 
-    results: dict[str, list[Result]] = field(default_factory=dict)
-    acknowledged: int = 0
-    lost: int = 0
-    acknowledged_at_stop: int = 0
-    lost_at_stop: int = 0
-
-    def add(self, name: str, result: Result) -> None:
-        """Add the result of one round."""
-        self.results.setdefault(name, []).append(result)
-
-    def rate(self, name: str) -> float:
-        """Return the median rate of the rounds."""
-        return median(result.per_second for result in self.results[name])
-
-    def percentile_ms(self, name: str, percent: float) -> float:
-        """Return the median over the rounds of this latency percentile."""
-        return median(result.percentile_ms(percent) for result in self.results[name])
+    name: str
+    start: Start
+    home: Path
+    settle: Callable[[servers.Server], None]
+    steps: tuple[Step, ...] = STEPS
+    is_ours: bool = False
+    figures: Figures = field(default_factory=Figures)
 
 
 def compare(plan: Plan) -> list[Row]:
-    """Run the rounds, with the apps in turns, and return the rows of the comparison."""
-    ours_home = _our_catalogue(plan.folder / "ours-catalogue")
-    plain_home = _plain_catalogue(plan.folder / "plain-catalogue")
-    ours, plain, hello = Figures(), Figures(), Figures()
+    """Run the rounds and return the rows of the comparison."""
+    ours = _our_contender(plan, "Afterwrite", servers.PROJECT)
+    before = _our_contender(plan, plan.before, checked_out(plan.before, plan.new_folder())) if plan.before else None
+    hello = Contender("hello", servers.hello, plan.new_folder(), wait_until_idle)
+    plain = Contender("plain", servers.plain, _plain_catalogue(plan.new_folder()), _wait_for_rows, AT_FEW)
+    contenders = [one for one in (ours, before, hello, plain) if one]
     for number in range(plan.rounds):
-        plan.say(f"round {number + 1} of {plan.rounds}: Afterwrite, plain, hello")
-        _round(plan, servers.afterwrite, ours_home, ours, _wait_for_queue)
-        _round(plan, servers.plain, plain_home, plain, _wait_for_rows)
-        with servers.hello(plan.folder / "hello") as server:
-            hello.add("hello", apply_load(Load(server.port, "hello", plan.seconds)))
-    _stop_under_load(plan, servers.afterwrite, ours_home, ours)
-    _stop_under_load(plan, servers.plain, plain_home, plain)
-    return [*_rows(ours, plain, hello), *compiled_execution(plan, ours_home, CATALOGUE_SIZE)]
+        plan.say(f"round {number + 1} of {plan.rounds}: {', '.join(contender.name for contender in contenders)}")
+        _round(plan, contenders if number % 2 == 0 else contenders[::-1])
+    for contender in (ours, plain):
+        _stop_under_load(plan, contender)
+    earlier = before.figures if before else None
+    return Compared(ours.figures, hello.figures, plain.figures, earlier, plan.before).rows()
 
 
-def our_catalogue(folder: Path, count: int) -> Path:
-    """Load `count` generated products into a new data folder with init_db.py; return the folder."""
+def our_catalogue(folder: Path, count: int, project: Path = servers.PROJECT) -> Path:
+    """Load `count` generated products into a new data folder with the project's init_db.py; return the folder."""
     folder.mkdir(parents=True)
     file = catalogue.write_jsonl(folder.parent / f"{folder.name}.jsonl", count)
-    servers.load_file(folder, file)
+    servers.load_file(folder, file, project=project)
     file.unlink()
     return folder
 
 
-def _our_catalogue(folder: Path) -> Path:
-    return our_catalogue(folder, CATALOGUE_SIZE)
+def _our_contender(plan: Plan, name: str, project: Path) -> Contender:
+    home = our_catalogue(plan.new_folder() / "catalogue", CATALOGUE_SIZE, project)
+    return Contender(name, partial(servers.afterwrite_of, project), home, _wait_for_queue, is_ours=True)
 
 
 def _plain_catalogue(folder: Path) -> Path:
@@ -89,34 +87,59 @@ def _plain_catalogue(folder: Path) -> Path:
     return folder
 
 
-def _round(plan: Plan, start: Start, home: Path, figures: Figures, settle: Callable[[servers.Server], None]) -> None:
-    folder = plan.copy_of(home)
-    with start(folder) as server:
-        for name in WORKLOADS:
-            result = apply_load(Load(server.port, name, plan.seconds, catalogue_size=CATALOGUE_SIZE))
-            figures.add(name, result)
-            if result.bad:
-                print(f"{name}: {result.bad} bad answers; the first: {result.first_bad}", file=sys.stderr)
-        settle(server)
-    created = figures.results["createProduct"][-1].acknowledged
-    figures.acknowledged += len(created)
-    figures.lost += _missing(folder, created)
-    shutil.rmtree(folder)
+def _round(plan: Plan, contenders: list[Contender]) -> None:
+    """Start every server on a copy of its data, measure each step on one after the other, and count what was lost."""
+    folders = [plan.copy_of(contender.home) for contender in contenders]
+    pairs = list(zip(contenders, folders, strict=True))
+    with contextlib.ExitStack() as stack:
+        running = [(contender, stack.enter_context(contender.start(folder))) for contender, folder in pairs]
+        for _, server in running:
+            wait_until_idle(server)
+        for step in STEPS:
+            for contender, server in running:
+                if step in contender.steps:
+                    _measure(plan, step, contender, server)
+    for contender, folder in pairs:
+        if contender.name != "hello":
+            contender.figures.lost += _lost(folder, contender.figures.measured[Step(CREATE, FEW)][-1].result)
+        shutil.rmtree(folder)
 
 
-def _stop_under_load(plan: Plan, start: Start, home: Path, figures: Figures) -> None:
+def _measure(plan: Plan, step: Step, contender: Contender, server: servers.Server) -> None:
+    workload = "hello" if contender.name == "hello" else step.workload
+    before = server.cpu_seconds()
+    result = apply_load(Load(server.port, workload, plan.seconds, clients=step.clients, catalogue_size=CATALOGUE_SIZE))
+    if step.workload == CREATE:
+        contender.settle(server)
+    wait_until_idle(server)
+    contender.figures.add(step, Measured(result, server.cpu_seconds() - before))
+    if result.bad:
+        print(f"{contender.name}, {workload}: {result.bad} bad answers: {result.first_bad}", file=sys.stderr)
+    if step.workload == CREATE and contender.is_ours:
+        contender.figures.delays_ms.append(_delays_ms(server))
+
+
+def _stop_under_load(plan: Plan, contender: Contender) -> None:
     """Send SIGTERM right after the last answer, as a restart or a deployment does."""
-    folder = plan.copy_of(home)
-    with start(folder) as server:
-        created = apply_load(Load(server.port, "createProduct", plan.seconds / 2)).acknowledged
+    folder = plan.copy_of(contender.home)
+    with contender.start(folder) as server:
+        result = apply_load(Load(server.port, CREATE, plan.seconds / 2))
         server.stop()
-    figures.acknowledged_at_stop = len(created)
-    figures.lost_at_stop = _missing(folder, created)
+    contender.figures.lost_at_stop = _lost(folder, result)
     shutil.rmtree(folder)
+
+
+def wait_until_idle(server: servers.Server) -> None:
+    """Wait until the server has nothing left to do, so that its work slows no other one."""
+    until, used = time.perf_counter() + SETTLE_SECONDS, float("inf")
+    while used > IDLE_SHARE * IDLE_SECONDS and time.perf_counter() < until:
+        before = server.cpu_seconds()
+        time.sleep(IDLE_SECONDS)
+        used = server.cpu_seconds() - before
 
 
 def _wait_for_queue(server: servers.Server) -> None:
-    until = time.perf_counter() + servers.STOP_SECONDS
+    until = time.perf_counter() + SETTLE_SECONDS
     while server.ask("{ queue { depth } }")["queue"]["depth"] and time.perf_counter() < until:
         time.sleep(0.05)
 
@@ -131,52 +154,28 @@ def _wait_for_rows(server: servers.Server) -> None:
         time.sleep(0.1)
 
 
-def _missing(folder: Path, acknowledged: list[int]) -> int:
+def _delays_ms(server: servers.Server) -> list[float]:
+    """Return the milliseconds from accepted to applied, of every receipt."""
+    delays, page = [], {"hasNextPage": True, "endCursor": None}
+    while page["hasNextPage"]:
+        writes = server.ask(RECEIPTS, after=page["endCursor"])["writes"]
+        delays += [_delay_ms(receipt) for receipt in writes["nodes"]]
+        page = writes["pageInfo"]
+    return delays
+
+
+def _delay_ms(receipt: dict[str, str]) -> float:
+    accepted, settled = (datetime.fromisoformat(receipt[name]) for name in ("acceptedAt", "settledAt"))
+    return (settled - accepted).total_seconds() * 1_000
+
+
+def _lost(folder: Path, created: Result) -> Lost:
+    """Return how many of the acknowledged creates are not in the stopped server's database."""
     stored = _stored_titles(folder)
-    return sum(create_title(f"{number:09d}") not in stored for number in acknowledged)
+    missing = sum(create_title(f"{number:09d}") not in stored for number in created.acknowledged)
+    return Lost(missing, len(created.acknowledged))
 
 
 def _stored_titles(folder: Path) -> set[str]:
     with contextlib.closing(sqlite3.connect(folder / "products.db")) as database:
         return {title for (title,) in database.execute("SELECT title FROM products WHERE title GLOB 'Bench*'")}
-
-
-def _rows(ours: Figures, plain: Figures, hello: Figures) -> list[Row]:
-    p99 = ours.percentile_ms("createProduct", 99)
-    return [
-        _rate_row("createProduct per second, on disk when answered", "createProduct", CREATE_FASTER, ours, plain),
-        _latency_row("  its p50", 50, ours, plain),
-        Row(
-            "  its p99: an accept under load",
-            ms(p99),
-            f"{ms(plain.percentile_ms('createProduct', 99))} plain",
-            goal=f"< {ACCEPT_P99_MS} ms",
-            reached=p99 < ACCEPT_P99_MS,
-        ),
-        _lost_row("  acknowledged but not stored", ours, plain, at_stop=False),
-        _lost_row("  the same, SIGTERM after the last answer", ours, plain, at_stop=True),
-        _rate_row("product(productId) per second", "product", READ_FASTER, ours, plain),
-        _rate_row("allProducts(first: 10) per second", "allProducts", READ_FASTER, ours, plain),
-        Row("Flask `hello` per second", "", f"{whole(hello.rate('hello'))} hello"),
-    ]
-
-
-def _rate_row(title: str, name: str, least: int, ours: Figures, plain: Figures) -> Row:
-    ratio = ours.rate(name) / plain.rate(name)
-    beside = f"{whole(plain.rate(name))} plain"
-    return Row(title, whole(ours.rate(name)), beside, times(ratio), f">= {least} x", ratio >= least)
-
-
-def _latency_row(title: str, percent: float, ours: Figures, plain: Figures) -> Row:
-    theirs = plain.percentile_ms("createProduct", percent)
-    return Row(title, ms(ours.percentile_ms("createProduct", percent)), f"{ms(theirs)} plain")
-
-
-def _lost_row(title: str, ours: Figures, plain: Figures, *, at_stop: bool) -> Row:
-    def share(figures: Figures) -> str:
-        lost = figures.lost_at_stop if at_stop else figures.lost
-        of = figures.acknowledged_at_stop if at_stop else figures.acknowledged
-        return f"{whole(lost)} of {whole(of)} ({lost / of:.0%})"
-
-    nothing = not (ours.lost_at_stop if at_stop else ours.lost)
-    return Row(title, share(ours), f"{share(plain)} plain", goal="0", reached=nothing)

@@ -1,8 +1,7 @@
 """Measures a page of ten products with and without compiled execution, end to end."""
 
-from pathlib import Path
-
 from bench import servers
+from bench.compare import CATALOGUE_SIZE, our_catalogue
 from bench.load import Load, Result, apply_load
 from bench.plan import Plan
 from bench.table import Row, median, ms, whole
@@ -13,22 +12,23 @@ LEAST_TIMES = 1.3
 Round = tuple[list[Result], list[Result]]  # with compiled execution, without
 
 
-def compiled_execution(plan: Plan, home: Path, products: int) -> list[Row]:
-    """Query ten products x 7 fields from two servers in turns, on copies of the data folder ``home``."""
+def compiled_execution(plan: Plan) -> list[Row]:
+    """Query ten products x 7 fields from two servers in turns, on the same data."""
+    home = our_catalogue(plan.new_folder() / "catalogue", CATALOGUE_SIZE)
     rounds = []
     with servers.afterwrite(plan.copy_of(home)) as compiled, servers.interpreted(plan.copy_of(home)) as interpreted:
         for number in range(plan.rounds):
             plan.say(f"round {number + 1} of {plan.rounds}: compiled execution on, off")
-            rounds.append(_round(plan.seconds / SLICES, products, compiled.port, interpreted.port))
+            rounds.append(_round(plan.seconds / SLICES, compiled.port, interpreted.port))
     return _rows(rounds)
 
 
-def _round(seconds: float, products: int, compiled: int, interpreted: int) -> Round:
+def _round(seconds: float, compiled: int, interpreted: int) -> Round:
     """Alternate the servers in short slices and changing order, so that a busy machine slows both alike."""
     results: dict[int, list[Result]] = {compiled: [], interpreted: []}
     for number in range(SLICES):
         for port in (compiled, interpreted) if number % 2 == 0 else (interpreted, compiled):
-            results[port].append(apply_load(Load(port, "allProducts", seconds, catalogue_size=products)))
+            results[port].append(apply_load(Load(port, "allProducts", seconds, catalogue_size=CATALOGUE_SIZE)))
     return results[compiled], results[interpreted]
 
 

@@ -23,9 +23,8 @@ CLIENTS = 16
 class Load:
     """A load: the workload by name, the port on 127.0.0.1, the duration and the number of clients.
 
-    A warm-up of `warm_seconds` comes first; its acknowledged numbers count, its rate and latencies do not. Every
-    `keep_every`-th body is kept. With `other_ports`, the clients are spread over all ports. Requests are numbered from
-    `first_number`.
+    A warm-up of `warm_seconds` comes first; its acknowledged numbers count, its rate and latencies do not. With
+    `other_ports`, the clients are spread over all ports. Requests are numbered from `first_number`.
     """
 
     port: int
@@ -34,19 +33,17 @@ class Load:
     warm_seconds: float = 0.5
     clients: int = CLIENTS
     catalogue_size: int = 1
-    keep_every: int = 0
     other_ports: Sequence[int] = ()
     first_number: int = 0
 
 
 @dataclass
 class Result:
-    """The result: good answers, latencies in ms, acknowledged numbers, and bad answers."""
+    """The result: good answers, latencies in ms, acknowledged numbers, bad answers, the generator's share of a core."""
 
     seconds: float = 0.0
     latencies_ms: list[float] = field(default_factory=list)
     acknowledged: list[int] = field(default_factory=list)
-    kept: list[str] = field(default_factory=list)
     bad: int = 0
     first_bad: str = ""
     generator_share: float = 0.0
@@ -55,6 +52,11 @@ class Result:
     def per_second(self) -> float:
         """Good answers per second, without the warm-up."""
         return len(self.latencies_ms) / self.seconds if self.seconds else 0.0
+
+    @property
+    def answers(self) -> int:
+        """Every answer, bad ones and those of the warm-up included."""
+        return len(self.acknowledged) + self.bad
 
     def percentile_ms(self, percent: float) -> float:
         """Return this percentile of the latencies (nan if there are no answers)."""
@@ -214,8 +216,6 @@ class Generator:
         result.acknowledged.append(client.number)
         if self._counted_from <= now < self._until:
             result.latencies_ms.append((now - client.sent_at) * 1_000)
-        if self._load.keep_every and len(result.acknowledged) % self._load.keep_every == 0:
-            result.kept.append(body.decode())
 
     def _refuse(self, reason: str) -> None:
         self._result.bad += 1

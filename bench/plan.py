@@ -11,7 +11,8 @@ from pathlib import Path
 class Plan:
     """`seconds` of load per figure and round, the number of `rounds`, and a temporary folder.
 
-    `search_products` is the size of the big catalogue for searches, `finished_tasks` that of the big task table.
+    `search_products` is the size of the big catalogue for searches, `finished_tasks` that of the big task table;
+    `before` names the commit to compare with, empty for none.
     """
 
     seconds: float
@@ -19,6 +20,7 @@ class Plan:
     search_products: int
     finished_tasks: int
     folder: Path
+    before: str = ""
 
     def new_folder(self) -> Path:
         """Return a new empty folder inside the run's folder."""

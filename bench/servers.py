@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench import process_tree
+
 PROJECT = Path(__file__).parent.parent
 THREADS = 32
 START_SECONDS = 60
@@ -44,6 +46,10 @@ class Server:
         data: dict[str, Any] = answer["data"]
         return data
 
+    def cpu_seconds(self) -> float:
+        """Return the user and system time that all processes of the server have used."""
+        return process_tree.cpu_seconds(self.process.pid)
+
     def stop(self) -> float:
         """Send SIGTERM, wait for the exit and return its seconds; kill it after STOP_SECONDS."""
         begin = time.perf_counter()
@@ -59,17 +65,24 @@ class Server:
 
 def afterwrite(folder: Path, **settings: str) -> AbstractContextManager[Server]:
     """Run `app.py` under Granian on `folder`, ready when /ready answers 200."""
-    return _application(["app.py"], folder, settings)
+    return _application(["app.py"], folder, settings, PROJECT)
+
+
+def afterwrite_of(project: Path, folder: Path) -> AbstractContextManager[Server]:
+    """Run `app.py` of another working tree in the same environment."""
+    return _application(["app.py"], folder, {}, project)
 
 
 def interpreted(folder: Path) -> AbstractContextManager[Server]:
     """Run the same application without compiled execution."""
-    return _application(["-m", "bench.interpreted_app"], folder, {})
+    return _application(["-m", "bench.interpreted_app"], folder, {}, PROJECT)
 
 
-def _application(program: list[str], folder: Path, settings: dict[str, str]) -> AbstractContextManager[Server]:
+def _application(
+    program: list[str], folder: Path, settings: dict[str, str], project: Path
+) -> AbstractContextManager[Server]:
     settings |= {"DATA_DIR": str(folder), "SERVER": "granian", "THREADS": str(THREADS), "LOG_LEVEL": "warning"}
-    return _running([sys.executable, *program], folder, settings, "/ready")
+    return _running([sys.executable, *program], folder, settings, "/ready", project)
 
 
 @contextlib.contextmanager
@@ -87,12 +100,12 @@ def hello(folder: Path) -> Iterator[Server]:
         yield server
 
 
-def load_file(folder: Path, file: Path, *options: str) -> float:
-    """Load `file` into the data folder with init_db.py in a new process; return the seconds it took."""
+def load_file(folder: Path, file: Path, *options: str, project: Path = PROJECT) -> float:
+    """Load `file` into the data folder with the project's init_db.py in a new process; return the seconds it took."""
     begin = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "init_db.py", str(file), *options],
-        cwd=PROJECT,
+        cwd=project,
         env=os.environ | {"DATA_DIR": str(folder)},
         capture_output=True,
         encoding="utf-8",
@@ -109,7 +122,9 @@ def _granian(target: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def _running(command: list[str], folder: Path, settings: dict[str, str], path: str) -> Iterator[Server]:
+def _running(
+    command: list[str], folder: Path, settings: dict[str, str], path: str, project: Path = PROJECT
+) -> Iterator[Server]:
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     address = {"HOST": "127.0.0.1", "PORT": str(port), "GRANIAN_HOST": "127.0.0.1", "GRANIAN_PORT": str(port)}
@@ -117,7 +132,7 @@ def _running(command: list[str], folder: Path, settings: dict[str, str], path: s
     begin = time.perf_counter()
     with output.open("wb") as out:
         process = subprocess.Popen(
-            command, cwd=PROJECT, env=os.environ | address | settings, stdout=out, stderr=subprocess.STDOUT
+            command, cwd=project, env=os.environ | address | settings, stdout=out, stderr=subprocess.STDOUT
         )
     try:
         _wait_until_ready(process, port, path, output)

@@ -1,7 +1,7 @@
 """The result table: one row per figure, with its comparison and its goal."""
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 HEADINGS = ("measured", "Afterwrite", "compared with", "ratio", "goal", "reached")
@@ -44,6 +44,12 @@ def percentile(values: Iterable[float], percent: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
 
 
+def spread(values: Sequence[float], form: Callable[[float], str]) -> str:
+    """Format the median of the rounds and, if there are several, the least and the greatest: 12 (11..14)."""
+    middle = form(median(values))
+    return middle if len(values) == 1 else f"{middle} ({form(min(values))}..{form(max(values))})"
+
+
 def whole(value: float) -> str:
     """Format a rate: 12,345."""
     return f"{value:,.0f}"
@@ -57,3 +63,13 @@ def ms(value: float) -> str:
 def times(ratio: float) -> str:
     """Format a ratio: 4.2 x."""
     return f"{ratio:.1f} x"
+
+
+def us(value: float) -> str:
+    """Format microseconds: 1,234 us."""
+    return f"{value:,.0f} us"
+
+
+def percents(value: float) -> str:
+    """Format a share: 45 %."""
+    return f"{value * 100:.0f} %"

@@ -13,7 +13,7 @@ FIELDS = "id title price description category image rating"
 CREATE = """mutation CreateProduct($title: String!, $price: Float!, $description: String, $category: String,
   $image: String, $ratingRate: Float, $ratingCount: Int) {
   createProduct(title: $title, price: $price, description: $description, category: $category, image: $image,
-    ratingRate: $ratingRate, ratingCount: $ratingCount) { success message %s} }"""
+    ratingRate: $ratingRate, ratingCount: $ratingCount) { success message } }"""
 MARK = "~number~"
 
 
@@ -105,12 +105,7 @@ def _scrambled_phrase(number: int) -> str:
 
 
 def _create(_: int) -> Workload:
-    return Workload("createProduct", _body(CREATE % "", **_product_fields()), r'"success":\s*true')
-
-
-def _create_receipt(_: int) -> Workload:
-    body = _body(CREATE % "write { id } ", **_product_fields())
-    return Workload("createReceipt", body, r'"success":\s*true')
+    return Workload("createProduct", _body(CREATE, **_product_fields()), r'"success":\s*true')
 
 
 def _create_many(_: int) -> Workload:
@@ -159,7 +154,6 @@ _WORKLOADS: dict[str, Callable[[int], Workload]] = {
     "searchMiss": _search_miss,
     "searchNearMiss": _search_near_miss,
     "createProduct": _create,
-    "createReceipt": _create_receipt,
     "createProducts": _create_many,
     "newValid": _new_valid,
     "newLong": _new_long,

@@ -26,6 +26,7 @@ from bench.many.databases import server_version
 from bench.many.drain_rates import backlog_rates
 from bench.many.starts import start_delays
 from bench.memory import memory
+from bench.peers.compare_peers import compare_peers
 from bench.plan import Plan
 from bench.servers import THREADS
 from bench.stack.consumer_rate import consumer_rate
@@ -70,6 +71,7 @@ ON_STACK: dict[str, Callable[[Plan], list[Row]]] = {
     "consumer": consumer_rate,
     "notifier": notifier_rates,
 }
+ON_PEERS: dict[str, Callable[[Plan], list[Row]]] = {"peers": compare_peers}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -83,7 +85,7 @@ def main(arguments: Sequence[str]) -> int:
     begin = time.perf_counter()
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="afterwrite-bench-") as folder:
-        plan = Plan(seconds, rounds, many, many, Path(folder), options.before)
+        plan = Plan(seconds, rounds, many, many, Path(folder), options.before or "")
         for name in options.only or measurements:
             rows += measurements[name](plan)
     print(f"{_circumstances(options)}, {rounds} rounds of {seconds:g} s, ", end="")
@@ -114,6 +116,8 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 def _measurements(options: argparse.Namespace) -> dict[str, Callable[[Plan], list[Row]]]:
     if options.stack:
         return ON_STACK
+    if options.peers:
+        return ON_PEERS
     return ON_POSTGRES if options.postgres else MEASUREMENTS
 
 
@@ -122,11 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, help="seconds of load for each figure and round (default 2)")
     parser.add_argument("--rounds", type=int, help="rounds of each figure (default 5)")
     parser.add_argument(
-        "--before",
-        metavar="COMMIT",
-        type=commit,
-        default="",
-        help="compare measures this commit too, in the same rounds",
+        "--before", metavar="COMMIT", type=commit, help="compare measures this commit too, in the same rounds"
     )
     parser.add_argument("--quick", action="store_true", help="one short round with smaller tables")
     where = parser.add_mutually_exclusive_group()
@@ -141,6 +141,11 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="measure the path from Afterwrite to a new Airflow and back instead; uses PostgreSQL and RabbitMQ as "
         "above, and Redis (TEST_REDIS_URL, or 127.0.0.1:6379)",
+    )
+    where.add_argument(
+        "--peers",
+        action="store_true",
+        help="measure other GraphQL servers for Python beside it instead; installs them into .venv-peers",
     )
     names = f"{', '.join(MEASUREMENTS)}; with --postgres {', '.join(ON_POSTGRES)}; with --stack {', '.join(ON_STACK)}"
     parser.add_argument("--only", nargs="+", metavar="NAME", help=names)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.figures import CREATE, FEW, Figure, Figures, Measured, Step
-from bench.table import Row, median, ms, percents, spread, times, us, whole
+from bench.table import Row, median, megabytes, ms, percents, spread, times, us, whole
 
 TAIL_MOST = 4  # p99 of reads, in multiples of p50
 CREATE_P99_MS, APPLIED_P50_MS = 10, 15
@@ -31,7 +31,8 @@ class Compared:
     def rows(self) -> list[Row]:
         """Return every row: a block for each workload, then what was lost."""
         rows = [row for workload in TITLES for row in self._workload(workload)]
-        return [*rows, *self._applied(), self._lost(at_stop=False), self._lost(at_stop=True), self._generator()]
+        rows += [*self._applied(), self._lost(at_stop=False), self._lost(at_stop=True)]
+        return [*rows, *self._memory(), self._generator()]
 
     def _workload(self, workload: str) -> list[Row]:
         step = Step(workload, FEW)
@@ -97,6 +98,15 @@ class Compared:
         ours, plain = (one.lost_at_stop if at_stop else one.lost for one in (self.ours, self.plain))
         title = "  the same, SIGTERM after the last answer" if at_stop else "  acknowledged but not stored"
         return Row(title, str(ours), f"{plain} plain", goal="0", reached=not ours.lost)
+
+    def _memory(self) -> list[Row]:
+        named = {"hello": self.hello, "plain": self.plain} | ({self.commit: self.before} if self.before else {})
+        started = ", ".join(f"{spread(one.started_bytes, megabytes)} {name}" for name, one in named.items())
+        loaded = ", ".join(f"{spread(one.loaded_bytes, megabytes)} {name}" for name, one in named.items())
+        return [
+            Row("resident memory after start", spread(self.ours.started_bytes, megabytes), started),
+            Row("  after load", spread(self.ours.loaded_bytes, megabytes), loaded),
+        ]
 
     def _generator(self) -> Row:
         busiest = max(figures.generator_share() for figures in (self.ours, self.hello, self.plain))

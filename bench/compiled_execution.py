@@ -1,9 +1,10 @@
 """Measures a page of ten products with and without compiled execution, end to end."""
 
 from bench import servers
-from bench.compare import CATALOGUE_SIZE, our_catalogue
+from bench.compare import our_catalogue
 from bench.load import Load, Result, apply_load
 from bench.plan import Plan
+from bench.rounds import CATALOGUE_SIZE
 from bench.table import Row, median, ms, whole
 
 SLICES = 4

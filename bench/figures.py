@@ -68,8 +68,11 @@ class Figures:
 
     measured: dict[Step, list[Measured]] = field(default_factory=dict)
     delays_ms: list[list[float]] = field(default_factory=list)  # from accepted to applied, by round
+    started_bytes: list[float] = field(default_factory=list)  # resident memory after the start, by round
+    loaded_bytes: list[float] = field(default_factory=list)  # and after the load
     lost: Lost = Lost()
     lost_at_stop: Lost = Lost()
+    lost_at_kill: Lost = Lost()
 
     def add(self, step: Step, measured: Measured) -> None:
         """Add the measurement of one round."""

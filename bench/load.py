@@ -194,19 +194,17 @@ class Generator:
     def _step(self, client: Client) -> None:
         try:
             answer = client.receive()
+            if answer is None:
+                return
+            now = time.perf_counter()
+            self._count(client, *answer, now)
+            if now < self._until:
+                self._send(client)
+                return
         except OSError as error:
             self._refuse(f"request {client.number}: {error}")
-            self._selector.unregister(client.socket)
-            return
-        if answer is None:
-            return
-        now = time.perf_counter()
-        self._count(client, *answer, now)
-        if now < self._until:
-            self._send(client)
-        else:
-            self._selector.unregister(client.socket)
-            client.socket.close()
+        self._selector.unregister(client.socket)
+        client.socket.close()
 
     def _count(self, client: Client, status: bytes, body: bytes, now: float) -> None:
         if b" 200" not in status or not self._is_good(body):

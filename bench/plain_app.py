@@ -20,29 +20,12 @@ import graphene
 from flask import Flask, Response, jsonify, request
 from graphene.types.generic import GenericScalar
 from sqlalchemy import create_engine, or_, select, text
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
+from sqlalchemy.orm import Session, sessionmaker
+
+from bench.product_model import Base, ProductModel
 
 SYNC_SECONDS = 10
 READ_CONNECTIONS = 32
-
-
-class Base(DeclarativeBase):
-    """The declarative base."""
-
-
-class ProductModel(Base):
-    """One product, with the columns of the API."""
-
-    __tablename__ = "products"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    title: Mapped[str]
-    price: Mapped[float]
-    description: Mapped[str | None]
-    category: Mapped[str | None] = mapped_column(index=True)
-    image: Mapped[str | None]
-    rating_rate: Mapped[float | None]
-    rating_count: Mapped[int | None]
 
 
 class AsyncDatabase:
@@ -84,13 +67,6 @@ class Product(graphene.ObjectType):
     category = graphene.String()
     image = graphene.String()
     rating = GenericScalar()
-
-    def resolve_rating(self, info: graphene.ResolveInfo) -> dict[str, Any] | None:
-        """The rating as one JSON value; `self` is the row of the query."""
-        row: Any = self
-        if row.rating_rate is None and row.rating_count is None:
-            return None
-        return {"rate": row.rating_rate, "count": row.rating_count}
 
 
 class Query(graphene.ObjectType):

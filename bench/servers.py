@@ -18,6 +18,7 @@ from typing import Any
 from bench import process_tree
 
 PROJECT = Path(__file__).parent.parent
+PORT = "{port}"
 THREADS = 32
 START_SECONDS = 60
 STOP_SECONDS = 30
@@ -49,6 +50,17 @@ class Server:
     def cpu_seconds(self) -> float:
         """Return the user and system time that all processes of the server have used."""
         return process_tree.cpu_seconds(self.process.pid)
+
+    def resident_bytes(self) -> int:
+        """Return the resident memory of all processes of the server."""
+        return process_tree.resident_bytes(self.process.pid)
+
+    def kill(self) -> None:
+        """Send SIGKILL to all processes of the server, the first one first, and wait for its end."""
+        for pid in process_tree.pids(self.process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait()
 
     def stop(self) -> float:
         """Send SIGTERM, wait for the exit and return its seconds; kill it after STOP_SECONDS."""
@@ -82,22 +94,18 @@ def _application(
     program: list[str], folder: Path, settings: dict[str, str], project: Path
 ) -> AbstractContextManager[Server]:
     settings |= {"DATA_DIR": str(folder), "SERVER": "granian", "THREADS": str(THREADS), "LOG_LEVEL": "warning"}
-    return _running([sys.executable, *program], folder, settings, "/ready", project)
+    return running([sys.executable, *program], folder, settings, "/ready", project)
 
 
-@contextlib.contextmanager
-def plain(folder: Path) -> Iterator[Server]:
+def plain(folder: Path) -> AbstractContextManager[Server]:
     """Run the plain version under the same Granian, with the same number of threads."""
     settings = {"PLAIN_DATABASE": str(folder / "products.db")}
-    with _running(_granian("bench.plain_app:create_app"), folder, settings, "/graphql") as server:
-        yield server
+    return running(_granian("bench.plain_app:create_app"), folder, settings, "/graphql")
 
 
-@contextlib.contextmanager
-def hello(folder: Path) -> Iterator[Server]:
+def hello(folder: Path) -> AbstractContextManager[Server]:
     """Run `hello_app` under the same Granian, with the same number of threads."""
-    with _running(_granian("bench.hello_app:create_app"), folder, {}, "/") as server:
-        yield server
+    return running(_granian("bench.hello_app:create_app"), folder, {}, "/")
 
 
 def load_file(folder: Path, file: Path, *options: str, project: Path = PROJECT) -> float:
@@ -117,22 +125,39 @@ def load_file(folder: Path, file: Path, *options: str, project: Path = PROJECT) 
 
 
 def _granian(target: str) -> list[str]:
-    options = ["--factory", "--interface", "wsgi", "--workers", "1", "--blocking-threads", str(THREADS)]
+    options = [
+        "--host",
+        "127.0.0.1",
+        "--port",
+        PORT,
+        "--factory",
+        "--interface",
+        "wsgi",
+        "--workers",
+        "1",
+        "--blocking-threads",
+        str(THREADS),
+    ]
     return [sys.executable, "-m", "granian", *options, "--no-ws", "--log-level", "warning", target]
 
 
 @contextlib.contextmanager
-def _running(
-    command: list[str], folder: Path, settings: dict[str, str], path: str, project: Path = PROJECT
+def running(
+    command: list[str], folder: Path, settings: dict[str, str], path: str, work_folder: Path = PROJECT
 ) -> Iterator[Server]:
+    """Run a command until the end of the block; it is ready when it answers on `path`.
+
+    It gets its port in the environment and in place of PORT.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
-    address = {"HOST": "127.0.0.1", "PORT": str(port), "GRANIAN_HOST": "127.0.0.1", "GRANIAN_PORT": str(port)}
+    address = {"HOST": "127.0.0.1", "PORT": str(port)}
+    command = [part.replace(PORT, str(port)) for part in command]
     output = folder / "server.out"
     begin = time.perf_counter()
     with output.open("wb") as out:
         process = subprocess.Popen(
-            command, cwd=project, env=os.environ | address | settings, stdout=out, stderr=subprocess.STDOUT
+            command, cwd=work_folder, env=os.environ | address | settings, stdout=out, stderr=subprocess.STDOUT
         )
     try:
         _wait_until_ready(process, port, path, output)
@@ -159,11 +184,11 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int, path: str, 
 
 
 def answers(port: int, path: str) -> bool:
-    """Return whether a server answers on a path; a 405 counts, because the plain version serves only POST."""
+    """Return whether a server answers on a path; errors of the client count, because some serve only POST there."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request("GET", path)
-        return connection.getresponse().status in (200, 405)
+        return connection.getresponse().status < 500
     except OSError:
         return False
     finally:

@@ -73,3 +73,8 @@ def us(value: float) -> str:
 def percents(value: float) -> str:
     """Format a share: 45 %."""
     return f"{value * 100:.0f} %"
+
+
+def megabytes(value: float) -> str:
+    """Format bytes: 123 MB."""
+    return f"{value / 1e6:,.0f} MB"

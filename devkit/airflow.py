@@ -1,14 +1,13 @@
 """Installs Airflow into a separate virtual environment and configures its processes."""
 
-import hashlib
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from afterwrite.base.durable_file import replace_file
+from devkit.environment import separate_environment
 from devkit.errors import CommandError
 
 VERSION = "3.3.2"
@@ -21,15 +20,7 @@ _PREPARING = (["db", "migrate"], ["dags", "reserialize"])
 
 def ready_airflow() -> Path:
     """Return the path of the ``airflow`` command; installs Airflow if necessary, which takes a minute."""
-    stamp = _FOLDER / "afterwrite-stamp"
-    wanted = hashlib.sha256(VERSION.encode() + _REQUIREMENTS.read_bytes()).hexdigest()
-    if not stamp.exists() or stamp.read_text(encoding="utf-8") != wanted:
-        subprocess.run([sys.executable, "-m", "venv", "--clear", _FOLDER], check=True)
-        install = [str(_FOLDER / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check"]
-        packages = [f"apache-airflow=={VERSION}", "-r", str(_REQUIREMENTS)]
-        subprocess.run([*install, *packages], check=True, stderr=subprocess.PIPE)
-        replace_file(stamp, wanted)
-    return _FOLDER / "bin" / "airflow"
+    return separate_environment(_FOLDER, _REQUIREMENTS, f"apache-airflow=={VERSION}") / "airflow"
 
 
 def airflow_environment(

@@ -58,6 +58,21 @@ def ready_python(root: Path, requirements: str, say: Say) -> Path:
     return python_of(folder)
 
 
+def separate_environment(folder: Path, requirements: Path, *packages: str) -> Path:
+    """Return the folder of programs of an environment that has exactly these pinned packages.
+
+    It is in `folder`, apart from .venv; it is created, which downloads the packages, unless it is there already.
+    """
+    stamp = folder / "afterwrite-stamp"
+    wanted = hashlib.sha256(" ".join(packages).encode() + requirements.read_bytes()).hexdigest()
+    if not stamp.exists() or stamp.read_text(encoding="utf-8") != wanted:
+        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+        install = [str(python_of(folder)), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*install, *packages, "-r", requirements], check=True, stderr=subprocess.PIPE)
+        replace_file(stamp, wanted)
+    return python_of(folder).parent
+
+
 def missing_packages(requirements: Path) -> list[str]:
     """Return the pins of `requirements` that the running Python does not satisfy exactly."""
     return [f"{name}=={version}" for name, version in pins(requirements) if _installed(name) != version]

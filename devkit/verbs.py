@@ -230,7 +230,7 @@ def check(_: Namespace) -> int:
 
 
 def bench(arguments: list[str]) -> int:
-    """Run the benchmarks and print one table; --postgres, --stack: many processes."""
+    """Run the benchmarks and print one table; --postgres, --stack, --peers: others."""
     command = [str(ready_python(ROOT, TO_DEVELOP, say)), "-m", "bench", *arguments]
     return subprocess.call(command, cwd=ROOT, env=without_postgres())
 

@@ -23,6 +23,7 @@ def figures(
             result = Result(SECONDS, latencies, acknowledged=list(range(count)), generator_share=0.3)
             made.add(step, Measured(result, cpu_seconds))
     made.delays_ms = [[delay_ms] for _ in rates]
+    made.started_bytes, made.loaded_bytes = [1e8 for _ in rates], [2e8 for _ in rates]
     return made
 
 

@@ -1,0 +1,33 @@
+"""Tests the kill of a measured server under load."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from bench import process_tree, servers
+from bench.load import CLIENTS, Load, apply_load
+
+LOADED_CPU_SECONDS = 0.2  # more than a server uses without requests
+
+
+def test_a_kill_under_load_ends_every_process_and_the_load_reports_what_was_acknowledged(tmp_path: Path) -> None:
+    with servers.hello(tmp_path) as server, ThreadPoolExecutor() as pool:
+        pids = process_tree.pids(server.process.pid)
+        assert len(pids) > 1  # Granian's main process and its worker
+        idle = server.cpu_seconds()
+        loading = pool.submit(apply_load, Load(server.port, "hello", seconds=60))
+        while server.cpu_seconds() < idle + LOADED_CPU_SECONDS:
+            assert not loading.done()
+        server.kill()
+        result = loading.result(timeout=30)
+    assert result.acknowledged
+    assert result.bad == CLIENTS  # each client's outstanding request
+    assert not any(is_running(pid) for pid in pids)
+
+
+def is_running(pid: int) -> bool:
+    """Whether the process runs; one that has ended may wait for its new parent."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"

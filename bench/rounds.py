@@ -48,7 +48,8 @@ def run_round(plan: Plan, number: int, contenders: Sequence[Contender]) -> None:
 
     Every other round has the opposite order, so that nobody is always the first.
     """
-    plan.say(f"round {number + 1} of {plan.rounds}: {', '.join(contender.name for contender in contenders)}")
+    names = dict.fromkeys(contender.name for contender in contenders)
+    plan.say(f"round {number + 1} of {plan.rounds}: {', '.join(names)}")
     folders = [plan.copy_of(contender.home) for contender in contenders]
     pairs = list(zip(contenders, folders, strict=True))[:: 1 if number % 2 == 0 else -1]
     with contextlib.ExitStack() as stack:

@@ -56,11 +56,8 @@ class Server:
         return process_tree.resident_bytes(self.process.pid)
 
     def kill(self) -> None:
-        """Send SIGKILL to all processes of the server, the first one first, and wait for its end."""
-        for pid in process_tree.pids(self.process.pid):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        self.process.wait()
+        """Send SIGKILL to all processes of the server, and wait for its end."""
+        _kill(self.process)
 
     def stop(self) -> float:
         """Send SIGTERM, wait for the exit and return its seconds; kill it after STOP_SECONDS."""
@@ -70,8 +67,7 @@ class Server:
             try:
                 self.process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+                self.kill()
         return time.perf_counter() - begin
 
 
@@ -162,14 +158,21 @@ def running(
     try:
         _wait_until_ready(process, port, path, output)
     except BaseException:
-        process.kill()
-        process.wait()
+        _kill(process)
         raise
     server = Server(port, folder, process, time.perf_counter() - begin)
     try:
         yield server
     finally:
         server.stop()
+
+
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    """End the first process first: it would start its workers again."""
+    for pid in process_tree.pids(process.pid) if process.poll() is None else []:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    process.wait()
 
 
 def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int, path: str, output: Path) -> None:

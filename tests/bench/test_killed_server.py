@@ -1,12 +1,22 @@
-"""Tests the kill of a measured server under load."""
+"""Tests that a measured server is ended with all of its processes: under load, and when it never answers."""
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import pytest
 
 from bench import process_tree, servers
 from bench.load import CLIENTS, Load, apply_load
 
 LOADED_CPU_SECONDS = 0.2  # more than a server uses without requests
+# Prints the number of a process that would live on.
+SILENT = [
+    sys.executable,
+    "-c",
+    "import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']);"
+    " print(child.pid, flush=True); child.wait()",
+]
 
 
 def test_a_kill_under_load_ends_every_process_and_the_load_reports_what_was_acknowledged(tmp_path: Path) -> None:
@@ -22,6 +32,13 @@ def test_a_kill_under_load_ends_every_process_and_the_load_reports_what_was_ackn
     assert result.acknowledged
     assert result.bad == CLIENTS  # each client's outstanding request
     assert not any(is_running(pid) for pid in pids)
+
+
+def test_a_server_that_never_answers_leaves_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(servers, "START_SECONDS", 2)
+    with pytest.raises(RuntimeError, match="did not answer on / in 2 s"), servers.running(SILENT, tmp_path, {}, "/"):
+        pytest.fail("it is not ready")
+    assert not is_running(int((tmp_path / "server.out").read_text()))
 
 
 def is_running(pid: int) -> bool:

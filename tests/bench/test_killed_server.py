@@ -1,5 +1,7 @@
 """Tests that a measured server is ended with all of its processes: under load, and when it never answers."""
 
+import os
+import select
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -31,20 +33,23 @@ def test_a_kill_under_load_ends_every_process_and_the_load_reports_what_was_ackn
         result = loading.result(timeout=30)
     assert result.acknowledged
     assert result.bad == CLIENTS  # each client's outstanding request
-    assert not any(is_running(pid) for pid in pids)
+    assert all(ends(pid) for pid in pids)
 
 
 def test_a_server_that_never_answers_leaves_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(servers, "START_SECONDS", 2)
-    with pytest.raises(RuntimeError, match="did not answer on / in 2 s"), servers.running(SILENT, tmp_path, {}, "/"):
+    monkeypatch.setattr(servers, "START_SECONDS", 5)
+    with pytest.raises(RuntimeError, match="did not answer on / in 5 s"), servers.running(SILENT, tmp_path, {}, "/"):
         pytest.fail("it is not ready")
-    assert not is_running(int((tmp_path / "server.out").read_text()))
+    assert ends(int((tmp_path / "server.out").read_text()))
 
 
-def is_running(pid: int) -> bool:
-    """Whether the process runs; one that has ended may wait for its new parent."""
+def ends(pid: int) -> bool:
+    """Whether the process ends within ten seconds: the kernel delivers a signal when it gets to it."""
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"
+        watch = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([watch], [], [], 10)[0])
+    finally:
+        os.close(watch)

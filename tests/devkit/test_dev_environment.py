@@ -46,6 +46,20 @@ def test_an_environment_is_made_once_completed_when_asked_and_redone_when_broken
     assert steps(environment.TO_RUN) == [redone, "Installing requirements.txt"]
 
 
+def test_a_separate_environment_is_kept_until_its_requirements_change(tmp_path: Path) -> None:
+    requirements, folder = tmp_path / "tool.txt", tmp_path / "tool"
+    requirements.write_text("# nothing\n")
+    programs = environment.separate_environment(folder, requirements)
+    assert (programs / "pip").exists()
+    mark = folder / "of the first one"
+    mark.touch()
+    environment.separate_environment(folder, requirements)
+    assert mark.exists()
+    requirements.write_text("# changed\n")
+    environment.separate_environment(folder, requirements)
+    assert not mark.exists()
+
+
 def test_a_package_that_cannot_be_installed_leaves_no_stamp(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subprocess, "call", lambda *_, **__: 1)
     monkeypatch.setattr(environment, "make", lambda folder, _: folder.mkdir())

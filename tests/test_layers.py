@@ -20,7 +20,7 @@ FLOORS = (
     {"resources", "graphql_http"},
     {"base"},
 )
-FLOORS_MAX, ARROWS_MAX = 9, 92
+FLOORS_MAX, ARROWS_MAX = 9, 91
 APPLICATION = ("app", "async_db", "init_db", "product_types", "gunicorn.conf")  # the others are programs of their own
 PACKAGE, DOOR = ROOT / "afterwrite", "the door"
 

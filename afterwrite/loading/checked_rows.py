@@ -67,6 +67,27 @@ def checked_batches(source: RecordFile, keep: Callable[[dict[str, Any]], T], che
             first_element += len(batch)
 
 
+def stored_batches(source: RecordFile, check: Check) -> Iterator[CheckedRows[tuple[Any, ...]]]:
+    """The same as ``checked_batches`` with the stored values of rows, by column where rows are ordinary.
+
+    Batches have some hundred or thousand rows. Raises TextFileError.
+    """
+    values_of = source.resource.stored_values
+    first_element = 0 if source.format is Format.JSON else None
+    for part in source.parts():
+        batch = CheckedRows[tuple[Any, ...]]([], [])
+        for place, values in enumerate(part.stored):
+            if values is not None:
+                batch.records.append(values)
+            elif row := part.row(place):
+                one = _check_rows([row], values_of, check, None if first_element is None else first_element + place)
+                batch.records.extend(one.records)
+                batch.refused.extend(one.refused)
+        yield batch
+        if first_element is not None:
+            first_element += len(part.stored)
+
+
 def _check_rows(
     rows: Iterable[Row], keep: Callable[[dict[str, Any]], T], check: Check, first_element: int | None
 ) -> CheckedRows[T]:

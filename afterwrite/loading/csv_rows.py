@@ -3,7 +3,7 @@
 import csv
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,9 @@ from typing import Any
 from afterwrite.base.counts import counted
 from afterwrite.loading.json_elements import LONGEST_VALUE
 from afterwrite.loading.jsonl_lines import line_blocks
-from afterwrite.loading.rows import RecordFileError, Row, UnreadableRow
+from afterwrite.loading.rows import Part, RecordFileError, Row, UnreadableRow
 from afterwrite.loading.spreadsheet_cells import export_format, json_value, trimmed
+from afterwrite.resources.feed_columns import FeedColumns, Group, Stored
 from afterwrite.resources.feed_fields import FeedReader
 from afterwrite.resources.feed_names import FeedNames
 
@@ -20,6 +21,7 @@ _QUOTED = re.compile(r'"[^"]*"?')
 _FIRST_LINE = re.compile(r'((?:[^"\r\n]|"[^"]*")*)(\r\r\n|\r\n|\r|\n|$)')
 # Excel's first line may name the delimiter (`sep=;`) instead of holding a row.
 _NAMED_DELIMITER = re.compile(r"sep=([^\r\n\"])[ ,;\t]*(\r\r\n|\r\n|\r|\n)", re.IGNORECASE)
+_PART_ROWS = 500
 _SEPARATORS = ",;\t"
 # The csv module ends a row at a lone CR. These stand-ins cannot occur in a UTF-8 file.
 _STRAY = {"\r": "\udc0d", "\n": "\udc0a"}
@@ -31,6 +33,37 @@ def csv_rows(path: Path, blocks: Iterator[str], reader: FeedReader) -> Iterator[
     Raises RecordFileError for a header without the needed fields, a duplicate column, or an unclosed quote, after
     which rows cannot be separated.
     """
+    for line, columns, cells in _csv_rows(path, blocks, reader):
+        yield line, columns.row(cells)
+
+
+def csv_parts(path: Path, blocks: Iterator[str], reader: FeedReader, columns: FeedColumns) -> Iterator[Part]:
+    """The same rows in parts."""
+    found = _csv_rows(path, blocks, reader)
+    batch: list[tuple[int, _Columns, list[str]]] = []
+    while True:
+        try:
+            one = next(found, None)
+        except RecordFileError:
+            yield _part(batch, columns)  # an earlier row may have another error
+            raise
+        if one is None or len(batch) >= _PART_ROWS:
+            yield _part(batch, columns)
+            batch = []
+        if one is None:
+            return
+        batch.append(one)
+
+
+def _part(batch: list[tuple[int, "_Columns", list[str]]], columns: FeedColumns) -> Part:
+    def row(place: int) -> Row:
+        line, head, cells = batch[place]
+        return line, head.row(cells)
+
+    return Part(batch[0][1].stored([cells for _, _, cells in batch], columns) if batch else [], row)
+
+
+def _csv_rows(path: Path, blocks: Iterator[str], reader: FeedReader) -> Iterator[tuple[int, "_Columns", list[str]]]:
     start = next(blocks, "")
     named = _NAMED_DELIMITER.match(start)
     if named is not None:
@@ -51,7 +84,7 @@ def csv_rows(path: Path, blocks: Iterator[str], reader: FeedReader) -> Iterator[
         line = skipped + rows.line_num + 1
         for cells in rows:
             if any(map(str.strip, cells)):
-                yield line, columns.row([_restored(cell) for cell in cells] if strays else cells)
+                yield line, columns, [_restored(cell) for cell in cells] if strays else cells
             line = skipped + rows.line_num + 1
     except csv.Error as error:
         raise RecordFileError(
@@ -106,6 +139,28 @@ class _Columns:
             if values[name] is None:
                 del values[name]
         return self._reader.fields(values)
+
+    def stored(self, rows: list[list[str]], columns: FeedColumns) -> list[Stored]:
+        """The stored values of rows that are ordinary, None for the others."""
+        places = [place for place, cells in enumerate(rows) if len(cells) == len(self._names)]
+        if self._export or not places:
+            return [None] * len(rows)
+        cells = dict(zip(self._names, zip(*[rows[place] for place in places], strict=True), strict=True))
+        text = "".join(map("".join, cells.values()))
+        values = {
+            name: _values(cells[name], read, text) for name, read in zip(self._names, self._reads, strict=True) if name
+        }
+        group = Group(places, tuple(values), values)
+        return columns.stored([group], len(rows), text.isascii() and text.isprintable())
+
+
+def _values(cells: Sequence[str], read: Callable[[str], Any], text: str) -> Sequence[Any]:
+    """The values in the cells of a column; ``text`` has all characters of these rows."""
+    is_simple = read is _text or (read is _text_or_object and "{" not in text and "[" not in text)
+    if not is_simple or "'" in text:
+        return list(map(read, cells))
+    texts = list(map(str.strip, cells))
+    return [one or None for one in texts] if "" in texts else texts
 
 
 def _cell_reader(name: str | None, names: FeedNames) -> Callable[[str], Any]:

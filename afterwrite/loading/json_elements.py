@@ -3,14 +3,18 @@
 import json
 import re
 from collections.abc import Collection, Generator, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
-from afterwrite.loading.json_values import JsonValues
+from afterwrite.loading.json_values import JsonValues, stored_elements
 from afterwrite.loading.rows import UnreadableRow
+from afterwrite.resources.feed_columns import FeedColumns, Stored
 
 LONGEST_VALUE = 16 << 20  # characters; each element is held in memory
 MOST_WRAPPERS = 5  # nested objects around the list
 
+_LEAST_RUN = 128 * 1024
+_ENDS_TRIED = 4
+_AFTER_ELEMENT = re.compile(r"\s*(?:,\s*\{|\])")
 _STARTS = "[{"
 _SPACE = re.compile(r"[ \t\n\r]*")
 # A value truncated by the end of the buffer fails within this distance of it, except an unterminated string.
@@ -31,6 +35,14 @@ class NoListError(Exception):
     """The JSON is an object without a list under one of the names where it may stand."""
 
 
+class Run(NamedTuple):
+    """Consecutive elements of an array: the line of the first one, their text, and the ordinary ones as stored."""
+
+    line: int
+    text: str
+    stored: list[Stored]
+
+
 def elements(blocks: Iterator[str], lists: Collection[str]) -> Iterator[tuple[int, Any]]:
     """Yield each element of the top-level array with its line; an UnreadableRow for one with a duplicate name.
 
@@ -38,7 +50,12 @@ def elements(blocks: Iterator[str], lists: Collection[str]) -> Iterator[tuple[in
     is read. ``blocks`` is the text in pieces of any length. Raises NoListError if there is no such array, and
     JsonSyntaxError at the first error, after yielding the elements before it.
     """
-    text = _JsonText(blocks)
+    return (one for one in runs(blocks, lists, None) if not isinstance(one, Run))
+
+
+def runs(blocks: Iterator[str], lists: Collection[str], columns: FeedColumns | None) -> Iterator[tuple[int, Any] | Run]:
+    """The same, but with ``columns`` as many elements at once as can be read so are a Run."""
+    text = _JsonText(blocks, columns)
     if text.peek() == "{":
         found = yield from _listed_elements(text, lists)
         if not found:
@@ -49,22 +66,26 @@ def elements(blocks: Iterator[str], lists: Collection[str]) -> Iterator[tuple[in
         raise text.error("Text after the end of the JSON value")
 
 
-def _array_elements(text: "_JsonText") -> Iterator[tuple[int, Any]]:
+def _array_elements(text: "_JsonText") -> Iterator[tuple[int, Any] | Run]:
     text.take("[")
     if text.peek() == "]":
         text.take("]")
         return
     while True:
         text.peek()
-        line, value = text.line, text.value()
-        yield line, value if text.values.trouble is None else UnreadableRow(text.values.trouble)
+        run = text.run()
+        if run is not None:
+            yield run
+        else:
+            line, value = text.line, text.value()
+            yield line, value if text.values.trouble is None else UnreadableRow(text.values.trouble)
         if text.take(",]") == "]":
             return
 
 
 def _listed_elements(
     text: "_JsonText", lists: Collection[str], depth: int = 1
-) -> Generator[tuple[int, Any], None, str]:
+) -> Generator[tuple[int, Any] | Run, None, str]:
     """Yield the elements of the one array in an object; return its name, empty if there is none."""
     found = ""
     text.take("{")
@@ -91,8 +112,10 @@ def _listed_elements(
 class _JsonText:
     """A position in a JSON text, with a buffer around it."""
 
-    def __init__(self, blocks: Iterator[str]) -> None:
+    def __init__(self, blocks: Iterator[str], columns: FeedColumns | None = None) -> None:
         self.line = 1
+        self._columns = columns
+        self._one_by_one_through = 0
         self._blocks = blocks
         self._buffer = ""
         self._at = 0
@@ -138,6 +161,36 @@ class _JsonText:
             if len(self._buffer) - self._at > LONGEST_VALUE:
                 raise self.error(f"A value is longer than {LONGEST_VALUE:,} characters")
             self._read_more(len(self._buffer) - self._at)
+
+    def run(self) -> Run | None:
+        """Consume the elements that end in the buffer, if they can be read at once."""
+        if self._columns is None or self._dropped + self._at < self._one_by_one_through:
+            return None
+        if len(self._buffer) - self._at < _LEAST_RUN:
+            self._read_more()
+        for end in self._likely_ends():
+            text = self._buffer[self._at : end]
+            try:
+                stored = stored_elements(self._columns, text)
+            except ValueError:  # it ends within an element
+                continue
+            if stored is not None:
+                line = self.line
+                self._move(end)
+                return Run(line, text, stored)
+        self._one_by_one_through = self._dropped + len(self._buffer)
+        return None
+
+    def _likely_ends(self) -> Iterator[int]:
+        """Where the last elements in the buffer probably end; what is JSON up to there is elements."""
+        end = len(self._buffer)
+        for _ in range(_ENDS_TRIED):
+            end = self._buffer.rfind("}", self._at, end)
+            while end >= 0 and not _AFTER_ELEMENT.match(self._buffer, end + 1):
+                end = self._buffer.rfind("}", self._at, end)
+            if end < 0:
+                return
+            yield end + 1
 
     def error(self, reason: str, position: int | None = None) -> JsonSyntaxError:
         """The error at a position in the buffer, or at the current one."""

@@ -7,23 +7,40 @@ from pathlib import Path
 from typing import Any
 
 from afterwrite.loading.json_elements import LONGEST_VALUE
-from afterwrite.loading.json_values import JsonValues
-from afterwrite.loading.rows import RecordFileError, Row, UnreadableRow, not_an_object
+from afterwrite.loading.json_values import JsonValues, stored_lines
+from afterwrite.loading.rows import Part, RecordFileError, Row, UnreadableRow, not_an_object
 from afterwrite.loading.spreadsheet_cells import KEPT, ExportFormat, export_format
+from afterwrite.resources.feed_columns import FeedColumns
 from afterwrite.resources.feed_fields import FeedReader
 
 
 def jsonl_rows(path: Path, blocks: Iterator[str], reader: FeedReader) -> Iterator[Row]:
     """One row per line; empty lines are skipped."""
-    start = next(blocks, "")
-    # JSON strings contain no raw line breaks, so without an LF a CR ends the line.
-    end = "\r" if "\r" in start and "\n" not in start else "\n"
     values, export = JsonValues(), export_format(reader.resource)
-    for first, lines in line_blocks(path, chain((start,), blocks), end):
+    for first, lines in _blocks_of_lines(path, blocks):
         for number, line in enumerate(lines, first):
             text = line.strip()
             if text:
                 yield number, _row_of_line(text, values, export, reader)
+
+
+def jsonl_parts(path: Path, blocks: Iterator[str], reader: FeedReader, columns: FeedColumns) -> Iterator[Part]:
+    """The same rows in parts."""
+    values, export = JsonValues(), export_format(reader.resource)
+    for first, lines in _blocks_of_lines(path, blocks):
+
+        def row(place: int, first: int = first, lines: list[str] = lines) -> Row | None:
+            text = lines[place].strip()
+            return (first + place, _row_of_line(text, values, export, reader)) if text else None
+
+        yield Part(stored_lines(columns, lines, lambda group: export.is_usual(group.names)), row)
+
+
+def _blocks_of_lines(path: Path, blocks: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
+    start = next(blocks, "")
+    # JSON strings contain no raw line breaks, so without an LF a CR ends the line.
+    end = "\r" if "\r" in start and "\n" not in start else "\n"
+    return line_blocks(path, chain((start,), blocks), end)
 
 
 def line_blocks(path: Path, blocks: Iterator[str], end: str) -> Iterator[tuple[int, list[str]]]:

@@ -3,21 +3,25 @@
 import json
 import re
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
-from functools import partial
+from functools import cache, partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
-from afterwrite.loading.csv_rows import csv_rows
-from afterwrite.loading.json_elements import MOST_WRAPPERS, JsonSyntaxError, NoListError, elements
-from afterwrite.loading.jsonl_lines import jsonl_rows
-from afterwrite.loading.rows import RecordFileError, Row, UnreadableRow, not_an_object
+from afterwrite.loading.csv_rows import csv_parts, csv_rows
+from afterwrite.loading.json_elements import MOST_WRAPPERS, JsonSyntaxError, NoListError, Run, elements, runs
+from afterwrite.loading.jsonl_lines import jsonl_parts, jsonl_rows
+from afterwrite.loading.rows import Part, RecordFileError, Row, UnreadableRow, not_an_object
 from afterwrite.loading.text_blocks import TextFile
 from afterwrite.resources.compiled import CompiledResource
+from afterwrite.resources.feed_columns import FeedColumns
 from afterwrite.resources.feed_fields import FeedReader
 from afterwrite.resources.feed_names import FeedNames
 from afterwrite.resources.feed_numbers import DecimalSign
+
+_PART_ROWS = 500
 
 
 class Format(StrEnum):
@@ -45,7 +49,7 @@ class RecordFile:
         ask: str = "say which it is, point or comma",
     ) -> None:
         """Open the file; raises TextFileError."""
-        self.path = path
+        self.path, self.resource = path, resource
         self._has_rows = False
         self._reader = FeedReader(resource, decimal, partial(_signs_in, resource, path), ask)
         self.file = TextFile(path)
@@ -74,11 +78,33 @@ class RecordFile:
         Raises TextFileError if the rest cannot be split into rows (wrong encoding, a syntax error in a JSON array, an
         unclosed quote in CSV), and for an ambiguous number if nothing in the file reveals the decimal separator.
         """
-        for row in self._rows(self._reader):
-            self._has_rows = True
-            if self._reader.values.doubt:
-                raise RecordFileError(f"{self.path}, line {row[0]}: {self._reader.values.doubt}")
-            yield row
+        return map(self._seen, self._rows(self._reader))
+
+    def parts(self) -> Iterator[Part]:
+        """The same rows in parts of some hundred, the ordinary ones read and checked by column.
+
+        Raises as ``rows`` does, which must not be used beside it.
+        """
+        for part in self._parts(FeedColumns(self._reader)):
+            self._has_rows = self._has_rows or any(values is not None for values in part.stored)
+            yield Part(part.stored, partial(self._row_of, part))
+
+    def _parts(self, columns: FeedColumns) -> Iterator[Part]:
+        if self.format is Format.JSON:
+            return _array_parts(self.path, self._blocks, self._reader, columns)
+        if self.format is Format.CSV:
+            return csv_parts(self.path, self._blocks, self._reader, columns)
+        return jsonl_parts(self.path, self._blocks, self._reader, columns)
+
+    def _row_of(self, part: Part, place: int) -> Row | None:
+        row = part.row(place)
+        return None if row is None else self._seen(row)
+
+    def _seen(self, row: Row) -> Row:
+        self._has_rows = True
+        if self._reader.values.doubt:
+            raise RecordFileError(f"{self.path}, line {row[0]}: {self._reader.values.doubt}")
+        return row
 
     def _rows(self, reader: FeedReader) -> Iterator[Row]:
         if self.format is Format.JSON:
@@ -118,13 +144,58 @@ def _signs_in(resource: CompiledResource, path: Path) -> Collection[DecimalSign]
 
 
 def _array_rows(path: Path, blocks: Iterator[str], reader: FeedReader) -> Iterator[Row]:
-    names = reader.names
-    try:
-        for line, item in elements(blocks, names.lists):
-            if isinstance(item, UnreadableRow):
-                yield line, item
+    with _errors_of_array(path, reader.names):
+        for line, item in elements(blocks, reader.names.lists):
+            yield _element_row(line, item, reader)
+
+
+def _array_parts(path: Path, blocks: Iterator[str], reader: FeedReader, columns: FeedColumns) -> Iterator[Part]:
+    single: list[tuple[int, Any]] = []
+    with _errors_of_array(path, reader.names):
+        found = runs(blocks, reader.names.lists, columns)
+        while True:
+            try:
+                one = next(found, None)
+            except (NoListError, JsonSyntaxError):
+                yield _part_of_elements(single, reader)
+                raise
+            if isinstance(one, Run) or one is None or len(single) >= _PART_ROWS:
+                yield _part_of_elements(single, reader)
+                single = []
+            if one is None:
+                return
+            if isinstance(one, Run):
+                yield _part_of_run(one, reader)
             else:
-                yield line, reader.fields(item) if isinstance(item, dict) else not_an_object(item, names)
+                single.append(one)
+
+
+def _part_of_elements(found: list[tuple[int, Any]], reader: FeedReader) -> Part:
+    return Part([None] * len(found), lambda place: _element_row(*found[place], reader))
+
+
+def _part_of_run(run: Run, reader: FeedReader) -> Part:
+    @cache
+    def one_by_one() -> list[tuple[int, Any]]:
+        return list(elements(iter((f"[{run.text}]",)), ()))
+
+    def row(place: int) -> Row:
+        line, item = one_by_one()[place]
+        return _element_row(run.line + line - 1, item, reader)
+
+    return Part(run.stored, row)
+
+
+def _element_row(line: int, item: Any, reader: FeedReader) -> Row:
+    if isinstance(item, UnreadableRow):
+        return line, item
+    return line, reader.fields(item) if isinstance(item, dict) else not_an_object(item, reader.names)
+
+
+@contextmanager
+def _errors_of_array(path: Path, names: FeedNames) -> Iterator[None]:
+    try:
+        yield
     except NoListError as error:
         where = ", ".join(names.lists)
         raise RecordFileError(f"{path}: no list of {names.nouns} was found: it may stand under {where}") from error

@@ -1,8 +1,10 @@
 """Rows of a file of records, and the errors of unreadable ones."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from afterwrite.loading.text_blocks import TextFileError
+from afterwrite.resources.feed_columns import Stored
 from afterwrite.resources.feed_names import FeedNames
 
 
@@ -18,6 +20,17 @@ class UnreadableRow(NamedTuple):
 
 # The line it starts on, and its fields for the check of a new record.
 Row = tuple[int, dict[str, Any] | UnreadableRow]
+
+
+class Part(NamedTuple):
+    """Some consecutive rows of a file, the ordinary ones read and checked by column.
+
+    ``row`` reads one of the others by itself; None if it is blank.
+    """
+
+    stored: list[Stored]
+    row: Callable[[int], Row | None]
+
 
 _KINDS = {list: "an array", str: "a text", bool: "true or false", type(None): "null"}
 

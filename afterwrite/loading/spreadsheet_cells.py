@@ -58,6 +58,10 @@ class ExportFormat:
         """Whether a file has the columns of an export, also of one before fields were added."""
         return "updated_at" in names and set(names) - self.own == {"id", *KEPT}
 
+    def is_usual(self, names: Collection[str]) -> bool:
+        """Whether objects with these names are read by the names of feeds too: no export, or one with every field."""
+        return not self.is_of(names) or self.own <= set(names)
+
     def from_cells(self, names: Sequence[str], cells: Sequence[str]) -> dict[str, Any]:
         """The fields in a row of an export; numbers are still texts."""
         given = zip(names, cells, strict=True)

@@ -13,7 +13,7 @@ from afterwrite.base.counts import counted
 from afterwrite.base.settings import Settings, SettingsError, from_environment
 from afterwrite.base.store_errors import StoreError
 from afterwrite.loading import SAMPLE_PRODUCTS, DecimalSign, RecordFile, TextFileError
-from afterwrite.loading.checked_rows import check_sample_row, checked_batches, row_check
+from afterwrite.loading.checked_rows import check_sample_row, row_check, stored_batches
 from afterwrite.loading.load import LoadFailed, RefusedRows, load_records
 from afterwrite.programs.here import NoApplication, add_app_option, resources_here
 from afterwrite.resources import first_version
@@ -196,7 +196,7 @@ def _load(
     if source.path.resolve() == sample.resolve():
         check = partial(check_sample_row, check)
     try:
-        loaded = load_records(loader.load(), checked_batches(source, resource.stored_values, check), refused, bar.show)
+        loaded = load_records(loader.load(), stored_batches(source, check), refused, bar.show)
     finally:
         bar.clear()
     seconds = time.perf_counter() - begin

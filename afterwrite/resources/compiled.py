@@ -136,6 +136,13 @@ class CompiledResource:
         """The text of a record's row that searches match."""
         return first_version.search_text(*self._search_values(record))
 
+    def search_texts(self, records: Sequence[Sequence[Any]]) -> list[str]:
+        """The texts that searches match of new records, given as ``stored_values``."""
+        if not self.searched:
+            return [""] * len(records)
+        places = [self.columns.index(column) - 1 for column in self.searched]
+        return first_version.search_texts([record[place] for record in records] for place in places)
+
     @cached_property
     def stored_values(self) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
         """Takes the values of the columns between ``id`` and KEPT from what ``check_new`` returned."""

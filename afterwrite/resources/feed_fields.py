@@ -1,6 +1,6 @@
 """Reads the records of files and feeds: maps their names and value formats to fields, records what was ignored."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from afterwrite.base.text import shorten
@@ -16,14 +16,44 @@ _SHAPES_KEPT = 1_000
 _NOTHING: tuple[Any, ...] = (None, "", [])
 
 
+class Step(NamedTuple):
+    """A field that stands under one name of an object.
+
+    ``plain`` is the type of a value that needs no reader. ``parts`` are its names in an object that stands there, None
+    if no members are read; ``is_direct``: it may stand there itself.
+    """
+
+    field: str
+    key: str
+    plain: type | None
+    read: Read
+    parts: Sequence[str] | None
+    is_direct: bool
+
+    def values(self, column: Sequence[Any]) -> Sequence[Any]:
+        """What stands for the field in the values under the name; not read yet."""
+        if self.parts is None:
+            return column
+        kinds = set(map(type, column))
+        if len(self.parts) == 1 and kinds == {dict}:
+            return [value.get(self.parts[0]) for value in column]
+        return [self.inside(value) for value in column] if dict in kinds or not self.is_direct else column
+
+    def inside(self, value: Any) -> Any:
+        """What stands for the field in a value under the name."""
+        if type(value) is dict:
+            return next((value[part] for part in self.parts or () if value.get(part) is not None), None)
+        return value if self.is_direct else None
+
+
 class _Shape(NamedTuple):
     """How to read objects that have the same known names.
 
-    ``steps`` are the fields that stand under one name: the field, that name, the type of a value that needs no reader,
-    and the reader. ``several`` are those that stand under more; ``objects`` are the names whose members are read.
+    ``steps`` are the fields that stand under one name, ``several`` those that stand under more; ``objects`` are the
+    names whose members are read.
     """
 
-    steps: list[tuple[str, str, type | None, Read]]
+    steps: list[Step]
     several: list[str]
     objects: list[str]
 
@@ -62,7 +92,7 @@ class FeedReader:
         given = tuple(item) if item.keys() <= self.names.known else self._known_names(item)
         shape = self._shapes.get(given) or self._new_shape(given)
         found: dict[str, Any] = nulls.copy()
-        for name, key, plain, read in shape.steps:
+        for name, key, plain, read, _, _ in shape.steps:
             value = item[key]
             if type(value) is not plain and value is not None:
                 value = read(value)
@@ -77,6 +107,16 @@ class FeedReader:
                 self._note_parts(key, value)
         return found
 
+    def steps(self, names: Sequence[str]) -> Sequence[Step] | None:
+        """How to read objects with these names; None if a field stands under several of them."""
+        given = tuple(name for name in names if name in self.names.known)
+        shape = self._shapes.get(given) or self._new_shape(given)
+        return None if shape.several else shape.steps
+
+    def reader(self, name: str) -> Read:
+        """What reads a value of a field."""
+        return self._readers[name]
+
     def _known_names(self, item: Mapping[str, Any]) -> tuple[str, ...]:
         for name in item:
             if name not in self.names.known:
@@ -90,28 +130,26 @@ class FeedReader:
             if len({path[0] for path in there}) > 1 or any(len(path) > 2 for path in there):
                 shape.several.append(name)
             elif there:
-                plain = PLAIN.get(type(self.resource.fields[name])) if len(there[0]) == 1 else None
-                shape.steps.append((name, there[0][0], plain, self._reader_at(name, there)))
+                shape.steps.append(self._step(name, there))
         if len(self._shapes) >= _SHAPES_KEPT:
             self._shapes.clear()
         self._shapes[given] = shape
         return shape
 
-    def _reader_at(self, name: str, paths: list[Path]) -> Read:
-        """The reader of a field that stands under one name, or in the object there."""
-        read, parts = self._readers[name], [path[1] for path in paths if len(path) > 1]
-        if not parts and paths[0][0] not in self.names.parts:
-            return read
+    def _step(self, name: str, paths: list[Path]) -> Step:
+        """How to read a field that stands under one name, or in the object there."""
+        key, read, parts = paths[0][0], self._readers[name], [path[1] for path in paths if len(path) > 1]
+        plain = PLAIN.get(type(self.resource.fields[name])) if len(paths[0]) == 1 else None
         is_direct = any(len(path) == 1 for path in paths)
+        if not parts and key not in self.names.parts:
+            return Step(name, key, plain, read, None, is_direct)
 
         def read_inside(value: Any) -> Any:
-            if type(value) is dict:
-                value = next((value[part] for part in parts if value.get(part) is not None), None)
-            elif not is_direct:
-                return None
+            value = step.inside(value)
             return value if value is None else read(value)
 
-        return read_inside
+        step = Step(name, key, plain, read_inside, parts, is_direct)
+        return step
 
     def exported_fields(self, item: dict[str, Any]) -> dict[str, Any]:
         """The fields of a record of our own export: texts as they are, numbers as people may have changed them."""

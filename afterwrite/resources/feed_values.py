@@ -1,7 +1,7 @@
 """Reads the values of product feeds and other files by the type of their field."""
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -21,7 +21,7 @@ _TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0
 # A comma may be part of a URL; before another URL it is a separator.
 _NEXT_URL = re.compile(r"[\s,;|]+(?=https?://)", re.IGNORECASE)
 _PLAIN_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]{1,2})?")
-_MOST_DIGITS = 18
+_MOST_DIGITS, _EXACT_DIGITS = 18, 15  # a float tells apart all numbers of 15 digits
 _PLAIN_WHOLE = re.compile(rf"[0-9]{{1,{_MOST_DIGITS}}}")
 _THOUSAND = 1_000  # in a number below it, no sign separates thousands
 
@@ -52,7 +52,7 @@ class FeedValues:
         A value that cannot be parsed stays as it is, to be refused later, or becomes a FieldError. A text such as N/A
         is null unless the field needs a value.
         """
-        parse = next(_PARSERS[kind] for kind in type(field).__mro__ if kind in _PARSERS)
+        parse = _parser_of(field)
         if parse is None:
             return None
         may_miss = not field.required or field.default is not None
@@ -90,6 +90,29 @@ class FeedValues:
         )
         self.doubt = self.doubt or str(error)
         return error
+
+
+def keeps_texts(field: Field) -> bool:
+    """Whether a text is a value of the field as it stands, N/A too."""
+    return _parser_of(field) is None
+
+
+def reads_numbers(field: Field) -> bool:
+    """Whether a text is read as a number, which may depend on the other numbers of the feed."""
+    return _parser_of(field) in (_money, _number) or _reads_wholes(field)
+
+
+def plain_numbers(field: Field, texts: Sequence[str]) -> list[float] | list[int] | None:
+    """The numbers in texts of plain digits for a field that ``reads_numbers``; None if one is written otherwise."""
+    if _reads_wholes(field):
+        return list(map(int, texts)) if all(map(_PLAIN_WHOLE.fullmatch, texts)) else None
+    is_plain = max(map(len, texts)) <= _EXACT_DIGITS and all(map(_PLAIN_NUMBER.fullmatch, texts))
+    return list(map(float, texts)) if is_plain else None
+
+
+def _reads_wholes(field: Field) -> bool:
+    parse = _parser_of(field)
+    return parse is _whole_number or (parse is _other and field.stored is int and not field.suffix)
 
 
 def only_sign(signs: Collection[DecimalSign]) -> DecimalSign | None:
@@ -186,6 +209,12 @@ _PARSERS: Mapping[type, Callable[[FeedValues, Any, Any], Any] | None] = {
     Json: None,
     Field: _other,
 }
+
+
+def _parser_of(field: Field) -> Callable[[FeedValues, Any, Any], Any] | None:
+    return next(_PARSERS[kind] for kind in type(field).__mro__ if kind in _PARSERS)
+
+
 PLAIN: Mapping[type, type] = {Money: float, Number: float, Integer: int, Boolean: bool, Text: str}
 """The type of values that need no reader."""
 

@@ -4,7 +4,7 @@ A value is checked when a write is accepted, and stored as an integer, a float o
 stored form: money is stored in minor units as ``price_minor``, a time in microseconds since 1970 as ``due_us``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any
@@ -129,6 +129,14 @@ class Field:
         mean invalid: ``check`` decides.
         """
         raise NotImplementedError
+
+    def usual_column(self, values: Sequence[Any], kinds: Set[type], is_plain: bool) -> Sequence[Any] | None:
+        """The stored form of many values at once if all are ordinary and valid; None: ``check`` decides of each.
+
+        None of them is None; ``kinds`` are their types. ``is_plain``: all texts are of printable ASCII characters.
+        It counts only beside the ``usual`` of the same class.
+        """
+        return None
 
     def wrong_limits(self) -> str | None:
         """What is wrong with the limits themselves, or None."""

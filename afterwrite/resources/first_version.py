@@ -1,6 +1,6 @@
 """What version 0.1.0 fixed: it had one resource, and its stored writes and idempotency keys must count for ever."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from afterwrite.base.text import composed, folded
@@ -39,6 +39,12 @@ _SEPARATOR = "\x1f"  # refused in every field, so no search term matches across 
 def search_text(*texts: str | None) -> str:
     """The text that searches match: the searched fields in their order, folded; a folded term matches a part of it."""
     return folded(_SEPARATOR.join(text or "" for text in texts))
+
+
+def search_texts(columns: Iterable[Sequence[str | None]]) -> list[str]:
+    """The same for many records, of the columns of the searched fields."""
+    given = [[text or "" for text in column] for column in columns]
+    return list(map(folded, map(_SEPARATOR.join, zip(*given, strict=True))))
 
 
 def composed_texts(fields: dict[str, Any], names: frozenset[str]) -> dict[str, Any]:

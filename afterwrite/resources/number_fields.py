@@ -2,8 +2,9 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from decimal import Decimal, InvalidOperation
+from operator import eq
 from typing import Any
 
 from afterwrite.base.text import shorten
@@ -14,6 +15,8 @@ WHOLE_MAX = 2**63 - 1  # of both databases
 MONEY_MAX_MINOR = 10**13  # at 100 billion a Float still distinguishes every cent
 
 _QUOTED = 80
+_SMALL = 2**53
+_INT, _NUMBERS = frozenset({int}), frozenset({int, float})
 _DECIMALS = ("no decimals", "one decimal", "two decimals", "three decimals", "four decimals")
 # The currencies of ISO 4217 whose minor unit is not a hundredth.
 _WHOLE_UNITS = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
@@ -53,6 +56,9 @@ class Integer(Field):
 
     def usual(self, value: str) -> tuple[str, str]:
         return f"type({value}) is int and {self.minimum} <= {value} <= {self.maximum}", value
+
+    def usual_column(self, values: Sequence[Any], kinds: Set[type], is_plain: bool) -> Sequence[Any] | None:
+        return values if kinds == _INT and self.minimum <= min(values) and max(values) <= self.maximum else None
 
     def wrong_limits(self) -> str | None:
         return self._wrong_whole("minimum", "maximum") or wrong_range(self.minimum, self.maximum, WHOLE_MAX)
@@ -106,6 +112,13 @@ class Number(Field):
         least = "-inf < " if self.minimum is None else f"{self.minimum!r} <= "
         most = " < inf" if self.maximum is None else f" <= {self.maximum!r}"
         return f"type({value}) is float and {least}{value}{most}", value
+
+    def usual_column(self, values: Sequence[Any], kinds: Set[type], is_plain: bool) -> Sequence[Any] | None:
+        if not kinds <= _NUMBERS or not _is_small(values):
+            return None
+        is_above = self.minimum is None or self.minimum <= min(values)
+        is_in = is_above and (self.maximum is None or max(values) <= self.maximum)
+        return (list(map(float, values)) if int in kinds else values) if is_in else None
 
     def wrong_limits(self) -> str | None:
         for name in ("minimum", "maximum"):
@@ -177,6 +190,14 @@ class Money(Field):
         # Division rounds correctly, so it returns the same float only if that had no more decimals.
         return f"{within} and ({minor} := round({value} * {self.scale})) / {self.scale} == {value}", minor
 
+    def usual_column(self, values: Sequence[Any], kinds: Set[type], is_plain: bool) -> Sequence[Any] | None:
+        is_number = kinds <= _NUMBERS and _is_small(values)
+        if not is_number or min(values) < self.minimum or max(values) > self.maximum:
+            return None
+        scale = self.scale
+        minors = [round(value * scale) for value in values]
+        return minors if all(map(eq, [minor / scale for minor in minors], values)) else None
+
     def wrong_limits(self) -> str | None:
         if wrong := self._wrong_whole("minimum", "maximum", "decimals"):
             return wrong
@@ -207,3 +228,8 @@ class Money(Field):
     def _too_many_decimals(self, name: str, value: Any) -> FieldError:
         wanted = f"at most {_DECIMALS[self.decimals]}" if self.decimals else "a whole number"
         return FieldError(name, FieldProblem.TOO_MANY_DECIMALS, f"is {shorten(str(value), _QUOTED)}: give {wanted}")
+
+
+def _is_small(values: Sequence[float]) -> bool:
+    """Whether all are numbers that a float holds exactly or as JSON gave them; NaN and infinity are not."""
+    return abs(min(values)) < _SMALL and abs(max(values)) < _SMALL and not math.isnan(sum(values))

@@ -1,7 +1,7 @@
 """Field types of texts: Text, Url, Email and Choice."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,6 +9,7 @@ from afterwrite.base.text import composed, shorten
 from afterwrite.resources.field import Field, FieldError, FieldProblem, check_text, wrong_type
 
 _QUOTED = 80
+_STR = frozenset({str})
 # The parts of an address as browsers check them in a form (WHATWG HTML, "valid e-mail address").
 _EMAIL = re.compile(
     r"[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~-]+@"
@@ -49,6 +50,16 @@ class Text(_Characters):
         length = f"{least}len({value} := composed({value})) <= {self.max_length}"
         return f"type({value}) is str and {length} and {value}.isprintable(){not_blank}", value
 
+    def usual_column(self, values: Sequence[Any], kinds: Set[type], is_plain: bool) -> Sequence[Any] | None:
+        if kinds != _STR:
+            return None
+        if not is_plain:
+            values = list(map(composed, values))
+            if not "".join(values).isprintable():
+                return None
+        is_blank = self.required and not all(map(str.strip, values))
+        return None if is_blank or max(map(len, values)) > self.max_length else values
+
 
 class Url(_Characters):
     """An absolute http or https URL with a host, of at most ``max_length`` characters.
@@ -73,6 +84,15 @@ class Url(_Characters):
 
     def usual(self, value: str) -> tuple[str, str]:
         return f"type({value}) is str and len({value}) <= {self.max_length} and is_plain_url({value})", value
+
+    def usual_column(self, values: Sequence[Any], kinds: Set[type], is_plain: bool) -> Sequence[Any] | None:
+        if kinds != _STR or max(map(len, values)) > self.max_length:
+            return None
+        text = "".join(values)
+        if " " in text or not (is_plain or (text.isascii() and text.isprintable())):
+            return None
+        # The hosts, of which a file has few.
+        return values if all(map(is_plain_url, {value[: value.find("/", 8) + 1 or None] for value in values})) else None
 
 
 class Email(Field):

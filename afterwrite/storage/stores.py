@@ -3,13 +3,13 @@
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
-from sqlalchemy import Engine
-
 from afterwrite.base.limits import WriteLimits
 from afterwrite.base.settings import Settings
 from afterwrite.resources.compiled import CompiledResource
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
     from afterwrite.storage.postgres.stores import PostgresStores
     from afterwrite.storage.sqlite.stores import EmbeddedStores
 
@@ -55,7 +55,7 @@ def open_stores(
     return EmbeddedStores(settings, limits, resources)
 
 
-def open_for_reading(settings: Settings) -> Engine:
+def open_for_reading(settings: Settings) -> "Engine":
     """A read-only engine on the records, even while a server has them open."""
     if settings.database_url:
         from afterwrite.storage.postgres.stores import open_postgres_for_reading

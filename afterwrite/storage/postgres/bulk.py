@@ -102,11 +102,10 @@ class PostgresLoad:
 
     def insert(self, records: Sequence[StoredValues]) -> None:
         """Copy records given as ``stored_values``, in order; best about a thousand at a time."""
-        now_us, search_text = time.time_ns() // 1_000, self._resource.search_text
+        now_us, texts = time.time_ns() // 1_000, self._resource.search_texts(records)
         given = self._connection.execute(_IDS, (id_sequence(self._resource.table), len(records)))
         ids = [row[0] for row in given]
         with self._connection.cursor() as cursor, cursor.copy(self._copy) as copy:
-            for record_id, values in zip(ids, records, strict=True):
-                row = (record_id, *values, now_us, now_us, 1)
-                copy.write_row((*row, search_text(row)))
+            for record_id, values, text in zip(ids, records, texts, strict=True):
+                copy.write_row((record_id, *values, now_us, now_us, 1, text))
         self.inserted += len(records)

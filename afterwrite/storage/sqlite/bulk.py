@@ -112,9 +112,11 @@ class BulkLoad:
         if not self.dropped and self.inserted > max(_LEAST_ROWS_TO_REBUILD, self._present // 2):
             self.dropped = _drop_indexes(self._connection, self._resource.table)
         now_us = time.time_ns() // 1_000
-        ids, search_text = itertools.count(self._first_id + self.inserted), self._resource.search_text
-        rows = [(record_id, *values, now_us, now_us, 1) for record_id, values in zip(ids, records, strict=False)]
-        self._connection.executemany(self._insert, [(*row, search_text(row)) for row in rows])
+        ids = itertools.count(self._first_id + self.inserted)
+        rows = zip(ids, records, self._resource.search_texts(records), strict=False)
+        self._connection.executemany(
+            self._insert, [(one, *values, now_us, now_us, 1, text) for one, values, text in rows]
+        )
         self.inserted += len(records)
 
 

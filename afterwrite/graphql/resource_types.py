@@ -39,6 +39,9 @@ _SCALARS: Mapping[type[Field], Any] = {
     Reference: graphene.ID,
 }
 
+# Graphene's own values set every field once more, as an attribute.
+_PLAIN_INPUT = type("Meta", (), {"container": dict})
+
 
 # The object types of the newest schema by the types of their values, from which an interface finds the type of a value.
 _TYPE_OF: dict[Any, Any] = {}
@@ -125,13 +128,13 @@ class ResourceTypes:
     def input(self) -> Any:
         """The input of one new record among several."""
         doc = f"The fields of {self.resource.article} {self.resource.noun} to create."
-        members = {"__doc__": doc, **self.new_arguments()}
+        members = {"__doc__": doc, "Meta": _PLAIN_INPUT, **self.new_arguments()}
         return type(f"{self.resource.name}Input", (graphene.InputObjectType,), members)
 
     def change_input(self, more: Mapping[str, Any]) -> Any:
         """The input of one update among several; ``more`` are its fields that are none of the record."""
         doc = f"An update of {self.resource.article} {self.resource.noun}: the fields to change."
-        members = {"__doc__": doc, **self.change_arguments(), **more}
+        members = {"__doc__": doc, "Meta": _PLAIN_INPUT, **self.change_arguments(), **more}
         return type(f"{self.resource.name}Change", (graphene.InputObjectType,), members)
 
     def new_arguments(self) -> dict[str, Any]:

@@ -184,7 +184,7 @@ class CompiledResource:
 
     def written(self, operation: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         """The stored fields as a write has them: a create leaves out null where an absent field becomes null."""
-        if operation != Operation.CREATE:
+        if operation != Operation.CREATE or fields.keys() <= self._always_written:
             return fields
         return {name: value for name, value in fields.items() if value is not None or name in self._always_written}
 

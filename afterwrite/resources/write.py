@@ -8,13 +8,17 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import orjson
+
 from afterwrite.base.times import from_microseconds
 
 if TYPE_CHECKING:
     from afterwrite.resources.compiled import CompiledResource
 
 ROW_OVERHEAD_BYTES = 64
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
+_encode_as_ever = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
+# orjson writes these floats as the standard library does, others with another exponent.
+_LEAST_ALIKE, _MOST_ALIKE = 1e-4, 1e16
 
 
 class Operation(StrEnum):
@@ -141,7 +145,7 @@ class WriteRequest(NamedTuple):
 
 def size_bytes(arguments: str) -> int:
     """The size of a write in the backlog's byte limit."""
-    return len(arguments.encode()) + ROW_OVERHEAD_BYTES
+    return (len(arguments) if arguments.isascii() else len(arguments.encode())) + ROW_OVERHEAD_BYTES
 
 
 def request_write(
@@ -161,9 +165,18 @@ def request_write(
     text = _encode(fields)
     chosen = resource.sent_fields(fields, sent) if operation == Operation.CREATE else fields
     changed = {
-        name: value
-        for name, value in sent.items()
-        if isinstance(value, str) and name in fields and fields[name] != value
+        name: value for name, value in sent.items() if isinstance(value, str) and fields.get(name, value) != value
     }
     compared = _encode({**chosen, **changed}) if changed or chosen is not fields else text
     return WriteRequest(resource.name, str(operation), record_id, text, None, compared, if_version)
+
+
+def _encode(fields: Mapping[str, Any]) -> str:
+    """The JSON of stored values, sorted by name; its form never changes: idempotency keys are compared by it."""
+    for value in fields.values():
+        if type(value) is float and value and not _LEAST_ALIKE <= abs(value) < _MOST_ALIKE:
+            return _encode_as_ever(fields)
+    try:
+        return str(orjson.dumps(fields, option=orjson.OPT_SORT_KEYS), "utf-8")
+    except TypeError:  # a whole number of more than 64 bits, or half of a surrogate pair
+        return _encode_as_ever(fields)

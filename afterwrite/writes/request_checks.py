@@ -116,8 +116,8 @@ def _checked(
     path: Sequence[str],
 ) -> dict[str, Any]:
     stored, refused = checked
-    if unknown := given.keys() - resource.fields.keys():
-        detail = f"is no field of {resource.name}: remove it"
+    if not given.keys() <= resource.fields.keys():
+        unknown, detail = given.keys() - resource.fields.keys(), f"is no field of {resource.name}: remove it"
         refused = [*refused, *(FieldError(name, FieldProblem.UNKNOWN_FIELD, detail) for name in sorted(unknown))]
     if refused:
         raise refusal([_problem(error, path) for error in refused])

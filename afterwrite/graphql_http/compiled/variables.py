@@ -65,20 +65,23 @@ def compile_variables(schema: GraphQLSchema, operation: OperationDefinitionNode,
 
 
 class _Slot(NamedTuple):
-    """A variable, or a field of an input object."""
+    """A variable, or a field of an input object; a value of the type ``plain`` stays as it is."""
 
     name: str
     out_name: str
     convert: Convert
+    plain: type | None
     required: bool
     default: Any
 
 
 def _coerce_plain(slots: list[_Slot], raw: dict[str, Any]) -> dict[str, Any]:
     values = {}
-    for name, out_name, convert, required, default in slots:
+    for name, out_name, convert, plain, required, default in slots:
         value = raw.get(name, Undefined)
-        if value is not Undefined and value is not None:
+        if type(value) is plain:
+            values[out_name] = value
+        elif value is not Undefined and value is not None:
             values[out_name] = convert(value)
         elif value is None:
             if required:
@@ -100,7 +103,8 @@ def _variable(schema: GraphQLSchema, definition: VariableDefinitionNode) -> _Slo
     default = Undefined
     if definition.default_value:
         default = constant_of(definition.default_value, input_type)
-    return _Slot(name, name, _converter(input_type, ()), is_non_null_type(input_type), default)
+    convert = _converter(input_type, ())
+    return _Slot(name, name, convert, _PLAIN.get(convert), is_non_null_type(input_type), default)
 
 
 def _converter(input_type: Any, inside: tuple[str, ...]) -> Convert:
@@ -131,23 +135,19 @@ def _convert_object(object_type: GraphQLInputObjectType, inside: tuple[str, ...]
     name = object_type.name
     if name in inside or object_type.is_one_of:
         raise NeedsGraphQLCore  # a recursive type: graphql-core limits the depth of its values
-    slots = [
-        _Slot(
-            key,
-            field.out_name or key,
-            _converter(field.type, (*inside, name)),
-            is_non_null_type(field.type),
-            field.default_value,
-        )
-        for key, field in object_type.fields.items()
-    ]
+    slots = []
+    for key, field in object_type.fields.items():
+        convert_field, required = _converter(field.type, (*inside, name)), is_non_null_type(field.type)
+        plain = _PLAIN.get(convert_field)
+        slots.append(_Slot(key, field.out_name or key, convert_field, plain, required, field.default_value))
     names = object_type.fields.keys()
     out_type = object_type.out_type
 
     def convert(value: Any) -> Any:
         if type(value) is not dict or not value.keys() <= names:
             raise NeedsGraphQLCore
-        return out_type(_coerce_plain(slots, value))
+        made = _coerce_plain(slots, value)
+        return made if out_type is dict else out_type(made)
 
     return convert
 
@@ -213,3 +213,4 @@ _CONVERTERS: dict[Any, Convert] = {
     coerce_float: _convert_float,
     coerce_boolean: _convert_boolean,
 }
+_PLAIN: dict[Convert, type] = {_convert_string: str, _convert_id: str, _convert_boolean: bool}

@@ -1,5 +1,6 @@
 """Generated products, reproducible by seed, as a file and as tuples."""
 
+import csv
 import json
 import random
 from collections.abc import Iterator
@@ -38,6 +39,21 @@ def write_jsonl(path: Path, count: int) -> Path:
     with path.open("w", encoding="utf-8") as file:
         for product in products(count):
             file.write(json.dumps(product) + "\n")
+    return path
+
+
+def write_json(path: Path, count: int) -> Path:
+    """Write `count` products to `path` as one JSON array, and return the path."""
+    path.write_text(json.dumps(list(products(count))), encoding="utf-8")
+    return path
+
+
+def write_csv(path: Path, count: int) -> Path:
+    """Write `count` products to `path` as CSV, and return the path."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["title", "price", "description", "category", "image", "rating.rate", "rating.count"])
+        table.writerows(plain_rows(count))
     return path
 
 

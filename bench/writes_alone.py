@@ -16,7 +16,7 @@ _WAIT = "query Last($id: ID!) { product(productId: 1, afterWrite: $id) { id } }"
 
 
 def create_products(plan: Plan) -> list[Row]:
-    """Send lists of 1,000 products; a row counts once its receipt is answered, so it is on disk, and once it is applied."""
+    """Send lists of 1,000 products; a row counts once its receipt is answered (it is on disk), and once applied."""
     plan.say("createProducts")
     with servers.afterwrite(plan.new_folder()) as server:
         begin = time.perf_counter()

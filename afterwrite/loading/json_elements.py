@@ -13,7 +13,7 @@ LONGEST_VALUE = 16 << 20  # characters; each element is held in memory
 MOST_WRAPPERS = 5  # nested objects around the list
 
 _LEAST_RUN = 128 * 1024
-_ENDS_TRIED = 4
+_ENDS_SEEN, _ENDS_TRIED = 1_000, 4
 _AFTER_ELEMENT = re.compile(r"\s*(?:,\s*\{|\])")
 _STARTS = "[{"
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -183,14 +183,14 @@ class _JsonText:
 
     def _likely_ends(self) -> Iterator[int]:
         """Where the last elements in the buffer probably end; what is JSON up to there is elements."""
-        end = len(self._buffer)
-        for _ in range(_ENDS_TRIED):
+        end, tried = len(self._buffer), 0
+        for _ in range(_ENDS_SEEN):
             end = self._buffer.rfind("}", self._at, end)
-            while end >= 0 and not _AFTER_ELEMENT.match(self._buffer, end + 1):
-                end = self._buffer.rfind("}", self._at, end)
-            if end < 0:
+            if end < 0 or tried == _ENDS_TRIED:
                 return
-            yield end + 1
+            if _AFTER_ELEMENT.match(self._buffer, end + 1):
+                tried += 1
+                yield end + 1
 
     def error(self, reason: str, position: int | None = None) -> JsonSyntaxError:
         """The error at a position in the buffer, or at the current one."""

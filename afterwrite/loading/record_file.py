@@ -86,8 +86,9 @@ class RecordFile:
         Raises as ``rows`` does, which must not be used beside it.
         """
         for part in self._parts(FeedColumns(self._reader)):
-            self._has_rows = self._has_rows or any(values is not None for values in part.stored)
-            yield Part(part.stored, partial(self._row_of, part))
+            if part.stored:
+                self._has_rows = self._has_rows or any(values is not None for values in part.stored)
+                yield Part(part.stored, partial(self._row_of, part))
 
     def _parts(self, columns: FeedColumns) -> Iterator[Part]:
         if self.format is Format.JSON:

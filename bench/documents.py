@@ -3,9 +3,10 @@
 from concurrent.futures import ThreadPoolExecutor
 
 from bench import servers
-from bench.compare import CATALOGUE_SIZE, our_catalogue
+from bench.compare import our_catalogue
 from bench.load import Load, Result, apply_load
 from bench.plan import Plan
+from bench.rounds import CATALOGUE_SIZE
 from bench.table import Row, median, ms, whole
 
 HONEST, FLOODING = 4, 8

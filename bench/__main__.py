@@ -13,7 +13,7 @@ from pathlib import Path
 
 from afterwrite.base.utf8 import use_utf8
 from bench.bulk_load import load_file
-from bench.catalogue_size import search_misses, start_to_ready
+from bench.catalogue_size import searches, start_to_ready
 from bench.compare import compare
 from bench.compiled_execution import compiled_execution
 from bench.console_pages import console_pages
@@ -52,7 +52,7 @@ MEASUREMENTS: dict[str, Callable[[Plan], list[Row]]] = {
     "compiled": compiled_execution,
     "bulk": create_products,
     "load": load_file,
-    "search": search_misses,
+    "search": searches,
     "start": start_to_ready,
     "memory": memory,
     "pages": console_pages,

@@ -2,11 +2,12 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from bench.catalogue import CATEGORIES, MAKERS, THINGS, TRAITS
+from bench.catalogue import CATEGORIES, MAKERS, THINGS, TRAITS, title_mark
 
 ROWS_PER_REQUEST = 1_000
 FIELDS = "id title price description category image rating"
@@ -87,16 +88,30 @@ def _all_products(size: int) -> Workload:
     return Workload("allProducts", body, r'"title":', 10, lambda number: str(number % min(size - 10, 100)))
 
 
-def _search_miss(_: int) -> Workload:
-    document = f"query Search($term: String) {{ allProducts(search: $term, first: 10) {{ {FIELDS} }} }}"
-    return Workload("searchMiss", _body(document, term=f"absent {MARK}"), r'"allProducts":\s*\[\]')
+SEARCHES: Mapping[str, tuple[str, str, Callable[[int], str], bool]] = {
+    # title, order, term, whether there are hits
+    "searchMiss": ("miss", "ID_ASC", lambda number: f"absent {number:09d}", False),
+    "searchNearMiss": ("miss, its trigrams frequent", "ID_ASC", lambda number: _scrambled_phrase(number), False),
+    "searchNearMissInWord": ("miss in a word, its trigrams frequent", "ID_ASC", lambda _: "campack", False),
+    "searchFrequent": ("frequent term", "ID_ASC", lambda number: THINGS[number % 10], True),
+    "searchRare": ("rare term", "ID_ASC", lambda number: title_mark(number * 7919 % 10_000), True),
+    "searchLetter": ("one letter", "ID_ASC", lambda number: "aeiou"[number % 5], True),
+    "searchTwoLetters": ("two letters", "ID_ASC", lambda number: THINGS[number % 10][1:3], True),
+    "searchLetterMiss": ("one letter that misses", "ID_ASC", lambda number: "àéîõü"[number % 5], False),
+    "searchTwoLettersMiss": ("two letters that miss", "ID_ASC", lambda number: "qxjzwv"[number % 5 :][:2], False),
+    "searchByPrice": ("frequent term, by price", "PRICE_ASC", lambda number: THINGS[number % 10], True),
+    "searchRareByPrice": ("rare term, by price", "PRICE_DESC", lambda number: title_mark(number * 7919 % 10_000), True),
+    "searchLetterByPrice": ("one letter, by price", "PRICE_ASC", lambda number: "aeiou"[number % 5], True),
+}
+"""What `_search` makes: the title of each, the order, the term for a request's number, and whether it has hits."""
 
 
-def _search_near_miss(_: int) -> Workload:
-    """Search a term whose words are all in the catalogue, often in one product, but never in this order."""
-    document = f"query Search($term: String) {{ allProducts(search: $term, first: 10) {{ {FIELDS} }} }}"
-    body = _body(document, term=MARK)
-    return Workload("searchNearMiss", body, r'"allProducts":\s*\[\]', value=_scrambled_phrase)
+def _search(name: str, _size: int) -> Workload:
+    _, order, term, has_hits = SEARCHES[name]
+    fields = f"{{ nodes {{ {FIELDS} }} }}"
+    document = f"query Search($term: String) {{ products(search: $term, first: 10, orderBy: {order}) {fields} }}"
+    proof = r'"nodes":\s*\[\{' if has_hits else r'"nodes":\s*\[\]'
+    return Workload(name, _body(document, term=MARK), proof, value=term)
 
 
 def _scrambled_phrase(number: int) -> str:
@@ -151,8 +166,7 @@ _WORKLOADS: dict[str, Callable[[int], Workload]] = {
     "hello": _hello,
     "product": _product,
     "allProducts": _all_products,
-    "searchMiss": _search_miss,
-    "searchNearMiss": _search_near_miss,
+    **{name: partial(_search, name) for name in SEARCHES},
     "createProduct": _create,
     "createProducts": _create_many,
     "newValid": _new_valid,

@@ -28,7 +28,8 @@ OnError
 """
 _TYPES = frozenset(_OTHERS.split())
 _TABLES = re.compile(
-    "(sqlite_|pg_).*|.*_(fts|search_state|search_behind|rebuilt)|meta|resources|ledger|ledger_totals|writes|idempotency_keys|tasks|outbox|"
+    "(sqlite_|pg_).*|.*_(fts|fts_terms|rebuilt)|.*_search_(state|behind|words|words_fts|phrases|phrases_terms)|"
+    "meta|resources|ledger|ledger_totals|writes|idempotency_keys|tasks|outbox|"
     "journal_.*|task_actions|paused_task_types|received_webhooks|processes|secrets|ended_sessions|recent_figures|"
     "schema_versions|process_runs|process_parts|processed_products"
 )

@@ -3,12 +3,12 @@
 import contextlib
 import string
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Engine, Select, Subquery, Table, bindparam, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Engine, Select, Subquery, Table, bindparam, func, select, tuple_
 
 from afterwrite.base.store_errors import StoreError
 from afterwrite.base.text import folded
@@ -17,10 +17,11 @@ from afterwrite.resources.field import Field
 from afterwrite.storage.columns import is_text
 from afterwrite.storage.driver import DriverStatement, Reader
 from afterwrite.storage.ledger import ledger_totals
-from afterwrite.storage.search import search_of
+from afterwrite.storage.search import Found, search_of
 from afterwrite.storage.tables import NULL_VALUES, is_folded, order_key, table_of
 
 _SHORT_SKIP = 1_000
+_WALKED = 5_000  # so many rows, in the order of another column, are read in ten milliseconds
 _ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
@@ -150,13 +151,11 @@ class Records:
             with self._turn if skip <= _SHORT_SKIP else contextlib.nullcontext():
                 found = self._reader.rows(self._page, {"first": first, "skip": skip})
             return list(map(self._make, found))
-        source, values = self._search.matching(search, self._dialect)
-        statement = select(*_of(source, self.resource)).order_by(source.c.id).limit(first).offset(skip)
-        return self._records(statement, values)
+        return self._keyset(RecordFilter(search), orders_of(self.resource)["ID_ASC"], None, first, skip=skip)
 
     def after(self, wanted: RecordFilter, order: RecordOrder, position: Position | None, limit: int) -> list[Record]:
         """The ``limit`` records that follow ``position`` (None: the start) in this order."""
-        return self._keyset(wanted, order, position, limit, backwards=False)
+        return self._keyset(wanted, order, position, limit)
 
     def before(self, wanted: RecordFilter, order: RecordOrder, position: Position | None, limit: int) -> list[Record]:
         """The ``limit`` records that precede ``position`` (None: the end), still in this order."""
@@ -164,9 +163,10 @@ class Records:
 
     def count(self, wanted: RecordFilter) -> int:
         """The number of records that match the filter."""
-        source, values = self._search.matching(wanted.search, self._dialect)
-        statement = select(func.count()).select_from(source).where(*_clauses(source, wanted))
-        return int(self._rows(statement, values)[0][0])
+        with self._snapshot() as connection:
+            source, values, _ = self._search.counted(wanted.search, connection)
+            statement = select(func.count()).select_from(source).where(*_clauses(source, wanted))
+            return int(connection.execute(statement, values).scalar_one())
 
     def facet(self, column: str, limit: int | None = None) -> list[tuple[str, int]]:
         """Every value of a column with its number of records, by value; with ``limit`` only the most frequent."""
@@ -182,19 +182,52 @@ class Records:
         return self._rows(select(func.max(self._table.c.id)))[0][0] or 0
 
     def _keyset(
-        self, wanted: RecordFilter, order: RecordOrder, position: Position | None, limit: int, *, backwards: bool
+        self,
+        wanted: RecordFilter,
+        order: RecordOrder,
+        position: Position | None,
+        limit: int,
+        *,
+        backwards: bool = False,
+        skip: int = 0,
     ) -> list[Record]:
-        source, values = self._search.matching(wanted.search, self._dialect)
-        descending = order.descending is not backwards
-        keys = _keys(source, order, self._dialect)
-        clauses = [*_clauses(source, wanted), *_bounds(wanted, order, keys[0])]
-        statement = select(*_of(source, self.resource)).where(*clauses).limit(limit)
-        statement = statement.order_by(*(key.desc() if descending else key for key in keys))
-        if position is not None:
-            place = tuple_(*keys)
-            there = _place(position, order, self._dialect)
-            statement = statement.where(place < there if descending else place > there)
-        return self._records(statement, values)
+        ahead = _Ahead(wanted, order, position, order.descending is not backwards, self._dialect)
+        with self._snapshot() as connection:
+            found = self._search.matching(wanted.search, connection, by_id=order.field is None)
+            if found.walk is not None:
+                rows = self._walked(connection, ahead, found, found.walk, limit, skip)
+                if rows is not None:
+                    return rows
+            statement = ahead.of(found.source, _of(found.source, self.resource)).where(*_clauses(found.source, wanted))
+            return self._made(connection.execute(statement.limit(limit).offset(skip), found.values))
+
+    def _walked(
+        self, connection: Connection, ahead: "_Ahead", found: Found, matches: ColumnElement[bool], limit: int, skip: int
+    ) -> list[Record] | None:
+        """The page, if the next records of the table in this order fill it."""
+        keys = ahead.keys(self._table)
+        edge = connection.execute(ahead.of(self._table, keys).offset(_WALKED).limit(1)).first()
+        statement = ahead.of(self._table, self._columns).where(*_clauses(self._table, ahead.wanted), matches)
+        if edge is not None:
+            statement = statement.where(ahead.is_before(keys, edge))
+        rows = self._made(connection.execute(statement.limit(limit).offset(skip), found.values))
+        return rows if edge is None or len(rows) == limit else None
+
+    def _made(self, rows: Iterable[Sequence[Any]]) -> list[Record]:
+        return [self._make(row) for row in rows]
+
+    @contextlib.contextmanager
+    def _snapshot(self) -> Iterator[Connection]:
+        """A connection whose statements see one state."""
+        with self._engine.connect() as connection:
+            if self._dialect != "sqlite":  # there a search is one statement
+                yield connection
+                return
+            connection.exec_driver_sql("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.exec_driver_sql("ROLLBACK")
 
     def _records(self, statement: Select[Any], values: Mapping[str, Any]) -> list[Record]:
         return [self._make(row) for row in self._rows(statement, values)]
@@ -230,8 +263,34 @@ def _of(source: Table | Subquery, resource: CompiledResource) -> list[ColumnElem
     return [source.c[name] for name in resource.columns]
 
 
-def _keys(source: Table | Subquery, order: RecordOrder, dialect: str) -> list[ColumnElement[Any]]:
-    return [source.c.id] if order.field is None else [order_key(order.field, source, dialect), source.c.id]
+class _Ahead(NamedTuple):
+    """What follows a position in an order."""
+
+    wanted: RecordFilter
+    order: RecordOrder
+    position: Position | None
+    descending: bool
+    dialect: str
+
+    def keys(self, source: Table | Subquery) -> list[ColumnElement[Any]]:
+        """What records are ordered by."""
+        order = self.order
+        return [source.c.id] if order.field is None else [order_key(order.field, source, self.dialect), source.c.id]
+
+    def of(self, source: Table | Subquery, columns: Sequence[ColumnElement[Any]]) -> Select[Any]:
+        """The statement for these columns of what follows."""
+        keys = self.keys(source)
+        statement = select(*columns).where(*_bounds(self.wanted, self.order, keys[0]))
+        statement = statement.order_by(*(key.desc() if self.descending else key for key in keys))
+        if self.position is None:
+            return statement
+        place, there = tuple_(*keys), _place(self.position, self.order, self.dialect)
+        return statement.where(place < there if self.descending else place > there)
+
+    def is_before(self, keys: Sequence[ColumnElement[Any]], edge: Sequence[Any]) -> ColumnElement[bool]:
+        """Whether a record comes before the one with the keys of ``edge``."""
+        place, there = tuple_(*keys), tuple(edge)
+        return place > there if self.descending else place < there
 
 
 def _place(position: Position, order: RecordOrder, dialect: str) -> tuple[Any, ...]:

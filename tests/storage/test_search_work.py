@@ -1,18 +1,19 @@
 """Tests that the work of a search follows what it shows, not the size of the catalogue."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from contextlib import closing
 from typing import Any
 
 import pytest
-from databases import LIMITS
-from declared import ORDERS, PRODUCT, product_filter
+from declared import ORDERS, PRODUCT, RESOURCES, product_filter
 from in_process import EmbeddedCatalogue, create, delete, update
 
 from afterwrite.storage.records import Position, RecordFilter, RecordOrder, Records
+from afterwrite.storage.sqlite.bulk import bulk_load, open_for_loading
+from afterwrite.storage.sqlite.data_folder import open_data_folder
 from afterwrite.storage.sqlite.engine import open_reader
 
-PRODUCTS = 8_000
+PRODUCTS = 100_000
 MANY, NONE = "lamp", "quartz"
 Read = Callable[[Records], Any]
 
@@ -51,9 +52,16 @@ def by(products: Records, wanted: RecordFilter, order: RecordOrder) -> Any:
 @pytest.fixture(scope="module")
 def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedCatalogue]:
     """Many products that are all alike, the index behind by one changed, one deleted and one new."""
-    opened = EmbeddedCatalogue(tmp_path_factory.mktemp("search-work"), replace(LIMITS, batch_size=1_000))
-    numbers = range(PRODUCTS)
-    opened.write(*(create(f"Lamp {number}", 1 + number % 1_000, category="Home") for number in numbers))
+    folder = tmp_path_factory.mktemp("search-work")
+    open_data_folder(folder / "products.db", folder / "journal.db", RESOURCES).close()
+    fields = dict.fromkeys(PRODUCT.of_column)
+    lamps = (
+        {**fields, "title": f"Lamp {number}", "price_minor": 1 + number % 1_000, "category": "Home"}
+        for number in range(PRODUCTS)
+    )
+    with closing(open_for_loading(folder / "products.db")) as connection, bulk_load(connection, PRODUCT, 1) as load:
+        load.insert([PRODUCT.stored_values(lamp) for lamp in lamps])
+    opened = EmbeddedCatalogue(folder)
     opened.settle()
     while opened.follow_index(PRODUCTS):
         pass

@@ -18,10 +18,14 @@ def follow_declarations(
 ) -> None:
     """Bring the tables to the declarations in one transaction; ``connection`` is in autocommit. Raises StoreError."""
     database = SqliteTables(connection)
-    if not allowed and declared_tables.is_up_to_date(database, resources):
+    unindexed = [resource for resource in resources.values() if database.has_older_index(resource)]
+    if not allowed and not unindexed and declared_tables.is_up_to_date(database, resources):
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
+        for resource in unindexed:
+            database.drop_index(resource.table)
+            database.make_beside(resource)
         declared_tables.bring_up_to_date(database, resources, allowed)
         connection.execute("COMMIT")
     except BaseException:
@@ -60,7 +64,7 @@ class SqliteTables:
 
     def search_changed(self, resource: CompiledResource, was_searched: bool) -> None:
         if was_searched and not resource.searched:
-            self._drop_index(resource.table)
+            self.drop_index(resource.table)
         elif resource.searched and not was_searched:
             self.make_beside(resource)
         keep = "INSERT INTO meta (name, value) VALUES (?, '0') ON CONFLICT (name) DO UPDATE SET value = '0'"
@@ -74,10 +78,16 @@ class SqliteTables:
             self._rebuild(resource)
 
     def drop(self, table: str) -> None:
-        self._drop_index(table)
+        self.drop_index(table)
         self.execute(f"DROP TABLE {table}")
 
-    def _drop_index(self, table: str) -> None:
+    def has_older_index(self, resource: CompiledResource) -> bool:
+        """Whether the table has the search index that versions before had."""
+        found = self.has_table(f"{resource.table}_search_state")
+        return found and not self.has_table(index_names(resource.table)[0])
+
+    def drop_index(self, table: str) -> None:
+        """Drop the search index of a table, if there is one."""
         for name in index_names(table):
             self.execute(f"DROP TABLE IF EXISTS {name}")
 

@@ -4,8 +4,8 @@ A refusal takes the form of its route: a page, a problem or a GraphQL error.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from flask import Flask, Request, Response, redirect, request
@@ -21,12 +21,11 @@ from afterwrite.console import answer_error
 from afterwrite.graphql_http import HttpRefusal, answer_refusal, wants_page
 from afterwrite.rest import is_rest, problem_of
 from afterwrite.server.bodies import with_bodies
-from afterwrite.server.ending import Answer
 from afterwrite.server.slow_answers import SlowAnswers
 from afterwrite.server.slow_bodies import SlowBodies
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    pass
 
 SIGN_IN = "/sign-in"
 _PAGES = ("graphql",)  # endpoints outside the console that browsers open
@@ -61,28 +60,9 @@ def add_gate(
 
     # Raised by reads of the body; blueprints handle it in their own form.
     app.register_error_handler(HttpRefusal, lambda refused: _answer(access, this_request(), refused))
-    bodies = SlowBodies(settings, _answers_of(app), is_stopping)
+    bodies = SlowBodies(settings, is_stopping)
     inner = with_bodies(with_headers(app.wsgi_app), bodies.read)
     app.wsgi_app = SlowAnswers(settings, is_stopping).around(inner)  # type: ignore[method-assign, assignment]
-
-
-def _answers_of(app: Flask) -> Answer:
-    """Makes the responses to requests whose own threads are blocked in a read."""
-
-    def answer(environ: Mapping[str, Any], refused: HttpRefusal) -> tuple[int, list[tuple[str, str]], bytes]:
-        own = {name: value for name, value in environ.items() if name != "werkzeug.request"}
-        started: list[tuple[str, list[tuple[str, str]]]] = []
-
-        def respond(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-            with app.request_context(environ):
-                made = app.finalize_request(app.handle_user_exception(refused), from_error_handler=True)
-            return made(environ, start_response)
-
-        body = b"".join(with_headers(respond)(own, lambda *given: started.append(given[:2])))  # type: ignore[arg-type]
-        status, headers = started[0]
-        return int(status.partition(" ")[0]), [*headers, ("Connection", "close")], body
-
-    return answer
 
 
 def _answer(access: AccessControl, asked: Request, refused: HttpRefusal) -> Response:

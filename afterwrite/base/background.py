@@ -148,6 +148,30 @@ class BackgroundLoop:
         loop.call_later(_BEAT_SECONDS, self._beat, loop)
 
 
+class Signal:
+    """An event that a coroutine waits for and any thread may set; made on the loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._event = asyncio.Event()
+
+    def set(self) -> None:
+        """Set it; does nothing if the loop has ended."""
+        if asyncio._get_running_loop() is self._loop:
+            self._event.set()
+        else:
+            _call_soon(self._loop, self._event.set)
+
+    async def wait(self, timeout_seconds: float) -> bool:
+        """Wait until it is set and clear it; False on timeout."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_seconds):
+                await self._event.wait()
+        was_set = self._event.is_set()
+        self._event.clear()
+        return was_set
+
+
 def _call_soon(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *arguments: Any) -> None:
     with contextlib.suppress(
         RuntimeError

@@ -140,7 +140,7 @@ def _granian(settings: Settings, script: Path, *, is_first: bool) -> Any:
         str(script),  # which _load loads
         address=settings.host,
         port=settings.port,
-        interface=Interfaces.WSGI,
+        interface=Interfaces.WSGI,  # of the application; `_serve_requests` calls it over ASGI
         workers=1,  # the journal has one owner
         blocking_threads=settings.threads,
         # With HTTP/2 a stream that ends before its body never frees its thread, and the wait for a connection's first
@@ -171,12 +171,11 @@ def _end_of(pid: int, exit_code: int | None) -> str:
 
 def _granian_worker(*arguments: Any, **options: Any) -> None:
     """Run Granian's worker and stop the services after it: atexit does not run there."""
-    from granian.server.mp import MPServer
+    from granian.server.mp import WorkerProcess
 
-    _put_protocol_into_environ()
     _stop_with_parent()
     try:
-        MPServer._spawn_wsgi_worker(*arguments, **options)
+        WorkerProcess.wrap_target(_serve_requests)(*arguments, **options)
     finally:
         lifetime.stop()
 
@@ -188,28 +187,41 @@ def _load(script: Path) -> Any:
     return load(partial(load_target, f"{script}:wsgi", wd=script.parent, factory=True))
 
 
-def _put_protocol_into_environ() -> None:
-    """Put Granian's protocol object into the environ of each request.
+def _serve_requests(
+    number: int, application: Any, listener: Any, ipc: Any, _loop: Any, *arguments: Any, **_options: Any
+) -> None:
+    """Serve until a stop signal, as Granian's own target for a WSGI worker does, with its ASGI worker."""
+    from granian._granian import ASGIWorker
+    from granian._signals import set_sync_signals
+    from granian.server.common import WORKERS_METHODS
 
-    ``server/ending.py`` answers through it while the request's own thread blocks in Rust.
-    """
-    from granian.server import mp
+    from afterwrite.server import granian_worker
 
-    from afterwrite.server.ending import PROTOCOL
-
-    workers: Any = mp
-    wrap = workers._wsgi_call_wrap
-
-    def wrap_with_protocol(*arguments: Any, **options: Any) -> Callable[[Any, dict[str, Any]], Any]:
-        answer = wrap(*arguments, **options)
-
-        def call(protocol: Any, scope: dict[str, Any]) -> Any:
-            scope[PROTOCOL] = protocol
-            return answer(protocol, scope)
-
-        return call
-
-    workers._wsgi_call_wrap = wrap_with_protocol
+    mode, runtime_threads, runtime_blocking, threads, idle_seconds, backpressure, _tasks, *rest = arguments
+    http_mode, http1, http2, websockets, static, _access_log, tls, _scope, metrics = rest
+    stopped = set_sync_signals()
+    ended = threading.Event()
+    stopped.add_cb(ended.set)
+    worker = ASGIWorker(
+        number,
+        listener,
+        ipc,
+        runtime_threads,
+        runtime_blocking,
+        threads + granian_worker.DELIVERING_THREADS,
+        idle_seconds,
+        backpressure,
+        http_mode,
+        http1,
+        http2,
+        websockets,
+        static,
+        *tls,
+        metrics,
+    )
+    start = getattr(worker, WORKERS_METHODS[mode][False])
+    granian_worker.serve(start, application, threads, stopped)
+    ended.wait()
 
 
 def _stop_with_parent() -> None:

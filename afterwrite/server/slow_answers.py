@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from afterwrite.access.slowing import place_of
 from afterwrite.base.settings import Settings
 from afterwrite.server.bodies import PIECE_BYTES
-from afterwrite.server.ending import PROTOCOL
+from afterwrite.server.ending import GRANIAN
 from afterwrite.server.tcp_connections import Connection, can_count, connections_of, shut_down, state_of
 from afterwrite.server.watch import Watch
 
@@ -63,7 +63,7 @@ class SlowAnswers:
         def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
             port = int(environ.get("SERVER_PORT") or 0)  # ours, before ProxyFix replaces it
             pieces = application(environ, start_response)
-            if isinstance(pieces, list) and PROTOCOL in environ:
+            if isinstance(pieces, list) and GRANIAN in environ:
                 return pieces  # Granian takes it as a whole, so no thread blocks
             self._ports.add(port)
             self._watch.wake()

@@ -15,7 +15,7 @@ from afterwrite.access.slowing import place_of
 from afterwrite.base.settings import Settings
 from afterwrite.graphql_http.errors import HttpRefusal
 from afterwrite.server.bodies import PIECE_BYTES, Body
-from afterwrite.server.ending import Answer, Ending, can_end
+from afterwrite.server.ending import can_end, end
 from afterwrite.server.watch import Watch
 
 SLOW_SECONDS = 1.0
@@ -36,11 +36,10 @@ class SlowBodies:
     def __init__(
         self,
         settings: Settings,
-        answer: Answer,
         is_stopping: Callable[[], bool] = lambda: False,
         can_be_ended: Callable[[Mapping[str, Any]], bool] = can_end,
     ) -> None:
-        """``answer`` makes the response to a request whose thread is blocked; while ``is_stopping`` bodies get 2 s."""
+        """While ``is_stopping`` bodies get 2 s."""
         left = settings.threads - settings.max_waiters - settings.max_streams
         self._places = max(1, left - 1)
         self._each, self._forms = max(1, left // 2), max(1, left // 4)
@@ -48,10 +47,9 @@ class SlowBodies:
         self._seconds = settings.body_seconds
         self._can_be_ended = can_be_ended
         self._is_stopping = is_stopping
-        self._ending = Ending(answer)
         self._open: dict[Body, bool] = {}
         self._slow: Counter[str] = Counter()
-        self._watch = Watch("slow-bodies", lambda: bool(self._open or self._ending.waiting), self._check)
+        self._watch = Watch("slow-bodies", lambda: bool(self._open), self._check)
 
     def read(self, body: Body, size: int) -> bytes:
         """Up to ``size`` bytes of the body; fewer only at its end. Raises HttpRefusal."""
@@ -87,7 +85,7 @@ class SlowBodies:
         if self._can_be_ended(body.environ) and self._slow[body.group] < most:
             return
         now = time.monotonic()
-        same = [one for one in (*list(self._open), *self._ending.waiting) if one.group == body.group]
+        same = [one for one in list(self._open) if one.group == body.group]
         near = [one for one in same if one.address == body.address]
         slows_down = len(near) >= most and any(now - one.started >= SLOW_SECONDS for one in near)
         if len(same) >= self._most_open or (self._can_be_ended(body.environ) and slows_down):
@@ -103,9 +101,10 @@ class SlowBodies:
             late = [body for body in slow if now - body.started >= _STOP_SECONDS]
         kept, over = self._kept([body for body in slow if body not in late])
         self._slow = kept
-        ended = [body for body in late if self._claim(body, _late(self._seconds))]
-        ended += [body for body in over if self._claim(body, _busy(body.group))]
-        self._ending.end(ended)
+        for body in late:
+            self._end(body, _late(self._seconds))
+        for body in over:
+            self._end(body, _busy(body.group))
 
     def _kept(self, slow: Iterable[Body]) -> tuple[Counter[str], list[Body]]:
         kept: Counter[str] = Counter()
@@ -117,9 +116,10 @@ class SlowBodies:
                 over.append(body)
         return kept, over
 
-    def _claim(self, body: Body, refused: HttpRefusal) -> bool:
+    def _end(self, body: Body, refused: HttpRefusal) -> None:
         body.refused = refused
-        return self._open.pop(body, False)
+        if self._open.pop(body, False) and self._can_be_ended(body.environ):
+            end(body)
 
 
 def _order(body: Body) -> tuple[bool, float]:

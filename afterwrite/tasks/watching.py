@@ -1,11 +1,13 @@
 """Subscriptions to task changes."""
 
+import asyncio
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from afterwrite.base.background import Signal
 from afterwrite.tasks.task import Task
 
 _MOST_WAITING = 50_000
@@ -69,7 +71,7 @@ class Watchers:
 
 
 class TaskWatch:
-    """A subscription to the changes of some tasks; for one thread."""
+    """A subscription to the changes of some tasks; for one thread or coroutine."""
 
     def __init__(
         self,
@@ -83,6 +85,7 @@ class TaskWatch:
         self._changed: set[int] = set()
         self._sent: OrderedDict[int, Task] = OrderedDict()
         self._event = threading.Event()
+        self._signal: Signal | None = None
         self._stopping = self._is_too_slow = False
 
     def next(self, timeout_seconds: float) -> list[Task]:
@@ -97,6 +100,15 @@ class TaskWatch:
             news = [task for task in self._read(changed) if self._is_news(task)] if changed else []
             if news or self._stopping:
                 return news
+        return []
+
+    async def changes(self, timeout_seconds: float) -> list[Task]:
+        """As ``next``, on the loop."""
+        if self._signal is None:
+            with self._watchers.lock:
+                self._signal = Signal()
+        if self._event.is_set() or await self._signal.wait(timeout_seconds):
+            return await asyncio.to_thread(self.next, 0)
         return []
 
     def _is_news(self, task: Task) -> bool:
@@ -118,7 +130,7 @@ class TaskWatch:
         for task in tasks:
             if self._task_id in (None, task.id) and self._task_type in (None, task.type):
                 self._changed.add(task.id)
-                self._event.set()
+                self._tell()
         if len(self._changed) > _MOST_WAITING:
             self._is_too_slow = True
             self._changed.clear()
@@ -137,4 +149,9 @@ class TaskWatch:
     def wake(self) -> None:
         """Make ``next`` return at once from now on."""
         self._stopping = True
+        self._tell()
+
+    def _tell(self) -> None:
         self._event.set()
+        if self._signal is not None:
+            self._signal.set()

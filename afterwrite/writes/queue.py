@@ -173,6 +173,14 @@ class WriteQueue:
                 return settled
         return self._store.ledger.find(write_id)
 
+    async def watch(self, write_id: int, timeout_seconds: float) -> Write | None:
+        """As ``wait``, on the loop and without the limit of waiters."""
+        if write_id > self.settled_through:
+            settled = await self._waiters.watch(write_id, timeout_seconds)
+            if settled is not None or write_id > self.settled_through:
+                return settled
+        return await asyncio.to_thread(self._store.ledger.find, write_id)
+
     def status(self) -> QueueStatus:
         """A snapshot of the queue; works whatever the state of the files."""
         standing = self._store.standing()

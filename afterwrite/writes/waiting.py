@@ -1,16 +1,18 @@
 """Waits for writes to settle, with a limit on the number of waiters."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 
+from afterwrite.base.background import Signal
 from afterwrite.resources.write import Write
 
 
 @dataclass(slots=True, eq=False)
 class _Waiter:
     counted: bool
-    event: threading.Event
+    wake: Callable[[], None]
     write: Write | None = None
 
 
@@ -22,6 +24,8 @@ class Waiters:
         self._most = most
         self._lock = threading.Lock()
         self._waiting: dict[int, list[_Waiter]] = {}
+        self._ids: list[int] = []  # a heap of every id in `_waiting`, and of unsettled ones that were there
+        self._known_ids: set[int] = set()
         self._counted = 0
 
     def wait(self, write_id: int, timeout_seconds: float, *, counted: bool) -> Write | None:
@@ -29,14 +33,24 @@ class Waiters:
 
         None: it was settled before, on timeout, or, with ``counted``, if the limit of waiters is reached.
         """
-        with self._lock:
-            if write_id <= self.settled_through or (counted and self._counted >= self._most):
-                return None
-            waiter = _Waiter(counted, threading.Event())
-            self._waiting.setdefault(write_id, []).append(waiter)
-            self._counted += counted
-        waiter.event.wait(timeout_seconds)
+        event = threading.Event()
+        waiter = _Waiter(counted, event.set)
+        if not self._join(write_id, waiter):
+            return None
+        event.wait(timeout_seconds)
         self._leave(write_id, waiter)
+        return waiter.write
+
+    async def watch(self, write_id: int, timeout_seconds: float) -> Write | None:
+        """As ``wait``, on the loop and without the limit."""
+        signal = Signal()
+        waiter = _Waiter(counted=False, wake=signal.set)
+        if not self._join(write_id, waiter):
+            return None
+        try:
+            await signal.wait(timeout_seconds)
+        finally:
+            self._leave(write_id, waiter)
         return waiter.write
 
     def release(self, settled: Sequence[Write]) -> None:
@@ -57,17 +71,30 @@ class Waiters:
         with self._lock:
             for waiter in [waiter for waiters in self._waiting.values() for waiter in waiters]:
                 if not waiter.counted:
-                    waiter.event.set()
+                    waiter.wake()
 
     def __len__(self) -> int:
         with self._lock:
             return sum(map(len, self._waiting.values()))
 
+    def _join(self, write_id: int, waiter: _Waiter) -> bool:
+        with self._lock:
+            if write_id <= self.settled_through or (waiter.counted and self._counted >= self._most):
+                return False
+            if write_id not in self._known_ids:
+                self._known_ids.add(write_id)
+                heappush(self._ids, write_id)
+            self._waiting.setdefault(write_id, []).append(waiter)
+            self._counted += waiter.counted
+            return True
+
     def _wake_settled(self, by_id: Mapping[int, Write]) -> None:
-        for write_id in [number for number in self._waiting if number <= self.settled_through]:
-            for waiter in self._waiting[write_id]:
+        while self._ids and self._ids[0] <= self.settled_through:
+            write_id = heappop(self._ids)
+            self._known_ids.discard(write_id)
+            for waiter in self._waiting.get(write_id, ()):
                 waiter.write = waiter.write or by_id.get(write_id)
-                waiter.event.set()
+                waiter.wake()
 
     def _leave(self, write_id: int, waiter: _Waiter) -> None:
         with self._lock:

@@ -123,11 +123,6 @@ class Reading:
         self._begun.set()
 
 
-def unused(_environ: object, _refused: HttpRefusal) -> tuple[int, list[tuple[str, str]], bytes]:
-    """The answer of a request of Granian; these are none."""
-    raise AssertionError
-
-
 def statuses(readings: list[Reading]) -> Counter[int]:
     """How many of them were refused, by status; under 200 those whose bodies came."""
     ended = [reading.outcome for reading in readings if reading.outcome is not None]
@@ -135,7 +130,7 @@ def statuses(readings: list[Reading]) -> Counter[int]:
 
 
 def test_slow_bodies_have_places_for_each_caller_and_for_all_of_them() -> None:
-    bodies = SlowBodies(Settings(), unused)  # of 8 threads: 4 each, 2 for forms, 7 in all
+    bodies = SlowBodies(Settings())  # of 8 threads: 4 each, 2 for forms, 7 in all
     strangers = [Reading(bodies, None).start() for _ in range(6)]
     forms = [Reading(bodies, None, FORM).start() for _ in range(3)]
     of_ann = [Reading(bodies, "ann").start() for _ in range(6)]
@@ -150,7 +145,7 @@ def test_slow_bodies_have_places_for_each_caller_and_for_all_of_them() -> None:
 @pytest.mark.parametrize("allow_anonymous", ["", "read", "write"])
 def test_callers_without_a_key_share_their_places_whatever_they_may_do(tmp_path: Path, allow_anonymous: str) -> None:
     settings = Settings(data_dir=tmp_path, api_keys=KEYS, allow_anonymous=allow_anonymous)
-    bodies, access = SlowBodies(settings, unused), AccessControl(settings)
+    bodies, access = SlowBodies(settings), AccessControl(settings)
     strangers = [Reading(bodies, access, address=f"10.0.0.{number}").start() for number in range(6)]
     wait_until(lambda: statuses(strangers) == {503: 2})  # of 8 threads they have 4
     for reading in strangers:
@@ -159,7 +154,7 @@ def test_callers_without_a_key_share_their_places_whatever_they_may_do(tmp_path:
 
 
 def test_a_body_whose_reading_cannot_be_ended_leaves_half_of_the_threads_to_others() -> None:
-    bodies = SlowBodies(Settings(threads=8, max_waiters=1, max_streams=1), unused, can_be_ended=lambda _: False)
+    bodies = SlowBodies(Settings(threads=8, max_waiters=1, max_streams=1), can_be_ended=lambda _: False)
     of_ann = [Reading(bodies, "ann").start() for _ in range(6)]
     wait_until(lambda: statuses(of_ann) == {503: 2})
     of_bob = Reading(bodies, "bob").start()

@@ -19,6 +19,7 @@ from bench.compiled_execution import compiled_execution
 from bench.console_pages import console_pages
 from bench.documents import cold_documents
 from bench.earlier import commit
+from bench.event_streams import event_streams
 from bench.load import CLIENTS
 from bench.many.claims import claim_cost
 from bench.many.creates import durable_creates
@@ -57,6 +58,7 @@ MEASUREMENTS: dict[str, Callable[[Plan], list[Row]]] = {
     "memory": memory,
     "pages": console_pages,
     "documents": cold_documents,
+    "streams": event_streams,
     "tasks": tasks,
 }
 ON_POSTGRES: dict[str, Callable[[Plan], list[Row]]] = {

@@ -1,14 +1,16 @@
 """Authenticates, rate-limits and authorises each request before it is handled."""
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
+from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Flask, Request, current_app, request
 
 from afterwrite.access import session
 from afterwrite.access.caller import Sender, Way, current_caller, sender_of, set_sender
-from afterwrite.access.cors import is_preflight, origins_of
+from afterwrite.access.cors import ANY, is_preflight, origins_of
 from afterwrite.access.key_ring import KeyRing
 from afterwrite.access.keys import Key
 from afterwrite.access.opening import anonymous_role, is_loopback
@@ -19,10 +21,12 @@ from afterwrite.access.table import UNASKED, UNCOUNTED, Table
 from afterwrite.base.own_command import own_command
 from afterwrite.base.settings import Settings
 from afterwrite.graphql_http.errors import HttpRefusal, RequestError
+from afterwrite.graphql_http.streams import SOCKET
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _EXTENSION = "afterwrite_access"
 _UNAUTHENTICATED = "UNAUTHENTICATED"
+_SOCKET_RULE = "/graphql"
 _CONSOLE = "console."  # the prefix of the web console's endpoints
 
 
@@ -71,7 +75,9 @@ class AccessControl:
         if rule is None:
             return
         needed = self.table.of_route(method, rule)
-        if sender.caller.role < needed:
+        # The key of a WebSocket may come after its handshake: `sign_in_socket` checks the role.
+        is_handshake = SOCKET in asked.environ and (method, rule) == ("GET", _SOCKET_RULE)
+        if sender.caller.role < needed and not is_handshake:
             raise _not_enough(sender.caller, needed, f"{method} {asked.path[:200]}")
         if method not in _SAFE_METHODS and self._needs_token(asked, sender) and not session.carries_token(asked):
             raise _wrong_token()
@@ -119,6 +125,35 @@ class AccessControl:
         """The name under which a sender's share of a limit is counted; None on an open server, which has no shares."""
         return None if self.is_open else _named(asked, sender_of(asked).caller)
 
+    def check_origin(self, asked: Request) -> None:
+        """Check that a page of this server, or of an origin in CORS_ORIGINS, opens a WebSocket. Raises HttpRefusal.
+
+        Browsers ask no server before, and send the session's cookie. Programs send no Origin.
+        """
+        origin = asked.environ.get("HTTP_ORIGIN")
+        if origin is None or urlsplit(origin).netloc.lower() == asked.host.lower():
+            return
+        is_named = ANY in self.origins or origin.lower() in self.origins
+        if not is_named or sender_of(asked).way is Way.SESSION:
+            raise HttpRefusal(
+                403, f"A page of {origin[:100]} may not open a WebSocket here (CORS_ORIGINS)", "FORBIDDEN"
+            )
+
+    def sign_in_socket(self, asked: Request, payload: Mapping[str, Any]) -> None:
+        """Identify the sender of a WebSocket by the Authorization in its ``connection_init``. Raises HttpRefusal."""
+        given = payload.get("Authorization", payload.get("authorization"))
+        if given is not None and not self.is_open:
+            kind, _, secret = str(given).partition(" ")
+            set_sender(asked, self._with_secret(asked, secret if kind.lower() == "bearer" else ""))
+        caller, needed = sender_of(asked).caller, self.table.of_route("GET", _SOCKET_RULE)
+        if caller.role < needed:
+            raise _not_enough(caller, needed, "A WebSocket")
+
+    def count_operation(self, asked: Request) -> None:
+        """Count an operation of a WebSocket as a request. Raises HttpRefusal."""
+        if self._rate is not None:
+            self._count(asked, sender_of(asked).caller)
+
     def try_secret(self, asked: Request, secret: str) -> Key | None:
         """The key with this secret, rate-limited by the address of the request. Raises TooManyTries."""
         return self._tries.look_up(asked.remote_addr or "", secret)
@@ -127,6 +162,9 @@ class AccessControl:
         kind, _, secret = asked.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
         if kind.lower() != "bearer":
             return self._identified_by_session() if "HTTP_COOKIE" in asked.environ else None
+        return self._with_secret(asked, secret)
+
+    def _with_secret(self, asked: Request, secret: str) -> Sender:
         key = self.try_secret(asked, secret.strip())
         if key is None:
             message = f"The key in the Authorization header is unknown: `{own_command('key list')}` lists the keys"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, Flask, Request, Response, jsonify, request
 from graphql import GraphQLSchema
 from werkzeug.exceptions import HTTPException, NotFound
+from werkzeug.routing import WebsocketMismatch
 
 from afterwrite.access.caller import Way, sender_of
 from afterwrite.access.control import AccessControl
@@ -22,7 +23,7 @@ from afterwrite.base.refusals import Refused
 from afterwrite.base.settings import Settings
 from afterwrite.base.store_errors import StoreError
 from afterwrite.console import answer_error, console, longer_forms, refused
-from afterwrite.graphql_http import GraphQLView, HttpRefusal, Limits, RequestError, wants_page
+from afterwrite.graphql_http import GraphQLView, HttpRefusal, Limits, RequestError, answer_refusal, wants_page
 from afterwrite.rest import problem_of, rest_api
 from afterwrite.service.context import Context
 from afterwrite.service.current import EXTENSION
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 _log = logging.getLogger("afterwrite.app")
+_NO_WEBSOCKET = HttpRefusal(
+    501, "This server has no WebSocket here: use Granian and /graphql, or an event stream (Accept: text/event-stream)"
+)
 _ASSET_SECONDS = 7 * 24 * 3600  # the pages put a version into the URLs of their assets
 _STATIC = Path(__file__).parent.parent / "static"
 _EXAMPLES = _STATIC / "graphiql" / "examples"
@@ -101,6 +105,7 @@ def _answer_errors(app: Flask, access: AccessControl) -> None:
         return lambda error: answer_error(error) if access.is_page(this_request()) else answer(error)
 
     app.register_error_handler(HTTPException, handler_of(_http_error))
+    app.register_error_handler(WebsocketMismatch, lambda _: answer_refusal(this_request(), _NO_WEBSOCKET))
     for told in (Refused, RequestError, StoreError):
         app.register_error_handler(told, handler_of(lambda error: problem_of(error).answer()))
     app.register_error_handler(Exception, handler_of(_unexpected_error))
@@ -118,7 +123,14 @@ def _graphql_view(
         introspection=settings.introspection == "on",
         limits=_graphql_limits(settings),
         max_streams=settings.max_streams,
+        max_stream_threads=settings.stream_threads,
+        submit=service.background.submit,
+        audience=lambda asked: (sender_of(asked).caller, asked.host_url),
         context=lambda asked: _context(service, access, asked),
+        check_origin=access.check_origin,
+        sign_in=access.sign_in_socket,
+        count=access.count_operation,
+        on_stop=service.on_stop.append,
         permit=access.permit,
         permit_still=access.permit_still,
         stream_holder=access.holder_of,

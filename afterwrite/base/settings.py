@@ -28,6 +28,7 @@ GROUPS = {
     "max_tokens": "GraphQL documents",
     "api_keys": "Access",
 }
+_STREAM_THREADS = 8
 _MAX_DIGITS = 18  # a longer number is a typo, and slow to parse
 
 
@@ -137,7 +138,7 @@ class Settings:
     webhook_allow_private: str = _setting(
         "off", "`on` allows callback URLs at private and loopback addresses", choices=("on", "off")
     )
-    max_streams: int = _setting(8, "max open event streams", least=1)
+    max_streams: int = _setting(10_000, "max open event streams", least=1)
     introspection: str = _setting("on", "`off` disables introspection, suggestions and GraphiQL", choices=("on", "off"))
     body_seconds: int = _setting(
         30, "timeout for each 64 KiB of a request body to arrive, and of a response to be read", least=1, most=3600
@@ -193,6 +194,11 @@ class Settings:
         return self.data_dir / "tasks.db"
 
     @property
+    def stream_threads(self) -> int:
+        """Max open event streams that hold a thread: all of gunicorn's, and those of synchronous iterators."""
+        return min(self.max_streams, _STREAM_THREADS)
+
+    @property
     def longest_stop_seconds(self) -> int:
         """Max duration of a shutdown: it answers requests, waits for running tasks, then applies queued writes."""
         return self.wait_seconds + self.task_stop_seconds + self.stop_seconds
@@ -221,10 +227,11 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
     source = os.environ if environ is None else environ
     given = {item.name: source.get(item.name.upper(), "").strip() for item in fields(Settings)}
     settings = Settings(**{item.name: _read(item, given[item.name]) for item in fields(Settings) if given[item.name]})
-    if settings.max_waiters + settings.max_streams >= settings.threads:
+    if settings.max_waiters + settings.stream_threads >= settings.threads:
         raise SettingsError(
             f"THREADS={settings.threads} leaves no thread for queries besides "
-            f"MAX_WAITERS={settings.max_waiters} and MAX_STREAMS={settings.max_streams}: "
+            f"MAX_WAITERS={settings.max_waiters} and the {settings.stream_threads} event streams that may hold one "
+            f"(MAX_STREAMS={settings.max_streams}, at most {_STREAM_THREADS}): "
             f"raise THREADS above their sum or lower them",
             setting="THREADS",
         )

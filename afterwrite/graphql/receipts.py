@@ -1,6 +1,6 @@
 """GraphQL types, queries, mutations and subscriptions of receipts (``Write``) and of the write queue."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from enum import StrEnum
 from functools import partial
 from typing import Any
@@ -16,12 +16,12 @@ from afterwrite.resources import first_version
 from afterwrite.resources.compiled import CompiledResource, Record
 from afterwrite.resources.write import Write as StoredWrite
 from afterwrite.resources.write import WriteFilter, WriteStatus
-from afterwrite.service.context import Context, answering
+from afterwrite.service.context import Context, answering, events_answered
 from afterwrite.writes import requests
 from afterwrite.writes.queue import QueueState
 from afterwrite.writes.request_checks import PROBLEM_CODES
 
-_KEEP_ALIVE_SECONDS = 5.0
+KEEP_ALIVE_SECONDS = 15.0
 ONE_RECEIPT = "The receipt; null if nothing was accepted"
 
 StatusEnum = graphene.Enum.from_enum(WriteStatus, name="WriteStatus")
@@ -238,16 +238,16 @@ def _retry(context: Context, id: str, idempotency_key: str | None = None) -> req
     )
 
 
-def _settled(context: Context, id: str) -> Iterator[Any]:  # noqa: A002
+def _settled(context: Context, id: str) -> AsyncIterator[Any]:  # noqa: A002
     """Check first, so that a wrong id gets an error and not a broken stream; then wait."""
     write_id = parse_id("id", id)
     if context.queue.find(write_id) is None:
         raise RequestError(f"id is {id!r}: there is no such write")
-    return _until_settled(context, write_id)
+    return events_answered(_until_settled(context, write_id))
 
 
-def _until_settled(context: Context, write_id: int) -> Iterator[Any]:
-    while (settled := context.queue.wait(write_id, _KEEP_ALIVE_SECONDS, counted=False)) is None:
+async def _until_settled(context: Context, write_id: int) -> AsyncIterator[Any]:
+    while (settled := await context.queue.watch(write_id, KEEP_ALIVE_SECONDS)) is None:
         if context.queue.stop_announced:
             raise RequestError("The server is stopping: subscribe to this write again", code="SHUTTING_DOWN")
         yield KEEP_ALIVE

@@ -60,7 +60,7 @@ def read_post(environ: Mapping[str, Any], max_body_bytes: int) -> Parameters:
         text = str(body, "utf-8")
     except UnicodeDecodeError as error:
         raise HttpRefusal(400, f"The body is not UTF-8: {error.reason} at byte {error.start}.") from None
-    return _parameters(_parse_json(text, "The body"))
+    return parameters_of(_parse_json(text, "The body"))
 
 
 def read_get(environ: Mapping[str, Any]) -> Parameters:
@@ -83,7 +83,22 @@ def read_get(environ: Mapping[str, Any]) -> Parameters:
         value = parameters.get(name)
         if value is not None:
             parameters[name] = _parse_json(value, f"The parameter '{name}'") if value else None
-    return _parameters(parameters)
+    return parameters_of(parameters)
+
+
+def read_message(text: bytes) -> dict[str, Any]:
+    """Returns a message of a WebSocket, a JSON object.
+
+    Raises:
+        HttpRefusal: it is not one.
+    """
+    try:
+        value = _parse_json(str(text, "utf-8"), "The message")
+    except UnicodeDecodeError as error:
+        raise HttpRefusal(400, f"The message is not UTF-8: {error.reason} at byte {error.start}.") from None
+    if type(value) is not dict:
+        raise HttpRefusal(400, f"The message is {_kind(value)}; send a JSON object.")
+    return value
 
 
 def _check_content_type(header: str) -> None:
@@ -123,7 +138,8 @@ def _too_deep(what: str) -> HttpRefusal:
 _decoder = json.JSONDecoder(parse_constant=refuse_constant, parse_float=finite)
 
 
-def _parameters(value: Any) -> Parameters:
+def parameters_of(value: Any) -> Parameters:
+    """Returns the parameters in a JSON value. Raises HttpRefusal, 400, if they are malformed."""
     if type(value) is not dict:
         if type(value) is list:
             raise HttpRefusal(400, "The body is a list; batches are not supported. Send one request at a time.")

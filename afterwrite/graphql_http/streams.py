@@ -5,10 +5,13 @@ The protocol: https://github.com/graphql/graphql-sse/blob/main/PROTOCOL.md
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
+from concurrent.futures import Future
 from threading import Lock
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from graphql import ExecutionContext, FieldNode, GraphQLError, located_error
 from graphql.execution.collect_fields import collect_fields
@@ -20,9 +23,18 @@ from afterwrite.graphql_http.compiled.site import never_awaitable
 from afterwrite.graphql_http.documents import Operation
 from afterwrite.graphql_http.errors import TOO_MANY_STREAMS, HttpRefusal
 
+logger = logging.getLogger(__name__)
+
 RETRY_AFTER_SECONDS = 5
 COMPLETE = b"event: complete\ndata:\n\n"
 COMMENT = b":\n\n"
+CARRIER = "graphql_http.carrier"
+"""The environ key of a function that takes a LoopStream: the server sends its chunks instead of a response's body."""
+SOCKET = "graphql_http.socket"
+"""The environ key of a WebSocket's handshake, put there by the server in place of ``HTTP_UPGRADE``.
+
+Its value is a function that returns the socket of the request, which the server gives up after the answer 101.
+"""
 
 
 class _KeepAlive:
@@ -40,7 +52,7 @@ def next_event(body: bytes) -> bytes:
 
 
 class StreamSlots:
-    """Limits the open streams, because each holds one of the server's threads."""
+    """Limits the open streams."""
 
     def __init__(self, max_streams: int) -> None:
         self._max, self._max_each = max_streams, max(1, max_streams // 2)
@@ -85,7 +97,7 @@ def _too_many(found: str, maximum: int) -> HttpRefusal:
 class EventSource(NamedTuple):
     """The events of a subscription, and the field that gets the error if they fail."""
 
-    events: Iterator[Any]
+    events: Iterator[Any] | AsyncIterator[Any]
     nodes: list[FieldNode]
     path: list[str | int]
 
@@ -115,7 +127,9 @@ def subscribe(operation: Operation, context: Any, raw_variables: dict[str, Any])
     try:
         if field.subscribe is None:
             raise TypeError(f"Subscription.{info.field_name} has no subscribe function")
-        events = iter(field.subscribe(None, info, **get_argument_values(field, nodes[0], variables)))
+        events = field.subscribe(None, info, **get_argument_values(field, nodes[0], variables))
+        if not isinstance(events, AsyncIterator):
+            events = iter(events)
     except Exception as error:
         raise located_error(error, nodes, path.as_list()) from error
     return EventSource(events, nodes, path.as_list())
@@ -144,7 +158,8 @@ class EventStream:
         on_close: Callable[[], None],
         still: Callable[[], None] | None = None,
     ) -> None:
-        self._source = source
+        assert isinstance(source.events, Iterator)
+        self._source, self._events = source, source.events
         self._answer = answer
         self._refuse = refuse
         self._on_close = on_close
@@ -176,7 +191,7 @@ class EventStream:
             self._is_closed = True
             try:
                 self._chunks.close()
-                getattr(self._source.events, "close", _nothing)()
+                getattr(self._events, "close", _nothing)()
             finally:
                 self._on_close()
         finally:
@@ -188,12 +203,94 @@ class EventStream:
     def _make_chunks(self) -> Generator[bytes]:
         yield COMMENT  # the headers leave with it, before the first event
         try:
-            for event in self._source.events:
+            for event in self._events:
                 self._still()
                 yield COMMENT if event is KEEP_ALIVE else next_event(self._answer(event))
         except Exception as error:  # noqa: BLE001 - `refuse` logs internal errors
             yield next_event(self._refuse(located_error(error, self._source.nodes, self._source.path)))
         yield COMPLETE
+
+
+class Carrier(Protocol):
+    """Sends the chunks of one stream to its client."""
+
+    async def send(self, chunk: bytes) -> None:
+        """Returns when there is room for the next chunk. Raises OSError when the client takes no more."""
+
+    def close(self) -> None:
+        """Ends the response; called once."""
+
+
+class LoopStream:
+    """The chunks of an event stream whose events come on an asyncio loop: no thread waits for them.
+
+    The arguments are those of EventStream, but `answer` is awaited, and `submit` runs a coroutine on the loop, from any
+    thread. `carry` sends the chunks; `close` ends that, from any thread.
+    """
+
+    def __init__(
+        self,
+        source: EventSource,
+        answer: Callable[[Any], Awaitable[bytes]],
+        refuse: Callable[[GraphQLError], bytes],
+        on_close: Callable[[], None],
+        still: Callable[[], None],
+        submit: Callable[[Coroutine[Any, Any, Any]], Future[Any]],
+        frame: Callable[[bytes | None], bytes] | None = None,
+    ) -> None:
+        """`frame` makes a chunk of a result's JSON, of b"" for a keep-alive and of None at the end; default: events."""
+        assert isinstance(source.events, AsyncIterator)
+        self._frame = frame or _event
+        self._source, self._events = source, source.events
+        self._answer, self._refuse, self._still = answer, refuse, still
+        self._on_close, self._submit = on_close, submit
+        self._run: Future[None] | None = None
+        self._is_closed = False
+        self._turn = Lock()
+
+    def carry(self, carrier: Carrier) -> None:
+        """Sends every chunk with the carrier, from now on, until the end or `close`."""
+        self._run = self._submit(self._carry(carrier))
+        self._run.add_done_callback(lambda _: self.close())
+
+    def close(self) -> None:
+        """Closes the source and calls `on_close`, once."""
+        with self._turn:
+            if self._is_closed:
+                return
+            self._is_closed = True
+        if self._run is not None:
+            self._run.cancel()
+        self._on_close()
+
+    async def _carry(self, carrier: Carrier) -> None:
+        try:
+            async with contextlib.aclosing(self._chunks()) as chunks:
+                async for chunk in chunks:
+                    await carrier.send(chunk)
+        except OSError as error:
+            logger.info("an event stream ends: %s", error)
+        except Exception:
+            logger.exception("an event stream broke off")
+        finally:
+            carrier.close()
+
+    async def _chunks(self) -> AsyncGenerator[bytes, None]:
+        yield self._frame(b"")  # the headers leave with it, before the first event
+        try:
+            async with contextlib.aclosing(self._events) as events:  # type: ignore[type-var]
+                async for event in events:
+                    self._still()
+                    yield self._frame(b"" if event is KEEP_ALIVE else await self._answer(event))
+        except Exception as error:  # noqa: BLE001 - `refuse` logs internal errors
+            yield self._frame(self._refuse(located_error(error, self._source.nodes, self._source.path)))
+        yield self._frame(None)
+
+
+def _event(result: bytes | None) -> bytes:
+    if result is None:
+        return COMPLETE
+    return next_event(result) if result else COMMENT
 
 
 def _nothing() -> None:

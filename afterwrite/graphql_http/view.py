@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Collection,
+    Coroutine,
+    Hashable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -23,8 +34,21 @@ from afterwrite.graphql_http.documents import DocumentStore, Operation
 from afterwrite.graphql_http.errors import BAD_REQUEST, GraphQLRefusal, HttpRefusal, RequestError, masked, new_incident
 from afterwrite.graphql_http.limits import Limits
 from afterwrite.graphql_http.persisted import PersistedQueries
-from afterwrite.graphql_http.request import Parameters, read_get, read_post
-from afterwrite.graphql_http.streams import COMPLETE, EventStream, StreamSlots, next_event, subscribe
+from afterwrite.graphql_http.request import Parameters, parameters_of, read_get, read_post
+from afterwrite.graphql_http.shared_answers import SharedAnswers
+from afterwrite.graphql_http.streams import (
+    CARRIER,
+    COMPLETE,
+    SOCKET,
+    EventSource,
+    EventStream,
+    LoopStream,
+    StreamSlots,
+    next_event,
+    subscribe,
+)
+from afterwrite.graphql_http.transport_ws import OperationRefused
+from afterwrite.graphql_http.websocket_endpoint import ConnectionOperations, WebSocketEndpoint, from_thread
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
@@ -41,14 +65,25 @@ def _nothing(*_: object) -> None:
     """The default of the functions that an application may give."""
 
 
+def _call_both(first: Callable[[], None], second: Callable[[], None]) -> None:
+    first()
+    second()
+
+
+def _no_loop(coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
+    coroutine.close()
+    raise TypeError("An asynchronous iterator of events needs GraphQLView's argument `submit`")
+
+
 class GraphQLView(View):
     """Answers GraphQL over HTTP: queries, mutations and, as event streams, subscriptions.
 
     Mount it with `app.add_url_rule("/graphql", view_func=GraphQLView.as_view("graphql", schema=schema))`.
 
     Args:
-        schema: a Graphene or a graphql-core schema. Its resolvers are synchronous; each `subscribe_x` returns
-            an iterator of events, which may yield `KEEP_ALIVE` where it only waited.
+        schema: a Graphene or a graphql-core schema. Its resolvers are synchronous; each `subscribe_x` returns an
+            asynchronous iterator of events, or a synchronous one, which holds a thread of the server. Both may yield
+            `KEEP_ALIVE` where they only waited.
         graphiql: serve GraphiQL to a browser that opens the endpoint.
         limits: the limits of one request.
         introspection: off refuses `__schema` and `__type`, and turns suggestions and GraphiQL off.
@@ -56,7 +91,15 @@ class GraphQLView(View):
         permit: called with the request, the kind of operation ("query", "mutation" or "subscription") and the names
             of its root fields before execution; raises `HttpRefusal` to refuse.
         permit_still: called the same way before each event and keep-alive of a stream; raises `RequestError` to end it.
-        max_streams: maximum number of open event streams. Each holds a thread of the server.
+        max_streams: maximum number of open event streams.
+        max_stream_threads: maximum number of open event streams that hold a thread of the server: those of synchronous
+            iterators, and all of them under a server that puts no `CARRIER` into the environ.
+        submit: runs a coroutine on the asyncio loop of asynchronous iterators, from any thread.
+        audience: requests with an equal value are told the same of an event if they ask the same.
+        check_origin: called with the handshake of a WebSocket; raises HttpRefusal to refuse it.
+        sign_in: called with the handshake and the payload of `connection_init`; raises HttpRefusal to refuse it.
+        count: called before each operation of a WebSocket; raises HttpRefusal to refuse it.
+        on_stop: called with a function that closes all WebSockets when the server begins to stop.
         stream_holder: names the holder of a request's stream, who may have half of `max_streams`, at least one. None is
             not limited.
         examples: documents that GraphiQL opens as tabs.
@@ -93,6 +136,13 @@ class GraphQLView(View):
         introspection: bool = True,
         context: Callable[[Request], Any] = _nothing,
         max_streams: int = 8,
+        max_stream_threads: int = 8,
+        submit: Callable[[Coroutine[Any, Any, Any]], Future[Any]] = _no_loop,
+        audience: Callable[[Request], Hashable] = id,
+        check_origin: Callable[[Request], None] = _nothing,
+        sign_in: Callable[[Request, Mapping[str, Any]], None] = _nothing,
+        count: Callable[[Request], None] = _nothing,
+        on_stop: Callable[[Callable[[], None]], None] = _nothing,
         examples: Sequence[str] = (),
         permit: Callable[[Request, str, Collection[str]], None] = _nothing,
         permit_still: Callable[[Request, str, Collection[str]], None] = _nothing,
@@ -109,6 +159,12 @@ class GraphQLView(View):
         self._context = context
         self._examples = tuple(examples)
         self._slots = StreamSlots(max_streams)
+        self._thread_slots = StreamSlots(min(max_streams, max_stream_threads))
+        self._submit = submit
+        self._audience = audience
+        self._shared_answers = SharedAnswers()
+        self._sockets = WebSocketEndpoint(self, submit, check_origin=check_origin, sign_in=sign_in, count=count)
+        on_stop(self._sockets.announce_stop)
         self._permit = permit
         self._permit_still = permit_still
         self._stream_holder = stream_holder
@@ -125,6 +181,8 @@ class GraphQLView(View):
         try:
             if method == "OPTIONS":
                 return Response(status=204, headers=list(_ALLOWED))
+            if SOCKET in environ and method == "GET":
+                return self._sockets.answer(http)
             if media_type is None:
                 raise _not_acceptable(environ)
             if media_type == HTML:
@@ -152,12 +210,8 @@ class GraphQLView(View):
         raise HttpRefusal(405, f"{method} is not answered here. Use GET or POST.", headers=_ALLOWED)
 
     def _run(self, http: Request, parameters: Parameters, media_type: str, reads: bool) -> Response:
-        source = self._persisted.text_of(parameters)
-        operation = self._documents.get(source).operation(parameters.operation_name)
+        operation = self._checked(http, parameters)
         variables = parameters.variables
-        self._permit(http, operation.kind, operation.root_fields)
-        self._persisted.keep(parameters)
-        self._documents.check_cost(operation, variables)
         if operation.kind == "mutation" and reads:
             allowed = (("Allow", "POST"),)
             raise HttpRefusal(405, "A mutation cannot run by GET, which may repeat. Use POST.", headers=allowed)
@@ -166,6 +220,14 @@ class GraphQLView(View):
             return self._stream(http, operation, context, variables, media_type)
         result = operation.executable.execute(None, context, variables)
         return self._answer(result, media_type)
+
+    def _checked(self, http: Request, parameters: Parameters) -> Operation:
+        source = self._persisted.text_of(parameters)
+        operation = self._documents.get(source).operation(parameters.operation_name)
+        self._permit(http, operation.kind, operation.root_fields)
+        self._persisted.keep(parameters)
+        self._documents.check_cost(operation, parameters.variables)
+        return operation
 
     def _answer(self, result: ExecutionResult, media_type: str) -> Response:
         body, status = self._body(result, media_type)
@@ -189,28 +251,125 @@ class GraphQLView(View):
         if media_type != EVENT_STREAM:
             message = "A subscription is answered as an event stream. Send 'Accept: text/event-stream'."
             raise HttpRefusal(406, message)
-        holder = self._stream_holder(http)
-        self._slots.take(holder)
+        holder = self.take_slot(http)
+        give_back = partial(self.give_slot_back, holder)
         try:
             source = subscribe(operation, context, variables)
         except BaseException as error:
-            self._slots.give_back(holder)
+            give_back()
             if isinstance(error, GraphQLError):
                 return _response(200, next_event(self._refused(error)) + COMPLETE, media_type)
             raise
+        carry = http.environ.get(CARRIER)
+        if isinstance(source.events, AsyncIterator) and carry is not None:
+            carry(self._loop_stream(http, operation, context, variables, source, give_back))
+            return _stream_response(iter(()))
+        answer, still = self._answering(http, operation, context, variables)
+        return self._thread_stream(source, answer, give_back, still)
+
+    def begin(
+        self, http: Request, payload: Mapping[str, Any], frame: Callable[[Any], bytes], connection: ConnectionOperations
+    ) -> LoopStream | bytes:
+        """Begins an operation of a WebSocket, as `Operations.begin` says."""
+        try:
+            connection.count(http)
+            parameters = parameters_of(payload)
+            operation = self._checked(http, parameters)
+            context, variables = self._context(http), parameters.variables
+            if operation.kind == "subscription":
+                return self._socket_stream(http, operation, context, variables, frame, connection)
+            result = operation.executable.execute(None, context, variables)
+            body, status = self._body(result, GRAPHQL_RESPONSE)
+            if status == 200:
+                return body
+            errors = self._documents.presentable(result.errors or [])
+        except GraphQLRefusal as refusal:
+            errors = refusal.errors
+        except GraphQLError as error:
+            errors = self._documents.presentable([error])
+        except RequestError as error:
+            errors = [{"message": error.message, "extensions": error.extensions}]
+        except HttpRefusal as refusal:
+            errors = [refusal.error]
+        raise OperationRefused(_encoded(errors))
+
+    def _socket_stream(
+        self,
+        http: Request,
+        operation: Operation,
+        context: Any,
+        variables: dict[str, Any],
+        frame: Callable[[Any], bytes],
+        connection: ConnectionOperations,
+    ) -> LoopStream:
+        give_back = connection.take_slot(http)
+        try:
+            source = subscribe(operation, context, variables)
+            if isinstance(source.events, Iterator):
+                self._thread_slots.take()
+                source = source._replace(events=from_thread(source.events, self._sockets.threads))
+                give_back = partial(_call_both, self._thread_slots.give_back, give_back)
+        except BaseException:
+            give_back()
+            raise
+        return self._loop_stream(http, operation, context, variables, source, give_back, frame)
+
+    def take_slot(self, http: Request) -> str | None:
+        """Takes a slot of `max_streams` for the sender, and returns its holder. Raises HttpRefusal, 503."""
+        holder = self.holder_of(http)
+        self._slots.take(holder)
+        return holder
+
+    def holder_of(self, http: Request) -> str | None:
+        """The name under which the sender's slots are counted."""
+        return self._stream_holder(http)
+
+    def give_slot_back(self, holder: str | None) -> None:
+        self._slots.give_back(holder)
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of one request."""
+        return self._limits
+
+    def _answering(
+        self, http: Request, operation: Operation, context: Any, variables: dict[str, Any]
+    ) -> tuple[Callable[[Any], bytes], Callable[[], None]]:
         execute = partial(operation.executable.execute, context_value=context, raw_variables=variables)
-        stream = EventStream(
-            source,
-            lambda event: self._body(execute(event), media_type)[0],
-            self._refused,
-            partial(self._slots.give_back, holder),
-            partial(self._permit_still, http, operation.kind, operation.root_fields),
-        )
-        response = _response(200, b"", media_type)
-        response.response = stream
-        response.headers.remove("Content-Length")
-        response.headers["X-Accel-Buffering"] = "no"  # stops nginx from buffering events
-        return response
+        still = partial(self._permit_still, http, operation.kind, operation.root_fields)
+        return lambda event: self._body(execute(event), EVENT_STREAM)[0], still
+
+    def _loop_stream(
+        self,
+        http: Request,
+        operation: Operation,
+        context: Any,
+        variables: dict[str, Any],
+        source: EventSource,
+        give_back: Callable[[], None],
+        frame: Callable[[Any], bytes] | None = None,
+    ) -> LoopStream:
+        answer, still = self._answering(http, operation, context, variables)
+        told = self._shared_answers.of(operation, variables, self._audience(http), answer)
+        return LoopStream(source, told, self._refused, give_back, still, self._submit, frame)
+
+    def _thread_stream(
+        self, source: EventSource, answer: Callable[[Any], bytes], give_back: Callable[[], None], still: Any
+    ) -> Response:
+        """Answers with a stream that a thread of the server sends."""
+        try:
+            self._thread_slots.take()
+        except HttpRefusal:
+            give_back()
+            raise
+
+        def closed() -> None:
+            self._thread_slots.give_back()
+            give_back()
+
+        if isinstance(source.events, AsyncIterator):
+            source = source._replace(events=_in_thread(source.events, self._submit))
+        return _stream_response(EventStream(source, answer, self._refused, closed, still))
 
     def _refused(self, error: GraphQLError) -> bytes:
         return _encoded({"errors": self._documents.presentable([error])})
@@ -227,7 +386,29 @@ def answer_refusal(http: Request, refusal: HttpRefusal) -> Response:
     return _json_response(refusal.status, [refusal.error], media_type, refusal.headers)
 
 
-def _encoded(answer: Mapping[str, Any]) -> bytes:
+def _in_thread(events: AsyncIterator[Any], submit: Callable[[Coroutine[Any, Any, Any]], Future[Any]]) -> Iterator[Any]:
+    """Gives the events of a loop to a thread, which waits for each."""
+    ended = object()
+
+    async def following() -> Any:
+        return await anext(events, ended)
+
+    try:
+        while (event := submit(following()).result()) is not ended:
+            yield event
+    finally:
+        submit(events.aclose())  # type: ignore[attr-defined]
+
+
+def _stream_response(chunks: Iterable[bytes]) -> Response:
+    response = _response(200, b"", EVENT_STREAM)
+    response.response = chunks
+    response.headers.remove("Content-Length")
+    response.headers["X-Accel-Buffering"] = "no"  # stops nginx from buffering events
+    return response
+
+
+def _encoded(answer: Mapping[str, Any] | list[dict[str, Any]]) -> bytes:
     try:
         return orjson.dumps(answer, option=_ONLY_JSON)
     except TypeError:  # what only the standard library encodes: big integers, subclasses of str, half surrogate pairs

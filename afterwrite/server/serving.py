@@ -61,7 +61,7 @@ def serve(settings: Settings, script: Path) -> None:
 
     ``script`` is the module's file (absolute). Raises SystemExit when the server fails.
     """
-    raise_descriptor_limit()
+    raise_descriptor_limit(0 if settings.server == "gunicorn" else settings.max_streams)
     if settings.server == "gunicorn":
         _serve_with_gunicorn(script)
     else:
@@ -148,7 +148,7 @@ def _granian(settings: Settings, script: Path, *, is_first: bool) -> Any:
         http=HTTPModes.http1,
         http1_settings=HTTP1Settings(header_read_timeout=HEAD_SECONDS * 1000, max_buffer_size=HEAD_MAX_BYTES),
         backlog=CONNECTIONS_MAX,
-        backpressure=connections_max(),
+        backpressure=connections_max(settings.max_streams),
         respawn_failed_workers=True,
         workers_kill_timeout=settings.longest_stop_seconds + 10,
         log_enabled=False,
@@ -174,8 +174,9 @@ def _granian_worker(*arguments: Any, **options: Any) -> None:
     from granian.server.mp import WorkerProcess
 
     _stop_with_parent()
+    process: Any = WorkerProcess
     try:
-        WorkerProcess.wrap_target(_serve_requests)(*arguments, **options)
+        process.wrap_target(_serve_requests)(*arguments, **options)
     finally:
         lifetime.stop()
 
@@ -191,18 +192,20 @@ def _serve_requests(
     number: int, application: Any, listener: Any, ipc: Any, _loop: Any, *arguments: Any, **_options: Any
 ) -> None:
     """Serve until a stop signal, as Granian's own target for a WSGI worker does, with its ASGI worker."""
-    from granian._granian import ASGIWorker
-    from granian._signals import set_sync_signals
+    from granian import _granian, _signals
     from granian.server.common import WORKERS_METHODS
 
     from afterwrite.server import granian_worker
 
+    granian: Any = _granian
+    signals: Any = _signals
+
     mode, runtime_threads, runtime_blocking, threads, idle_seconds, backpressure, _tasks, *rest = arguments
     http_mode, http1, http2, websockets, static, _access_log, tls, _scope, metrics = rest
-    stopped = set_sync_signals()
+    stopped = signals.set_sync_signals()
     ended = threading.Event()
     stopped.add_cb(ended.set)
-    worker = ASGIWorker(
+    worker = granian.ASGIWorker(
         number,
         listener,
         ipc,

@@ -48,7 +48,7 @@ class SlowAnswers:
     def __init__(self, settings: Settings, is_stopping: Callable[[], bool] = lambda: False) -> None:
         """While ``is_stopping``, slow clients get two seconds."""
         self._is_stopping = is_stopping
-        self._places = max(1, settings.threads - settings.max_waiters - settings.max_streams - 1)
+        self._places = max(1, settings.threads - settings.max_waiters - settings.stream_threads - 1)
         self._seconds = settings.body_seconds
         self._ports: set[int] = set()
         self._sending: dict[int, float] = {}

@@ -40,7 +40,7 @@ class SlowBodies:
         can_be_ended: Callable[[Mapping[str, Any]], bool] = can_end,
     ) -> None:
         """While ``is_stopping`` bodies get 2 s."""
-        left = settings.threads - settings.max_waiters - settings.max_streams
+        left = settings.threads - settings.max_waiters - settings.stream_threads
         self._places = max(1, left - 1)
         self._each, self._forms = max(1, left // 2), max(1, left // 4)
         self._most_open = max(1, settings.threads // 2)

@@ -1,7 +1,8 @@
 """The request context of resolvers, routes and pages."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, TypeVar
@@ -77,9 +78,11 @@ def database_unavailable(error: StoreError) -> RequestError:
     return RequestError(log_and_redact(error), code="DATABASE_UNAVAILABLE")
 
 
-def events_answered(events: Iterator[T]) -> Iterator[T]:
+async def events_answered(events: AsyncIterator[T]) -> AsyncIterator[T]:
     """Pass events on; if the database fails, end them with an error that the client may see."""
     try:
-        yield from events
+        async with aclosing(events):  # type: ignore[type-var]
+            async for event in events:
+                yield event
     except StoreError as error:
         raise database_unavailable(error) from error

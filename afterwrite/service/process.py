@@ -93,6 +93,8 @@ class Process:
         self.stack = overview_of(settings, self.background, stack_parts)
         if self.stack is not None:
             self.metrics.watch_more(self.stack)
+        self.on_stop: list[Callable[[], None]] = []
+        """Called when the process begins to stop, more than once."""
         self._kept: list[Future[None]] = []
         self._runs = False
 
@@ -125,6 +127,8 @@ class Process:
         """End event streams and start no more tasks."""
         self.queue.announce_stop()
         self.tasks.announce_stop()
+        for call in self.on_stop:
+            call()
 
     def stop(self) -> None:
         """Let running tasks finish, drain, then close everything; may be called twice."""

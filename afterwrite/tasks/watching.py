@@ -32,7 +32,7 @@ class Watchers:
     def __init__(self, read: Callable[[Sequence[int]], list[Task]]) -> None:
         """``read`` returns the current state of tasks."""
         self._read = read
-        self._watches: list[TaskWatch] = []
+        self._watches: dict[TaskWatch, None] = {}  # in their order
         self.lock = threading.Lock()
         self._stopping = False
 
@@ -40,7 +40,7 @@ class Watchers:
         """Watch one task, the tasks of a type, or all tasks, from now on."""
         watch = TaskWatch(self, self._read, task_id, task_type)
         with self.lock:
-            self._watches.append(watch)
+            self._watches[watch] = None
             if self._stopping:
                 watch.wake()
         return watch
@@ -66,8 +66,7 @@ class Watchers:
     def leave(self, watch: "TaskWatch") -> None:
         """Remove a watch; may be called twice."""
         with self.lock:
-            if watch in self._watches:
-                self._watches.remove(watch)
+            self._watches.pop(watch, None)
 
 
 class TaskWatch:

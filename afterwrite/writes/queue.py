@@ -161,14 +161,14 @@ class WriteQueue:
             self._waiters.advance(self._store.settled_through())
         return write_id <= self.settled_through
 
-    def wait(self, write_id: int, timeout_seconds: float, *, counted: bool = True) -> Write | None:
+    def wait(self, write_id: int, timeout_seconds: float) -> Write | None:
         """Wait until a write is settled and return it; None on timeout.
 
-        With ``counted``, at most ``max_waiters`` callers wait; another one gets None at once, so that waiting never
+        At most ``max_waiters`` callers wait; another one gets None at once, so that waiting never
         uses up the threads.
         """
         if not self.is_settled(write_id):
-            settled = self._waiters.wait(write_id, timeout_seconds, counted=counted)
+            settled = self._waiters.wait(write_id, timeout_seconds)
             if settled is not None or not self.is_settled(write_id):
                 return settled
         return self._store.ledger.find(write_id)

@@ -28,13 +28,13 @@ class Waiters:
         self._known_ids: set[int] = set()
         self._counted = 0
 
-    def wait(self, write_id: int, timeout_seconds: float, *, counted: bool) -> Write | None:
+    def wait(self, write_id: int, timeout_seconds: float) -> Write | None:
         """Wait until a write is settled and return it.
 
-        None: it was settled before, on timeout, or, with ``counted``, if the limit of waiters is reached.
+        None: it was settled before, on timeout, or if the limit of waiters is reached.
         """
         event = threading.Event()
-        waiter = _Waiter(counted, event.set)
+        waiter = _Waiter(counted=True, wake=event.set)
         if not self._join(write_id, waiter):
             return None
         event.wait(timeout_seconds)

@@ -295,7 +295,7 @@ def test_options_and_head_have_no_body(client: Client) -> None:
 
 def test_the_package_imports_nothing_of_the_project() -> None:
     package = ROOT / "afterwrite" / "graphql_http"
-    allowed = ("graphql", "graphene", "flask", "orjson", "werkzeug")
+    allowed = ("graphql", "graphene", "flask", "orjson", "websockets", "werkzeug")
     standard = set(__import__("sys").stdlib_module_names)
     for path in package.rglob("*.py"):
         for line in path.read_text(encoding="utf-8").splitlines():

@@ -110,7 +110,9 @@ def test_a_resolver_gets_the_id_as_text(source: str, variables: dict[str, Any], 
 
 def test_a_subscription_gets_the_id_as_text() -> None:
     operation = STORE.get("subscription ($v: Int!) { watch(id: $v) }").operation(None)
-    assert list(subscribe(operation, None, {"v": 22}).events) == ["{'id': '22'}"]
+    events = subscribe(operation, None, {"v": 22}).events
+    assert isinstance(events, Iterator)
+    assert list(events) == ["{'id': '22'}"]
 
 
 def test_each_operation_of_a_document_declares_its_own_variables() -> None:

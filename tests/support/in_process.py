@@ -161,7 +161,8 @@ class Catalogue:
     def write(self, *requests: WriteRequest) -> list[Write]:
         """Accept the requests in one commit and wait until they are settled."""
         accepted = self.queue.accept(requests)
-        assert self.queue.wait(accepted[-1].id, WAIT_SECONDS, counted=False) is not None
+        settled = self.background.submit(self.queue.watch(accepted[-1].id, WAIT_SECONDS))
+        assert settled.result(WAIT_SECONDS) is not None
         return self.ledger.find_range(accepted[0].id, len(accepted))
 
     def stop(self) -> None:

@@ -1,6 +1,7 @@
 """The subscriptions of tasks, over HTTP against a real server."""
 
-from collections.abc import Callable, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -102,12 +103,15 @@ def test_at_a_stop_a_stream_says_so_and_no_task_is_lost(make_server: Callable[..
 
 
 def test_who_watches_is_told_when_the_database_cannot_be_used() -> None:
-    def broken() -> Iterator[Any]:
+    async def broken() -> AsyncIterator[Any]:
         yield 1
         raise StoreError("it is away")
 
-    told = events_answered(broken())
-    assert next(told) == 1
+    async def told() -> None:
+        events = events_answered(broken())
+        assert await anext(events) == 1
+        await anext(events)
+
     with pytest.raises(RequestError, match="send this again later") as refused:
-        next(told)
+        asyncio.run(told())
     assert refused.value.code == "DATABASE_UNAVAILABLE"

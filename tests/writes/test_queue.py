@@ -3,7 +3,7 @@
 import sqlite3
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from databases import LIMITS, WAIT_SECONDS, Database
 from in_process import Catalogue, EmbeddedCatalogue, MakeCatalogue, create, delete, update
 
 from afterwrite.base.store_errors import StoreError
-from afterwrite.resources.write import WriteRequest, WriteStatus
+from afterwrite.resources.write import Write, WriteRequest, WriteStatus
 from afterwrite.writes.queue import NotAcceptedError, QueueState, Refusal
 
 
@@ -156,11 +156,16 @@ def test_a_quiet_queue_lets_the_index_catch_up_whatever_its_length(tmp_path: Pat
         catalogue.stop()
 
 
+def watched(catalogue: Catalogue, write_id: int) -> Future[Write | None]:
+    """A write that is waited for on the loop, without a limit."""
+    return catalogue.queue._background.submit(catalogue.queue.watch(write_id, WAIT_SECONDS))
+
+
 def test_those_who_watch_without_a_limit_take_no_place_from_those_who_wait(make_catalogue: MakeCatalogue) -> None:
     catalogue = make_catalogue(replace(LIMITS, max_waiters=1), held=True)
     write = catalogue.queue.accept([create("a")])[0]
     with ThreadPoolExecutor(3) as pool:
-        watching = [pool.submit(catalogue.queue.wait, write.id, WAIT_SECONDS, counted=False) for _ in range(2)]
+        watching = [watched(catalogue, write.id) for _ in range(2)]
         while len(catalogue.queue._waiters) < 2:
             assert not any(watcher.done() for watcher in watching)
         waiting = pool.submit(catalogue.queue.wait, write.id, WAIT_SECONDS)
@@ -168,17 +173,17 @@ def test_those_who_watch_without_a_limit_take_no_place_from_those_who_wait(make_
             assert not waiting.done()
         catalogue.release()
         assert waiting.result(WAIT_SECONDS) is not None
+        assert all(watcher.result(WAIT_SECONDS) for watcher in watching)
 
 
 def test_a_stop_that_is_announced_wakes_those_who_watch(catalogue: Catalogue) -> None:
     catalogue.hold()
     write = catalogue.queue.accept([create("a")])[0]
-    with ThreadPoolExecutor(1) as pool:
-        watching = pool.submit(catalogue.queue.wait, write.id, WAIT_SECONDS, counted=False)
-        while not len(catalogue.queue._waiters):
-            assert not watching.done()
-        catalogue.queue.announce_stop()
-        assert watching.result(WAIT_SECONDS) is None
+    watching = watched(catalogue, write.id)
+    while not len(catalogue.queue._waiters):
+        assert not watching.done()
+    catalogue.queue.announce_stop()
+    assert watching.result(WAIT_SECONDS) is None
 
 
 # Of SQLite only: a settled write leaves the journal with a later commit.

@@ -20,6 +20,7 @@ MakeServer = Callable[..., ServerProcess]
 QUOTA_BYTES = 1 << 20
 DISK_BYTES = 6 << 20
 BULK = "x" * 2_000
+_CHANGE_MANY = "mutation ($changes: [ProductChange!]!) { updateProducts(products: $changes) { success } }"
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="sets the limits of a process of Linux"),
@@ -56,10 +57,12 @@ def test_what_was_acknowledged_before_the_quota_was_reached_survives_a_kill(make
 def test_past_the_quota_of_the_product_database_writes_wait_and_are_applied_with_more_room(
     make_server: MakeServer,
 ) -> None:
-    # The search index and the ledger make the product database grow faster than the journal.
     server = make_server(LOG_FILE="off").start()
-    first = [f"first {number}" for number in range(300)]
+    first = [f"first {number}" for number in range(250)]
     assert create_many(server, first, description=BULK)["success"]
+    # A change is short in the journal, and writes a long record: the product database grows faster than the journal.
+    changes = [{"productId": str(number + 1), "price": 2} for number in range(len(first))]
+    assert server.query(_CHANGE_MANY, {"changes": changes})["updateProducts"]["success"]
     wait_applied(server)
     _set_quota(server, (server.data_dir / "products.db-wal").stat().st_size)
     assert create(server, "waits 1")["success"]

@@ -1,5 +1,6 @@
 """The write queue: shared commits, numbers that only rise, limits, waiting, and what it says of itself."""
 
+import asyncio
 import sqlite3
 import threading
 import time
@@ -13,6 +14,7 @@ import pytest
 from accept_together import count_commits
 from databases import LIMITS, WAIT_SECONDS, Database
 from in_process import Catalogue, EmbeddedCatalogue, MakeCatalogue, create, delete, update
+from server_process import wait_until
 
 from afterwrite.base.store_errors import StoreError
 from afterwrite.resources.write import Write, WriteRequest, WriteStatus
@@ -156,22 +158,22 @@ def test_a_quiet_queue_lets_the_index_catch_up_whatever_its_length(tmp_path: Pat
         catalogue.stop()
 
 
-def watched(catalogue: Catalogue, write_id: int) -> Future[Write | None]:
-    """A write that is waited for on the loop, without a limit."""
-    return catalogue.queue._background.submit(catalogue.queue.watch(write_id, WAIT_SECONDS))
+def watched(pool: ThreadPoolExecutor, catalogue: Catalogue, write_id: int) -> Future[Write | None]:
+    """A write that is waited for on a loop of its own, without a limit: that of the catalogue may be at rest."""
+    return pool.submit(lambda: asyncio.run(catalogue.queue.watch(write_id, WAIT_SECONDS)))
 
 
 def test_those_who_watch_without_a_limit_take_no_place_from_those_who_wait(make_catalogue: MakeCatalogue) -> None:
     catalogue = make_catalogue(replace(LIMITS, max_waiters=1), held=True)
     write = catalogue.queue.accept([create("a")])[0]
     with ThreadPoolExecutor(3) as pool:
-        watching = [watched(catalogue, write.id) for _ in range(2)]
-        while len(catalogue.queue._waiters) < 2:
-            assert not any(watcher.done() for watcher in watching)
-        waiting = pool.submit(catalogue.queue.wait, write.id, WAIT_SECONDS)
-        while len(catalogue.queue._waiters) < 3:
-            assert not waiting.done()
-        catalogue.release()
+        try:
+            watching = [watched(pool, catalogue, write.id) for _ in range(2)]
+            wait_until(lambda: len(catalogue.queue._waiters) == 2)
+            waiting = pool.submit(catalogue.queue.wait, write.id, WAIT_SECONDS)
+            wait_until(lambda: len(catalogue.queue._waiters) == 3)
+        finally:
+            catalogue.release()
         assert waiting.result(WAIT_SECONDS) is not None
         assert all(watcher.result(WAIT_SECONDS) for watcher in watching)
 
@@ -179,11 +181,13 @@ def test_those_who_watch_without_a_limit_take_no_place_from_those_who_wait(make_
 def test_a_stop_that_is_announced_wakes_those_who_watch(catalogue: Catalogue) -> None:
     catalogue.hold()
     write = catalogue.queue.accept([create("a")])[0]
-    watching = watched(catalogue, write.id)
-    while not len(catalogue.queue._waiters):
-        assert not watching.done()
-    catalogue.queue.announce_stop()
-    assert watching.result(WAIT_SECONDS) is None
+    with ThreadPoolExecutor(1) as pool:
+        watching = watched(pool, catalogue, write.id)
+        try:
+            wait_until(lambda: len(catalogue.queue._waiters) == 1)
+        finally:
+            catalogue.queue.announce_stop()
+        assert watching.result(WAIT_SECONDS) is None
 
 
 # Of SQLite only: a settled write leaves the journal with a later commit.

@@ -91,12 +91,14 @@ class Application:
         check_log_file(settings)  # now that there is a data folder
         if warning := warning_of(settings):
             _log.warning(warning)
+        # Before the service runs, so that what is refused stops the start in one line.
+        app = create_app(service, access, self.schema, self.blueprints, self.pages, self.roles, compiled=compiled)
         service.share_ended_sessions(access.ended)
         service.start()
         add_served(service.announce_stop, service.stop)
         serving.wake_worker_on_signals()
         _log.info("serving on http://%s:%d, data in %s", settings.host, settings.port, settings.data_place)
-        return create_app(service, access, self.schema, self.blueprints, self.pages, self.roles, compiled=compiled)
+        return app
 
     def run(self, module: str | None = None) -> int:
         """Serve until SIGTERM or SIGINT; returns the exit code.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from threading import Lock
+from threading import Event, Lock
+
+_PAUSE_SECONDS_MAX = 1.0
 
 
 class HalfTime:
@@ -16,12 +18,13 @@ class HalfTime:
     def __init__(self) -> None:
         self._lock = Lock()
         self._since = self._free_at = 0.0
+        self._never = Event()  # its wait is not interrupted, as a sleep may be where the clock is a changed one
 
     def __enter__(self) -> None:
         self._lock.acquire()
         self._since = time.monotonic()
         if self._since < self._free_at:
-            time.sleep(self._free_at - self._since)
+            self._never.wait(min(self._free_at - self._since, _PAUSE_SECONDS_MAX))
             self._since = time.monotonic()
 
     def __exit__(self, *_: object) -> None:

@@ -163,7 +163,7 @@ class Records:
 
     def count(self, wanted: RecordFilter) -> int:
         """The number of records that match the filter."""
-        with self._snapshot() as connection:
+        with self._snapshot(wanted) as connection:
             source, values, _ = self._search.counted(wanted.search, connection)
             statement = select(func.count()).select_from(source).where(*_clauses(source, wanted))
             return int(connection.execute(statement, values).scalar_one())
@@ -192,14 +192,14 @@ class Records:
         skip: int = 0,
     ) -> list[Record]:
         ahead = _Ahead(wanted, order, position, order.descending is not backwards, self._dialect)
-        with self._snapshot() as connection:
+        with self._snapshot(wanted) as connection:
             found = self._search.matching(wanted.search, connection, by_id=order.field is None)
             if found.walk is not None:
                 rows = self._walked(connection, ahead, found, found.walk, limit, skip)
                 if rows is not None:
                     return rows
             statement = ahead.of(found.source, _of(found.source, self.resource)).where(*_clauses(found.source, wanted))
-            return self._made(connection.execute(statement.limit(limit).offset(skip), found.values))
+            return self._made(connection.execute(_part(statement, limit, skip), found.values))
 
     def _walked(
         self, connection: Connection, ahead: "_Ahead", found: Found, matches: ColumnElement[bool], limit: int, skip: int
@@ -210,17 +210,17 @@ class Records:
         statement = ahead.of(self._table, self._columns).where(*_clauses(self._table, ahead.wanted), matches)
         if edge is not None:
             statement = statement.where(ahead.is_before(keys, edge))
-        rows = self._made(connection.execute(statement.limit(limit).offset(skip), found.values))
+        rows = self._made(connection.execute(_part(statement, limit, skip), found.values))
         return rows if edge is None or len(rows) == limit else None
 
     def _made(self, rows: Iterable[Sequence[Any]]) -> list[Record]:
         return [self._make(row) for row in rows]
 
     @contextlib.contextmanager
-    def _snapshot(self) -> Iterator[Connection]:
-        """A connection whose statements see one state."""
+    def _snapshot(self, wanted: RecordFilter) -> Iterator[Connection]:
+        """A connection on which all statements of a search see one state."""
         with self._engine.connect() as connection:
-            if self._dialect != "sqlite":  # there a search is one statement
+            if not wanted.search or self._dialect != "sqlite":  # one statement does it all
                 yield connection
                 return
             connection.exec_driver_sql("BEGIN")
@@ -291,6 +291,11 @@ class _Ahead(NamedTuple):
         """Whether a record comes before the one with the keys of ``edge``."""
         place, there = tuple_(*keys), tuple(edge)
         return place > there if self.descending else place < there
+
+
+def _part(statement: Select[Any], limit: int, skip: int) -> Select[Any]:
+    limited = statement.limit(limit)
+    return limited.offset(skip) if skip else limited
 
 
 def _place(position: Position, order: RecordOrder, dialect: str) -> tuple[Any, ...]:

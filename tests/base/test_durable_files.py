@@ -58,7 +58,7 @@ def _strace() -> str:
 
 def _tracing(trace: Path) -> list[str]:
     """The beginning of a command line that writes the system calls of a process, with the paths of its files."""
-    return [_strace(), "-y", "-s", "4096", "-e", f"trace={CALLS}", "-o", str(trace)]
+    return [_strace(), "-f", "-y", "-s", "4096", "-e", f"trace={CALLS}", "-o", str(trace)]
 
 
 def _run(*arguments: str, before: list[str] | None = None, **environment: str) -> str:
@@ -84,7 +84,7 @@ def _assert_durable(trace: Path, path: Path) -> None:
         rf'rename(at2?)?\(.*"{unfinished}", .*"{re.escape(str(path))}".*\) += 0',
         rf"fsync\(\d+<{re.escape(str(path.parent))}>\) += 0",
     )
-    calls = trace.read_text().splitlines()
+    calls = [line.partition(" ")[2].lstrip() for line in trace.read_text().splitlines()]  # without the process id
     ours = [step for call in calls for step, form in enumerate(steps) if re.match(form, call)]
     renamed = ours.index(2)
     assert ours[: renamed + 2] == [*([3] * (renamed - 2)), 0, 1, 2, 3], calls

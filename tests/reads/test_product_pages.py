@@ -116,7 +116,8 @@ def test_no_page_of_the_connection_uses_an_offset(catalogue: Catalogue) -> None:
     offsets: list[int] = []
 
     def note(_c: object, _cur: object, statement: str, values: Any, *_rest: object) -> None:
-        if "OFFSET" in statement:  # SQLAlchemy's SQLite writes it with every LIMIT
+        # SQLAlchemy's SQLite writes it with every LIMIT; counts with an early end, before a search, have their own.
+        if "OFFSET" in statement and "created_at_us" in statement:
             assert statement.endswith("OFFSET ?")
             offsets.append(values[-1])
 

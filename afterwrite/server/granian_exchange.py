@@ -153,7 +153,7 @@ def _write(_data: bytes) -> None:
 class Input:
     """The ``wsgi.input`` of a request, filled by Granian; another thread may end its read."""
 
-    __slots__ = ("_buffer", "_exchange", "_future", "_left", "_pieces", "_started", "is_read")
+    __slots__ = ("_buffer", "_exchange", "_future", "_is_ended", "_left", "_pieces", "_started", "is_read")
 
     def __init__(self, exchange: Exchange, length: int | None) -> None:
         """``length`` is None if the head does not say it."""
@@ -162,7 +162,7 @@ class Input:
         self._pieces: SimpleQueue[bytes | None] = SimpleQueue()
         self._future: Any = None
         self._started: Callable[[], None] | None = None
-        self.is_read = False
+        self._is_ended = self.is_read = False
 
     def begin(self, started: Callable[[], None]) -> None:
         """Ask for the first piece; ``started`` is called when it is there."""
@@ -185,7 +185,8 @@ class Input:
         return joined[:size]
 
     def end(self) -> None:
-        """End the read of another thread: it gets what has arrived."""
+        """End the read of another thread, for good: it gets what has arrived."""
+        self._is_ended = True
         future = self._future
         if future is not None:
             future.cancel()  # Granian drops the body and with it the connection
@@ -205,6 +206,8 @@ class Input:
         future = self._exchange.proto.receive()
         self._future = future
         _then(future, self._arrived)
+        if self._is_ended:  # between two pieces, when there was no future to cancel
+            self.end()
 
     def _arrived(self, future: Any) -> None:
         self._future = None  # Granian's futures keep their callbacks: a circle that nothing would free

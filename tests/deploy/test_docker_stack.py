@@ -379,7 +379,8 @@ def test_the_users_are_made_after_the_schema_by_a_program_in_the_image() -> None
 def test_the_requirements_are_pinned_and_agree(name: str) -> None:
     lines = [line for line in _text(name).splitlines() if line and line[0] not in "#-"]
     pins: dict[str, Any] = dict(line.split("==") for line in lines)
-    everywhere = _text("requirements-stack.txt") + _text("requirements-postgres.txt")
+    names = ("requirements.txt", "requirements-stack.txt", "requirements-postgres.txt")
+    everywhere = "".join(map(_text, names))
     for package, version in pins.items():
         assert f"\n{package}=={version}\n" in f"\n{everywhere}\n"
 

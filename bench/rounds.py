@@ -46,7 +46,7 @@ class Contender:
 def run_round(plan: Plan, number: int, contenders: Sequence[Contender]) -> None:
     """Start every server on a copy of its data, load each in turn, step by step, and count what was lost.
 
-    Every other round has the opposite order, so that nobody is always the first.
+    Every other round runs in reverse order, so that no server always goes first.
     """
     names = dict.fromkeys(contender.name for contender in contenders)
     plan.say(f"round {number + 1} of {plan.rounds}: {', '.join(names)}")

@@ -10,12 +10,13 @@ if TYPE_CHECKING:
     from afterwrite.graphql_http.accept import wants_page
     from afterwrite.graphql_http.errors import HttpRefusal, RequestError
     from afterwrite.graphql_http.limits import Limits
+    from afterwrite.graphql_http.responses import answer_refusal
     from afterwrite.graphql_http.streams import KEEP_ALIVE
-    from afterwrite.graphql_http.view import GraphQLView, answer_refusal
+    from afterwrite.graphql_http.view import GraphQLView
 
 __all__ = ["KEEP_ALIVE", "GraphQLView", "HttpRefusal", "Limits", "RequestError", "answer_refusal", "wants_page"]
 _HOMES = {
-    "answer_refusal": "view",
+    "answer_refusal": "responses",
     "GraphQLView": "view",
     "HttpRefusal": "errors",
     "KEEP_ALIVE": "streams",

@@ -2,39 +2,35 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import (
-    AsyncIterator,
-    Callable,
-    Collection,
-    Coroutine,
-    Hashable,
-    Iterable,
-    Iterator,
-    Mapping,
-    Sequence,
-)
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-import orjson
 from flask import Request, Response, request
 from flask.typing import ResponseReturnValue
 from flask.views import View
 from graphene import Schema
 from graphql import ExecutionResult, GraphQLError, GraphQLSchema
-from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
 
 from afterwrite.graphql_http import graphiql as graphiql_page
-from afterwrite.graphql_http.accept import EVENT_STREAM, GRAPHQL_RESPONSE, HTML, JSON, negotiate
+from afterwrite.graphql_http.accept import EVENT_STREAM, GRAPHQL_RESPONSE, HTML, negotiate
 from afterwrite.graphql_http.documents import DocumentStore, Operation
 from afterwrite.graphql_http.errors import BAD_REQUEST, GraphQLRefusal, HttpRefusal, RequestError, masked, new_incident
 from afterwrite.graphql_http.limits import Limits
 from afterwrite.graphql_http.persisted import PersistedQueries
 from afterwrite.graphql_http.request import Parameters, parameters_of, read_get, read_post
+from afterwrite.graphql_http.responses import (
+    encoded,
+    not_acceptable,
+    refusal_status,
+    refuse,
+    respond,
+    respond_json,
+    respond_with_stream,
+)
 from afterwrite.graphql_http.shared_answers import SharedAnswers
 from afterwrite.graphql_http.streams import (
     CARRIER,
@@ -50,15 +46,9 @@ from afterwrite.graphql_http.streams import (
 from afterwrite.graphql_http.transport_ws import OperationRefused
 from afterwrite.graphql_http.websocket_endpoint import ConnectionOperations, WebSocketEndpoint, from_thread
 
-if TYPE_CHECKING:
-    from wsgiref.types import StartResponse, WSGIEnvironment
-
 logger = logging.getLogger(__name__)
 
-_CONTENT_TYPES = {name: f"{name}; charset=utf-8" for name in (JSON, GRAPHQL_RESPONSE, EVENT_STREAM, HTML)}
 _ALLOWED = (("Allow", "GET, HEAD, POST, OPTIONS"),)
-_encode_slowly = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False).encode
-_ONLY_JSON = orjson.OPT_PASSTHROUGH_SUBCLASS | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 
 
 def _nothing(*_: object) -> None:
@@ -184,23 +174,23 @@ class GraphQLView(View):
             if SOCKET in environ and method == "GET":
                 return self._sockets.answer(http)
             if media_type is None:
-                raise _not_acceptable(environ)
+                raise not_acceptable(environ)
             if media_type == HTML:
                 return self._page(http)
             return self._run(http, self._parameters(environ, method), media_type, reads)
         except GraphQLRefusal as refusal:
-            return _refusal(refusal.errors, media_type, refusal.status)
+            return refuse(refusal.errors, media_type, refusal.status)
         except RequestError as error:
-            return _refusal([{"message": error.message, "extensions": error.extensions}], media_type)
+            return refuse([{"message": error.message, "extensions": error.extensions}], media_type)
         except HttpRefusal as refusal:
-            return _json_response(refusal.status, [refusal.error], media_type, refusal.headers)
+            return respond_json(refusal.status, [refusal.error], media_type, refusal.headers)
         except HTTPException as error:  # Flask's way to refuse, from the function that makes the context
             message = {"message": error.description or error.name, "extensions": {"code": BAD_REQUEST}}
-            return _json_response(error.code or 400, [message], media_type)
+            return respond_json(error.code or 400, [message], media_type)
         except Exception:
             incident = new_incident()
             logger.exception("incident %s: a request failed", incident)
-            return _json_response(500, [masked(incident)], media_type)
+            return respond_json(500, [masked(incident)], media_type)
 
     def _parameters(self, environ: Mapping[str, Any], method: str) -> Parameters:
         if method == "POST":
@@ -232,18 +222,18 @@ class GraphQLView(View):
     def _answer(self, result: ExecutionResult, media_type: str) -> Response:
         body, status = self._body(result, media_type)
         if media_type == EVENT_STREAM:
-            return _response(200, next_event(body) + COMPLETE, media_type)
-        return _response(status, body, media_type)
+            return respond(200, next_event(body) + COMPLETE, media_type)
+        return respond(status, body, media_type)
 
     def _body(self, result: ExecutionResult, media_type: str) -> tuple[bytes, int]:
         errors = result.errors
         if not errors:
-            return _encoded({"data": result.data}), 200
+            return encoded({"data": result.data}), 200
         presented = self._documents.presentable(errors)
         # Errors without a path occurred before execution: the response then has no data entry.
         if result.data is None and all(error.path is None for error in errors):
-            return _encoded({"errors": presented}), _refusal_status(media_type)
-        return _encoded({"errors": presented, "data": result.data}), 200
+            return encoded({"errors": presented}), refusal_status(media_type)
+        return encoded({"errors": presented, "data": result.data}), 200
 
     def _stream(
         self, http: Request, operation: Operation, context: Any, variables: dict[str, Any], media_type: str
@@ -258,12 +248,12 @@ class GraphQLView(View):
         except BaseException as error:
             give_back()
             if isinstance(error, GraphQLError):
-                return _response(200, next_event(self._refused(error)) + COMPLETE, media_type)
+                return respond(200, next_event(self._refused(error)) + COMPLETE, media_type)
             raise
         carry = http.environ.get(CARRIER)
         if isinstance(source.events, AsyncIterator) and carry is not None:
             carry(self._loop_stream(http, operation, context, variables, source, give_back))
-            return _stream_response(iter(()))
+            return respond_with_stream(iter(()))
         answer, still = self._answering(http, operation, context, variables)
         return self._thread_stream(source, answer, give_back, still)
 
@@ -291,7 +281,7 @@ class GraphQLView(View):
             errors = [{"message": error.message, "extensions": error.extensions}]
         except HttpRefusal as refusal:
             errors = [refusal.error]
-        raise OperationRefused(_encoded(errors))
+        raise OperationRefused(encoded(errors))
 
     def _socket_stream(
         self,
@@ -369,21 +359,15 @@ class GraphQLView(View):
 
         if isinstance(source.events, AsyncIterator):
             source = source._replace(events=_in_thread(source.events, self._submit))
-        return _stream_response(EventStream(source, answer, self._refused, closed, still))
+        return respond_with_stream(EventStream(source, answer, self._refused, closed, still))
 
     def _refused(self, error: GraphQLError) -> bytes:
-        return _encoded({"errors": self._documents.presentable([error])})
+        return encoded({"errors": self._documents.presentable([error])})
 
     def _page(self, http: Request) -> Response:
         endpoint = http.script_root + http.path
         body = graphiql_page.page(endpoint, self._examples, self._csrf_token(), self._home).encode()
-        return _response(200, body, HTML)
-
-
-def answer_refusal(http: Request, refusal: HttpRefusal) -> Response:
-    """Returns the response to a request that was refused before it reached the view."""
-    media_type = negotiate(http.environ.get("HTTP_ACCEPT"), html=False)
-    return _json_response(refusal.status, [refusal.error], media_type, refusal.headers)
+        return respond(200, body, HTML)
 
 
 def _in_thread(events: AsyncIterator[Any], submit: Callable[[Coroutine[Any, Any, Any]], Future[Any]]) -> Iterator[Any]:
@@ -398,78 +382,3 @@ def _in_thread(events: AsyncIterator[Any], submit: Callable[[Coroutine[Any, Any,
             yield event
     finally:
         submit(events.aclose())  # type: ignore[attr-defined]
-
-
-def _stream_response(chunks: Iterable[bytes]) -> Response:
-    response = _response(200, b"", EVENT_STREAM)
-    response.response = chunks
-    response.headers.remove("Content-Length")
-    response.headers["X-Accel-Buffering"] = "no"  # stops nginx from buffering events
-    return response
-
-
-def _encoded(answer: Mapping[str, Any] | list[dict[str, Any]]) -> bytes:
-    try:
-        return orjson.dumps(answer, option=_ONLY_JSON)
-    except TypeError:  # what only the standard library encodes: big integers, subclasses of str, half surrogate pairs
-        try:
-            return _encode_slowly(answer).encode("ascii")
-        except (TypeError, ValueError, RecursionError):
-            incident = new_incident()
-            logger.exception("incident %s: the response cannot be encoded as JSON", incident)
-            return orjson.dumps({"errors": [masked(incident)], "data": None})
-
-
-def _not_acceptable(environ: Mapping[str, Any]) -> HttpRefusal:
-    found = str(environ.get("HTTP_ACCEPT"))[:200]
-    return HttpRefusal(
-        406, f"Accept is '{found}', which is not supported. Accept {JSON}, {GRAPHQL_RESPONSE} or {EVENT_STREAM}."
-    )
-
-
-def _refusal_status(media_type: str | None) -> int:
-    """Returns the status for a well-formed request that cannot be executed; older clients expect 200."""
-    return 400 if media_type == GRAPHQL_RESPONSE else 200
-
-
-def _refusal(errors: list[dict[str, Any]], media_type: str | None, status: int | None = None) -> Response:
-    if media_type == EVENT_STREAM:
-        body = next_event(_encoded({"errors": errors})) + COMPLETE
-        return _response(200, body, EVENT_STREAM)
-    return _json_response(status or _refusal_status(media_type), errors, media_type)
-
-
-def _json_response(
-    status: int, errors: list[dict[str, Any]], media_type: str | None, headers: tuple[tuple[str, str], ...] = ()
-) -> Response:
-    given = GRAPHQL_RESPONSE if media_type == GRAPHQL_RESPONSE else JSON
-    return _response(status, _encoded({"errors": errors}), given, headers)
-
-
-def _response(status: int, body: bytes, media_type: str, headers: tuple[tuple[str, str], ...] = ()) -> Response:
-    fields = [
-        ("Content-Type", _CONTENT_TYPES[media_type]),
-        ("Content-Length", str(len(body))),
-        ("Cache-Control", "no-store"),
-        ("Vary", "Accept"),
-        ("X-Content-Type-Options", "nosniff"),
-        *headers,
-    ]
-    return _WholeResponse([body], status, _Fields(fields), direct_passthrough=True)
-
-
-class _Fields(Headers):
-    """Headers of our own making: no name and no value needs a check."""
-
-    def __init__(self, fields: list[tuple[str, str]]) -> None:
-        self._list = fields
-
-
-class _WholeResponse(Response):
-    """A response whose body is one piece and whose headers are complete: the server gets both as they are."""
-
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if not isinstance(self.response, list) or environ["REQUEST_METHOD"] == "HEAD":
-            return super().__call__(environ, start_response)
-        start_response(self.status, self.headers.to_wsgi_list())
-        return self.response

@@ -36,7 +36,7 @@ NOT_AT_START = {
     "flask_cors": "CORS_ORIGINS",
     "psycopg": "DATABASE_URL",
     "sqlalchemy.dialects.postgresql": "DATABASE_URL",
-    "sqlalchemy.orm": "nobody",
+    "sqlalchemy.orm": "never",
     "aio_pika": "PROCESS_ENGINE=airflow",
     "redis": "PROCESS_ENGINE=airflow",
     "gunicorn": "SERVER=gunicorn",

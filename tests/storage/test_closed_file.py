@@ -1,4 +1,4 @@
-"""Looks into product databases that nobody has open."""
+"""Looks into product databases that no process has open."""
 
 import contextlib
 import sqlite3

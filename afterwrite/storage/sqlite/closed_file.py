@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def holds_records(path: Path, table: str) -> bool:
-    """Whether the table has a row. False also where only opening the database for good could tell."""
+    """Whether the table has a row. False also if that cannot be told without recovering its WAL."""
     if not path.exists() or path.with_name(f"{path.name}-wal").exists():
         return False
     try:
@@ -17,5 +17,5 @@ def holds_records(path: Path, table: str) -> bool:
             sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
         ) as database:
             return bool(database.execute(f"SELECT EXISTS (SELECT 1 FROM {table})").fetchone()[0])  # noqa: S608
-    except sqlite3.Error:  # whoever opens it for good says what is wrong
+    except sqlite3.Error:  # the program that loads reports it
         return False
